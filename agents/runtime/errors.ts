@@ -1,0 +1,51 @@
+import type { Fault } from '../../schemas/steps.ts';
+
+/**
+ * It is decided: the step has failed, and the iteration hears of it.
+ * Whoever throws it says who is to blame: `work` (the series, the plan, the build itself), which no other host
+ * would do better, or `host` (no room, no key, a program missing), which a fallback may not share.
+ * `seen` is what was found out until then, in the shape of the step's evidence.
+ */
+export class StepFailed extends Error {
+  override readonly name = 'StepFailed';
+  readonly fault: Fault;
+  readonly seen: unknown;
+
+  constructor(fault: Fault, reason: string, options: { seen?: unknown; cause?: unknown } = {}) {
+    super(reason, options.cause === undefined ? {} : { cause: options.cause });
+    this.fault = fault;
+    this.seen = options.seen;
+  }
+}
+
+/** The attempt is no longer the one asked for: stop, change nothing more, report nothing as evidence. */
+export class Superseded extends Error {
+  override readonly name = 'Superseded';
+}
+
+/** Nobody can tell whether an effect has happened. It is never guessed: a person has to look. */
+export class NeedsPerson extends Error {
+  override readonly name = 'NeedsPerson';
+}
+
+/** A program ended otherwise than with the exit codes that were expected of it. */
+export class ProgramFailed extends Error {
+  override readonly name = 'ProgramFailed';
+  readonly program: string;
+  readonly exitCode: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+
+  constructor(
+    program: string,
+    how: string,
+    facts: { exitCode: number | undefined; stdout: string; stderr: string; cause?: unknown },
+  ) {
+    const said = facts.stderr.trim().split('\n').at(-1) || facts.stdout.trim().split('\n').at(-1) || '';
+    super(`${program} ${how}${said ? `: ${said}` : ''}`, { cause: facts.cause });
+    this.program = program;
+    this.exitCode = facts.exitCode;
+    this.stdout = facts.stdout;
+    this.stderr = facts.stderr;
+  }
+}

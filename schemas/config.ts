@@ -1,0 +1,150 @@
+import { z } from 'zod';
+import { PublicKey } from './fleet.ts';
+import { Fingerprint, FleetName, HostName, PackageName, RepositoryName } from './names.ts';
+
+const Path = z.string().regex(/^\//, { error: 'must be an absolute path' });
+/** A program and its arguments. It is run as it stands, never through a shell. */
+const Argv = z.array(z.string().min(1)).min(1);
+
+const Nats = z.strictObject({
+  servers: z.array(z.string().min(1)).min(1),
+  /** The file with the NKey seed that this writer logs in with. */
+  seedFile: Path,
+});
+export type NatsConfig = z.infer<typeof Nats>;
+
+/** A host that this one reaches over SSH. Its host key is pinned; nothing else is accepted. */
+const Peer = z.strictObject({
+  address: z.string().min(1),
+  port: z.int().min(1).max(65535).default(22),
+  user: z.string().min(1),
+  /** The private key to log in with. */
+  identity: Path,
+  /** The peer's public host key, as in `ssh_host_ed25519_key.pub`: type and base64. */
+  hostKey: z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/=]+$/, { error: 'must be "ssh-ed25519 AAAA…"' }),
+  /** The folder on the peer that transfers are relative to. */
+  folder: Path,
+});
+export type Peer = z.infer<typeof Peer>;
+
+const common = {
+  fleet: FleetName,
+  host: HostName,
+  nats: Nats,
+  /** This host's Ed25519 private key, PKCS#8 PEM. */
+  keyFile: Path,
+  /** The coordinator's public key: only its requests are acted on. */
+  coordinatorKey: PublicKey,
+  /** The agent's own files: journal and one work folder an attempt. */
+  stateFolder: Path,
+  /** Where boot id and release are read. */
+  bootIdFile: Path.default('/proc/sys/kernel/random/boot_id'),
+  releaseFile: Path.default('/proc/sys/kernel/osrelease'),
+  procVersionFile: Path.default('/proc/version'),
+};
+
+export const BuilderConfig = z.strictObject({
+  ...common,
+  role: z.literal('builder'),
+  /** The git repositories that plans name, by URL. */
+  repositories: z.record(RepositoryName, z.string().min(1)),
+  git: z.strictObject({
+    author: z.strictObject({ name: z.string().min(1), email: z.string().min(1) }),
+    /** For URLs that speak SSH: the key to log in with and the hosts it may meet. */
+    ssh: z.strictObject({ identity: Path, knownHosts: Path }).optional(),
+  }),
+  makepkg: z.strictObject({
+    /** The unprivileged user that runs makepkg when the agent is root. */
+    user: z.strictObject({ uid: z.int().min(1), gid: z.int().min(1) }).optional(),
+    carch: z.enum(['aarch64', 'x86_64', 'armv7h', 'riscv64']),
+    /** SRCDEST: the sources that are not in the package's folder. */
+    sourcesFolder: Path,
+    /** Where the persistent worktrees of the packages are kept. */
+    worktreesFolder: Path,
+    packager: z.string().min(1),
+    /** More of makepkg's environment: MAKEFLAGS, COMPRESSZST, SOURCE_DATE_EPOCH and the like. */
+    environment: z.record(z.string().regex(/^[A-Z][A-Z0-9_]*$/), z.string()).default({}),
+  }),
+  /** Where built packages are offered to the publisher: one folder an attempt. */
+  offeredFolder: Path,
+});
+export type BuilderConfig = z.infer<typeof BuilderConfig>;
+
+export const PublisherConfig = z.strictObject({
+  ...common,
+  role: z.literal('publisher'),
+  peers: z.record(HostName, Peer),
+  signing: z.strictObject({
+    gnupgHome: Path,
+    /** The one key to sign with. */
+    fingerprint: Fingerprint,
+    /** A keyring that holds that key's public half and nothing else, for gpgv. */
+    keyring: Path,
+  }),
+  repository: z.strictObject({
+    /** The database's name: `<name>.db`. */
+    name: RepositoryName,
+    /** Holds one folder a view, and the link `current` to the one that is served. */
+    folder: Path,
+  }),
+  /** rsync's destination, and the URL that shows what it serves. */
+  mirror: z.strictObject({ destination: z.string().min(1), url: z.url() }).optional(),
+});
+export type PublisherConfig = z.infer<typeof PublisherConfig>;
+
+export const BoardConfig = z.strictObject({
+  ...common,
+  role: z.literal('board'),
+  peers: z.record(HostName, Peer),
+  /** The root of the installed system. */
+  root: Path,
+  packages: z.array(PackageName).min(1),
+  pacman: z.strictObject({
+    command: Argv,
+    /** pacman's configuration with the fleet's repository. */
+    configFile: Path,
+    /** One without repositories, for `-U`: a bad database in `sync/` makes every call fail. */
+    localConfigFile: Path,
+    cacheFolder: Path,
+    logFile: Path,
+    databaseFolder: Path,
+  }),
+  boot: z.strictObject({
+    /** The installed kernel image, below `root`. */
+    image: Path,
+    initramfs: Path,
+    /** Makes the initramfs. It is run by hand: pacman's hook does not watch an ARM Image. */
+    initramfsCommand: Argv,
+    /** More files that a rollback puts back, below `root`: a folder stands for all it holds. */
+    keep: z.array(Path),
+    rebootCommand: Argv,
+  }),
+  /** Where the repository's `current` view is served. */
+  repositoryUrl: z.url(),
+  signing: z.strictObject({ fingerprint: Fingerprint, keyring: Path }),
+  sweep: z.strictObject({
+    /** Run as `<command…> ROW PATH FIXTURE OUTPUT`; FIXTURE is `-` where the row has none. */
+    command: Argv,
+    fixturesFolder: Path,
+    timeoutSeconds: z.int().min(1).default(120),
+  }),
+  /** Free space that has to remain on the root's file system after an install. */
+  reserveBytes: z
+    .int()
+    .min(0)
+    .default(64 * 1024 * 1024),
+});
+export type BoardConfig = z.infer<typeof BoardConfig>;
+
+/** An agent's own config file. */
+export const AgentConfig = z.discriminatedUnion('role', [BuilderConfig, PublisherConfig, BoardConfig]);
+export type AgentConfig = z.infer<typeof AgentConfig>;
+
+/** The config of the coordinator's daemon, and that of the command line: the same facts under two keys. */
+export const ControlConfig = z.strictObject({
+  fleetFile: Path,
+  nats: Nats,
+  /** The writer's Ed25519 private key, PKCS#8 PEM. */
+  keyFile: Path,
+});
+export type ControlConfig = z.infer<typeof ControlConfig>;

@@ -1,0 +1,193 @@
+import { z } from 'zod';
+import {
+  ClauseName,
+  FileName,
+  Fingerprint,
+  FleetName,
+  HostName,
+  IterationName,
+  ObjectId,
+  PersonName,
+  Sha256,
+} from './names.ts';
+import { Plan } from './plan.ts';
+import { Role, type StepName, stepNames } from './step-names.ts';
+import { Failure, type StepEvidence, type StepRequest, steps } from './steps.ts';
+
+/** The writer of what people say at the command line, and of what follows from the log. */
+export const operator = 'operator';
+export const coordinator = 'coordinator';
+/** The iteration token of an event that belongs to the fleet and to no iteration. */
+export const noIteration = '_';
+
+export const Verdict = z.enum(['PASS', 'FAIL', 'ERROR', 'MISS', 'SKIP', 'WAIVED']);
+export type Verdict = z.infer<typeof Verdict>;
+
+const Patch = z.object({ file: FileName, sha256: Sha256, text: z.string() });
+
+/** What people and the coordinator write about an iteration; the key is the event's type. */
+export const iterationEvents = {
+  /** By the operator. The plan, exactly as checked, with the patches' own bytes. */
+  IterationStarted: z.object({
+    plan: Plan,
+    planSha256: Sha256,
+    series: z.array(Patch).min(1),
+    /** The OpenPGP key that the fleet signs packages with. */
+    signingKey: Fingerprint,
+    by: PersonName,
+  }),
+  /** By the coordinator: it now waits for these people, and for exactly this plan and tree. */
+  ReviewRequested: z.object({ approvals: z.array(PersonName), planSha256: Sha256, tree: ObjectId }),
+  ReviewApproved: z.object({ by: PersonName, note: z.string(), planSha256: Sha256, tree: ObjectId }),
+  ReviewRejected: z.object({ by: PersonName, note: z.string(), planSha256: Sha256, tree: ObjectId }),
+  ClauseWaived: z.object({ clause: ClauseName, why: z.string().min(1), by: PersonName }),
+  RetryAsked: z.object({ by: PersonName }),
+  AbortAsked: z.object({ by: PersonName, why: z.string() }),
+  IterationClosed: z.object({
+    clauses: z.array(z.object({ id: ClauseName, verdict: Verdict, events: z.array(z.int()) })),
+  }),
+  /** `goBack` is the plan's own word on where the work goes on. */
+  IterationFailed: z.object({
+    because: z.string(),
+    boardRolledBack: z.boolean(),
+    goBack: z.string(),
+  }),
+  IterationAborted: z.object({ because: z.string(), boardRolledBack: z.boolean() }),
+} as const;
+
+export const fleetEvents = {
+  /** By a host, each time its agent starts. */
+  AgentStarted: z.object({
+    role: Role,
+    version: z.string(),
+    bootId: z.string(),
+    release: z.string(),
+    package: z.string().nullable(),
+  }),
+} as const;
+
+/** What can be said of a step. Requested and Superseded are the coordinator's, the others the host's. */
+export const stepFacts = ['Requested', 'Succeeded', 'Failed', 'Superseded'] as const;
+export type StepFact = (typeof stepFacts)[number];
+
+export type StepEventType<Name extends StepName = StepName> = `${Capitalize<Name>}${StepFact}`;
+export type IterationEventType = keyof typeof iterationEvents;
+export type FleetEventType = keyof typeof fleetEvents;
+export type EventType = StepEventType | IterationEventType | FleetEventType;
+
+const capitalize = <Name extends string>(text: Name) =>
+  `${text.charAt(0).toUpperCase()}${text.slice(1)}` as Capitalize<Name>;
+
+/** `build`, `Requested` → `BuildRequested`. */
+export const stepEventType = (step: StepName, fact: StepFact): StepEventType => `${capitalize(step)}${fact}`;
+
+/** The shape of `data` of one step's fact. */
+export const stepEventData = {
+  Requested: <Name extends StepName>(step: Name) =>
+    z.object({ host: HostName, request: steps[step].request as z.ZodObject }),
+  Succeeded: <Name extends StepName>(step: Name) =>
+    z.object({ evidence: steps[step].evidence as z.ZodObject, seconds: z.number() }),
+  Failed: (_step: StepName) => Failure,
+  Superseded: (_step: StepName) => z.object({ host: HostName, because: z.string() }),
+} as const;
+
+const stepTypes = new Map<string, { step: StepName; fact: StepFact; data: z.ZodType }>(
+  stepNames.flatMap((step) =>
+    stepFacts.map(
+      (fact) => [stepEventType(step, fact), { step, fact, data: stepEventData[fact](step) }] as const,
+    ),
+  ),
+);
+
+/** Every event type there is, as it stands in an envelope. */
+export const eventTypes: readonly string[] = [
+  ...Object.keys(iterationEvents),
+  ...Object.keys(fleetEvents),
+  ...stepTypes.keys(),
+];
+
+/** CloudEvents 1.0 in structured JSON. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md */
+export const Envelope = z.object({
+  specversion: z.literal('1.0'),
+  /** `<iteration>.<type>.<attempt>`; with `source`, unique for ever. */
+  id: z.string(),
+  source: z.string(),
+  type: z.string(),
+  subject: z.string(),
+  /** For people. The stream's order is the only order. */
+  time: z.iso.datetime(),
+  iteration: z.union([IterationName, z.literal(noIteration)]),
+  attempt: z.int().min(1),
+  /** `<source>/<id>` of the event that this one answers. */
+  causationid: z.string().optional(),
+  /** Counts this writer's own events, from 1. */
+  writerseq: z.int().min(1),
+  /** sha256 of this writer's previous event; absent on its first. */
+  prevhash: Sha256.optional(),
+  data: z.unknown(),
+});
+export type Envelope = z.infer<typeof Envelope>;
+
+export type StepRequestedData<Name extends StepName> = { host: string; request: StepRequest<Name> };
+export type StepSucceededData<Name extends StepName> = { evidence: StepEvidence<Name>; seconds: number };
+
+type Of<Kind, Type, Data> = Omit<Envelope, 'type' | 'data'> & { kind: Kind; type: Type; data: Data };
+
+export type IterationEvent = {
+  [Type in IterationEventType]: Of<'iteration', Type, z.infer<(typeof iterationEvents)[Type]>>;
+}[IterationEventType];
+export type FleetEvent = {
+  [Type in FleetEventType]: Of<'fleet', Type, z.infer<(typeof fleetEvents)[Type]>>;
+}[FleetEventType];
+export type StepEvent = {
+  [Name in StepName]:
+    | (Of<'step', string, StepRequestedData<Name>> & { step: Name; fact: 'Requested' })
+    | (Of<'step', string, StepSucceededData<Name>> & { step: Name; fact: 'Succeeded' })
+    | (Of<'step', string, Failure> & { step: Name; fact: 'Failed' })
+    | (Of<'step', string, { host: string; because: string }> & { step: Name; fact: 'Superseded' });
+}[StepName];
+/** An event that this version does not know: a reader carries it and folds nothing from it. */
+export type UnknownEvent = Of<'unknown', string, unknown>;
+export type KaEvent = IterationEvent | FleetEvent | StepEvent | UnknownEvent;
+
+/**
+ * Reads an event's exact bytes.
+ * @throws {SyntaxError} if they are no JSON. @throws {z.ZodError} if the envelope or a known type's data don't fit.
+ */
+export const parseEvent = (bytes: Uint8Array): KaEvent => {
+  const envelope = Envelope.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  const { type } = envelope;
+  const ofStep = stepTypes.get(type);
+  if (ofStep) {
+    const { step, fact, data } = ofStep;
+    return { ...envelope, kind: 'step', step, fact, data: data.parse(envelope.data) } as StepEvent;
+  }
+  if (Object.hasOwn(iterationEvents, type)) {
+    const data = iterationEvents[type as IterationEventType].parse(envelope.data);
+    return { ...envelope, kind: 'iteration', type, data } as IterationEvent;
+  }
+  if (Object.hasOwn(fleetEvents, type)) {
+    const data = fleetEvents[type as FleetEventType].parse(envelope.data);
+    return { ...envelope, kind: 'fleet', type, data } as FleetEvent;
+  }
+  return { ...envelope, kind: 'unknown' };
+};
+
+/** What is about to be written: the envelope without what its writer adds. */
+export interface NewEvent {
+  type: EventType;
+  iteration: string;
+  attempt: number;
+  data: unknown;
+  causationid?: string;
+  /** The host that a request or its supersession is for. */
+  host?: string;
+}
+
+/** `ka.<fleet>.<writer>.<iteration>.<Type>.<n>[.<host>]`: one subject names one fact. */
+export const subjectOf = (
+  fleet: string,
+  writer: string,
+  { iteration, type, attempt, host }: Pick<NewEvent, 'iteration' | 'type' | 'attempt' | 'host'>,
+): string =>
+  ['ka', FleetName.parse(fleet), writer, iteration, type, String(attempt), ...(host ? [host] : [])].join('.');

@@ -1,0 +1,321 @@
+import { z } from 'zod';
+import {
+  BranchName,
+  CellName,
+  FileName,
+  Fingerprint,
+  HostName,
+  ObjectId,
+  PackageName,
+  PackageVersion,
+  Release,
+  RepositoryName,
+  Sha256,
+  SymbolName,
+  TagName,
+  TreePath,
+} from './names.ts';
+import type { Role, StepName } from './step-names.ts';
+
+const Seconds = z.number().min(0);
+const SizeBytes = z.int().min(0);
+
+const Patch = z.object({ file: FileName, sha256: Sha256, text: z.string() });
+const Series = z.object({ scope: TreePath, patches: z.array(Patch).min(1) });
+const Baseline = z.object({ repository: RepositoryName, tag: TagName, commit: ObjectId });
+const ManifestAt = z.object({ repository: RepositoryName, branch: BranchName, file: TreePath });
+const PackageAt = z.object({
+  repository: RepositoryName,
+  branch: BranchName,
+  folder: TreePath,
+  base: PackageName,
+  names: z.array(PackageName).min(1),
+  from: PackageVersion,
+  to: PackageVersion,
+  release: Release,
+});
+
+/** A line of `.SRCINFO` that the bump removed or added: `section` is the pkgbase or a pkgname. */
+const SrcinfoChange = z.object({
+  section: z.string(),
+  key: z.string(),
+  before: z.array(z.string()),
+  after: z.array(z.string()),
+});
+export type SrcinfoChange = z.infer<typeof SrcinfoChange>;
+
+/** A built package file: what it holds and exactly which bytes it is. */
+const PackageFile = z.object({ name: PackageName, file: FileName, sizeBytes: SizeBytes, sha256: Sha256 });
+export type PackageFile = z.infer<typeof PackageFile>;
+const SignedPackageFile = PackageFile.extend({ signatureSha256: Sha256 });
+
+/** A file on the board, by its absolute path there. */
+const BoardFile = z.object({ path: z.string(), sizeBytes: SizeBytes, sha256: Sha256 });
+export type BoardFile = z.infer<typeof BoardFile>;
+
+/** Every file of an installed package compared with what pacman's database says of it. */
+const InstalledPackage = z.object({
+  name: PackageName,
+  version: PackageVersion,
+  filesChecked: z.int().min(0),
+  filesAltered: z.array(z.string()),
+});
+
+const Installed = z.object({
+  version: PackageVersion,
+  packages: z.array(InstalledPackage).min(1),
+  image: BoardFile,
+  initramfs: BoardFile,
+});
+
+/** What a running system says of itself: boot id, `uname -r`, `/proc/version`. */
+const Boot = z.object({ bootId: z.string(), release: z.string(), procVersion: z.string() });
+export type Boot = z.infer<typeof Boot>;
+
+const Rebooted = z.object({
+  before: Boot,
+  after: Boot,
+  /** The banner in the installed image, to compare with `/proc/version`. */
+  imageBanner: z.string(),
+  package: PackageVersion,
+  outcome: z.enum(['new-kernel', 'fell-back', 'rebooted-twice']),
+  /** From the reboot command to the agent's return, by the board's own clock. */
+  secondsDown: Seconds,
+});
+
+const BackupHeld = z.object({
+  host: HostName,
+  /** The folder on the backup host: `<board>/<version>`. */
+  place: TreePath,
+  archive: z.object({ file: FileName, sizeBytes: SizeBytes, sha256: Sha256 }),
+  version: PackageVersion,
+  release: z.string(),
+  files: z.array(BoardFile).min(1),
+  packages: z.array(PackageFile).min(1),
+});
+
+const SweepRequest = z.object({
+  version: PackageVersion,
+  paths: z.array(z.object({ name: CellName, device: z.boolean() })).min(2),
+  rows: z.array(z.object({ name: CellName, fixture: FileName.optional() })).min(1),
+  repeats: z.int().min(1),
+});
+
+/** One codec on one path: `sha256` only where every repeat gave the same bytes. */
+const Cell = z.object({
+  row: CellName,
+  path: CellName,
+  status: z.enum(['ok', 'unstable', 'error', 'no-device']),
+  sha256: Sha256.nullable(),
+  hashes: z.array(Sha256),
+  device: z.string().nullable(),
+  frames: z.int().min(0).nullable(),
+  error: z.string().optional(),
+});
+export type Cell = z.infer<typeof Cell>;
+
+const Swept = z.object({
+  release: z.string(),
+  procVersion: z.string(),
+  version: PackageVersion,
+  fixtures: z.array(z.object({ file: FileName, sha256: Sha256 })),
+  table: z.array(Cell).min(1),
+});
+
+const SymbolFound = z.object({
+  symbol: SymbolName,
+  /** Listed in the plan. */
+  listed: z.boolean(),
+  /** The patches of the series that use it. */
+  usedBy: z.array(FileName),
+  /** Lines of the baseline that name it. */
+  hits: z.int().min(0),
+  /** `path:line` of a definition or declaration in the baseline, or the patch that adds it. */
+  definedIn: z.string().nullable(),
+  exported: z.boolean(),
+  status: z.enum(['found', 'from-series', 'defined-later', 'missing']),
+});
+export type SymbolFound = z.infer<typeof SymbolFound>;
+
+const PatchChecked = z.object({
+  file: FileName,
+  sha256: Sha256,
+  author: z.string(),
+  subject: z.string(),
+  status: z.enum(['applied', 'already-there', 'conflict']),
+  files: z.array(z.object({ path: TreePath, added: z.int(), removed: z.int() })),
+  defines: z.array(SymbolName),
+  uses: z.array(SymbolName),
+  /** `hunk` is the hunk's own `@@ … @@` line. */
+  conflicts: z.array(z.object({ path: z.string(), hunk: z.string() })),
+});
+export type PatchChecked = z.infer<typeof PatchChecked>;
+
+const Commit = z.object({
+  repository: RepositoryName,
+  branch: BranchName,
+  parent: ObjectId,
+  commit: ObjectId,
+  files: z.array(z.object({ path: TreePath, sha256: Sha256 })).min(1),
+});
+export type Commit = z.infer<typeof Commit>;
+
+/**
+ * What the coordinator asks of a host, and what the host answers with, for each step. Requests hold facts,
+ * never commands: what runs on a host is in that host's config. Evidence is what was seen, never an adjective.
+ */
+export const steps = {
+  preflight: {
+    role: 'builder',
+    request: z.object({
+      baseline: Baseline,
+      series: Series,
+      symbols: z.array(SymbolName),
+      manifest: ManifestAt,
+      package: PackageAt,
+    }),
+    evidence: z.object({
+      baseline: z.object({ tag: TagName, commit: ObjectId }),
+      /** The tree of the baseline with the series applied. */
+      tree: ObjectId,
+      /** KernelCI's identity of a patch stack: the sha256 of the patches' sha256s. */
+      patchset: Sha256,
+      patches: z.array(PatchChecked).min(1),
+      symbols: z.array(SymbolFound),
+      bump: z.object({ from: PackageVersion, to: PackageVersion, changes: z.array(SrcinfoChange) }),
+      release: z.object({ predicted: z.string(), namesPkgrel: z.boolean() }),
+      expectedFiles: z.array(FileName).min(1),
+    }),
+  },
+  land: {
+    role: 'builder',
+    request: z.object({
+      title: z.string(),
+      series: Series,
+      patchset: Sha256,
+      manifest: ManifestAt,
+      package: PackageAt,
+    }),
+    evidence: z.object({
+      commits: z.array(Commit).min(1),
+      includes: z.object({ before: z.array(z.string()), after: z.array(z.string()) }),
+      bump: z.object({ from: PackageVersion, to: PackageVersion, changes: z.array(SrcinfoChange) }),
+    }),
+  },
+  build: {
+    role: 'builder',
+    request: z.object({ commit: ObjectId, package: PackageAt, fingerprint: Fingerprint.optional() }),
+    evidence: z.object({
+      commit: ObjectId,
+      packages: z.array(PackageFile).min(1),
+      /** `.BUILDINFO` of the first package: key → values. */
+      buildinfo: z.record(z.string(), z.array(z.string())),
+      /** How much of the prepared source differs from the build before in the same worktree. */
+      sources: z.object({ files: z.int(), changed: z.int(), removed: z.int() }),
+      seconds: Seconds,
+      output: z.object({ lines: z.int(), sha256: Sha256 }),
+    }),
+  },
+  publish: {
+    role: 'publisher',
+    request: z.object({
+      builder: HostName,
+      /** The folder that the builder offers: `<iteration>.<attempt>`. */
+      folder: FileName,
+      packages: z.array(PackageFile).min(1),
+      version: PackageVersion,
+    }),
+    evidence: z.object({
+      repository: z.string(),
+      view: FileName,
+      fingerprint: Fingerprint,
+      packages: z.array(SignedPackageFile).min(1),
+      database: z.object({ file: FileName, sha256: Sha256, signatureSha256: Sha256 }),
+      /** What the mirror served when it was asked afterwards; null where the publisher has none. */
+      mirror: z.object({ url: z.string(), databaseSha256: Sha256, filesMatched: z.int() }).nullable(),
+    }),
+  },
+  presweep: { role: 'board', request: SweepRequest, evidence: Swept },
+  backup: {
+    role: 'board',
+    request: z.object({ host: HostName, names: z.array(PackageName).min(1), version: PackageVersion }),
+    evidence: BackupHeld,
+  },
+  stage: {
+    role: 'board',
+    request: z.object({
+      packages: z.array(SignedPackageFile).min(1),
+      fingerprint: Fingerprint,
+      /** The host to copy from over SSH when the repository stalls, and the view that holds the files there. */
+      lan: z.object({ host: HostName, view: FileName }),
+    }),
+    evidence: z.object({
+      fingerprint: Fingerprint,
+      packages: z.array(
+        SignedPackageFile.extend({
+          transfers: z.array(
+            z.object({
+              path: z.enum(['repository', 'lan', 'here']),
+              bytes: SizeBytes,
+              seconds: Seconds,
+              complete: z.boolean(),
+              why: z.string().optional(),
+            }),
+          ),
+        }),
+      ),
+    }),
+  },
+  install: {
+    role: 'board',
+    request: z.object({
+      packages: z.array(SignedPackageFile).min(1),
+      fingerprint: Fingerprint,
+      from: PackageVersion,
+      to: PackageVersion,
+      release: Release,
+      /** The archive that a rollback would need; the board refuses without it. */
+      backup: BackupHeld,
+    }),
+    evidence: Installed,
+  },
+  reboot: {
+    role: 'board',
+    request: z.object({ names: z.array(PackageName).min(1), version: PackageVersion, release: Release }),
+    evidence: Rebooted,
+  },
+  sweep: { role: 'board', request: SweepRequest, evidence: Swept },
+  rollback: {
+    role: 'board',
+    request: z.object({ because: z.string(), from: PackageVersion, backup: BackupHeld }),
+    evidence: z.object({ installed: Installed, rebooted: Rebooted }),
+  },
+  record: {
+    role: 'builder',
+    request: z.object({
+      repository: RepositoryName,
+      branch: BranchName,
+      title: z.string(),
+      files: z.array(z.object({ path: TreePath, text: z.string() })).min(1),
+    }),
+    evidence: z.object({ commit: Commit }),
+  },
+} as const satisfies Record<StepName, { role: Role; request: z.ZodObject; evidence: z.ZodObject }>;
+
+export type StepRequest<Name extends StepName> = z.infer<(typeof steps)[Name]['request']>;
+export type StepEvidence<Name extends StepName> = z.infer<(typeof steps)[Name]['evidence']>;
+
+/** Who is to blame decides what happens next: another host may do what this `host` could not, but not bad `work`. */
+export const Fault = z.enum(['work', 'host']);
+export type Fault = z.infer<typeof Fault>;
+
+export const Failure = z.object({
+  fault: Fault,
+  /** One sentence: what was found, what was expected, where. */
+  reason: z.string(),
+  /** The last lines of the step's output. */
+  output: z.array(z.string()),
+  /** What was seen up to there, in the shape of the step's evidence where it got that far. */
+  seen: z.unknown().optional(),
+});
+export type Failure = z.infer<typeof Failure>;

@@ -1,0 +1,62 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { createEffect } from '../agents/runtime/effects.ts';
+import { Journal } from '../agents/runtime/journal.ts';
+import { createRun } from '../agents/runtime/run.ts';
+import type { Step } from '../agents/runtime/step.ts';
+import type { StepName } from '../schemas/step-names.ts';
+import { type StepEvidence, type StepRequest, steps } from '../schemas/steps.ts';
+
+export interface StepRun<Name extends StepName> {
+  evidence: StepEvidence<Name>;
+  /** The step's output, as it would go to its stream. */
+  lines: string[];
+}
+
+/**
+ * Runs one step as the agent would, over a real journal in `folder`, without an event log.
+ * Running it again with the same folder and attempt goes on where the last run ended, as after a crash.
+ * The request and the evidence are checked against their schemas.
+ */
+export const runStep = async <Name extends StepName, Host>(
+  name: Name,
+  step: Step<Name, Host>,
+  request: StepRequest<Name>,
+  host: Host,
+  {
+    folder,
+    iteration = 'iter5',
+    attempt = 1,
+    signal = new AbortController().signal,
+  }: {
+    folder: string;
+    iteration?: string;
+    attempt?: number;
+    signal?: AbortSignal;
+  },
+): Promise<StepRun<Name>> => {
+  const key = `${iteration}.${attempt}`;
+  const workFolder = join(folder, 'work', `${name}.${key}`);
+  mkdirSync(workFolder, { recursive: true });
+  const journal = new Journal(join(folder, 'journal.db'));
+  const lines: string[] = [];
+  const note = (line: string) => void lines.push(line);
+  try {
+    const evidence = await step(steps[name].request.parse(request) as StepRequest<Name>, {
+      iteration,
+      step: name,
+      attempt,
+      key,
+      effect: createEffect(journal, { iteration, step: name, attempt }, signal),
+      host,
+      run: createRun(note, signal),
+      note,
+      workFolder,
+      bootsAfter: (bootId) => journal.bootsAfter(bootId),
+      signal,
+    });
+    return { evidence: steps[name].evidence.parse(evidence) as StepEvidence<Name>, lines };
+  } finally {
+    journal.close();
+  }
+};
