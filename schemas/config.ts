@@ -121,6 +121,8 @@ export const BoardConfig = z.strictObject({
   }),
   /** Where the repository's `current` view is served. */
   repositoryUrl: z.url(),
+  /** A download below 1 kB/s for so long counts as stalled; 10 where it isn't said. */
+  stallSeconds: z.int().min(1).optional(),
   signing: z.strictObject({ fingerprint: Fingerprint, keyring: Path }),
   sweep: z.strictObject({
     /** Run as `<command…> ROW PATH FIXTURE OUTPUT`; FIXTURE is `-` where the row has none. */

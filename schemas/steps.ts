@@ -143,7 +143,8 @@ const PatchChecked = z.object({
   author: z.string(),
   subject: z.string(),
   status: z.enum(['applied', 'already-there', 'conflict']),
-  files: z.array(z.object({ path: TreePath, added: z.int(), removed: z.int() })),
+  /** Any path that a tree may hold, `.mailmap` too. */
+  files: z.array(z.object({ path: z.string(), added: z.int(), removed: z.int() })),
   defines: z.array(SymbolName),
   uses: z.array(SymbolName),
   /** `hunk` is the hunk's own `@@ … @@` line. */
@@ -315,6 +316,8 @@ export const Failure = z.object({
   reason: z.string(),
   /** The last lines of the step's output. */
   output: z.array(z.string()),
+  /** The effects that were begun. None means that nothing was changed. */
+  begun: z.array(z.string()).default([]),
   /** What was seen up to there, in the shape of the step's evidence where it got that far. */
   seen: z.unknown().optional(),
 });

@@ -149,6 +149,14 @@ export class Journal {
       .run(result, iteration, step, attempt, name);
   }
 
+  /** The names of an attempt's effects that were begun, whether or not they ended. */
+  begun({ iteration, step, attempt }: Pick<NotedRequest, 'iteration' | 'step' | 'attempt'>): string[] {
+    return this.#db
+      .prepare('SELECT name FROM effect WHERE iteration = ? AND step = ? AND attempt = ? ORDER BY rowid')
+      .pluck()
+      .all(iteration, step, attempt) as string[];
+  }
+
   /** The writer's last own event: its count and bytes. The next one links to it. */
   lastWritten(): { seq: number; bytes: Uint8Array } | undefined {
     return this.#db.prepare('SELECT seq, bytes FROM outbox ORDER BY seq DESC LIMIT 1').get() as

@@ -1,0 +1,180 @@
+import { createHash } from 'node:crypto';
+import { copyFile, lstat, mkdir, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { basename, join, relative } from 'node:path';
+import type { BoardConfig } from '../../schemas/config.ts';
+import type { BoardFile, PackageFile, StepEvidence } from '../../schemas/steps.ts';
+import { StepFailed } from '../runtime/errors.ts';
+import { hashFile } from '../runtime/hash-file.ts';
+import type { Run } from '../runtime/run.ts';
+import { syncPath } from '../runtime/sync-path.ts';
+import { onBoard } from './board-root.ts';
+import type { KeptPackage } from './cached-package.ts';
+import { alteredFiles, type MtreeEntry } from './mtree.ts';
+import { listArchive } from './package-file.ts';
+
+/** What an archive holds: the board's own files by their paths below the root, and package files beside them. */
+const packagesFolder = 'packages';
+const modulesFolder = 'usr/lib/modules';
+
+export type BackupArchive = Pick<StepEvidence<'backup'>, 'archive' | 'files' | 'packages'>;
+
+/** Where this board keeps its own copies: a rollback has to work without the network. */
+export const backupFile = (
+  host: Pick<BoardConfig, 'stateFolder'>,
+  { version, archive }: { version: string; archive: { file: string } },
+): string => join(host.stateFolder, 'backups', version, archive.file);
+
+/** The folders of modules that a package owns, by release. */
+export const moduleReleases = (entries: readonly MtreeEntry[]): string[] => [
+  ...new Set(
+    entries.flatMap(({ path }) => {
+      const [release, inside] = path.startsWith(`${modulesFolder}/`)
+        ? path.slice(modulesFolder.length + 1).split('/')
+        : [];
+      return release !== undefined && inside !== undefined ? [release] : [];
+    }),
+  ),
+];
+
+/** What a rollback puts back besides packages, each path once, relative to the root. */
+const keptPaths = async (host: BoardConfig, releases: readonly string[]): Promise<string[]> => {
+  const { image, initramfs, keep } = host.boot;
+  const all = [image, initramfs, ...keep, ...releases.map((release) => `/${modulesFolder}/${release}`)];
+  const paths = [...new Set(all.map((path) => relative(host.root, onBoard(host.root, path))))].sort();
+  for (const path of paths)
+    if (!(await lstat(join(host.root, path)).catch(() => undefined)))
+      throw new StepFailed(
+        'host',
+        `${join(host.root, path)} is to be backed up and is not there: see boot in the config.`,
+      );
+  return paths.filter((path) => !paths.some((other) => path.startsWith(`${other}/`)));
+};
+
+/** Copies with a fixed time: the same content then gives the same archive. */
+const gather = async (folder: string, files: readonly string[]): Promise<void> => {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  for (const file of files) {
+    await copyFile(file, join(folder, basename(file)));
+    await utimes(join(folder, basename(file)), 0, 0);
+  }
+  await utimes(folder, 0, 0);
+};
+
+/** Modules are thousands of files, too many for an event: their folder stands for them, hashed over its manifest. */
+const summarize = (entries: readonly MtreeEntry[]): BoardFile[] => {
+  const files = entries.flatMap(({ type, path, sizeBytes, sha256 }) =>
+    type === 'file' && sha256 !== undefined ? [{ path: `/${path}`, sizeBytes, sha256 }] : [],
+  );
+  const isModule = ({ path }: BoardFile) => path.startsWith(`/${modulesFolder}/`);
+  const folders = moduleReleases(entries).map((release) => {
+    const path = `/${modulesFolder}/${release}`;
+    const inside = files.filter((file) => file.path.startsWith(`${path}/`));
+    const manifest = createHash('sha256');
+    for (const file of inside.toSorted((a, b) => (a.path < b.path ? -1 : 1)))
+      manifest.update(`${file.sha256}  ${file.path}\n`);
+    return {
+      path,
+      sizeBytes: inside.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+      sha256: manifest.digest('hex'),
+    };
+  });
+  return [...files.filter((file) => !isModule(file)), ...folders];
+};
+
+const isPackage = ({ path }: MtreeEntry) => path === packagesFolder || path.startsWith(`${packagesFolder}/`);
+
+/** The board's own files in an archive. */
+export const boardEntries = async (run: Run, archive: string): Promise<MtreeEntry[]> =>
+  (await listArchive(run, archive)).filter((entry) => !isPackage(entry));
+
+/**
+ * Makes the archive, reproducibly: its name says what is in it, so the same system gives the same file again.
+ * @throws {StepFailed} (host) if something that is to be kept isn't there. @throws {Error} if files changed meanwhile.
+ */
+export const createBackupArchive = async (
+  run: Run,
+  host: BoardConfig,
+  {
+    version,
+    releases,
+    packages,
+    workFolder,
+  }: {
+    version: string;
+    releases: readonly string[];
+    packages: readonly KeptPackage[];
+    workFolder: string;
+  },
+): Promise<BackupArchive> => {
+  const paths = await keptPaths(host, releases);
+  await gather(
+    join(workFolder, packagesFolder),
+    packages.flatMap(({ file, signature }) => [file, signature]),
+  );
+  const folder = join(host.stateFolder, 'backups', version);
+  await mkdir(folder, { recursive: true });
+  const part = join(folder, 'backup.part');
+  await run([
+    ...[
+      'tar',
+      '--create',
+      '--zstd',
+      '--force-local',
+      '--file',
+      part,
+      '--format=posix',
+      '--sort=name',
+      '--numeric-owner',
+    ],
+    ...['--hard-dereference', '--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime'],
+    ...['--directory', host.root, ...paths.map((path) => `./${path}`)],
+    ...['--directory', workFolder, `./${packagesFolder}`],
+  ]);
+  const entries = await boardEntries(run, part);
+  const changed = await alteredFiles(host.root, entries);
+  if (changed.length > 0) throw new Error(`${changed.join(', ')} changed while the backup was made.`);
+
+  await syncPath(part);
+  const content = await hashFile(part);
+  const file = `${version}-${content.sha256.slice(0, 16)}.tar.zst`;
+  const files = summarize(entries);
+  const kept: PackageFile[] = await Promise.all(
+    packages.map(async ({ name, file }) => ({ name, file: basename(file), ...(await hashFile(file)) })),
+  );
+  const made = { archive: { file, ...content }, files, packages: kept };
+  await writeFile(join(folder, `${file}.json`), `${JSON.stringify(made, undefined, 2)}\n`);
+  await rename(part, join(folder, file));
+  await syncPath(folder);
+  return made;
+};
+
+/**
+ * Unpacks an archive into `folder`, once: a folder that is there is whole.
+ * @returns The folder, and the package files in it.
+ */
+export const unpackBackup = async (
+  run: Run,
+  archive: string,
+  folder: string,
+): Promise<{ folder: string; packages: string[] }> => {
+  if (!(await stat(folder).catch(() => undefined))) {
+    const part = `${folder}.part`;
+    await rm(part, { recursive: true, force: true });
+    await mkdir(part, { recursive: true });
+    await run([
+      'tar',
+      '--extract',
+      '--force-local',
+      '--preserve-permissions',
+      '--numeric-owner',
+      '--file',
+      archive,
+      '--directory',
+      part,
+    ]);
+    await rename(part, folder);
+  }
+  const packages = (await readdir(join(folder, packagesFolder))).filter((file) => !file.endsWith('.sig'));
+  return { folder, packages: packages.map((file) => join(folder, packagesFolder, file)) };
+};

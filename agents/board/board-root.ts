@@ -1,0 +1,28 @@
+import { statfs } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import type { BoardFile } from '../../schemas/steps.ts';
+import { hashFile } from '../runtime/hash-file.ts';
+
+/** A path of the board's own, `/boot/Image`, as this process reaches it. One that is below `root` already stays. */
+export const onBoard = (root: string, path: string): string => {
+  const way = relative(root, path);
+  return way === '' || !way.startsWith('..') ? path : join(root, path);
+};
+
+/** The other way round: how the board itself names what is at `path`. */
+const boardPath = (root: string, path: string): string => `/${relative(root, path)}`;
+
+/**
+ * What a file on the board holds now.
+ * @throws {Error} (ENOENT) if it isn't there.
+ */
+export const lookAtFile = async (root: string, path: string): Promise<BoardFile> => {
+  const file = onBoard(root, path);
+  return { path: boardPath(root, file), ...(await hashFile(file)) };
+};
+
+/** Bytes that an ordinary user could still write on the file system of `folder`. */
+export const freeBytes = async (folder: string): Promise<number> => {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+};

@@ -1,0 +1,25 @@
+import type { BoardConfig } from '../../schemas/config.ts';
+import type { RoleParts } from '../runtime/agent.ts';
+import { createRun } from '../runtime/run.ts';
+import { backup } from './backup.ts';
+import { install } from './install.ts';
+import { createPacman } from './pacman.ts';
+import { presweep } from './presweep.ts';
+import { reboot } from './reboot.ts';
+import { rollback } from './rollback.ts';
+import { stage } from './stage.ts';
+import { sweep } from './sweep.ts';
+
+/** What a board does, and what it runs. */
+export const board: RoleParts<BoardConfig> = {
+  steps: { presweep, backup, stage, install, reboot, sweep, rollback },
+  installed: async (config) => {
+    const [name] = config.packages;
+    if (name === undefined) return null;
+    const found = await createPacman(
+      config,
+      createRun(() => undefined),
+    ).installed(name);
+    return found ? `${name} ${found.version}` : null;
+  },
+};

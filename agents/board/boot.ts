@@ -1,0 +1,127 @@
+import { createReadStream } from 'node:fs';
+import { open, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createGunzip } from 'node:zlib';
+import type { BoardConfig } from '../../schemas/config.ts';
+import type { Boot, StepEvidence } from '../../schemas/steps.ts';
+import { StepFailed } from '../runtime/errors.ts';
+import type { StepContext } from '../runtime/step.ts';
+import { onBoard } from './board-root.ts';
+
+type Rebooted = StepEvidence<'reboot'>;
+
+const rebootTries = 3;
+const rebootWithinMs = 5 * 60_000;
+
+/** What the running system says of itself. */
+export const readBoot = async (
+  host: Pick<BoardConfig, 'bootIdFile' | 'releaseFile' | 'procVersionFile'>,
+): Promise<Boot> => {
+  const [bootId, release, procVersion] = await Promise.all(
+    [host.bootIdFile, host.releaseFile, host.procVersionFile].map(async (file) =>
+      (await readFile(file, 'utf8')).trim(),
+    ),
+  );
+  return { bootId: bootId ?? '', release: release ?? '', procVersion: procVersion ?? '' };
+};
+
+const startsWithGzip = async (file: string): Promise<boolean> => {
+  const handle = await open(file);
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(2), 0, 2, 0);
+    return bytesRead === 2 && buffer.readUInt16BE(0) === 0x1f8b;
+  } finally {
+    await handle.close();
+  }
+};
+
+/** Longer than any banner: what is kept of a piece, so that one that spans two pieces is found. */
+const bannerAtMost = 4096;
+
+/**
+ * The line `Linux version …` that a kernel image prints first when it boots, and that `/proc/version` begins with.
+ * The image may be gzipped.
+ * @throws {StepFailed} (host) if it isn't there or holds none.
+ */
+export const imageBanner = async (image: string): Promise<string> => {
+  const refuse = (found: string, cause?: unknown) =>
+    new StepFailed(
+      'host',
+      `The boot image ${image} ${found}: without its banner nobody can tell which kernel boots.`,
+      { cause },
+    );
+  try {
+    const zipped = await startsWithGzip(image);
+    const bytes = createReadStream(image);
+    const gunzip = createGunzip();
+    const pieces = zipped ? bytes.on('error', (error) => gunzip.destroy(error)).pipe(gunzip) : bytes;
+    let text = '';
+    for await (const piece of pieces) {
+      text = text.slice(-bannerAtMost) + (piece as Buffer).toString('latin1');
+      // The banner ends with a newline or a NUL; without either it goes on in the next piece.
+      const found = /Linux version \S+ \([^\n\0]*(?=[\n\0])/.exec(text);
+      if (found) return found[0];
+    }
+    const last = /Linux version \S+ \([^\n\0]*$/.exec(text);
+    if (last) return last[0];
+  } catch (error) {
+    throw refuse(`can't be read (${error instanceof Error ? error.message : String(error)})`, error);
+  }
+  throw refuse('holds no "Linux version"');
+};
+
+/** `Linux version 7.0.0-fourier (…` → `7.0.0-fourier`: what `uname -r` will say. */
+export const bannerRelease = (banner: string): string => banner.split(' ')[2] ?? '';
+
+/** What came back, compared with what was installed. `boots` are those that the agent has seen since. */
+export const rebootOutcome = (
+  { after, imageBanner, boots }: { after: Boot; imageBanner: string; boots: readonly string[] },
+  release: string,
+): Rebooted['outcome'] => {
+  if (new Set([...boots, after.bootId]).size > 1) return 'rebooted-twice';
+  return after.release === release && after.procVersion.startsWith(imageBanner) ? 'new-kernel' : 'fell-back';
+};
+
+/**
+ * Reboots once and says what came back. The agent dies with the old boot; the new one's probes the boot id.
+ * @param withinMs How long the end may take; it is asked for three times.
+ * @throws {StepFailed} (host) if the image is no kernel's, or the board never rebooted.
+ */
+export const rebootBoard = async (
+  { effect, host, run, note, workFolder, bootsAfter, signal }: StepContext<BoardConfig>,
+  { release, installedVersion }: { release: string; installedVersion: string },
+  withinMs = rebootWithinMs,
+): Promise<Rebooted> => {
+  const image = onBoard(host.root, host.boot.image);
+  const banner = await imageBanner(image);
+  const triesFile = join(workFolder, 'reboot-tries');
+  const seen = await effect('reboot', {
+    before: async () => ({ boot: await readBoot(host), at: Date.now() }),
+    probe: async ({ boot, at }) => {
+      const { bootId } = await readBoot(host);
+      if (bootId === boot.bootId) return { happened: 'no' };
+      return { happened: 'yes', result: { before: boot, secondsDown: Math.max(0, Date.now() - at) / 1000 } };
+    },
+    act: async ({ boot }): Promise<{ before: Boot; secondsDown: number }> => {
+      const tries = Number(await readFile(triesFile, 'utf8').catch(() => '0')) + 1;
+      if (tries > rebootTries)
+        throw new StepFailed(
+          'host',
+          `${host.host} never rebooted: its boot id is still ${boot.bootId} after ${rebootTries} times ${host.boot.rebootCommand.join(' ')}; look at its console.`,
+        );
+      await writeFile(triesFile, String(tries));
+      note(`reboot ${tries} of at most ${rebootTries}`);
+      // It has to go on when it stops this very agent.
+      await run(host.boot.rebootCommand, { outlive: true });
+      await sleep(withinMs, undefined, { signal });
+      throw new Error(`${host.host} never rebooted: its boot id is still ${boot.bootId}.`);
+    },
+  });
+  const after = await readBoot(host);
+  const outcome = rebootOutcome(
+    { after, imageBanner: banner, boots: bootsAfter(seen.before.bootId) },
+    release,
+  );
+  return { ...seen, after, imageBanner: banner, package: installedVersion, outcome };
+};

@@ -1,0 +1,98 @@
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { BoardConfig } from '../../schemas/config.ts';
+import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
+import { verifySignature } from '../runtime/openpgp-verify.ts';
+import type { Run } from '../runtime/run.ts';
+import { readPackageFile } from './package-file.ts';
+import { type InstalledEntry, isContentOf } from './pacman.ts';
+
+/** The file of an installed package, and its detached signature, `<file>.sig`. */
+export interface KeptPackage {
+  name: string;
+  file: string;
+  signature: string;
+}
+
+const packageIn = async (
+  folder: string,
+  { name, version, arch }: { name: string; version: string; arch: string },
+): Promise<string | undefined> => {
+  const stem = `${name}-${version}-${arch}.pkg.tar`;
+  const files = await readdir(folder).catch(() => []);
+  const file = files.find((file) => file.startsWith(`${stem}.`) && /^\.\w+$/.test(file.slice(stem.length)));
+  return file === undefined ? undefined : join(folder, file);
+};
+
+/** With a database of its own: the board's own `sync/` stays as it is. */
+const downloadWithPacman = async (
+  run: Run,
+  host: BoardConfig,
+  wanted: { name: string; version: string; arch: string },
+  folder: string,
+): Promise<string> => {
+  const database = join(folder, 'database');
+  await mkdir(database, { recursive: true });
+  const where = ['--config', host.pacman.configFile, '--dbpath', database, '--cachedir', folder];
+  const what = `${wanted.name}=${wanted.version}`;
+  const refuse = (why: string, cause?: unknown) =>
+    new StepFailed(
+      'host',
+      `${wanted.name} ${wanted.version} is not in ${host.pacman.cacheFolder}, and the repository doesn't give it (${why}): put its file and its .sig there.`,
+      { cause },
+    );
+  await run([...host.pacman.command, ...where, '-Sywdd', '--noconfirm', '--', what]).catch(
+    (error: unknown) => {
+      throw error instanceof ProgramFailed ? refuse(error.message, error) : error;
+    },
+  );
+  const file = await packageIn(folder, wanted);
+  if (file === undefined) throw refuse('pacman was content and there is no file');
+  return file;
+};
+
+/** Pacman keeps no `.sig` where the database holds the signature, so the repository's own is asked for. */
+const signatureOf = async (run: Run, host: BoardConfig, file: string, folder: string): Promise<string> => {
+  const beside = `${file}.sig`;
+  if (await stat(beside).catch(() => undefined)) return beside;
+  const signature = join(folder, basename(beside));
+  const url = `${host.repositoryUrl.replace(/\/+$/, '')}/${encodeURIComponent(basename(beside))}`;
+  const curl = ['curl', '--fail', '--silent', '--show-error', '--proto', '=http,https', '--max-time', '60'];
+  await mkdir(folder, { recursive: true });
+  await run([...curl, '--max-filesize', '65536', '--output', signature, '--', url], { quiet: true }).catch(
+    (error: unknown) => {
+      if (!(error instanceof ProgramFailed)) throw error;
+      throw new StepFailed(
+        'host',
+        `${beside} is not there, and ${url} doesn't give it (${error.message}): a rollback needs it, put it there.`,
+        { cause: error },
+      );
+    },
+  );
+  return signature;
+};
+
+/**
+ * The file and the signature of a package that is installed: from pacman's cache, or from the repository by way of
+ * `folder`. The signature is by the pinned key, and the content is what is installed.
+ * @throws {StepFailed} (host) if there is none, or another one; (work) if the signature isn't by that key.
+ */
+export const cachedPackage = async (
+  run: Run,
+  host: BoardConfig,
+  { name, entry, folder }: { name: string; entry: InstalledEntry; folder: string },
+): Promise<KeptPackage> => {
+  const wanted = { name, version: entry.version, arch: entry.arch };
+  const file =
+    (await packageIn(host.pacman.cacheFolder, wanted)) ??
+    (await downloadWithPacman(run, host, wanted, folder));
+  const signature = await signatureOf(run, host, file, folder);
+  await verifySignature(run, { file, signature, ...host.signing });
+  const content = await readPackageFile(run, file);
+  if (content.name !== name || !isContentOf(entry, content))
+    throw new StepFailed(
+      'host',
+      `${file} holds ${content.name} ${content.version}, but not the files that are installed as ${name} ${entry.version}: a rollback with it would bring something else.`,
+    );
+  return { name, file, signature };
+};

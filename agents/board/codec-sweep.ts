@@ -1,0 +1,163 @@
+import { readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { BoardConfig } from '../../schemas/config.ts';
+import type { Cell, StepEvidence, StepRequest } from '../../schemas/steps.ts';
+import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
+import { hashFile } from '../runtime/hash-file.ts';
+import type { StepContext } from '../runtime/step.ts';
+import { installedVersion } from './installed.ts';
+
+type SweepRequest = StepRequest<'sweep'>;
+type Swept = StepEvidence<'sweep'>;
+type Sweeper = Pick<StepContext<BoardConfig>, 'host' | 'run' | 'note' | 'workFolder' | 'signal'>;
+
+/** The one line that a sweep's program prints. */
+const Answer = z.object({ device: z.string().min(1).nullable(), frames: z.int().min(0) });
+type OneRun = { sha256: string } & z.infer<typeof Answer>;
+
+/** The run gave nothing that can be compared; the message is what the table says of it. */
+class NoFinding extends Error {
+  override readonly name = 'NoFinding';
+}
+
+const readAnswer = (stdout: string): z.infer<typeof Answer> => {
+  try {
+    return Answer.parse(JSON.parse(stdout));
+  } catch (error) {
+    const said = stdout.trim().slice(0, 200) || 'nothing';
+    throw new NoFinding(`One line of JSON with device and frames was expected on stdout; it said: ${said}`, {
+      cause: error,
+    });
+  }
+};
+
+/** @throws {NoFinding} if the program fails, says something else, or writes nothing. */
+const runOnce = async (
+  { host, run, workFolder, signal }: Sweeper,
+  { row, path, fixture }: { row: string; path: string; fixture: string },
+): Promise<OneRun> => {
+  const output = join(workFolder, `${row}.${path}.out`);
+  // What an earlier run wrote would pass for this one's.
+  await rm(output, { force: true });
+  try {
+    const timeoutMs = host.sweep.timeoutSeconds * 1000;
+    const { stdout } = await run([...host.sweep.command, row, path, fixture, output], { timeoutMs });
+    const answer = readAnswer(stdout);
+    const { size } = await stat(output).catch(() => ({ size: undefined }));
+    if (size === undefined) throw new NoFinding(`${path} wrote no output file.`);
+    if (size === 0 || answer.frames === 0) throw new NoFinding(`${path} gave no frame.`);
+    return { ...answer, sha256: (await hashFile(output)).sha256 };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof ProgramFailed)) throw error;
+    const code = (error.cause as NodeJS.ErrnoException | undefined)?.code;
+    if (code === 'ENOENT' || code === 'EACCES')
+      throw new StepFailed(
+        'host',
+        `The sweep's program ${host.sweep.command[0]} can't be started (${code}): see sweep.command in the config.`,
+        { cause: error },
+      );
+    throw new NoFinding(error.message, { cause: error });
+  } finally {
+    await rm(output, { force: true });
+  }
+};
+
+/** One cell of the table from its runs. A run without a finding ends it: no repeat makes up for that. */
+const cellOf = (
+  { row, path, device: needsDevice }: { row: string; path: string; device: boolean },
+  runs: readonly OneRun[],
+  error?: string,
+): Cell => {
+  const hashes = runs.map(({ sha256 }) => sha256);
+  const same = error === undefined && new Set(hashes).size === 1;
+  const withoutDevice = runs.find(({ device }) => device === null);
+  const device = withoutDevice ? null : (runs[0]?.device ?? null);
+  return {
+    row,
+    path,
+    status:
+      error !== undefined ? 'error' : needsDevice && device === null ? 'no-device' : same ? 'ok' : 'unstable',
+    sha256: same ? (hashes[0] ?? null) : null,
+    hashes,
+    device,
+    frames: runs[0]?.frames ?? null,
+    ...(error === undefined ? {} : { error }),
+  };
+};
+
+const sweepCell = async (
+  sweeper: Sweeper,
+  cell: { row: string; path: string; device: boolean; fixture: string },
+  repeats: number,
+): Promise<Cell> => {
+  const runs: OneRun[] = [];
+  try {
+    for (let repeat = 0; repeat < repeats; repeat++) runs.push(await runOnce(sweeper, cell));
+    return cellOf(cell, runs);
+  } catch (error) {
+    if (!(error instanceof NoFinding)) throw error;
+    return cellOf(cell, runs, error.message);
+  }
+};
+
+const hashFixtures = async (folder: string, rows: SweepRequest['rows']): Promise<Swept['fixtures']> => {
+  const files = [...new Set(rows.flatMap(({ fixture }) => (fixture === undefined ? [] : [fixture])))];
+  return Promise.all(
+    files.map(async (file) => {
+      const content = await hashFile(join(folder, file)).catch((error: unknown) => {
+        throw new StepFailed('host', `The fixture ${join(folder, file)} can't be read: put it there.`, {
+          cause: error,
+        });
+      });
+      return { file, sha256: content.sha256 };
+    }),
+  );
+};
+
+/** Runs every row on every path, one after the other. */
+export const sweepTable = async (
+  { rows, paths, repeats }: Pick<SweepRequest, 'rows' | 'paths' | 'repeats'>,
+  sweeper: Sweeper,
+): Promise<Cell[]> => {
+  const { fixturesFolder } = sweeper.host.sweep;
+  const table: Cell[] = [];
+  for (const { name: row, fixture } of rows)
+    for (const { name: path, device } of paths) {
+      const at = { row, path, device, fixture: fixture === undefined ? '-' : join(fixturesFolder, fixture) };
+      const cell = await sweepCell(sweeper, at, repeats);
+      sweeper.note(`${row} ${path}: ${cell.status} ${cell.sha256 ?? cell.error ?? cell.hashes.join(' ')}`);
+      table.push(cell);
+    }
+  return table;
+};
+
+/**
+ * Runs every row on every path, as often as asked, and tells what each gave. It changes nothing in the world.
+ * @throws {StepFailed} (work) if another version is installed, (host) if a fixture or the program is missing.
+ */
+export const codecSweep = async (
+  request: SweepRequest,
+  context: StepContext<BoardConfig>,
+): Promise<Swept> => {
+  const { effect, host } = context;
+  return effect('table', {
+    // A sweep that was cut is begun again: its cells are to be of one boot.
+    probe: () => ({ happened: 'no' }),
+    act: async () => {
+      const version = await installedVersion(context, host.packages);
+      if (version !== request.version)
+        throw new StepFailed(
+          'work',
+          `${host.host} has ${version} installed and the sweep is for ${request.version}: correct the plan, or install that.`,
+        );
+      const fixtures = await hashFixtures(host.sweep.fixturesFolder, request.rows);
+      const [release, procVersion] = await Promise.all(
+        [host.releaseFile, host.procVersionFile].map(async (file) => (await readFile(file, 'utf8')).trim()),
+      );
+      const table = await sweepTable(request, context);
+      return { release: release ?? '', procVersion: procVersion ?? '', version, fixtures, table };
+    },
+  });
+};

@@ -1,0 +1,160 @@
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Peer } from '../../schemas/config.ts';
+import type { StepEvidence } from '../../schemas/steps.ts';
+import { StepFailed } from '../runtime/errors.ts';
+import { hashFile } from '../runtime/hash-file.ts';
+import type { Run } from '../runtime/run.ts';
+import { type Connection, connect } from '../runtime/ssh.ts';
+import { syncPath } from '../runtime/sync-path.ts';
+import { hasContent } from './staged.ts';
+
+export type Transfer = StepEvidence<'stage'>['packages'][number]['transfers'][number];
+
+interface Wanted {
+  url: string;
+  local: string;
+  sha256: string;
+  /** Absent for a signature, whose size nobody tells: the most is then 64 KiB. */
+  sizeBytes?: number;
+}
+
+const unknownSizeAtMost = 64 * 1024;
+
+const tries = 3;
+/** Below so many bytes a second a download counts as stalled. */
+const stalledBelow = 1000;
+const timeoutMs = 6 * 60 * 60_000;
+
+const sizeOf = (file: string): Promise<number> =>
+  stat(file).then(
+    ({ size }) => size,
+    () => 0,
+  );
+
+// curl(1), "EXIT CODES".
+const curlSaid: Record<number, string> = {
+  6: 'its name is not known',
+  7: 'nobody answers there',
+  18: 'the connection ended early',
+  22: 'it answered with an error',
+  28: 'it stalled',
+  33: 'it can send no part of a file',
+  63: 'it sent more than was expected',
+};
+
+/**
+ * Downloads with curl by way of `<local>.part`, which a later call resumes. The file gets its own name only once
+ * its sha256 is the expected one.
+ * @returns What was tried, in order; the last is complete if the file is there.
+ * @throws {StepFailed} (host) if it can't be written.
+ */
+export const download = async (
+  run: Run,
+  { url, local, sha256, sizeBytes }: Wanted,
+  stallSeconds: number,
+): Promise<Transfer[]> => {
+  const part = `${local}.part`;
+  const transfers: Transfer[] = [];
+  await mkdir(dirname(local), { recursive: true });
+  for (let tried = 1; tried <= tries; tried++) {
+    if (sizeBytes === undefined || (await sizeOf(part)) > sizeBytes) await rm(part, { force: true });
+    const from = await sizeOf(part);
+    // A server has no answer to a request for the part after the end.
+    const curl =
+      from === sizeBytes
+        ? { exitCode: 0, stdout: '0 0', stderr: '' }
+        : await run(
+            [
+              'curl',
+              ...['--fail', '--silent', '--show-error', '--proto', '=http,https', '--continue-at', '-'],
+              ...[
+                '--connect-timeout',
+                String(stallSeconds),
+                '--max-filesize',
+                String(sizeBytes ?? unknownSizeAtMost),
+              ],
+              ...['--speed-limit', String(stalledBelow), '--speed-time', String(stallSeconds)],
+              ...['--write-out', '%{size_download} %{time_total}', '--output', part, '--', url],
+            ],
+            { exitCodes: Array.from({ length: 100 }, (_, code) => code), quiet: true, timeoutMs },
+          );
+    const [, seconds = 0] = curl.stdout.split(' ').map(Number);
+    const here = await sizeOf(part);
+    const transfer = { path: 'repository', bytes: Math.max(0, here - from), seconds } as const;
+    if (curl.exitCode === 23)
+      throw new StepFailed(
+        'host',
+        `${part} can't be written (${curl.stderr.trim()}): look at the disk's room and state.`,
+      );
+    if (curl.exitCode === 0) {
+      const found = (await hashFile(part)).sha256;
+      if (found === sha256) {
+        await syncPath(part);
+        await rename(part, local);
+        await syncPath(dirname(local));
+        return [...transfers, { ...transfer, complete: true }];
+      }
+      await rm(part);
+      transfers.push({
+        ...transfer,
+        complete: false,
+        why: `${url} has the sha256 ${found} and ${sha256} was expected`,
+      });
+      // What an earlier download left may have been the wrong part; a whole one is simply another file.
+      if (from > 0) continue;
+      return transfers;
+    }
+    const { exitCode } = curl;
+    const why = `${curlSaid[exitCode] ?? 'curl failed'} after ${here} of ${sizeBytes ?? 'its'} bytes (curl ${exitCode})`;
+    transfers.push({ ...transfer, complete: false, why });
+    if (exitCode === 33 || exitCode === 63) await rm(part, { force: true });
+    else if (exitCode === 22 || here === from) return transfers;
+  }
+  return transfers;
+};
+
+/** Copies over SSH from a pinned peer; a `.part` that the download left is resumed. */
+const lanCopy = async (
+  lan: Connection,
+  remote: string,
+  { local, sha256, sizeBytes }: Wanted,
+): Promise<Transfer> => {
+  const size = sizeBytes ?? (await lan.hash(remote))?.sizeBytes ?? 0;
+  const travelled = await lan.fetch(remote, local, { sha256, sizeBytes: size });
+  return { path: 'lan', ...travelled, complete: true };
+};
+
+/**
+ * Gets a file from where it may be: it is here, the repository, or the LAN.
+ * @throws {StepFailed} with both reasons, if neither has it: (work) if the LAN's is another file.
+ */
+export const fetchFile = async (
+  run: Run,
+  wanted: Wanted,
+  {
+    peer,
+    remote,
+    stallSeconds,
+    signal,
+  }: { peer: Peer; remote: string; stallSeconds: number; signal: AbortSignal },
+): Promise<Transfer[]> => {
+  if (await hasContent(wanted.local, wanted.sha256))
+    return [{ path: 'here', bytes: 0, seconds: 0, complete: true }];
+  const transfers = await download(run, wanted, stallSeconds);
+  if (transfers.at(-1)?.complete) return transfers;
+  try {
+    const lan = await connect(peer, signal);
+    try {
+      return [...transfers, await lanCopy(lan, remote, wanted)];
+    } finally {
+      lan.close();
+    }
+  } catch (error) {
+    if (!(error instanceof StepFailed)) throw error;
+    const why = transfers.at(-1)?.why ?? 'not tried';
+    throw new StepFailed(error.fault, `${wanted.url}: ${why}. Then the LAN copy: ${error.message}`, {
+      cause: error,
+    });
+  }
+};

@@ -1,0 +1,130 @@
+import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { BoardConfig } from '../../schemas/config.ts';
+import type { StepRequest } from '../../schemas/steps.ts';
+import { StepFailed } from '../runtime/errors.ts';
+import { hashFile } from '../runtime/hash-file.ts';
+import type { Step } from '../runtime/step.ts';
+import { backupFile } from './backup-archive.ts';
+import { freeBytes, onBoard } from './board-root.ts';
+import { lookAtInstalled } from './installed.ts';
+import { type PackageContent, readPackageFile } from './package-file.ts';
+import { createPacman, type Pacman } from './pacman.ts';
+import { hasContent, refuseOtherKey, stagedFile, verifyStaged } from './staged.ts';
+import { holdsAll, upgrade } from './upgrade.ts';
+
+type Request = StepRequest<'install'>;
+
+/** @throws {StepFailed} if these packages aren't the ones asked for, or what is installed isn't what they replace. */
+const refuseOtherVersions = async (
+  { from, to, packages }: Request,
+  host: BoardConfig,
+  pacman: Pacman,
+  contents: readonly PackageContent[],
+  interrupted: boolean,
+): Promise<void> => {
+  for (const [at, { file, name, version }] of contents.entries()) {
+    const asked = packages[at]?.name;
+    if (version !== to || name !== asked)
+      throw new StepFailed('work', `${file} holds ${name} ${version}, and ${asked} ${to} was asked for.`);
+    const installed = (await pacman.installed(name))?.version;
+    if (installed !== undefined && (await pacman.isOlder(version, installed)))
+      throw new StepFailed(
+        'work',
+        `${name} ${version} is older than ${installed}, which ${host.host} has: a board goes back by a rollback alone.`,
+      );
+    // Half of it may be gone where an earlier try of this very effect was cut.
+    if (installed !== from && installed !== to && !interrupted)
+      throw new StepFailed(
+        'work',
+        `${host.host} has ${name} ${installed ?? 'not or half installed'} and the plan starts from ${from}: its backup would not bring that back.`,
+      );
+  }
+};
+
+/** @throws {StepFailed} (host) if the backup isn't here, or the packages leave too little room. */
+const refuseWithoutBackupOrRoom = async (
+  { backup }: Request,
+  host: BoardConfig,
+  contents: readonly PackageContent[],
+): Promise<void> => {
+  const archive = backupFile(host, backup);
+  if (!(await hasContent(archive, backup.archive.sha256)))
+    throw new StepFailed(
+      'host',
+      `${archive} is not there with the sha256 ${backup.archive.sha256}: make the backup again before the install.`,
+    );
+  const needed = host.reserveBytes + contents.reduce((sum, { installedBytes }) => sum + installedBytes, 0);
+  const free = await freeBytes(host.root);
+  if (free < needed)
+    throw new StepFailed(
+      'host',
+      `${host.root} has room for ${free} bytes and the install needs ${needed}, ${host.reserveBytes} of them to spare: make room.`,
+    );
+};
+
+/** The initramfs as it is, to see whether the command really made one. */
+const initramfsAt = async (file: string) => {
+  const found = await stat(file).catch(() => undefined);
+  return found ? { mtimeMs: found.mtimeMs, ...(await hashFile(file)) } : null;
+};
+
+/** Installs the staged packages and makes their initramfs. The running kernel stays until the reboot. */
+export const install: Step<'install', BoardConfig> = async (request, { effect, host, run, note }) => {
+  refuseOtherKey(host, request.fingerprint);
+  const pacman = createPacman(host, run);
+  const read = async () => {
+    for (const wanted of request.packages) await verifyStaged(run, host, wanted);
+    return Promise.all(request.packages.map((wanted) => readPackageFile(run, stagedFile(host, wanted))));
+  };
+
+  let interrupted = false;
+  await effect('packages', {
+    // A pacman that outlived the agent may still be at it. Half an install is none: act clears it away.
+    probe: async () => {
+      interrupted = true;
+      await pacman.quiet();
+      return (await holdsAll(pacman, await read())) ? { happened: 'yes', result: null } : { happened: 'no' };
+    },
+    act: async () => {
+      const contents = await read();
+      await refuseOtherVersions(request, host, pacman, contents, interrupted);
+      await refuseWithoutBackupOrRoom(request, host, contents);
+      await upgrade(note, pacman, contents, { overwrite: interrupted });
+      return null;
+    },
+  });
+
+  const initramfs = onBoard(host.root, host.boot.initramfs);
+  await effect('initramfs', {
+    before: () => initramfsAt(initramfs),
+    // Half of one can't be told from a whole one, and making it again does no harm.
+    probe: () => ({ happened: 'no' }),
+    act: async (before) => {
+      await run(host.boot.initramfsCommand, { timeoutMs: 30 * 60_000 });
+      const made = await initramfsAt(initramfs);
+      if (!made || made.sizeBytes === 0 || (made.sha256 === before?.sha256 && made.mtimeMs <= before.mtimeMs))
+        throw new StepFailed(
+          'host',
+          `${host.boot.initramfsCommand.join(' ')} ended well, but ${initramfs} ${made ? `is ${made.sizeBytes === 0 ? 'empty' : 'the one from before'}` : 'is not there'}: run it by hand.`,
+        );
+      return made.sha256;
+    },
+  });
+
+  // Pacman writes nothing through to the disk; a reboot without this may find half of it.
+  await effect('sync', {
+    probe: () => ({ happened: 'no' }),
+    act: async () => {
+      const image = onBoard(host.root, host.boot.image);
+      await run(['sync', '--file-system', '--', host.root, dirname(image), dirname(initramfs)]);
+      return null;
+    },
+  });
+
+  return lookAtInstalled(
+    { host, run },
+    request.packages.map(({ name }) => name),
+    request.to,
+  );
+};

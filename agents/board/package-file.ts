@@ -1,0 +1,46 @@
+import { StepFailed } from '../runtime/errors.ts';
+import type { Run } from '../runtime/run.ts';
+import { type MtreeEntry, parseMtree } from './mtree.ts';
+
+/** What a package file says of itself, and what it holds. */
+export interface PackageContent {
+  file: string;
+  name: string;
+  version: string;
+  /** What it takes up once it is installed. */
+  installedBytes: number;
+  entries: MtreeEntry[];
+  /** The paths in it that belong to the board's owner once they are installed. */
+  backup: ReadonlySet<string>;
+}
+
+/** The content of an archive as a manifest: the sizes and sha256s are those of the bytes in it. */
+export const listArchive = async (run: Run, file: string): Promise<MtreeEntry[]> => {
+  const argv = ['bsdtar', '-cf', '-', '--format=mtree', '--options=!all,type,size,sha256,link', `@${file}`];
+  return parseMtree((await run(argv, { quiet: true })).stdout);
+};
+
+/**
+ * Reads a pacman package: `.PKGINFO` for what it says of itself, the archive for what it holds.
+ * @throws {StepFailed} (work) if it has no such `.PKGINFO`. @throws {ProgramFailed} if bsdtar can't read it.
+ */
+export const readPackageFile = async (run: Run, file: string): Promise<PackageContent> => {
+  const { stdout } = await run(['bsdtar', '-xOqf', file, '.PKGINFO'], { quiet: true });
+  const all = (key: string) =>
+    stdout.split('\n').flatMap((line) => (line.startsWith(`${key} = `) ? [line.slice(key.length + 3)] : []));
+  const [name] = all('pkgname');
+  const [version] = all('pkgver');
+  if (name === undefined || version === undefined)
+    throw new StepFailed(
+      'work',
+      `${file} names no package and version in its .PKGINFO: it is no pacman package.`,
+    );
+  return {
+    file,
+    name,
+    version,
+    installedBytes: Number(all('size')[0] ?? 0),
+    entries: await listArchive(run, file),
+    backup: new Set(all('backup')),
+  };
+};

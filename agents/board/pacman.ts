@@ -1,0 +1,177 @@
+import { access, readdir, readFile, readlink, realpath, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import type { BoardConfig } from '../../schemas/config.ts';
+import type { Ran, Run } from '../runtime/run.ts';
+import { alteredFiles, type MtreeEntry, parseMtree } from './mtree.ts';
+import type { PackageContent } from './package-file.ts';
+
+/** An installed package, as pacman's database has it. */
+export interface InstalledEntry {
+  version: string;
+  arch: string;
+  entries: MtreeEntry[];
+  backup: ReadonlySet<string>;
+}
+
+/** The board's pacman, always with the configuration that has no repositories. */
+export interface Pacman {
+  /** The installed package; undefined if it is not there, or only half of it, as a killed pacman leaves it. */
+  installed(name: string): Promise<InstalledEntry | undefined>;
+  /** The files of an installed package that are missing or not what pacman's database says. */
+  altered(entry: InstalledEntry): Promise<string[]>;
+  /** Whether exactly this package is installed, and every file of it is there as it was packed. */
+  holds(content: PackageContent): Promise<boolean>;
+  /** Whether the first version is older than the second, by pacman's own vercmp. */
+  isOlder(first: string, second: string): Promise<boolean>;
+  /**
+   * Waits until no living process holds this database.
+   * @throws {Error} after 15 minutes.
+   */
+  quiet(): Promise<void>;
+  /**
+   * Clears away what a killed pacman leaves: the lock, and entries of these packages without `desc` or `files`.
+   * Waits for a living one first. Returns what was cleared.
+   */
+  mend(names: readonly string[]): Promise<string[]>;
+  /**
+   * `pacman -U`. Its exit code proves nothing either way: look afterwards.
+   * @param overwrite Where an earlier try was cut: its files are in the way and belong to nobody.
+   */
+  upgrade(files: readonly string[], options: { overwrite: boolean }): Promise<Ran>;
+}
+
+const upgradeTimeoutMs = 30 * 60_000;
+const quietWithinMs = 15 * 60_000;
+const inflate = promisify(gunzip);
+
+const isThere = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+/** The values of a `%KEY%` block in pacman's `desc` and `files`. */
+const blockOf = (text: string, key: string): string[] => {
+  const lines = text.split('\n');
+  const start = lines.indexOf(`%${key}%`);
+  if (start < 0) return [];
+  const end = lines.indexOf('', start);
+  return lines.slice(start + 1, end < 0 ? undefined : end);
+};
+
+/** The processes that hold the lock open, or were started with this configuration. */
+const users = async (
+  lock: string,
+  { command, localConfigFile }: BoardConfig['pacman'],
+): Promise<string[]> => {
+  const found: string[] = [];
+  // The kernel names open files by their real path.
+  const held = await realpath(lock).catch(() => lock);
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    // A process that ends while it is looked at is none.
+    const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
+    const program = command.at(-1);
+    if (program !== undefined && argv.includes(program) && argv.includes(localConfigFile)) found.push(pid);
+    else
+      for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => []))
+        if ((await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')) === held) found.push(pid);
+  }
+  return found;
+};
+
+const summaryOf = (entries: readonly MtreeEntry[]): string =>
+  entries
+    .map(({ path, type, sha256 = '', link = '' }) => [path, type, sha256, link].join('\0'))
+    .toSorted()
+    .join('\n');
+
+/** Whether an installed package is exactly the one in this file, by what both say of their files. */
+export const isContentOf = (entry: InstalledEntry, content: PackageContent): boolean =>
+  entry.version === content.version && summaryOf(entry.entries) === summaryOf(content.entries);
+
+/** The board's pacman as its config names it. */
+export const createPacman = (host: Pick<BoardConfig, 'root' | 'pacman'>, run: Run): Pacman => {
+  const { command, localConfigFile, databaseFolder } = host.pacman;
+  const lock = join(databaseFolder, 'db.lck');
+  const localFolder = join(databaseFolder, 'local');
+  const argv = [...command, '--config', localConfigFile];
+
+  const installed: Pacman['installed'] = async (name) => {
+    // After a kill -Q names a version of which half is there, so its entry has to be whole.
+    const { stdout } = await run([...argv, '-Q', '--', name], { exitCodes: [0, 1], quiet: true });
+    for (const line of stdout.split('\n')) {
+      const [listed, version] = line.split(' ');
+      if (listed !== name || version === undefined) continue;
+      const entry = join(localFolder, `${name}-${version}`);
+      const texts = await Promise.all([
+        readFile(join(entry, 'desc'), 'utf8'),
+        readFile(join(entry, 'files'), 'utf8'),
+        readFile(join(entry, 'mtree')).then(inflate),
+      ]).catch(() => undefined);
+      if (!texts) continue;
+      const [desc, files, mtree] = texts;
+      return {
+        version,
+        arch: blockOf(desc, 'ARCH')[0] ?? 'any',
+        entries: parseMtree(mtree.toString('utf8')),
+        backup: new Set(blockOf(files, 'BACKUP').map((line) => line.split('\t')[0] ?? '')),
+      };
+    }
+    return undefined;
+  };
+
+  const altered: Pacman['altered'] = ({ entries, backup }) => alteredFiles(host.root, entries, backup);
+
+  const quiet = async () => {
+    for (const until = Date.now() + quietWithinMs; ; ) {
+      const pids = await users(lock, host.pacman);
+      if (pids.length === 0) return;
+      if (Date.now() > until)
+        throw new Error(`pacman (process ${pids.join(', ')}) has held ${lock} for 15 minutes: look at it.`);
+      await sleep(200);
+    }
+  };
+
+  return {
+    installed,
+    altered,
+    quiet,
+    async holds(content) {
+      const entry = await installed(content.name);
+      return entry !== undefined && isContentOf(entry, content) && (await altered(entry)).length === 0;
+    },
+    async isOlder(first, second) {
+      return Number((await run(['vercmp', first, second], { quiet: true })).stdout) < 0;
+    },
+    async mend(names) {
+      await quiet();
+      const cleared: string[] = [];
+      if (await isThere(lock)) {
+        await rm(lock);
+        cleared.push(lock);
+      }
+      for (const folder of await readdir(localFolder).catch(() => [])) {
+        // `<name>-<pkgver>-<pkgrel>`: neither of the last two holds a dash.
+        const name = folder.replace(/-[^-]*-[^-]*$/, '');
+        const entry = join(localFolder, folder);
+        if (!names.includes(name)) continue;
+        if ((await isThere(join(entry, 'desc'))) && (await isThere(join(entry, 'files')))) continue;
+        await rm(entry, { recursive: true });
+        cleared.push(entry);
+      }
+      return cleared;
+    },
+    upgrade(files, { overwrite }) {
+      const options = ['--noconfirm', '--noprogressbar', ...(overwrite ? ['--overwrite', '*'] : [])];
+      // When the agent is gone nobody reads what pacman prints, and SIGPIPE would end it half-way.
+      return run(['env', '--ignore-signal=PIPE', ...argv, '-U', ...options, '--', ...files], {
+        outlive: true,
+        exitCodes: [0, 1],
+        timeoutMs: upgradeTimeoutMs,
+      });
+    },
+  };
+};

@@ -1,0 +1,13 @@
+import type { BoardConfig, Peer } from '../../schemas/config.ts';
+import { StepFailed } from '../runtime/errors.ts';
+
+/** @throws {StepFailed} (host) if this board's config knows no such peer. */
+export const peerNamed = (host: Pick<BoardConfig, 'peers'>, name: string): Peer => {
+  const peer = Object.hasOwn(host.peers, name) ? host.peers[name] : undefined;
+  if (peer === undefined)
+    throw new StepFailed(
+      'host',
+      `This board knows no host ${name}, only ${Object.keys(host.peers).join(', ') || 'none'}: enrol it there.`,
+    );
+  return peer;
+};

@@ -1,0 +1,82 @@
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BoardConfig } from '../../schemas/config.ts';
+import { StepFailed } from '../runtime/errors.ts';
+import type { Step } from '../runtime/step.ts';
+import { freeBytes } from './board-root.ts';
+import { fetchFile, type Transfer } from './download.ts';
+import { peerNamed } from './peer-named.ts';
+import {
+  hasContent,
+  refuseOtherKey,
+  type SignedPackage,
+  stagedFile,
+  stagedFolder,
+  verifyStaged,
+} from './staged.ts';
+
+/** What an earlier iteration left would take the room of this one. */
+const removeOthers = async (host: BoardConfig, packages: readonly SignedPackage[]): Promise<void> => {
+  const wanted = new Set(packages.map(({ sha256 }) => sha256));
+  for (const folder of await readdir(stagedFolder(host)))
+    if (!wanted.has(folder)) await rm(join(stagedFolder(host), folder), { recursive: true, force: true });
+};
+
+const refuseWithoutRoom = async (host: BoardConfig, packages: readonly SignedPackage[]): Promise<void> => {
+  let needed = host.reserveBytes;
+  for (const wanted of packages)
+    if (!(await hasContent(stagedFile(host, wanted), wanted.sha256))) needed += wanted.sizeBytes;
+  const free = await freeBytes(stagedFolder(host));
+  if (free < needed)
+    throw new StepFailed(
+      'host',
+      `${stagedFolder(host)} has room for ${free} bytes and the download needs ${needed}, ${host.reserveBytes} of them to spare: make room.`,
+    );
+};
+
+/**
+ * Downloads the packages and their signatures, over the LAN where the repository stalls, and checks both with the
+ * board's own key. Nothing but the staged folder changes; a cut leaves `.part` files that the next try goes on with.
+ */
+export const stage: Step<'stage', BoardConfig> = async (request, { effect, host, run, note, signal }) => {
+  refuseOtherKey(host, request.fingerprint);
+  const peer = peerNamed(host, request.lan.host);
+  await mkdir(stagedFolder(host), { recursive: true });
+  await removeOthers(host, request.packages);
+  await refuseWithoutRoom(host, request.packages);
+
+  const packages: (SignedPackage & { transfers: Transfer[] })[] = [];
+  for (const wanted of request.packages) {
+    const local = stagedFile(host, wanted);
+    const fetched = async (file: string, local: string, content: { sha256: string; sizeBytes?: number }) => {
+      const url = `${host.repositoryUrl.replace(/\/+$/, '')}/${encodeURIComponent(file)}`;
+      const remote = `views/${request.lan.view}/${file}`;
+      const { stallSeconds = 10 } = host;
+      const transfers = await fetchFile(
+        run,
+        { url, local, ...content },
+        { peer, remote, stallSeconds, signal },
+      );
+      for (const { path, bytes, seconds, complete, why } of transfers)
+        note(`${file}: ${path}, ${bytes} bytes in ${seconds.toFixed(1)} s${complete ? '' : `: ${why}`}`);
+      return transfers;
+    };
+    const transfers = await effect(`package ${wanted.file}`, {
+      probe: async () =>
+        (await hasContent(local, wanted.sha256)) && (await hasContent(`${local}.sig`, wanted.signatureSha256))
+          ? {
+              happened: 'yes',
+              result: [{ path: 'here', bytes: 0, seconds: 0, complete: true }] as Transfer[],
+            }
+          : { happened: 'no' },
+      act: async () => {
+        const { sha256, sizeBytes, signatureSha256 } = wanted;
+        await fetched(`${wanted.file}.sig`, `${local}.sig`, { sha256: signatureSha256 });
+        return fetched(wanted.file, local, { sha256, sizeBytes });
+      },
+    });
+    await verifyStaged(run, host, wanted);
+    packages.push({ ...wanted, transfers });
+  }
+  return { fingerprint: host.signing.fingerprint, packages };
+};

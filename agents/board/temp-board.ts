@@ -1,0 +1,278 @@
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir, userInfo } from 'node:os';
+import { basename, join } from 'node:path';
+import send from 'send';
+import { generateSshKey, startSshd } from '../../deploy/sshd.ts';
+import { AgentConfig, type BoardConfig } from '../../schemas/config.ts';
+import { generateSigningKey, type SigningKey } from '../../test/signing-key.ts';
+import { hashFile } from '../runtime/hash-file.ts';
+import { createRun } from '../runtime/run.ts';
+import type { SignedPackage } from './staged.ts';
+
+const run = createRun(() => undefined);
+const isRoot = process.getuid?.() === 0;
+const nobody = 65534;
+
+const canUnshare = (): boolean => {
+  try {
+    execFileSync('unshare', ['-Ur', 'true'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+/** How pacman gets the root that it insists on; undefined where it can't. */
+export const pacmanCommand: string[] | undefined = isRoot
+  ? ['pacman']
+  : canUnshare()
+    ? ['unshare', '-Ur', 'pacman']
+    : undefined;
+
+export const names = ['linux-fourier', 'linux-fourier-headers'];
+
+/** The release does not name the pkgrel; the banner does. */
+const pkgbuild = (pkgver: string, pkgrel: string, headers: number) => `
+pkgbase=linux-fourier
+pkgname=(${names.join(' ')})
+pkgver=${pkgver}
+pkgrel=${pkgrel}
+arch=(any)
+options=(!strip !docs !purge)
+package_linux-fourier() {
+  backup=(etc/fourier.conf)
+  mkdir -p "$pkgdir"/{etc,boot/dtbs,usr/lib/modules/${pkgver}.0-fourier/kernel}
+  echo "pkgrel=${pkgrel}" > "$pkgdir/etc/fourier.conf"
+  printf 'MZ\\0Linux version ${pkgver}.0-fourier (builder@boltzmann) (gcc 12) #${pkgrel} SMP\\n\\0' > "$pkgdir/boot/Image"
+  echo "dtb ${pkgrel}" > "$pkgdir/boot/dtbs/board.dtb"
+  echo "rkvdec ${pkgrel}" > "$pkgdir/usr/lib/modules/${pkgver}.0-fourier/kernel/rkvdec a.ko"
+  ln -s kernel "$pkgdir/usr/lib/modules/${pkgver}.0-fourier/link"
+}
+package_linux-fourier-headers() {
+  mkdir -p "$pkgdir/usr/src/fourier"
+  for i in {1..${headers}}; do echo "${pkgrel} $i" > "$pkgdir/usr/src/fourier/$i.h"; done
+}
+`;
+
+/** A board in a temporary folder: pacman's own root, a repository over HTTP, a backup host over SSH, a pinned key. */
+export const startTempBoard = async () => {
+  if (pacmanCommand === undefined) throw new Error('pacman needs root or unshare -Ur.');
+  const folder = await mkdtemp(join(tmpdir(), 'board-'));
+  await chmod(folder, 0o755);
+  const at = (...path: string[]) => join(folder, ...path);
+  const root = at('root');
+  for (const path of [
+    'root/var/lib/pacman',
+    'root/boot/extlinux',
+    'cache',
+    'hooks',
+    'fixtures',
+    'state',
+    'gpg',
+  ])
+    await mkdir(at(path), { recursive: true });
+  await chmod(at('gpg'), 0o755);
+  const repository = at('peer', 'views', 'v1');
+  await mkdir(repository, { recursive: true });
+  await writeFile(join(root, 'boot/extlinux/extlinux.conf'), 'DEFAULT fourier\n');
+  await writeFile(join(root, 'boot/initramfs.img'), 'initramfs from before\n');
+
+  const key = await generateSigningKey(at('key'));
+  const options = [
+    `RootDir = ${root}`,
+    `DBPath = ${root}/var/lib/pacman`,
+    `CacheDir = ${at('cache')}`,
+    `LogFile = ${at('pacman.log')}`,
+    `GPGDir = ${at('gpg')}`,
+    `HookDir = ${at('hooks')}`,
+    'Architecture = aarch64',
+    'SigLevel = Required DatabaseNever',
+    'LocalFileSigLevel = Required',
+  ];
+  const sockets = new Set<import('node:net').Socket>();
+  /** How the repository behaves: each answer ends after so many bytes and then says nothing more. */
+  const serving = { stallAfter: undefined as number | undefined, requests: [] as (string | undefined)[] };
+  const server = createServer((request, response) => {
+    serving.requests.push(request.headers.range);
+    if (serving.stallAfter !== undefined) {
+      const write = response.write.bind(response);
+      let left = serving.stallAfter;
+      response.write = ((chunk: Buffer) => {
+        const piece = chunk.subarray(0, left);
+        left -= piece.length;
+        if (piece.length > 0) write(piece);
+        return true;
+      }) as typeof response.write;
+      response.end = (() => response) as typeof response.end;
+    }
+    send(request, request.url ?? '/', { root: repository }).pipe(response);
+  }).listen(0, '127.0.0.1');
+  server.on('connection', (socket) => sockets.add(socket));
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await writeFile(at('local.conf'), `${['[options]', ...options].join('\n')}\n`);
+  await writeFile(at('pacman.conf'), `${['[options]', ...options, '[ka]', `Server = ${url}`].join('\n')}\n`);
+
+  const keyring = ['pacman-key', '--config', at('local.conf'), '--gpgdir', at('gpg')];
+  const pacmanKey = (...args: string[]) => run([...(isRoot ? [] : ['unshare', '-Ur']), ...keyring, ...args]);
+  await pacmanKey('--init');
+  await pacmanKey('--add', key.keyring);
+  await pacmanKey('--lsign-key', key.fingerprint);
+
+  const publicKey = await generateSshKey(at('ssh-key'));
+  const sshd = await startSshd({ folder: at('sshd'), authorizedKeys: [publicKey] });
+
+  const banner = (image: string) => /Linux version [^\n]*/.exec(image)?.[0] ?? '';
+  const boot = async (bootId: string) => {
+    const image = await readFile(join(root, 'boot/Image'), 'latin1').catch(() => '');
+    await writeFile(at('proc-version'), `${banner(image)}\n`);
+    await writeFile(at('release'), `${banner(image).split(' ')[2] ?? ''}\n`);
+    await writeFile(at('boot-id'), `${bootId}\n`);
+  };
+  await boot('boot-0');
+  await writeFile(
+    at('reboot.mjs'),
+    `import { readFileSync, writeFileSync } from 'node:fs';
+     const banner = /Linux version [^\\n]*/.exec(readFileSync('${root}/boot/Image', 'latin1'))[0];
+     writeFileSync('${at('proc-version')}', banner + '\\n');
+     writeFileSync('${at('release')}', banner.split(' ')[2] + '\\n');
+     const id = readFileSync('${at('boot-id')}', 'utf8').trim();
+     writeFileSync('${at('boot-id')}', 'boot-' + (Number(id.slice(5)) + 1) + '\\n');`,
+  );
+  await writeFile(
+    at('sweep.mjs'),
+    `import { readFileSync, writeFileSync } from 'node:fs';
+     const [row, path, fixture, output] = process.argv.slice(2);
+     const image = readFileSync('${root}/boot/Image', 'latin1');
+     writeFileSync(output, row + (path === 'libva' && image.includes('#1 SMP') ? 'stale' : 'right') + fixture.length);
+     console.log(JSON.stringify({ device: path === 'software' ? null : '/dev/video0', frames: 5 }));`,
+  );
+
+  const peer = {
+    address: '127.0.0.1',
+    port: sshd.port,
+    user: userInfo().username,
+    identity: at('ssh-key'),
+    hostKey: sshd.hostKey,
+    folder: at('peer'),
+  };
+  const host = AgentConfig.parse({
+    role: 'board',
+    fleet: 'test',
+    host: 'fresnel',
+    nats: { servers: ['nats://127.0.0.1:1'], seedFile: at('seed') },
+    keyFile: at('host-key'),
+    coordinatorKey: `${'A'.repeat(59)}=`,
+    stateFolder: at('state'),
+    bootIdFile: at('boot-id'),
+    releaseFile: at('release'),
+    procVersionFile: at('proc-version'),
+    peers: { hertz: peer },
+    root,
+    packages: names,
+    pacman: {
+      command: pacmanCommand,
+      configFile: at('pacman.conf'),
+      localConfigFile: at('local.conf'),
+      cacheFolder: at('cache'),
+      logFile: at('pacman.log'),
+      databaseFolder: join(root, 'var/lib/pacman'),
+    },
+    boot: {
+      image: '/boot/Image',
+      initramfs: join(root, 'boot/initramfs.img'),
+      initramfsCommand: ['cp', join(root, 'boot/Image'), join(root, 'boot/initramfs.img')],
+      keep: ['/boot/extlinux', '/boot/dtbs'],
+      rebootCommand: [process.execPath, at('reboot.mjs')],
+    },
+    repositoryUrl: url,
+    stallSeconds: 1,
+    signing: { fingerprint: key.fingerprint, keyring: key.keyring },
+    sweep: {
+      command: [process.execPath, at('sweep.mjs')],
+      fixturesFolder: at('fixtures'),
+      timeoutSeconds: 10,
+    },
+    reserveBytes: 1024,
+  }) as BoardConfig;
+
+  /** Builds both packages with makepkg, signs them, and returns their files. */
+  const build = async (version: string, headers = 20): Promise<string[]> => {
+    const [pkgver = '', pkgrel = ''] = version.split('-');
+    const place = at('build', version);
+    await mkdir(place, { recursive: true });
+    await writeFile(join(place, 'PKGBUILD'), pkgbuild(pkgver, pkgrel, headers));
+    if (isRoot) {
+      await chown(place, nobody, nobody);
+      await chown(join(place, 'PKGBUILD'), nobody, nobody);
+    }
+    const user = isRoot ? ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups'] : [];
+    const env = {
+      HOME: place,
+      PKGEXT: '.pkg.tar.zst',
+      PKGDEST: place,
+      BUILDDIR: join(place, 'bd'),
+      SRCDEST: place,
+    };
+    await run([...user, 'makepkg', '--nodeps', '--skippgpcheck', '-f'], { cwd: place, env });
+    const files = (await readdir(place)).filter((file) => file.endsWith('.pkg.tar.zst')).sort();
+    for (const file of files) await sign(key, join(place, file));
+    return files.map((file) => join(place, file));
+  };
+
+  /** Puts files and their signatures where the repository serves them, and says what a request says of them. */
+  const publish = async (files: readonly string[]): Promise<SignedPackage[]> =>
+    Promise.all(
+      files.map(async (path) => {
+        await cp(path, join(repository, basename(path)));
+        await cp(`${path}.sig`, join(repository, `${basename(path)}.sig`));
+        const name = basename(path).replace(/-[^-]+-[^-]+-[^-]+$/, '');
+        const signatureSha256 = (await hashFile(`${path}.sig`)).sha256;
+        return { name, file: basename(path), ...(await hashFile(path)), signatureSha256 };
+      }),
+    );
+
+  const pacman = (...args: string[]) =>
+    run([...pacmanCommand, '--config', at('local.conf'), '--noconfirm', ...args]);
+
+  return {
+    folder,
+    root,
+    host,
+    key,
+    serving,
+    repository,
+    build,
+    publish,
+    pacman,
+    boot,
+    stop: async () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await sshd.stop();
+      await key.stop();
+      await run(['gpgconf', '--homedir', at('gpg'), '--kill', 'all']).catch(() => undefined);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+};
+
+export type TempBoard = Awaited<ReturnType<typeof startTempBoard>>;
+
+/** Makes `<file>.sig`, binary. */
+export const sign = async (key: SigningKey, file: string): Promise<void> => {
+  await rm(`${file}.sig`, { force: true });
+  await key.gpg(
+    '--local-user',
+    `${key.fingerprint}!`,
+    '--output',
+    `${file}.sig`,
+    '--detach-sign',
+    '--',
+    file,
+  );
+};

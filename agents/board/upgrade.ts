@@ -1,0 +1,54 @@
+import { StepFailed } from '../runtime/errors.ts';
+import type { PackageContent } from './package-file.ts';
+import type { InstalledEntry, Pacman } from './pacman.ts';
+
+/** Pacman's words where it is the packages that it can't have, whatever the host does. */
+const packagesAtFault =
+  /conflicting (files|dependencies)|exists in filesystem|could not satisfy dependencies/;
+
+/** Whether every one of these packages is installed and all its files are there. */
+export const holdsAll = async (pacman: Pacman, contents: readonly PackageContent[]): Promise<boolean> => {
+  for (const content of contents) if (!(await pacman.holds(content))) return false;
+  return true;
+};
+
+const intact = async (
+  pacman: Pacman,
+  before: ReadonlyMap<string, InstalledEntry | undefined>,
+): Promise<boolean> => {
+  for (const [name, entry] of before) {
+    const now = await pacman.installed(name);
+    if (!entry || now?.version !== entry.version || (await pacman.altered(now)).length > 0) return false;
+  }
+  return true;
+};
+
+/**
+ * Installs package files in one transaction and looks whether they are there then. What a killed pacman left is
+ * cleared away first, so this may be run again after a cut anywhere.
+ * @param overwrite Where files of an interrupted transaction may be in the way.
+ * @throws {StepFailed} if pacman refused and the packages from before are still there, whole.
+ * @throws {Error} if it ended half-way: once more, with `overwrite`, mends that.
+ */
+export const upgrade = async (
+  note: (line: string) => void,
+  pacman: Pacman,
+  contents: readonly PackageContent[],
+  { overwrite }: { overwrite: boolean },
+): Promise<void> => {
+  const names = contents.map(({ name }) => name);
+  for (const cleared of await pacman.mend(names)) note(`a killed pacman had left ${cleared}; it is removed`);
+  const before = new Map<string, InstalledEntry | undefined>();
+  for (const name of names) before.set(name, await pacman.installed(name));
+
+  const files = contents.map(({ file }) => file);
+  const { exitCode, stderr } = await pacman.upgrade(files, { overwrite });
+  if (await holdsAll(pacman, contents)) return;
+  const said = stderr.trim().split('\n').slice(0, 3).join(' ') || `nothing, with exit code ${exitCode}`;
+  if (exitCode !== 0 && (await intact(pacman, before)))
+    throw new StepFailed(
+      packagesAtFault.test(stderr) ? 'work' : 'host',
+      `pacman refused ${names.join(', ')}; what was installed before is whole. It said: ${said}`,
+    );
+  throw new Error(`pacman ended half-way through ${names.join(', ')}. It said: ${said}`);
+};

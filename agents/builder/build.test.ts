@@ -1,0 +1,208 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { BuilderConfig } from '../../schemas/config.ts';
+import { runStep } from '../../test/run-step.ts';
+import { build } from './build.ts';
+import { builderConfig } from './testdata/builder-config.ts';
+
+let folder: string;
+let config: BuilderConfig;
+let repository: string;
+let attempt = 0;
+
+const sh = (cwd: string, command: string): string =>
+  execFileSync('bash', ['-euc', command], { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+
+const pkgbuild = (pkgrel: number, patches: string[], more = '') => `pkgname=tiny
+pkgver=1.0
+pkgrel=${pkgrel}
+arch=(aarch64)
+options=(!strip)
+source=(tree.tar ${patches.join(' ')})
+sha256sums=(@tree@ ${patches.map((file) => `@${file}@`).join(' ')})
+prepare() {
+  cd tree
+  ${patches.map((file) => `patch -Np1 -i ../${file}`).join('\n  ')}
+  ${more}
+}
+build() { make -C tree; }
+package() { install -D tree/tiny "$pkgdir/usr/bin/tiny"; }
+`;
+
+/** Commits the package with these patches; gives the commit. */
+const commit = (pkgrel: number, patches: string[], { more = '', edit = (text: string) => text } = {}) => {
+  const at = join(repository, 'arch', 'tiny');
+  const sum = (file: string) => sh(at, `sha256sum ${file} | cut -c-64`).trim();
+  let text = pkgbuild(pkgrel, patches, more).replace('@tree@', sum('tree.tar'));
+  for (const file of patches) text = text.replace(`@${file}@`, sum(file));
+  execFileSync('tee', [join(at, 'PKGBUILD')], { input: edit(text), stdio: ['pipe', 'ignore', 'inherit'] });
+  const git = 'git -c user.name=x -c user.email=x@example.org';
+  return sh(repository, `${git} add -A; ${git} commit -qm "tiny ${pkgrel}"; git rev-parse HEAD`).trim();
+};
+
+const run = (id: string, pkgrel: number, signal?: AbortSignal) =>
+  runStep(
+    'build',
+    build,
+    {
+      commit: id,
+      package: {
+        repository: 'packages',
+        branch: 'main',
+        folder: 'arch/tiny',
+        base: 'tiny',
+        names: ['tiny'],
+        from: '1.0-1',
+        to: `1.0-${pkgrel}`,
+        release: '1.0',
+      },
+    },
+    config,
+    { folder: join(folder, 'state'), attempt, ...(signal ? { signal } : {}) },
+  );
+
+/** Starts the attempt and stops it as soon as the worktree holds a file of that name. */
+const runUntil = async (name: string, id: string, pkgrel: number): Promise<void> => {
+  const stop = new AbortController();
+  const poll = setInterval(() => {
+    if (existsSync(join(config.makepkg.worktreesFolder, 'tiny', name))) stop.abort(new Error('killed'));
+  }, 5);
+  await expect(run(id, pkgrel, stop.signal)).rejects.toThrow('killed');
+  clearInterval(poll);
+};
+
+const compiled = (lines: string[]) => lines.filter((line) => line.startsWith('CC ')).sort();
+const binary = (file: string) =>
+  execFileSync('bsdtar', ['-xOf', join(config.offeredFolder, `iter5.${attempt}`, file), 'usr/bin/tiny'], {
+    encoding: 'latin1',
+  });
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'ka-build-'));
+  await chmod(folder, 0o755);
+  await mkdir(join(folder, 'state'), { mode: 0o700 });
+  repository = join(folder, 'packages');
+  config = builderConfig(folder, { repositories: { packages: repository } });
+  const at = join(repository, 'arch', 'tiny');
+  const tree = join(at, 'tree');
+  await mkdir(tree, { recursive: true });
+  await writeFile(
+    join(tree, 'Makefile'),
+    'tiny: main.o part.o\n\tgcc -o $@ $^\n%.o: %.c\n\t@echo CC $<\n\t@gcc -c -o $@ $<\n',
+  );
+  await writeFile(join(tree, 'main.c'), 'char *part(void);\nint main(void) { return !part(); }\n');
+  await writeFile(join(tree, 'part.c'), 'char *part(void) { return "unpatched"; }\n');
+  sh(at, 'tar -cf tree.tar tree; cp -r tree a');
+  sh(at, 'cp -r a b; sed -i "s/unpatched/one-patch/" b/part.c; diff -u a/part.c b/part.c > 1.patch || :');
+  sh(
+    at,
+    'cp b/part.c a/; sed -i "s/one-patch/two-patches/" b/part.c; diff -u a/part.c b/part.c > 2.patch || :',
+  );
+  sh(at, 'rm -r a b tree');
+  sh(repository, 'git init -q -b main .');
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+// makepkg alone takes seconds of processor time for each build.
+describe('build', { timeout: 120_000 }, () => {
+  test('builds the commit, and of the next one only what differs, though it was cut in between', async () => {
+    const first = commit(2, ['1.patch', '2.patch']);
+    const second = commit(3, ['1.patch']);
+
+    attempt = 1;
+    const one = await run(first, 2);
+    expect(one.evidence.packages.map(({ file }) => file)).toEqual(['tiny-1.0-2-aarch64.pkg.tar.zst']);
+    expect(one.evidence.buildinfo.startdir).toEqual([
+      join(config.makepkg.worktreesFolder, 'tiny', 'package'),
+    ]);
+    expect(one.evidence.output.lines).toBeGreaterThan(10);
+    expect(compiled(one.lines)).toEqual(['CC main.c', 'CC part.c']);
+    expect(binary('tiny-1.0-2-aarch64.pkg.tar.zst')).toContain('two-patches');
+
+    // As a run leaves it that was cut after it had brought a file of some other series.
+    const worktree = join(config.makepkg.worktreesFolder, 'tiny');
+    const list = JSON.parse(await readFile(join(worktree, 'prepared.json'), 'utf8'));
+    const ghost = join(worktree, 'build', 'tiny', 'src', 'tree', 'ghost.c');
+    await writeFile(ghost, '');
+    await writeFile(join(worktree, 'prepared.json'), JSON.stringify([...list, 'tree/ghost.c']));
+
+    attempt = 2;
+    await runUntil('build/tiny/src.kept', second, 3);
+    expect(existsSync(join(config.offeredFolder, 'iter5.2'))).toBe(false);
+    const two = await run(second, 3);
+    expect(compiled(two.lines)).toEqual(['CC part.c']);
+    // Gone: the ghost, and the link to the dropped patch.
+    expect(two.evidence.sources).toMatchObject({ changed: 1, removed: 2 });
+    expect(existsSync(ghost)).toBe(false);
+    expect(binary('tiny-1.0-3-aarch64.pkg.tar.zst')).toContain('one-patch');
+    expect(binary('tiny-1.0-3-aarch64.pkg.tar.zst')).not.toContain('two-patches');
+
+    // The offer is there, its result was not journalled: the probe finds it and nothing is built again.
+    const journal = new Database(join(folder, 'state', 'journal.db'));
+    journal.prepare("UPDATE effect SET result = NULL WHERE name = 'packages' AND attempt = 2").run();
+    journal.close();
+    const again = await run(second, 3);
+    expect(again.evidence).toEqual(two.evidence);
+    expect(again.lines).toEqual([]);
+  });
+
+  test('killed while it builds: nothing that the killed build left is taken for finished', async () => {
+    const third = commit(4, ['2.patch', '1.patch'].reverse());
+    attempt = 3;
+    await runUntil('building', third, 4);
+    const { lines, evidence } = await run(third, 4);
+    expect(compiled(lines)).toEqual(['CC main.c', 'CC part.c']);
+    expect(evidence.packages).toHaveLength(1);
+    expect(await readdir(config.offeredFolder)).not.toContain('iter5.3.part');
+  });
+
+  test('a patch that does not apply fails prepare()', async () => {
+    attempt = 4;
+    const failed = run(commit(5, ['2.patch']), 5);
+    await expect(failed).rejects.toMatchObject({
+      fault: 'work',
+      message: expect.stringMatching(/exit code 4, .*failure occurred in prepare\(\)/),
+    });
+  });
+
+  test('a compile error fails build()', async () => {
+    attempt = 5;
+    const failed = run(commit(6, [], { more: 'echo "int x = ;" >> main.c' }), 6);
+    await expect(failed).rejects.toMatchObject({
+      fault: 'work',
+      message: expect.stringMatching(/exit code 4, .*failure occurred in build\(\)/),
+    });
+    expect(existsSync(join(config.offeredFolder, 'iter5.5'))).toBe(false);
+  });
+
+  test('a checksum that does not match fails before anything is built', async () => {
+    attempt = 6;
+    const edit = (text: string) => text.replace(/(?<=sha256sums=\(\w{64} )\w{8}/, '00000000');
+    const failed = run(commit(7, ['1.patch'], { edit }), 7);
+    await expect(failed).rejects.toMatchObject({
+      fault: 'work',
+      message: expect.stringMatching(/exit code 1, .*1\.patch .*FAILED/),
+    });
+  });
+
+  test('another version than the one asked for is refused before it is built', async () => {
+    attempt = 7;
+    await expect(run(commit(8, []), 9)).rejects.toMatchObject({
+      fault: 'work',
+      message: 'the PKGBUILD is for tiny 1.0-8; expected tiny 1.0-9',
+    });
+  });
+
+  test('a commit that nobody pushed is refused', async () => {
+    attempt = 8;
+    await expect(run('0123456789012345678901234567890123456789', 9)).rejects.toMatchObject({
+      fault: 'work',
+      message: expect.stringContaining('no commit 0123'),
+    });
+  });
+});

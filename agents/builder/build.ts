@@ -1,0 +1,151 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BuilderConfig } from '../../schemas/config.ts';
+import type { StepRequest } from '../../schemas/steps.ts';
+import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
+import type { Ran, Run } from '../runtime/run.ts';
+import type { Probed, Step } from '../runtime/step.ts';
+import { createGit } from './git.ts';
+import { createMakepkg, type Makepkg } from './makepkg.ts';
+import { inspectPackages, offerPackages, probeOffer, takePackages } from './offer.ts';
+import { parseSrcinfo, srcinfoVersion } from './srcinfo.ts';
+import { openWorktree } from './worktree.ts';
+
+const neededBytes = 256 * 1024 * 1024;
+
+interface Checkout {
+  /** When the commit was made: the packages' SOURCE_DATE_EPOCH. */
+  epochSeconds: number;
+}
+
+/** Builds the packages of one commit and offers them to the publisher. */
+export const build: Step<'build', BuilderConfig> = async (
+  request,
+  { effect, host, run, key, workFolder },
+) => {
+  const makepkg = createMakepkg(run, host);
+  const exported = join(workFolder, 'package');
+  const checkoutFile = join(workFolder, 'checkout.json');
+
+  // Cut anywhere: the export begins anew, and the file that says it is whole comes last.
+  const { epochSeconds } = await effect('checkout', {
+    probe: () => probeCheckout(checkoutFile),
+    act: () => checkOut(run, host, request, exported, checkoutFile),
+  });
+
+  const offered = join(host.offeredFolder, key);
+  const part = `${offered}.part`;
+  // Cut anywhere: the worktree puts itself right, half-made packages are in `.part`, and the rename is the last.
+  return effect('packages', {
+    probe: () => probeOffer(offered),
+    act: async () => {
+      await requireRoom(host);
+      const started = performance.now();
+      const folder = join(host.makepkg.worktreesFolder, request.package.base);
+      const tree = await openWorktree(makepkg, folder, request.package.base, {
+        packagesFolder: part,
+        epochSeconds,
+      });
+      await placePackage(run, exported, tree.place.packageFolder);
+      await requireMeant(makepkg, tree.place.packageFolder, request.package);
+      const { ran: prepared, sources } = await tree.prepare();
+
+      await rm(part, { recursive: true, force: true });
+      await makepkg.give(part);
+      const built = await tree.build();
+      await takePackages(part);
+
+      const { names, to: version } = request.package;
+      const expected = { names, version, carch: host.makepkg.carch };
+      const { packages, buildinfo } = await inspectPackages(run, part, expected);
+      const seconds = (performance.now() - started) / 1000;
+      const output = outputOf([prepared, built]);
+      const evidence = { commit: request.commit, packages, buildinfo, sources, seconds, output };
+      await offerPackages(part, offered, evidence);
+      return evidence;
+    },
+  });
+};
+
+const probeCheckout = async (file: string): Promise<Probed<Checkout>> => {
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  return text === undefined ? { happened: 'no' } : { happened: 'yes', result: JSON.parse(text) };
+};
+
+const checkOut = async (
+  run: Run,
+  host: BuilderConfig,
+  { commit, package: { repository, folder } }: StepRequest<'build'>,
+  exported: string,
+  checkoutFile: string,
+): Promise<Checkout> => {
+  const git = createGit(run, host);
+  const mirror = await git.mirror(repository);
+  const where = `${commit} of the repository "${repository}"`;
+  const at = await git
+    .run(mirror, ['show', '--no-patch', '--format=%ct', commit], { quiet: true })
+    .catch((cause: unknown) => {
+      if (!(cause instanceof ProgramFailed) || cause.exitCode !== 128) throw cause;
+      throw new StepFailed('work', `no commit ${where} after a fetch; was it pushed?`, { cause });
+    });
+  if (!(await git.entry(mirror, commit, `${folder}/PKGBUILD`)))
+    throw new StepFailed('work', `no ${folder}/PKGBUILD in ${where}; expected the package there`);
+  await git.exportFolder(mirror, commit, folder, exported);
+  const checkout = { epochSeconds: Number(at.stdout.trim()) };
+  await writeFile(`${checkoutFile}.part`, JSON.stringify(checkout));
+  await rename(`${checkoutFile}.part`, checkoutFile);
+  return checkout;
+};
+
+const requireRoom = async ({ makepkg: { worktreesFolder }, offeredFolder }: BuilderConfig): Promise<void> => {
+  for (const folder of [worktreesFolder, offeredFolder]) {
+    await mkdir(folder, { recursive: true });
+    const { bavail, bsize } = await statfs(folder);
+    if (bavail * bsize < neededBytes)
+      throw new StepFailed(
+        'host',
+        `${Math.floor((bavail * bsize) / 1024 ** 2)} MB are free in ${folder}; a build needs ${neededBytes / 1024 ** 2} MB and more`,
+      );
+  }
+};
+
+/** A build takes long: what the PKGBUILD says of itself is compared with the request before it. */
+const requireMeant = async (
+  makepkg: Makepkg,
+  folder: string,
+  { base, to }: StepRequest<'build'>['package'],
+): Promise<void> => {
+  const srcinfo = parseSrcinfo(await makepkg.printSrcinfo(folder));
+  const found = `${srcinfo.base.name} ${srcinfoVersion(srcinfo)}`;
+  if (found !== `${base} ${to}`)
+    throw new StepFailed('work', `the PKGBUILD is for ${found}; expected ${base} ${to}`);
+};
+
+/** The PKGBUILD's folder at its constant place: what did not change keeps its mtime. */
+const placePackage = async (run: Run, from: string, to: string): Promise<void> => {
+  await mkdir(to, { recursive: true });
+  await run(
+    [
+      'rsync',
+      '--recursive',
+      '--links',
+      '--perms',
+      '--chmod=D755,Fgo+r,Fgo-w',
+      '--checksum',
+      '--delete',
+      '--force',
+      '--',
+      `${from}/`,
+      `${to}/`,
+    ],
+    { quiet: true },
+  );
+};
+
+/** What makepkg printed: its standard output, then its standard error, of one stage after the other. */
+const outputOf = (stages: readonly Ran[]) => {
+  const text = stages.map(({ stdout, stderr }) => `${stdout}${stderr}`).join('');
+  const lines = text.split('\n').filter((line) => line !== '').length;
+  return { lines, sha256: createHash('sha256').update(text).digest('hex') };
+};

@@ -1,0 +1,207 @@
+import { createHash } from 'node:crypto';
+import { access, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BuilderConfig } from '../../schemas/config.ts';
+import { StepFailed } from '../runtime/errors.ts';
+import type { Ran, Run, RunOptions } from '../runtime/run.ts';
+import { findRemote, refusal, remoteEnvironment } from './git-remote.ts';
+
+/** What stands at a path of a tree: `object` is a blob's or a tree's id. */
+export interface TreeEntry {
+  mode: string;
+  object: string;
+  path: string;
+}
+
+/** Git, as this host uses it. A `repository` is the path of a bare one, but for {@link Git.mirror} and {@link Git.push}. */
+export interface Git {
+  /** Runs git on a repository, or on none. No option among `args` comes from a request. */
+  run(repository: string | undefined, args: readonly string[], options?: RunOptions): Promise<Ran>;
+  /**
+   * Brings this host's copy of a repository that the config names up to date, or makes it, and gives its path.
+   * @throws {StepFailed} (host) if the config does not name it, or it refuses this host. Whatever else goes wrong
+   * is worth another try.
+   */
+  mirror(name: string): Promise<string>;
+  /**
+   * Pushes a commit of the mirror, never by force.
+   * @returns false if somebody else was faster: fetch, look, and try again.
+   * @throws {StepFailed} (host) if the repository refuses the push for another reason.
+   */
+  push(name: string, commit: string, branch: string): Promise<boolean>;
+  /** The commit that a full ref (`refs/tags/v7.0`) leads to. */
+  resolve(repository: string, ref: string): Promise<string | undefined>;
+  /** The short names of the refs below a prefix (`refs/tags/`), the youngest first. */
+  names(repository: string, prefix: string): Promise<string[]>;
+  /** What stands at a path of a commit, if anything. */
+  entry(repository: string, commit: string, path: string): Promise<TreeEntry | undefined>;
+  /**
+   * The text of a file at a commit, or undefined if no file is there.
+   * @throws {StepFailed} (work) if its bytes are not UTF-8.
+   */
+  text(repository: string, commit: string, path: string): Promise<string | undefined>;
+  /** Writes what a commit holds below a path into `folder`, which is emptied first. */
+  exportFolder(repository: string, commit: string, path: string, folder: string): Promise<void>;
+}
+
+const cloneTimeoutMs = 6 * 60 * 60_000;
+const fetchTimeoutMs = 60 * 60_000;
+/** Git holds a ref's lock no longer than it takes to write the ref. */
+const staleLockMs = 2 * 60_000;
+
+const everything = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*'];
+
+/**
+ * Flushing all that is written keeps a mirror whole over a power cut; the collection of garbage stays within the
+ * time limit of the command that starts it.
+ */
+const settings = ['core.hooksPath=/dev/null', 'core.fsync=all', 'gc.autoDetach=false', 'credential.helper='];
+
+/** The id that git gives to a file's bytes. */
+export const blobId = (bytes: Uint8Array): string =>
+  createHash('sha1').update(`blob ${bytes.byteLength}\0`).update(bytes).digest('hex');
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+/** A git that was killed leaves its locks, and every later one then refuses to touch the ref. */
+const removeStaleLocks = async (repository: string): Promise<void> => {
+  const below = await readdir(join(repository, 'refs'), { recursive: true });
+  const names = [...(await readdir(repository)), ...below.map((name) => join('refs', name))];
+  for (const name of names.filter((name) => name.endsWith('.lock'))) {
+    const file = join(repository, name);
+    const mtimeMs = await stat(file).then(
+      (found) => found.mtimeMs,
+      () => Number.POSITIVE_INFINITY,
+    );
+    if (Date.now() - mtimeMs > staleLockMs) await rm(file, { force: true });
+  }
+};
+
+/** The one place that runs git: its own environment, no prompt, and a transport only to talk to a remote. */
+export const createGit = (
+  run: Run,
+  config: Pick<BuilderConfig, 'repositories' | 'git' | 'stateFolder'>,
+): Git => {
+  const folder = join(config.stateFolder, 'git');
+  const mirrorPath = (name: string) => join(folder, `${name}.git`);
+
+  const runGit: Git['run'] = (repository, args, options = {}) => {
+    const before = settings.flatMap((setting) => ['-c', setting]);
+    if (repository !== undefined) before.push(`--git-dir=${repository}`);
+    const env = {
+      HOME: config.stateFolder,
+      LC_ALL: 'C',
+      GIT_CONFIG_NOSYSTEM: '1',
+      GIT_CONFIG_GLOBAL: '/dev/null',
+      GIT_ATTR_NOSYSTEM: '1',
+      GIT_NO_REPLACE_OBJECTS: '1',
+      GIT_TERMINAL_PROMPT: '0',
+      GIT_ALLOW_PROTOCOL: '',
+      ...options.env,
+    };
+    return run(['git', ...before, ...args], { ...options, env });
+  };
+
+  const talk = async (
+    name: string,
+    repository: string | undefined,
+    args: (url: string) => readonly string[],
+    options: RunOptions,
+  ): Promise<Ran> => {
+    const remote = findRemote(config, name);
+    const env = await remoteEnvironment(config, remote);
+    try {
+      return await runGit(repository, args(remote.url), { ...options, env });
+    } catch (error) {
+      const said = refusal(error);
+      if (said === undefined) throw error;
+      throw new StepFailed('host', `the repository "${name}" (${remote.url}) refuses this host: ${said}`, {
+        cause: error,
+      });
+    }
+  };
+
+  const entry: Git['entry'] = async (repository, commit, path) => {
+    const { stdout } = await runGit(repository, ['ls-tree', '-z', '--full-tree', commit, '--', path], {
+      quiet: true,
+    });
+    const found = /^(\d+) \w+ ([0-9a-f]+)\t([^\0]*)\0/.exec(stdout);
+    return found ? { mode: found[1] ?? '', object: found[2] ?? '', path: found[3] ?? '' } : undefined;
+  };
+
+  return {
+    run: runGit,
+    mirror: async (name) => {
+      findRemote(config, name);
+      const path = mirrorPath(name);
+      await mkdir(folder, { recursive: true });
+      if (await exists(path)) {
+        await removeStaleLocks(path);
+        const fetch = (url: string) => [
+          'fetch',
+          '--prune',
+          '--no-write-fetch-head',
+          '--',
+          url,
+          ...everything,
+        ];
+        await talk(name, path, fetch, { timeoutMs: fetchTimeoutMs });
+        return path;
+      }
+      // A clone that was cut leaves the .part alone, and the next one starts anew.
+      const part = `${path}.part`;
+      await rm(part, { recursive: true, force: true });
+      await talk(name, undefined, (url) => ['clone', '--bare', '--', url, part], {
+        timeoutMs: cloneTimeoutMs,
+      });
+      await rename(part, path);
+      return path;
+    },
+    push: async (name, commit, branch) => {
+      const args = (url: string) => ['push', '--porcelain', '--', url, `${commit}:refs/heads/${branch}`];
+      const pushed = await talk(name, mirrorPath(name), args, {
+        exitCodes: [0, 1],
+        timeoutMs: fetchTimeoutMs,
+      });
+      if (pushed.exitCode === 0) return true;
+      const why = /^!\t\S+\t(.*)$/m.exec(pushed.stdout)?.[1] ?? pushed.stderr.trim();
+      if (/fetch first|non-fast-forward|stale info|lock|failed to update ref|old value/.test(why))
+        return false;
+      throw new StepFailed('host', `the repository "${name}" does not take ${commit} on ${branch}: ${why}`);
+    },
+    resolve: async (repository, ref) => {
+      const args = ['rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`];
+      const { exitCode, stdout } = await runGit(repository, args, { quiet: true, exitCodes: [0, 1] });
+      // Git 2.39 prints --end-of-options as well.
+      return exitCode === 0 ? stdout.trim().split('\n').at(-1) : undefined;
+    },
+    names: async (repository, prefix) => {
+      const args = ['for-each-ref', '--sort=-creatordate', '--format=%(refname:lstrip=2)', prefix];
+      return (await runGit(repository, args, { quiet: true })).stdout.split('\n').filter(Boolean);
+    },
+    entry,
+    text: async (repository, commit, path) => {
+      const found = await entry(repository, commit, path);
+      if (!found?.mode.startsWith('100')) return undefined;
+      const { stdout } = await runGit(repository, ['cat-file', 'blob', found.object], { quiet: true });
+      if (blobId(Buffer.from(stdout)) !== found.object)
+        throw new StepFailed('work', `${path} at ${commit} is not UTF-8 text: rewrite it as such`);
+      return stdout;
+    },
+    exportFolder: async (repository, commit, path, to) => {
+      const index = `${to}.index`;
+      await rm(to, { recursive: true, force: true });
+      await rm(index, { force: true });
+      await mkdir(to, { recursive: true });
+      const options = { quiet: true, env: { GIT_INDEX_FILE: index } };
+      await runGit(repository, ['read-tree', `${commit}:${path}`], options);
+      const checkout = ['-c', 'core.bare=false', `--work-tree=${to}`, 'checkout-index', '-a', '-f'];
+      await runGit(repository, checkout, options);
+      await rm(index, { force: true });
+    },
+  };
+};

@@ -1,0 +1,208 @@
+import { lineOf } from './bash-array.ts';
+import { type BashCommand, type BashScript, readScript, scriptVariables } from './bash-script.ts';
+import { type BashVariables, expandWord } from './bash-word.ts';
+import { asPkgbuildError, PkgbuildError } from './pkgbuild-error.ts';
+import { editLines } from './sed-script.ts';
+
+export interface ReleaseSources {
+  /** The top Makefile of the baseline's tree. */
+  makefile: string;
+  pkgbuild: string;
+  /** As `.SRCINFO` has them. */
+  pkgbase: string;
+  pkgver: string;
+  pkgrel: string;
+  /** The kernel's config or its fragment among the sources; null if there is none. */
+  config: string | null;
+}
+
+/** What the text says of the parts that a release is put together from. */
+interface Parts {
+  makefile: string;
+  config: string;
+  /** File name → content. */
+  localversions: Map<string, string>;
+  /** `LOCALVERSION=` as make gets it; undefined if nobody sets it. */
+  argument: string | undefined;
+  /** `EXTRAVERSION=` as an argument to make. */
+  extraversion: string | undefined;
+}
+
+const about = /LOCALVERSION|EXTRAVERSION|KERNELRELEASE|KERNELVERSION|SUBLEVEL|localversion|setlocalversion/;
+
+const makefileValue = (makefile: string, name: string): string | undefined =>
+  new RegExp(`^${name}[ \\t]*:?=[ \\t]*(.*?)[ \\t]*$`, 'm').exec(makefile)?.[1];
+
+const configString = (config: string, name: string): string => {
+  const lines = [...config.matchAll(new RegExp(`^CONFIG_${name}="((?:[^"\\\\]|\\\\.)*)"$`, 'gm'))];
+  return (lines.at(-1)?.[1] ?? '').replace(/\\(.)/g, '$1');
+};
+
+const printed = (values: readonly string[]): string | undefined => {
+  const [program, ...args] = values;
+  if (program === 'echo') {
+    while (args[0] !== undefined && /^-[neE]+$/.test(args[0])) args.shift();
+    return args.some((arg) => arg.includes('\\')) ? undefined : args.join(' ');
+  }
+  if (program !== 'printf') return undefined;
+  if (args[0] === '--') args.shift();
+  const [format = '', ...rest] = args;
+  if (/%(?!s)/.test(format) || (format.match(/%s/g)?.length ?? 0) < rest.length) return undefined;
+  const text = format.replace(/%s/g, () => rest.shift() ?? '').replace(/\\n/g, '\n');
+  return text.includes('\\') ? undefined : text;
+};
+
+/** Reads, command by command, what prepare(), build() and the functions they call do to the parts. */
+const readParts = (text: string, script: BashScript, sources: ReleaseSources): Parts => {
+  const top = scriptVariables(script, {
+    pkgbase: sources.pkgbase,
+    pkgver: sources.pkgver,
+    pkgrel: sources.pkgrel,
+  });
+  const parts: Parts = {
+    makefile: sources.makefile,
+    config: sources.config ?? '',
+    localversions: new Map(),
+    argument: undefined,
+    extraversion: undefined,
+  };
+  const locals = new Map<string, readonly string[] | undefined>();
+  const variables: BashVariables = (name) => (locals.has(name) ? locals.get(name) : top(name));
+
+  const unclear = (command: BashCommand, why: string): PkgbuildError =>
+    new PkgbuildError(
+      lineOf(text, command.start),
+      `the kernel's release depends on "${text.slice(command.start, command.end)}", and ${why}; say it in a plainer form`,
+    );
+  const expanded = (command: BashCommand, raw: string): string => {
+    const values = expandWord(raw, variables);
+    if (!values) throw unclear(command, `only running it tells what ${raw} is`);
+    return values.join(' ');
+  };
+  const setArgument = (command: BashCommand, key: 'argument' | 'extraversion', raw: string) => {
+    const value = expanded(command, raw);
+    if (parts[key] !== undefined && parts[key] !== value)
+      throw unclear(command, `another command gives "${parts[key]}"`);
+    parts[key] = value;
+  };
+
+  const read = (command: BashCommand): void => {
+    for (const { name, value, array, append, start, end } of command.assignments) {
+      const said = text.slice(start, end);
+      if (name === 'LOCALVERSION') setArgument(command, 'argument', value.raw);
+      else if (about.test(name)) throw unclear(command, `${said} is not understood here`);
+      else if (command.in !== undefined) {
+        const plain = !array && !append && command.nesting === 0;
+        locals.set(name, plain ? expandWord(value.raw, variables) : undefined);
+      }
+    }
+    if (command.in === undefined) return;
+    const [program, ...words] = command.words;
+    const writes = command.redirections.find(({ target }) => /localversion[^/]*$/.test(target.raw));
+    if (!program) return;
+    const mentions =
+      writes !== undefined || [program, ...words].some(({ raw }) => about.test(raw) && !/^\.?\//.test(raw));
+    if (!mentions) return;
+    if (['echo', 'printf', 'msg', 'msg2', 'error', 'warning', 'plain'].includes(program.raw) && !writes)
+      return;
+    if (command.nesting > 0) throw unclear(command, 'it stands under a condition or in a loop');
+
+    if (writes) {
+      const content = printed([program, ...words].map(({ raw }) => expanded(command, raw)));
+      if (content === undefined || !['>', '>>', '>|'].includes(writes.operator))
+        throw unclear(command, 'what it writes is not understood here');
+      const path = expanded(command, writes.target.raw);
+      const file = path.slice(path.lastIndexOf('/') + 1);
+      const before = writes.operator === '>>' ? (parts.localversions.get(file) ?? '') : '';
+      parts.localversions.set(file, `${before}${content}${program.raw === 'echo' ? '\n' : ''}`);
+    } else if (program.raw === 'sed') {
+      const target = words.at(-1)?.raw.replace(/["']/g, '') ?? '';
+      const key = /(^|\/)Makefile$/.test(target)
+        ? 'makefile'
+        : /config[^/]*$/.test(target)
+          ? 'config'
+          : undefined;
+      const scripts = words.slice(0, -1).filter(({ raw }) => !/^(-\w+|--[\w-]+)$/.test(raw));
+      if (words.some(({ raw }) => /^-/.test(raw) && !/^(-i|-e|-ie|--in-place|--expression)$/.test(raw)))
+        throw unclear(command, 'these options of sed are not understood here');
+      if (!key) throw unclear(command, 'it edits neither Makefile nor config');
+      for (const { raw } of scripts) {
+        const edited = editLines(parts[key], expanded(command, raw));
+        if (edited === undefined) throw unclear(command, 'this sed script is not understood here');
+        parts[key] = edited;
+      }
+    } else if (/(^|\/)scripts\/config$/.test(program.raw.replace(/["']/g, ''))) {
+      const values = words.map(({ raw }) => expanded(command, raw));
+      const at = values.findIndex((value, i) => value === '--set-str' && values[i + 1] === 'LOCALVERSION');
+      if (at >= 0) parts.config += `\nCONFIG_LOCALVERSION="${values[at + 2] ?? ''}"\n`;
+      else if (values.includes('LOCALVERSION'))
+        throw unclear(command, 'these options are not understood here');
+    } else if (words.some(({ raw }) => /^["']?(LOCALVERSION|EXTRAVERSION)=/.test(raw))) {
+      for (const { raw } of words) {
+        const quote = /^["']/.exec(raw)?.[0] ?? '';
+        const argument = /^["']?(LOCALVERSION|EXTRAVERSION)=/.exec(raw);
+        if (!argument) continue;
+        const value = `${quote}${raw.slice(argument[0].length)}`;
+        setArgument(command, argument[1] === 'LOCALVERSION' ? 'argument' : 'extraversion', value);
+      }
+      if (words.some(({ raw }) => /KERNEL(RELEASE|VERSION)=/.test(raw)))
+        throw unclear(command, 'it sets the release itself');
+    } else if (words.some(({ raw }) => /KERNEL(RELEASE|VERSION)=|setlocalversion/.test(raw)))
+      throw unclear(command, 'it sets the release itself');
+    // Other commands only read: `cat include/config/kernel.release`, `rm localversion-next`.
+    else if (['rm', 'cp', 'mv', 'tee', 'ln', 'install', 'patch'].includes(program.raw))
+      throw unclear(command, 'what it leaves is not understood here');
+  };
+
+  for (const command of script.commands) if (!command.in?.startsWith('package')) read(command);
+  return parts;
+};
+
+const releaseOf = (text: string, script: BashScript, sources: ReleaseSources): string => {
+  const parts = readParts(text, script, sources);
+  const version = makefileValue(parts.makefile, 'VERSION');
+  const patchlevel = makefileValue(parts.makefile, 'PATCHLEVEL');
+  if (!version || !patchlevel)
+    throw new PkgbuildError(
+      1,
+      'the baseline has no VERSION and PATCHLEVEL in its Makefile to tell a release from',
+    );
+  const sublevel = makefileValue(parts.makefile, 'SUBLEVEL');
+  const extraversion = parts.extraversion ?? makefileValue(parts.makefile, 'EXTRAVERSION') ?? '';
+  const numbers = [version, patchlevel, ...(sublevel ? [sublevel] : [])].join('.');
+  const files = [...parts.localversions].sort(([a], [b]) => (a < b ? -1 : 1));
+  const localversions = files.map(([, content]) => content.replace(/\s+/g, '')).join('');
+  const localversion = configString(parts.config, 'LOCALVERSION');
+
+  const variables = scriptVariables(script, { pkgbase: sources.pkgbase, pkgver: sources.pkgver });
+  for (const assignment of script.assignments.filter(({ name }) => /^source(_\w+)?$/.test(name)))
+    for (const { raw, start } of assignment.array?.elements ?? [])
+      for (const entry of expandWord(raw, variables) ?? [raw]) {
+        if (/(^|\/)patch-\d[^/]*$/.test(entry))
+          throw new PkgbuildError(lineOf(text, start), `${entry} changes the baseline's version by itself`);
+        // A git tree that is not on its tag adds a "+" or its commit, unless LOCALVERSION is set.
+        if (/(^|::)git(\+|:)/.test(entry) && parts.argument === undefined)
+          throw new PkgbuildError(
+            lineOf(text, start),
+            `${entry} is a git tree, whose state goes into the release; give make "LOCALVERSION="`,
+          );
+      }
+  return `${numbers}${extraversion}${localversions}${localversion}${parts.argument ?? ''}`;
+};
+
+/**
+ * What `uname -r` will say, from the text alone: the Makefile's version, what `sed` in prepare() does to it,
+ * `localversion*` files, CONFIG_LOCALVERSION and make's LOCALVERSION, in the order in which the kernel's
+ * `scripts/setlocalversion` puts them together. `namesPkgrel` says whether another pkgrel gives another release.
+ * @throws {PkgbuildError} a sentence, where the text can't tell. It never guesses.
+ */
+export const predictRelease = (sources: ReleaseSources): { predicted: string; namesPkgrel: boolean } => {
+  try {
+    const script = readScript(sources.pkgbuild);
+    const predicted = releaseOf(sources.pkgbuild, script, sources);
+    const other = releaseOf(sources.pkgbuild, script, { ...sources, pkgrel: `${sources.pkgrel}9` });
+    return { predicted, namesPkgrel: other !== predicted };
+  } catch (error) {
+    throw asPkgbuildError(sources.pkgbuild, error);
+  }
+};

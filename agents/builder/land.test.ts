@@ -1,0 +1,191 @@
+import { createHash } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { BuilderConfig } from '../../schemas/config.ts';
+import type { StepRequest } from '../../schemas/steps.ts';
+import { runStep } from '../../test/run-step.ts';
+import { StepFailed } from '../runtime/errors.ts';
+import type { Run } from '../runtime/run.ts';
+import type { Step, StepContext } from '../runtime/step.ts';
+import { land } from './land.ts';
+import { addIncludes } from './manifest.ts';
+import { bumpPkgbuild } from './pkgbuild.ts';
+import { patchsetHash } from './series.ts';
+import { gitIn, makeFleet, manifestText, pushFiles, type TestFleet } from './testdata/repositories.ts';
+
+let fleet: TestFleet;
+beforeEach(async () => {
+  fleet = await makeFleet();
+});
+afterEach(() => fleet.remove());
+
+type Land = Step<'land', BuilderConfig>;
+const go = async (
+  folder: string,
+  {
+    request = fleet.land,
+    attempt = 1,
+    iteration = 'iter5',
+    step = land,
+  }: {
+    request?: StepRequest<'land'>;
+    attempt?: number;
+    iteration?: string;
+    step?: Land;
+  } = {},
+) => (await runStep('land', step, request, fleet.host, { folder, attempt, iteration })).evidence;
+
+/** The step, with a look at each program that it runs; what `before` or `after` throws is a SIGKILL at that point. */
+const watched =
+  (watch: {
+    before?: (argv: readonly string[]) => unknown;
+    after?: (argv: readonly string[]) => unknown;
+  }): Land =>
+  (request, context: StepContext<BuilderConfig>) => {
+    const run: Run = async (argv, options) => {
+      await watch.before?.(argv);
+      const ran = await context.run(argv, options);
+      await watch.after?.(argv);
+      return ran;
+    };
+    return land(request, { ...context, run });
+  };
+
+const at = (repository: 'kernel-agent' | 'packages', path: string) =>
+  gitIn(fleet.paths[repository], 'show', `main:${path}`);
+const count = async (repository: 'kernel-agent' | 'packages') =>
+  Number(await gitIn(fleet.paths[repository], 'rev-list', '--count', 'main'));
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+
+const isPushOf = (name: string) => (argv: readonly string[]) =>
+  argv.includes('push') && argv.some((word) => word.endsWith(`/${name}.git`));
+
+describe('land', () => {
+  it('makes one commit in each repository, and shows what they hold', async () => {
+    const evidence = await go(await fleet.runFolder());
+    const [first, second] = fleet.land.series.patches;
+    expect(await at('kernel-agent', 'fleet/fresnel.yaml')).toBe(
+      manifestText
+        .replace(
+          '# the spi one\n',
+          `# the spi one\n  - subsystem/media/fence/${first?.file}\n  - subsystem/media/fence/${second?.file}\n`,
+        )
+        .trim(),
+    );
+    const [manifest, packages] = evidence.commits;
+    expect(manifest?.files).toContainEqual({
+      path: `patches/subsystem/media/fence/${first?.file}`,
+      sha256: first?.sha256,
+    });
+    expect(packages?.files).toContainEqual({
+      path: `arch/linux-fresnel/${second?.file}`,
+      sha256: second?.sha256,
+    });
+    expect(packages?.files).toContainEqual({
+      path: 'arch/linux-fresnel/PKGBUILD',
+      sha256: sha256(`${await at('packages', 'arch/linux-fresnel/PKGBUILD')}\n`),
+    });
+    expect(evidence.includes.before).toEqual(['board/pbp/0001-old.patch']);
+    expect(evidence.includes.after).toHaveLength(3);
+    expect(evidence.bump).toMatchObject({ from: '7.0-1', to: '7.0-2' });
+    expect(await gitIn(fleet.paths.packages, 'log', '-1', '--format=%an%n%B', 'main')).toBe(
+      'kernel-agent\nlinux-fresnel: bump to 7.0-2\n\nFences\n\nKa-Iteration: iter5\nKa-Request: iter5/land/1/package',
+    );
+    expect(packages?.commit).toBe(await gitIn(fleet.paths.packages, 'rev-parse', 'main'));
+    expect([await count('kernel-agent'), await count('packages')]).toEqual([2, 2]);
+  });
+
+  it('killed after the push and before its result, finds its commit', async () => {
+    const folder = await fleet.runFolder();
+    const isPush = isPushOf('packages');
+    const killed = watched({
+      after: (argv) => {
+        if (isPush(argv)) throw new Error('killed');
+      },
+    });
+    await expect(go(folder, { step: killed })).rejects.toThrow('killed');
+    expect([await count('kernel-agent'), await count('packages')]).toEqual([2, 2]);
+    const evidence = await go(folder);
+    expect([await count('kernel-agent'), await count('packages')]).toEqual([2, 2]);
+    expect(evidence.bump).toMatchObject({ from: '7.0-1', to: '7.0-2' });
+    expect(evidence.includes.before).toHaveLength(1);
+  });
+
+  it('killed between the two commits on one builder, is finished by another', async () => {
+    const isPush = isPushOf('packages');
+    const killed = watched({
+      before: (argv) => {
+        if (isPush(argv)) throw new Error('killed');
+      },
+    });
+    await expect(go(await fleet.runFolder(), { step: killed })).rejects.toThrow('killed');
+    const evidence = await go(await fleet.runFolder(), { attempt: 2 });
+    expect([await count('kernel-agent'), await count('packages')]).toEqual([2, 2]);
+    expect(evidence.commits.map(({ files }) => files.length)).toEqual([3, 3]);
+  });
+
+  it('keeps what somebody else pushes at the same time', async () => {
+    const isPush = isPushOf('kernel-agent');
+    let pushed = false;
+    const raced = watched({
+      before: async (argv) => {
+        if (!isPush(argv) || pushed) return;
+        pushed = true;
+        await pushFiles(fleet.paths['kernel-agent'], {
+          'fleet/fresnel.yaml': manifestText.replace('aarch64', 'aarch64 # theirs'),
+        });
+      },
+    });
+    const evidence = await go(await fleet.runFolder(), { step: raced });
+    expect(await at('kernel-agent', 'fleet/fresnel.yaml')).toContain('# theirs');
+    expect(evidence.includes.after).toHaveLength(3);
+    expect(await count('kernel-agent')).toBe(3);
+  });
+
+  it('replaces a patch that a later iteration has changed, and adds nothing twice', async () => {
+    const [first, second] = fleet.land.series.patches;
+    if (!first || !second) throw new Error('no series');
+    const folder = 'arch/linux-fresnel';
+    const landed = bumpPkgbuild(`${await at('packages', `${folder}/PKGBUILD`)}\n`, {
+      pkgrel: '2',
+      addPatches: [first, second].map(({ file, sha256: sum }) => ({ file, sums: () => sum })),
+    });
+    await pushFiles(fleet.paths.packages, {
+      [`${folder}/PKGBUILD`]: landed,
+      [`${folder}/${first.file}`]: first.text,
+      [`${folder}/${second.file}`]: second.text,
+    });
+    const entries = [first, second].map(({ file }) => `subsystem/media/fence/${file}`);
+    await pushFiles(fleet.paths['kernel-agent'], {
+      'fleet/fresnel.yaml': addIncludes(manifestText, entries).text,
+    });
+    const text = second.text.replace('Opt in.', 'Opt in to the fence.');
+    const patches = [first, { ...second, text, sha256: sha256(text) }];
+    const evidence = await go(await fleet.runFolder(), {
+      iteration: 'iter6',
+      request: {
+        ...fleet.land,
+        series: { ...fleet.land.series, patches },
+        patchset: patchsetHash(patches),
+        package: { ...fleet.land.package, from: '7.0-2', to: '7.0-3' },
+      },
+    });
+    expect(evidence.bump.changes).toEqual([
+      { section: 'linux-fresnel', key: 'pkgrel', before: ['2'], after: ['3'] },
+      { section: 'linux-fresnel', key: 'sha256sums', before: [second.sha256], after: [sha256(text)] },
+    ]);
+    expect(evidence.includes.after).toEqual(evidence.includes.before);
+    expect(`${await at('packages', `arch/linux-fresnel/${second.file}`)}\n`.trim()).toBe(text.trim());
+  });
+
+  it('pushes nothing if the package is not what the plan starts from, or the series another', async () => {
+    await pushFiles(fleet.paths.packages, {
+      'arch/linux-fresnel/PKGBUILD': `${await at('packages', 'arch/linux-fresnel/PKGBUILD')}\npkgrel=4\n`,
+    });
+    const error = await go(await fleet.runFolder()).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(StepFailed);
+    expect(error).toMatchObject({ fault: 'work', message: expect.stringContaining('has the version 7.0-4') });
+    const request = { ...fleet.land, patchset: '0'.repeat(64) };
+    await expect(go(await fleet.runFolder(), { request })).rejects.toThrow('preflight has seen 000');
+    expect(await count('kernel-agent')).toBe(1);
+  });
+});

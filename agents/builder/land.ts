@@ -1,0 +1,130 @@
+import type { BuilderConfig } from '../../schemas/config.ts';
+import type { StepRequest } from '../../schemas/steps.ts';
+import { StepFailed } from '../runtime/errors.ts';
+import type { Step, StepContext } from '../runtime/step.ts';
+import {
+  type Committing,
+  commitFiles,
+  type Head,
+  probeCommit,
+  rehearseCommit,
+  type SeenCommit,
+} from './commit-files.ts';
+import { createGit, type Git } from './git.ts';
+import { createMakepkg } from './makepkg.ts';
+import { addIncludes, ManifestError, readIncludes } from './manifest.ts';
+import { createPackageBumps, type PackageBumps, type RehearsedBump } from './package-bump.ts';
+import { checkSeries, patchsetHash } from './series.ts';
+
+type Request = StepRequest<'land'>;
+type Attempt = Pick<StepContext<BuilderConfig>, 'iteration' | 'step' | 'attempt'>;
+
+/**
+ * Lands a series: one commit with the patches and the manifest's includes, one with the package's bump. Nothing is
+ * pushed before both are known to be possible. A cut between the two leaves the first, which the next run finds by
+ * its trailer; so does another builder that takes over.
+ */
+export const land: Step<'land', BuilderConfig> = async (request, context) => {
+  const { effect, host, run, workFolder } = context;
+  checkSeries(request.series.patches);
+  const patchset = patchsetHash(request.series.patches);
+  if (patchset !== request.patchset)
+    throw new StepFailed('work', `the series is ${patchset}; preflight has seen ${request.patchset}`);
+  const git = createGit(run, host);
+  const bumps = createPackageBumps(git, createMakepkg(run, host), workFolder);
+  const patches = patchesCommit(git, request, context);
+  const bump = bumpCommit(bumps, request, context);
+  await rehearseCommit(git, patches);
+  await rehearseCommit(git, bump);
+
+  const landed = await effect('manifest', {
+    probe: () => probeCommit(git, patches),
+    act: () => commitFiles(git, host, patches),
+  });
+  const bumped = await effect('package', {
+    probe: () => probeCommit(git, bump),
+    act: () => commitFiles(git, host, bump),
+  });
+
+  const packages = await git.mirror(bump.repository);
+  return {
+    commits: [landed, bumped],
+    includes: await seeIncludes(git, await git.mirror(patches.repository), landed, request.manifest.file),
+    bump: await bumps.see(packages, bumped, request.package.folder),
+  };
+};
+
+/** A title on one line: it stands in a commit's message, where a line of its own could pass for a trailer. */
+const oneLine = (title: string): string => title.replace(/\s+/g, ' ').trim();
+
+const patchesCommit = (git: Git, { title, series, manifest }: Request, attempt: Attempt): Committing => ({
+  repository: manifest.repository,
+  branch: manifest.branch,
+  message: `patches: ${oneLine(title)}\n\n${series.patches.map(({ file }) => `${series.scope}/${file}`).join('\n')}`,
+  iteration: attempt.iteration,
+  step: attempt.step,
+  attempt: attempt.attempt,
+  part: 'manifest',
+  texts: Object.fromEntries(
+    series.patches.map(({ file, text }) => [`patches/${series.scope}/${file}`, text]),
+  ),
+  edited: {
+    paths: [manifest.file],
+    at: async ({ path, commit }) => {
+      const place = `${manifest.file} of "${manifest.repository}" at ${commit}`;
+      return {
+        [manifest.file]: includePatches(await git.text(path, commit, manifest.file), series, place).text,
+      };
+    },
+  },
+});
+
+/** The manifest with the series in its includes. @throws {StepFailed} (work) if it can't be edited. */
+export const includePatches = (
+  text: string | undefined,
+  { scope, patches }: Request['series'],
+  place: string,
+): ReturnType<typeof addIncludes> => {
+  if (text === undefined) throw new StepFailed('work', `no manifest at ${place}`);
+  try {
+    return addIncludes(
+      text,
+      patches.map(({ file }) => `${scope}/${file}`),
+    );
+  } catch (error) {
+    if (!(error instanceof ManifestError)) throw error;
+    throw new StepFailed('work', `${place}: ${error.message}`, { cause: error });
+  }
+};
+
+const bumpCommit = (bumps: PackageBumps, request: Request, attempt: Attempt): Committing => {
+  const { folder, repository, branch, base, to } = request.package;
+  const { patches } = request.series;
+  const pkgbuild = `${folder}/PKGBUILD`;
+  let last: { commit: string; bump: Promise<RehearsedBump> } | undefined;
+  /** Asked before the first push and again for the commit; the same head gives the same bump. */
+  const rehearsed = (head: Head) => {
+    if (last?.commit !== head.commit)
+      last = { commit: head.commit, bump: bumps.rehearse(head, request.package, patches) };
+    return last.bump;
+  };
+  return {
+    repository,
+    branch,
+    message: `${base}: bump to ${to}\n\n${oneLine(request.title)}`,
+    iteration: attempt.iteration,
+    step: attempt.step,
+    attempt: attempt.attempt,
+    part: 'package',
+    texts: Object.fromEntries(patches.map(({ file, text }) => [`${folder}/${file}`, text])),
+    edited: {
+      paths: [pkgbuild],
+      at: async (head) => ({ [pkgbuild]: (await rehearsed(head)).pkgbuild }),
+    },
+  };
+};
+
+const seeIncludes = async (git: Git, path: string, { parent, commit }: SeenCommit, file: string) => {
+  const at = async (of: string) => readIncludes((await git.text(path, of, file)) ?? '');
+  return { before: await at(parent), after: await at(commit) };
+};

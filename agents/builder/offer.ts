@@ -1,0 +1,103 @@
+import { chown, lchown, lstat, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { PackageFile, StepEvidence } from '../../schemas/steps.ts';
+import { StepFailed } from '../runtime/errors.ts';
+import { hashFile } from '../runtime/hash-file.ts';
+import type { Run } from '../runtime/run.ts';
+import type { Probed } from '../runtime/step.ts';
+import { syncPath } from '../runtime/sync-path.ts';
+
+/** What is offered: the build's evidence, beside the packages. */
+const manifestName = 'offer.json';
+
+const keyValues = (text: string): Record<string, string[]> => {
+  const values: Record<string, string[]> = {};
+  for (const line of text.split('\n')) {
+    const [, key, value] = /^([^#=\s]+) = (.*)$/.exec(line) ?? [];
+    if (key === undefined || value === undefined) continue;
+    values[key] = [...(values[key] ?? []), value];
+  }
+  return values;
+};
+
+/** A file of the package's metadata, `.PKGINFO` or `.BUILDINFO`: key → values. */
+const metadata = async (run: Run, file: string, member: string) =>
+  keyValues((await run(['bsdtar', '-xOf', file, member], { quiet: true })).stdout);
+
+/**
+ * Takes what a build left in `folder` away from the user that built it, who may not change it any more.
+ * @throws {StepFailed} (work) if anything there is no plain file.
+ */
+export const takePackages = async (folder: string): Promise<void> => {
+  const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+  await chown(folder, uid, gid);
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    if (!(await lstat(path)).isFile())
+      throw new StepFailed('work', `the build left ${name} among the packages; expected package files alone`);
+    await lchown(path, uid, gid);
+  }
+};
+
+/**
+ * Looks at the packages that a build left in `folder`: exactly the expected names, each with the expected version.
+ * @throws {StepFailed} (work) if they are others.
+ */
+export const inspectPackages = async (
+  run: Run,
+  folder: string,
+  { names, version, carch }: { names: readonly string[]; version: string; carch: string },
+): Promise<{ packages: PackageFile[]; buildinfo: Record<string, string[]> }> => {
+  const files = (await readdir(folder)).filter((file) => file.endsWith('.pkg.tar.zst')).sort();
+  const found = new Map<string, { file: string; version: string; arch: string }>();
+  for (const file of files) {
+    const info = await metadata(run, join(folder, file), '.PKGINFO');
+    const [name = '', built = '', arch = ''] = [info.pkgname?.[0], info.pkgver?.[0], info.arch?.[0]];
+    found.set(name, { file, version: built, arch });
+  }
+  const list = (all: Iterable<string>) => [...all].sort().join(', ') || 'none';
+  if (list(found.keys()) !== list(names))
+    throw new StepFailed('work', `makepkg built the packages ${list(found.keys())}; expected ${list(names)}`);
+  const packages: PackageFile[] = [];
+  let buildinfo: Record<string, string[]> | undefined;
+  for (const name of names) {
+    const one = found.get(name);
+    if (!one) continue;
+    if (one.version !== version)
+      throw new StepFailed('work', `${one.file} has version ${one.version}; expected ${version}`);
+    if (one.arch !== carch && one.arch !== 'any')
+      throw new StepFailed('work', `${one.file} is for ${one.arch}; expected ${carch}`);
+    const path = join(folder, one.file);
+    packages.push({ name, file: one.file, ...(await hashFile(path)) });
+    buildinfo ??= await metadata(run, path, '.BUILDINFO');
+  }
+  return { packages, buildinfo: buildinfo ?? {} };
+};
+
+/** Offers what is in `part` as `folder`, in one rename, with the evidence beside it. */
+export const offerPackages = async (
+  part: string,
+  folder: string,
+  evidence: StepEvidence<'build'>,
+): Promise<void> => {
+  const manifest = await open(join(part, manifestName), 'wx');
+  await manifest.writeFile(JSON.stringify(evidence));
+  await manifest.close();
+  for (const name of await readdir(part)) await syncPath(join(part, name));
+  await syncPath(part);
+  await rm(folder, { recursive: true, force: true });
+  await rename(part, folder);
+  await syncPath(dirname(folder));
+};
+
+/** Whether `folder` offers what its manifest says, byte for byte. */
+export const probeOffer = async (folder: string): Promise<Probed<StepEvidence<'build'>>> => {
+  const manifest = await readFile(join(folder, manifestName), 'utf8').catch(() => undefined);
+  if (manifest === undefined) return { happened: 'no' };
+  const evidence: StepEvidence<'build'> = JSON.parse(manifest);
+  for (const { file, sha256 } of evidence.packages) {
+    const now = await hashFile(join(folder, file)).catch(() => undefined);
+    if (now?.sha256 !== sha256) return { happened: 'no' };
+  }
+  return { happened: 'yes', result: evidence };
+};

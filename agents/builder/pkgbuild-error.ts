@@ -1,0 +1,16 @@
+import { BashSyntaxError, lineOf } from './bash-array.ts';
+
+/** The PKGBUILD has a shape that a text edit can't follow. Its message is a sentence with the line's number. */
+export class PkgbuildError extends Error {
+  override readonly name = 'PkgbuildError';
+
+  constructor(line: number, message: string, cause?: unknown) {
+    super(`PKGBUILD line ${line}: ${message}`, cause === undefined ? {} : { cause });
+  }
+}
+
+/** What {@link BashSyntaxError} says, with its line; any other error stays as it is. */
+export const asPkgbuildError = (text: string, error: unknown): unknown =>
+  error instanceof BashSyntaxError
+    ? new PkgbuildError(lineOf(text, error.offset), `${error.message}; expected bash`, error)
+    : error;

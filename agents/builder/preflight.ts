@@ -1,0 +1,147 @@
+import type { BuilderConfig } from '../../schemas/config.ts';
+import type { StepEvidence, StepRequest, SymbolFound } from '../../schemas/steps.ts';
+import { StepFailed } from '../runtime/errors.ts';
+import type { Step } from '../runtime/step.ts';
+import { type AppliedPatch, applySeries } from './apply-series.ts';
+import type { Head } from './commit-files.ts';
+import { findSymbols, grepSymbols } from './find-symbols.ts';
+import { createGit, type Git } from './git.ts';
+import { includePatches } from './land.ts';
+import { createMakepkg } from './makepkg.ts';
+import { createPackageBumps } from './package-bump.ts';
+import { rehearseRelease } from './rehearse-release.ts';
+import { checkSeries, patchsetHash } from './series.ts';
+import { readSymbols } from './symbols.ts';
+
+type Request = StepRequest<'preflight'>;
+type Evidence = StepEvidence<'preflight'>;
+
+/**
+ * Looks whether the plan can be done: the baseline, the series on it, the symbols, the manifest, the bump. It changes
+ * nothing but this host's copies of the repositories, so it has no effects and may be run again from any point.
+ */
+export const preflight: Step<'preflight', BuilderConfig> = async (
+  request,
+  { host, run, note, workFolder },
+) => {
+  const { series, baseline } = request;
+  checkSeries(series.patches);
+  const git = createGit(run, host);
+  const makepkg = createMakepkg(run, host);
+
+  const kernel = await checkBaseline(git, baseline);
+  const applied = await applySeries(git, kernel.path, kernel.commit, series.patches, workFolder);
+  const read = series.patches.map(({ file, text }) => ({ file, symbols: readSymbols(text) }));
+  const { table: symbols, uses } = await findSymbols(request.symbols, read, (names) =>
+    grepSymbols(git, kernel.path, kernel.commit, names, workFolder),
+  );
+  const patches = applied.patches.map((patch, order) => ({
+    ...patch,
+    defines: [...(read[order]?.symbols.defines ?? [])].sort(),
+    uses: uses.get(patch.file) ?? [],
+  }));
+  const seen = {
+    baseline: { tag: baseline.tag, commit: kernel.commit },
+    tree: applied.tree,
+    patchset: patchsetHash(series.patches),
+    patches,
+    symbols,
+  };
+  for (const { file, status, files } of patches) note(`${file}: ${status}, ${files.length} files`);
+  refuseConflicts(applied.patches, baseline, seen);
+  refuseSymbols(symbols, read, seen);
+
+  return keepSeen(seen, async () => {
+    await checkManifest(git, request);
+    const head = await headOf(git, request.package);
+    const bumps = createPackageBumps(git, makepkg, workFolder);
+    const rehearsed = await bumps.rehearse(head, request.package, series.patches);
+    const { from, to, changes, folder } = rehearsed;
+    const expectedFiles = await makepkg.packageList(folder);
+    const tree = { path: kernel.path, tree: applied.tree };
+    const release = await rehearseRelease(git, tree, rehearsed, host.makepkg.carch);
+    const evidence = { ...seen, bump: { from, to, changes }, release, expectedFiles };
+    if (release.predicted === request.package.release) return evidence;
+    const expected = `the plan expects ${request.package.release}`;
+    throw new StepFailed('work', `the kernel's release will be ${release.predicted}, but ${expected}`, {
+      seen: evidence,
+    });
+  });
+};
+
+/** Adds what was seen before to a failure. */
+const keepSeen = async (seen: Partial<Evidence>, look: () => Promise<Evidence>): Promise<Evidence> => {
+  try {
+    return await look();
+  } catch (error) {
+    if (!(error instanceof StepFailed)) throw error;
+    const more = typeof error.seen === 'object' ? error.seen : {};
+    throw new StepFailed(error.fault, error.message, { seen: { ...seen, ...more }, cause: error.cause });
+  }
+};
+
+const checkBaseline = async (git: Git, { repository, tag, commit }: Request['baseline']): Promise<Head> => {
+  const path = await git.mirror(repository);
+  const found = await git.resolve(path, `refs/tags/${tag}`);
+  if (found === undefined) {
+    const tags = (await git.names(path, 'refs/tags/')).slice(0, 5).join(', ') || 'none';
+    throw new StepFailed('work', `"${repository}" has no tag ${tag}; its youngest are ${tags}`);
+  }
+  if (found !== commit)
+    throw new StepFailed(
+      'work',
+      `${tag} of "${repository}" is ${found}, but the plan is made for ${commit}`,
+      {
+        seen: { baseline: { tag, commit: found } },
+      },
+    );
+  return { path, commit };
+};
+
+const headOf = async (
+  git: Git,
+  { repository, branch }: { repository: string; branch: string },
+): Promise<Head> => {
+  const path = await git.mirror(repository);
+  const commit = await git.resolve(path, `refs/heads/${branch}`);
+  if (commit === undefined) throw new StepFailed('work', `"${repository}" has no branch ${branch}`);
+  return { path, commit };
+};
+
+const refuseConflicts = (
+  patches: readonly AppliedPatch[],
+  { tag }: Request['baseline'],
+  seen: unknown,
+): void => {
+  const conflicts = patches.flatMap(({ file, conflicts }) =>
+    conflicts.map(({ path, hunk }) => `${file} conflicts in ${path || 'itself'} at ${hunk}`),
+  );
+  if (conflicts.length > 0)
+    throw new StepFailed('work', `on ${tag}, patch ${conflicts.join('; ')}`, { seen });
+  if (patches.every(({ status }) => status === 'already-there'))
+    throw new StepFailed('work', `${tag} holds every patch of the series already: there is nothing to land`, {
+      seen,
+    });
+};
+
+const refuseSymbols = (
+  symbols: readonly SymbolFound[],
+  patches: readonly { file: string; symbols: { defines: ReadonlySet<string> } }[],
+  seen: unknown,
+): void => {
+  const problems = symbols.flatMap(({ symbol, status, usedBy }) => {
+    const users = usedBy.length > 0 ? `${usedBy.join(', ')} uses` : 'the plan lists';
+    if (status === 'missing')
+      return [`${users} ${symbol}, which neither the baseline nor the series defines`];
+    if (status !== 'defined-later') return [];
+    const definer = patches.find((patch) => patch.symbols.defines.has(symbol))?.file;
+    return [`${usedBy[0]} uses ${symbol}, which only the later ${definer} defines: their order is wrong`];
+  });
+  if (problems.length > 0) throw new StepFailed('work', problems.join('; '), { seen });
+};
+
+const checkManifest = async (git: Git, { manifest, series }: Request): Promise<void> => {
+  const { path, commit } = await headOf(git, manifest);
+  const place = `${manifest.file} of "${manifest.repository}" at ${commit}`;
+  includePatches(await git.text(path, commit, manifest.file), series, place);
+};

@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { BuilderConfig } from '../../schemas/config.ts';
+import { runStep } from '../../test/run-step.ts';
+import type { Run } from '../runtime/run.ts';
+import type { Step } from '../runtime/step.ts';
+import { record } from './record.ts';
+import { gitIn, makeFleet, type TestFleet } from './testdata/repositories.ts';
+
+let fleet: TestFleet;
+beforeEach(async () => {
+  fleet = await makeFleet();
+});
+afterEach(() => fleet.remove());
+
+const request = {
+  repository: 'kernel-agent',
+  branch: 'main',
+  title: 'close\n\nKa-Request: iter5/land/1/manifest',
+  files: [
+    { path: 'close.md', text: '# Iteration 5: schließt\n' },
+    { path: 'notes/a.md', text: 'a' },
+  ],
+};
+
+describe('record', () => {
+  it('commits every file at once, and shows what the remote holds', async () => {
+    const folder = await fleet.runFolder();
+    const { evidence } = await runStep('record', record, request, fleet.host, { folder });
+    const log = (format: string) =>
+      gitIn(fleet.paths['kernel-agent'], 'log', '-1', `--format=${format}`, 'main');
+    expect(evidence.commit.commit).toBe(await log('%H'));
+    expect(evidence.commit.parent).toBe(await log('%P'));
+    expect(evidence.commit.files).toEqual(
+      request.files.map(({ path, text }) => ({
+        path,
+        sha256: createHash('sha256').update(text).digest('hex'),
+      })),
+    );
+    // A title can't pass for a trailer.
+    expect(await log('%(trailers:key=Ka-Request,valueonly)')).toBe('iter5/record/1/campaign');
+  });
+
+  it.each(['before', 'after'] as const)('killed %s the push, leaves one commit in the end', async (when) => {
+    const folder = await fleet.runFolder();
+    const killed: Step<'record', BuilderConfig> = (asked, context) => {
+      const run: Run = async (argv, options) => {
+        if (!argv.includes('push')) return context.run(argv, options);
+        if (when === 'after') await context.run(argv, options);
+        throw new Error('killed');
+      };
+      return record(asked, { ...context, run });
+    };
+    await expect(runStep('record', killed, request, fleet.host, { folder })).rejects.toThrow('killed');
+    const { evidence } = await runStep('record', record, request, fleet.host, { folder });
+    expect(evidence.commit.files).toHaveLength(2);
+    expect(await gitIn(fleet.paths['kernel-agent'], 'rev-list', '--count', 'main')).toBe('2');
+  });
+});

@@ -1,0 +1,52 @@
+/** A basic regular expression, as sed reads it, in JavaScript's own form; undefined if it holds more than that. */
+const fromBasic = (pattern: string): string | undefined => {
+  if (/\\[^.*/[\]^$()+?|\\&-]|\[\[:/.test(pattern)) return undefined;
+  return pattern.replace(/\\([()+?|])|([()+?|{}])/g, (_, special?: string, plain?: string) =>
+    special === undefined ? `\\${plain}` : special,
+  );
+};
+
+const substitute = (text: string, command: string): string | undefined => {
+  const delimiter = command[1];
+  if (command[0] !== 's' || delimiter === undefined || /[\w\s\\]/.test(delimiter)) return undefined;
+  const fields: string[] = [''];
+  for (let i = 2; i < command.length; i++) {
+    const char = command[i] ?? '';
+    if (char === '\\' && command[i + 1] === delimiter) fields.push(`${fields.pop()}${command[++i]}`);
+    else if (char === '\\') fields.push(`${fields.pop()}${char}${command[++i] ?? ''}`);
+    else if (char === delimiter) fields.push('');
+    else fields.push(`${fields.pop()}${char}`);
+  }
+  const [pattern = '', replacement = '', flags] = fields;
+  if (fields.length !== 3 || flags === undefined || !/^g?$/.test(flags)) return undefined;
+  const source = fromBasic(pattern);
+  if (source === undefined) return undefined;
+  const expression = new RegExp(source, flags);
+  return text
+    .split('\n')
+    .map((line) =>
+      line.replace(expression, (...groups) =>
+        replacement.replace(/\\(.)|&/g, (part, escaped?: string) => {
+          if (part === '&') return String(groups[0]);
+          return escaped !== undefined && /\d/.test(escaped)
+            ? String(groups[Number(escaped)] ?? '')
+            : `${escaped}`;
+        }),
+      ),
+    )
+    .join('\n');
+};
+
+/**
+ * A text as `sed` would leave it, for a script of `s` commands one a line or separated by `;` between commands.
+ * @returns undefined for any other script.
+ */
+export const editLines = (text: string, script: string): string | undefined => {
+  let edited: string | undefined = text;
+  for (const command of script.split(/\n|;\s*(?=s\W)/)) {
+    const trimmed = command.trim();
+    if (trimmed === '') continue;
+    edited = edited === undefined ? undefined : substitute(edited, trimmed);
+  }
+  return edited;
+};

@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+import type { Patch } from '../../schemas/plan.ts';
+import { StepFailed } from '../runtime/errors.ts';
+
+/** A hunk of a unified diff: its own `@@ … @@` line, and the lines below it with their mark. */
+export interface Hunk {
+  header: string;
+  /** The first line of the hunk in the old file, counted from 1. */
+  oldStart: number;
+  lines: string[];
+}
+
+/** What a patch does to one file. */
+export interface FileDiff {
+  /** The lines from `diff --git` or `---` to the first hunk. */
+  head: string[];
+  /** The path without `a/` or `b/`; the new one, unless the file goes away. */
+  path: string;
+  oldPath: string;
+  hunks: Hunk[];
+}
+
+const withoutPrefix = (name: string): string => name.replace(/\t.*$/, '').replace(/^[^/]*\//, '');
+
+/**
+ * The files and hunks of a patch, as `git format-patch` or `diff -u` print them. Text around the diff is passed
+ * over; hunks are followed by their own line counts, so a removed `-- ` is not taken for the end of the mail.
+ */
+export const parsePatch = (text: string): FileDiff[] => {
+  const files: FileDiff[] = [];
+  const lines = text.split('\n');
+  let head: string[] = [];
+  let current: FileDiff | undefined;
+  for (let at = 0; at < lines.length; at++) {
+    const line = lines[at] ?? '';
+    const next = lines[at + 1] ?? '';
+    if (line.startsWith('diff --git ')) {
+      const path = /^diff --git "?a\/(.*?)"? "?b\/(.*?)"?$/.exec(line);
+      head = [line];
+      current = { head, oldPath: path?.[1] ?? '', path: path?.[2] ?? '', hunks: [] };
+      files.push(current);
+    } else if (line.startsWith('--- ') && next.startsWith('+++ ')) {
+      if (current === undefined || current.hunks.length > 0) {
+        head = [];
+        current = { head, oldPath: '', path: '', hunks: [] };
+        files.push(current);
+      }
+      head.push(line, next);
+      if (!line.startsWith('--- /dev/null')) current.oldPath = withoutPrefix(line.slice(4));
+      current.path = next.startsWith('+++ /dev/null') ? current.oldPath : withoutPrefix(next.slice(4));
+      if (line.startsWith('--- /dev/null')) current.oldPath = current.path;
+      at++;
+    } else if (current !== undefined && line.startsWith('@@ ')) {
+      const counts = /^@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@/.exec(line);
+      if (!counts) continue;
+      const hunk: Hunk = { header: line, oldStart: Number(counts[1]), lines: [] };
+      let before = Number(counts[2] ?? 1);
+      let after = Number(counts[3] ?? 1);
+      while ((before > 0 || after > 0 || lines[at + 1]?.startsWith('\\')) && at + 1 < lines.length) {
+        const body = lines[++at] ?? '';
+        if (!body.startsWith('+') && !body.startsWith('\\')) before--;
+        if (!body.startsWith('-') && !body.startsWith('\\')) after--;
+        hunk.lines.push(body);
+      }
+      current.hunks.push(hunk);
+    } else if (current !== undefined && current.hunks.length === 0) head.push(line);
+  }
+  return files;
+};
+
+/** A patch that holds one hunk of one file and nothing else. */
+export const singleHunk = (file: FileDiff, hunk: Hunk): string =>
+  `${[...file.head, hunk.header, ...hunk.lines].join('\n')}\n`;
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/**
+ * The identity of a patch stack, as KernelCI computes it: `sha256sum *.patch | cut -c-64 | sha256sum`, in the
+ * series' own order.
+ */
+export const patchsetHash = (patches: readonly Patch[]): string =>
+  sha256(patches.map(({ text }) => `${sha256(text)}\n`).join(''));
+
+/**
+ * Looks whether the patches are the bytes that were named, and one file each.
+ * @throws {StepFailed} (work)
+ */
+export const checkSeries = (patches: readonly Patch[]): void => {
+  const seen = new Set<string>();
+  for (const { file, sha256: named, text } of patches) {
+    const found = sha256(text);
+    if (found !== named)
+      throw new StepFailed('work', `${file} has the sha256 ${found}, but the request names ${named}`);
+    if (seen.has(file)) throw new StepFailed('work', `the series holds ${file} twice`);
+    seen.add(file);
+  }
+};

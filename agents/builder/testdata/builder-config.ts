@@ -1,0 +1,31 @@
+import { join } from 'node:path';
+import { BuilderConfig } from '../../../schemas/config.ts';
+
+/** A builder's config with all of its folders in `folder`, building as `nobody` if the tests run as root. */
+export const builderConfig = (
+  folder: string,
+  {
+    repositories = {},
+    environment = {},
+  }: { repositories?: Record<string, string>; environment?: Record<string, string> } = {},
+): BuilderConfig =>
+  BuilderConfig.parse({
+    fleet: 'test',
+    host: 'boltzmann',
+    nats: { servers: ['127.0.0.1'], seedFile: join(folder, 'seed') },
+    keyFile: join(folder, 'key.pem'),
+    coordinatorKey: `${'A'.repeat(59)}=`,
+    stateFolder: join(folder, 'state'),
+    role: 'builder',
+    repositories,
+    git: { author: { name: 'kernel-agent', email: 'kernel-agent@example.org' } },
+    makepkg: {
+      ...(process.getuid?.() === 0 ? { user: { uid: 65534, gid: 65534 } } : {}),
+      carch: 'aarch64',
+      sourcesFolder: join(folder, 'sources'),
+      worktreesFolder: join(folder, 'worktrees'),
+      packager: 'kernel-agent <kernel-agent@example.org>',
+      environment,
+    },
+    offeredFolder: join(folder, 'offered'),
+  });

@@ -1,0 +1,154 @@
+import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Ran } from '../runtime/run.ts';
+import { syncPath } from '../runtime/sync-path.ts';
+import type { BuildPlace, Makepkg } from './makepkg.ts';
+
+/** How much of the prepared source differs from what the last build in the same worktree had. */
+export interface SourceCounts {
+  files: number;
+  changed: number;
+  removed: number;
+}
+
+/**
+ * A pkgbase's persistent worktree. Its paths are the same for every iteration, so that a build is incremental and
+ * what it records of its folders does not change:
+ *
+ *     package/               the PKGBUILD's folder (startdir); the agent's, only to be read by the build
+ *     build/<pkgbase>/src    the prepared sources and the build's outputs
+ *     build/<pkgbase>/src.kept, src.fresh    while new sources are prepared
+ *     prepared.json          every file in `src` that may have come from prepared sources
+ *     building               is there while makepkg builds
+ *     lock
+ */
+export interface Worktree {
+  place: BuildPlace;
+  /** Brings `src` to what the PKGBUILD's sources and `prepare()` give. Whatever the last run left is put right. */
+  prepare: () => Promise<{ ran: Ran; sources: SourceCounts }>;
+  /** Builds and packages what is in `src` into the place's packages folder. */
+  build: () => Promise<Ran>;
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+const writeDurably = async (file: string, text: string): Promise<void> => {
+  const part = `${file}.part`;
+  await writeFile(part, text);
+  await syncPath(part);
+  await rename(part, file);
+  await syncPath(dirname(file));
+};
+
+/** Opens, or makes, the worktree of a pkgbase in `folder`. */
+export const openWorktree = async (
+  makepkg: Makepkg,
+  folder: string,
+  pkgbase: string,
+  { packagesFolder, epochSeconds }: Pick<BuildPlace, 'packagesFolder' | 'epochSeconds'>,
+): Promise<Worktree> => {
+  const place: BuildPlace = {
+    packageFolder: join(folder, 'package'),
+    buildFolder: join(folder, 'build'),
+    packagesFolder,
+    homeFolder: join(folder, 'home'),
+    lockFile: join(folder, 'lock'),
+    epochSeconds,
+  };
+  const listFile = join(folder, 'prepared.json');
+  const markFile = join(folder, 'building');
+  const inside = join(place.buildFolder, pkgbase);
+  const src = join(inside, 'src');
+  const kept = join(inside, 'src.kept');
+  const fresh = join(inside, 'src.fresh');
+  const temp = join(inside, 'temp');
+
+  await mkdir(folder, { recursive: true });
+  for (const one of [place.buildFolder, place.homeFolder]) await makepkg.give(one);
+  await writeFile(place.lockFile, '', { flag: 'a' });
+
+  // What is below `build` belongs to whoever the PKGBUILD's code runs as, and may hold any link. So it is changed
+  // as that user, never as the agent.
+  const asUser = (argv: string[], input?: string) =>
+    makepkg.runInside(place, argv, { quiet: true, ...(input === undefined ? {} : { input }) });
+
+  const heal = async (): Promise<void> => {
+    await asUser(['mkdir', '-p', '--', inside]);
+    // A build that was killed may have left half an output that looks finished: newer than its source. Nothing
+    // there can be relied on, and without a list nobody knows which files prepared sources brought.
+    if ((await exists(markFile)) || !(await exists(listFile))) {
+      await asUser(['rm', '-rf', '--', src, kept, fresh]);
+      await rm(listFile, { force: true });
+      await rm(markFile, { force: true });
+    }
+    // Cut while new sources were prepared: `src` is the half-made one, or none.
+    if (await exists(kept)) {
+      await asUser(['rm', '-rf', '--', src]);
+      await asUser(['mv', '-T', '--', kept, src]);
+    }
+    await asUser(['rm', '-rf', '--', fresh, temp]);
+    await asUser(['mkdir', '-p', '--', src, temp]);
+  };
+
+  const listFiles = async (root: string): Promise<string[]> => {
+    const found = ['find', root, '-mindepth', '1', '!', '-type', 'd', '-printf', '%P\\0'];
+    return (await asUser(found)).stdout.split('\0').filter((name) => name !== '');
+  };
+
+  return {
+    place,
+    prepare: async () => {
+      await heal();
+      // Prepared in the very folder in which it is built, since prepare() may write that path into files.
+      await asUser(['mv', '-T', '--', src, kept]);
+      const ran = await makepkg.prepare(place);
+      await asUser(['mv', '-T', '--', src, fresh]);
+      await asUser(['mv', '-T', '--', kept, src]);
+
+      const now = new Set(await listFiles(fresh));
+      const before: string[] = (await exists(listFile)) ? JSON.parse(await readFile(listFile, 'utf8')) : [];
+      const gone = before.filter((name) => !now.has(name));
+      // First the list holds the old and the new files, and the new ones alone only once `src` does too. Cut in
+      // between, it names all that may be there, so the next run still removes what a dropped patch had brought.
+      await writeDurably(listFile, JSON.stringify([...now, ...gone]));
+      const names = gone.map((name) => join(src, name)).join('\0');
+      if (gone.length > 0) await asUser(['xargs', '-0', 'rm', '-rf', '--'], names);
+      // By content, and without times: only what differs gets a new mtime, and that is now, younger than any
+      // output. Outputs are in neither list and stay.
+      const copied = await asUser([
+        'rsync',
+        '--recursive',
+        '--links',
+        '--perms',
+        '--checksum',
+        '--force',
+        `--temp-dir=${temp}`,
+        '--out-format=%i %n',
+        '--',
+        `${fresh}/`,
+        `${src}/`,
+      ]);
+      await writeDurably(listFile, JSON.stringify([...now]));
+      await asUser(['rm', '-rf', '--', fresh]);
+      const changed = copied.stdout.split('\n').filter((line) => /^(>f|cL)/.test(line)).length;
+      return { ran, sources: { files: now.size, changed, removed: gone.length } };
+    },
+    build: async () => {
+      await writeDurably(markFile, '');
+      const ran = await makepkg.build(place).catch(async (error: unknown) => {
+        // It ended by itself, so make has removed what it had not finished. Not so when it was killed or stopped,
+        // or when the disk was full.
+        if (error instanceof Error && 'fault' in error && error.fault === 'work')
+          await rm(markFile, { force: true });
+        throw error;
+      });
+      await asUser(['sync', '-f', '--', src]);
+      await rm(markFile, { force: true });
+      return ran;
+    },
+  };
+};

@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { readConfigFile } from '../eventlog/config-file.ts';
+import { AgentConfig } from '../schemas/config.ts';
+import { runAgent } from './runtime/agent.ts';
+
+const { values } = parseArgs({ options: { config: { type: 'string' } } });
+const stop = new AbortController();
+for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
+
+try {
+  if (values.config === undefined) throw new Error('usage: main.ts --config FILE');
+  const config = readConfigFile(values.config, AgentConfig);
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  // Each role is loaded only where it is played: a board never has the builder's code in its process.
+  switch (config.role) {
+    case 'builder':
+      await runAgent(config, (await import('./builder/builder.ts')).builder, version, stop.signal);
+      break;
+    case 'publisher':
+      await runAgent(config, (await import('./publisher/publisher.ts')).publisher, version, stop.signal);
+      break;
+    case 'board':
+      await runAgent(config, (await import('./board/board.ts')).board, version, stop.signal);
+      break;
+  }
+} catch (error) {
+  process.stderr.write(`agent: ${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = 1;
+}

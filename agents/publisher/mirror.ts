@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto';
+import type { PublisherConfig } from '../../schemas/config.ts';
+import type { Run } from '../runtime/run.ts';
+
+type Mirror = NonNullable<PublisherConfig['mirror']>;
+
+/** rsync gives up after that long without a byte, and as a whole after {@link copyMs}. */
+const stallSeconds = 60;
+const copyMs = 4 * 3_600_000;
+
+/** A file that the mirror has to serve. */
+export interface ServedFile {
+  file: string;
+  sha256: string;
+}
+
+/**
+ * Copies a view to the mirror: whatever a database names is there before it, and nothing is taken away.
+ * @param folder The view.
+ * @param name The repository's name.
+ */
+export const copyToMirror = async (run: Run, mirror: Mirror, folder: string, name: string): Promise<void> => {
+  const databases = [`/${name}.db`, `/${name}.db.*`, `/${name}.files`, `/${name}.files.*`];
+  const from = `${folder}/`;
+  const to = `${mirror.destination.replace(/\/*$/, '')}/`;
+  // -1 compares nanoseconds: a signature that is made again has its size, and maybe its second.
+  const rsync = [
+    ...['rsync', '--recursive', '--times', '--omit-dir-times', '--modify-window=-1'],
+    ...['--delay-updates', `--timeout=${stallSeconds}`],
+  ];
+  const copy = (...filters: string[]) => run([...rsync, ...filters, '--', from, to], { timeoutMs: copyMs });
+  await copy(...databases.map((pattern) => `--exclude=${pattern}`));
+  await copy(...databases.map((pattern) => `--include=${pattern}`), '--exclude=*');
+};
+
+/** What the mirror serves under a name: its sha256, or why there is none. */
+const fetchBack = async (mirror: Mirror, file: string, signal?: AbortSignal): Promise<string> => {
+  const base = mirror.url.endsWith('/') ? mirror.url : `${mirror.url}/`;
+  const response = await fetch(new URL(encodeURIComponent(file), base), {
+    headers: { 'cache-control': 'no-cache' },
+    ...(signal ? { signal } : {}),
+  });
+  if (!response.ok || response.body === null) return `HTTP ${response.status}`;
+  const hash = createHash('sha256');
+  for await (const piece of response.body) hash.update(piece);
+  return hash.digest('hex');
+};
+
+/** Fetches the files from the mirror's URL, one after the other; gives those that are not the expected ones. */
+export const differencesOnMirror = async (
+  mirror: Mirror,
+  files: readonly ServedFile[],
+  signal?: AbortSignal,
+): Promise<{ file: string; found: string }[]> => {
+  const differences: { file: string; found: string }[] = [];
+  for (const { file, sha256 } of files) {
+    const found = await fetchBack(mirror, file, signal);
+    if (found !== sha256) differences.push({ file, found });
+  }
+  return differences;
+};

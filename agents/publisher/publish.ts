@@ -1,0 +1,103 @@
+import { join } from 'node:path';
+import type { Peer, PublisherConfig } from '../../schemas/config.ts';
+import type { PackageFile, StepRequest } from '../../schemas/steps.ts';
+import { StepFailed } from '../runtime/errors.ts';
+import { hashFile } from '../runtime/hash-file.ts';
+import type { Run } from '../runtime/run.ts';
+import { connect } from '../runtime/ssh.ts';
+import type { Step } from '../runtime/step.ts';
+import { checkSigning } from './openpgp.ts';
+import { describePackage, type VersionedPackage } from './package-database.ts';
+import { publishPackages } from './publish-packages.ts';
+
+const hashOf = (path: string): Promise<string | undefined> =>
+  hashFile(path).then(
+    ({ sha256 }) => sha256,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      return undefined;
+    },
+  );
+
+/** The packages in a folder as they describe themselves; undefined if one is missing or is not the expected file. */
+const held = async (
+  run: Run,
+  folder: string,
+  expected: readonly PackageFile[],
+): Promise<VersionedPackage[] | undefined> => {
+  const packages: VersionedPackage[] = [];
+  for (const { file, sha256 } of expected) {
+    const path = join(folder, file);
+    if ((await hashOf(path)) !== sha256) return undefined;
+    packages.push(await describePackage(run, path));
+  }
+  return packages;
+};
+
+/** Copies from the builder what is not here yet, by size and sha256. */
+const fetchFrom = async (
+  peer: Peer,
+  request: StepRequest<'publish'>,
+  folder: string,
+  signal: AbortSignal,
+) => {
+  const connection = await connect(peer, signal);
+  try {
+    for (const { file, sizeBytes, sha256 } of request.packages)
+      if ((await hashOf(join(folder, file))) !== sha256)
+        await connection.fetch(`${request.folder}/${file}`, join(folder, file), { sizeBytes, sha256 });
+  } finally {
+    connection.close();
+  }
+};
+
+/** @throws {StepFailed} (work) if a file holds another package, or another version, than was asked for. */
+const expectAsked = (packages: readonly VersionedPackage[], request: StepRequest<'publish'>): void => {
+  for (const [index, { name, version, file }] of packages.entries()) {
+    const asked = request.packages[index]?.name;
+    if (name !== asked || version !== request.version)
+      throw new StepFailed(
+        'work',
+        `${file} holds ${name} ${version} and ${asked} ${request.version} was asked for.`,
+      );
+  }
+};
+
+/**
+ * Fetches the builder's packages, signs them with the one key, and publishes them.
+ * @throws {StepFailed} (host) if the key can't sign or the builder can't be reached; (work) if a package is not the
+ * one that was asked for, or the repository holds a newer one.
+ */
+export const publish: Step<'publish', PublisherConfig> = async (
+  request,
+  { effect, host, run, workFolder, key, signal },
+) => {
+  const peer = host.peers[request.builder];
+  if (peer === undefined)
+    throw new StepFailed(
+      'host',
+      `${host.host} has no peer ${request.builder} in its config: enrol that builder here.`,
+    );
+
+  await effect('trial', {
+    probe: () => ({ happened: 'no' }), // It leaves nothing to be found, and a second one costs nothing.
+    act: () => checkSigning(run, host.signing, workFolder),
+  });
+
+  const packages = await effect('fetch', {
+    probe: async () => {
+      const result = await held(run, workFolder, request.packages);
+      return result ? { happened: 'yes', result } : { happened: 'no' };
+    },
+    act: async () => {
+      await fetchFrom(peer, request, workFolder, signal);
+      const result = await held(run, workFolder, request.packages);
+      if (result === undefined)
+        throw new StepFailed('host', `What was fetched into ${workFolder} was altered there: see its disk.`);
+      return result;
+    },
+  });
+  expectAsked(packages, request);
+
+  return publishPackages({ config: host, run, folder: workFolder, packages, view: key, effect, signal });
+};

@@ -1,0 +1,6 @@
+import type { PublisherConfig } from '../../schemas/config.ts';
+import type { RoleParts } from '../runtime/agent.ts';
+import { publish } from './publish.ts';
+
+/** What a publisher does. */
+export const publisher: RoleParts<PublisherConfig> = { steps: { publish } };

@@ -1,0 +1,74 @@
+import { access, constants } from 'node:fs/promises';
+import { ProgramFailed, StepFailed } from './errors.ts';
+import type { Run } from './run.ts';
+
+/** The lines that gpgv writes to its status channel, in their words (GnuPG's doc/DETAILS). */
+const statusLines = (stdout: string): string[][] =>
+  stdout
+    .split('\n')
+    .filter((line) => line.startsWith('[GNUPG:] '))
+    .map((line) => line.split(' ').slice(1));
+
+/**
+ * Verifies a detached signature with gpgv: exactly one, good, by the one pinned key.
+ * @param keyring A file with the public half of that key and nothing else (binary, as `gpg --export` writes it).
+ * @param fingerprint The primary key's, 40 upper-case hexadecimal digits.
+ * @returns The fingerprint of the primary key that signed, as gpgv saw it.
+ * @throws {StepFailed} (work) saying what was found instead, (host) if the keyring can't be read.
+ */
+export const verifySignature = async (
+  run: Run,
+  {
+    file,
+    signature,
+    keyring,
+    fingerprint,
+  }: { file: string; signature: string; keyring: string; fingerprint: string },
+): Promise<{ fingerprint: string }> => {
+  // To gpgv a keyring that is not there is an empty one.
+  await access(keyring, constants.R_OK).catch((error: unknown) => {
+    throw new StepFailed(
+      'host',
+      `The keyring ${keyring} with the key ${fingerprint} can't be read: enrol this host.`,
+      { cause: error },
+    );
+  });
+  // gpgv's exit code is no answer: 0 for an expired key, 2 for a missing one as for a bad signature.
+  const { stdout, stderr } = await run(
+    ['gpgv', '--keyring', keyring, '--status-fd', '1', '--', signature, file],
+    {
+      exitCodes: [0, 1, 2],
+      quiet: true,
+    },
+  ).catch((error: unknown) => {
+    if (error instanceof ProgramFailed)
+      throw new StepFailed('host', `${error.message}: install GnuPG's gpgv.`, { cause: error });
+    throw error;
+  });
+  const status = statusLines(stdout);
+  const all = (keyword: string) => status.filter(([first]) => first === keyword);
+  const refuse = (found: string) =>
+    new StepFailed(
+      'work',
+      `The signature ${signature} is refused: ${found}; one good signature by ${fingerprint} was expected.`,
+    );
+
+  const signatures = all('NEWSIG').length;
+  if (signatures > 1) throw refuse(`it holds ${signatures} signatures`);
+  for (const [keyword, word] of [
+    ['BADSIG', `${file} is not what was signed`],
+    ['EXPKEYSIG', 'its key has expired'],
+    ['REVKEYSIG', 'its key is revoked'],
+    ['EXPSIG', 'it has expired'],
+  ] as const)
+    if (all(keyword).length > 0) throw refuse(word);
+  const [missing] = all('NO_PUBKEY');
+  if (missing) throw refuse(`it is by ${all('ERRSIG')[0]?.[7] ?? missing[1]}, which is not in ${keyring}`);
+  const valid = all('VALIDSIG');
+  if (all('GOODSIG').length !== 1 || valid.length !== 1)
+    throw refuse(`gpgv said "${stderr.trim().split('\n').at(-1) || 'nothing'}"`);
+  // The tenth field is the primary key's fingerprint, whichever subkey signed.
+  const primary = valid[0]?.[10];
+  if (primary !== fingerprint) throw refuse(`it is by ${primary}`);
+  return { fingerprint: primary };
+};

@@ -1,0 +1,74 @@
+import type { JsMsg, NatsConnection } from 'nats';
+import { checkMessage } from '../../eventlog/event-log.ts';
+import { eventStream } from '../../eventlog/provision.ts';
+import type { PinnedKeys } from '../../eventlog/seal.ts';
+import type { Role, StepName } from '../../schemas/step-names.ts';
+import { steps } from '../../schemas/steps.ts';
+import type { Journal } from './journal.ts';
+
+export interface RequestLoopOptions {
+  connection: NatsConnection;
+  journal: Journal;
+  host: string;
+  role: Role;
+  /** The coordinator's pinned key, under its writer's name: nobody else's requests count. */
+  keys: PinnedKeys;
+  /** A request was noted, or one was superseded. */
+  onNoted: (superseded?: { iteration: string; step: StepName; attempt: number }) => void;
+  /** For the host's own log: what was refused, and why. */
+  onRefused: (why: string) => void;
+  signal: AbortSignal;
+}
+
+/** Notes one message in the journal. Gives why it is refused, if it is. */
+const note = (message: JsMsg, options: RequestLoopOptions): string | undefined => {
+  const checked = checkMessage(options.keys, message, message.seq);
+  if ('refused' in checked) return checked.refused.why;
+  const { event, bytes, subject } = checked.logged;
+  if (event.kind !== 'step') return undefined; // a type this version does not know, or has nothing to do about
+  if (subject.split('.')[6] !== options.host) return `its subject is for another host`;
+  if (steps[event.step].role !== options.role)
+    return `a ${options.role} does no ${event.step}, that is for a ${steps[event.step].role}`;
+  const { iteration, step, attempt } = event;
+  if (event.fact === 'Requested') {
+    if (event.data.host !== options.host) return `it is for ${event.data.host}`;
+    options.journal.noteRequest({ iteration, step, attempt, bytes, eventId: `${event.source}/${event.id}` });
+    options.onNoted();
+  } else if (event.fact === 'Superseded') {
+    options.journal.noteSuperseded(iteration, step, attempt);
+    options.onNoted({ iteration, step, attempt });
+  }
+  return undefined;
+};
+
+/**
+ * Takes this host's requests from the log into its journal, until `signal` fires. A message is acked once it is in
+ * the journal, and is never held open for the step. One that is refused is told to the host's own log and ended.
+ */
+export const runRequestLoop = async (options: RequestLoopOptions): Promise<void> => {
+  const { connection, host, signal } = options;
+  while (!signal.aborted) {
+    try {
+      const consumer = await connection.jetstream().consumers.get(eventStream, host);
+      const messages = await consumer.consume({ max_messages: 100 });
+      const stop = () => messages.stop();
+      signal.addEventListener('abort', stop, { once: true });
+      void (async () => {
+        for await (const status of await messages.status())
+          if (status.type === 'consumer_deleted' || status.type === 'consumer_not_found') messages.stop();
+      })();
+      for await (const message of messages) {
+        const refused = note(message, options);
+        if (refused === undefined) message.ack();
+        else {
+          options.onRefused(`refused ${message.subject} (sequence ${message.seq}): ${refused}`);
+          message.term();
+        }
+      }
+      signal.removeEventListener('abort', stop);
+    } catch {
+      // No server, no stream or no consumer yet: the host goes on with what its journal holds, and asks again.
+    }
+    if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+};

@@ -1,0 +1,39 @@
+import type { LoggedEvent } from '../eventlog/event-log.ts';
+import { sha256 } from '../eventlog/writer-key.ts';
+import { eventLine } from './event-line.ts';
+import type { Iteration } from './state.ts';
+import { type ClauseVerdict, verdictsOf } from './verdicts.ts';
+
+/** An event that a verdict rests on: where it stands in the log, and what it says. */
+export interface Proof {
+  sequence: number;
+  type: string;
+  source: string;
+  time: string;
+  /** sha256 of the event's exact bytes. */
+  sha256: string;
+  says: string;
+}
+
+export interface Audit {
+  iteration: string;
+  status: 'running' | 'closed' | 'failed' | 'aborted';
+  clauses: (ClauseVerdict & { evidence: Proof[] })[];
+}
+
+/** The ledger: clause → verdict → evidence → event. `events` is the log that the iteration was folded from. */
+export const auditOf = (iteration: Iteration, events: readonly LoggedEvent[]): Audit => {
+  const bySequence = new Map(events.map((logged) => [logged.sequence, logged]));
+  const proofOf = (sequence: number): Proof[] => {
+    const logged = bySequence.get(sequence);
+    if (!logged) return [];
+    const { event, bytes } = logged;
+    const { type, source, time } = event;
+    return [{ sequence, type, source, time, sha256: sha256(bytes), says: eventLine(event) }];
+  };
+  return {
+    iteration: iteration.name,
+    status: iteration.ended?.status ?? 'running',
+    clauses: verdictsOf(iteration).map((clause) => ({ ...clause, evidence: clause.events.flatMap(proofOf) })),
+  };
+};

@@ -1,0 +1,55 @@
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { lastPresences } from '../../eventlog/presence.ts';
+import { outputStream } from '../../eventlog/provision.ts';
+import { spokenSeconds } from '../markdown.ts';
+import { type ConfigPlaces, type FleetOptions, print, printJson, withSession } from './options.ts';
+import { columns } from './table.ts';
+
+export const addFleetCommands = (program: Command, places: ConfigPlaces): void => {
+  program
+    .command('fleet')
+    .description('show the hosts: their roles, what they run, when they were last seen')
+    .option('--config <file>', "the command line's config")
+    .option('--json', 'print one JSON document')
+    .action((options: FleetOptions) =>
+      withSession(options, places, async ({ connection, fleet }) => {
+        const names = Object.keys(fleet.hosts);
+        const seen = await lastPresences(connection, fleet.fleet, names, outputStream);
+        const hosts = names.map((host) => {
+          const last = seen.get(host);
+          const silent = last ? (Date.now() - Date.parse(last.time)) / 1000 : undefined;
+          const grace = fleet.hosts[host]?.graceSeconds ?? 0;
+          return {
+            host,
+            role: fleet.hosts[host]?.role ?? '',
+            release: last?.release ?? null,
+            package: last?.package ?? null,
+            bootId: last?.bootId ?? null,
+            running: last?.running ?? null,
+            unsent: last?.unsent ?? null,
+            lastSeen: last?.time ?? null,
+            silentSeconds: silent === undefined ? null : Math.round(silent),
+            present: silent !== undefined && silent <= Math.min(grace, 30),
+          };
+        });
+        if (options.json) return printJson({ fleet: fleet.fleet, hosts });
+        print(
+          columns(
+            ['host', 'role', 'runs', 'doing', 'last seen'],
+            hosts.map((host) => [
+              host.host,
+              host.role,
+              host.package ?? host.release ?? '',
+              host.running ?? (host.present ? 'idle' : ''),
+              host.silentSeconds === null
+                ? pc.red('never')
+                : host.present
+                  ? pc.green('now')
+                  : pc.red(`${spokenSeconds(host.silentSeconds)} ago`),
+            ]),
+          ),
+        );
+      }),
+    );
+};

@@ -1,0 +1,97 @@
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import type { LoggedEvent } from '../../eventlog/event-log.ts';
+import { readOutput } from '../../eventlog/output.ts';
+import { Duration, durationSeconds } from '../../schemas/plan.ts';
+import { StepName } from '../../schemas/step-names.ts';
+import { Refused } from '../decide.ts';
+import { eventLine } from '../event-line.ts';
+import {
+  type ConfigPlaces,
+  type FleetOptions,
+  iterationIn,
+  print,
+  printJson,
+  withSession,
+} from './options.ts';
+
+const asDocument = ({ sequence, event }: LoggedEvent) => {
+  const { kind: _kind, ...envelope } = event;
+  if (event.kind !== 'step') return { sequence, ...envelope };
+  const {
+    step: _step,
+    fact: _fact,
+    ...ofStep
+  } = envelope as typeof envelope & { step: string; fact: string };
+  return { sequence, ...ofStep };
+};
+
+/** `--since`: a sequence, a time, or how long ago (`15m`). @throws {Refused} */
+const sinceFilter = (since: string | undefined): ((logged: LoggedEvent) => boolean) => {
+  if (since === undefined) return () => true;
+  if (/^\d+$/.test(since)) return ({ sequence }) => sequence >= Number(since);
+  const ago = Duration.safeParse(since);
+  const from = ago.success ? Date.now() - durationSeconds(ago.data) * 1000 : Date.parse(since);
+  if (Number.isNaN(from))
+    throw new Refused(
+      `--since ${since}: expected a sequence, a time like 2026-05-11T20:00:00Z, or how long ago, like 15m`,
+    );
+  return ({ event }) => Date.parse(event.time) >= from;
+};
+
+export const addLogCommands = (program: Command, places: ConfigPlaces): void => {
+  const stopOnInterrupt = () => {
+    const stop = new AbortController();
+    process.once('SIGINT', () => stop.abort());
+    return stop.signal;
+  };
+
+  program
+    .command('log')
+    .description('print the events, of one iteration or all')
+    .argument('[iteration]')
+    .option('--follow', 'go on as events come, until interrupted')
+    .option('--since <when>', 'from a sequence, a time, or how long ago (15m)')
+    .option('--config <file>', "the command line's config")
+    .option('--json', 'print each event as a JSON document on a line of its own')
+    .action((name: string | undefined, options: FleetOptions & { follow?: boolean; since?: string }) =>
+      withSession(options, places, async (session) => {
+        const isWanted = sinceFilter(options.since);
+        if (name !== undefined) iterationIn((await session.read()).state, name);
+        const show = (logged: LoggedEvent) => {
+          if (!isWanted(logged) || (name !== undefined && logged.event.iteration !== name)) return;
+          if (options.json) return printJson(asDocument(logged));
+          const { sequence, event } = logged;
+          const head = `${String(sequence).padStart(5)}  ${event.time.slice(0, 19)}Z  ${event.source.padEnd(11)}`;
+          print(`${pc.dim(head)}  ${event.iteration.padEnd(8)}  ${eventLine(event)}`);
+        };
+        const signal = stopOnInterrupt();
+        const until = options.follow ? undefined : await session.log.lastSequence();
+        await session.log.follow({ signal, ...(until === undefined ? {} : { until }) }, show);
+      }),
+    );
+
+  program
+    .command('output')
+    .description("print a step's output")
+    .argument('<iteration>')
+    .argument('<step>', StepName.options.join(', '))
+    .option('--follow', 'go on as it comes, until interrupted')
+    .option('--config <file>', "the command line's config")
+    .option('--json', 'print each line as a JSON document')
+    .action((name: string, step: string, options: FleetOptions & { follow?: boolean }) =>
+      withSession(options, places, async (session) => {
+        const { state } = await session.read();
+        iterationIn(state, name);
+        const known = StepName.safeParse(step);
+        if (!known.success)
+          throw new Refused(`there is no step "${step}"; there are ${StepName.options.join(', ')}`);
+        await readOutput(
+          session.connection,
+          { fleet: session.fleet.fleet, iteration: name, step: known.data },
+          { ...(options.follow ? { follow: true } : {}), signal: stopOnInterrupt() },
+          (line) => (options.json ? printJson(line) : print(line.line)),
+        );
+      }),
+    );
+};

@@ -1,0 +1,58 @@
+import { existsSync } from 'node:fs';
+import { Refused } from '../decide.ts';
+import { openSession, type Session } from '../session.ts';
+import type { Iteration, State } from '../state.ts';
+
+/** What every command that reads a fleet's log takes. */
+export interface FleetOptions {
+  config?: string;
+  json?: boolean;
+}
+
+/** Where the command line's config is looked for, first found wins. */
+export interface ConfigPlaces {
+  /** The running sandbox's, and the installed one's. */
+  candidates: readonly string[];
+}
+
+/** The config file to use. @throws {Refused} that names the places that were looked at. */
+export const configFile = (options: FleetOptions, { candidates }: ConfigPlaces): string => {
+  const given = options.config ?? process.env.KA_CONFIG;
+  if (given !== undefined) return given;
+  const found = candidates.find((file) => existsSync(file));
+  if (found === undefined)
+    throw new Refused(
+      `no fleet is configured: looked for ${candidates.join(' and ')}; start the sandbox with "ka up", or name a config with --config`,
+    );
+  return found;
+};
+
+/** Opens a session, hands it over, and closes it whatever happens. */
+export const withSession = async <Result>(
+  options: FleetOptions,
+  places: ConfigPlaces,
+  use: (session: Session) => Promise<Result>,
+): Promise<Result> => {
+  const session = await openSession(configFile(options, places));
+  try {
+    return await use(session);
+  } finally {
+    await session.close();
+  }
+};
+
+/** @throws {Refused} that names the iterations there are. */
+export const iterationIn = (state: State, name: string): Iteration => {
+  const iteration = state.iterations.get(name);
+  if (!iteration) {
+    const names = [...state.iterations.keys()].join(', ') || 'none yet';
+    throw new Refused(`there is no iteration "${name}"; the log holds ${names}`);
+  }
+  return iteration;
+};
+
+/** Standard output, as it is: JSON documents and what people asked for. */
+export const print = (text: string): void => void process.stdout.write(`${text}\n`);
+export const printJson = (document: unknown): void => print(JSON.stringify(document));
+/** Standard error: what is said besides. */
+export const say = (text: string): void => void process.stderr.write(`${text}\n`);

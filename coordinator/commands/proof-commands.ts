@@ -1,0 +1,102 @@
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { type Audit, auditOf } from '../audit.ts';
+import { closeDocument } from '../close-document.ts';
+import { Refused } from '../decide.ts';
+import { replayCheck, stateAt } from '../replay.ts';
+import {
+  type ConfigPlaces,
+  type FleetOptions,
+  iterationIn,
+  print,
+  printJson,
+  withSession,
+} from './options.ts';
+import { colouredVerdict } from './table.ts';
+
+/** The ledger as people read it: a clause a paragraph, its events below it. */
+export const ledger = ({ clauses }: Audit): string =>
+  clauses
+    .map(({ id, verdict, says, because, evidence }) =>
+      [
+        `${colouredVerdict(verdict.padEnd(6))} ${pc.bold(id.padEnd(4))} ${says}`,
+        ...(because ? [`            ${because}`] : []),
+        ...evidence.map((proof) => pc.dim(`            event ${proof.sequence}: ${proof.says}`)),
+      ].join('\n'),
+    )
+    .join('\n');
+
+const isProved = ({ clauses }: Audit): boolean =>
+  clauses.every(({ verdict }) => verdict === 'PASS' || verdict === 'WAIVED');
+
+export const addProofCommands = (program: Command, places: ConfigPlaces): void => {
+  const configOption = ['--config <file>', "the command line's config"] as const;
+
+  program
+    .command('audit')
+    .description(
+      'the ledger: clause → verdict → evidence → event; exit code 1 unless every clause is PASS or WAIVED',
+    )
+    .argument('<iteration>')
+    .option(...configOption)
+    .option('--json', 'print one JSON document')
+    .action((name: string, options: FleetOptions) =>
+      withSession(options, places, async (session) => {
+        const { events, state } = await session.read();
+        const audit = auditOf(iterationIn(state, name), events);
+        if (options.json) printJson(audit);
+        else print(ledger(audit));
+        if (!isProved(audit)) process.exitCode = 1;
+      }),
+    );
+
+  program
+    .command('report')
+    .description('the close document of an iteration, in Markdown, as it follows from the log')
+    .argument('<iteration>')
+    .option(...configOption)
+    .option('--json', 'print one JSON document that holds the Markdown')
+    .action((name: string, options: FleetOptions) =>
+      withSession(options, places, async (session) => {
+        const { state } = await session.read();
+        const iteration = iterationIn(state, name);
+        const markdown = closeDocument(iteration);
+        if (options.json)
+          printJson({ iteration: name, status: iteration.ended?.status ?? 'running', markdown });
+        else print(markdown.trimEnd());
+      }),
+    );
+
+  program
+    .command('replay')
+    .description('the state as it was at a sequence, or a check that today’s code decides what the log holds')
+    .option('--at <sequence>', 'the state after this sequence (default: the last)')
+    .option('--check', 'decide again every event of coordinator and operator; exit code 1 if one differs')
+    .option(...configOption)
+    .option('--json', 'print one JSON document')
+    .action((options: FleetOptions & { at?: string; check?: boolean }) =>
+      withSession(options, places, async (session) => {
+        if (options.at !== undefined && !/^\d+$/.test(options.at))
+          throw new Refused(`--at ${options.at}: expected a sequence of the log`);
+        const { events } = await session.read();
+        if (options.check) {
+          const result = replayCheck(events);
+          if (options.json) printJson(result);
+          else {
+            for (const { sequence, type, why } of result.mismatches)
+              print(`sequence ${sequence}, ${type}: ${why}`);
+            print(
+              `${result.events} events, ${result.decided} decided again, ${result.mismatches.length} differ`,
+            );
+          }
+          if (result.mismatches.length > 0) process.exitCode = 1;
+          return;
+        }
+        const last = events.at(-1)?.sequence ?? 0;
+        const at = options.at === undefined ? last : Number(options.at);
+        if (at > last) throw new Refused(`the log ends at ${last}, there is no sequence ${at}`);
+        const state = stateAt(events, at);
+        print(options.json ? JSON.stringify(state) : JSON.stringify(state, null, 2));
+      }),
+    );
+};

@@ -1,0 +1,105 @@
+import type { NatsConnection } from 'nats';
+import { AppendConflict, appendEvent, EventLog, type LoggedEvent } from '../eventlog/event-log.ts';
+import { listenForPresence } from '../eventlog/presence.ts';
+import { pinnedKeys, sealEvent } from '../eventlog/seal.ts';
+import type { WriterKey } from '../eventlog/writer-key.ts';
+import { coordinator } from '../schemas/events.ts';
+import type { Fleet } from '../schemas/fleet.ts';
+import { type Command, decide } from './decide.ts';
+import { evolve } from './evolve.ts';
+import { initialState, type State } from './state.ts';
+import { overdue } from './time-limits.ts';
+
+export interface DaemonOptions {
+  connection: NatsConnection;
+  fleet: Fleet;
+  key: WriterKey;
+  /** For the daemon's own log. */
+  say: (text: string) => void;
+  signal: AbortSignal;
+}
+
+const lookAtClockEveryMs = 1_000;
+
+/**
+ * Follows the log, folds it, and appends what `decide` makes of it, until `signal` fires. It remembers nothing:
+ * killed anywhere and started again it asks for the same things, and the log refuses the repeats.
+ */
+export const runCoordinator = async ({
+  connection,
+  fleet,
+  key,
+  say,
+  signal,
+}: DaemonOptions): Promise<void> => {
+  let state: State = initialState;
+  const log = new EventLog(connection, pinnedKeys(fleet), ({ sequence, subject, why }) =>
+    say(`sequence ${sequence}, ${subject}: ${why}; nothing is made of it`),
+  );
+  const lastSeen = new Map<string, number>();
+  const stopListening = listenForPresence(connection, fleet.fleet, ({ host }) =>
+    lastSeen.set(host, Date.now()),
+  );
+  const startedAt = Date.now();
+  let caughtUpWith = await log.lastSequence();
+
+  /** Appends the first event that the command makes of the state as it is. Gives whether one was appended. */
+  const decideOnce = async (command: Command): Promise<boolean> => {
+    const [event] = decide(command, state);
+    if (!event) return false;
+    const sealed = sealEvent(
+      event,
+      { fleet: fleet.fleet, name: coordinator, key },
+      state.writers.get(coordinator),
+      new Date().toISOString(),
+    );
+    try {
+      const { outcome } = await appendEvent(connection, sealed, state.sequence);
+      return outcome === 'appended';
+    } catch (error) {
+      if (error instanceof AppendConflict) say(`ALARM: ${error.message}`);
+      else say(`${sealed.subject} could not be appended: ${error instanceof Error ? error.message : error}`);
+      return false; // the next look at the clock decides again
+    }
+  };
+
+  // One decision at a time, each made of a state that holds everything the log held before it.
+  let deciding = false;
+  let again = false;
+  const advance = async () => {
+    again = true;
+    if (deciding) return;
+    deciding = true;
+    try {
+      while (again) {
+        again = false;
+        if (state.sequence < caughtUpWith) break;
+        const { sequence } = state;
+        const late = overdue(state, {
+          now: Date.now(),
+          fleet,
+          lastSeen: (host) => lastSeen.get(host) ?? startedAt,
+        });
+        for (const command of [...late, { do: 'Advance' } as const])
+          if (await decideOnce(command)) {
+            caughtUpWith = sequence + 1; // it comes back by the log, and then the rest is decided
+            break;
+          }
+      }
+    } finally {
+      deciding = false;
+    }
+  };
+  const onEvent = (logged: LoggedEvent) => {
+    state = evolve(state, logged);
+    void advance();
+  };
+  const clock = setInterval(() => void advance(), lookAtClockEveryMs);
+  say(`follows fleet ${fleet.fleet}, ${caughtUpWith} events so far`);
+  try {
+    await log.follow({ signal }, onEvent);
+  } finally {
+    clearInterval(clock);
+    stopListening();
+  }
+};

@@ -1,0 +1,397 @@
+import type { z } from 'zod';
+import { type IterationEventType, iterationEvents, type NewEvent, stepEventType } from '../schemas/events.ts';
+import { type StepName, stepNames } from '../schemas/step-names.ts';
+import { steps } from '../schemas/steps.ts';
+import { endingWords, type ForwardStep, forwardSteps, isReady, reviewOf } from './graph.ts';
+import { requestFor } from './requests.ts';
+import { type Attempt, evidenceOf, type Iteration, lastAttempt, type State } from './state.ts';
+import { failedChecks, verdictsOf } from './verdicts.ts';
+
+type Data<Type extends IterationEventType> = z.input<(typeof iterationEvents)[Type]>;
+
+/** What people, and the coordinator itself, want to happen. Time enters as `TimeOut` alone. */
+export type Command =
+  | { do: 'Start'; iteration: string; data: Data<'IterationStarted'> }
+  | { do: 'Advance' }
+  | { do: 'TimeOut'; iteration: string; step: StepName; attempt: number; because: string }
+  | { do: 'Approve'; iteration: string; by: string; note: string; approved: boolean }
+  | { do: 'Retry'; iteration: string; by: string }
+  | { do: 'Abort'; iteration: string; by: string; why: string }
+  | { do: 'Waive'; iteration: string; clause: string; by: string; why: string };
+
+/** What a person asked for can't be done as things are. The message says why, and what can be. */
+export class Refused extends Error {
+  override readonly name = 'Refused';
+}
+
+const iterationEvent = <Type extends IterationEventType>(
+  iteration: string,
+  type: Type,
+  attempt: number,
+  data: Data<Type>,
+  causationid?: string,
+): NewEvent => ({
+  type,
+  iteration,
+  attempt,
+  data: iterationEvents[type].parse(data),
+  ...(causationid === undefined ? {} : { causationid }),
+});
+
+const lastRetry = (iteration: Iteration): number => iteration.retries.at(-1)?.sequence ?? 0;
+
+/** A try that came to nothing, and that no retry has forgiven. */
+const countsAsFailed = (
+  iteration: Iteration,
+  attempt: Attempt | undefined,
+): attempt is Attempt & { status: 'failed' | 'superseded' } =>
+  attempt !== undefined &&
+  (attempt.status === 'failed' || attempt.status === 'superseded') &&
+  attempt.ended.sequence > lastRetry(iteration);
+
+const isHostsFault = (attempt: Attempt): boolean =>
+  attempt.status === 'superseded' || (attempt.status === 'failed' && attempt.failure.fault === 'host');
+
+/** The plan's builders that have not let this iteration down, in the plan's order. */
+const buildersLeft = (iteration: Iteration): string[] => {
+  const letDown = new Set(
+    forwardSteps
+      .filter((step) => steps[step].role === 'builder')
+      .flatMap((step): Attempt[] => iteration.attempts[step])
+      .filter((attempt) => countsAsFailed(iteration, attempt) && isHostsFault(attempt))
+      .map(({ host }) => host),
+  );
+  return iteration.plan.hosts.builders.filter((host) => !letDown.has(host));
+};
+
+const hostFor = (iteration: Iteration, step: StepName): string | undefined => {
+  switch (steps[step].role) {
+    case 'builder':
+      return buildersLeft(iteration)[0];
+    case 'publisher':
+      return iteration.plan.hosts.publisher;
+    case 'board':
+      return iteration.plan.board;
+  }
+};
+
+/** Whether another host may take the step over. */
+const canBeTakenOver = (iteration: Iteration, step: StepName, attempt: Attempt): boolean =>
+  steps[step].role === 'builder' && isHostsFault(attempt) && hostFor(iteration, step) !== undefined;
+
+/** The host that would take an open attempt over, if its host let the iteration down. */
+export const fallbackOf = (iteration: Iteration, step: StepName, attempt: Attempt): string | undefined =>
+  steps[step].role === 'builder' ? buildersLeft(iteration).find((host) => host !== attempt.host) : undefined;
+
+export interface Doom {
+  ends: 'failed' | 'aborted';
+  because: string;
+}
+
+const reasonOf = (attempt: Attempt & { status: 'failed' | 'superseded' }): string =>
+  attempt.status === 'failed' ? attempt.failure.reason : attempt.because;
+
+/** Even a waiver of every clause about it leaves a build without a commit to build. */
+const nothingToBuild = (iteration: Iteration): { sequence: number; because: string }[] => {
+  const landed = evidenceOf(iteration, 'land');
+  const { repository } = iteration.plan.package;
+  if (!landed || landed.evidence.commits.some((commit) => commit.repository === repository)) return [];
+  return [{ sequence: landed.sequence, because: `land: nothing was committed to ${repository}` }];
+};
+
+/** Why the iteration can't reach its close any more, if so. */
+export const doomOf = (iteration: Iteration): Doom | undefined => {
+  if (iteration.abort) {
+    const { by, why } = iteration.abort;
+    return { ends: 'aborted', because: `${by} aborted it${why ? `: ${why}` : ''}` };
+  }
+  const rejected = reviewOf(iteration)?.rejected;
+  if (rejected) return { ends: 'failed', because: `review: ${rejected.by} rejected it: ${rejected.note}` };
+  const steps = forwardSteps.flatMap((step) => {
+    const attempt = lastAttempt(iteration, step) as Attempt | undefined;
+    return countsAsFailed(iteration, attempt) && !canBeTakenOver(iteration, step, attempt)
+      ? [{ sequence: attempt.ended.sequence, because: `${step} on ${attempt.host}: ${reasonOf(attempt)}` }]
+      : [];
+  });
+  const checks = failedChecks(iteration)
+    .filter(({ sequence }) => sequence > lastRetry(iteration))
+    .map(({ step, because, sequence }) => ({ sequence, because: `${step}: ${because}` }));
+  // The earliest is the reason: what was stopped on its account came later.
+  const [first] = [...steps, ...checks, ...nothingToBuild(iteration)].sort((a, b) => a.sequence - b.sequence);
+  return first && { ends: 'failed', because: first.because };
+};
+
+/** Whether the board may no longer be as it was before the iteration. */
+const boardTouched = (iteration: Iteration): boolean =>
+  iteration.attempts.install.some(
+    (attempt) => !(attempt.status === 'failed' && attempt.failure.begun.length === 0),
+  );
+
+/**
+ * Whether the board has to be put back. A kernel that was swept and holds is kept where only the record of it
+ * failed: a retry records it. Who aborts wants the board as it was.
+ */
+const needsRollback = (iteration: Iteration, ends: Doom['ends']): boolean => {
+  if (!boardTouched(iteration)) return false;
+  const holds =
+    evidenceOf(iteration, 'sweep') !== undefined &&
+    failedChecks(iteration).every(({ step }) => step === 'record');
+  return ends === 'aborted' || !holds;
+};
+
+/** What keeps the board from being as it was before: a sentence, or undefined once it is. */
+const rollbackFault = (iteration: Iteration): string | undefined => {
+  const { from } = iteration.plan.package;
+  const rollback = lastAttempt(iteration, 'rollback');
+  switch (rollback?.status) {
+    case undefined:
+      return 'not asked for';
+    case 'open':
+      return 'not done';
+    case 'failed':
+    case 'superseded':
+      return reasonOf(rollback);
+    case 'succeeded': {
+      const { installed, rebooted } = rollback.evidence;
+      if (installed.version !== from) return `${installed.version} is installed, not ${from}`;
+      if (!rebooted.after.procVersion.startsWith(rebooted.imageBanner))
+        return `it came back on ${rebooted.after.procVersion}`;
+      return undefined;
+    }
+  }
+};
+
+const rollbackTries = 2;
+
+const requestStep = (iteration: Iteration, step: StepName, host: string, because?: string): NewEvent => {
+  const attempt = iteration.attempts[step].length + 1;
+  return {
+    type: stepEventType(step, 'Requested'),
+    iteration: iteration.name,
+    attempt,
+    host,
+    causationid: iteration.last.eventId,
+    data: { host, request: requestFor(iteration, step, because) },
+  };
+};
+
+const supersede = (iteration: Iteration, step: StepName, attempt: Attempt, because: string): NewEvent => ({
+  type: stepEventType(step, 'Superseded'),
+  iteration: iteration.name,
+  attempt: attempt.number,
+  host: attempt.host,
+  causationid: iteration.last.eventId,
+  data: { host: attempt.host, because },
+});
+
+/** What an iteration that can't close any more still has to do: stop what runs, put the board back, end. */
+const advanceToEnd = (iteration: Iteration, { ends, because }: Doom): NewEvent[] => {
+  const { name, plan, last } = iteration;
+  const open = stepNames.flatMap((step) =>
+    (iteration.attempts[step] as Attempt[])
+      .filter((attempt) => attempt.status === 'open')
+      .map((attempt) => ({ step, attempt })),
+  );
+  // A board in the middle of an install or a reboot is let finish: to stop it there would leave half a system.
+  const unstoppable = (step: StepName) => step === 'install' || step === 'reboot' || step === 'rollback';
+  const stop = open
+    .filter(({ step }) => !unstoppable(step))
+    .map(({ step, attempt }) => supersede(iteration, step, attempt, `${endingWords}${because}`));
+  if (stop.length > 0) return stop;
+  if (open.length > 0) return [];
+
+  const fault = rollbackFault(iteration);
+  const rolledBack = fault === undefined;
+  const stranded = needsRollback(iteration, ends) && !rolledBack;
+  if (stranded && iteration.attempts.rollback.length < rollbackTries)
+    return [requestStep(iteration, 'rollback', plan.board, because)];
+  const told = stranded
+    ? `${because}; the rollback failed ${rollbackTries} times (${fault}), ${plan.board} needs a person`
+    : because;
+  return [
+    ends === 'aborted'
+      ? iterationEvent(
+          name,
+          'IterationAborted',
+          1,
+          { because: told, boardRolledBack: rolledBack },
+          last.eventId,
+        )
+      : iterationEvent(
+          name,
+          'IterationFailed',
+          iteration.failures + 1,
+          { because: told, boardRolledBack: rolledBack, goBack: plan.goBack },
+          last.eventId,
+        ),
+  ];
+};
+
+/** The next events of an iteration that is under way. */
+const advance = (iteration: Iteration): NewEvent[] => {
+  if (iteration.ended) return [];
+  const doom = doomOf(iteration);
+  if (doom) return advanceToEnd(iteration, doom);
+  const { name, plan, last } = iteration;
+  const events: NewEvent[] = [];
+  // Evidence that a retry has found wanting is asked for again, and nothing is built on it.
+  const wanting = new Set(failedChecks(iteration).map(({ step }) => step));
+  const isDone = (step: ForwardStep) => evidenceOf(iteration, step) !== undefined && !wanting.has(step);
+
+  const preflight = evidenceOf(iteration, 'preflight');
+  const review = reviewOf(iteration);
+  if (preflight && isDone('preflight') && !review?.asked && plan.review.approvals.length > 0)
+    events.push(
+      iterationEvent(
+        name,
+        'ReviewRequested',
+        iteration.reviews.length + 1,
+        { approvals: plan.review.approvals, planSha256: iteration.planSha256, tree: preflight.evidence.tree },
+        last.eventId,
+      ),
+    );
+  for (const step of forwardSteps) {
+    if (isDone(step) || lastAttempt(iteration, step)?.status === 'open') continue;
+    if (!isReady(iteration, step, isDone)) continue;
+    const host = hostFor(iteration, step);
+    if (host !== undefined) events.push(requestStep(iteration, step, host));
+  }
+  if (forwardSteps.every(isDone)) {
+    const verdicts = verdictsOf(iteration);
+    const unproved = verdicts.filter(({ verdict }) => verdict !== 'PASS' && verdict !== 'WAIVED');
+    if (unproved.length > 0)
+      return advanceToEnd(iteration, {
+        ends: 'failed',
+        because: unproved.map(({ id, verdict, because }) => `${id} ${verdict}: ${because}`).join('; '),
+      });
+    events.push(
+      iterationEvent(
+        name,
+        'IterationClosed',
+        1,
+        { clauses: verdicts.map(({ id, verdict, events: seen }) => ({ id, verdict, events: seen })) },
+        last.eventId,
+      ),
+    );
+  }
+  return events;
+};
+
+const known = (state: State, name: string): Iteration => {
+  const iteration = state.iterations.get(name);
+  if (!iteration) {
+    const names = [...state.iterations.keys()].join(', ') || 'none';
+    throw new Refused(`there is no iteration "${name}"; the log holds: ${names}`);
+  }
+  return iteration;
+};
+
+const open = (state: State, name: string): Iteration => {
+  const iteration = known(state, name);
+  if (iteration.ended)
+    throw new Refused(`${name} has ${iteration.ended.status} already: ${iteration.ended.because}`);
+  return iteration;
+};
+
+/**
+ * The events that a command makes of a state. Pure: the same command on the same state gives the same events.
+ * Of several, append the first, fold it, and decide again.
+ * @throws {Refused} if what a person asked for can't be done.
+ */
+export const decide = (command: Command, state: State): NewEvent[] => {
+  switch (command.do) {
+    case 'Start': {
+      const there = state.iterations.get(command.iteration);
+      if (there)
+        throw new Refused(
+          `iteration "${command.iteration}" exists already, started ${there.started.time} by ${there.startedBy}; give the plan another name`,
+        );
+      return [iterationEvent(command.iteration, 'IterationStarted', 1, command.data)];
+    }
+    case 'Advance':
+      return [...state.iterations.values()].flatMap(advance);
+    case 'TimeOut': {
+      const iteration = known(state, command.iteration);
+      const attempt = (iteration.attempts[command.step] as Attempt[]).find(
+        ({ number }) => number === command.attempt,
+      );
+      if (iteration.ended || attempt?.status !== 'open') return [];
+      return [supersede(iteration, command.step, attempt, command.because)];
+    }
+    case 'Approve': {
+      const iteration = open(state, command.iteration);
+      const preflight = evidenceOf(iteration, 'preflight');
+      if (!preflight)
+        throw new Refused(
+          `${iteration.name} has no preflight yet: there is nothing to review; see: ka status`,
+        );
+      const { by, note } = command;
+      if (!iteration.plan.review.approvals.includes(by))
+        throw new Refused(
+          `the plan of ${iteration.name} does not ask for the review of "${by}"; it asks for ${iteration.plan.review.approvals.join(', ') || 'nobody'}`,
+        );
+      if (evidenceOf(iteration, 'land') || lastAttempt(iteration, 'land')?.status === 'open')
+        throw new Refused(`${iteration.name} is past its review: the series has been asked to land`);
+      const data = { by, note, planSha256: iteration.planSha256, tree: preflight.evidence.tree };
+      const type = command.approved ? 'ReviewApproved' : 'ReviewRejected';
+      const count = iteration.approvals.filter(({ approved }) => approved === command.approved).length;
+      return [iterationEvent(iteration.name, type, count + 1, data, iteration.last.eventId)];
+    }
+    case 'Retry': {
+      const iteration = known(state, command.iteration);
+      if (iteration.ended?.status !== 'failed')
+        throw new Refused(
+          `${iteration.name} ${iteration.ended ? `has ${iteration.ended.status}` : 'is under way'}: only a failed iteration can be retried`,
+        );
+      if (iteration.attempts.rollback.length > 0)
+        throw new Refused(
+          `${iteration.name} was rolled back on ${iteration.plan.board}: start a new iteration with a new pkgrel`,
+        );
+      const { by } = command;
+      return [
+        iterationEvent(
+          iteration.name,
+          'RetryAsked',
+          iteration.retries.length + 1,
+          { by },
+          iteration.last.eventId,
+        ),
+      ];
+    }
+    case 'Abort': {
+      const iteration = open(state, command.iteration);
+      if (iteration.abort) throw new Refused(`${iteration.name} is being aborted already`);
+      const { by, why } = command;
+      return [iterationEvent(iteration.name, 'AbortAsked', 1, { by, why }, iteration.last.eventId)];
+    }
+    case 'Waive': {
+      const iteration = known(state, command.iteration);
+      if (iteration.ended && iteration.ended.status !== 'failed')
+        throw new Refused(
+          `${iteration.name} has ${iteration.ended.status} already: nothing can be waived any more`,
+        );
+      if (iteration.attempts.rollback.length > 0)
+        throw new Refused(
+          `${iteration.name} is rolled back on ${iteration.plan.board}: a waiver would close it on a kernel that is gone; start a new iteration`,
+        );
+      const { clause, by, why } = command;
+      const ids = iteration.plan.clauses.map(({ id }) => id);
+      if (!ids.includes(clause))
+        throw new Refused(
+          `the plan of ${iteration.name} has no clause "${clause}"; it has ${ids.join(', ')}`,
+        );
+      if (iteration.waivers.some((waiver) => waiver.clause === clause))
+        throw new Refused(`${clause} of ${iteration.name} is waived already`);
+      const data = { clause, why, by };
+      return [
+        iterationEvent(
+          iteration.name,
+          'ClauseWaived',
+          iteration.waivers.length + 1,
+          data,
+          iteration.last.eventId,
+        ),
+      ];
+    }
+  }
+};

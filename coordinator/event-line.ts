@@ -1,0 +1,119 @@
+import type { FleetEvent, IterationEvent, KaEvent, StepEvent } from '../schemas/events.ts';
+import { spokenSeconds } from './markdown.ts';
+
+const short = (hash: string) => hash.slice(0, 12);
+const count = (number: number, thing: string) => `${number} ${thing}${number === 1 ? '' : 's'}`;
+
+const sawOf = (event: StepEvent & { fact: 'Succeeded' }): string => {
+  switch (event.step) {
+    case 'preflight': {
+      const { patches, symbols, baseline, tree, release } = event.data.evidence;
+      const applied = patches.filter(({ status }) => status === 'applied').length;
+      return `${count(applied, 'patch').replace('patchs', 'patches')} of ${patches.length} applied to ${baseline.tag}, tree ${short(tree)}, ${count(symbols.length, 'symbol')} found, release will be ${release.predicted}`;
+    }
+    case 'land':
+      return event.data.evidence.commits
+        .map(({ repository, commit }) => `${repository} ${short(commit)}`)
+        .join(', ');
+    case 'build': {
+      const { packages, sources, seconds } = event.data.evidence;
+      return `${packages.map(({ file }) => file).join(', ')} in ${spokenSeconds(seconds)}, ${sources.changed} of ${sources.files} sources changed`;
+    }
+    case 'publish': {
+      const { fingerprint, database, mirror } = event.data.evidence;
+      return `signed with ${fingerprint.slice(-16)}, database ${short(database.sha256)}${mirror ? ', mirrored' : ''}`;
+    }
+    case 'backup': {
+      const { host, place, files, archive } = event.data.evidence;
+      return `${count(files.length, 'file')} of ${event.data.evidence.version} on ${host} in ${place}, ${short(archive.sha256)}`;
+    }
+    case 'stage': {
+      const { packages } = event.data.evidence;
+      const paths = [...new Set(packages.flatMap(({ transfers }) => transfers.map(({ path }) => path)))];
+      return `${count(packages.length, 'package')} by ${paths.join(', then ')}, signature and sha256 checked`;
+    }
+    case 'install': {
+      const { version, packages, initramfs } = event.data.evidence;
+      const files = packages.reduce((sum, { filesChecked }) => sum + filesChecked, 0);
+      return `${version}, ${count(files, 'file')} checked, initramfs ${short(initramfs.sha256)}`;
+    }
+    case 'reboot': {
+      const { outcome, after, secondsDown } = event.data.evidence;
+      return `${outcome} after ${spokenSeconds(secondsDown)}, ${after.release}, boot ${after.bootId.slice(0, 8)}`;
+    }
+    case 'presweep':
+    case 'sweep': {
+      const { table, version } = event.data.evidence;
+      return `${count(table.length, 'cell')} on ${version}, ${table.filter(({ status }) => status === 'ok').length} with a hash`;
+    }
+    case 'rollback': {
+      const { installed, rebooted } = event.data.evidence;
+      return `back on ${installed.version}, ${rebooted.after.release}, boot ${rebooted.after.bootId.slice(0, 8)}`;
+    }
+    case 'record': {
+      const { repository, commit, files } = event.data.evidence.commit;
+      return `${repository} ${short(commit)}: ${files.map(({ path }) => path).join(', ')}`;
+    }
+  }
+};
+
+const stepLine = (event: StepEvent): string => {
+  const again = event.attempt > 1 ? ` (attempt ${event.attempt})` : '';
+  switch (event.fact) {
+    case 'Requested':
+      return `${event.step} asked of ${event.data.host}${again}`;
+    case 'Succeeded':
+      return `${event.step} done by ${event.source} in ${spokenSeconds(event.data.seconds)}: ${sawOf(event)}`;
+    case 'Failed':
+      return `${event.step} FAILED on ${event.source}${again}: ${event.data.reason}`;
+    case 'Superseded':
+      return `${event.step} of ${event.data.host} superseded${again}: ${event.data.because}`;
+  }
+};
+
+const iterationLine = (event: IterationEvent): string => {
+  const { type, data } = event;
+  switch (type) {
+    case 'IterationStarted':
+      return `started by ${data.by}: ${data.plan.title}, plan ${short(data.planSha256)}, ${count(data.series.length, 'patch').replace('patchs', 'patches')}`;
+    case 'ReviewRequested':
+      return `review waits for ${data.approvals.join(', ')}: tree ${short(data.tree)}`;
+    case 'ReviewApproved':
+      return `review approved by ${data.by}: ${data.note}`;
+    case 'ReviewRejected':
+      return `review REJECTED by ${data.by}: ${data.note}`;
+    case 'ClauseWaived':
+      return `${data.clause} waived by ${data.by}: ${data.why}`;
+    case 'RetryAsked':
+      return `retry asked by ${data.by}`;
+    case 'AbortAsked':
+      return `abort asked by ${data.by}${data.why ? `: ${data.why}` : ''}`;
+    case 'IterationClosed':
+      return `CLOSED: ${data.clauses.map(({ id, verdict }) => `${id} ${verdict}`).join(', ')}`;
+    case 'IterationFailed':
+      return `FAILED: ${data.because}${data.boardRolledBack ? '; the board was rolled back' : ''}. Go back to: ${data.goBack}`;
+    case 'IterationAborted':
+      return `ABORTED: ${data.because}${data.boardRolledBack ? '; the board was rolled back' : ''}`;
+  }
+};
+
+const fleetLine = (event: FleetEvent): string => {
+  switch (event.type) {
+    case 'AgentStarted':
+      return `agent of ${event.source} started: ${event.data.role}, boot ${event.data.bootId.slice(0, 8)}, ${event.data.package ?? event.data.release}`;
+  }
+};
+
+/** An event in one line, for people. */
+export const eventLine = (event: KaEvent): string => {
+  switch (event.kind) {
+    case 'step':
+      return stepLine(event);
+    case 'iteration':
+      return iterationLine(event);
+    case 'fleet':
+      return fleetLine(event);
+    case 'unknown':
+      return `${event.type} by ${event.source} (a type that this version does not know)`;
+  }
+};

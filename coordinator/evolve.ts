@@ -1,0 +1,145 @@
+import type { LoggedEvent } from '../eventlog/event-log.ts';
+import { linkTo } from '../eventlog/seal.ts';
+import {
+  coordinator,
+  type FleetEvent,
+  type IterationEvent,
+  type IterationEventType,
+  operator,
+  type StepEvent,
+} from '../schemas/events.ts';
+import type { Attempt, Ended, Iteration, State } from './state.ts';
+import { startIteration } from './state.ts';
+
+const writerOf: Record<IterationEventType, typeof coordinator | typeof operator> = {
+  IterationStarted: operator,
+  ReviewRequested: coordinator,
+  ReviewApproved: operator,
+  ReviewRejected: operator,
+  ClauseWaived: operator,
+  RetryAsked: operator,
+  AbortAsked: operator,
+  IterationClosed: coordinator,
+  IterationFailed: coordinator,
+  IterationAborted: coordinator,
+};
+
+/** Whether its writer has this to say. A host that signs an approval, or another host's outcome, changes nothing. */
+export const maySay = (event: IterationEvent | StepEvent, iteration: Iteration | undefined): boolean => {
+  if (event.kind === 'iteration') return event.source === writerOf[event.type];
+  if (event.fact === 'Requested' || event.fact === 'Superseded') return event.source === coordinator;
+  const attempts = (iteration?.attempts[event.step] ?? []) as Attempt[];
+  return attempts.some(({ number, host }) => number === event.attempt && host === event.source);
+};
+
+/** Ends the attempt that a fact is about. An outcome that comes after its attempt was superseded is only noted. */
+const evolveStep = (iteration: Iteration, event: StepEvent, at: Ended): Iteration => {
+  const attempts = iteration.attempts[event.step] as Attempt[];
+  const withAttempts = (changed: Attempt[]): Iteration => ({
+    ...iteration,
+    last: at,
+    attempts: { ...iteration.attempts, [event.step]: changed },
+  });
+  const settle = (end: (attempt: Attempt) => Attempt): Iteration =>
+    withAttempts(
+      attempts.map((attempt) => {
+        if (attempt.number !== event.attempt) return attempt;
+        if (attempt.status === 'open') return end(attempt);
+        return attempt.status === 'superseded' ? { ...attempt, late: at.sequence } : attempt;
+      }),
+    );
+  switch (event.fact) {
+    case 'Requested':
+      return withAttempts([
+        ...attempts,
+        { number: event.attempt, host: event.data.host, requested: at, status: 'open' },
+      ]);
+    case 'Succeeded': {
+      const { evidence, seconds } = event.data;
+      return settle((attempt) => ({ ...attempt, status: 'succeeded', ended: at, evidence, seconds }));
+    }
+    case 'Failed':
+      return settle((attempt) => ({ ...attempt, status: 'failed', ended: at, failure: event.data }));
+    case 'Superseded':
+      return settle((attempt) => ({
+        ...attempt,
+        status: 'superseded',
+        ended: at,
+        because: event.data.because,
+      }));
+  }
+};
+
+const evolveIteration = (iteration: Iteration, event: IterationEvent, at: Ended): Iteration => {
+  const known = { ...iteration, last: at };
+  const { sequence } = at;
+  switch (event.type) {
+    case 'IterationStarted':
+      return iteration; // its subject holds one fact, so a second one can't be in the log
+    case 'ReviewRequested': {
+      const { planSha256, tree } = event.data;
+      return { ...known, reviews: [...known.reviews, { sequence, planSha256, tree }] };
+    }
+    case 'ReviewApproved':
+    case 'ReviewRejected': {
+      const approved = event.type === 'ReviewApproved';
+      return {
+        ...known,
+        approvals: [...known.approvals, { ...event.data, sequence, time: at.time, approved }],
+      };
+    }
+    case 'ClauseWaived':
+      return { ...known, waivers: [...known.waivers, { ...event.data, sequence }] };
+    case 'RetryAsked': {
+      const { ended: _ended, ...open } = known;
+      return { ...open, retries: [...known.retries, { by: event.data.by, sequence }] };
+    }
+    case 'AbortAsked':
+      return { ...known, abort: { ...event.data, sequence } };
+    case 'IterationClosed':
+      return { ...known, ended: { ...at, status: 'closed', because: 'every clause has its verdict' } };
+    case 'IterationFailed':
+      return {
+        ...known,
+        failures: known.failures + 1,
+        ended: { ...at, status: 'failed', because: event.data.because },
+      };
+    case 'IterationAborted':
+      return { ...known, ended: { ...at, status: 'aborted', because: event.data.because } };
+  }
+};
+
+const evolveFleet = (state: State, event: FleetEvent, at: Ended): State => {
+  switch (event.type) {
+    case 'AgentStarted': {
+      const { role, bootId, release, package: installed } = event.data;
+      const host = { role, bootId, release, package: installed, startedAt: at };
+      return { ...state, hosts: new Map(state.hosts).set(event.source, host) };
+    }
+  }
+};
+
+/**
+ * The state after one more event. Pure and total: an event that this version does not know, or that is not its
+ * writer's to say, changes only the position and its writer's count; the same event twice changes nothing.
+ */
+export const evolve = (state: State, { event, sequence, bytes }: LoggedEvent): State => {
+  if (sequence <= state.sequence) return state;
+  const at: Ended = { sequence, time: event.time, eventId: `${event.source}/${event.id}` };
+  const next: State = {
+    ...state,
+    sequence,
+    writers: new Map(state.writers).set(event.source, linkTo(event.writerseq, bytes)),
+  };
+  if (event.kind === 'unknown') return next;
+  if (event.kind === 'fleet') return evolveFleet(next, event, at);
+  const iteration = state.iterations.get(event.iteration);
+  if (!maySay(event, iteration)) return next;
+  if (!iteration) {
+    if (event.kind !== 'iteration' || event.type !== 'IterationStarted') return next;
+    return { ...next, iterations: new Map(state.iterations).set(event.iteration, startIteration(event, at)) };
+  }
+  const changed =
+    event.kind === 'step' ? evolveStep(iteration, event, at) : evolveIteration(iteration, event, at);
+  return { ...next, iterations: new Map(state.iterations).set(event.iteration, changed) };
+};

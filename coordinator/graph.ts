@@ -1,0 +1,61 @@
+import type { StepName } from '../schemas/step-names.ts';
+import { evidenceOf, type Iteration } from './state.ts';
+
+/** What has to be done before a step is asked for. `review` is the gate. Rollback is asked for by a failure alone. */
+const after: Record<Exclude<StepName, 'rollback'>, readonly (StepName | 'review')[]> = {
+  preflight: [],
+  land: ['review'],
+  build: ['land'],
+  publish: ['build'],
+  presweep: ['review'],
+  backup: ['review'],
+  stage: ['publish'],
+  install: ['stage', 'backup', 'presweep'],
+  reboot: ['install'],
+  sweep: ['reboot'],
+  record: ['sweep'],
+};
+
+export type ForwardStep = keyof typeof after;
+export const forwardSteps = Object.keys(after) as ForwardStep[];
+
+/** How the reason begins of a supersession that no time-out made: the iteration ends, and what runs is stopped. */
+export const endingWords = 'the iteration ends: ';
+
+/**
+ * Where the review stands. An approval counts only for this very plan and preflight's very tree. The last word of
+ * each person counts, since the last retry.
+ */
+export const reviewOf = (
+  iteration: Iteration,
+):
+  | { asked: boolean; missing: string[]; rejected: Iteration['approvals'][number] | undefined }
+  | undefined => {
+  const preflight = evidenceOf(iteration, 'preflight');
+  if (!preflight) return undefined;
+  const { tree } = preflight.evidence;
+  const lastRetry = iteration.retries.at(-1)?.sequence ?? 0;
+  const counted = iteration.approvals.filter(
+    (word) => word.planSha256 === iteration.planSha256 && word.tree === tree,
+  );
+  const lastWords = new Map(counted.map((word) => [word.by, word]));
+  return {
+    asked: iteration.reviews.some(
+      (review) => review.tree === tree && review.planSha256 === iteration.planSha256,
+    ),
+    missing: iteration.plan.review.approvals.filter((person) => lastWords.get(person)?.approved !== true),
+    rejected: [...lastWords.values()].find((word) => !word.approved && word.sequence > lastRetry),
+  };
+};
+
+/** Whether everything that a step waits for is done: `isDone` says it of a step, the approvals of the review. */
+export const isReady = (
+  iteration: Iteration,
+  step: ForwardStep,
+  isDone: (step: ForwardStep) => boolean,
+): boolean =>
+  after[step].every((needed) =>
+    needed === 'review'
+      ? isDone('preflight') && reviewOf(iteration)?.missing.length === 0
+      : isDone(needed as ForwardStep),
+  );

@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { readConfigFile } from '../eventlog/config-file.ts';
+import { connectNats } from '../eventlog/connect.ts';
+import { readWriterKey } from '../eventlog/writer-key.ts';
+import { ControlConfig } from '../schemas/config.ts';
+import { coordinator } from '../schemas/events.ts';
+import { Fleet } from '../schemas/fleet.ts';
+import { runCoordinator } from './daemon.ts';
+
+const { values } = parseArgs({ options: { config: { type: 'string' } } });
+const say = (text: string) => void process.stderr.write(`coordinator: ${text}\n`);
+const stop = new AbortController();
+for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
+
+try {
+  if (values.config === undefined) throw new Error('usage: main.ts --config FILE');
+  const config = readConfigFile(values.config, ControlConfig);
+  const fleet = readConfigFile(config.fleetFile, Fleet);
+  const connection = await connectNats({ ...config.nats, name: coordinator, wait: true });
+  await runCoordinator({
+    connection,
+    fleet,
+    key: readWriterKey(readFileSync(config.keyFile, 'utf8')),
+    say,
+    signal: stop.signal,
+  });
+  await connection.drain();
+} catch (error) {
+  say(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+}

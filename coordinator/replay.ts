@@ -1,0 +1,209 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { LoggedEvent } from '../eventlog/event-log.ts';
+import { coordinator, type KaEvent, type NewEvent, operator } from '../schemas/events.ts';
+import { stepNames } from '../schemas/step-names.ts';
+import { type Command, decide } from './decide.ts';
+import { evolve, maySay } from './evolve.ts';
+import { reviewOf } from './graph.ts';
+import { type Attempt, type Iteration, initialState, type State } from './state.ts';
+import { verdictsOf } from './verdicts.ts';
+
+export interface Mismatch {
+  sequence: number;
+  type: string;
+  /** What the log holds, and what today's code would write; null if nothing. */
+  found: unknown;
+  expected: unknown;
+  why: string;
+}
+
+export interface ReplayChecked {
+  events: number;
+  /** How many of them were decided again. */
+  decided: number;
+  mismatches: Mismatch[];
+}
+
+/** The commands that may have made an event, the likelier first; none for what hosts say. */
+const commandsBehind = (event: KaEvent): Command[] => {
+  if (event.kind === 'step') {
+    const { step, iteration, attempt } = event;
+    if (event.fact === 'Requested') return [{ do: 'Advance' }];
+    if (event.fact !== 'Superseded') return [];
+    // Whether the clock or the end of the iteration superseded it, the event does not say: only its reason does.
+    const { because } = event.data;
+    return [{ do: 'Advance' }, { do: 'TimeOut', iteration, step, attempt, because }];
+  }
+  if (event.kind !== 'iteration') return [];
+  const { iteration } = event;
+  switch (event.type) {
+    case 'IterationStarted':
+      return [{ do: 'Start', iteration, data: event.data }];
+    case 'ReviewApproved':
+    case 'ReviewRejected': {
+      const { by, note } = event.data;
+      return [{ do: 'Approve', iteration, by, note, approved: event.type === 'ReviewApproved' }];
+    }
+    case 'ClauseWaived':
+      return [{ do: 'Waive', iteration, ...event.data }];
+    case 'RetryAsked':
+      return [{ do: 'Retry', iteration, ...event.data }];
+    case 'AbortAsked':
+      return [{ do: 'Abort', iteration, ...event.data }];
+    case 'ReviewRequested':
+    case 'IterationClosed':
+    case 'IterationFailed':
+    case 'IterationAborted':
+      return [{ do: 'Advance' }];
+  }
+};
+
+/** An event as far as the decider makes it: all but its writer's own count, link, signature and time. */
+const factOf = (event: NewEvent | (KaEvent & { host: string | undefined })): Record<string, unknown> => {
+  const { type, iteration, attempt, host, causationid, data } = event;
+  return JSON.parse(JSON.stringify({ type, iteration, attempt, host, causationid, data }));
+};
+
+const decideAgain = (
+  command: Command,
+  state: State,
+): { facts: Record<string, unknown>[]; refused?: string } => {
+  try {
+    return { facts: decide(command, state).map(factOf) };
+  } catch (error) {
+    return { facts: [], refused: error instanceof Error ? error.message : String(error) };
+  }
+};
+
+const differingKeys = (found: Record<string, unknown>, expected: Record<string, unknown>): string[] =>
+  [...new Set([...Object.keys(found), ...Object.keys(expected)])].filter(
+    (key) => !isDeepStrictEqual(found[key], expected[key]),
+  );
+
+/** Compares an event with what the state before it makes of the commands that may be behind it. */
+const compare = ({ event, bytes, subject, sequence }: LoggedEvent, state: State): Mismatch | undefined => {
+  // As it was written, and not as today's schema reads it.
+  const { data } = JSON.parse(new TextDecoder().decode(bytes)) as { data: unknown };
+  const [, , , , , , host] = subject.split('.');
+  const found = factOf({ ...event, data, host } as KaEvent & { host: string | undefined });
+  const mismatch = (why: string, expected: unknown = null) => ({
+    sequence,
+    type: event.type,
+    found,
+    expected,
+    why,
+  });
+  const commands = commandsBehind(event);
+  const mine = event.kind !== 'fleet' && event.kind !== 'unknown';
+  if (!mine || commands.length === 0 || !maySay(event, state.iterations.get(event.iteration)))
+    return mismatch(`${event.source} has no such thing to say`);
+  const decided = commands.map((command) => decideAgain(command, state));
+  const facts = decided.flatMap((one) => one.facts);
+  // Of several events that one state asks for, any may be appended first.
+  if (facts.some((fact) => isDeepStrictEqual(fact, found))) return undefined;
+  const nearest =
+    facts.findLast((fact) => fact.type === found.type && fact.iteration === found.iteration) ?? facts[0];
+  if (nearest)
+    return mismatch(
+      nearest.type === found.type
+        ? `today's code writes another ${differingKeys(found, nearest).join(', ')}`
+        : `today's code writes ${nearest.type} here`,
+      nearest,
+    );
+  const refused = decided.find((one) => one.refused !== undefined)?.refused;
+  return mismatch(refused ? `today's code refuses it: ${refused}` : "today's code writes nothing here");
+};
+
+/**
+ * Folds a log again and decides again, from the state before it, every event that the coordinator or the operator
+ * wrote. Of a time-out only its reason is taken over, since no clock is read. Events of types that this version does
+ * not know, and those of hosts, are folded alone.
+ */
+export const replayCheck = (events: readonly LoggedEvent[]): ReplayChecked => {
+  let state = initialState;
+  let decided = 0;
+  const mismatches: Mismatch[] = [];
+  for (const logged of events) {
+    const { source, kind } = logged.event;
+    if ((source === coordinator || source === operator) && kind !== 'unknown') {
+      decided += 1;
+      const mismatch = compare(logged, state);
+      if (mismatch) mismatches.push(mismatch);
+    }
+    state = evolve(state, logged);
+  }
+  return { events: events.length, decided, mismatches };
+};
+
+const describeAttempt = (attempt: Attempt) => {
+  const { number, host, status, requested } = attempt;
+  const shared = { attempt: number, host, status, requested: requested.sequence };
+  switch (attempt.status) {
+    case 'open':
+      return shared;
+    case 'succeeded':
+      return { ...shared, ended: attempt.ended.sequence, seconds: attempt.seconds };
+    case 'failed':
+      return {
+        ...shared,
+        ended: attempt.ended.sequence,
+        fault: attempt.failure.fault,
+        because: attempt.failure.reason,
+      };
+    case 'superseded':
+      return {
+        ...shared,
+        ended: attempt.ended.sequence,
+        because: attempt.because,
+        ...(attempt.late === undefined ? {} : { late: attempt.late }),
+      };
+  }
+};
+
+const describeIteration = (iteration: Iteration) => {
+  const { plan, planSha256, ended, abort, approvals, waivers, retries } = iteration;
+  const review = reviewOf(iteration);
+  return {
+    title: plan.title,
+    board: plan.board,
+    planSha256,
+    started: { sequence: iteration.started.sequence, time: iteration.started.time, by: iteration.startedBy },
+    status: ended?.status ?? 'under way',
+    ...(ended ? { ended: { sequence: ended.sequence, time: ended.time, because: ended.because } } : {}),
+    ...(abort ? { abort } : {}),
+    review: review
+      ? { asked: review.asked, missing: review.missing, rejectedBy: review.rejected?.by ?? null }
+      : null,
+    approvals: approvals.map(({ by, approved, note, sequence }) => ({ by, approved, note, sequence })),
+    waivers,
+    retries,
+    steps: Object.fromEntries(
+      stepNames.map((step) => [step, (iteration.attempts[step] as Attempt[]).map(describeAttempt)]),
+    ),
+    clauses: verdictsOf(iteration).map(({ id, verdict, because, events }) => ({
+      id,
+      verdict,
+      because,
+      events,
+    })),
+  };
+};
+
+/** The state as plain JSON: iterations, each with its attempts and verdicts, and the hosts as last heard of. */
+export const describeState = (state: State) => ({
+  sequence: state.sequence,
+  iterations: Object.fromEntries(
+    [...state.iterations].map(([name, iteration]) => [name, describeIteration(iteration)]),
+  ),
+  hosts: Object.fromEntries(
+    [...state.hosts].map(([name, { startedAt, ...host }]) => [
+      name,
+      { ...host, startedAt: { sequence: startedAt.sequence, time: startedAt.time } },
+    ]),
+  ),
+});
+export type StateDescribed = ReturnType<typeof describeState>;
+
+/** The state as it was after a sequence. */
+export const stateAt = (events: readonly LoggedEvent[], sequence: number): StateDescribed =>
+  describeState(events.filter((logged) => logged.sequence <= sequence).reduce(evolve, initialState));

@@ -1,0 +1,98 @@
+import type { StepName } from '../schemas/step-names.ts';
+import type { StepEvidence, StepRequest } from '../schemas/steps.ts';
+import { closeDocument, closeNote, scoreboard } from './close-document.ts';
+import { evidenceOf, type Iteration } from './state.ts';
+
+const need = <Name extends StepName>(iteration: Iteration, step: Name): StepEvidence<Name> => {
+  const found = evidenceOf(iteration, step);
+  if (!found) throw new Error(`${iteration.name}: nothing is known of ${step} yet`); // the graph forbids it
+  return found.evidence;
+};
+
+const packageAt = ({ plan }: Iteration) => plan.package;
+const seriesOf = ({ plan, series }: Iteration) => ({ scope: plan.series.scope, patches: series });
+const sweepOf = ({ plan }: Iteration, version: string) => ({
+  version,
+  paths: plan.sweep.paths,
+  rows: plan.sweep.rows.map(({ name, fixture }) => ({ name, ...(fixture === undefined ? {} : { fixture }) })),
+  repeats: plan.sweep.repeats,
+});
+
+/** What each step is asked with: facts of the plan, and evidence of the steps before it. */
+const requests: {
+  readonly [Name in StepName]: (iteration: Iteration, because: string) => StepRequest<Name>;
+} = {
+  preflight: (iteration) => ({
+    baseline: iteration.plan.baseline,
+    series: seriesOf(iteration),
+    symbols: iteration.plan.symbols,
+    manifest: iteration.plan.manifest,
+    package: packageAt(iteration),
+  }),
+  land: (iteration) => ({
+    title: iteration.plan.title,
+    series: seriesOf(iteration),
+    patchset: need(iteration, 'preflight').patchset,
+    manifest: iteration.plan.manifest,
+    package: packageAt(iteration),
+  }),
+  build: (iteration) => {
+    const { commits } = need(iteration, 'land');
+    const landed = commits.find(({ repository }) => repository === iteration.plan.package.repository);
+    if (!landed)
+      throw new Error(`${iteration.name}: land committed nothing to ${iteration.plan.package.repository}`);
+    return { commit: landed.commit, package: packageAt(iteration) };
+  },
+  publish: (iteration) => {
+    const built = evidenceOf(iteration, 'build');
+    if (!built) throw new Error(`${iteration.name}: nothing is built yet`);
+    return {
+      builder: built.host,
+      folder: `${iteration.name}.${built.attempt}`,
+      packages: built.evidence.packages,
+      version: iteration.plan.package.to,
+    };
+  },
+  presweep: (iteration) => sweepOf(iteration, iteration.plan.package.from),
+  backup: ({ plan }) => ({ host: plan.hosts.backup, names: plan.package.names, version: plan.package.from }),
+  stage: (iteration) => {
+    const { packages, fingerprint, view } = need(iteration, 'publish');
+    return { packages, fingerprint, lan: { host: iteration.plan.hosts.publisher, view } };
+  },
+  install: (iteration) => {
+    const { from, to, release } = iteration.plan.package;
+    const { packages, fingerprint } = need(iteration, 'publish');
+    return { packages, fingerprint, from, to, release, backup: need(iteration, 'backup') };
+  },
+  reboot: ({ plan }) => ({
+    names: plan.package.names,
+    version: plan.package.to,
+    release: plan.package.release,
+  }),
+  sweep: (iteration) => sweepOf(iteration, iteration.plan.package.to),
+  rollback: (iteration, because) => ({
+    because,
+    from: iteration.plan.package.to,
+    backup: need(iteration, 'backup'),
+  }),
+  record: (iteration) => ({
+    repository: iteration.plan.close.repository,
+    branch: iteration.plan.close.branch,
+    title: iteration.plan.title,
+    files: [
+      { path: iteration.plan.close.document, text: closeDocument(iteration) },
+      { path: iteration.plan.close.scoreboard.file, text: scoreboard(iteration) },
+      ...iteration.plan.close.notes.map((note) => ({
+        path: note.file,
+        text: closeNote(iteration, note.text),
+      })),
+    ],
+  }),
+};
+
+/** The data of a step's request. `because` is why a rollback is asked for. */
+export const requestFor = <Name extends StepName>(
+  iteration: Iteration,
+  step: Name,
+  because = '',
+): StepRequest<Name> => requests[step](iteration, because) as StepRequest<Name>;

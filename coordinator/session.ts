@@ -1,0 +1,89 @@
+import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import type { NatsConnection } from 'nats';
+import { readConfigFile } from '../eventlog/config-file.ts';
+import { connectNats } from '../eventlog/connect.ts';
+import { AppendConflict, appendEvent, EventLog, type LoggedEvent } from '../eventlog/event-log.ts';
+import { pinnedKeys, sealEvent } from '../eventlog/seal.ts';
+import { readWriterKey } from '../eventlog/writer-key.ts';
+import { ControlConfig } from '../schemas/config.ts';
+import { operator } from '../schemas/events.ts';
+import { Fleet } from '../schemas/fleet.ts';
+import { PersonName } from '../schemas/names.ts';
+import { type Command, decide, Refused } from './decide.ts';
+import { evolve } from './evolve.ts';
+import { initialState, type State } from './state.ts';
+
+/** A person at the command line, connected to a fleet's log. */
+export interface Session {
+  fleet: Fleet;
+  connection: NatsConnection;
+  log: EventLog;
+  /** The whole log, and the state that it folds to. */
+  read(): Promise<{ events: LoggedEvent[]; state: State }>;
+  /**
+   * Appends what a person's command makes of the log as it is now.
+   * @throws {Refused} if it can't be done as things are.
+   */
+  command(command: Command): Promise<LoggedEvent['event']['type']>;
+  close(): Promise<void>;
+}
+
+export const foldLog = (events: readonly LoggedEvent[]): State => events.reduce(evolve, initialState);
+
+/** How often the log may move on under a person's command before it is given up. */
+const tries = 20;
+
+/** @param configFile a {@link ControlConfig} with the operator's key. */
+export const openSession = async (configFile: string): Promise<Session> => {
+  const config = readConfigFile(configFile, ControlConfig);
+  const fleet = readConfigFile(config.fleetFile, Fleet);
+  const key = readWriterKey(readFileSync(config.keyFile, 'utf8'));
+  const connection = await connectNats({ ...config.nats, name: operator });
+  const log = new EventLog(connection, pinnedKeys(fleet), ({ sequence, subject, why }) =>
+    process.stderr.write(`ka: sequence ${sequence}, ${subject}: ${why}; nothing is made of it\n`),
+  );
+  const read = async () => {
+    const events = await log.read();
+    return { events, state: foldLog(events) };
+  };
+  return {
+    fleet,
+    connection,
+    log,
+    read,
+    async command(command) {
+      for (let tried = 0; tried < tries; tried += 1) {
+        const { state } = await read();
+        const [event] = decide(command, state);
+        if (!event) throw new Refused('there is nothing to do');
+        const sealed = sealEvent(
+          event,
+          { fleet: fleet.fleet, name: operator, key },
+          state.writers.get(operator),
+          new Date().toISOString(),
+        );
+        try {
+          const { outcome } = await appendEvent(connection, sealed, state.sequence);
+          if (outcome === 'appended') return event.type;
+          if (outcome === 'there')
+            throw new Refused(`somebody else did the same a moment ago: ${event.type} is in the log`);
+        } catch (error) {
+          if (!(error instanceof AppendConflict)) throw error;
+          // Somebody was faster: the state that it makes says what is possible now.
+        }
+      }
+      throw new Refused(`the log moved on ${tries} times while this was being appended; try again`);
+    },
+    close: () => connection.drain(),
+  };
+};
+
+/** Who speaks: `--as`, or the user's own name. @throws {Refused} if that is no name the log takes. */
+export const speaker = (as: string | undefined): string => {
+  const name = as ?? userInfo().username;
+  const parsed = PersonName.safeParse(name);
+  if (!parsed.success)
+    throw new Refused(`"${name}" ${parsed.error.issues[0]?.message}; give one with --as NAME`);
+  return parsed.data;
+};

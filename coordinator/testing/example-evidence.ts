@@ -1,0 +1,222 @@
+import { sha256 } from '../../eventlog/writer-key.ts';
+import type { StepName } from '../../schemas/step-names.ts';
+import type { StepEvidence } from '../../schemas/steps.ts';
+import type { Iteration } from '../state.ts';
+import { exampleSigningKey } from './example-plan.ts';
+
+const objectId = (text: string) => sha256(text).slice(0, 40);
+const procVersion = (version: string) => `Linux version 7.0.0-fourier (gcc) #1 of ${version}`;
+
+const bump = ({ plan }: Iteration) => ({
+  from: plan.package.from,
+  to: plan.package.to,
+  changes: [{ section: plan.package.base, key: 'pkgrel', before: ['1'], after: ['2'] }],
+});
+
+const packages = ({ plan }: Iteration, version: string) =>
+  plan.package.names.map((name) => {
+    const file = `${name}-${version}-aarch64.pkg.tar.zst`;
+    return { name, file, sizeBytes: 1000, sha256: sha256(file), signatureSha256: sha256(`${file}.sig`) };
+  });
+
+const installed = ({ plan }: Iteration, version: string) => ({
+  version,
+  packages: plan.package.names.map((name) => ({ name, version, filesChecked: 12, filesAltered: [] })),
+  image: { path: '/boot/Image', sizeBytes: 9, sha256: sha256(`image ${version}`) },
+  initramfs: { path: '/boot/initramfs.img', sizeBytes: 9, sha256: sha256(`initramfs ${version}`) },
+});
+
+const rebooted = ({ plan }: Iteration, from: string, to: string) => ({
+  before: { bootId: `boot of ${from}`, release: plan.package.release, procVersion: procVersion(from) },
+  after: { bootId: `boot of ${to}`, release: plan.package.release, procVersion: procVersion(to) },
+  imageBanner: procVersion(to),
+  package: to,
+  outcome: 'new-kernel' as const,
+  secondsDown: 30,
+});
+
+const backup = ({ plan }: Iteration) => ({
+  host: plan.hosts.backup,
+  place: `${plan.board}/${plan.package.from}`,
+  archive: { file: 'boot.tar.zst', sizeBytes: 9, sha256: sha256('archive') },
+  version: plan.package.from,
+  release: plan.package.release,
+  files: [{ path: '/boot/Image', sizeBytes: 9, sha256: sha256('image') }],
+  packages: plan.package.names.map((name) => {
+    const file = `${name}-${plan.package.from}-aarch64.pkg.tar.zst`;
+    return { name, file, sizeBytes: 1000, sha256: sha256(file) };
+  }),
+});
+
+/** A sweep in which the rows named in `broken` lose the race on libva. */
+export const sweptWith = (
+  { plan }: Iteration,
+  version: string,
+  broken: readonly string[] = [],
+): StepEvidence<'sweep'> => ({
+  release: plan.package.release,
+  procVersion: procVersion(version),
+  version,
+  fixtures: [],
+  table: plan.sweep.rows.flatMap(({ name: row, because }) =>
+    plan.sweep.paths.map(({ name: path, device }) => {
+      const alone = (path === 'libva' && broken.includes(row)) || (path === 'software' && because);
+      const hash = sha256(alone ? `${row} ${path}` : row);
+      const hashes = Array.from({ length: plan.sweep.repeats }, () => hash);
+      return {
+        row,
+        path,
+        status: 'ok' as const,
+        sha256: hash,
+        hashes,
+        device: device ? '/dev/video1' : null,
+        frames: 5,
+      };
+    }),
+  ),
+});
+
+const good: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidence<Name> } = {
+  preflight: ({ plan, series, ...rest }) => ({
+    baseline: { tag: plan.baseline.tag, commit: plan.baseline.commit },
+    tree: objectId('tree'),
+    patchset: sha256('patchset'),
+    patches: series.map(({ file, sha256: hash }, index) => ({
+      file,
+      sha256: hash,
+      author: 'A <a@example.org>',
+      subject: file,
+      status: 'applied',
+      files: [{ path: `drivers/media/${index === 0 ? 'vb2' : 'rkvdec'}.c`, added: 1, removed: 0 }],
+      defines: index === 0 ? ['attach_fence'] : [],
+      uses: index === 0 ? ['dma_fence_init'] : ['attach_fence'],
+      conflicts: [],
+    })),
+    symbols: plan.symbols.map((symbol) => ({
+      symbol,
+      listed: true,
+      usedBy: [],
+      hits: 6,
+      definedIn: 'include/linux/dma-fence.h:1',
+      exported: true,
+      status: 'found',
+    })),
+    bump: bump({ plan, series, ...rest }),
+    release: { predicted: plan.package.release, namesPkgrel: false },
+    expectedFiles: ['a.pkg.tar.zst'],
+  }),
+  land: (iteration) => {
+    const { plan, series } = iteration;
+    const commit = (repository: string, files: { path: string; sha256: string }[]) => ({
+      repository,
+      branch: 'main',
+      parent: objectId(`${repository} before`),
+      commit: objectId(`${repository} after`),
+      files,
+    });
+    const scoped = series.map(({ file, sha256: hash }) => ({
+      path: `patches/${plan.series.scope}/${file}`,
+      sha256: hash,
+    }));
+    const before = ['board/pinebook-pro/0001-opp.patch'];
+    return {
+      commits: [
+        commit(plan.manifest.repository, [...scoped, { path: plan.manifest.file, sha256: sha256('yaml') }]),
+        commit(plan.package.repository, [
+          { path: `${plan.package.folder}/PKGBUILD`, sha256: sha256('PKGBUILD') },
+        ]),
+      ],
+      includes: {
+        before,
+        after: [...before, ...plan.series.patches.map((file) => `${plan.series.scope}/${file}`)],
+      },
+      bump: bump(iteration),
+    };
+  },
+  build: (iteration) => ({
+    commit: objectId(`${iteration.plan.package.repository} after`),
+    packages: packages(iteration, iteration.plan.package.to).map(
+      ({ signatureSha256: _signature, ...file }) => file,
+    ),
+    buildinfo: { pkgver: [iteration.plan.package.to] },
+    sources: { files: 100, changed: 4, removed: 0 },
+    seconds: 1900,
+    output: { lines: 5, sha256: sha256('output') },
+  }),
+  publish: (iteration) => ({
+    repository: 'fourier',
+    view: 'view-2',
+    fingerprint: exampleSigningKey,
+    packages: packages(iteration, iteration.plan.package.to),
+    database: { file: 'fourier.db.tar.gz', sha256: sha256('db'), signatureSha256: sha256('db.sig') },
+    mirror: { url: 'http://mirror.example.org', databaseSha256: sha256('db'), filesMatched: 2 },
+  }),
+  presweep: (iteration) => sweptWith(iteration, iteration.plan.package.from, ['h264']),
+  backup,
+  stage: (iteration) => ({
+    fingerprint: exampleSigningKey,
+    packages: packages(iteration, iteration.plan.package.to).map((file) => ({
+      ...file,
+      transfers: [{ path: 'repository', bytes: 1000, seconds: 1, complete: true }],
+    })),
+  }),
+  install: (iteration) => installed(iteration, iteration.plan.package.to),
+  reboot: (iteration) => rebooted(iteration, iteration.plan.package.from, iteration.plan.package.to),
+  sweep: (iteration) => sweptWith(iteration, iteration.plan.package.to),
+  rollback: (iteration) => {
+    const { from, to } = iteration.plan.package;
+    return { installed: installed(iteration, from), rebooted: rebooted(iteration, to, from) };
+  },
+  record: ({ plan }) => ({
+    commit: {
+      repository: plan.close.repository,
+      branch: plan.close.branch,
+      parent: objectId('campaign before'),
+      commit: objectId('campaign after'),
+      files: [
+        plan.close.document,
+        plan.close.scoreboard.file,
+        ...plan.close.notes.map(({ file }) => file),
+      ].map((path) => ({ path, sha256: sha256(path) })),
+    },
+  }),
+};
+
+/** What a step shows when all is well. */
+export const goodEvidence = <Name extends StepName>(iteration: Iteration, step: Name): StepEvidence<Name> =>
+  good[step](iteration);
+
+const bad: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidence<Name> } = {
+  preflight: (iteration) => ({
+    ...good.preflight(iteration),
+    release: { predicted: '7.0.0-other', namesPkgrel: true },
+  }),
+  land: (iteration) => ({ ...good.land(iteration), includes: { before: ['kept.patch'], after: [] } }),
+  build: (iteration) => ({ ...good.build(iteration), buildinfo: { pkgver: ['7.0-9'] } }),
+  publish: (iteration) => ({ ...good.publish(iteration), fingerprint: '0'.repeat(40) }),
+  presweep: (iteration) => ({
+    ...good.presweep(iteration),
+    table: good.presweep(iteration).table.slice(0, 1),
+  }),
+  backup: (iteration) => ({ ...backup(iteration), version: '6.9-1' }),
+  stage: (iteration) => ({ ...good.stage(iteration), fingerprint: '0'.repeat(40) }),
+  install: (iteration) => installed(iteration, iteration.plan.package.from),
+  reboot: (iteration) => ({
+    ...good.reboot(iteration),
+    after: { bootId: 'boot again', release: '6.9.0', procVersion: 'Linux version 6.9.0 (gcc)' },
+    outcome: 'fell-back',
+  }),
+  sweep: (iteration) => sweptWith(iteration, iteration.plan.package.to, ['h264']),
+  rollback: (iteration) => ({
+    ...good.rollback(iteration),
+    installed: installed(iteration, iteration.plan.package.to),
+  }),
+  record: (iteration) => {
+    const { commit } = good.record(iteration);
+    return { commit: { ...commit, files: commit.files.slice(0, 1) } };
+  },
+};
+
+/** What a step shows that came to its end with something else than the plan expects. A presweep's is only poorer. */
+export const badEvidence = <Name extends StepName>(iteration: Iteration, step: Name): StepEvidence<Name> =>
+  bad[step](iteration);

@@ -1,0 +1,41 @@
+import { expect } from 'vitest';
+import type { NewEvent } from '../../schemas/events.ts';
+import { type Command, decide, Refused } from '../decide.ts';
+import { type Happening, type History, historyOf } from './history.ts';
+
+/** `LandRequested.1 → boltzmann`. */
+const spell = ({ type, attempt, host }: NewEvent): string =>
+  `${type}.${attempt}${host === undefined ? '' : ` → ${host}`}`;
+
+export interface Decided {
+  /** The events that the command makes, in order. */
+  then(...events: string[]): NewEvent[];
+  thenRefused(message: RegExp): void;
+}
+
+export interface Given {
+  history: History;
+  when(command: Command): Decided;
+}
+
+export const advance: Command = { do: 'Advance' };
+
+/** A history in which the coordinator has answered all but the last of these happenings. */
+export const given = (...happenings: readonly Happening[]): Given => {
+  const history = historyOf(...happenings);
+  return {
+    history,
+    when: (command) => ({
+      // biome-ignore lint/suspicious/noThenProperty: given, when, then: nobody awaits it
+      then: (...events) => {
+        const decided = decide(command, history.state);
+        expect(decided.map(spell)).toEqual(events);
+        return decided;
+      },
+      thenRefused: (message) => {
+        expect(() => decide(command, history.state)).toThrow(Refused);
+        expect(() => decide(command, history.state)).toThrow(message);
+      },
+    }),
+  };
+};

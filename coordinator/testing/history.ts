@@ -1,0 +1,204 @@
+import type { LoggedEvent } from '../../eventlog/event-log.ts';
+import { sealEvent } from '../../eventlog/seal.ts';
+import { generateWriterKey, readWriterKey, type WriterKey } from '../../eventlog/writer-key.ts';
+import {
+  coordinator,
+  type EventType,
+  type NewEvent,
+  operator,
+  parseEvent,
+  stepEventType,
+} from '../../schemas/events.ts';
+import type { StepName } from '../../schemas/step-names.ts';
+import type { Failure, StepEvidence } from '../../schemas/steps.ts';
+import { type Command, decide } from '../decide.ts';
+import { evolve } from '../evolve.ts';
+import type { LoadedPlan } from '../plan-file.ts';
+import { type Attempt, type Iteration, initialState, lastAttempt, type State } from '../state.ts';
+import { goodEvidence } from './example-evidence.ts';
+import { examplePlan, exampleSigningKey } from './example-plan.ts';
+
+const keys = new Map<string, WriterKey>();
+
+/** Each writer's key, made when it is first asked for. */
+export const testKey = (writer: string): WriterKey => {
+  let key = keys.get(writer);
+  if (!key) {
+    key = readWriterKey(generateWriterKey());
+    keys.set(writer, key);
+  }
+  return key;
+};
+
+/** A log in memory: its events are sealed with real keys, so their bytes are those that a log would hold. */
+export interface History {
+  readonly events: readonly LoggedEvent[];
+  readonly state: State;
+  iteration(name?: string): Iteration;
+  /** Appends one event as its writer would. A type that this version does not know is allowed. */
+  append(writer: string, event: Omit<NewEvent, 'type'> & { type: string }): LoggedEvent;
+  /** Appends the first event that a person's command makes. */
+  command(command: Command): LoggedEvent | undefined;
+  /** Appends one decision of the coordinator's; false if there was none. */
+  decideOnce(command?: Command): boolean;
+  /** Lets the coordinator append until it has nothing to add. */
+  settle(): void;
+  succeed<Name extends StepName>(step: Name, evidence?: StepEvidence<Name>, iteration?: string): LoggedEvent;
+  fail(step: StepName, failure: Partial<Failure>, iteration?: string): LoggedEvent;
+}
+
+export const createHistory = (): History => {
+  const events: LoggedEvent[] = [];
+  let state = initialState;
+  const history: History = {
+    events,
+    get state() {
+      return state;
+    },
+    iteration: (name = 'iter5') => {
+      const iteration = state.iterations.get(name);
+      if (!iteration) throw new Error(`the history has no iteration ${name}`);
+      return iteration;
+    },
+    append: (writer, event) => {
+      const time = new Date(Date.UTC(2026, 4, 11) + events.length * 1000).toISOString();
+      const author = { fleet: 'reauktion', name: writer, key: testKey(writer) };
+      const known = event as NewEvent & { type: EventType };
+      const { subject, bytes } = sealEvent(known, author, state.writers.get(writer), time);
+      const logged = { sequence: events.length + 1, subject, bytes, event: parseEvent(bytes) };
+      events.push(logged);
+      state = evolve(state, logged);
+      return logged;
+    },
+    command: (command) => {
+      const [event] = decide(command, state);
+      return event && history.append(operator, event);
+    },
+    decideOnce: (command = { do: 'Advance' }) => {
+      const [event] = decide(command, state);
+      if (event) history.append(coordinator, event);
+      return event !== undefined;
+    },
+    settle: () => {
+      for (let times = 0; history.decideOnce(); times += 1)
+        if (times > 100) throw new Error('the coordinator never comes to rest');
+    },
+    succeed: (step, evidence, name = 'iter5') => {
+      const shown = evidence ?? goodEvidence(history.iteration(name), step);
+      return outcome(history, step, name, 'Succeeded', { evidence: shown, seconds: 60 });
+    },
+    fail: (step, failure, name = 'iter5') => {
+      const told = { fault: 'work', reason: `${step} broke`, output: ['last line'], begun: ['first'] };
+      return outcome(history, step, name, 'Failed', { ...told, ...failure });
+    },
+  };
+  return history;
+};
+
+/** The outcome of a step's newest attempt, by the host that it was asked of. */
+const outcome = (
+  history: History,
+  step: StepName,
+  name: string,
+  fact: 'Succeeded' | 'Failed',
+  data: unknown,
+): LoggedEvent => {
+  const attempt = lastAttempt(history.iteration(name), step) as Attempt | undefined;
+  if (!attempt) throw new Error(`${step} was not asked for`);
+  return history.append(attempt.host, {
+    type: stepEventType(step, fact),
+    iteration: name,
+    attempt: attempt.number,
+    causationid: attempt.requested.eventId,
+    data,
+  });
+};
+
+/** The command that starts a plan. */
+export const startOf = ({ plan, planSha256, series }: LoadedPlan): Command => ({
+  do: 'Start',
+  iteration: plan.iteration,
+  data: { plan, planSha256, series, signingKey: exampleSigningKey, by: 'mfritsche' },
+});
+
+/** Something that happens in a history. */
+export type Happening = (history: History) => void;
+
+export const started =
+  (loaded = examplePlan()): Happening =>
+  (history) =>
+    void history.command(startOf(loaded));
+export const succeeded =
+  <Name extends StepName>(step: Name, evidence?: (iteration: Iteration) => StepEvidence<Name>): Happening =>
+  (history) =>
+    void history.succeed(step, evidence?.(history.iteration()));
+export const failed =
+  (step: StepName, failure: Partial<Failure> = {}): Happening =>
+  (history) =>
+    void history.fail(step, failure);
+export const did =
+  (command: Command): Happening =>
+  (history) =>
+    void history.command(command);
+export const timedOut =
+  (step: StepName): Happening =>
+  (history) => {
+    const attempt = lastAttempt(history.iteration(), step)?.number ?? 0;
+    history.decideOnce({ do: 'TimeOut', iteration: 'iter5', step, attempt, because: 'silent for 61 s' });
+  };
+
+const iteration = 'iter5';
+export const approves = (by: string): Command => ({
+  do: 'Approve',
+  iteration,
+  by,
+  note: 'read it',
+  approved: true,
+});
+export const rejects = (by: string): Command => ({
+  do: 'Approve',
+  iteration,
+  by,
+  note: 'wrong',
+  approved: false,
+});
+export const retry: Command = { do: 'Retry', iteration, by: 'mfritsche' };
+export const abort: Command = { do: 'Abort', iteration, by: 'mfritsche', why: 'lunch' };
+export const waive = (clause: string): Command => ({
+  do: 'Waive',
+  iteration,
+  clause,
+  by: 'mfritsche',
+  why: 'known',
+});
+export const approved = [did(approves('mfritsche')), did(approves('architect'))] as const;
+
+const road = {
+  preflight: [started()],
+  review: [succeeded('preflight')],
+  land: approved,
+  build: [succeeded('land')],
+  publish: [succeeded('presweep'), succeeded('backup'), succeeded('build')],
+  stage: [succeeded('publish')],
+  install: [succeeded('stage')],
+  reboot: [succeeded('install')],
+  sweep: [succeeded('reboot')],
+  record: [succeeded('sweep')],
+  close: [succeeded('record')],
+} satisfies Record<string, readonly Happening[]>;
+
+/** All that happens, when all is well, before the given step is asked for. */
+export const until = (step: keyof typeof road): Happening[] => {
+  const stations = Object.keys(road) as (keyof typeof road)[];
+  return stations.slice(0, stations.indexOf(step) + 1).flatMap((station) => road[station]);
+};
+
+/** The history of these happenings. Before each of them, the coordinator has come to rest. */
+export const historyOf = (...happenings: readonly Happening[]): History => {
+  const history = createHistory();
+  for (const happen of happenings) {
+    history.settle();
+    happen(history);
+  }
+  return history;
+};

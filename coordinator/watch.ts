@@ -1,0 +1,92 @@
+import { createLogUpdate } from 'log-update';
+import pc from 'picocolors';
+import { type OutputLine, readOutput } from '../eventlog/output.ts';
+import { eventLine } from './event-line.ts';
+import { evolve } from './evolve.ts';
+import { spokenSeconds } from './markdown.ts';
+import { progress, type StepProgress, waitsFor } from './progress.ts';
+import type { Session } from './session.ts';
+import { type Iteration, initialState, type State } from './state.ts';
+
+const marks: Record<StepProgress['status'], string> = {
+  pending: pc.dim('·'),
+  open: pc.yellow('▸'),
+  succeeded: pc.green('✓'),
+  failed: pc.red('✗'),
+  superseded: pc.dim('↷'),
+};
+
+const clockTime = (time: string): string => time.slice(11, 19);
+
+/** Cuts a line to the terminal's width; what is cut can be read with `ka output`. */
+const cut = (text: string, width: number): string =>
+  text.length <= width ? text : `${text.slice(0, width - 1)}…`;
+
+const draw = (
+  iteration: Iteration,
+  lastLine: ReadonlyMap<string, string>,
+  now: number,
+  width: number,
+): string => {
+  const rows = progress(iteration).map((row) => {
+    const seconds =
+      row.seconds ?? (row.status === 'open' && row.since ? (now - row.since) / 1000 : undefined);
+    const took = row.step === 'review' || seconds === undefined ? '' : spokenSeconds(Math.max(seconds, 0));
+    const head = `${marks[row.status]} ${row.step.padEnd(10)} ${row.host.padEnd(12)} ${took.padStart(11)}`;
+    const tail = row.remark || (row.status === 'open' ? (lastLine.get(row.step) ?? '') : '');
+    return `${head}  ${pc.dim(cut(tail, Math.max(width - 42, 20)))}`;
+  });
+  const title = `${pc.bold(iteration.name)}  ${iteration.plan.title}`;
+  const waiting = waitsFor(iteration);
+  return [title, ...rows, ...(waiting ? [pc.dim(cut(`waits for ${waiting}`, width))] : [])].join('\n');
+};
+
+/**
+ * Shows an iteration live until it ends: on a terminal as a view of its steps, otherwise a line an event.
+ * @param out where to write; standard error where standard output carries a JSON document.
+ * @param onEvent is called after each event, with the state that it makes.
+ */
+export const watchIteration = async (
+  session: Session,
+  name: string,
+  out: NodeJS.WriteStream,
+  onEvent: (iteration: Iteration) => void = () => undefined,
+): Promise<Iteration> => {
+  const live = out.isTTY === true;
+  const view = createLogUpdate(out);
+  const stop = new AbortController();
+  const lastLine = new Map<string, string>();
+  let state: State = initialState;
+  const show = () => {
+    const iteration = state.iterations.get(name);
+    if (live && iteration) view(draw(iteration, lastLine, Date.now(), out.columns ?? 80));
+  };
+  const redraw = live ? setInterval(show, 250) : undefined;
+  const onLine = ({ step, line }: OutputLine) => void lastLine.set(step, line);
+  if (live)
+    void readOutput(
+      session.connection,
+      { fleet: session.fleet.fleet, iteration: name },
+      { follow: true, fromNow: true, signal: stop.signal },
+      onLine,
+    );
+  try {
+    await session.log.follow({ signal: stop.signal }, (logged) => {
+      state = evolve(state, logged);
+      const iteration = state.iterations.get(name);
+      if (!iteration || logged.event.iteration !== name) return;
+      if (!live) out.write(`${clockTime(logged.event.time)} ${name} ${eventLine(logged.event)}\n`);
+      onEvent(iteration);
+      if (iteration.ended) {
+        show();
+        stop.abort();
+      }
+    });
+  } finally {
+    clearInterval(redraw);
+    if (live) view.done();
+  }
+  const iteration = state.iterations.get(name);
+  if (!iteration) throw new Error(`the log holds no ${name}`);
+  return iteration;
+};

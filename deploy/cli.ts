@@ -1,0 +1,67 @@
+import { Command, CommanderError } from 'commander';
+import { addFleetCommands } from '../coordinator/commands/fleet-commands.ts';
+import { addIterationCommands } from '../coordinator/commands/iteration-commands.ts';
+import { addLogCommands } from '../coordinator/commands/log-commands.ts';
+import type { ConfigPlaces } from '../coordinator/commands/options.ts';
+import { addPlanCommands } from '../coordinator/commands/plan-commands.ts';
+import { addProofCommands } from '../coordinator/commands/proof-commands.ts';
+import { Refused } from '../coordinator/decide.ts';
+import { PlanFaults } from '../coordinator/plan-file.ts';
+import { ConfigFault } from '../eventlog/config-file.ts';
+import { addDemoCommand } from './commands/demo.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
+import { addSandboxCommands } from './commands/sandbox-commands.ts';
+import { defaultSandboxFolder, sandboxPlaces } from './sandbox/places.ts';
+
+const places: ConfigPlaces = {
+  candidates: [sandboxPlaces(defaultSandboxFolder()).operatorConfig, '/etc/kernel-agent/ka.yaml'],
+};
+
+const badInput = 2;
+
+/** What a person sees of an error: one sentence, and the exit code that says whose it is. */
+const explain = (error: unknown): { text: string; exitCode: number } => {
+  if (error instanceof PlanFaults || error instanceof ConfigFault)
+    return { text: error.message, exitCode: badInput };
+  if (error instanceof Refused) return { text: `ka: ${error.message}`, exitCode: badInput };
+  const text = `ka: ${error instanceof Error ? error.message : String(error)}`;
+  const stack = process.env.KA_DEBUG && error instanceof Error ? `\n${error.stack}` : '';
+  return { text: `${text}${stack}`, exitCode: 1 };
+};
+
+const program = new Command('ka')
+  .description('Carries a kernel iteration from a patch series to a verified board, and proves it.')
+  .exitOverride()
+  .showHelpAfterError('(see: ka help)')
+  .addHelpText(
+    'after',
+    '\nExit codes: 0 done, 1 the iteration or check failed, 2 bad use or bad input.\n`ka test` runs all checks and tests.',
+  );
+addPlanCommands(program, places);
+addIterationCommands(program, places);
+addLogCommands(program, places);
+addProofCommands(program, places);
+addFleetCommands(program, places);
+addSandboxCommands(program);
+addDemoCommand(program);
+addDoctorCommand(program, places);
+for (const command of program.commands)
+  for (const each of [command, ...command.commands]) each.exitOverride();
+
+// A reader that closes its end early, as `ka log | head` does, wants no more: that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : badInput;
+  } else {
+    const { text, exitCode } = explain(error);
+    process.stderr.write(`${text}\n`);
+    process.exitCode = exitCode;
+  }
+}

@@ -1,0 +1,109 @@
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import {
+  type ConfigPlaces,
+  configFile,
+  type FleetOptions,
+  print,
+  printJson,
+} from '../../coordinator/commands/options.ts';
+import { openSession } from '../../coordinator/session.ts';
+import { lastPresences } from '../../eventlog/presence.ts';
+import { outputStream } from '../../eventlog/provision.ts';
+import { installCommand, missingPrograms } from '../programs.ts';
+
+interface Finding {
+  what: string;
+  fine: boolean;
+  found: string;
+  /** What to do about it. */
+  mend: string;
+}
+
+const machineFindings = (): Finding[] => {
+  const missing = missingPrograms(['all']);
+  const forLinux = missingPrograms(['linux']);
+  return [
+    {
+      what: 'programs of the sandbox fleet',
+      fine: missing.length === 0,
+      found:
+        missing.length === 0 ? 'all there' : `missing: ${missing.map(({ program }) => program).join(', ')}`,
+      mend:
+        missing.length === 0
+          ? ''
+          : `${installCommand(missing, 'debian')} (Debian) or ${installCommand(missing, 'arch')} (Arch)`,
+    },
+    {
+      what: 'programs of `demo --kernel linux`',
+      fine: forLinux.length === 0,
+      found:
+        forLinux.length === 0 ? 'all there' : `missing: ${forLinux.map(({ program }) => program).join(', ')}`,
+      mend: forLinux.length === 0 ? '' : installCommand(forLinux, 'debian'),
+    },
+  ];
+};
+
+const fleetFindings = async (options: FleetOptions, places: ConfigPlaces): Promise<Finding[]> => {
+  let file: string;
+  try {
+    file = configFile(options, places);
+  } catch (error) {
+    const found = error instanceof Error ? error.message : String(error);
+    return [{ what: 'fleet', fine: true, found, mend: '' }];
+  }
+  try {
+    const session = await openSession(file);
+    try {
+      const names = Object.keys(session.fleet.hosts);
+      const seen = await lastPresences(session.connection, session.fleet.fleet, names, outputStream);
+      return [
+        { what: 'event log', fine: true, found: `${await session.log.lastSequence()} events`, mend: '' },
+        ...names.map((host): Finding => {
+          const last = seen.get(host);
+          const silent = last ? Math.round((Date.now() - Date.parse(last.time)) / 1000) : undefined;
+          const fine = silent !== undefined && silent < 30;
+          return {
+            what: host,
+            fine,
+            found: silent === undefined ? 'was never seen' : `last seen ${silent} s ago`,
+            mend: fine
+              ? ''
+              : `on ${host}: systemctl status kernel-agent; in the sandbox: ka down, then ka up`,
+          };
+        }),
+      ];
+    } finally {
+      await session.close();
+    }
+  } catch (error) {
+    return [
+      {
+        what: 'event log',
+        fine: false,
+        found: error instanceof Error ? error.message : String(error),
+        mend: 'start nats-server, or the sandbox with: ka up',
+      },
+    ];
+  }
+};
+
+export const addDoctorCommand = (program: Command, places: ConfigPlaces): void => {
+  program
+    .command('doctor')
+    .description(
+      'say what is missing on this machine and in this fleet, and how to mend it; exit code 1 if anything is',
+    )
+    .option('--config <file>', "the command line's config")
+    .option('--json', 'print one JSON document')
+    .action(async (options: FleetOptions) => {
+      const findings = [...machineFindings(), ...(await fleetFindings(options, places))];
+      if (options.json) printJson({ findings });
+      else
+        for (const { what, fine, found, mend } of findings) {
+          print(`${fine ? pc.green('ok') : pc.red('!!')}  ${what}: ${found}`);
+          if (mend) print(`    ${mend}`);
+        }
+      if (findings.some(({ fine }) => !fine)) process.exitCode = 1;
+    });
+};

@@ -1,0 +1,81 @@
+import { copyFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Run } from '../../agents/runtime/run.ts';
+import { makeOpenFolder } from './baseline.ts';
+import type { SandboxExample } from './example.ts';
+import { repositoryName, type SandboxPlaces } from './places.ts';
+import { asPacmanUser } from './signing-key.ts';
+
+/** The board's own kernel, as the package and extlinux.conf name it. */
+export const bootFiles = {
+  image: '/boot/Image-fresnel-fourier',
+  initramfs: '/boot/initramfs-fresnel-fourier.img',
+  deviceTrees: '/boot/dtbs-fresnel-fourier',
+  extlinux: '/boot/extlinux/extlinux.conf',
+} as const;
+
+export const pacmanCommand = asPacmanUser(['pacman']);
+
+export const initramfsCommand = (places: SandboxPlaces): string[] => [
+  join(import.meta.dirname, 'mkinitramfs'),
+  places.root,
+  bootFiles.image,
+  bootFiles.initramfs,
+];
+
+/** Writes both of pacman's configurations: with the fleet's repository, and without one for `-U`. */
+export const writePacmanConfigs = async (
+  { board, root }: SandboxPlaces,
+  { carch, repositoryUrl }: { carch: string; repositoryUrl: string },
+): Promise<void> => {
+  const options = `# Written by kernel-agent's sandbox each time that it starts.
+[options]
+RootDir = ${root}
+DBPath = ${board.database}
+CacheDir = ${board.cache}
+LogFile = ${board.log}
+GPGDir = ${board.gpg}
+HookDir = ${board.hooks}
+Architecture = ${carch}
+SigLevel = Required DatabaseRequired
+LocalFileSigLevel = Required
+`;
+  await writeFile(board.localPacmanConfig, options);
+  await writeFile(board.pacmanConfig, `${options}\n[${repositoryName}]\nServer = ${repositoryUrl}\n`);
+};
+
+/** The board's root, empty: pacman's folders, the boot loader's config, and what the sweep decodes. */
+export const makeBoardRoot = async (places: SandboxPlaces, example: SandboxExample): Promise<void> => {
+  const { board, root } = places;
+  for (const folder of [root, board.database, board.cache, board.hooks, join(root, 'boot/extlinux')])
+    await makeOpenFolder(folder);
+  await makeOpenFolder(join(root, 'var/log'));
+  await copyFile(join(example.board.bootFolder, 'extlinux.conf'), board.extlinux);
+};
+
+/**
+ * Installs the baseline from the repository over HTTP, as the board's people did before iteration 5 began, and makes
+ * the initramfs. pacman keeps the package file in its cache, from where a backup takes it.
+ * @throws {Error} if pacman says it is done and the packages are not there.
+ */
+export const installBaseline = async (
+  run: Run,
+  places: SandboxPlaces,
+  example: SandboxExample,
+): Promise<string> => {
+  const pacman = (...args: string[]) =>
+    run([...pacmanCommand, '--config', places.board.pacmanConfig, ...args], { quiet: args[0] === '-Q' });
+  await pacman('-Sy', '--noconfirm', '--noprogressbar', '--', ...example.package.names);
+  const { stdout } = await pacman('-Q', '--', ...example.package.names);
+  const versions = new Set(
+    stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split(' ')[1] ?? ''),
+  );
+  const [version, other] = versions;
+  if (version === undefined || other !== undefined)
+    throw new Error(`after the install, pacman -Q says "${stdout.trim()}"`);
+  await run(initramfsCommand(places));
+  return version;
+};

@@ -1,0 +1,121 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { basename, join } from 'node:path';
+import { createRun } from '../../agents/runtime/run.ts';
+import { cached } from './cache.ts';
+import type { Making, SandboxExample } from './example.ts';
+import { makeBareRepository } from './git-repository.ts';
+import { fillFile, fillFolder } from './template.ts';
+
+const folder = join(import.meta.dirname, '../../examples/linux');
+/** Of Debian's package linux-source-6.1. */
+const tarball = '/usr/src/linux-source-6.1.tar.xz';
+const tree = basename(tarball, '.tar.xz');
+const quiet = createRun(() => undefined);
+
+/** The repositories besides the kernel's, and the folder with what each holds at the start. */
+const contents = { 'kernel-agent': 'manifest', 'marfrit-packages': 'package', campaign: 'campaign' } as const;
+const packageFolder = 'arch/linux-fresnel-fourier';
+
+/** Where the templates of this example are, filled. */
+const filled = ({ places }: Making, name: string) => join(places.folder, 'filled', name);
+
+const tarballSha256 = async (): Promise<string> => {
+  const hash = createHash('sha256');
+  try {
+    for await (const piece of createReadStream(tarball)) hash.update(piece);
+  } catch (cause) {
+    throw new Error(`${tarball} can't be read; install Debian's package linux-source-6.1`, { cause });
+  }
+  return hash.digest('hex');
+};
+
+const versionOf = (makefile: string): string => {
+  const value = (name: string) => new RegExp(`^${name} = (\\d+)$`, 'm').exec(makefile)?.[1];
+  return [value('VERSION'), value('PATCHLEVEL'), value('SUBLEVEL')].join('.');
+};
+
+/**
+ * Debian's tree as a bare repository, made once for each tarball: unpacking and adding its 80,000 files takes a
+ * minute. `bigFileThreshold` streams the blobs into one pack; `compression=1` halves the time.
+ */
+const kernelRepository = async ({ places, cacheFolder, onProgress }: Making, sha256: string) => {
+  const kept = await cached(cacheFolder, `linux-${sha256.slice(0, 16)}`, async (into) => {
+    onProgress(`unpacking ${tarball} and making a git repository of it`);
+    const unpacked = join(places.folder, 'unpacked');
+    await rm(unpacked, { recursive: true, force: true });
+    await mkdir(unpacked, { recursive: true });
+    await quiet(['bsdtar', '-xf', tarball, '-C', unpacked], { timeoutMs: 1800_000 });
+    const version = versionOf(await readFile(join(unpacked, tree, 'Makefile'), 'utf8'));
+    const commit = await makeBareRepository(
+      quiet,
+      join(into, 'kernel.git'),
+      join(unpacked, tree),
+      {
+        author: 'Debian Kernel Team',
+        email: 'debian-kernel@lists.debian.org',
+        date: '2026-01-01T00:00:00Z',
+        message: `Linux ${version}, as Debian ships it`,
+        tag: `v${version}`,
+      },
+      ['core.bigFileThreshold=1', 'core.compression=1'],
+    );
+    await writeFile(join(into, 'facts.json'), JSON.stringify({ version, commit }));
+    await rm(unpacked, { recursive: true, force: true });
+  });
+  const facts = JSON.parse(await readFile(join(kept, 'facts.json'), 'utf8')) as {
+    version: string;
+    commit: string;
+  };
+  return { repository: join(kept, 'kernel.git'), ...facts };
+};
+
+/** Iteration 5 on Debian's Linux 6.1, in two iterations: the series, and then one driver's patch again. */
+export const exampleLinux: SandboxExample = {
+  name: 'linux',
+  repositories: ['kernel', ...Object.keys(contents)],
+  makeRepositories: async (making) => {
+    const { places } = making;
+    const sha256 = await tarballSha256();
+    const kernel = await kernelRepository(making, sha256);
+    await mkdir(places.git, { recursive: true });
+    // From a path on the same file system, git links the objects instead of copying them.
+    await quiet(['git', 'clone', '--quiet', '--bare', kernel.repository, places.repository('kernel')]);
+    const values = { PKGVER: kernel.version, TARBALL_SHA256: sha256, COMMIT: kernel.commit };
+    for (const [name, content] of Object.entries(contents)) {
+      await fillFolder(join(folder, content), filled(making, content), values);
+      await makeBareRepository(quiet, places.repository(name), filled(making, content), {
+        author: 'Markus Fritsche',
+        email: 'mfritsche@example.org',
+        date: '2026-05-01T00:00:00Z',
+        message: `${name}: as of linux-fresnel-fourier ${kernel.version}-1`,
+      });
+    }
+    // A plan names its patches relative to itself.
+    await mkdir(places.plan, { recursive: true });
+    for (const name of ['patches', 'second'])
+      await cp(join(folder, name), join(places.plan, name), { recursive: true });
+    for (const name of (await readdir(folder)).filter((file) => /^plan.*\.yaml\.in$/.test(file)))
+      await fillFile(join(folder, name), join(places.plan, basename(name, '.in')), values);
+  },
+  // The link is as good as the file to makepkg, and saves 140 MB a builder.
+  makeSources: (_making, sources) => symlink(tarball, join(sources, basename(tarball))),
+  carch: 'aarch64',
+  makepkgEnvironment: { MAKEFLAGS: `-j${availableParallelism()}` },
+  package: {
+    repository: 'marfrit-packages',
+    folder: packageFolder,
+    names: ['linux-fresnel-fourier', 'linux-fresnel-fourier-headers'],
+  },
+  packageFolder: (making) => join(filled(making, 'package'), packageFolder),
+  // The PKGBUILD names the tarball's hash; the compiler is the one thing besides.
+  baselineKey: async () => (await quiet(['aarch64-linux-gnu-gcc', '--version'])).stdout,
+  board: {
+    bootFolder: join(folder, 'boot'),
+    sweepCommand: ({ root }) => [process.execPath, join(folder, 'sweep.mjs'), '--root', root],
+    fixturesFolder: undefined,
+  },
+  planFiles: ({ plan }) => ['plan.yaml', 'plan-second.yaml'].map((name) => join(plan, name)),
+};

@@ -1,0 +1,106 @@
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+/** The hosts of the sandbox fleet. */
+export const sandboxHosts = {
+  boltzmann: 'builder',
+  fermi: 'builder',
+  hertz: 'publisher',
+  fresnel: 'board',
+} as const;
+export type SandboxHost = keyof typeof sandboxHosts;
+export const hostNames = Object.keys(sandboxHosts) as SandboxHost[];
+
+/** The hosts that others reach over SSH. */
+export const sshHosts = ['boltzmann', 'fermi', 'hertz'] as const;
+export type SshHost = (typeof sshHosts)[number];
+
+export const writerNames = ['coordinator', 'operator', ...hostNames] as const;
+export type SandboxWriter = (typeof writerNames)[number];
+
+export const sandboxFleet = 'sandbox';
+/** The name of hertz's package repository. */
+export const repositoryName = 'marfrit';
+
+const asRoot = () => process.getuid?.() === 0;
+
+/** Where the sandbox fleet lives, unless somebody says otherwise. */
+export const defaultSandboxFolder = (): string =>
+  asRoot()
+    ? '/var/lib/kernel-agent/sandbox'
+    : join(process.env.XDG_STATE_HOME || join(homedir(), '.local/state'), 'kernel-agent/sandbox');
+
+/** Where what is expensive and the same for every sandbox is kept. It may be deleted at any time. */
+export const defaultCacheFolder = (): string =>
+  asRoot()
+    ? '/var/cache/kernel-agent'
+    : join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'kernel-agent');
+
+/** Every path of a sandbox. All of them are below its folder. */
+export const sandboxPlaces = (sandboxFolder: string) => {
+  const folder = resolve(sandboxFolder);
+  const host = (name: SandboxHost) => join(folder, name);
+  const root = join(folder, 'fresnel/root');
+  return {
+    folder,
+    /** Says that this folder is a sandbox, which may be wiped, and holds what it was made as. */
+    marker: join(folder, 'sandbox.json'),
+    /** Names the process that holds the sandbox. */
+    lock: join(folder, 'lock'),
+    run: join(folder, 'run'),
+    stateFile: join(folder, 'run/state.json'),
+    portFile: join(folder, 'run/files.port'),
+    log: (name: string) => join(folder, 'run/log', `${name}.log`),
+    nats: join(folder, 'nats'),
+    git: join(folder, 'git'),
+    repository: (name: string) => join(folder, 'git', `${name}.git`),
+    plan: join(folder, 'plan'),
+    mirror: join(folder, 'mirror'),
+    control: join(folder, 'control'),
+    fleetFile: join(folder, 'control/fleet.yaml'),
+    coordinatorConfig: join(folder, 'control/coordinator.yaml'),
+    operatorConfig: join(folder, 'control/ka.yaml'),
+    host,
+    config: (name: SandboxHost) => join(host(name), 'config.yaml'),
+    /** A writer's Ed25519 key, its NATS seed. */
+    keyFile: (writer: SandboxWriter) =>
+      writer === 'coordinator' || writer === 'operator'
+        ? join(folder, 'control', `${writer}.pem`)
+        : join(host(writer), 'writer.pem'),
+    seedFile: (writer: SandboxWriter | 'admin') =>
+      writer === 'coordinator' || writer === 'operator' || writer === 'admin'
+        ? join(folder, 'control', `${writer}.nkey`)
+        : join(host(writer), 'nats.nkey'),
+    sshKey: (name: SandboxHost) => join(host(name), 'ssh/id_ed25519'),
+    sshd: (name: SshHost) => join(host(name), 'sshd'),
+    knownHosts: (name: SandboxHost) => join(host(name), 'ssh/known_hosts'),
+    offered: (name: SandboxHost) => join(host(name), 'offered'),
+    sources: (name: SandboxHost) => join(host(name), 'sources'),
+    gnupgHome: join(folder, 'hertz/gnupg'),
+    keyring: (name: 'hertz' | 'fresnel') => join(host(name), 'packages.gpg'),
+    /** hertz's package repository: its views, and the link `current`. */
+    packageRepository: join(folder, 'hertz/repository'),
+    /** What boards reach over SSH: `views`, which is the package repository's, and a folder of backups a board. */
+    shared: join(folder, 'hertz/shared'),
+    root,
+    board: {
+      pacmanConfig: join(folder, 'fresnel/pacman.conf'),
+      localPacmanConfig: join(folder, 'fresnel/pacman-local.conf'),
+      database: join(root, 'var/lib/pacman'),
+      cache: join(root, 'var/cache/pacman/pkg'),
+      log: join(root, 'var/log/pacman.log'),
+      gpg: join(root, 'etc/pacman.d/gnupg'),
+      hooks: join(root, 'etc/pacman.d/hooks'),
+      extlinux: join(root, 'boot/extlinux/extlinux.conf'),
+      /** The image that runs: a copy made at boot, which an install doesn't change. */
+      runningImage: join(folder, 'fresnel/running/image'),
+      bootIdFile: join(folder, 'fresnel/proc/boot_id'),
+      releaseFile: join(folder, 'fresnel/proc/osrelease'),
+      versionFile: join(folder, 'fresnel/proc/version'),
+      fixtures: join(folder, 'fresnel/clips'),
+      /** The board is rebooted by making this file. */
+      rebootFile: join(folder, 'fresnel/power/reboot'),
+    },
+  };
+};
+export type SandboxPlaces = ReturnType<typeof sandboxPlaces>;

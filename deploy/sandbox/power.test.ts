@@ -1,0 +1,45 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { sandboxPlaces } from './places.ts';
+import { boot, defaultKernel } from './power.ts';
+
+let places: ReturnType<typeof sandboxPlaces>;
+const install = (text: string) => writeFileSync(join(places.root, 'boot/Image'), text);
+
+beforeEach(() => {
+  places = sandboxPlaces(mkdtempSync(join(tmpdir(), 'ka-power-')));
+  mkdirSync(dirname(places.board.extlinux), { recursive: true });
+  writeFileSync(places.board.extlinux, 'DEFAULT a\nLABEL a\n  KERNEL /boot/Image\n');
+  install('\0Linux version 7.0.0-x (me@here) #1 today\n\0');
+});
+afterEach(() => rmSync(places.folder, { recursive: true, force: true }));
+
+test('the default entry’s kernel is the one that boots', () => {
+  const text = 'default new\nlabel old\n  kernel /boot/old\nLABEL new\n  MENU LABEL x\n  LINUX /boot/new\n';
+  expect(defaultKernel(text)).toBe('/boot/new');
+  expect(defaultKernel('LABEL only\n KERNEL /boot/only\n')).toBe('/boot/only');
+  expect(defaultKernel('DEFAULT gone\nLABEL a\n KERNEL /boot/a\n')).toBeUndefined();
+});
+
+test('each boot has an id of its own, and what is installed later does not run before the next one', async () => {
+  const first = await boot(places);
+  expect(first).toMatchObject({ up: true, release: '7.0.0-x' });
+  install('Linux version 7.0.0-x (me@here) #2 tomorrow\n');
+  expect(readFileSync(places.board.versionFile, 'utf8')).toBe('Linux version 7.0.0-x (me@here) #1 today\n');
+  expect(readFileSync(places.board.runningImage, 'latin1')).toContain('#1');
+  writeFileSync(places.board.rebootFile, '');
+  const second = await boot(places);
+  expect(readFileSync(places.board.versionFile, 'utf8')).toContain('#2 tomorrow');
+  expect(existsSync(places.board.rebootFile)).toBe(false);
+  expect(second.up && first.up && second.bootId !== first.bootId).toBe(true);
+  expect(readFileSync(places.board.bootIdFile, 'utf8')).toBe(`${second.up && second.bootId}\n`);
+});
+
+test('a board whose image is missing, or is no kernel, does not come up', async () => {
+  install('nothing');
+  expect(await boot(places)).toMatchObject({ up: false, why: expect.stringContaining('is no kernel') });
+  rmSync(join(places.root, 'boot/Image'));
+  expect(await boot(places)).toMatchObject({ up: false, why: expect.stringContaining('not there') });
+});

@@ -1,0 +1,62 @@
+import { randomUUID } from 'node:crypto';
+import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { SandboxPlaces } from './places.ts';
+
+/** The image that extlinux.conf names for its default entry: https://wiki.syslinux.org/wiki/index.php?title=EXTLINUX */
+export const defaultKernel = (extlinux: string): string | undefined => {
+  let chosen: string | undefined;
+  let label: string | undefined;
+  const kernels = new Map<string, string>();
+  for (const line of extlinux.split('\n')) {
+    const [, word = '', value = ''] = /^\s*(\w+)\s+(.*?)\s*$/.exec(line) ?? [];
+    if (/^default$/i.test(word)) chosen = value;
+    if (/^label$/i.test(word)) label = value;
+    if (/^(kernel|linux)$/i.test(word) && label !== undefined) kernels.set(label, value);
+  }
+  return kernels.get(chosen ?? '') ?? (chosen === undefined ? kernels.values().next().value : undefined);
+};
+
+/** The banner in a kernel's image: what it prints first, and what /proc/version then says. */
+const bannerOf = (image: Buffer): { banner: string; release: string } | undefined => {
+  const text = image.toString('latin1');
+  const found = /Linux version (\S+) \([^\0\n]*/.exec(text);
+  return found?.[1] === undefined ? undefined : { banner: found[0], release: found[1] };
+};
+
+const replace = async (file: string, text: string): Promise<void> => {
+  await writeFile(`${file}.part`, text);
+  await rename(`${file}.part`, file);
+};
+
+export type BootResult = { up: true; release: string; bootId: string } | { up: false; why: string };
+
+/**
+ * Boots the sandbox board: finds the kernel that its boot folder names now, keeps a copy of it as the one that runs,
+ * and lets /proc say so under a new boot id.
+ * @returns Not up, if a real board would stop in its boot loader too.
+ */
+export const boot = async ({ root, board }: SandboxPlaces): Promise<BootResult> => {
+  for (const folder of [dirname(board.runningImage), dirname(board.bootIdFile)])
+    await mkdir(folder, { recursive: true });
+  await mkdir(dirname(board.rebootFile), { recursive: true });
+  await rm(board.rebootFile, { force: true });
+  const extlinux = await readFile(board.extlinux, 'utf8').catch(() => undefined);
+  if (extlinux === undefined) return { up: false, why: `there is no ${board.extlinux}` };
+  const kernel = defaultKernel(extlinux);
+  if (kernel === undefined)
+    return { up: false, why: `${board.extlinux} names no kernel for its default entry` };
+  const installed = join(root, kernel);
+  const image = await readFile(installed).catch(() => undefined);
+  if (image === undefined) return { up: false, why: `${board.extlinux} names ${kernel}, which is not there` };
+  const found = bannerOf(image);
+  if (found === undefined) return { up: false, why: `${kernel} is no kernel: it holds no "Linux version"` };
+  // The running image is a file of its own, so that a program which still runs from the old one does not hinder.
+  await copyFile(installed, `${board.runningImage}.part`);
+  await rename(`${board.runningImage}.part`, board.runningImage);
+  const bootId = randomUUID();
+  await replace(board.versionFile, `${found.banner}\n`);
+  await replace(board.releaseFile, `${found.release}\n`);
+  await replace(board.bootIdFile, `${bootId}\n`);
+  return { up: true, release: found.release, bootId };
+};

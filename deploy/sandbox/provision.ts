@@ -1,0 +1,124 @@
+import { copyFile, cp, mkdir, readdir, rm, symlink } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { describePackage } from '../../agents/publisher/package-database.ts';
+import { publishPackages } from '../../agents/publisher/publish-packages.ts';
+import type { Run } from '../../agents/runtime/run.ts';
+import { buildBaseline, makeOpenFolder } from './baseline.ts';
+import { installBaseline, makeBoardRoot, writePacmanConfigs } from './board-root.ts';
+import { publishing, repositoryUrl, servedFolders } from './configs.ts';
+import type { Making, SandboxExample } from './example.ts';
+import { startFileServer } from './file-server.ts';
+import { makeIdentities, writeFacts } from './identity.ts';
+import { defaultCacheFolder, hostNames, type SandboxPlaces, sandboxPlaces } from './places.ts';
+import { createLoggedRun } from './run-program.ts';
+import { holdSandbox } from './sandbox-lock.ts';
+import { endLeftovers } from './sandbox-state.ts';
+import { endGpgDaemons, placeSigningKey } from './signing-key.ts';
+
+/** Room for `S.gpg-agent.browser` below the longest of the sandbox's GnuPG homes: unix(7) gives a socket 107. */
+const longestFolder = 107 - '/fresnel/root/etc/pacman.d/gnupg/S.gpg-agent.browser'.length;
+
+/** @throws {Error} if something that is no sandbox stands there. */
+const wipe = async (places: SandboxPlaces): Promise<void> => {
+  const held = (await readdir(places.folder)).filter((name) => !/^lock(\.\d+)?$/.test(name));
+  if (held.length > 0 && !held.includes(basename(places.marker)))
+    throw new Error(`${places.folder} holds files and is no sandbox of kernel-agent: name another folder`);
+  // The marker stays: a wipe that was cut is still known for a sandbox.
+  for (const name of held)
+    if (name !== basename(places.marker))
+      await rm(join(places.folder, name), { recursive: true, force: true });
+};
+
+/** Publishes the baseline as hertz would, by its own code, and installs it on the board over HTTP. */
+const publishAndInstall = async (
+  run: Run,
+  places: SandboxPlaces,
+  example: SandboxExample,
+  {
+    files,
+    fingerprint,
+    onProgress,
+  }: { files: string[]; fingerprint: string; onProgress: (line: string) => void },
+): Promise<string> => {
+  const folder = join(places.folder, 'baseline');
+  await mkdir(folder, { recursive: true });
+  for (const file of files) await copyFile(file, join(folder, basename(file)));
+  const server = await startFileServer(servedFolders(places));
+  try {
+    const servers = { filesPort: server.port };
+    onProgress('publishing the baseline on hertz');
+    const packages = await Promise.all(
+      files.map((file) => describePackage(run, join(folder, basename(file)))),
+    );
+    await publishPackages({
+      config: publishing(places, fingerprint, servers),
+      run,
+      folder,
+      packages,
+      view: 'baseline',
+    });
+    onProgress('installing the baseline on fresnel');
+    await writePacmanConfigs(places, { carch: example.carch, repositoryUrl: repositoryUrl(servers) });
+    return await installBaseline(run, places, example);
+  } finally {
+    await server.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+};
+
+/**
+ * Makes a sandbox fleet as it stands before the iteration: hosts with their keys, git repositories, the package
+ * repository with the signed baseline, and a board that has it installed. What was in the folder is wiped, if it
+ * is a sandbox that doesn't run. Nothing runs afterwards.
+ * @throws {Error} in one sentence, if a sandbox runs there, something else stands there, or a program fails.
+ */
+export const provisionSandbox = async ({
+  folder,
+  example,
+  onProgress = () => undefined,
+  cacheFolder = defaultCacheFolder(),
+}: {
+  folder: string;
+  example: SandboxExample;
+  onProgress?: (line: string) => void;
+  cacheFolder?: string;
+}): Promise<void> => {
+  const places = sandboxPlaces(folder);
+  if (places.folder.length > longestFolder)
+    throw new Error(
+      `${places.folder} is longer than ${longestFolder} characters, too long for GnuPG's sockets: name another folder`,
+    );
+  await makeOpenFolder(places.folder);
+  const letGo = await holdSandbox(places);
+  try {
+    await endLeftovers(places);
+    await wipe(places);
+    await writeFacts(places, {});
+    const folders = [...hostNames.map(places.host), places.control, places.git, places.mirror, places.run];
+    for (const each of folders) await makeOpenFolder(each);
+    await makeOpenFolder(places.shared);
+    await symlink('../repository/views', join(places.shared, 'views'));
+    const run = createLoggedRun(places.log('provision'));
+    const making: Making = { places, cacheFolder, onProgress };
+
+    const identities = await makeIdentities(places);
+    await makeBoardRoot(places, example);
+    const fingerprint = await placeSigningKey(run, places, cacheFolder, onProgress);
+    onProgress('making the git repositories');
+    await example.makeRepositories(making);
+    for (const host of ['boltzmann', 'fermi'] as const) {
+      for (const each of [places.sources(host), places.offered(host)]) await makeOpenFolder(each);
+      await example.makeSources(making, places.sources(host));
+    }
+    const { fixturesFolder } = example.board;
+    await makeOpenFolder(places.board.fixtures);
+    if (fixturesFolder !== undefined) await cp(fixturesFolder, places.board.fixtures, { recursive: true });
+
+    const files = await buildBaseline(run, example, making, example.packageFolder(making));
+    const baselineVersion = await publishAndInstall(run, places, example, { files, fingerprint, onProgress });
+    await endGpgDaemons(run, places);
+    await writeFacts(places, { example: example.name, baselineVersion, fingerprint, ...identities });
+  } finally {
+    await letGo();
+  }
+};

@@ -1,0 +1,62 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connectNats } from '../../eventlog/connect.ts';
+import { lastPresences } from '../../eventlog/presence.ts';
+import { outputStream, provision } from '../../eventlog/provision.ts';
+import { hostNames, type SandboxHost, type SandboxPlaces, sandboxFleet } from './places.ts';
+
+const readyWithinMs = 60_000;
+const lookEveryMs = 50;
+
+const withConnection = async <Result>(
+  places: SandboxPlaces,
+  { url, name }: { url: string; name: 'admin' | 'operator' },
+  action: (connection: Awaited<ReturnType<typeof connectNats>>) => Promise<Result>,
+): Promise<Result> => {
+  const connection = await connectNats({ servers: [url], seedFile: places.seedFile(name), name });
+  try {
+    return await action(connection);
+  } finally {
+    await connection.close();
+  }
+};
+
+/** Makes the fleet's streams and each host's durable, where they are not there yet. */
+export const provisionLog = (places: SandboxPlaces, url: string): Promise<void> =>
+  withConnection(places, { url, name: 'admin' }, (admin) => provision(admin, sandboxFleet, hostNames));
+
+/**
+ * Waits until every host that is up has said, after `since`, that it is there.
+ * @param fault What shows that waiting is in vain.
+ * @throws {Error} with that, or after a minute.
+ */
+export const waitForHosts = (
+  places: SandboxPlaces,
+  url: string,
+  {
+    since,
+    isUp,
+    fault,
+    signal,
+  }: {
+    since: number;
+    isUp: (host: SandboxHost) => boolean;
+    fault: () => string | undefined;
+    signal: AbortSignal;
+  },
+): Promise<void> =>
+  withConnection(places, { url, name: 'operator' }, async (operator) => {
+    const until = Date.now() + readyWithinMs;
+    while (!signal.aborted) {
+      const seen = await lastPresences(operator, sandboxFleet, hostNames, outputStream);
+      const heard = (host: SandboxHost) => Date.parse(seen.get(host)?.time ?? '') > since;
+      const silent = hostNames.filter((host) => isUp(host) && !heard(host));
+      if (silent.length === 0) return;
+      const why = fault();
+      if (why !== undefined) throw new Error(why);
+      if (Date.now() > until)
+        throw new Error(
+          `nothing was heard of ${silent.join(', ')} within ${readyWithinMs / 1000} s; see ${silent.map(places.log).join(', ')}`,
+        );
+      await sleep(lookEveryMs);
+    }
+  });

@@ -1,0 +1,58 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { exampleNamed } from './examples.ts';
+import { sandboxPlaces } from './places.ts';
+import { identify, isRunning } from './process-identity.ts';
+import { provisionSandbox } from './provision.ts';
+import { startSandbox, stopSandbox } from './sandbox.ts';
+import { holdSandbox, sandboxHolder } from './sandbox-lock.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ka-sandbox-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+test('a folder that is no sandbox is not wiped', async () => {
+  writeFileSync(join(folder, 'thesis.tex'), '');
+  await expect(provisionSandbox({ folder, example: exampleNamed('iteration-5') })).rejects.toThrow(
+    /holds files and is no sandbox/,
+  );
+  expect(await readdir(folder)).toEqual(['thesis.tex']);
+});
+
+test('a sandbox that somebody holds is neither set up nor started again', async () => {
+  const letGo = await holdSandbox(sandboxPlaces(folder));
+  await expect(startSandbox(folder)).rejects.toThrow(
+    /a sandbox fleet runs in .* stop it with `ka down` first/,
+  );
+  await expect(holdSandbox(sandboxPlaces(folder))).rejects.toThrow(/runs in/);
+  await letGo();
+  expect(sandboxHolder(sandboxPlaces(folder))).toBeUndefined();
+});
+
+test('the lock of a process that is gone holds nobody up, even if its pid was given to another', async () => {
+  const places = sandboxPlaces(folder);
+  writeFileSync(places.lock, JSON.stringify({ pid: process.pid, startTicks: '1' }));
+  expect(sandboxHolder(places)).toBeUndefined();
+  const letGo = await holdSandbox(places);
+  expect(sandboxHolder(places)?.pid).toBe(process.pid);
+  await letGo();
+});
+
+test('stopping where nothing runs changes nothing', async () => {
+  expect(await stopSandbox(folder)).toBe(false);
+});
+
+test('where no sandbox was set up, none starts', async () => {
+  await expect(startSandbox(folder)).rejects.toThrow(`there is no sandbox in ${folder}`);
+});
+
+test('a process is told apart from an earlier one of the same pid', () => {
+  const own = identify(process.pid);
+  expect(own && isRunning(own)).toBe(true);
+  expect(isRunning({ pid: process.pid, startTicks: '1' })).toBe(false);
+});

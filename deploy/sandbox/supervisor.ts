@@ -1,0 +1,136 @@
+import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { buildUser } from './baseline.ts';
+import { writeConfigs } from './configs.ts';
+import { exampleNamed } from './examples.ts';
+import { readFacts, type SandboxFacts } from './identity.ts';
+import { type KeptProcess, keepProcess } from './kept-process.ts';
+import { lastLine } from './last-line.ts';
+import { nodeArgv } from './node-argv.ts';
+import { hostNames, type SandboxPlaces, sandboxPlaces } from './places.ts';
+import { boot } from './power.ts';
+import { provisionLog, waitForHosts } from './readiness.ts';
+import { createLoggedRun } from './run-program.ts';
+import { holdSandbox } from './sandbox-lock.ts';
+import { endLeftovers, type SupervisorState, writeState } from './sandbox-state.ts';
+import { type RunningServers, startServers } from './servers.ts';
+import { endGpgDaemons } from './signing-key.ts';
+
+const lookEveryMs = 100;
+/** So many ends in a row are no bad luck. */
+const endsInVain = 3;
+
+const said = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+/** Runs a sandbox fleet until `signal` fires: its servers, its coordinator, its hosts, and the board's power. */
+const supervise = async (places: SandboxPlaces, facts: SandboxFacts, signal: AbortSignal): Promise<void> => {
+  const run = createLoggedRun(places.log('provision'));
+  const daemons = new Map<string, KeptProcess>();
+  let servers: RunningServers | undefined;
+  let boardOff: string | undefined;
+
+  const state: SupervisorState = { phase: 'starting', processes: [] };
+  let writing = Promise.resolve();
+  const tell = (change: Partial<SupervisorState> = {}): Promise<void> => {
+    Object.assign(state, change);
+    const described = [...daemons].map(([name, daemon]) => {
+      const why = (name === 'fresnel' ? boardOff : undefined) ?? daemon.why;
+      const { identity, restarts } = daemon;
+      return { name, process: identity ?? null, restarts, ...(why === undefined ? {} : { why }) };
+    });
+    state.processes = [...(servers?.describe() ?? []), ...described];
+    writing = writing
+      .then(() => writeState(places, state))
+      .catch((error: unknown) => console.error(said(error)));
+    return writing;
+  };
+  const stopAll = async () => {
+    // The daemons before the servers that they speak to, so that none of them has to go without.
+    await Promise.all([...daemons.values()].map((daemon) => daemon.stop()));
+    await servers?.stop();
+    await endGpgDaemons(run, places);
+  };
+
+  try {
+    await tell();
+    const since = Date.now();
+    servers = await startServers(places, facts, () => void tell());
+    const { natsUrl, listen } = servers;
+    await tell({ natsUrl });
+    const example = exampleNamed(facts.example);
+    await Promise.all([
+      writeConfigs(places, example, facts, listen, await buildUser(run)),
+      provisionLog(places, natsUrl),
+    ]);
+
+    const daemon = (name: string, ...argv: [file: string, ...args: string[]]): KeptProcess => {
+      const kept = keepProcess(
+        { argv: () => nodeArgv(...argv), logFile: places.log(name) },
+        () => void tell(),
+      );
+      daemons.set(name, kept);
+      return kept;
+    };
+    daemon('coordinator', 'coordinator/main.ts', '--config', places.coordinatorConfig).start();
+    for (const host of hostNames) {
+      const agent = daemon(host, 'agents/main.ts', '--config', places.config(host));
+      if (host !== 'fresnel') agent.start();
+    }
+    const powerOn = async () => {
+      const booted = await boot(places);
+      boardOff = booted.up ? undefined : `off: ${booted.why}`;
+      if (booted.up) daemons.get('fresnel')?.start();
+      await tell();
+    };
+    await powerOn();
+    await waitForHosts(places, natsUrl, {
+      since,
+      isUp: (host) => host !== 'fresnel' || boardOff === undefined,
+      fault: () => {
+        const failing = [...daemons].find(([, { restarts }]) => restarts >= endsInVain);
+        return failing && `${failing[0]} keeps ending: ${lastLine(places.log(failing[0]))}`;
+      },
+      signal,
+    });
+    if (!signal.aborted) await tell({ phase: 'ready' });
+
+    const watchServers = servers.watch(signal);
+    while (!signal.aborted) {
+      if (existsSync(places.board.rebootFile)) {
+        await daemons.get('fresnel')?.stop();
+        await powerOn();
+      }
+      await sleep(lookEveryMs, undefined, { signal }).catch(() => undefined);
+    }
+    await watchServers;
+    await tell({ phase: 'stopping' });
+    await stopAll();
+    await tell({ phase: 'stopped' });
+  } catch (error) {
+    await stopAll();
+    await tell({ phase: 'failed', why: said(error) });
+    throw error;
+  }
+};
+
+/** `supervisor.ts FOLDER`: runs the sandbox in FOLDER until SIGTERM. */
+const main = async () => {
+  const [folder] = process.argv.slice(2);
+  if (folder === undefined) throw new Error('usage: supervisor.ts FOLDER');
+  const places = sandboxPlaces(folder);
+  const stop = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => stop.abort());
+  process.umask(0o022);
+  const letGo = await holdSandbox(places);
+  try {
+    await endLeftovers(places);
+    await supervise(places, await readFacts(places), stop.signal);
+  } finally {
+    await letGo();
+  }
+};
+
+await main().catch((error: unknown) => {
+  console.error(said(error));
+  process.exitCode = 1;
+});

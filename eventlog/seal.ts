@@ -1,0 +1,62 @@
+import { coordinator, type Envelope, type NewEvent, operator, subjectOf } from '../schemas/events.ts';
+import { sha256, type WriterKey } from './writer-key.ts';
+
+/** An event as it goes to the log: its exact bytes, the subject that names the fact, the writer's signature. */
+export interface SealedEvent {
+  subject: string;
+  bytes: Uint8Array;
+  signature: string;
+  seq: number;
+}
+
+/** Who may have written what: the fleet's pinned public keys, by writer. */
+export type PinnedKeys = ReadonlyMap<string, string>;
+
+/** The pinned keys in a fleet file. */
+export const pinnedKeys = (fleet: {
+  coordinator: { publicKey: string };
+  operator: { publicKey: string };
+  hosts: Record<string, { publicKey: string }>;
+}): PinnedKeys =>
+  new Map([
+    [coordinator, fleet.coordinator.publicKey],
+    [operator, fleet.operator.publicKey],
+    ...Object.entries(fleet.hosts).map(([host, { publicKey }]) => [host, publicKey] as const),
+  ]);
+
+/**
+ * Makes an event of a writer's own: counts it, links it to the writer's previous one, and signs it.
+ * @param last the writer's last event, or undefined for its first.
+ * @param time for people; RFC 3339.
+ */
+export const sealEvent = (
+  event: NewEvent,
+  writer: { fleet: string; name: string; key: WriterKey },
+  last: { seq: number; hash: string } | undefined,
+  time: string,
+): SealedEvent => {
+  const envelope: Envelope = {
+    specversion: '1.0',
+    id: `${event.iteration}.${event.type}.${event.attempt}`,
+    source: writer.name,
+    type: event.type,
+    subject: event.iteration,
+    time,
+    iteration: event.iteration,
+    attempt: event.attempt,
+    ...(event.causationid === undefined ? {} : { causationid: event.causationid }),
+    writerseq: (last?.seq ?? 0) + 1,
+    ...(last === undefined ? {} : { prevhash: last.hash }),
+    data: event.data,
+  };
+  const bytes = new TextEncoder().encode(JSON.stringify(envelope));
+  return {
+    subject: subjectOf(writer.fleet, writer.name, event),
+    bytes,
+    signature: writer.key.sign(bytes),
+    seq: envelope.writerseq,
+  };
+};
+
+/** The link to an event that its writer's next one carries. */
+export const linkTo = (seq: number, bytes: Uint8Array) => ({ seq, hash: sha256(bytes) });

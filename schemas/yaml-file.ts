@@ -1,0 +1,110 @@
+import { type Document, isMap, isNode, isPair, isScalar, LineCounter, parseDocument } from 'yaml';
+import type { z } from 'zod';
+
+/** Something wrong in a file that a person wrote. Lines and columns count from 1. */
+export interface FileFault {
+  line: number;
+  column: number;
+  message: string;
+}
+
+type Path = readonly PropertyKey[];
+
+/** Where in the text a value stands; for a key that should not be there, where the key stands. */
+const placeOf = (document: Document, lines: LineCounter, path: Path, key?: string) => {
+  let found: unknown;
+  let depth = path.length;
+  for (; depth >= 0; depth -= 1) {
+    found = depth === 0 ? document.contents : document.getIn(path.slice(0, depth) as string[], true);
+    if (isNode(found)) break; // the nearest thing that is there: a missing key is reported where it should be
+  }
+  if (key !== undefined && isMap(found)) {
+    const pair = found.items.find((item) => isPair(item) && isScalar(item.key) && item.key.value === key);
+    if (pair && isScalar(pair.key)) found = pair.key;
+  } else if (depth === path.length && path.length > 0) {
+    // A scalar is shown where it stands; of a map or list, its key says more than its first line.
+    const parent = document.getIn(path.slice(0, -1) as string[], true);
+    const last = path.at(-1);
+    const container = path.length === 1 ? document.contents : parent;
+    if (!isScalar(found) && isMap(container)) {
+      const pair = container.items.find((item) => isScalar(item.key) && item.key.value === last);
+      if (pair && isScalar(pair.key)) found = pair.key;
+    }
+  }
+  const offset = isNode(found) ? (found.range?.[0] ?? 0) : 0;
+  const { line, col } = lines.linePos(offset);
+  return { line: Math.max(line, 1), column: Math.max(col, 1) };
+};
+
+const spell = (path: Path): string =>
+  path
+    .map((part) => (typeof part === 'number' ? `[${part + 1}]` : `.${String(part)}`))
+    .join('')
+    .replace(/^\./, '');
+
+/** Our own rules say what a value `must be` or `is`; zod's say what was expected, after a name for the kind of fault. */
+const sentence = (what: string, message: string): string =>
+  /^(must|is|has) /.test(message)
+    ? `${what} ${message}`
+    : `${what}: ${message.replace(/^(Invalid input|Too small|Too big): /, '')}`;
+
+const faultsOfIssue = (document: Document, lines: LineCounter, issue: z.core.$ZodIssue): FileFault[] => {
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => ({
+      ...placeOf(document, lines, issue.path, key),
+      message: `unknown key "${key}"${issue.path.length > 0 ? ` in ${spell(issue.path)}` : ''}`,
+    }));
+  // A record whose key is of the wrong form: the message about the key is the useful one.
+  const message = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
+  const missing = issue.code === 'invalid_type' && message.includes('received undefined');
+  return [
+    {
+      ...(issue.code === 'invalid_key'
+        ? placeOf(document, lines, issue.path.slice(0, -1), String(issue.path.at(-1)))
+        : placeOf(document, lines, issue.path)),
+      message: missing
+        ? `${spell(issue.path)} is missing`
+        : sentence(spell(issue.path) || 'the file', message),
+    },
+  ];
+};
+
+export interface ReadYaml<Value> {
+  /** The value, if the text fits the schema; its own rules may still find faults. */
+  value: Value | undefined;
+  faults: FileFault[];
+  /** What the text says, whether or not it fits the schema; undefined if it is no YAML. */
+  raw: unknown;
+  /** Where a value stands, for rules that the schema can't say. */
+  place(path: Path): { line: number; column: number };
+}
+
+/** Reads YAML against a schema and says everything that is wrong with it, each fault at its place. */
+export const readYaml = <Schema extends z.ZodType>(
+  text: string,
+  schema: Schema,
+): ReadYaml<z.infer<Schema>> => {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const place = (path: Path) => placeOf(document, lines, path);
+  const broken = document.errors.map((error) => {
+    const { line, col } = lines.linePos(error.pos[0]);
+    return { line, column: col, message: error.message };
+  });
+  if (broken.length > 0) return { value: undefined, faults: broken, raw: undefined, place };
+  const raw: unknown = document.toJS();
+  const parsed = schema.safeParse(raw);
+  if (parsed.success) return { value: parsed.data, faults: [], raw, place };
+  return {
+    value: undefined,
+    faults: parsed.error.issues.flatMap((issue) => faultsOfIssue(document, lines, issue)),
+    raw,
+    place,
+  };
+};
+
+/** `file:line:column: what is wrong`, one a line, in the order of the file. */
+export const spellFaults = (file: string, faults: readonly FileFault[]): string[] =>
+  [...faults]
+    .sort((a, b) => a.line - b.line || a.column - b.column)
+    .map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`);

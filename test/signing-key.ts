@@ -1,0 +1,49 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createRun, type Run } from '../agents/runtime/run.ts';
+
+export interface SigningKey {
+  gnupgHome: string;
+  fingerprint: string;
+  /** The public half alone, as gpgv wants it. */
+  keyring: string;
+  /** Runs gpg on this key's home. */
+  gpg: (...args: string[]) => ReturnType<Run>;
+  /** Waits until gpg itself takes the key for expired. */
+  expired: () => Promise<void>;
+  /** Ends the gpg-agent that was started for this home. */
+  stop: () => Promise<void>;
+}
+
+/** Makes an OpenPGP key that signs, without a passphrase, in a home of its own. `expires` as in gpg's --quick-generate-key. */
+export const generateSigningKey = async (folder: string, expires = 'never'): Promise<SigningKey> => {
+  const run = createRun(() => undefined);
+  const keyring = join(folder, 'keyring.gpg');
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const gpg = (...args: string[]) =>
+    run(['gpg', '--homedir', folder, '--batch', '--pinentry-mode', 'loopback', ...args]);
+  await gpg(
+    '--passphrase',
+    '',
+    '--quick-generate-key',
+    'Fleet <fleet@example.org>',
+    'ed25519',
+    'sign',
+    expires,
+  );
+  const { stdout } = await gpg('--list-keys', '--with-colons');
+  const fingerprint = /^fpr:+([0-9A-F]{40}):/m.exec(stdout)?.[1];
+  if (fingerprint === undefined) throw new Error(`gpg made no key in ${folder}`);
+  await gpg('--output', keyring, '--export', fingerprint);
+  return {
+    gnupgHome: folder,
+    fingerprint,
+    keyring,
+    gpg,
+    expired: async () => {
+      while (!/^pub:e:/m.test((await gpg('--list-keys', '--with-colons')).stdout)) await sleep(100);
+    },
+    stop: async () => void (await run(['gpgconf', '--homedir', folder, '--kill', 'all'])),
+  };
+};
