@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { closeDocument, closeNote, scoreboard } from './close-document.ts';
+import { closeDocument, closeNote } from './close-document.ts';
 import { badEvidence, goodEvidence } from './testing/example-evidence.ts';
 import { examplePlan } from './testing/example-plan.ts';
 import {
@@ -66,7 +66,6 @@ describe('the close document of an iteration that closed', () => {
 
   it('moves the scoreboard', () => {
     expect(sectionOf(text, 'Scoreboard')).toContain('5 direct (was 4 direct); 2 of 2 rows as expected');
-    expect(scoreboard(iteration)).toContain('fresnel: 5 direct');
     expect(closeNote(iteration, 'The blocker is gone.\n')).toMatch(
       /^The blocker is gone\.\n\nRecorded by iter5, plan `/,
     );

@@ -190,10 +190,6 @@ const scoreboardLine = (iteration: Iteration): string => {
     : `${before} (unchanged)`;
 };
 
-/** The campaign's scoreboard: what counts now, and by which iteration. */
-export const scoreboard = (iteration: Iteration): string =>
-  `# Scoreboard\n\n${iteration.plan.board}: ${scoreboardLine(iteration)}\n\nSince ${iteration.name}, ${iteration.plan.title}.\n`;
-
 /** A note that the plan wants written, with the iteration that it rests on. */
 export const closeNote = (iteration: Iteration, text: string): string =>
   `${text.trim()}\n\nRecorded by ${iteration.name}, plan \`${iteration.planSha256}\`, sweep ${scoreboardLine(iteration)}.\n`;

@@ -429,6 +429,16 @@ describe('a board that was touched', () => {
     );
   });
 
+  it('goes back to what it had, where that is not what the PKGBUILD had', () => {
+    const loaded = examplePlan((plan) => {
+      Object.assign(plan.package, { from: '7.0-2', to: '7.0-3', installed: '7.0-1' });
+    });
+    const way = [started(loaded), ...until('sweep').slice(1), badly('sweep'), succeeded('rollback'), settled];
+    const { history } = given(...way);
+    expect(history.iteration().ended?.status).toBe('failed');
+    expect(history.events.at(-1)?.event.data).toMatchObject({ boardRolledBack: true });
+  });
+
   it('can not be retried or waived once it is rolled back', () => {
     const rolling = [...until('sweep'), badly('sweep'), settled];
     given(...rolling)

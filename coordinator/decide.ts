@@ -1,10 +1,11 @@
 import type { z } from 'zod';
 import { type IterationEventType, iterationEvents, type NewEvent, stepEventType } from '../schemas/events.ts';
 import { type StepName, stepNames } from '../schemas/step-names.ts';
-import { steps } from '../schemas/steps.ts';
+import { type Doom, doomOf, needsRollback, rollbackFault } from './doom.ts';
 import { endingWords, type ForwardStep, forwardSteps, isReady, reviewOf } from './graph.ts';
 import { requestFor } from './requests.ts';
 import { type Attempt, evidenceOf, type Iteration, lastAttempt, type State } from './state.ts';
+import { hostFor } from './step-hosts.ts';
 import { failedChecks, verdictsOf } from './verdicts.ts';
 
 type Data<Type extends IterationEventType> = z.input<(typeof iterationEvents)[Type]>;
@@ -37,129 +38,6 @@ const iterationEvent = <Type extends IterationEventType>(
   data: iterationEvents[type].parse(data),
   ...(causationid === undefined ? {} : { causationid }),
 });
-
-const lastRetry = (iteration: Iteration): number => iteration.retries.at(-1)?.sequence ?? 0;
-
-/** A try that came to nothing, and that no retry has forgiven. */
-const countsAsFailed = (
-  iteration: Iteration,
-  attempt: Attempt | undefined,
-): attempt is Attempt & { status: 'failed' | 'superseded' } =>
-  attempt !== undefined &&
-  (attempt.status === 'failed' || attempt.status === 'superseded') &&
-  attempt.ended.sequence > lastRetry(iteration);
-
-const isHostsFault = (attempt: Attempt): boolean =>
-  attempt.status === 'superseded' || (attempt.status === 'failed' && attempt.failure.fault === 'host');
-
-/** The plan's builders that have not let this iteration down, in the plan's order. */
-const buildersLeft = (iteration: Iteration): string[] => {
-  const letDown = new Set(
-    forwardSteps
-      .filter((step) => steps[step].role === 'builder')
-      .flatMap((step): Attempt[] => iteration.attempts[step])
-      .filter((attempt) => countsAsFailed(iteration, attempt) && isHostsFault(attempt))
-      .map(({ host }) => host),
-  );
-  return iteration.plan.hosts.builders.filter((host) => !letDown.has(host));
-};
-
-const hostFor = (iteration: Iteration, step: StepName): string | undefined => {
-  switch (steps[step].role) {
-    case 'builder':
-      return buildersLeft(iteration)[0];
-    case 'publisher':
-      return iteration.plan.hosts.publisher;
-    case 'board':
-      return iteration.plan.board;
-  }
-};
-
-/** Whether another host may take the step over. */
-const canBeTakenOver = (iteration: Iteration, step: StepName, attempt: Attempt): boolean =>
-  steps[step].role === 'builder' && isHostsFault(attempt) && hostFor(iteration, step) !== undefined;
-
-/** The host that would take an open attempt over, if its host let the iteration down. */
-export const fallbackOf = (iteration: Iteration, step: StepName, attempt: Attempt): string | undefined =>
-  steps[step].role === 'builder' ? buildersLeft(iteration).find((host) => host !== attempt.host) : undefined;
-
-export interface Doom {
-  ends: 'failed' | 'aborted';
-  because: string;
-}
-
-const reasonOf = (attempt: Attempt & { status: 'failed' | 'superseded' }): string =>
-  attempt.status === 'failed' ? attempt.failure.reason : attempt.because;
-
-/** Even a waiver of every clause about it leaves a build without a commit to build. */
-const nothingToBuild = (iteration: Iteration): { sequence: number; because: string }[] => {
-  const landed = evidenceOf(iteration, 'land');
-  const { repository } = iteration.plan.package;
-  if (!landed || landed.evidence.commits.some((commit) => commit.repository === repository)) return [];
-  return [{ sequence: landed.sequence, because: `land: nothing was committed to ${repository}` }];
-};
-
-/** Why the iteration can't reach its close any more, if so. */
-export const doomOf = (iteration: Iteration): Doom | undefined => {
-  if (iteration.abort) {
-    const { by, why } = iteration.abort;
-    return { ends: 'aborted', because: `${by} aborted it${why ? `: ${why}` : ''}` };
-  }
-  const rejected = reviewOf(iteration)?.rejected;
-  if (rejected) return { ends: 'failed', because: `review: ${rejected.by} rejected it: ${rejected.note}` };
-  const steps = forwardSteps.flatMap((step) => {
-    const attempt = lastAttempt(iteration, step) as Attempt | undefined;
-    return countsAsFailed(iteration, attempt) && !canBeTakenOver(iteration, step, attempt)
-      ? [{ sequence: attempt.ended.sequence, because: `${step} on ${attempt.host}: ${reasonOf(attempt)}` }]
-      : [];
-  });
-  const checks = failedChecks(iteration)
-    .filter(({ sequence }) => sequence > lastRetry(iteration))
-    .map(({ step, because, sequence }) => ({ sequence, because: `${step}: ${because}` }));
-  // The earliest is the reason: what was stopped on its account came later.
-  const [first] = [...steps, ...checks, ...nothingToBuild(iteration)].sort((a, b) => a.sequence - b.sequence);
-  return first && { ends: 'failed', because: first.because };
-};
-
-/** Whether the board may no longer be as it was before the iteration. */
-const boardTouched = (iteration: Iteration): boolean =>
-  iteration.attempts.install.some(
-    (attempt) => !(attempt.status === 'failed' && attempt.failure.begun.length === 0),
-  );
-
-/**
- * Whether the board has to be put back. A kernel that was swept and holds is kept where only the record of it
- * failed: a retry records it. Who aborts wants the board as it was.
- */
-const needsRollback = (iteration: Iteration, ends: Doom['ends']): boolean => {
-  if (!boardTouched(iteration)) return false;
-  const holds =
-    evidenceOf(iteration, 'sweep') !== undefined &&
-    failedChecks(iteration).every(({ step }) => step === 'record');
-  return ends === 'aborted' || !holds;
-};
-
-/** What keeps the board from being as it was before: a sentence, or undefined once it is. */
-const rollbackFault = (iteration: Iteration): string | undefined => {
-  const { from } = iteration.plan.package;
-  const rollback = lastAttempt(iteration, 'rollback');
-  switch (rollback?.status) {
-    case undefined:
-      return 'not asked for';
-    case 'open':
-      return 'not done';
-    case 'failed':
-    case 'superseded':
-      return reasonOf(rollback);
-    case 'succeeded': {
-      const { installed, rebooted } = rollback.evidence;
-      if (installed.version !== from) return `${installed.version} is installed, not ${from}`;
-      if (!rebooted.after.procVersion.startsWith(rebooted.imageBanner))
-        return `it came back on ${rebooted.after.procVersion}`;
-      return undefined;
-    }
-  }
-};
 
 const rollbackTries = 2;
 

@@ -18,7 +18,7 @@ export const DraftPlan = part({
   board: text(HostName),
   hosts: part({ builders: list(text(HostName)), publisher: text(HostName), backup: text(HostName) }),
   series: part({ folder: text(z.string().min(1)), patches: list(text(FileName)) }),
-  package: part({ from: text(z.string()), to: text(z.string()) }),
+  package: part({ from: text(z.string()), to: text(z.string()), installed: text(z.string()) }),
   review: part({ approvals: list(text(PersonName)) }),
   sweep: part({
     paths: list(part({ name: text(z.string()) })),

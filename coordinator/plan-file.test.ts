@@ -160,6 +160,9 @@ describe('a bad plan', () => {
     expect(faultsOf(['to: 7.0-2', 'to: 7.0-1'])).toEqual([
       `${at('7.0-2')}: the package goes from 7.0-1 to itself: raise the pkgrel`,
     ]);
+    expect(faultsOf(['to: 7.0-2', 'to: 7.0-2\n  installed: 7.0-2'])).toEqual([
+      expect.stringMatching(/:14: the board has 7\.0-2 already: raise the pkgrel$/),
+    ]);
   });
 
   it('shows all its faults at once, those of the schema and those of its rules', () => {

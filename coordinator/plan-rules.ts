@@ -73,9 +73,11 @@ export const checkPlan = (plan: DraftPlan, report: Report) => {
   checkRepeats(plan, report);
   checkSweep(plan, report);
   checkProofs(plan, report);
-  const { from, to } = plan.package;
+  const { from, to, installed } = plan.package;
   if (from !== undefined && from === to)
     report(['package', 'to'], `the package goes from ${from} to itself: raise the pkgrel`);
+  if (installed !== undefined && installed === to)
+    report(['package', 'installed'], `the board has ${to} already: raise the pkgrel`);
 };
 
 /** That the plan's hosts are in the fleet, each in a role that fits. */

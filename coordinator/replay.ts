@@ -8,7 +8,7 @@ import { reviewOf } from './graph.ts';
 import { type Attempt, type Iteration, initialState, type State } from './state.ts';
 import { verdictsOf } from './verdicts.ts';
 
-export interface Mismatch {
+interface Mismatch {
   sequence: number;
   type: string;
   /** What the log holds, and what today's code would write; null if nothing. */
@@ -190,7 +190,7 @@ const describeIteration = (iteration: Iteration) => {
 };
 
 /** The state as plain JSON: iterations, each with its attempts and verdicts, and the hosts as last heard of. */
-export const describeState = (state: State) => ({
+const describeState = (state: State) => ({
   sequence: state.sequence,
   iterations: Object.fromEntries(
     [...state.iterations].map(([name, iteration]) => [name, describeIteration(iteration)]),

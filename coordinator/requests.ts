@@ -1,6 +1,7 @@
+import { installedBefore } from '../schemas/plan.ts';
 import type { StepName } from '../schemas/step-names.ts';
 import type { StepEvidence, StepRequest } from '../schemas/steps.ts';
-import { closeDocument, closeNote, scoreboard } from './close-document.ts';
+import { closeDocument, closeNote } from './close-document.ts';
 import { evidenceOf, type Iteration } from './state.ts';
 
 const need = <Name extends StepName>(iteration: Iteration, step: Name): StepEvidence<Name> => {
@@ -53,14 +54,19 @@ const requests: {
       version: iteration.plan.package.to,
     };
   },
-  presweep: (iteration) => sweepOf(iteration, iteration.plan.package.from),
-  backup: ({ plan }) => ({ host: plan.hosts.backup, names: plan.package.names, version: plan.package.from }),
+  presweep: (iteration) => sweepOf(iteration, installedBefore(iteration.plan)),
+  backup: ({ plan }) => ({
+    host: plan.hosts.backup,
+    names: plan.package.names,
+    version: installedBefore(plan),
+  }),
   stage: (iteration) => {
     const { packages, fingerprint, view } = need(iteration, 'publish');
     return { packages, fingerprint, lan: { host: iteration.plan.hosts.publisher, view } };
   },
   install: (iteration) => {
-    const { from, to, release } = iteration.plan.package;
+    const { to, release } = iteration.plan.package;
+    const from = installedBefore(iteration.plan);
     const { packages, fingerprint } = need(iteration, 'publish');
     return { packages, fingerprint, from, to, release, backup: need(iteration, 'backup') };
   },
@@ -81,11 +87,17 @@ const requests: {
     title: iteration.plan.title,
     files: [
       { path: iteration.plan.close.document, text: closeDocument(iteration) },
-      { path: iteration.plan.close.scoreboard.file, text: scoreboard(iteration) },
       ...iteration.plan.close.notes.map((note) => ({
         path: note.file,
         text: closeNote(iteration, note.text),
       })),
+    ],
+    replacements: [
+      {
+        path: iteration.plan.close.scoreboard.file,
+        before: iteration.plan.close.scoreboard.before,
+        after: iteration.plan.close.scoreboard.after,
+      },
     ],
   }),
 };

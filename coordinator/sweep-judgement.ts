@@ -1,7 +1,7 @@
 import type { Plan } from '../schemas/plan.ts';
 import type { Cell, StepEvidence } from '../schemas/steps.ts';
 
-export interface RowJudged {
+interface RowJudged {
   row: string;
   passed: boolean;
   /** What was found, for every row that did not pass. */

@@ -2,8 +2,8 @@ import type { Fleet } from '../schemas/fleet.ts';
 import { durationSeconds } from '../schemas/plan.ts';
 import { type StepName, stepNames } from '../schemas/step-names.ts';
 import type { Command } from './decide.ts';
-import { fallbackOf } from './decide.ts';
 import type { Attempt, State } from './state.ts';
+import { fallbackOf } from './step-hosts.ts';
 
 /** How long a step may stay open where the plan does not say: generous, for a host that works is not to be stopped. */
 const defaultLimitSeconds: Record<StepName, number> = {

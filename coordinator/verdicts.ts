@@ -1,5 +1,6 @@
 import { type Check, checkedStep } from '../schemas/checks.ts';
 import type { Verdict } from '../schemas/events.ts';
+import { installedBefore } from '../schemas/plan.ts';
 import type { StepName } from '../schemas/step-names.ts';
 import { reviewOf } from './graph.ts';
 import { evidenceOf, type Iteration } from './state.ts';
@@ -38,9 +39,10 @@ const ofPreflight = (
           ([path, added]) =>
             adds[path] !== added && `it adds ${adds[path] ?? 'no'} lines to ${path}, not ${added}`,
         ),
-        check.adds && missing(Object.keys(adds), Object.keys(check.adds)).length > 0
-          ? `it touches ${missing(Object.keys(adds), Object.keys(check.adds)).join(', ')} as well`
-          : false,
+        ...missing(check.touches ?? [], Object.keys(adds)).map((path) => `it does not touch ${path}`),
+        ...[check.touches, check.adds && Object.keys(check.adds)].flatMap((meant) =>
+          meant ? missing(Object.keys(adds), meant).map((path) => `it touches ${path} as well`) : [],
+        ),
         ...missing(check.defines ?? [], patch.defines).map((symbol) => `it does not define ${symbol}`),
         ...missing(check.uses ?? [], patch.uses).map((symbol) => `it does not use ${symbol}`),
       ];
@@ -175,7 +177,7 @@ const faultsOf = (check: Check, iteration: Iteration): { faults: Faults; events:
       return {
         events: [found.sequence],
         faults: [
-          version !== plan.package.from && `the backup is of ${version}, not of ${plan.package.from}`,
+          version !== installedBefore(plan) && `the backup is of ${version}, not of ${installedBefore(plan)}`,
           host !== plan.hosts.backup && `it is on ${host}, not on ${plan.hosts.backup}`,
           ...missing(
             plan.package.names,

@@ -1,6 +1,7 @@
 import { createLogUpdate } from 'log-update';
 import pc from 'picocolors';
 import { type OutputLine, readOutput } from '../eventlog/output.ts';
+import type { KaEvent } from '../schemas/events.ts';
 import { eventLine } from './event-line.ts';
 import { evolve } from './evolve.ts';
 import { spokenSeconds } from './markdown.ts';
@@ -41,6 +42,10 @@ const draw = (
   return [title, ...rows, ...(waiting ? [pc.dim(cut(`waits for ${waiting}`, width))] : [])].join('\n');
 };
 
+/** The last lines that a failed step printed; its reason stands in the event's own line. */
+const failureOf = (event: KaEvent): string[] =>
+  event.kind === 'step' && event.fact === 'Failed' ? event.data.output : [];
+
 /**
  * Shows an iteration live until it ends: on a terminal as a view of its steps, otherwise a line an event.
  * @param out where to write; standard error where standard output carries a JSON document.
@@ -76,6 +81,11 @@ export const watchIteration = async (
       const iteration = state.iterations.get(name);
       if (!iteration || logged.event.iteration !== name) return;
       if (!live) out.write(`${clockTime(logged.event.time)} ${name} ${eventLine(logged.event)}\n`);
+      const failure = failureOf(logged.event);
+      if (failure.length > 0) {
+        if (live) view.clear();
+        out.write(`${failure.map((line) => `    ${line}`).join('\n')}\n`);
+      }
       onEvent(iteration);
       if (iteration.ended) {
         show();

@@ -14,7 +14,7 @@ export const createNatsKey = (): { publicKey: string; seed: string } => {
 };
 
 /** Where a writer's replies arrive. A shared `_INBOX.>` would let one host read another's. */
-export const inboxPrefix = (writer: string): string => `_INBOX_${writer}`;
+const inboxPrefix = (writer: string): string => `_INBOX_${writer}`;
 
 const inbox = (writer: string) => `${inboxPrefix(writer)}.>`;
 

@@ -65,6 +65,7 @@ test('ka installs the Node packages once, says so on standard error alone, and w
     env: { PATH: `${join(folder, 'bin')}:/usr/bin:/bin` },
   });
   expect(again.stdout).toBe('ran: --import loader.mjs cli.ts demo --help\n');
+  expect(ka(folder, 'test', '--help').stdout).toMatch(/^usage: ka test /);
   expect(execFileSync('cat', [join(folder, 'npm.log')], { encoding: 'utf8' })).toBe('installed\n');
 });
 

@@ -109,8 +109,11 @@ export const Plan = z.strictObject({
     folder: TreePath,
     base: PackageName,
     names: z.array(PackageName).min(1),
+    /** The PKGBUILD's version, before and after. */
     from: PackageVersion,
     to: PackageVersion,
+    /** What the board has, where that is not `from`: after an iteration that was rolled back. */
+    installed: PackageVersion.optional(),
     /** What `uname -r` says with the new package. */
     release: Release,
   }),
@@ -143,6 +146,9 @@ export const Plan = z.strictObject({
   goBack: z.string().min(1),
 });
 export type Plan = z.infer<typeof Plan>;
+
+/** The version that the board has before the iteration, and goes back to. */
+export const installedBefore = ({ package: { installed, from } }: Plan): string => installed ?? from;
 
 /** A patch as it travels: its exact bytes as text, with their sha256. */
 export interface Patch {

@@ -298,6 +298,10 @@ export const steps = {
       branch: BranchName,
       title: z.string(),
       files: z.array(z.object({ path: TreePath, text: z.string() })).min(1),
+      /** In each of these files `before` becomes `after`, where it stands first; the rest stays as it is. */
+      replacements: z
+        .array(z.object({ path: TreePath, before: z.string().min(1), after: z.string() }))
+        .default([]),
     }),
     evidence: z.object({ commit: Commit }),
   },

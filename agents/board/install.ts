@@ -21,7 +21,6 @@ const refuseOtherVersions = async (
   host: BoardConfig,
   pacman: Pacman,
   contents: readonly PackageContent[],
-  interrupted: boolean,
 ): Promise<void> => {
   for (const [at, { file, name, version }] of contents.entries()) {
     const asked = packages[at]?.name;
@@ -33,8 +32,7 @@ const refuseOtherVersions = async (
         'work',
         `${name} ${version} is older than ${installed}, which ${host.host} has: a board goes back by a rollback alone.`,
       );
-    // Half of it may be gone where an earlier try of this very effect was cut.
-    if (installed !== from && installed !== to && !interrupted)
+    if (installed !== from && installed !== to)
       throw new StepFailed(
         'work',
         `${host.host} has ${name} ${installed ?? 'not or half installed'} and the plan starts from ${from}: its backup would not bring that back.`,
@@ -80,6 +78,13 @@ export const install: Step<'install', BoardConfig> = async (request, { effect, h
 
   let interrupted = false;
   await effect('packages', {
+    // What is refused here is refused before anything is begun: the board is as it was.
+    before: async () => {
+      const contents = await read();
+      await refuseOtherVersions(request, host, pacman, contents);
+      await refuseWithoutBackupOrRoom(request, host, contents);
+      return null;
+    },
     // A pacman that outlived the agent may still be at it. Half an install is none: act clears it away.
     probe: async () => {
       interrupted = true;
@@ -88,8 +93,6 @@ export const install: Step<'install', BoardConfig> = async (request, { effect, h
     },
     act: async () => {
       const contents = await read();
-      await refuseOtherVersions(request, host, pacman, contents, interrupted);
-      await refuseWithoutBackupOrRoom(request, host, contents);
       await upgrade(note, pacman, contents, { overwrite: interrupted });
       return null;
     },

@@ -166,8 +166,7 @@ export const createPacman = (host: Pick<BoardConfig, 'root' | 'pacman'>, run: Ru
     },
     upgrade(files, { overwrite }) {
       const options = ['--noconfirm', '--noprogressbar', ...(overwrite ? ['--overwrite', '*'] : [])];
-      // When the agent is gone nobody reads what pacman prints, and SIGPIPE would end it half-way.
-      return run(['env', '--ignore-signal=PIPE', ...argv, '-U', ...options, '--', ...files], {
+      return run([...argv, '-U', ...options, '--', ...files], {
         outlive: true,
         exitCodes: [0, 1],
         timeoutMs: upgradeTimeoutMs,

@@ -5,7 +5,7 @@ import { runStep } from '../../test/run-step.ts';
 import type { Run } from '../runtime/run.ts';
 import type { Step } from '../runtime/step.ts';
 import { record } from './record.ts';
-import { gitIn, makeFleet, type TestFleet } from './testdata/repositories.ts';
+import { gitIn, makeFleet, pushFiles, type TestFleet } from './testdata/repositories.ts';
 
 let fleet: TestFleet;
 beforeEach(async () => {
@@ -21,6 +21,7 @@ const request = {
     { path: 'close.md', text: '# Iteration 5: schließt\n' },
     { path: 'notes/a.md', text: 'a' },
   ],
+  replacements: [],
 };
 
 describe('record', () => {
@@ -39,6 +40,24 @@ describe('record', () => {
     );
     // A title can't pass for a trailer.
     expect(await log('%(trailers:key=Ka-Request,valueonly)')).toBe('iter5/record/1/campaign');
+  });
+
+  it('replaces one phrase of a file and keeps the rest', async () => {
+    const board = '# Scoreboard\n\nfresnel: 4 direct\n\n| 4 | 4 direct |\n';
+    const replacement = { path: 'scoreboard.md', before: '4 direct', after: '5 direct' };
+    const asked = { ...request, replacements: [replacement] };
+    await pushFiles(fleet.paths['kernel-agent'], { 'scoreboard.md': board });
+    const { evidence } = await runStep('record', record, asked, fleet.host, {
+      folder: await fleet.runFolder(),
+    });
+    expect(await gitIn(fleet.paths['kernel-agent'], 'show', 'main:scoreboard.md')).toBe(
+      board.replace('4 direct', '5 direct').trimEnd(),
+    );
+    expect(evidence.commit.files.map(({ path }) => path)).toContain('scoreboard.md');
+    const wrong = { ...request, replacements: [{ ...replacement, before: '6 direct', after: '7 direct' }] };
+    await expect(
+      runStep('record', record, wrong, fleet.host, { folder: await fleet.runFolder(), iteration: 'iter6' }),
+    ).rejects.toThrow('scoreboard.md does not say "6 direct"');
   });
 
   it.each(['before', 'after'] as const)('killed %s the push, leaves one commit in the end', async (when) => {

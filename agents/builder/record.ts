@@ -1,4 +1,6 @@
 import type { BuilderConfig } from '../../schemas/config.ts';
+import type { StepRequest } from '../../schemas/steps.ts';
+import { StepFailed } from '../runtime/errors.ts';
 import type { Step } from '../runtime/step.ts';
 import { type Committing, commitFiles, probeCommit } from './commit-files.ts';
 import { createGit } from './git.ts';
@@ -16,10 +18,35 @@ export const record: Step<'record', BuilderConfig> = async (request, context) =>
     attempt,
     part: 'campaign',
     texts: Object.fromEntries(request.files.map(({ path, text }) => [path, text])),
+    edited: {
+      paths: request.replacements.map(({ path }) => path),
+      at: async ({ path: mirror, commit }) =>
+        Object.fromEntries(
+          await Promise.all(
+            request.replacements.map(async (replacement) => {
+              const text = await git.text(mirror, commit, replacement.path);
+              return [replacement.path, replaced(text, replacement)] as const;
+            }),
+          ),
+        ),
+    },
   };
   const commit = await effect('commit', {
     probe: () => probeCommit(git, committing),
     act: () => commitFiles(git, host, committing),
   });
   return { commit };
+};
+
+/** @throws {StepFailed} (work) if the file holds neither what is to be replaced nor what replaces it. */
+const replaced = (
+  text: string | undefined,
+  { path, before, after }: StepRequest<'record'>['replacements'][number],
+): string => {
+  if (text?.includes(before)) return text.replace(before, () => after);
+  if (text?.includes(after)) return text;
+  throw new StepFailed(
+    'work',
+    `${path} ${text === undefined ? 'is not there' : `does not say "${before}"`}, so it can't be made to say "${after}": correct the plan's scoreboard, or the file.`,
+  );
 };

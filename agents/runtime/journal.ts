@@ -11,6 +11,8 @@ export interface NotedRequest {
   bytes: Uint8Array;
   /** How often the step has been begun. */
   tries: number;
+  /** When it was begun first, in milliseconds since 1970; null before. */
+  begunAt: number | null;
 }
 
 /** An event of this host's own, signed, waiting for or already in the log. */
@@ -32,7 +34,7 @@ const schema = `
   CREATE TABLE IF NOT EXISTS request (
     iteration TEXT NOT NULL, step TEXT NOT NULL, attempt INTEGER NOT NULL,
     event_id TEXT NOT NULL, bytes BLOB NOT NULL,
-    tries INTEGER NOT NULL DEFAULT 0,
+    tries INTEGER NOT NULL DEFAULT 0, begun_at INTEGER,
     state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done', 'superseded')),
     noted INTEGER PRIMARY KEY AUTOINCREMENT,
     UNIQUE (iteration, step, attempt)
@@ -69,7 +71,7 @@ export class Journal {
   }
 
   /** Notes a request. Noting it again changes nothing. A supersession that came first wins. */
-  noteRequest(request: Omit<NotedRequest, 'tries'>): void {
+  noteRequest(request: Omit<NotedRequest, 'tries' | 'begunAt'>): void {
     const { iteration, step, attempt, eventId, bytes } = request;
     this.#db
       .prepare(
@@ -106,16 +108,23 @@ export class Journal {
   nextRequest(): NotedRequest | undefined {
     return this.#db
       .prepare(
-        `SELECT iteration, step, attempt, event_id AS eventId, bytes, tries FROM request
+        `SELECT iteration, step, attempt, event_id AS eventId, bytes, tries, begun_at AS begunAt FROM request
          WHERE state = 'open' ORDER BY noted LIMIT 1`,
       )
       .get() as NotedRequest | undefined;
   }
 
-  noteTry({ iteration, step, attempt }: Pick<NotedRequest, 'iteration' | 'step' | 'attempt'>): void {
+  /** Notes that the step is begun, or begun again, at `now` (milliseconds since 1970). */
+  noteTry(
+    { iteration, step, attempt }: Pick<NotedRequest, 'iteration' | 'step' | 'attempt'>,
+    now: number,
+  ): void {
     this.#db
-      .prepare('UPDATE request SET tries = tries + 1 WHERE iteration = ? AND step = ? AND attempt = ?')
-      .run(iteration, step, attempt);
+      .prepare(
+        `UPDATE request SET tries = tries + 1, begun_at = coalesce(begun_at, ?)
+         WHERE iteration = ? AND step = ? AND attempt = ?`,
+      )
+      .run(now, iteration, step, attempt);
   }
 
   effect(

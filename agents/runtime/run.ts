@@ -65,11 +65,13 @@ const endOfGroup = async (pid: number | undefined): Promise<void> => {
 export const createRun =
   (onLine: (line: string) => void, signal?: AbortSignal): Run =>
   async (argv, options = {}) => {
-    const [program, ...args] = argv;
+    const [program] = argv;
     if (program === undefined) throw new TypeError('run: an empty argv');
     const { timeoutMs = 600_000, exitCodes = [0] } = options;
     if (signal?.aborted && !options.outlive) signal.throwIfAborted();
-    const child = execa(program, args, {
+    // Once the agent is gone nobody reads what an outliving program prints, and SIGPIPE would end it half-way.
+    const [file = '', ...args] = options.outlive ? ['env', '--ignore-signal=PIPE', ...argv] : argv;
+    const child = execa(file, args, {
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
       env: { ...baseEnvironment, ...options.env },

@@ -75,7 +75,7 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
     const key = `${iteration}.${attempt}`;
     const workFolder = join(options.stateFolder, 'work', `${step}.${key}`);
     mkdirSync(workFolder, { recursive: true });
-    const started = Date.now();
+    const started = request.begunAt ?? Date.now(); // a step that a reboot cut has been at work since before
     const seen = await handler(event.data.request, {
       iteration,
       step,
@@ -91,7 +91,7 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
     });
     const evidence = steps[step].evidence.parse(seen);
     rmSync(workFolder, { recursive: true, force: true });
-    return { evidence, seconds: (Date.now() - started) / 1000 };
+    return { evidence, seconds: Math.max(0, Date.now() - started) / 1000 };
   };
 
   /** Runs one request to its outcome, or until it is to be tried again later. */
@@ -114,7 +114,7 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
       );
     const failed = (failure: Omit<Failure, 'output' | 'begun'>) =>
       outcome('Failed', { ...failure, output: [...tail], begun: journal.begun(request) });
-    journal.noteTry(request);
+    journal.noteTry(request, Date.now());
     try {
       outcome('Succeeded', await attemptOnce(request, controller, output));
     } catch (error) {

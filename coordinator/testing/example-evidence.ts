@@ -1,4 +1,5 @@
 import { sha256 } from '../../eventlog/writer-key.ts';
+import { installedBefore } from '../../schemas/plan.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
 import type { Iteration } from '../state.ts';
@@ -37,13 +38,13 @@ const rebooted = ({ plan }: Iteration, from: string, to: string) => ({
 
 const backup = ({ plan }: Iteration) => ({
   host: plan.hosts.backup,
-  place: `${plan.board}/${plan.package.from}`,
+  place: `${plan.board}/${installedBefore(plan)}`,
   archive: { file: 'boot.tar.zst', sizeBytes: 9, sha256: sha256('archive') },
-  version: plan.package.from,
+  version: installedBefore(plan),
   release: plan.package.release,
   files: [{ path: '/boot/Image', sizeBytes: 9, sha256: sha256('image') }],
   packages: plan.package.names.map((name) => {
-    const file = `${name}-${plan.package.from}-aarch64.pkg.tar.zst`;
+    const file = `${name}-${installedBefore(plan)}-aarch64.pkg.tar.zst`;
     return { name, file, sizeBytes: 1000, sha256: sha256(file) };
   }),
 });
@@ -151,7 +152,7 @@ const good: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidenc
     database: { file: 'fourier.db.tar.gz', sha256: sha256('db'), signatureSha256: sha256('db.sig') },
     mirror: { url: 'http://mirror.example.org', databaseSha256: sha256('db'), filesMatched: 2 },
   }),
-  presweep: (iteration) => sweptWith(iteration, iteration.plan.package.from, ['h264']),
+  presweep: (iteration) => sweptWith(iteration, installedBefore(iteration.plan), ['h264']),
   backup,
   stage: (iteration) => ({
     fingerprint: exampleSigningKey,
@@ -161,11 +162,12 @@ const good: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidenc
     })),
   }),
   install: (iteration) => installed(iteration, iteration.plan.package.to),
-  reboot: (iteration) => rebooted(iteration, iteration.plan.package.from, iteration.plan.package.to),
+  reboot: (iteration) => rebooted(iteration, installedBefore(iteration.plan), iteration.plan.package.to),
   sweep: (iteration) => sweptWith(iteration, iteration.plan.package.to),
   rollback: (iteration) => {
-    const { from, to } = iteration.plan.package;
-    return { installed: installed(iteration, from), rebooted: rebooted(iteration, to, from) };
+    const { to } = iteration.plan.package;
+    const before = installedBefore(iteration.plan);
+    return { installed: installed(iteration, before), rebooted: rebooted(iteration, to, before) };
   },
   record: ({ plan }) => ({
     commit: {

@@ -7,7 +7,7 @@ import { type Happening, type History, historyOf } from './history.ts';
 const spell = ({ type, attempt, host }: NewEvent): string =>
   `${type}.${attempt}${host === undefined ? '' : ` → ${host}`}`;
 
-export interface Decided {
+interface Decided {
   /** The events that the command makes, in order. */
   then(...events: string[]): NewEvent[];
   thenRefused(message: RegExp): void;

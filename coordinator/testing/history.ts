@@ -47,9 +47,10 @@ export interface History {
   fail(step: StepName, failure: Partial<Failure>, iteration?: string): LoggedEvent;
 }
 
-export const createHistory = (): History => {
-  const events: LoggedEvent[] = [];
-  let state = initialState;
+/** @param from a history that this one goes on from; it stays as it is. */
+export const createHistory = (from?: History): History => {
+  const events: LoggedEvent[] = [...(from?.events ?? [])];
+  let state = from?.state ?? initialState;
   const history: History = {
     events,
     get state() {
@@ -187,11 +188,12 @@ const road = {
   close: [succeeded('record')],
 } satisfies Record<string, readonly Happening[]>;
 
+export type Station = keyof typeof road;
+export const stations = Object.keys(road) as Station[];
+
 /** All that happens, when all is well, before the given step is asked for. */
-export const until = (step: keyof typeof road): Happening[] => {
-  const stations = Object.keys(road) as (keyof typeof road)[];
-  return stations.slice(0, stations.indexOf(step) + 1).flatMap((station) => road[station]);
-};
+export const until = (step: Station): Happening[] =>
+  stations.slice(0, stations.indexOf(step) + 1).flatMap((station) => road[station]);
 
 /** The history of these happenings. Before each of them, the coordinator has come to rest. */
 export const historyOf = (...happenings: readonly Happening[]): History => {

@@ -26,7 +26,7 @@ export const isRunning = ({ pid, startTicks }: ProcessIdentity): boolean =>
   identify(pid)?.startTicks === startTicks;
 
 /** Signals that very process. Gives false if it is not there any more. */
-export const signal = (process_: ProcessIdentity, name: NodeJS.Signals): boolean => {
+const signal = (process_: ProcessIdentity, name: NodeJS.Signals): boolean => {
   if (!isRunning(process_)) return false;
   try {
     process.kill(process_.pid, name);

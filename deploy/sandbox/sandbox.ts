@@ -65,7 +65,7 @@ export const stopSandbox = async (folder: string): Promise<boolean> => {
   return holder !== undefined || left;
 };
 
-export interface SandboxStatus {
+interface SandboxStatus {
   places: SandboxPlaces;
   /** What runs, if its supervisor does. */
   state: SupervisorState | undefined;

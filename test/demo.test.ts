@@ -1,0 +1,124 @@
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type KaRan, ka, testFolder } from './ka.ts';
+
+describe('ka demo --keep', () => {
+  let remove: () => Promise<void>;
+  let sandbox: string;
+  let config: string[];
+  let demo: KaRan;
+
+  beforeAll(async () => {
+    const made = await testFolder('demo');
+    remove = made.remove;
+    sandbox = join(made.folder, 'fleet');
+    config = ['--config', join(sandbox, 'control/ka.yaml')];
+    demo = await ka(['demo', '--keep', '--json', '--dir', sandbox]);
+  }, 170_000);
+
+  afterAll(async () => {
+    await ka(['down', '--dir', sandbox]);
+    await remove();
+  }, 60_000);
+
+  it('closes iteration 5 with one JSON document on standard output', () => {
+    expect(demo.stderr).toContain('CLOSED');
+    expect(demo.exitCode).toBe(0);
+    const document = JSON.parse(demo.stdout);
+    expect(document).toMatchObject({
+      iteration: 'iter5',
+      status: 'closed',
+      sweep: { before: { passed: 1, total: 5 }, after: { passed: 5, total: 5 } },
+    });
+    expect(document.clauses.map(({ id }: { id: string }) => id)).toEqual(
+      Array.from({ length: 12 }, (_, index) => `C${index + 1}`),
+    );
+    for (const { verdict, events } of document.clauses) {
+      expect(verdict).toBe('PASS');
+      expect(events.length).toBeGreaterThan(0);
+      for (const sequence of events) expect(sequence).toBeLessThanOrEqual(document.lastSequence);
+    }
+    expect(document.seconds).toBeGreaterThan(0);
+  });
+
+  it('leaves a fleet that can be audited: clause, verdict, evidence, event', async () => {
+    const { exitCode, stdout } = await ka(['audit', 'iter5', '--json', ...config]);
+    expect(exitCode).toBe(0);
+    const { clauses } = JSON.parse(stdout);
+    expect(clauses).toHaveLength(12);
+    for (const { verdict, evidence } of clauses) {
+      expect(verdict).toBe('PASS');
+      expect(evidence[0]).toMatchObject({
+        sequence: expect.any(Number),
+        sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+      });
+    }
+  });
+
+  it('decides again what the log holds', async () => {
+    const { exitCode, stdout } = await ka(['replay', '--check', '--json', ...config]);
+    expect(exitCode).toBe(0);
+    const result = JSON.parse(stdout);
+    expect(result.mismatches).toEqual([]);
+    expect(result.decided).toBeGreaterThan(12);
+    expect(result.events).toBeGreaterThan(result.decided);
+  });
+
+  it('shows the state as it was, and the log an event a line', async () => {
+    const log = await ka(['log', 'iter5', '--json', ...config]);
+    const events = log.stdout.split('\n').map((line) => JSON.parse(line));
+    const started = events.find(({ type }) => type === 'IterationStarted').sequence;
+    const asked = events.find(({ type }) => type === 'BuildRequested').sequence;
+    expect(events.filter(({ type }) => type === 'BuildSucceeded')).toHaveLength(1);
+    const before = JSON.parse(
+      (await ka(['replay', '--at', String(started - 1), '--json', ...config])).stdout,
+    );
+    expect(before.iterations).toEqual({});
+    const then = JSON.parse((await ka(['replay', '--at', String(asked), '--json', ...config])).stdout);
+    expect(then.iterations.iter5.steps.build).toEqual([
+      expect.objectContaining({ status: 'open', host: 'boltzmann' }),
+    ]);
+  });
+
+  it('has put 7.0-2 on the board, by pacman’s own word', async () => {
+    const { stdout } = await execa('pacman', ['-Q', '--config', join(sandbox, 'fresnel/pacman.conf')]);
+    expect(stdout.split('\n')).toEqual([
+      'linux-fresnel-fourier 7.0-2',
+      'linux-fresnel-fourier-headers 7.0-2',
+    ]);
+  });
+
+  it('reports patches, artifacts, the matrix before and after, durations, approvals and the scoreboard', async () => {
+    const { stdout } = await ka(['report', 'iter5', ...config]);
+    expect(stdout).toContain('**1 of 5** on 7.0-1');
+    expect(stdout).toContain('**5 of 5** on 7.0-2');
+    expect(stdout).toContain('sonnet-architect approved tree');
+    expect(stdout).toContain('5/5 direct (was 4 direct + 1 transitive)');
+    expect(stdout).toContain('0004-media-rkvdec-attach-dma_resv-release-fence-at-buf_queue.patch');
+  });
+
+  it('keeps the output of every step, and shows the hosts', async () => {
+    const output = await ka(['output', 'iter5', 'build', ...config]);
+    expect(output.stdout).toContain('rkvdec');
+    const { hosts } = JSON.parse((await ka(['fleet', '--json', ...config])).stdout);
+    expect(hosts.map(({ host, role, present }: Record<string, unknown>) => [host, role, present])).toEqual([
+      ['boltzmann', 'builder', true],
+      ['fermi', 'builder', true],
+      ['hertz', 'publisher', true],
+      ['fresnel', 'board', true],
+    ]);
+  });
+
+  it('refuses a second iteration of the same name', async () => {
+    const again = await ka([
+      'iterate',
+      join(import.meta.dirname, '../examples/iteration-5/plan.yaml'),
+      ...config,
+    ]);
+    expect(again.exitCode).toBe(2);
+    expect(again.stderr).toMatch(
+      /^ka: iteration "iter5" exists already, started .* by demo; give the plan another name$/m,
+    );
+  });
+});

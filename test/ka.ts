@@ -1,0 +1,31 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { execa } from 'execa';
+
+const checkout = resolve(import.meta.dirname, '..');
+
+export const exampleFolder = join(checkout, 'examples/iteration-5');
+
+export interface KaRan {
+  exitCode: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** The command line as a person runs it: the one entry, its streams and its exit code. */
+export const ka = async (args: readonly string[], env: Record<string, string> = {}): Promise<KaRan> => {
+  const { exitCode, stdout, stderr } = await execa(join(checkout, 'ka'), args, {
+    env,
+    reject: false,
+    stdin: 'ignore',
+  });
+  return { exitCode: exitCode ?? -1, stdout, stderr };
+};
+
+/** A folder of the test's own, that an unprivileged build can reach too. */
+export const testFolder = async (name: string): Promise<{ folder: string; remove: () => Promise<void> }> => {
+  const folder = await mkdtemp(join(tmpdir(), `ka-${name}-`));
+  await execa('chmod', ['755', folder]);
+  return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
+};
