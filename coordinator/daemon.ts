@@ -1,12 +1,18 @@
 import type { NatsConnection } from 'nats';
-import { AppendConflict, appendEvent, EventLog, type LoggedEvent } from '../eventlog/event-log.ts';
+import {
+  AppendConflict,
+  appendEvent,
+  EventLog,
+  type LoggedEvent,
+  type RefusedMessage,
+} from '../eventlog/event-log.ts';
 import { listenForPresence } from '../eventlog/presence.ts';
 import { pinnedKeys, sealEvent } from '../eventlog/seal.ts';
 import type { WriterKey } from '../eventlog/writer-key.ts';
 import { coordinator } from '../schemas/events.ts';
 import type { Fleet } from '../schemas/fleet.ts';
 import { type Command, decide } from './decide.ts';
-import { evolve } from './evolve.ts';
+import { evolve, passOver } from './evolve.ts';
 import { initialState, type State } from './state.ts';
 import { overdue } from './time-limits.ts';
 
@@ -33,9 +39,7 @@ export const runCoordinator = async ({
   signal,
 }: DaemonOptions): Promise<void> => {
   let state: State = initialState;
-  const log = new EventLog(connection, pinnedKeys(fleet), ({ sequence, subject, why }) =>
-    say(`sequence ${sequence}, ${subject}: ${why}; nothing is made of it`),
-  );
+  const log = new EventLog(connection, pinnedKeys(fleet));
   const lastSeen = new Map<string, number>();
   const stopListening = listenForPresence(connection, fleet.fleet, ({ host }) =>
     lastSeen.set(host, Date.now()),
@@ -86,6 +90,8 @@ export const runCoordinator = async ({
             break;
           }
       }
+    } catch (error) {
+      say(`ALARM: nothing could be decided: ${error instanceof Error ? error.stack : error}`);
     } finally {
       deciding = false;
     }
@@ -94,10 +100,15 @@ export const runCoordinator = async ({
     state = evolve(state, logged);
     void advance();
   };
+  const onRefused = ({ sequence, subject, why }: RefusedMessage) => {
+    say(`sequence ${sequence}, ${subject}: ${why}; nothing is made of it`);
+    state = passOver(state, sequence);
+    void advance();
+  };
   const clock = setInterval(() => void advance(), lookAtClockEveryMs);
   say(`follows fleet ${fleet.fleet}, ${caughtUpWith} events so far`);
   try {
-    await log.follow({ signal }, onEvent);
+    await log.follow({ signal, onRefused }, onEvent);
   } finally {
     clearInterval(clock);
     stopListening();

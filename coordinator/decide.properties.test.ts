@@ -46,6 +46,7 @@ const names = ['iter5', 'iter6'] as const;
 const plans = names.map((name) =>
   examplePlan((plan) => {
     plan.iteration = name;
+    if (name === 'iter6') plan.board = 'ohm';
   }),
 );
 

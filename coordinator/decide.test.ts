@@ -102,9 +102,20 @@ describe('an iteration on its way', () => {
     given(started(), failed('preflight'), settled).when(advance).then();
   });
 
-  it('can be one of two under way at once', () => {
+  it('refuses to start on a board that another one works on', () => {
     const second = examplePlan((plan) => {
       plan.iteration = 'iter6';
+    });
+    given(started()).when(startOf(second)).thenRefused(/iter5 is under way on fresnel.*ka abort iter5/);
+    given(...until('close'), settled)
+      .when(startOf(second))
+      .then('IterationStarted.1');
+  });
+
+  it('can be one of two under way at once, on two boards', () => {
+    const second = examplePlan((plan) => {
+      plan.iteration = 'iter6';
+      plan.board = 'ohm';
     });
     const { history } = given(started(), started(second), succeeded('preflight'), settled);
     expect(history.iteration('iter6').attempts.preflight.map(({ status }) => status)).toEqual(['open']);

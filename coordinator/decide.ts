@@ -184,6 +184,12 @@ export const decide = (command: Command, state: State): NewEvent[] => {
         throw new Refused(
           `iteration "${command.iteration}" exists already, started ${there.started.time} by ${there.startedBy}; give the plan another name`,
         );
+      const { board } = command.data.plan;
+      const busy = [...state.iterations.values()].find((one) => !one.ended && one.plan.board === board);
+      if (busy)
+        throw new Refused(
+          `${busy.name} is under way on ${board}, and one board takes one iteration at a time: wait for its end, or ka abort ${busy.name}`,
+        );
       return [iterationEvent(command.iteration, 'IterationStarted', 1, command.data)];
     }
     case 'Advance':
@@ -221,6 +227,9 @@ export const decide = (command: Command, state: State): NewEvent[] => {
         throw new Refused(
           `${iteration.name} ${iteration.ended ? `has ${iteration.ended.status}` : 'is under way'}: only a failed iteration can be retried`,
         );
+      const { board } = iteration.plan;
+      const busy = [...state.iterations.values()].find((one) => !one.ended && one.plan.board === board);
+      if (busy) throw new Refused(`${busy.name} is under way on ${board} meanwhile: wait for its end`);
       if (iteration.attempts.rollback.length > 0)
         throw new Refused(
           `${iteration.name} was rolled back on ${iteration.plan.board}: start a new iteration with a new pkgrel`,

@@ -143,3 +143,7 @@ export const evolve = (state: State, { event, sequence, bytes }: LoggedEvent): S
     event.kind === 'step' ? evolveStep(iteration, event, at) : evolveIteration(iteration, event, at);
   return { ...next, iterations: new Map(state.iterations).set(event.iteration, changed) };
 };
+
+/** The state after a message that is no event: only the position moves. */
+export const passOver = (state: State, sequence: number): State =>
+  sequence <= state.sequence ? state : { ...state, sequence };

@@ -90,7 +90,7 @@ describe('a bad plan', () => {
 
   it('names an unknown host, or one in another role', () => {
     expect(faultsOf(['publisher: hertz', 'publisher: herz'])).toEqual([
-      `${at('hertz')}: unknown host "herz"; the fleet reauktion has boltzmann, fermi, hertz, fresnel`,
+      `${at('hertz')}: unknown host "herz"; the fleet reauktion has boltzmann, fermi, hertz, fresnel, ohm`,
     ]);
     expect(faultsOf(['board: fresnel', 'board: fermi'])).toEqual([
       `${at('fresnel')}: fermi is a builder, not a board`,

@@ -3,6 +3,7 @@ import type { StepName } from '../schemas/step-names.ts';
 import type { StepEvidence, StepRequest } from '../schemas/steps.ts';
 import { closeDocument, closeNote } from './close-document.ts';
 import { evidenceOf, type Iteration } from './state.ts';
+import { isSweepAsExpected } from './verdicts.ts';
 
 const need = <Name extends StepName>(iteration: Iteration, step: Name): StepEvidence<Name> => {
   const found = evidenceOf(iteration, step);
@@ -81,25 +82,25 @@ const requests: {
     from: iteration.plan.package.to,
     backup: need(iteration, 'backup'),
   }),
-  record: (iteration) => ({
-    repository: iteration.plan.close.repository,
-    branch: iteration.plan.close.branch,
-    title: iteration.plan.title,
-    files: [
-      { path: iteration.plan.close.document, text: closeDocument(iteration) },
-      ...iteration.plan.close.notes.map((note) => ({
-        path: note.file,
-        text: closeNote(iteration, note.text),
-      })),
-    ],
-    replacements: [
-      {
-        path: iteration.plan.close.scoreboard.file,
-        before: iteration.plan.close.scoreboard.before,
-        after: iteration.plan.close.scoreboard.after,
-      },
-    ],
-  }),
+  record: (iteration) => {
+    const { scoreboard } = iteration.plan.close;
+    return {
+      repository: iteration.plan.close.repository,
+      branch: iteration.plan.close.branch,
+      title: iteration.plan.title,
+      files: [
+        { path: iteration.plan.close.document, text: closeDocument(iteration) },
+        ...iteration.plan.close.notes.map((note) => ({
+          path: note.file,
+          text: closeNote(iteration, note.text),
+        })),
+      ],
+      // Only a sweep that is as expected moves the scoreboard, not one that was waived.
+      replacements: isSweepAsExpected(iteration)
+        ? [{ path: scoreboard.file, before: scoreboard.before, after: scoreboard.after }]
+        : [],
+    };
+  },
 };
 
 /** The data of a step's request. `because` is why a rollback is asked for. */

@@ -11,7 +11,7 @@ import { operator } from '../schemas/events.ts';
 import { Fleet } from '../schemas/fleet.ts';
 import { PersonName } from '../schemas/names.ts';
 import { type Command, decide, Refused } from './decide.ts';
-import { evolve } from './evolve.ts';
+import { evolve, passOver } from './evolve.ts';
 import { initialState, type State } from './state.ts';
 
 /** A person at the command line, connected to a fleet's log. */
@@ -44,8 +44,8 @@ export const openSession = async (configFile: string): Promise<Session> => {
     process.stderr.write(`ka: sequence ${sequence}, ${subject}: ${why}; nothing is made of it\n`),
   );
   const read = async () => {
-    const events = await log.read();
-    return { events, state: foldLog(events) };
+    const { events, lastSequence } = await log.read();
+    return { events, state: passOver(foldLog(events), lastSequence) };
   };
   return {
     fleet,

@@ -114,7 +114,7 @@ export const checkMessage = (
 ): { logged: LoggedEvent } | { refused: RefusedMessage } => {
   const { subject, data: bytes } = message;
   const refuse = (why: string) => ({ refused: { sequence, subject, why } });
-  const [, , writer = '', iteration, type, attempt] = subject.split('.');
+  const [, fleet, writer = '', iteration, type, attempt, host] = subject.split('.');
   const key = keys.get(writer);
   if (key === undefined) return refuse(`no key is pinned for the writer "${writer}"`);
   if (!isSignedBy(key, bytes, message.headers?.get(signatureHeader) ?? ''))
@@ -126,13 +126,21 @@ export const checkMessage = (
     return refuse(`it can't be read: ${error instanceof Error ? error.message : error}`);
   }
   // The signature covers the bytes, not the subject: an event counts only under the subject of its own fact.
+  const isFor =
+    event.kind === 'step' && (event.fact === 'Requested' || event.fact === 'Superseded')
+      ? event.data.host
+      : undefined;
   if (
+    event.fleet !== fleet ||
+    (event.kind !== 'unknown' && host !== isFor) ||
     event.source !== writer ||
     event.iteration !== iteration ||
     event.type !== type ||
     String(event.attempt) !== attempt
   )
-    return refuse(`it names ${event.source}'s ${event.id}, which is not what its subject says`);
+    return refuse(
+      `it names ${event.source}'s ${event.id}${isFor ? ` for ${isFor}` : ''} in ${event.fleet}, which is not what its subject says`,
+    );
   return { logged: { sequence, subject, bytes, event } };
 };
 
@@ -162,12 +170,18 @@ export class EventLog {
   /**
    * Hands every event from `from` on to `onEvent`, in order and one at a time, until `signal` fires; with `until`,
    * until that sequence was handed over. Survives reconnections: it goes on after the last event that it handed over.
+   * A message that is refused is handed to `onRefused` in its place.
    */
   async follow(
-    options: { from?: number; until?: number; signal?: AbortSignal },
+    options: {
+      from?: number;
+      until?: number;
+      signal?: AbortSignal;
+      onRefused?: (refused: RefusedMessage) => void;
+    },
     onEvent: (logged: LoggedEvent) => void | Promise<void>,
   ): Promise<void> {
-    const { from = 1, until, signal } = options;
+    const { from = 1, until, signal, onRefused = this.#onRefused } = options;
     if (until !== undefined && until < from) return;
     let next = from;
     while (!signal?.aborted) {
@@ -193,7 +207,7 @@ export class EventLog {
         for await (const message of messages as AsyncIterable<JsMsg>) {
           if (message.seq !== next && message.seq < next) continue;
           const checked = checkMessage(this.#keys, message, message.seq);
-          if ('refused' in checked) this.#onRefused(checked.refused);
+          if ('refused' in checked) onRefused(checked.refused);
           else await onEvent(checked.logged);
           next = message.seq + 1;
           if (until !== undefined && next > until) return;
@@ -206,10 +220,11 @@ export class EventLog {
     }
   }
 
-  /** Every event up to what is the last one now. */
-  async read(from = 1): Promise<LoggedEvent[]> {
+  /** Every event up to what is the last message now, and that message's sequence. */
+  async read(from = 1): Promise<{ events: LoggedEvent[]; lastSequence: number }> {
     const events: LoggedEvent[] = [];
-    await this.follow({ from, until: await this.lastSequence() }, (logged) => void events.push(logged));
-    return events;
+    const lastSequence = await this.lastSequence();
+    await this.follow({ from, until: lastSequence }, (logged) => void events.push(logged));
+    return { events, lastSequence };
   }
 }

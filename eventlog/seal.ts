@@ -41,6 +41,7 @@ export const sealEvent = (
     source: writer.name,
     type: event.type,
     subject: event.iteration,
+    fleet: writer.fleet,
     time,
     iteration: event.iteration,
     attempt: event.attempt,

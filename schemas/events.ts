@@ -114,6 +114,8 @@ export const Envelope = z.object({
   source: z.string(),
   type: z.string(),
   subject: z.string(),
+  /** An event counts in its own fleet alone, even where two share a key. */
+  fleet: FleetName,
   /** For people. The stream's order is the only order. */
   time: z.iso.datetime(),
   iteration: z.union([IterationName, z.literal(noIteration)]),

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connectNats } from '../../eventlog/connect.ts';
 import { createOutputWriter } from '../../eventlog/output.ts';
 import { presenceEveryMs, sayPresent } from '../../eventlog/presence.ts';
@@ -20,6 +21,7 @@ export interface RoleParts<Config> {
 }
 
 const drainEveryMs = 1_000;
+const stopWithinMs = 2_000;
 
 /**
  * Runs a host's agent until `signal` fires: requests from the log into the journal, steps from the journal into the
@@ -87,26 +89,27 @@ export const runAgent = async <Config extends AgentConfig>(
   const draining = setInterval(() => void outbox.drain(), drainEveryMs);
   await present();
   systemd.ready('idle');
+  void runRequestLoop({
+    connection,
+    journal,
+    fleet,
+    host,
+    role,
+    keys: new Map([[coordinator, config.coordinatorKey]]),
+    onNoted: (superseded) => work.wake(superseded),
+    onRefused: say,
+    signal,
+  });
   try {
-    await Promise.all([
-      work.run(),
-      runRequestLoop({
-        connection,
-        journal,
-        host,
-        role,
-        keys: new Map([[coordinator, config.coordinatorKey]]),
-        onNoted: (superseded) => work.wake(superseded),
-        onRefused: say,
-        signal,
-      }),
-    ]);
+    await work.run();
   } finally {
     systemd.stopping();
     clearInterval(presence);
     clearInterval(draining);
-    await outbox.drain();
-    await connection.drain().catch(() => undefined); // it is closed already
+    // A log that does not answer is not waited for: what is unsent is in the journal.
+    const sent = outbox.drain().then(() => connection.drain());
+    await Promise.race([sent.catch(() => undefined), sleep(stopWithinMs)]);
+    await connection.close();
     journal.close();
   }
 };

@@ -9,6 +9,7 @@ import type { Journal } from './journal.ts';
 export interface RequestLoopOptions {
   connection: NatsConnection;
   journal: Journal;
+  fleet: string;
   host: string;
   role: Role;
   /** The coordinator's pinned key, under its writer's name: nobody else's requests count. */
@@ -24,17 +25,18 @@ export interface RequestLoopOptions {
 const note = (message: JsMsg, options: RequestLoopOptions): string | undefined => {
   const checked = checkMessage(options.keys, message, message.seq);
   if ('refused' in checked) return checked.refused.why;
-  const { event, bytes, subject } = checked.logged;
+  const { event, bytes } = checked.logged;
   if (event.kind !== 'step') return undefined; // a type this version does not know, or has nothing to do about
-  if (subject.split('.')[6] !== options.host) return `its subject is for another host`;
+  if (event.fleet !== options.fleet) return `it is of fleet ${event.fleet}`;
   if (steps[event.step].role !== options.role)
     return `a ${options.role} does no ${event.step}, that is for a ${steps[event.step].role}`;
   const { iteration, step, attempt } = event;
+  if (event.fact !== 'Requested' && event.fact !== 'Superseded') return undefined;
+  if (event.data.host !== options.host) return `it is for ${event.data.host}`;
   if (event.fact === 'Requested') {
-    if (event.data.host !== options.host) return `it is for ${event.data.host}`;
     options.journal.noteRequest({ iteration, step, attempt, bytes, eventId: `${event.source}/${event.id}` });
     options.onNoted();
-  } else if (event.fact === 'Superseded') {
+  } else {
     options.journal.noteSuperseded(iteration, step, attempt);
     options.onNoted({ iteration, step, attempt });
   }

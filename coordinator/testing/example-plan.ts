@@ -154,5 +154,6 @@ export const exampleFleet = Fleet.parse({
     fermi: { role: 'builder', publicKey },
     hertz: { role: 'publisher', publicKey },
     fresnel: { role: 'board', publicKey },
+    ohm: { role: 'board', publicKey },
   },
 });
