@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { StepEvidence } from '../schemas/steps.ts';
 import { closeDocument, closeNote } from './close-document.ts';
 import { badEvidence, goodEvidence } from './testing/example-evidence.ts';
 import { examplePlan } from './testing/example-plan.ts';
@@ -45,6 +46,50 @@ describe('the close document of an iteration that closed', () => {
   it('has each package with its whole hash', () => {
     for (const { file, sha256 } of goodEvidence(iteration, 'build').packages)
       expect(sectionOf(text, 'Artifacts')).toContain(`| ${file} | 1000 | \`${sha256}\` |`);
+  });
+
+  it('has the symbol table, with what the series uses and nobody listed', () => {
+    const used = succeeded('preflight', (iteration) => {
+      const evidence = goodEvidence(iteration, 'preflight');
+      const unlisted = {
+        symbol: 'dma_resv_reserve_fences',
+        listed: false,
+        usedBy: ['0001-helper.patch'],
+        hits: 40,
+        definedIn: 'drivers/dma-buf/dma-resv.c:180',
+        exported: true,
+        status: 'found' as const,
+      };
+      return { ...evidence, symbols: [...evidence.symbols, unlisted] };
+    });
+    const table = sectionOf(documentOf(started(), used), 'Symbols');
+    expect(table).toContain('The plan lists 1; the series uses 1 more that nobody had listed.');
+    expect(table).toContain(
+      '| dma_resv_reserve_fences | no | 0001 | 40 | drivers/dma-buf/dma-resv.c:180 | yes | found |',
+    );
+    expect(sectionOf(text, 'Symbols')).toContain('| dma_fence_init | yes | – | 6 |');
+  });
+
+  it('has the times of the builds that the worktree held', () => {
+    const first = { commit: 'a'.repeat(40), seconds: 300, compiled: 1065 };
+    const last = { commit: 'b'.repeat(40), seconds: 40 };
+    const built = (before: NonNullable<StepEvidence<'build'>['before']>) =>
+      sectionOf(
+        documentOf(
+          ...until('build'),
+          succeeded('build', (at) => ({ ...goodEvidence(at, 'build'), compiled: 3, before })),
+        ),
+        'Artifacts',
+      );
+    const all = built({ last, first });
+    expect(all).toMatch(/in 31 min 40 s, 3 files compiled: 4 of 100 source files had changed/);
+    expect(all).toContain(
+      `| the first, with nothing there | \`${first.commit}\` | 5 min 00 s, 1065 files compiled |`,
+    );
+    expect(all).toContain(`| the one before | \`${last.commit}\` | 40 s |`);
+    expect(all).toMatch(/\| this one \| `[0-9a-f]{40}` \| 31 min 40 s, 3 files compiled \|/);
+    expect(built({ last: first, first })).not.toContain('the one before');
+    expect(sectionOf(text, 'Artifacts')).not.toContain('this one');
   });
 
   it('has the matrix before and after', () => {

@@ -1,6 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
 import { durationSeconds } from '../schemas/plan.ts';
 import { type StepName, stepNames } from '../schemas/step-names.ts';
-import type { StepEvidence } from '../schemas/steps.ts';
+import type { BuildBefore, StepEvidence } from '../schemas/steps.ts';
 import { markdownTable, spokenSeconds } from './markdown.ts';
 import { risksOf } from './risks.ts';
 import { type Attempt, evidenceOf, type Iteration } from './state.ts';
@@ -36,6 +37,28 @@ const patches = (iteration: Iteration): string => {
   ].join('\n\n');
 };
 
+const symbols = (iteration: Iteration): string => {
+  const found = evidenceOf(iteration, 'preflight')?.evidence.symbols;
+  if (!found) return none;
+  // A plan's list can be found to the last one, and the series still use what nobody looked for.
+  const unlisted = found.filter(({ listed }) => !listed).length;
+  return [
+    `The plan lists ${found.length - unlisted}; the series uses ${unlisted} more that nobody had listed.`,
+    markdownTable(
+      ['symbol', 'listed', 'used by', 'hits', 'defined in', 'exported', 'status'],
+      found.map(({ symbol, listed, usedBy, hits, definedIn, exported, status }) => [
+        symbol,
+        listed ? 'yes' : 'no',
+        usedBy.map((file) => file.slice(0, 4)).join(', ') || '–',
+        String(hits),
+        definedIn ?? '–',
+        exported ? 'yes' : 'no',
+        status,
+      ]),
+    ),
+  ].join('\n\n');
+};
+
 const manifest = (iteration: Iteration): string => {
   const includes = evidenceOf(iteration, 'land')?.evidence.includes;
   if (!includes) return none;
@@ -46,11 +69,36 @@ const manifest = (iteration: Iteration): string => {
   ].join('\n');
 };
 
+const buildTimes = ({
+  host,
+  evidence: { seconds, commit, sources, compiled, before },
+}: {
+  host: string;
+  evidence: StepEvidence<'build'>;
+}): string => {
+  const timed = (of: BuildBefore) =>
+    `${spokenSeconds(of.seconds)}${of.compiled === undefined ? '' : `, ${of.compiled} files compiled`}`;
+  const now = { commit, seconds, ...(compiled === undefined ? {} : { compiled }) };
+  const counted = `${sources.changed} of ${sources.files} source files had changed since the build before in its worktree, ${sources.removed} had gone.`;
+  const said = `Built by ${host} from ${commit} in ${timed(now)}: ${counted}`;
+  if (!before) return said;
+  const row = (which: string, of: BuildBefore | undefined) =>
+    of ? [[which, `\`${of.commit}\``, timed(of)]] : [];
+  const table = markdownTable(
+    ['build in this worktree', 'of commit', 'took'],
+    [
+      ...row('the first, with nothing there', before.first),
+      ...(isDeepStrictEqual(before.first, before.last) ? [] : row('the one before', before.last)),
+      ...row('this one', now),
+    ],
+  );
+  return `${said}\n\n${table}`;
+};
+
 const artifacts = (iteration: Iteration): string => {
   const built = evidenceOf(iteration, 'build');
   if (!built) return none;
   const published = evidenceOf(iteration, 'publish')?.evidence;
-  const { sources } = built.evidence;
   return [
     markdownTable(
       ['package', 'bytes', 'sha256', 'signature'],
@@ -61,7 +109,7 @@ const artifacts = (iteration: Iteration): string => {
         short(published?.packages.find((one) => one.file === file)?.signatureSha256),
       ]),
     ),
-    `Built by ${built.host} in ${spokenSeconds(built.evidence.seconds)} from ${built.evidence.commit}: ${sources.changed} of ${sources.files} source files had changed since the build before in its worktree, ${sources.removed} had gone.`,
+    buildTimes(built),
     published
       ? `Signed with \`${published.fingerprint}\`, database ${short(published.database.sha256)}, view ${published.view}${published.mirror ? `, mirrored to ${published.mirror.url} and fetched back` : ''}.`
       : 'Not published.',
@@ -73,10 +121,15 @@ const matrix = (iteration: Iteration): string => {
   const before = evidenceOf(iteration, 'presweep')?.evidence;
   const after = evidenceOf(iteration, 'sweep')?.evidence;
   if (!before && !after) return none;
+  const isCompared = (row: string, path: string) =>
+    plan.sweep.rows.some(
+      ({ name, expect }) => name === row && expect.some((each) => each.split(' ').includes(path)),
+    );
   const table = (title: string, swept: StepEvidence<'sweep'>) => {
     const judged = judgeSweep(plan.sweep, swept);
     const cell = (row: string, path: string) => {
       const found = swept.table.find((one) => one.row === row && one.path === path);
+      if (!found && !isCompared(row, path)) return '–';
       return found?.status === 'ok' ? `${short(found.sha256)}` : (found?.status ?? 'not swept');
     };
     return [
@@ -170,6 +223,7 @@ export const closeDocument = (iteration: Iteration): string => {
     ...back,
     section('Clauses', clauses(iteration)),
     section('Patches', patches(iteration)),
+    section('Symbols', symbols(iteration)),
     section('Manifest', manifest(iteration)),
     section('Artifacts', artifacts(iteration)),
     section('Sweep', matrix(iteration)),

@@ -1,4 +1,4 @@
-import { installedBefore } from '../schemas/plan.ts';
+import { installedBefore, type Plan } from '../schemas/plan.ts';
 import type { StepName } from '../schemas/step-names.ts';
 import type { StepEvidence, StepRequest } from '../schemas/steps.ts';
 import { closeDocument, closeNote } from './close-document.ts';
@@ -13,10 +13,23 @@ const need = <Name extends StepName>(iteration: Iteration, step: Name): StepEvid
 
 const packageAt = ({ plan }: Iteration) => plan.package;
 const seriesOf = ({ plan, series }: Iteration) => ({ scope: plan.series.scope, patches: series });
+
+/** The paths that a row's expectations name, where these are not all of the sweep's. */
+const comparedPaths = ({ paths }: Plan['sweep'], { expect }: Plan['sweep']['rows'][number]) => {
+  const compared = paths
+    .map(({ name }) => name)
+    .filter((name) => expect.some((each) => each.split(' ').includes(name)));
+  return compared.length === paths.length ? {} : { paths: compared };
+};
+
 const sweepOf = ({ plan }: Iteration, version: string) => ({
   version,
   paths: plan.sweep.paths,
-  rows: plan.sweep.rows.map(({ name, fixture }) => ({ name, ...(fixture === undefined ? {} : { fixture }) })),
+  rows: plan.sweep.rows.map((row) => ({
+    name: row.name,
+    ...(row.fixture === undefined ? {} : { fixture: row.fixture }),
+    ...comparedPaths(plan.sweep, row),
+  })),
   repeats: plan.sweep.repeats,
 });
 

@@ -319,7 +319,7 @@ export const verdictsOf = (iteration: Iteration): ClauseVerdict[] =>
       step: checkedStep[check.check],
     }));
     const waiver = iteration.waivers.find(({ clause }) => clause === id);
-    const events = [...new Set(checks.flatMap((answer) => answer.events))];
+    const events = [...new Set(checks.flatMap((answer) => answer.events))].sort((a, b) => a - b);
     const worst =
       checks.find(({ verdict }) => verdict === 'FAIL') ?? checks.find(({ verdict }) => verdict !== 'PASS');
     if (worst && waiver)

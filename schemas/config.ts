@@ -11,7 +11,6 @@ const Nats = z.strictObject({
   /** The file with the NKey seed that this writer logs in with. */
   seedFile: Path,
 });
-export type NatsConfig = z.infer<typeof Nats>;
 
 /** A host that this one reaches over SSH. Its host key is pinned; nothing else is accepted. */
 const Peer = z.strictObject({

@@ -99,13 +99,6 @@ const stepTypes = new Map<string, { step: StepName; fact: StepFact; data: z.ZodT
   ),
 );
 
-/** Every event type there is, as it stands in an envelope. */
-export const eventTypes: readonly string[] = [
-  ...Object.keys(iterationEvents),
-  ...Object.keys(fleetEvents),
-  ...stepTypes.keys(),
-];
-
 /** CloudEvents 1.0 in structured JSON. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md */
 export const Envelope = z.object({
   specversion: z.literal('1.0'),

@@ -97,7 +97,16 @@ const BackupHeld = z.object({
 const SweepRequest = z.object({
   version: PackageVersion,
   paths: z.array(z.object({ name: CellName, device: z.boolean() })).min(2),
-  rows: z.array(z.object({ name: CellName, fixture: FileName.optional() })).min(1),
+  rows: z
+    .array(
+      z.object({
+        name: CellName,
+        fixture: FileName.optional(),
+        /** The paths that this row runs on, where it is not all of them. */
+        paths: z.array(CellName).min(1).optional(),
+      }),
+    )
+    .min(1),
   repeats: z.int().min(1),
 });
 
@@ -121,6 +130,10 @@ const Swept = z.object({
   fixtures: z.array(z.object({ file: FileName, sha256: Sha256 })),
   table: z.array(Cell).min(1),
 });
+
+/** A build that was finished in the builder's worktree of the package. */
+const BuildBefore = z.object({ commit: ObjectId, seconds: Seconds, compiled: z.int().min(0).optional() });
+export type BuildBefore = z.infer<typeof BuildBefore>;
 
 const SymbolFound = z.object({
   symbol: SymbolName,
@@ -213,6 +226,13 @@ export const steps = {
       buildinfo: z.record(z.string(), z.array(z.string())),
       /** How much of the prepared source differs from the build before in the same worktree. */
       sources: z.object({ files: z.int(), changed: z.int(), removed: z.int() }),
+      /** The files that kbuild says it compiled (`CC`); absent where it says so of none. */
+      compiled: z.int().min(1).optional(),
+      /**
+       * The builds whose outputs the worktree held when this one began, as far as the builder remembers them: the last,
+       * and the one that began with nothing there.
+       */
+      before: z.object({ last: BuildBefore, first: BuildBefore.optional() }).optional(),
       seconds: Seconds,
       output: z.object({ lines: z.int(), sha256: Sha256 }),
     }),

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 import { execa } from 'execa';
 
 const checkout = resolve(import.meta.dirname, '..');
@@ -13,13 +14,19 @@ export interface KaRan {
   stderr: string;
 }
 
-/** The command line as a person runs it: the one entry, its streams and its exit code. */
-export const ka = async (args: readonly string[], env: Record<string, string> = {}): Promise<KaRan> => {
-  const { exitCode, stdout, stderr } = await execa(join(checkout, 'ka'), args, {
-    env,
-    reject: false,
-    stdin: 'ignore',
-  });
+/**
+ * The command line as a person runs it: the one entry, its streams and its exit code.
+ * @param onLine is called with each line of standard output as it comes.
+ */
+export const ka = async (
+  args: readonly string[],
+  env: Record<string, string> = {},
+  onLine: (line: string) => void = () => undefined,
+): Promise<KaRan> => {
+  const running = execa(join(checkout, 'ka'), args, { env, reject: false, stdin: 'ignore' });
+  const reader = createInterface(running.stdout).on('line', onLine);
+  const { exitCode, stdout, stderr } = await running;
+  reader.close();
   return { exitCode: exitCode ?? -1, stdout, stderr };
 };
 

@@ -57,6 +57,28 @@ describe('a cell of the sweep', () => {
     if (error) expect(found?.error).toMatch(error);
   });
 
+  it('is not run on a path that its row leaves out', async () => {
+    const file = join(folder, 'sweep.sh');
+    writeFileSync(file, `echo a > "$4"; ${answer('d', 1)}`);
+    const context = {
+      host: { sweep: { command: ['sh', file], fixturesFolder: folder, timeoutSeconds: 5 } } as BoardConfig,
+      run: createRun(() => undefined),
+      note: () => undefined,
+      workFolder: folder,
+      signal: new AbortController().signal,
+    };
+    const paths = ['image', 'modules', 'module'].map((name) => ({ name, device: true }));
+    const rows = [{ name: 'release', paths: ['image', 'modules'] }, { name: 'rkvdec' }];
+    const table = await sweepTable({ paths, rows, repeats: 1 }, context);
+    expect(table.map(({ row, path }) => `${row} ${path}`)).toEqual([
+      'release image',
+      'release modules',
+      'rkvdec image',
+      'rkvdec modules',
+      'rkvdec module',
+    ]);
+  });
+
   it('that hangs ends at its time limit', async () => {
     expect(await cell('exec sleep 30', { timeoutSeconds: 1 })).toMatchObject({
       status: 'error',

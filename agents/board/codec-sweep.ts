@@ -116,15 +116,16 @@ const hashFixtures = async (folder: string, rows: SweepRequest['rows']): Promise
   );
 };
 
-/** Runs every row on every path, one after the other. */
+/** Runs every row on its paths, one after the other. */
 export const sweepTable = async (
   { rows, paths, repeats }: Pick<SweepRequest, 'rows' | 'paths' | 'repeats'>,
   sweeper: Sweeper,
 ): Promise<Cell[]> => {
   const { fixturesFolder } = sweeper.host.sweep;
   const table: Cell[] = [];
-  for (const { name: row, fixture } of rows)
+  for (const { name: row, fixture, paths: own } of rows)
     for (const { name: path, device } of paths) {
+      if (own !== undefined && !own.includes(path)) continue;
       const at = { row, path, device, fixture: fixture === undefined ? '-' : join(fixturesFolder, fixture) };
       const cell = await sweepCell(sweeper, at, repeats);
       sweeper.note(`${row} ${path}: ${cell.status} ${cell.sha256 ?? cell.error ?? cell.hashes.join(' ')}`);
@@ -134,7 +135,7 @@ export const sweepTable = async (
 };
 
 /**
- * Runs every row on every path, as often as asked, and tells what each gave. It changes nothing in the world.
+ * Runs every row on its paths, as often as asked, and tells what each gave. It changes nothing in the world.
  * @throws {StepFailed} (work) if another version is installed, (host) if a fixture or the program is missing.
  */
 export const codecSweep = async (

@@ -76,7 +76,7 @@ const runUntil = async (name: string, id: string, pkgrel: number): Promise<void>
   clearInterval(poll);
 };
 
-const compiled = (lines: string[]) => lines.filter((line) => line.startsWith('CC ')).sort();
+const compiled = (lines: string[]) => lines.flatMap((line) => /^ {2}CC {6}(.*)/.exec(line)?.[1] ?? []).sort();
 const binary = (file: string) =>
   execFileSync('bsdtar', ['-xOf', join(config.offeredFolder, `iter5.${attempt}`, file), 'usr/bin/tiny'], {
     encoding: 'latin1',
@@ -93,7 +93,7 @@ beforeAll(async () => {
   await mkdir(tree, { recursive: true });
   await writeFile(
     join(tree, 'Makefile'),
-    'tiny: main.o part.o\n\tgcc -o $@ $^\n%.o: %.c\n\t@echo CC $<\n\t@gcc -c -o $@ $<\n',
+    'tiny: main.o part.o\n\tgcc -o $@ $^\n%.o: %.c\n\t@echo "  CC      $<"\n\t@gcc -c -o $@ $<\n',
   );
   await writeFile(join(tree, 'main.c'), 'char *part(void);\nint main(void) { return !part(); }\n');
   await writeFile(join(tree, 'part.c'), 'char *part(void) { return "unpatched"; }\n');
@@ -121,7 +121,9 @@ describe('build', { timeout: 120_000 }, () => {
       join(config.makepkg.worktreesFolder, 'tiny', 'package'),
     ]);
     expect(one.evidence.output.lines).toBeGreaterThan(10);
-    expect(compiled(one.lines)).toEqual(['CC main.c', 'CC part.c']);
+    expect(compiled(one.lines)).toEqual(['main.c', 'part.c']);
+    expect(one.evidence).toMatchObject({ compiled: 2 });
+    expect(one.evidence).not.toHaveProperty('before');
     expect(binary('tiny-1.0-2-aarch64.pkg.tar.zst')).toContain('two-patches');
 
     // As a run leaves it that was cut after it had brought a file of some other series.
@@ -135,7 +137,9 @@ describe('build', { timeout: 120_000 }, () => {
     await runUntil('build/tiny/src.kept', second, 3);
     expect(existsSync(join(config.offeredFolder, 'iter5.2'))).toBe(false);
     const two = await run(second, 3);
-    expect(compiled(two.lines)).toEqual(['CC part.c']);
+    expect(compiled(two.lines)).toEqual(['part.c']);
+    const remembered = { commit: first, seconds: one.evidence.seconds, compiled: 2 };
+    expect(two.evidence).toMatchObject({ compiled: 1, before: { last: remembered, first: remembered } });
     // Gone: the ghost, and the link to the dropped patch.
     expect(two.evidence.sources).toMatchObject({ changed: 1, removed: 2 });
     expect(existsSync(ghost)).toBe(false);
@@ -156,7 +160,8 @@ describe('build', { timeout: 120_000 }, () => {
     attempt = 3;
     await runUntil('building', third, 4);
     const { lines, evidence } = await run(third, 4);
-    expect(compiled(lines)).toEqual(['CC main.c', 'CC part.c']);
+    expect(compiled(lines)).toEqual(['main.c', 'part.c']);
+    expect(evidence).not.toHaveProperty('before');
     expect(evidence.packages).toHaveLength(1);
     expect(await readdir(config.offeredFolder)).not.toContain('iter5.3.part');
   });
@@ -178,6 +183,15 @@ describe('build', { timeout: 120_000 }, () => {
       message: expect.stringMatching(/exit code 4, .*failure occurred in build\(\)/),
     });
     expect(existsSync(join(config.offeredFolder, 'iter5.5'))).toBe(false);
+  });
+
+  test('after a failed build, nothing is claimed about the builds before', async () => {
+    attempt = 10;
+    const { evidence } = await run(commit(6, ['1.patch']), 6);
+    expect(evidence).not.toHaveProperty('before');
+    const builds = await readFile(join(config.makepkg.worktreesFolder, 'tiny', 'builds.json'), 'utf8');
+    const { commit: id, seconds, compiled: files } = evidence;
+    expect(JSON.parse(builds)).toEqual({ last: { commit: id, seconds, compiled: files } });
   });
 
   test('a checksum that does not match fails before anything is built', async () => {

@@ -49,7 +49,7 @@ export const build: Step<'build', BuilderConfig> = async (
       });
       await placePackage(run, exported, tree.place.packageFolder);
       await requireMeant(makepkg, tree.place.packageFolder, request.package);
-      const { ran: prepared, sources } = await tree.prepare();
+      const { ran: prepared, sources, before } = await tree.prepare();
 
       await rm(part, { recursive: true, force: true });
       await makepkg.give(part);
@@ -61,7 +61,9 @@ export const build: Step<'build', BuilderConfig> = async (
       const { packages, buildinfo } = await inspectPackages(run, part, expected);
       const seconds = (performance.now() - started) / 1000;
       const output = outputOf([prepared, built]);
-      const evidence = { commit: request.commit, packages, buildinfo, sources, seconds, output };
+      const done = { commit: request.commit, seconds, ...compiledBy(built) };
+      const evidence = { ...done, packages, buildinfo, sources, output, ...(before && { before }) };
+      await tree.remember(done);
       await offerPackages(part, offered, evidence);
       return evidence;
     },
@@ -141,6 +143,12 @@ const placePackage = async (run: Run, from: string, to: string): Promise<void> =
     ],
     { quiet: true },
   );
+};
+
+/** kbuild prints a line for each file that it compiles; see the kernel's scripts/Makefile.build. */
+const compiledBy = ({ stdout }: Ran): { compiled?: number } => {
+  const compiled = stdout.match(/^ {2}(?:HOST)?CC +(?:\[M\] +)?\S+$/gm)?.length ?? 0;
+  return compiled === 0 ? {} : { compiled };
 };
 
 /** What makepkg printed: its standard output, then its standard error, of one stage after the other. */

@@ -1,8 +1,12 @@
 import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { BuildBefore, StepEvidence } from '../../schemas/steps.ts';
 import type { Ran } from '../runtime/run.ts';
 import { syncPath } from '../runtime/sync-path.ts';
 import type { BuildPlace, Makepkg } from './makepkg.ts';
+
+/** The finished builds whose outputs a worktree holds: the last, and the one that began with nothing there. */
+type Builds = NonNullable<StepEvidence<'build'>['before']>;
 
 /** How much of the prepared source differs from what the last build in the same worktree had. */
 export interface SourceCounts {
@@ -20,14 +24,17 @@ export interface SourceCounts {
  *     build/<pkgbase>/src.kept, src.fresh    while new sources are prepared
  *     prepared.json          every file in `src` that may have come from prepared sources
  *     building               is there while makepkg builds
+ *     builds.json            the finished builds that `src` holds the outputs of; none while makepkg builds
  *     lock
  */
 export interface Worktree {
   place: BuildPlace;
   /** Brings `src` to what the PKGBUILD's sources and `prepare()` give. Whatever the last run left is put right. */
-  prepare: () => Promise<{ ran: Ran; sources: SourceCounts }>;
+  prepare: () => Promise<{ ran: Ran; sources: SourceCounts; before: Builds | undefined }>;
   /** Builds and packages what is in `src` into the place's packages folder. */
   build: () => Promise<Ran>;
+  /** Remembers that the build is finished, for the next one to tell what it rests on. */
+  remember: (build: BuildBefore) => Promise<void>;
 }
 
 const exists = (path: string): Promise<boolean> =>
@@ -61,6 +68,7 @@ export const openWorktree = async (
   };
   const listFile = join(folder, 'prepared.json');
   const markFile = join(folder, 'building');
+  const buildsFile = join(folder, 'builds.json');
   const inside = join(place.buildFolder, pkgbase);
   const src = join(inside, 'src');
   const kept = join(inside, 'src.kept');
@@ -82,8 +90,7 @@ export const openWorktree = async (
     // there can be relied on, and without a list nobody knows which files prepared sources brought.
     if ((await exists(markFile)) || !(await exists(listFile))) {
       await asUser(['rm', '-rf', '--', src, kept, fresh]);
-      await rm(listFile, { force: true });
-      await rm(markFile, { force: true });
+      for (const file of [buildsFile, listFile, markFile]) await rm(file, { force: true });
     }
     // Cut while new sources were prepared: `src` is the half-made one, or none.
     if (await exists(kept)) {
@@ -99,10 +106,17 @@ export const openWorktree = async (
     return (await asUser(found)).stdout.split('\0').filter((name) => name !== '');
   };
 
+  /** What the worktree held before its sources were prepared. */
+  let held: { nothing: boolean; builds?: Builds } = { nothing: false };
+
   return {
     place,
     prepare: async () => {
       await heal();
+      held = {
+        nothing: !(await exists(listFile)),
+        ...((await exists(buildsFile)) && { builds: JSON.parse(await readFile(buildsFile, 'utf8')) }),
+      };
       // Prepared in the very folder in which it is built, since prepare() may write that path into files.
       await asUser(['mv', '-T', '--', src, kept]);
       const ran = await makepkg.prepare(place);
@@ -115,6 +129,12 @@ export const openWorktree = async (
       // First the list holds the old and the new files, and the new ones alone only once `src` does too. Cut in
       // between, it names all that may be there, so the next run still removes what a dropped patch had brought.
       await writeDurably(listFile, JSON.stringify([...now, ...gone]));
+      if (held.nothing) {
+        // There is nothing to keep. Cut here, the next run finds what it needs to copy them all.
+        await asUser(['rmdir', '--', src]);
+        await asUser(['mv', '-T', '--', fresh, src]);
+        return { ran, sources: { files: now.size, changed: now.size, removed: 0 }, before: undefined };
+      }
       const names = gone.map((name) => join(src, name)).join('\0');
       if (gone.length > 0) await asUser(['xargs', '-0', 'rm', '-rf', '--'], names);
       // By content, and without times: only what differs gets a new mtime, and that is now, younger than any
@@ -135,10 +155,12 @@ export const openWorktree = async (
       await writeDurably(listFile, JSON.stringify([...now]));
       await asUser(['rm', '-rf', '--', fresh]);
       const changed = copied.stdout.split('\n').filter((line) => /^(>f|cL)/.test(line)).length;
-      return { ran, sources: { files: now.size, changed, removed: gone.length } };
+      return { ran, sources: { files: now.size, changed, removed: gone.length }, before: held.builds };
     },
     build: async () => {
       await writeDurably(markFile, '');
+      // Until this build is finished, nobody can say which builds the outputs are of.
+      await rm(buildsFile, { force: true });
       const ran = await makepkg.build(place).catch(async (error: unknown) => {
         // It ended by itself, so make has removed what it had not finished. Not so when it was killed or stopped,
         // or when the disk was full.
@@ -149,6 +171,11 @@ export const openWorktree = async (
       await asUser(['sync', '-f', '--', src]);
       await rm(markFile, { force: true });
       return ran;
+    },
+    remember: (build) => {
+      const builds: Builds = { last: build };
+      const first = held.nothing ? build : held.builds?.first;
+      return writeDurably(buildsFile, JSON.stringify(first ? { ...builds, first } : builds));
     },
   };
 };

@@ -65,7 +65,7 @@ export const writeConfigs = async (
   example: SandboxExample,
   facts: SandboxFacts,
   servers: SandboxServers,
-  user: { uid: number; gid: number } | undefined,
+  { user, worktrees }: { user: { uid: number; gid: number } | undefined; worktrees: string | undefined },
 ): Promise<void> => {
   const nats = (writer: SandboxWriter) => ({
     servers: [`nats://127.0.0.1:${servers.natsPort}`],
@@ -106,7 +106,7 @@ export const writeConfigs = async (
       ...(user === undefined ? {} : { user }),
       carch: example.carch,
       sourcesFolder: places.sources(host),
-      worktreesFolder: `${places.host(host)}/worktrees`,
+      worktreesFolder: worktrees === undefined ? `${places.host(host)}/worktrees` : `${worktrees}/${host}`,
       packager,
       environment: { ...example.makepkgEnvironment },
     },

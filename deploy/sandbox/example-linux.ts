@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
+import { hashFile } from '../../agents/runtime/hash-file.ts';
 import { createRun } from '../../agents/runtime/run.ts';
 import { cached } from './cache.ts';
 import type { Making, SandboxExample } from './example.ts';
@@ -22,14 +21,15 @@ const packageFolder = 'arch/linux-fresnel-fourier';
 /** Where the templates of this example are, filled. */
 const filled = ({ places }: Making, name: string) => join(places.folder, 'filled', name);
 
-const tarballSha256 = async (): Promise<string> => {
-  const hash = createHash('sha256');
-  try {
-    for await (const piece of createReadStream(tarball)) hash.update(piece);
-  } catch (cause) {
-    throw new Error(`${tarball} can't be read; install Debian's package linux-source-6.1`, { cause });
-  }
-  return hash.digest('hex');
+let tarballHash: Promise<string> | undefined;
+const tarballSha256 = (): Promise<string> => {
+  tarballHash ??= hashFile(tarball).then(
+    ({ sha256 }) => sha256,
+    (cause: unknown) => {
+      throw new Error(`${tarball} can't be read; install Debian's package linux-source-6.1`, { cause });
+    },
+  );
+  return tarballHash;
 };
 
 const versionOf = (makefile: string): string => {
@@ -93,10 +93,14 @@ export const exampleLinux: SandboxExample = {
         message: `${name}: as of linux-fresnel-fourier ${kernel.version}-1`,
       });
     }
-    // A plan names its patches relative to itself.
+    // A plan names its patches relative to itself. The second series is the first with what it has anew.
     await mkdir(places.plan, { recursive: true });
-    for (const name of ['patches', 'second'])
-      await cp(join(folder, name), join(places.plan, name), { recursive: true });
+    for (const [from, to] of [
+      ['patches', 'patches'],
+      ['patches', 'second'],
+      ['second', 'second'],
+    ] as const)
+      await cp(join(folder, from), join(places.plan, to), { recursive: true });
     for (const name of (await readdir(folder)).filter((file) => /^plan.*\.yaml\.in$/.test(file)))
       await fillFile(join(folder, name), join(places.plan, basename(name, '.in')), values);
   },
@@ -112,6 +116,8 @@ export const exampleLinux: SandboxExample = {
   packageFolder: (making) => join(filled(making, 'package'), packageFolder),
   // The PKGBUILD names the tarball's hash; the compiler is the one thing besides.
   baselineKey: async () => (await quiet(['aarch64-linux-gnu-gcc', '--version'])).stdout,
+  // rsync and make would cope with another tree; nothing of the old one is worth keeping.
+  worktreesKey: async () => (await tarballSha256()).slice(0, 16),
   board: {
     bootFolder: join(folder, 'boot'),
     sweepCommand: ({ root }) => [process.execPath, join(folder, 'sweep.mjs'), '--root', root],

@@ -30,6 +30,8 @@ export interface SandboxExample {
   packageFolder(making: Making): string;
   /** What the baseline package is made from besides its folder, as text: a change of it builds the package anew. */
   baselineKey(making: Making): Promise<string>;
+  /** Where builders' worktrees outlive a sandbox, to be found again by the next: what they are of. */
+  worktreesKey?(): Promise<string>;
   board: {
     /** The folder with `extlinux.conf` for the board's /boot/extlinux. */
     bootFolder: string;

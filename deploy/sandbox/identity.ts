@@ -13,6 +13,8 @@ const SandboxFacts = z.object({
   example: z.string(),
   baselineVersion: z.string(),
   fingerprint: Fingerprint,
+  /** Where builders find worktrees that outlive the sandbox. */
+  worktrees: z.string().optional(),
   /** Each writer's Ed25519 public key, and the public half of its NATS NKey. */
   publicKeys: z.record(z.enum(writerNames), PublicKey),
   natsKeys: z.record(z.enum([...writerNames, 'admin']), z.string()),

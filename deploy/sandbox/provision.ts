@@ -9,6 +9,7 @@ import { publishing, repositoryUrl, servedFolders } from './configs.ts';
 import type { Making, SandboxExample } from './example.ts';
 import { startFileServer } from './file-server.ts';
 import { makeIdentities, writeFacts } from './identity.ts';
+import { keptWorktrees } from './kept-worktrees.ts';
 import { defaultCacheFolder, hostNames, type SandboxPlaces, sandboxPlaces } from './places.ts';
 import { createLoggedRun } from './run-program.ts';
 import { holdSandbox } from './sandbox-lock.ts';
@@ -117,7 +118,14 @@ export const provisionSandbox = async ({
     const files = await buildBaseline(run, example, making, example.packageFolder(making));
     const baselineVersion = await publishAndInstall(run, places, example, { files, fingerprint, onProgress });
     await endGpgDaemons(run, places);
-    await writeFacts(places, { example: example.name, baselineVersion, fingerprint, ...identities });
+    const worktrees = await keptWorktrees(example, making);
+    await writeFacts(places, {
+      example: example.name,
+      baselineVersion,
+      fingerprint,
+      ...(worktrees === undefined ? {} : { worktrees }),
+      ...identities,
+    });
   } finally {
     await letGo();
   }

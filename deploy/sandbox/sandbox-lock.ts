@@ -4,7 +4,7 @@ import type { SandboxPlaces } from './places.ts';
 import { identify, isRunning, type ProcessIdentity } from './process-identity.ts';
 
 /** The living process that holds the sandbox: its supervisor, or somebody who sets it up. */
-export const sandboxHolder = ({ lock }: SandboxPlaces): ProcessIdentity | undefined => {
+export const sandboxHolder = ({ lock }: Pick<SandboxPlaces, 'lock'>): ProcessIdentity | undefined => {
   try {
     const holder = JSON.parse(readFileSync(lock, 'utf8')) as ProcessIdentity;
     return isRunning(holder) ? holder : undefined;
@@ -14,33 +14,42 @@ export const sandboxHolder = ({ lock }: SandboxPlaces): ProcessIdentity | undefi
 };
 
 /**
- * Takes the sandbox for this process. Gives the way to let it go; a process that ends lets go as well.
- * @throws {Error} if another one holds it.
+ * Takes a lock for this process. Gives the way to let it go; a process that ends lets go as well.
+ * @returns undefined if another living process holds it.
  */
-export const holdSandbox = async (places: SandboxPlaces): Promise<() => Promise<void>> => {
+export const takeLock = async (lock: string): Promise<(() => Promise<void>) | undefined> => {
   const mine = identify(process.pid);
   if (!mine) throw new Error('/proc does not show this process');
-  const draft = `${places.lock}.${process.pid}`;
+  const draft = `${lock}.${process.pid}`;
   await writeFile(draft, JSON.stringify(mine));
   try {
     for (;;) {
       // A link is made whole or not at all: who reads the lock finds a holder in it.
-      const taken = await link(draft, places.lock).then(
+      const taken = await link(draft, lock).then(
         () => true,
         (error: NodeJS.ErrnoException) => {
           if (error.code !== 'EEXIST') throw error;
           return false;
         },
       );
-      if (taken) return () => rm(places.lock, { force: true });
-      const holder = sandboxHolder(places);
-      if (holder)
-        throw new Error(
-          `a sandbox fleet runs in ${places.folder} (process ${holder.pid}); stop it with \`ka down\` first`,
-        );
-      await rm(places.lock, { force: true });
+      if (taken) return () => rm(lock, { force: true });
+      if (sandboxHolder({ lock })) return undefined;
+      await rm(lock, { force: true });
     }
   } finally {
     await rm(draft, { force: true });
   }
+};
+
+/**
+ * Takes the sandbox for this process, as {@link takeLock} does.
+ * @throws {Error} if another one holds it.
+ */
+export const holdSandbox = async (places: SandboxPlaces): Promise<() => Promise<void>> => {
+  const letGo = await takeLock(places.lock);
+  if (letGo) return letGo;
+  const holder = sandboxHolder(places);
+  throw new Error(
+    `a sandbox fleet runs in ${places.folder} (process ${holder?.pid ?? 'just ended'}); stop it with \`ka down\` first`,
+  );
 };

@@ -5,6 +5,7 @@ import { writeConfigs } from './configs.ts';
 import { exampleNamed } from './examples.ts';
 import { readFacts, type SandboxFacts } from './identity.ts';
 import { type KeptProcess, keepProcess } from './kept-process.ts';
+import { holdWorktrees } from './kept-worktrees.ts';
 import { lastLine } from './last-line.ts';
 import { nodeArgv } from './node-argv.ts';
 import { hostNames, type SandboxPlaces, sandboxPlaces } from './places.ts';
@@ -28,6 +29,7 @@ const supervise = async (places: SandboxPlaces, facts: SandboxFacts, signal: Abo
   const daemons = new Map<string, KeptProcess>();
   let servers: RunningServers | undefined;
   let boardOff: string | undefined;
+  let worktrees: Awaited<ReturnType<typeof holdWorktrees>>;
 
   const state: SupervisorState = { phase: 'starting', processes: [] };
   let writing = Promise.resolve();
@@ -49,6 +51,7 @@ const supervise = async (places: SandboxPlaces, facts: SandboxFacts, signal: Abo
     await Promise.all([...daemons.values()].map((daemon) => daemon.stop()));
     await servers?.stop();
     await endGpgDaemons(run, places);
+    await worktrees?.letGo();
   };
 
   try {
@@ -58,8 +61,14 @@ const supervise = async (places: SandboxPlaces, facts: SandboxFacts, signal: Abo
     const { natsUrl, listen } = servers;
     await tell({ natsUrl });
     const example = exampleNamed(facts.example);
+    worktrees = await holdWorktrees(facts.worktrees);
+    if (facts.worktrees !== undefined && !worktrees)
+      console.error(`another fleet builds in ${facts.worktrees}: this one begins with nothing`);
     await Promise.all([
-      writeConfigs(places, example, facts, listen, await buildUser(run)),
+      writeConfigs(places, example, facts, listen, {
+        user: await buildUser(run),
+        worktrees: worktrees?.folder,
+      }),
       provisionLog(places, natsUrl),
     ]);
 

@@ -1,0 +1,108 @@
+import { createHash } from 'node:crypto';
+import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { execa } from 'execa';
+import { sandboxPlaces } from '../deploy/sandbox/places.ts';
+import { type KaRan, ka, testFolder } from './ka.ts';
+
+const repositories = ['kernel', 'kernel-agent', 'marfrit-packages', 'campaign'] as const;
+export const approver = 'sonnet-architect';
+
+const hashOf = async (file: string) =>
+  createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex');
+
+/** Path → hash of each file below a folder; of a link, where it points to. */
+const filesBelow = async (folder: string): Promise<Record<string, string>> => {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = await Promise.all(
+    entries
+      .filter((entry) => !entry.isDirectory())
+      .map(async (entry) => {
+        const file = join(entry.parentPath, entry.name);
+        const content = (await lstat(file)).isSymbolicLink()
+          ? `-> ${await readlink(file)}`
+          : await hashOf(file);
+        return [relative(folder, file), content] as const;
+      }),
+  );
+  return Object.fromEntries(files.sort(([a], [b]) => a.localeCompare(b)));
+};
+
+/**
+ * Starts a sandbox fleet of the test's own.
+ * @param name Part of its folder's name.
+ */
+export const startTestFleet = async (name: string) => {
+  const { folder, remove } = await testFolder(name);
+  const places = sandboxPlaces(join(folder, 'fleet'));
+  const onFleet = (...args: string[]): Promise<KaRan> => ka([...args, '--config', places.operatorConfig]);
+  const events = async (...args: string[]) =>
+    (await onFleet('log', '--json', ...args)).stdout
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line): { sequence: number; type: string; [key: string]: unknown } => JSON.parse(line));
+  const down = () => ka(['down', '--dir', places.folder]);
+  /** What the board's owner would look at. */
+  const board = async () => ({
+    installed: (await execa('pacman', ['-Q', '--config', places.board.pacmanConfig])).stdout.split('\n'),
+    boot: await filesBelow(join(places.root, 'boot')),
+    modules: await filesBelow(join(places.root, 'usr/lib/modules')),
+    release: (await readFile(places.board.releaseFile, 'utf8')).trim(),
+    version: (await readFile(places.board.versionFile, 'utf8')).trim(),
+    bootId: (await readFile(places.board.bootIdFile, 'utf8')).trim(),
+  });
+  const { exitCode, stderr } = await ka(['up', '--dir', places.folder]);
+  if (exitCode !== 0) {
+    await remove();
+    throw new Error(`ka up ended with ${exitCode}: ${stderr}`);
+  }
+  return {
+    /** Where plans may be written. */
+    folder,
+    places,
+    ka: onFleet,
+    /** The log's events, oldest first. */
+    events,
+    lastSequence: async () => (await events()).at(-1)?.sequence ?? 0,
+    /** Starts an iteration and watches it to its end; the review is approved once it is asked for. */
+    carry: async (planFile: string): Promise<KaRan> => {
+      let approval: Promise<KaRan> | undefined;
+      const ran = await ka(
+        ['iterate', planFile, '--watch', '--config', places.operatorConfig],
+        {},
+        (line) => {
+          const iteration = /^\S+ (\S+) review waits for /.exec(line)?.[1];
+          if (iteration !== undefined)
+            approval = onFleet('approve', iteration, '--as', approver, '-m', 'read it');
+        },
+      );
+      await approval;
+      return ran;
+    },
+    board,
+    /** All that an iteration changes on hosts: the repositories' heads, what hertz serves, the board. */
+    world: async () => ({
+      heads: Object.fromEntries(
+        await Promise.all(
+          repositories.map(async (repository) => [
+            repository,
+            (await execa('git', ['--git-dir', places.repository(repository), 'for-each-ref'])).stdout,
+          ]),
+        ),
+      ),
+      view: await readlink(join(places.packageRepository, 'current')),
+      served: await filesBelow(join(places.packageRepository, 'current')),
+      mirror: await filesBelow(places.mirror),
+      backups: await filesBelow(places.shared),
+      board: await board(),
+    }),
+    down,
+    remove: async () => {
+      await down();
+      await remove();
+    },
+  };
+};
+export type TestFleet = Awaited<ReturnType<typeof startTestFleet>>;
