@@ -8,9 +8,9 @@ import { hashFile } from '../runtime/hash-file.ts';
 import type { Run } from '../runtime/run.ts';
 import { syncPath } from '../runtime/sync-path.ts';
 import { onBoard } from './board-root.ts';
-import type { KeptPackage } from './cached-package.ts';
-import { alteredFiles, type MtreeEntry } from './mtree.ts';
-import { listArchive } from './package-file.ts';
+import type { KeptPackage } from './pacman/cached-package.ts';
+import { alteredFiles, type MtreeEntry } from './pacman/mtree.ts';
+import { listArchive } from './pacman/package-file.ts';
 
 /** What an archive holds: the board's own files by their paths below the root, and package files beside them. */
 const packagesFolder = 'packages';

@@ -7,8 +7,8 @@ import type { Step } from '../runtime/step.ts';
 import { type BackupArchive, backupFile, createBackupArchive, moduleReleases } from './backup-archive.ts';
 import { onBoard } from './board-root.ts';
 import { bannerRelease, imageBanner } from './boot.ts';
-import { cachedPackage, type KeptPackage } from './cached-package.ts';
-import { createPacman } from './pacman.ts';
+import { cachedPackage, type KeptPackage } from './pacman/cached-package.ts';
+import { createPacman } from './pacman/pacman.ts';
 import { peerNamed } from './peer-named.ts';
 import { hasContent } from './staged.ts';
 

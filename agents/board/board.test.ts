@@ -26,7 +26,7 @@ import { createRun } from '../runtime/run.ts';
 import { backup } from './backup.ts';
 import { backupFile } from './backup-archive.ts';
 import { install } from './install.ts';
-import { createPacman } from './pacman.ts';
+import { createPacman } from './pacman/pacman.ts';
 import { presweep } from './presweep.ts';
 import { reboot } from './reboot.ts';
 import { rollback } from './rollback.ts';
@@ -351,7 +351,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     const agent = join(folder, 'agent.mts');
     await writeFile(
       agent,
-      `import { createPacman } from ${at('./pacman.ts')};
+      `import { createPacman } from ${at('./pacman/pacman.ts')};
        import { createRun } from ${at('../runtime/run.ts')};
        const run = createRun(() => undefined);
        await createPacman(${JSON.stringify(slow)}, run).upgrade(${JSON.stringify(first)}, { overwrite: true });`,

@@ -3,7 +3,7 @@ import type { RoleParts } from '../runtime/agent.ts';
 import { createRun } from '../runtime/run.ts';
 import { backup } from './backup.ts';
 import { install } from './install.ts';
-import { createPacman } from './pacman.ts';
+import { createPacman } from './pacman/pacman.ts';
 import { presweep } from './presweep.ts';
 import { reboot } from './reboot.ts';
 import { rollback } from './rollback.ts';

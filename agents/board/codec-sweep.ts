@@ -6,7 +6,7 @@ import type { Cell, StepEvidence, StepRequest } from '../../schemas/steps.ts';
 import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
 import { hashFile } from '../runtime/hash-file.ts';
 import type { StepContext } from '../runtime/step.ts';
-import { installedVersion } from './installed.ts';
+import { installedVersion } from './pacman/installed.ts';
 
 type SweepRequest = StepRequest<'sweep'>;
 type Swept = StepEvidence<'sweep'>;

@@ -7,11 +7,11 @@ import { hashFile } from '../runtime/hash-file.ts';
 import type { Step } from '../runtime/step.ts';
 import { backupFile } from './backup-archive.ts';
 import { freeBytes, onBoard } from './board-root.ts';
-import { lookAtInstalled } from './installed.ts';
-import { type PackageContent, readPackageFile } from './package-file.ts';
-import { createPacman, type Pacman } from './pacman.ts';
+import { lookAtInstalled } from './pacman/installed.ts';
+import { type PackageContent, readPackageFile } from './pacman/package-file.ts';
+import { createPacman, type Pacman } from './pacman/pacman.ts';
+import { holdsAll, upgrade } from './pacman/upgrade.ts';
 import { hasContent, refuseOtherKey, stagedFile, verifyStaged } from './staged.ts';
-import { holdsAll, upgrade } from './upgrade.ts';
 
 type Request = StepRequest<'install'>;
 

@@ -12,7 +12,7 @@ import {
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { syncPath } from '../runtime/sync-path.ts';
-import { alteredFiles, type MtreeEntry } from './mtree.ts';
+import { alteredFiles, type MtreeEntry } from './pacman/mtree.ts';
 
 /**
  * Puts files back below `root` from a folder that holds them, each by way of a `.part` beside it: at every moment

@@ -8,14 +8,14 @@ import type { Step } from '../runtime/step.ts';
 import { backupFile, boardEntries, unpackBackup } from './backup-archive.ts';
 import { onBoard } from './board-root.ts';
 import { rebootBoard } from './boot.ts';
-import { lookAtInstalled } from './installed.ts';
-import { alteredFiles } from './mtree.ts';
-import { type PackageContent, readPackageFile } from './package-file.ts';
-import { createPacman } from './pacman.ts';
+import { lookAtInstalled } from './pacman/installed.ts';
+import { alteredFiles } from './pacman/mtree.ts';
+import { type PackageContent, readPackageFile } from './pacman/package-file.ts';
+import { createPacman } from './pacman/pacman.ts';
+import { holdsAll, upgrade } from './pacman/upgrade.ts';
 import { peerNamed } from './peer-named.ts';
 import { restore } from './restore.ts';
 import { hasContent } from './staged.ts';
-import { holdsAll, upgrade } from './upgrade.ts';
 
 /**
  * Brings the board back to its backup, from any state that an install or a cut leaves: packages, then boot files

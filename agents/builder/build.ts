@@ -6,11 +6,11 @@ import type { StepRequest } from '../../schemas/steps.ts';
 import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
 import type { Ran, Run } from '../runtime/run.ts';
 import type { Probed, Step } from '../runtime/step.ts';
-import { createGit } from './git.ts';
-import { createMakepkg, type Makepkg } from './makepkg.ts';
-import { inspectPackages, offerPackages, probeOffer, takePackages } from './offer.ts';
-import { parseSrcinfo, srcinfoVersion } from './srcinfo.ts';
-import { openWorktree } from './worktree.ts';
+import { createGit } from './git/git.ts';
+import { createMakepkg, type Makepkg } from './makepkg/makepkg.ts';
+import { inspectPackages, offerPackages, probeOffer, takePackages } from './makepkg/offer.ts';
+import { openWorktree } from './makepkg/worktree.ts';
+import { parseSrcinfo, srcinfoVersion } from './pkgbuild/srcinfo.ts';
 
 const neededBytes = 256 * 1024 * 1024;
 

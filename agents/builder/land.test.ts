@@ -8,8 +8,8 @@ import type { Run } from '../runtime/run.ts';
 import type { Step, StepContext } from '../runtime/step.ts';
 import { land } from './land.ts';
 import { addIncludes } from './manifest.ts';
-import { bumpPkgbuild } from './pkgbuild.ts';
-import { patchsetHash } from './series.ts';
+import { bumpPkgbuild } from './pkgbuild/pkgbuild.ts';
+import { patchsetHash } from './series/series.ts';
 import { gitIn, makeFleet, manifestText, pushFiles, type TestFleet } from './testdata/repositories.ts';
 
 let fleet: TestFleet;

@@ -9,12 +9,12 @@ import {
   probeCommit,
   rehearseCommit,
   type SeenCommit,
-} from './commit-files.ts';
-import { createGit, type Git } from './git.ts';
-import { createMakepkg } from './makepkg.ts';
+} from './git/commit-files.ts';
+import { createGit, type Git } from './git/git.ts';
+import { createMakepkg } from './makepkg/makepkg.ts';
 import { addIncludes, ManifestError, readIncludes } from './manifest.ts';
 import { createPackageBumps, type PackageBumps, type RehearsedBump } from './package-bump.ts';
-import { checkSeries, patchsetHash } from './series.ts';
+import { checkSeries, patchsetHash } from './series/series.ts';
 
 type Request = StepRequest<'land'>;
 type Attempt = Pick<StepContext<BuilderConfig>, 'iteration' | 'step' | 'attempt'>;

@@ -4,12 +4,18 @@ import { join } from 'node:path';
 import type { Patch } from '../../schemas/plan.ts';
 import type { SrcinfoChange, StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
-import type { Head } from './commit-files.ts';
-import { blobId, type Git } from './git.ts';
-import type { Makepkg } from './makepkg.ts';
-import { type BumpedPatch, bumpPkgbuild, type SumKind, sumKinds } from './pkgbuild.ts';
-import { PkgbuildError } from './pkgbuild-error.ts';
-import { bumpProblems, compareSrcinfo, parseSrcinfo, type Srcinfo, srcinfoVersion } from './srcinfo.ts';
+import type { Head } from './git/commit-files.ts';
+import { blobId, type Git } from './git/git.ts';
+import type { Makepkg } from './makepkg/makepkg.ts';
+import { type BumpedPatch, bumpPkgbuild, type SumKind, sumKinds } from './pkgbuild/pkgbuild.ts';
+import { PkgbuildError } from './pkgbuild/pkgbuild-error.ts';
+import {
+  bumpProblems,
+  compareSrcinfo,
+  parseSrcinfo,
+  type Srcinfo,
+  srcinfoVersion,
+} from './pkgbuild/srcinfo.ts';
 
 type PackageAt = StepRequest<'land'>['package'];
 

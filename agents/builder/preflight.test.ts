@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runStep } from '../../test/run-step.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { preflight } from './preflight.ts';
-import { patchsetHash } from './series.ts';
+import { patchsetHash } from './series/series.ts';
 import {
   consumer,
   type Files,

@@ -2,8 +2,8 @@ import type { BuilderConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import type { Step } from '../runtime/step.ts';
-import { type Committing, commitFiles, probeCommit } from './commit-files.ts';
-import { createGit } from './git.ts';
+import { type Committing, commitFiles, probeCommit } from './git/commit-files.ts';
+import { createGit } from './git/git.ts';
 
 /** Commits what the log says of an iteration to the campaign's repository, in one commit. */
 export const record: Step<'record', BuilderConfig> = async (request, context) => {

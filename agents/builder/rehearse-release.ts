@@ -2,11 +2,11 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StepEvidence } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
-import type { Git } from './git.ts';
-import { predictRelease } from './kernel-release.ts';
+import type { Git } from './git/git.ts';
 import type { RehearsedBump } from './package-bump.ts';
-import { PkgbuildError } from './pkgbuild-error.ts';
-import { srcinfoValue } from './srcinfo.ts';
+import { predictRelease } from './pkgbuild/kernel-release.ts';
+import { PkgbuildError } from './pkgbuild/pkgbuild-error.ts';
+import { srcinfoValue } from './pkgbuild/srcinfo.ts';
 
 /** `config`, `config.aarch64`, `config.fragment`, `fresnel.config`; none that names another architecture. */
 const isConfig = (file: string, carch: string): boolean =>

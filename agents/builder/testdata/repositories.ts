@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import type { Patch } from '../../../schemas/plan.ts';
 import type { StepRequest } from '../../../schemas/steps.ts';
 import { createRun } from '../../runtime/run.ts';
-import { patchsetHash } from '../series.ts';
+import { patchsetHash } from '../series/series.ts';
 import { builderConfig } from './builder-config.ts';
 
 const run = createRun(() => undefined);

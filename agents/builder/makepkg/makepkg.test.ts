@@ -2,10 +2,10 @@ import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { BuilderConfig } from '../../schemas/config.ts';
-import { createRun } from '../runtime/run.ts';
+import type { BuilderConfig } from '../../../schemas/config.ts';
+import { createRun } from '../../runtime/run.ts';
+import { builderConfig } from '../testdata/builder-config.ts';
 import { createMakepkg } from './makepkg.ts';
-import { builderConfig } from './testdata/builder-config.ts';
 import { openWorktree } from './worktree.ts';
 
 const run = createRun(() => undefined);

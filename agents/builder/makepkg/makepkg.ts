@@ -1,8 +1,8 @@
 import { chown, cp, lchown, lstat, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { BuilderConfig } from '../../schemas/config.ts';
-import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
-import type { Ran, Run, RunOptions } from '../runtime/run.ts';
+import type { BuilderConfig } from '../../../schemas/config.ts';
+import { ProgramFailed, StepFailed } from '../../runtime/errors.ts';
+import type { Ran, Run, RunOptions } from '../../runtime/run.ts';
 
 /** Where a build happens. Every path is the same for every build of a pkgbase: `.BUILDINFO` records them. */
 export interface BuildPlace {

@@ -1,5 +1,5 @@
-import { StepFailed } from '../runtime/errors.ts';
-import type { Run } from '../runtime/run.ts';
+import { StepFailed } from '../../runtime/errors.ts';
+import type { Run } from '../../runtime/run.ts';
 import { type MtreeEntry, parseMtree } from './mtree.ts';
 
 /** What a package file says of itself, and what it holds. */

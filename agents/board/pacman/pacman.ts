@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
-import type { BoardConfig } from '../../schemas/config.ts';
-import type { Ran, Run } from '../runtime/run.ts';
+import type { BoardConfig } from '../../../schemas/config.ts';
+import type { Ran, Run } from '../../runtime/run.ts';
 import { alteredFiles, type MtreeEntry, parseMtree } from './mtree.ts';
 import type { PackageContent } from './package-file.ts';
 

@@ -1,6 +1,6 @@
 import { lstat, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hashFile } from '../runtime/hash-file.ts';
+import { hashFile } from '../../runtime/hash-file.ts';
 
 /** One file of a manifest; `path` is relative to the root that the manifest describes. */
 export interface MtreeEntry {

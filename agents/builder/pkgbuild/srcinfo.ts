@@ -1,4 +1,4 @@
-import type { SrcinfoChange } from '../../schemas/steps.ts';
+import type { SrcinfoChange } from '../../../schemas/steps.ts';
 
 /** A `pkgbase` or `pkgname` with its keys; a key that may stand several times has several values, in order. */
 export interface SrcinfoSection {

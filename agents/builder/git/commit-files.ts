@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BuilderConfig } from '../../schemas/config.ts';
-import type { StepEvidence } from '../../schemas/steps.ts';
-import { StepFailed } from '../runtime/errors.ts';
-import type { Probed } from '../runtime/step.ts';
+import type { BuilderConfig } from '../../../schemas/config.ts';
+import type { StepEvidence } from '../../../schemas/steps.ts';
+import { StepFailed } from '../../runtime/errors.ts';
+import type { Probed } from '../../runtime/step.ts';
 import { blobId, type Git } from './git.ts';
 
 export type SeenCommit = StepEvidence<'record'>['commit'];

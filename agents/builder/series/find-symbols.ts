@@ -1,8 +1,8 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { SymbolFound } from '../../schemas/steps.ts';
-import { ProgramFailed } from '../runtime/errors.ts';
-import type { Git } from './git.ts';
+import type { SymbolFound } from '../../../schemas/steps.ts';
+import { ProgramFailed } from '../../runtime/errors.ts';
+import type { Git } from '../git/git.ts';
 import type { PatchSymbols } from './symbols.ts';
 
 /** What a tree says of one symbol. */

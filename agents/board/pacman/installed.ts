@@ -1,8 +1,8 @@
-import type { BoardConfig } from '../../schemas/config.ts';
-import type { StepEvidence } from '../../schemas/steps.ts';
-import { StepFailed } from '../runtime/errors.ts';
-import type { StepContext } from '../runtime/step.ts';
-import { lookAtFile } from './board-root.ts';
+import type { BoardConfig } from '../../../schemas/config.ts';
+import type { StepEvidence } from '../../../schemas/steps.ts';
+import { StepFailed } from '../../runtime/errors.ts';
+import type { StepContext } from '../../runtime/step.ts';
+import { lookAtFile } from '../board-root.ts';
 import { createPacman } from './pacman.ts';
 
 type Installed = StepEvidence<'install'>;

@@ -2,13 +2,13 @@ import { mkdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { generateSshKey, startSshd } from '../../deploy/sshd.ts';
-import type { BuilderConfig } from '../../schemas/config.ts';
-import { StepFailed } from '../runtime/errors.ts';
-import { createRun } from '../runtime/run.ts';
+import { generateSshKey, startSshd } from '../../../deploy/sshd.ts';
+import type { BuilderConfig } from '../../../schemas/config.ts';
+import { StepFailed } from '../../runtime/errors.ts';
+import { createRun } from '../../runtime/run.ts';
+import { gitIn, makeFleet, pushFiles, type TestFleet } from '../testdata/repositories.ts';
 import { commitFiles, findCommit } from './commit-files.ts';
 import { createGit } from './git.ts';
-import { gitIn, makeFleet, pushFiles, type TestFleet } from './testdata/repositories.ts';
 
 const run = createRun(() => undefined);
 let fleet: TestFleet;

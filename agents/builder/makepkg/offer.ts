@@ -1,11 +1,11 @@
 import { chown, lchown, lstat, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { PackageFile, StepEvidence } from '../../schemas/steps.ts';
-import { StepFailed } from '../runtime/errors.ts';
-import { hashFile } from '../runtime/hash-file.ts';
-import type { Run } from '../runtime/run.ts';
-import type { Probed } from '../runtime/step.ts';
-import { syncPath } from '../runtime/sync-path.ts';
+import type { PackageFile, StepEvidence } from '../../../schemas/steps.ts';
+import { StepFailed } from '../../runtime/errors.ts';
+import { hashFile } from '../../runtime/hash-file.ts';
+import type { Run } from '../../runtime/run.ts';
+import type { Probed } from '../../runtime/step.ts';
+import { syncPath } from '../../runtime/sync-path.ts';
 
 /** What is offered: the build's evidence, beside the packages. */
 const manifestName = 'offer.json';

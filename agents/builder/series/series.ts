@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Patch } from '../../schemas/plan.ts';
-import { StepFailed } from '../runtime/errors.ts';
+import type { Patch } from '../../../schemas/plan.ts';
+import { StepFailed } from '../../runtime/errors.ts';
 
 /** A hunk of a unified diff: its own `@@ … @@` line, and the lines below it with their mark. */
 export interface Hunk {

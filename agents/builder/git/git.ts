@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { access, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BuilderConfig } from '../../schemas/config.ts';
-import { StepFailed } from '../runtime/errors.ts';
-import type { Ran, Run, RunOptions } from '../runtime/run.ts';
+import type { BuilderConfig } from '../../../schemas/config.ts';
+import { StepFailed } from '../../runtime/errors.ts';
+import type { Ran, Run, RunOptions } from '../../runtime/run.ts';
 import { findRemote, refusal, remoteEnvironment } from './git-remote.ts';
 
 /** What stands at a path of a tree: `object` is a blob's or a tree's id. */

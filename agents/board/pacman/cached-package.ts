@@ -1,9 +1,9 @@
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { BoardConfig } from '../../schemas/config.ts';
-import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
-import { verifySignature } from '../runtime/openpgp-verify.ts';
-import type { Run } from '../runtime/run.ts';
+import type { BoardConfig } from '../../../schemas/config.ts';
+import { ProgramFailed, StepFailed } from '../../runtime/errors.ts';
+import { verifySignature } from '../../runtime/openpgp-verify.ts';
+import type { Run } from '../../runtime/run.ts';
 import { readPackageFile } from './package-file.ts';
 import { type InstalledEntry, isContentOf } from './pacman.ts';
 

@@ -1,4 +1,4 @@
-import { StepFailed } from '../runtime/errors.ts';
+import { StepFailed } from '../../runtime/errors.ts';
 import type { PackageContent } from './package-file.ts';
 import type { InstalledEntry, Pacman } from './pacman.ts';
 
