@@ -63,7 +63,8 @@ describe('the close document of an iteration that closed', () => {
       return { ...evidence, symbols: [...evidence.symbols, unlisted] };
     });
     const table = sectionOf(documentOf(started(), used), 'Symbols');
-    expect(table).toContain('The plan lists 1; the series uses 1 more that nobody had listed.');
+    expect(table).toContain('The plan lists 1. The series uses 1 that it does not list, 0 of them its own.');
+    expect(table).toContain('Exported by the baseline, used and not listed: `dma_resv_reserve_fences`.');
     expect(table).toContain(
       '| dma_resv_reserve_fences | no | 0001 | 40 | drivers/dma-buf/dma-resv.c:180 | yes | found |',
     );

@@ -41,9 +41,16 @@ const symbols = (iteration: Iteration): string => {
   const found = evidenceOf(iteration, 'preflight')?.evidence.symbols;
   if (!found) return none;
   // A plan's list can be found to the last one, and the series still use what nobody looked for.
-  const unlisted = found.filter(({ listed }) => !listed).length;
+  const unlisted = found.filter(({ listed }) => !listed);
+  const own = unlisted.filter(({ status }) => status !== 'found').length;
+  const called = unlisted.filter(({ status, exported }) => status === 'found' && exported);
   return [
-    `The plan lists ${found.length - unlisted}; the series uses ${unlisted} more that nobody had listed.`,
+    `The plan lists ${found.length - unlisted.length}. The series uses ${unlisted.length} that it does not list, ${own} of them its own.`,
+    ...(called.length > 0
+      ? [
+          `Exported by the baseline, used and not listed: ${called.map(({ symbol }) => `\`${symbol}\``).join(', ')}.`,
+        ]
+      : []),
     markdownTable(
       ['symbol', 'listed', 'used by', 'hits', 'defined in', 'exported', 'status'],
       found.map(({ symbol, listed, usedBy, hits, definedIn, exported, status }) => [

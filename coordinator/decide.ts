@@ -8,7 +8,7 @@ import { type Attempt, evidenceOf, type Iteration, lastAttempt, type State } fro
 import { hostFor } from './step-hosts.ts';
 import { failedChecks, verdictsOf } from './verdicts.ts';
 
-type Data<Type extends IterationEventType> = z.input<(typeof iterationEvents)[Type]>;
+type Data<Type extends IterationEventType> = z.output<(typeof iterationEvents)[Type]>;
 
 /** What people, and the coordinator itself, want to happen. Time enters as `TimeOut` alone. */
 export type Command =

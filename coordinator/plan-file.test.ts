@@ -99,13 +99,13 @@ describe('a bad plan', () => {
 
   it('has a clause that is bound to no evidence', () => {
     expect(faultsOf(['check: symbols-found', 'check: looks-good'])).toEqual([
-      `${at('symbols-found')}: clauses[3].proof[1].check is no check that looks at evidence`,
+      `${at('symbols-found')}: clauses[C3].proof[1].check is no check that looks at evidence`,
     ]);
     expect(faultsOf(['proof: [{ check: manifest-includes }]', 'proof: []'])).toEqual([
-      `${at('proof: [{ check: manifest')}: clauses[5].proof: a clause needs at least one check on evidence`,
+      `${at('proof: [{ check: manifest')}: clauses[C5].proof: a clause needs at least one check on evidence`,
     ]);
     expect(faultsOf(['    proof: [{ check: manifest-includes }]\n', ''])).toEqual([
-      `${at('id: C5')}: clauses[5].proof is missing`,
+      `${at('id: C5')}: clauses[C5].proof is missing`,
     ]);
     expect(faultsOf(['patch: 0002-rkvdec.patch, uses', 'patch: 0003-rga.patch, uses'])).toEqual([
       `${at('0002-rkvdec.patch, uses')}: C2 is bound to 0003-rga.patch, which is not in the series: no evidence of it`,
@@ -182,7 +182,7 @@ describe('a bad plan', () => {
       '16 patch 0001-helper.patch is empty: it holds no diff',
       '18 unknown key "symbol"',
       '56 duplicate clause C1',
-      '62 clauses[3].proof[1].check is no check that looks at evidence',
+      '62 clauses[C3].proof[1].check is no check that looks at evidence',
     ]);
   });
 

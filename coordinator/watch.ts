@@ -75,11 +75,18 @@ export const watchIteration = async (
       { follow: true, fromNow: true, signal: stop.signal },
       onLine,
     );
+  // An end that stands before this in the log may have been taken back by a retry since.
+  const present = (await session.read()).events.at(-1)?.sequence ?? 0;
+  const stopIfEnded = (iteration: Iteration | undefined) => {
+    if (!iteration?.ended || state.sequence < present) return;
+    show();
+    stop.abort();
+  };
   try {
     await session.log.follow({ signal: stop.signal }, (logged) => {
       state = evolve(state, logged);
       const iteration = state.iterations.get(name);
-      if (!iteration || logged.event.iteration !== name) return;
+      if (!iteration || logged.event.iteration !== name) return stopIfEnded(iteration);
       if (!live) out.write(`${clockTime(logged.event.time)} ${name} ${eventLine(logged.event)}\n`);
       const failure = failureOf(logged.event);
       if (failure.length > 0) {
@@ -87,10 +94,7 @@ export const watchIteration = async (
         out.write(`${failure.map((line) => `    ${line}`).join('\n')}\n`);
       }
       onEvent(iteration);
-      if (iteration.ended) {
-        show();
-        stop.abort();
-      }
+      stopIfEnded(iteration);
     });
   } finally {
     clearInterval(redraw);

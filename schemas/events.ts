@@ -13,6 +13,7 @@ import {
 import { Plan } from './plan.ts';
 import { Role, type StepName, stepNames } from './step-names.ts';
 import { Failure, type StepEvidence, type StepRequest, steps } from './steps.ts';
+import { tolerant } from './tolerant.ts';
 
 /** The writer of what people say at the command line, and of what follows from the log. */
 export const operator = 'operator';
@@ -29,7 +30,7 @@ const Patch = z.object({ file: FileName, sha256: Sha256, text: z.string() });
 export const iterationEvents = {
   /** By the operator. The plan, exactly as checked, with the patches' own bytes. */
   IterationStarted: z.object({
-    plan: Plan,
+    plan: tolerant(Plan),
     planSha256: Sha256,
     series: z.array(Patch).min(1),
     /** The OpenPGP key that the fleet signs packages with. */

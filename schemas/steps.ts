@@ -15,6 +15,7 @@ import {
   TagName,
   TreePath,
 } from './names.ts';
+import { Plan } from './plan.ts';
 import type { Role, StepName } from './step-names.ts';
 
 const Seconds = z.number().min(0);
@@ -22,18 +23,10 @@ const SizeBytes = z.int().min(0);
 
 const Patch = z.object({ file: FileName, sha256: Sha256, text: z.string() });
 const Series = z.object({ scope: TreePath, patches: z.array(Patch).min(1) });
-const Baseline = z.object({ repository: RepositoryName, tag: TagName, commit: ObjectId });
-const ManifestAt = z.object({ repository: RepositoryName, branch: BranchName, file: TreePath });
-const PackageAt = z.object({
-  repository: RepositoryName,
-  branch: BranchName,
-  folder: TreePath,
-  base: PackageName,
-  names: z.array(PackageName).min(1),
-  from: PackageVersion,
-  to: PackageVersion,
-  release: Release,
-});
+// As the plan has them, but open: what a newer coordinator adds, an older agent ignores.
+const Baseline = z.object(Plan.shape.baseline.shape);
+const ManifestAt = z.object(Plan.shape.manifest.shape);
+const PackageAt = z.object(Plan.shape.package.shape).omit({ installed: true });
 
 /** A line of `.SRCINFO` that the bump removed or added: `section` is the pkgbase or a pkgname. */
 const SrcinfoChange = z.object({

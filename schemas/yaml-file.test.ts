@@ -31,7 +31,7 @@ describe('a file that people write', () => {
     expect(faults(text)).toEqual([
       'menu.yaml:1:8: title: expected string, received number',
       'menu.yaml:2:7: size: expected number to be >=1',
-      'menu.yaml:4:19: unknown key "hot" in dishes[1]',
+      'menu.yaml:4:19: unknown key "hot" in dishes[soup]',
       'menu.yaml:6:3: prices.Soup must be a small word',
     ]);
   });

@@ -36,11 +36,23 @@ const placeOf = (document: Document, lines: LineCounter, path: Path, key?: strin
   return { line: Math.max(line, 1), column: Math.max(col, 1) };
 };
 
-const spell = (path: Path): string =>
-  path
-    .map((part) => (typeof part === 'number' ? `[${part + 1}]` : `.${String(part)}`))
+/** A list's entry by the id or name that it gives itself, otherwise by its place, counted from 1. */
+const entryName = (entry: unknown, index: number): string => {
+  const { id, name } = (typeof entry === 'object' && entry !== null ? entry : {}) as Record<string, unknown>;
+  const own = id ?? name;
+  return typeof own === 'string' ? own : `${index + 1}`;
+};
+
+const spell = (path: Path, raw: unknown): string => {
+  let at: unknown = raw;
+  return path
+    .map((part) => {
+      at = typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[part] : undefined;
+      return typeof part === 'number' ? `[${entryName(at, part)}]` : `.${String(part)}`;
+    })
     .join('')
     .replace(/^\./, '');
+};
 
 /** Our own rules say what a value `must be` or `is`; zod's say what was expected, after a name for the kind of fault. */
 const sentence = (what: string, message: string): string =>
@@ -48,11 +60,16 @@ const sentence = (what: string, message: string): string =>
     ? `${what} ${message}`
     : `${what}: ${message.replace(/^(Invalid input|Too small|Too big): /, '')}`;
 
-const faultsOfIssue = (document: Document, lines: LineCounter, issue: z.core.$ZodIssue): FileFault[] => {
+const faultsOfIssue = (
+  document: Document,
+  lines: LineCounter,
+  issue: z.core.$ZodIssue,
+  raw: unknown,
+): FileFault[] => {
   if (issue.code === 'unrecognized_keys')
     return issue.keys.map((key) => ({
       ...placeOf(document, lines, issue.path, key),
-      message: `unknown key "${key}"${issue.path.length > 0 ? ` in ${spell(issue.path)}` : ''}`,
+      message: `unknown key "${key}"${issue.path.length > 0 ? ` in ${spell(issue.path, raw)}` : ''}`,
     }));
   // A record whose key is of the wrong form: the message about the key is the useful one.
   const message = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
@@ -63,8 +80,8 @@ const faultsOfIssue = (document: Document, lines: LineCounter, issue: z.core.$Zo
         ? placeOf(document, lines, issue.path.slice(0, -1), String(issue.path.at(-1)))
         : placeOf(document, lines, issue.path)),
       message: missing
-        ? `${spell(issue.path)} is missing`
-        : sentence(spell(issue.path) || 'the file', message),
+        ? `${spell(issue.path, raw)} is missing`
+        : sentence(spell(issue.path, raw) || 'the file', message),
     },
   ];
 };
@@ -97,7 +114,7 @@ export const readYaml = <Schema extends z.ZodType>(
   if (parsed.success) return { value: parsed.data, faults: [], raw, place };
   return {
     value: undefined,
-    faults: parsed.error.issues.flatMap((issue) => faultsOfIssue(document, lines, issue)),
+    faults: parsed.error.issues.flatMap((issue) => faultsOfIssue(document, lines, issue, raw)),
     raw,
     place,
   };

@@ -1,16 +1,18 @@
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exampleFolder } from './ka.ts';
 
 export interface PlanVariant {
   /** The iteration's name, in place of `iter5`. */
   iteration: string;
-  /** The folder below the example's `variants` whose patches take the place of the example's own. */
-  variant?: string;
+  /** The folders below the example's `variants` whose patches take the place of the example's own. */
+  variants?: readonly string[];
   /** Texts of the plan and what they become; each has to stand in it. */
   plan?: readonly (readonly [string | RegExp, string])[];
   /** The same for patches, by file. */
   patches?: Readonly<Record<string, readonly (readonly [string | RegExp, string])[]>>;
+  /** Patches whose files are taken away. */
+  without?: readonly string[];
 }
 
 const replaced = (text: string, replacements: readonly (readonly [string | RegExp, string])[]): string =>
@@ -25,17 +27,18 @@ const replaced = (text: string, replacements: readonly (readonly [string | RegEx
  */
 export const planVariant = async (
   folder: string,
-  { iteration, variant, plan = [], patches = {} }: PlanVariant,
+  { iteration, variants = [], plan = [], patches = {}, without = [] }: PlanVariant,
 ): Promise<string> => {
   const own = join(folder, iteration);
   const file = join(own, 'plan.yaml');
   await cp(join(exampleFolder, 'patches'), join(own, 'patches'), { recursive: true });
-  if (variant !== undefined)
+  for (const variant of variants)
     await cp(join(exampleFolder, 'variants', variant), join(own, 'patches'), { recursive: true });
   for (const [name, replacements] of Object.entries(patches)) {
     const patch = join(own, 'patches', name);
     await writeFile(patch, replaced(await readFile(patch, 'utf8'), replacements));
   }
+  for (const name of without) await rm(join(own, 'patches', name));
   const text = await readFile(join(exampleFolder, 'plan.yaml'), 'utf8');
   await writeFile(file, replaced(text, [['iteration: iter5', `iteration: ${iteration}`], ...plan]));
   return file;

@@ -9,15 +9,15 @@ let before: Awaited<ReturnType<TestFleet['board']>>;
 beforeAll(async () => {
   fleet = await startTestFleet('rollback');
   before = await fleet.board();
-}, 60_000);
-afterAll(() => fleet.remove(), 60_000);
+}, 120_000);
+afterAll(() => fleet?.remove(), 60_000);
 
 describe('an iteration whose helper patch repairs nothing', () => {
   let ran: KaRan;
 
   beforeAll(async () => {
-    ran = await fleet.carry(await planVariant(fleet.folder, { iteration: 'iter5', variant: 'no-repair' }));
-  }, 120_000);
+    ran = await fleet.carry(await planVariant(fleet.folder, { iteration: 'iter5', variants: ['no-repair'] }));
+  }, 300_000);
 
   it('fails at the sweep, and ka says so with its exit code', () => {
     expect(ran.exitCode).toBe(1);
@@ -28,10 +28,10 @@ describe('an iteration whose helper patch repairs nothing', () => {
   });
 
   it('has rebooted the board twice: into the new kernel, and back', async () => {
-    const reboots = (await fleet.events('iter5')).flatMap(({ type, data }) => {
-      const { evidence } = data as { evidence?: { rebooted?: unknown } };
-      if (type === 'RebootSucceeded') return [evidence];
-      return type === 'RollbackSucceeded' ? [evidence?.rebooted] : [];
+    const reboots = (await fleet.events('iter5')).flatMap(({ event }) => {
+      if (event.kind !== 'step' || event.fact !== 'Succeeded') return [];
+      if (event.step === 'reboot') return [event.data.evidence];
+      return event.step === 'rollback' ? [event.data.evidence.rebooted] : [];
     });
     expect(reboots).toMatchObject([
       { outcome: 'new-kernel', before: { bootId: before.bootId } },
@@ -97,7 +97,7 @@ describe('the iteration after a rollback', () => {
         plan: [[/from: 7\.0-1\n( +)to: 7\.0-2/, 'from: 7.0-2\n$1to: 7.0-3\n$1installed: 7.0-1']],
       }),
     );
-  }, 120_000);
+  }, 300_000);
 
   it('lands on what was landed before, and closes', () => {
     expect(ran.stdout).toMatch(/ iter6 CLOSED: C1 PASS, /);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { execa } from 'execa';
+import { openSession } from '../coordinator/session.ts';
 import { sandboxPlaces } from '../deploy/sandbox/places.ts';
 import { type KaRan, ka, testFolder } from './ka.ts';
 
@@ -38,12 +39,6 @@ export const startTestFleet = async (name: string) => {
   const { folder, remove } = await testFolder(name);
   const places = sandboxPlaces(join(folder, 'fleet'));
   const onFleet = (...args: string[]): Promise<KaRan> => ka([...args, '--config', places.operatorConfig]);
-  const events = async (...args: string[]) =>
-    (await onFleet('log', '--json', ...args)).stdout
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line): { sequence: number; type: string; [key: string]: unknown } => JSON.parse(line));
-  const down = () => ka(['down', '--dir', places.folder]);
   /** What the board's owner would look at. */
   const board = async () => ({
     installed: (await execa('pacman', ['-Q', '--config', places.board.pacmanConfig])).stdout.split('\n'),
@@ -58,14 +53,27 @@ export const startTestFleet = async (name: string) => {
     await remove();
     throw new Error(`ka up ended with ${exitCode}: ${stderr}`);
   }
+  // Read in this process: what is tested is what the log holds, and each `ka log` costs a second.
+  const session = await openSession(places.operatorConfig);
+  const events = async (iteration?: string) =>
+    (await session.read()).events.filter(
+      ({ event }) => iteration === undefined || event.iteration === iteration,
+    );
+  let closing: Promise<void> | undefined;
+  const down = async () => {
+    closing ??= session.close();
+    await closing;
+    return ka(['down', '--dir', places.folder]);
+  };
   return {
     /** Where plans may be written. */
     folder,
     places,
     ka: onFleet,
-    /** The log's events, oldest first. */
+    /** The log's events, or an iteration's, oldest first. */
     events,
-    lastSequence: async () => (await events()).at(-1)?.sequence ?? 0,
+    types: async (iteration?: string) => (await events(iteration)).map(({ event }) => event.type),
+    lastSequence: () => session.log.lastSequence(),
     /** Starts an iteration and watches it to its end; the review is approved once it is asked for. */
     carry: async (planFile: string): Promise<KaRan> => {
       let approval: Promise<KaRan> | undefined;

@@ -1,0 +1,73 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { NatsConnection } from 'nats';
+import { createNatsKey, fleetUsers } from '../deploy/nats-permissions.ts';
+import { startNatsServer } from '../deploy/nats-server.ts';
+import { connectNats } from '../eventlog/connect.ts';
+import { provision } from '../eventlog/provision.ts';
+import type { PinnedKeys } from '../eventlog/seal.ts';
+import { generateWriterKey, readWriterKey, type WriterKey } from '../eventlog/writer-key.ts';
+import { coordinator, operator } from '../schemas/events.ts';
+
+/** Waits until `condition` gives something else than false or undefined. Whoever waits in vain runs into the test's limit. */
+export const until = async <Value>(condition: () => Value | Promise<Value>): Promise<NonNullable<Value>> => {
+  for (;;) {
+    const value = await condition();
+    if (value !== false && value !== undefined && value !== null) return value;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+};
+
+/** A real nats-server with a provisioned fleet, whose writers have keys of their own. */
+export const startLogServer = async (fleet: string, hosts: readonly string[]) => {
+  const folder = mkdtempSync(join(tmpdir(), 'ka-log-'));
+  const names = ['admin', coordinator, operator, ...hosts];
+  const nats = new Map(names.map((name) => [name, createNatsKey()]));
+  const pems = new Map(names.map((name) => [name, generateWriterKey()]));
+  const need = <Value>(map: ReadonlyMap<string, Value>, name: string): Value => {
+    const value = map.get(name);
+    if (value === undefined) throw new Error(`the test's fleet has no ${name}`);
+    return value;
+  };
+  const publicKey = (name: string) => need(nats, name).publicKey;
+  for (const [name, { seed }] of nats) writeFileSync(join(folder, `${name}.seed`), seed, { mode: 0o600 });
+  for (const [name, pem] of pems) writeFileSync(join(folder, `${name}.pem`), pem, { mode: 0o600 });
+  const server = await startNatsServer({
+    folder: join(folder, 'nats'),
+    users: fleetUsers(fleet, {
+      admin: publicKey('admin'),
+      coordinator: publicKey(coordinator),
+      operator: publicKey(operator),
+      hosts: Object.fromEntries(hosts.map((host) => [host, publicKey(host)])),
+    }),
+  });
+  const connections: NatsConnection[] = [];
+  const seedFile = (name: string) => join(folder, `${name}.seed`);
+  const connect = async (name: string): Promise<NatsConnection> => {
+    const connection = await connectNats({ servers: [server.url], seedFile: seedFile(name), name });
+    connections.push(connection);
+    return connection;
+  };
+  await provision(await connect('admin'), fleet, hosts);
+  const key = (name: string): WriterKey => readWriterKey(need(pems, name));
+  const pinned: PinnedKeys = new Map(
+    names.filter((name) => name !== 'admin').map((name) => [name, key(name).publicKey]),
+  );
+  return {
+    /** Where a test may write. */
+    folder,
+    server,
+    connect,
+    seedFile,
+    keyFile: (name: string) => join(folder, `${name}.pem`),
+    key,
+    pinned,
+    stop: async () => {
+      await Promise.all(connections.map((connection) => connection.close()));
+      await server.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+};
+export type LogServer = Awaited<ReturnType<typeof startLogServer>>;
