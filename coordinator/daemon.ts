@@ -47,10 +47,10 @@ export const runCoordinator = async ({
   const startedAt = Date.now();
   let caughtUpWith = await log.lastSequence();
 
-  /** Appends the first event that the command makes of the state as it is. Gives whether one was appended. */
-  const decideOnce = async (command: Command): Promise<boolean> => {
+  /** Appends the first event that the command makes of the state as it is. Gives its sequence, if one was appended. */
+  const decideOnce = async (command: Command): Promise<number | undefined> => {
     const [event] = decide(command, state);
-    if (!event) return false;
+    if (!event) return undefined;
     const sealed = sealEvent(
       event,
       { fleet: fleet.fleet, name: coordinator, key },
@@ -58,59 +58,67 @@ export const runCoordinator = async ({
       new Date().toISOString(),
     );
     try {
-      const { outcome } = await appendEvent(connection, sealed, state.sequence);
-      return outcome === 'appended';
+      const appended = await appendEvent(connection, sealed, state.sequence);
+      return appended.outcome === 'appended' ? appended.sequence : undefined;
     } catch (error) {
       if (error instanceof AppendConflict) say(`ALARM: ${error.message}`);
-      else say(`${sealed.subject} could not be appended: ${error instanceof Error ? error.message : error}`);
-      return false; // the next look at the clock decides again
+      else if (!signal.aborted)
+        say(`${sealed.subject} could not be appended: ${error instanceof Error ? error.message : error}`);
+      return undefined; // the next look at the clock decides again
+    }
+  };
+
+  const advanceOnce = async () => {
+    const late = overdue(state, {
+      now: Date.now(),
+      fleet,
+      lastSeen: (host) => lastSeen.get(host) ?? startedAt,
+    });
+    for (const command of [...late, { do: 'Advance' } as const]) {
+      const sequence = await decideOnce(command);
+      if (sequence === undefined) continue;
+      caughtUpWith = sequence; // it comes back by the log, and then the rest is decided
+      return;
     }
   };
 
   // One decision at a time, each made of a state that holds everything the log held before it.
-  let deciding = false;
+  let deciding = Promise.resolve();
+  let isDeciding = false;
   let again = false;
-  const advance = async () => {
+  const advance = () => {
     again = true;
-    if (deciding) return;
-    deciding = true;
-    try {
-      while (again) {
-        again = false;
-        if (state.sequence < caughtUpWith) break;
-        const { sequence } = state;
-        const late = overdue(state, {
-          now: Date.now(),
-          fleet,
-          lastSeen: (host) => lastSeen.get(host) ?? startedAt,
-        });
-        for (const command of [...late, { do: 'Advance' } as const])
-          if (await decideOnce(command)) {
-            caughtUpWith = sequence + 1; // it comes back by the log, and then the rest is decided
-            break;
-          }
+    if (isDeciding) return;
+    isDeciding = true;
+    deciding = (async () => {
+      try {
+        while (again && !signal.aborted) {
+          again = false;
+          if (state.sequence >= caughtUpWith) await advanceOnce();
+        }
+      } catch (error) {
+        say(`ALARM: nothing could be decided: ${error instanceof Error ? error.stack : error}`);
+      } finally {
+        isDeciding = false;
       }
-    } catch (error) {
-      say(`ALARM: nothing could be decided: ${error instanceof Error ? error.stack : error}`);
-    } finally {
-      deciding = false;
-    }
+    })();
   };
   const onEvent = (logged: LoggedEvent) => {
     state = evolve(state, logged);
-    void advance();
+    advance();
   };
   const onRefused = ({ sequence, subject, why }: RefusedMessage) => {
     say(`sequence ${sequence}, ${subject}: ${why}; nothing is made of it`);
     state = passOver(state, sequence);
-    void advance();
+    advance();
   };
-  const clock = setInterval(() => void advance(), lookAtClockEveryMs);
+  const clock = setInterval(advance, lookAtClockEveryMs);
   say(`follows fleet ${fleet.fleet}, ${caughtUpWith} events so far`);
   try {
     await log.follow({ signal, onRefused }, onEvent);
   } finally {
     clearInterval(clock);
     stopListening();
+    await deciding;
   }
 };

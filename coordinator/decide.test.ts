@@ -106,7 +106,9 @@ describe('an iteration on its way', () => {
     const second = examplePlan((plan) => {
       plan.iteration = 'iter6';
     });
-    given(started()).when(startOf(second)).thenRefused(/iter5 is under way on fresnel.*ka abort iter5/);
+    given(started())
+      .when(startOf(second))
+      .thenRefused(/iter5 is under way on fresnel.*ka abort iter5/);
     given(...until('close'), settled)
       .when(startOf(second))
       .then('IterationStarted.1');

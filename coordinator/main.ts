@@ -17,7 +17,12 @@ try {
   if (values.config === undefined) throw new Error('usage: main.ts --config FILE');
   const config = readConfigFile(values.config, ControlConfig);
   const fleet = readConfigFile(config.fleetFile, Fleet);
-  const connection = await connectNats({ ...config.nats, name: coordinator, wait: true });
+  const connection = await connectNats({
+    ...config.nats,
+    name: coordinator,
+    wait: true,
+    signal: stop.signal,
+  });
   await runCoordinator({
     connection,
     fleet,
@@ -25,7 +30,7 @@ try {
     say,
     signal: stop.signal,
   });
-  await connection.drain();
+  await connection.close();
 } catch (error) {
   say(error instanceof Error ? error.message : String(error));
   process.exitCode = 1;

@@ -74,7 +74,7 @@ export const watchIteration = async (
       { fleet: session.fleet.fleet, iteration: name },
       { follow: true, fromNow: true, signal: stop.signal },
       onLine,
-    );
+    ).catch(() => undefined); // without the last line of output the view is still a view
   // An end that stands before this in the log may have been taken back by a retry since.
   const present = (await session.read()).events.at(-1)?.sequence ?? 0;
   const stopIfEnded = (iteration: Iteration | undefined) => {

@@ -15,7 +15,6 @@ export interface NatsServerOptions {
   /** Default: one that is free. */
   port?: number;
   /** Default: the server's own 1 MiB. */
-  maxPayloadBytes?: number;
   /** Default: `nats-server`, looked for in PATH and where Debian keeps it. */
   program?: string;
 }
@@ -55,7 +54,7 @@ const serverVersion = async (program: string): Promise<{ major: number; minor: n
 
 /** The server's config. Its language takes JSON; strings stay quoted, since a bare `$` begins a variable. */
 const configText = (
-  { folder, users, maxPayloadBytes }: NatsServerOptions,
+  { folder, users }: NatsServerOptions,
   port: number,
   { major, minor }: { major: number; minor: number },
 ): string =>
@@ -64,7 +63,6 @@ const configText = (
       host: '127.0.0.1',
       port,
       ports_file_dir: resolve(folder),
-      ...(maxPayloadBytes === undefined ? {} : { max_payload: maxPayloadBytes }),
       jetstream: {
         store_dir: join(resolve(folder), 'store'),
         // Before 2.10 the server flushes every 60 s and there is nothing to set.

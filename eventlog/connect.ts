@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type NatsConnection, nkeyAuthenticator } from 'nats';
 
 export interface NatsOptions {
@@ -7,8 +8,9 @@ export interface NatsOptions {
   seedFile: string;
   /** The writer's name: the connection carries it, and its inboxes, which nobody else may read. */
   name: string;
-  /** Keep trying for ever, as a daemon does. Otherwise the first failure is the answer. */
+  /** Keep trying until `signal` fires, as a daemon does. Otherwise the first failure is the answer. */
   wait?: boolean;
+  signal?: AbortSignal;
 }
 
 /** The event log can't be reached. The message is one sentence for a person. */
@@ -16,16 +18,20 @@ export class LogUnreachable extends Error {
   override readonly name = 'LogUnreachable';
 }
 
+const againAfterMs = 500;
+
 /**
- * Connects to the fleet's NATS server. Once connected it reconnects for ever, and a half-open connection is noticed
- * within 20 s (the client's own defaults give up after 20 s and notice after 6 minutes).
- * @throws {LogUnreachable}
+ * Connects to the fleet's NATS server. Once connected it reconnects for ever, also where the server refuses the login
+ * for a while, and a half-open connection is noticed within 15 s: at the third ping, with two unanswered. (The client's
+ * own defaults give up after 20 s or two refusals, and notice after 6 minutes.)
+ * @throws {LogUnreachable} @throws the signal's reason, if it fires while waiting.
  */
 export const connectNats = async ({
   servers,
   seedFile,
   name,
   wait = false,
+  signal,
 }: NatsOptions): Promise<NatsConnection> => {
   let seed: Uint8Array;
   try {
@@ -33,21 +39,27 @@ export const connectNats = async ({
   } catch (cause) {
     throw new LogUnreachable(`the NATS seed file ${seedFile} can't be read`, { cause });
   }
-  try {
-    return await connect({
-      servers,
-      name,
-      authenticator: nkeyAuthenticator(seed),
-      inboxPrefix: `_INBOX_${name}`,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 500,
-      pingInterval: 10_000,
-      maxPingOut: 2,
-      waitOnFirstConnect: wait,
-      timeout: 5_000,
-    });
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new LogUnreachable(`nats-server at ${servers.join(', ')} can't be reached: ${why}`, { cause });
+  for (;;) {
+    signal?.throwIfAborted();
+    try {
+      return await connect({
+        servers,
+        name,
+        authenticator: nkeyAuthenticator(seed),
+        inboxPrefix: `_INBOX_${name}`,
+        maxReconnectAttempts: -1,
+        ignoreAuthErrorAbort: true,
+        reconnectTimeWait: 500,
+        pingInterval: 5_000,
+        maxPingOut: 2,
+        timeout: 5_000,
+      });
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      if (!wait)
+        throw new LogUnreachable(`nats-server at ${servers.join(', ')} can't be reached: ${why}`, { cause });
+      // Not the client's own `waitOnFirstConnect`, which nothing can stop.
+      await sleep(againAfterMs, undefined, signal && { signal });
+    }
   }
 };

@@ -1,17 +1,6 @@
-import {
-  AckPolicy,
-  DeliverPolicy,
-  headers,
-  type JetStreamClient,
-  type JetStreamManager,
-  type JsMsg,
-  type MsgHdrs,
-  type NatsConnection,
-  NatsError,
-  nuid,
-  type PubAck,
-} from 'nats';
+import { headers, type MsgHdrs, type NatsConnection, NatsError, type PubAck } from 'nats';
 import { type Envelope, type KaEvent, parseEvent } from '../schemas/events.ts';
+import { followStream } from './follow-stream.ts';
 import { eventStream } from './provision.ts';
 import type { PinnedKeys, SealedEvent } from './seal.ts';
 import { isSignedBy } from './writer-key.ts';
@@ -54,12 +43,17 @@ const factOf = ({ time: _time, writerseq: _seq, prevhash: _prev, ...fact }: Enve
 const sameFact = (a: Uint8Array, b: Uint8Array): boolean => {
   if (Buffer.compare(a, b) === 0) return true;
   const read = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes)) as Envelope;
-  return factOf(read(a)) === factOf(read(b));
+  try {
+    return factOf(read(a)) === factOf(read(b));
+  } catch {
+    return false; // one of them is no event at all
+  }
 };
 
 /**
  * Appends a sealed event once, for ever: its subject names the fact, so a second append of it answers `there`.
- * @param expectedLast append only if this is still the log's last sequence.
+ * @param expectedLast append only if this is still the log's last sequence. Another fact that came to the subject
+ * after it is no conflict: somebody was faster.
  * @throws {AppendConflict} if the subject holds another fact. @throws {NatsError} if the server does not answer.
  */
 export const appendEvent = async (
@@ -82,8 +76,12 @@ export const appendEvent = async (
   } catch (error) {
     if (!(error instanceof NatsError) || error.api_error?.err_code !== wrongLastSequence) throw error;
     const there = await readSubject(connection, sealed.subject);
-    if (!there) return { outcome: 'moved' };
+    if (!there) {
+      if (expectedLast === undefined) throw error; // it was there, and is not any more: nothing is known of it
+      return { outcome: 'moved' };
+    }
     if (sameFact(there.bytes, sealed.bytes)) return { outcome: 'there', sequence: there.sequence };
+    if (expectedLast !== undefined && there.sequence > expectedLast) return { outcome: 'moved' };
     throw new AppendConflict(
       `${sealed.subject} already holds another fact, at sequence ${there.sequence}; nothing was appended`,
     );
@@ -114,7 +112,7 @@ export const checkMessage = (
 ): { logged: LoggedEvent } | { refused: RefusedMessage } => {
   const { subject, data: bytes } = message;
   const refuse = (why: string) => ({ refused: { sequence, subject, why } });
-  const [, fleet, writer = '', iteration, type, attempt, host] = subject.split('.');
+  const [, , writer = ''] = subject.split('.');
   const key = keys.get(writer);
   if (key === undefined) return refuse(`no key is pinned for the writer "${writer}"`);
   if (!isSignedBy(key, bytes, message.headers?.get(signatureHeader) ?? ''))
@@ -130,14 +128,11 @@ export const checkMessage = (
     event.kind === 'step' && (event.fact === 'Requested' || event.fact === 'Superseded')
       ? event.data.host
       : undefined;
-  if (
-    event.fleet !== fleet ||
-    (event.kind !== 'unknown' && host !== isFor) ||
-    event.source !== writer ||
-    event.iteration !== iteration ||
-    event.type !== type ||
-    String(event.attempt) !== attempt
-  )
+  const ownSubject = ['ka', event.fleet, event.source, event.iteration, event.type, event.attempt];
+  const isOwn =
+    subject === [...ownSubject, ...(isFor === undefined ? [] : [isFor])].join('.') ||
+    (event.kind === 'unknown' && subject.startsWith(`${ownSubject.join('.')}.`)); // nobody here knows whom it is for
+  if (!isOwn)
     return refuse(
       `it names ${event.source}'s ${event.id}${isFor ? ` for ${isFor}` : ''} in ${event.fleet}, which is not what its subject says`,
     );
@@ -147,7 +142,6 @@ export const checkMessage = (
 /** A reader of the whole log, in order. */
 export class EventLog {
   readonly #connection: NatsConnection;
-  readonly #jetstream: JetStreamClient;
   readonly #keys: PinnedKeys;
   readonly #onRefused: (refused: RefusedMessage) => void;
 
@@ -157,20 +151,19 @@ export class EventLog {
     onRefused: (refused: RefusedMessage) => void = () => undefined,
   ) {
     this.#connection = connection;
-    this.#jetstream = connection.jetstream();
     this.#keys = keys;
     this.#onRefused = onRefused;
   }
 
   async lastSequence(): Promise<number> {
-    const manager: JetStreamManager = await this.#connection.jetstreamManager();
+    const manager = await this.#connection.jetstreamManager();
     return (await manager.streams.info(eventStream)).state.last_seq;
   }
 
   /**
    * Hands every event from `from` on to `onEvent`, in order and one at a time, until `signal` fires; with `until`,
    * until that sequence was handed over. Survives reconnections: it goes on after the last event that it handed over.
-   * A message that is refused is handed to `onRefused` in its place.
+   * A message that is refused is handed to `onRefused` in its place, and so are sequences that the log has lost.
    */
   async follow(
     options: {
@@ -184,40 +177,20 @@ export class EventLog {
     const { from = 1, until, signal, onRefused = this.#onRefused } = options;
     if (until !== undefined && until < from) return;
     let next = from;
-    while (!signal?.aborted) {
-      const manager = await this.#connection.jetstreamManager();
-      const { name } = await manager.consumers.add(eventStream, {
-        name: nuid.next(),
-        ack_policy: AckPolicy.None,
-        deliver_policy: DeliverPolicy.StartSequence,
-        opt_start_seq: next,
-        mem_storage: true,
-        inactive_threshold: 60_000_000_000,
-      });
-      const consumer = await this.#jetstream.consumers.get(eventStream, name);
-      const messages = await consumer.consume({ max_messages: 5_000 });
-      const stop = () => messages.stop();
-      signal?.addEventListener('abort', stop, { once: true });
-      void (async () => {
-        // A consumer that was deleted, with its server for one, says so here and nowhere else.
-        for await (const status of await messages.status())
-          if (status.type === 'consumer_deleted' || status.type === 'consumer_not_found') messages.stop();
-      })();
-      try {
-        for await (const message of messages as AsyncIterable<JsMsg>) {
-          if (message.seq !== next && message.seq < next) continue;
-          const checked = checkMessage(this.#keys, message, message.seq);
-          if ('refused' in checked) onRefused(checked.refused);
-          else await onEvent(checked.logged);
-          next = message.seq + 1;
-          if (until !== undefined && next > until) return;
-        }
-      } finally {
-        signal?.removeEventListener('abort', stop);
-        messages.stop();
-        await manager.consumers.delete(eventStream, name).catch(() => undefined); // it ends by itself in a minute
-      }
-    }
+    await followStream(this.#connection, { stream: eventStream, from, signal }, async (message) => {
+      const sequence = message.seq;
+      if (sequence > next)
+        onRefused({
+          sequence: sequence - 1,
+          subject: message.subject,
+          why: `the log holds nothing from sequence ${next} to here: it has lost events`,
+        });
+      next = sequence + 1;
+      const checked = checkMessage(this.#keys, message, sequence);
+      if ('refused' in checked) onRefused(checked.refused);
+      else await onEvent(checked.logged);
+      return until !== undefined && next > until ? 'enough' : 'more';
+    });
   }
 
   /** Every event up to what is the last message now, and that message's sequence. */

@@ -1,5 +1,8 @@
-import { AckPolicy, DeliverPolicy, type NatsConnection, nuid } from 'nats';
+import type { NatsConnection } from 'nats';
+import { z } from 'zod';
+import { followStream } from './follow-stream.ts';
 import { outputStream } from './provision.ts';
+import { readJson } from './read-json.ts';
 
 /** Where one attempt's output goes. */
 export interface OutputOf {
@@ -20,18 +23,27 @@ export interface OutputLine {
 
 const longestLine = 4_000;
 
+const Line = z.object({ time: z.string(), line: z.string() });
+
 /**
  * A writer of output lines. It never waits and never fails: output is for people, not evidence, and a step goes on
  * without the log.
+ * @param connected the connection, once there is one.
  */
-export const createOutputWriter = (connection: NatsConnection, of: OutputOf): ((line: string) => void) => {
+export const createOutputWriter = (
+  connected: () => NatsConnection | undefined,
+  of: OutputOf,
+): ((line: string) => void) => {
   const subject = `ka-out.${of.fleet}.${of.host}.${of.iteration}.${of.step}.${of.attempt}`;
   return (line) => {
-    if (connection.isClosed()) return;
-    connection.publish(
-      subject,
-      JSON.stringify({ time: new Date().toISOString(), line: line.slice(0, longestLine) }),
-    );
+    try {
+      connected()?.publish(
+        subject,
+        JSON.stringify({ time: new Date().toISOString(), line: line.slice(0, longestLine) }),
+      );
+    } catch {
+      // The connection is closed, or about to be.
+    }
   };
 };
 
@@ -43,30 +55,21 @@ export const readOutput = async (
   onLine: (line: OutputLine) => void,
 ): Promise<void> => {
   const manager = await connection.jetstreamManager();
-  const { name, num_pending } = await manager.consumers.add(outputStream, {
-    name: nuid.next(),
-    ack_policy: AckPolicy.None,
-    deliver_policy: options.fromNow ? DeliverPolicy.New : DeliverPolicy.All,
-    filter_subject: `ka-out.${of.fleet}.*.${of.iteration}.${of.step ?? '*'}.*`,
-    mem_storage: true,
-    inactive_threshold: 60_000_000_000,
-  });
-  let pending = num_pending;
-  if (pending === 0 && !options.follow) return;
-  const consumer = await connection.jetstream().consumers.get(outputStream, name);
-  const messages = await consumer.consume({ max_messages: 1_000 });
-  const stop = () => messages.stop();
-  options.signal?.addEventListener('abort', stop, { once: true });
-  try {
-    for await (const message of messages) {
+  const from = options.fromNow ? (await manager.streams.info(outputStream)).state.last_seq + 1 : 1;
+  await followStream(
+    connection,
+    {
+      stream: outputStream,
+      filter: `ka-out.${of.fleet}.*.${of.iteration}.${of.step ?? '*'}.*`,
+      from,
+      whilePending: !options.follow,
+      signal: options.signal,
+    },
+    async (message) => {
       const [, , host = '', , step = '', attempt] = message.subject.split('.');
-      const { time, line } = message.json<{ time: string; line: string }>();
-      onLine({ host, step, attempt: Number(attempt), time, line });
-      pending -= 1;
-      if (pending <= 0 && !options.follow) return;
-    }
-  } finally {
-    options.signal?.removeEventListener('abort', stop);
-    messages.stop();
-  }
+      const read = readJson(Line, message.data);
+      if (read) onLine({ host, step, attempt: Number(attempt), ...read });
+      return 'more';
+    },
+  );
 };

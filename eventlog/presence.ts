@@ -1,5 +1,6 @@
-import type { NatsConnection } from 'nats';
+import { headers, type NatsConnection } from 'nats';
 import { z } from 'zod';
+import { readJson } from './read-json.ts';
 
 /** What a host says of itself every few seconds. It is kept nowhere but as the last word of each host. */
 export const Presence = z.object({
@@ -20,8 +21,12 @@ export const presenceEveryMs = 2_000;
 
 const subject = (fleet: string, host: string) => `ka-out.${fleet}.${host}.presence`;
 
+/** Replaces what the host said before: kept one by one, presences would push the steps' output out of its stream. */
 export const sayPresent = (connection: NatsConnection, fleet: string, presence: Presence): void => {
-  if (!connection.isClosed()) connection.publish(subject(fleet, presence.host), JSON.stringify(presence));
+  if (connection.isClosed() || connection.isDraining()) return;
+  const head = headers();
+  head.set('Nats-Rollup', 'sub');
+  connection.publish(subject(fleet, presence.host), JSON.stringify(presence), { headers: head });
 };
 
 /** Hands over each presence as it is said. Gives the way to stop listening. */
@@ -32,10 +37,10 @@ export const listenForPresence = (
 ): (() => void) => {
   const subscription = connection.subscribe(subject(fleet, '*'), {
     callback: (error, message) => {
-      if (error) return;
-      const parsed = Presence.safeParse(message.json());
+      // Nothing may be thrown here: it would end the client's reading of the connection.
+      const presence = error ? undefined : readJson(Presence, message.data);
       // A host speaks for itself alone: the server lets nobody else publish under its token.
-      if (parsed.success && message.subject === subject(fleet, parsed.data.host)) onPresence(parsed.data);
+      if (presence && message.subject === subject(fleet, presence.host)) onPresence(presence);
     },
   });
   return () => subscription.unsubscribe();
@@ -53,8 +58,8 @@ export const lastPresences = async (
   for (const host of hosts) {
     try {
       const message = await manager.streams.getMessage(stream, { last_by_subj: subject(fleet, host) });
-      const parsed = Presence.safeParse(message.json());
-      if (parsed.success) found.set(host, parsed.data);
+      const presence = readJson(Presence, message.data);
+      if (presence?.host === host) found.set(host, presence);
     } catch {
       // never seen, or long ago
     }

@@ -9,6 +9,14 @@ export interface SealedEvent {
   seq: number;
 }
 
+/** The most bytes of one event: nats-server takes 1 MiB by default, headers included. */
+export const largestEventBytes = 1_000_000;
+
+/** An event that the log would never take. */
+export class EventTooLarge extends Error {
+  override readonly name = 'EventTooLarge';
+}
+
 /** Who may have written what: the fleet's pinned public keys, by writer. */
 export type PinnedKeys = ReadonlyMap<string, string>;
 
@@ -28,6 +36,7 @@ export const pinnedKeys = (fleet: {
  * Makes an event of a writer's own: counts it, links it to the writer's previous one, and signs it.
  * @param last the writer's last event, or undefined for its first.
  * @param time for people; RFC 3339.
+ * @throws {EventTooLarge} since the log's server would refuse it for ever, with all that comes after it.
  */
 export const sealEvent = (
   event: NewEvent,
@@ -51,6 +60,10 @@ export const sealEvent = (
     data: event.data,
   };
   const bytes = new TextEncoder().encode(JSON.stringify(envelope));
+  if (bytes.length > largestEventBytes)
+    throw new EventTooLarge(
+      `${event.type} of ${event.iteration} has ${bytes.length} bytes, the log takes at most ${largestEventBytes}`,
+    );
   return {
     subject: subjectOf(writer.fleet, writer.name, event),
     bytes,

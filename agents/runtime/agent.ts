@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { NatsConnection } from 'nats';
 import { connectNats } from '../../eventlog/connect.ts';
 import { createOutputWriter } from '../../eventlog/output.ts';
 import { presenceEveryMs, sayPresent } from '../../eventlog/presence.ts';
@@ -25,7 +26,8 @@ const stopWithinMs = 2_000;
 
 /**
  * Runs a host's agent until `signal` fires: requests from the log into the journal, steps from the journal into the
- * world, outcomes from the journal into the log. It works on while the log can't be reached.
+ * world, outcomes from the journal into the log. It works on while the log can't be reached, from its start on.
+ * @throws if the connection to the log was closed for good: the agent has to be started again.
  */
 export const runAgent = async <Config extends AgentConfig>(
   config: Config,
@@ -38,34 +40,41 @@ export const runAgent = async <Config extends AgentConfig>(
   mkdirSync(config.stateFolder, { recursive: true, mode: 0o700 });
   const journal = new Journal(join(config.stateFolder, 'journal.db'));
   const key = readWriterKey(readFileSync(config.keyFile, 'utf8'));
-  const readBoot = () => ({
+  const boot = {
     bootId: readFileSync(config.bootIdFile, 'utf8').trim(),
     release: readFileSync(config.releaseFile, 'utf8').trim(),
-  });
-  const boot = readBoot();
+  };
   journal.noteBoot(boot.bootId);
 
-  const connection = await connectNats({ ...config.nats, name: host, wait: true });
-  const outbox = createOutbox(journal, connection, { fleet, name: host, key }, (conflict) =>
-    say(`${conflict.message}. The journal is an old copy, or another agent uses this host's key`),
-  );
+  /** What is installed, or null where nobody can say: a package database that is broken is a step's to mend. */
+  const packageNow = () =>
+    installed(config).catch((error: unknown) => {
+      if (!signal.aborted)
+        say(`which package is installed: ${error instanceof Error ? error.message : error}`);
+      return null;
+    });
+
+  let connection: NatsConnection | undefined;
+  const outbox = createOutbox(journal, () => connection, { fleet, name: host, key }, say);
   outbox.put({
     type: 'AgentStarted',
     iteration: noIteration,
     attempt: outbox.nextSeq(),
-    data: { role, version, ...boot, package: await installed(config) },
+    data: { role, version, ...boot, package: await packageNow() },
   });
 
+  const ended = new AbortController();
+  const ends = AbortSignal.any([signal, ended.signal]);
   let running: NotedRequest | undefined;
   const runningNow = () => (running ? `${running.iteration} ${running.step} ${running.attempt}` : null);
-  const systemd = createSystemd(() => true, signal);
+  const systemd = createSystemd(() => !connection?.isClosed(), ends);
   const work = createWorkLoop({
     journal,
     outbox,
     steps,
     host: config,
     stateFolder: config.stateFolder,
-    outputOf: (request) => createOutputWriter(connection, { fleet, host, ...request }),
+    outputOf: (request) => createOutputWriter(() => connection, { fleet, host, ...request }),
     onRunning: (request) => {
       running = request;
       systemd.status(runningNow() ?? 'idle');
@@ -73,43 +82,64 @@ export const runAgent = async <Config extends AgentConfig>(
     },
     onTrouble: (what, error) =>
       say(`${what}: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
-    signal,
+    signal: ends,
   });
 
+  let presenting = false;
   const present = async () => {
+    if (!connection || presenting) return;
+    presenting = true;
     try {
       const time = new Date().toISOString();
-      const known = { host, role, time, ...boot, package: await installed(config) };
-      sayPresent(connection, fleet, { ...known, running: runningNow(), unsent: outbox.waiting() });
+      const known = { host, role, time, ...boot, package: await packageNow() };
+      if (!ends.aborted)
+        sayPresent(connection, fleet, { ...known, running: runningNow(), unsent: outbox.waiting() });
     } catch (error) {
-      if (!signal.aborted) say(`presence: ${error instanceof Error ? error.message : error}`);
+      say(`presence: ${error instanceof Error ? error.message : error}`);
+    } finally {
+      presenting = false;
     }
   };
   const presence = setInterval(() => void present(), presenceEveryMs);
   const draining = setInterval(() => void outbox.drain(), drainEveryMs);
-  await present();
-  systemd.ready('idle');
-  void runRequestLoop({
-    connection,
-    journal,
-    fleet,
-    host,
-    role,
-    keys: new Map([[coordinator, config.coordinatorKey]]),
-    onNoted: (superseded) => work.wake(superseded),
-    onRefused: say,
-    signal,
+
+  const talk = async () => {
+    connection = await connectNats({ ...config.nats, name: host, wait: true, signal: ends });
+    void outbox.drain();
+    void present();
+    await runRequestLoop({
+      connection,
+      journal,
+      fleet,
+      host,
+      role,
+      keys: new Map([[coordinator, config.coordinatorKey]]),
+      onNoted: (superseded) => work.wake(superseded),
+      onRefused: say,
+      signal: ends,
+    });
+  };
+  let failure: unknown;
+  const talking = talk().catch((error: unknown) => {
+    if (!ends.aborted) failure = error;
+    ended.abort(); // without the log for good, the agent is no use: it stops in order
   });
+  systemd.ready('idle');
   try {
     await work.run();
   } finally {
     systemd.stopping();
+    ended.abort();
     clearInterval(presence);
     clearInterval(draining);
-    // A log that does not answer is not waited for: what is unsent is in the journal.
-    const sent = outbox.drain().then(() => connection.drain());
-    await Promise.race([sent.catch(() => undefined), sleep(stopWithinMs)]);
-    await connection.close();
+    // A log that does not answer is not waited for: what is unsent is in the journal. The flush tells the server that
+    // nobody listens any more, or it would hand the next request to the pull that is left.
+    const told = Promise.all([outbox.drain(), talking]).then(() => connection?.flush());
+    await Promise.race([told.catch(() => undefined), sleep(stopWithinMs, undefined, { ref: false })]);
+    await connection?.close();
+    await talking;
+    await connection?.close(); // it may have come about meanwhile
     journal.close();
   }
+  if (failure !== undefined) throw failure;
 };

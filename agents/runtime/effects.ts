@@ -14,6 +14,12 @@ export const createEffect = (
   signal: AbortSignal,
 ): Effect => {
   const used = new Set<string>();
+  /** Journals a result. The step gets it as a restart would give it, so that both ways are the same. */
+  const done = (name: string, result: unknown) => {
+    const json = toJson(result);
+    journal.noteResult(request, name, json);
+    return JSON.parse(json);
+  };
   return async (name, parts) => {
     if (used.has(name)) throw new TypeError(`effect "${name}" stands twice in step ${request.step}`);
     used.add(name);
@@ -31,16 +37,11 @@ export const createEffect = (
         throw new NeedsPerson(
           `nobody can tell whether "${name}" of ${request.step} has happened: ${probed.why}`,
         );
-      if (probed.happened === 'yes') {
-        journal.noteResult(request, name, toJson(probed.result));
-        return probed.result;
-      }
+      if (probed.happened === 'yes') return done(name, probed.result);
     } else {
       before = parts.before ? JSON.parse(toJson(await parts.before())) : undefined;
       journal.noteIntent(request, name, toJson(before));
     }
-    const result = await parts.act(before as never);
-    journal.noteResult(request, name, toJson(result));
-    return result;
+    return done(name, await parts.act(before as never));
   };
 };

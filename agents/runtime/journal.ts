@@ -52,6 +52,7 @@ const schema = `
     seq INTEGER PRIMARY KEY, subject TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL, signature TEXT NOT NULL,
     sent INTEGER NOT NULL DEFAULT 0
   ) STRICT;
+  CREATE INDEX IF NOT EXISTS unsent ON outbox (seq) WHERE sent = 0;
   CREATE TABLE IF NOT EXISTS boot (boot_id TEXT PRIMARY KEY, seen INTEGER NOT NULL) STRICT;
 `;
 
@@ -112,6 +113,13 @@ export class Journal {
          WHERE state = 'open' ORDER BY noted LIMIT 1`,
       )
       .get() as NotedRequest | undefined;
+  }
+
+  /** The attempts that are neither done nor superseded. */
+  openAttempts(): Pick<NotedRequest, 'iteration' | 'step' | 'attempt'>[] {
+    return this.#db
+      .prepare("SELECT iteration, step, attempt FROM request WHERE state = 'open' ORDER BY noted")
+      .all() as Pick<NotedRequest, 'iteration' | 'step' | 'attempt'>[];
   }
 
   /** Notes that the step is begun, or begun again, at `now` (milliseconds since 1970). */
@@ -186,11 +194,16 @@ export class Journal {
     })();
   }
 
-  /** Own events that are not in the log yet, oldest first. */
-  unsent(): OutboxEvent[] {
+  /** The oldest own event that is not in the log yet. */
+  nextUnsent(): OutboxEvent | undefined {
     return this.#db
-      .prepare('SELECT seq, subject, bytes, signature FROM outbox WHERE sent = 0 ORDER BY seq')
-      .all() as OutboxEvent[];
+      .prepare('SELECT seq, subject, bytes, signature FROM outbox WHERE sent = 0 ORDER BY seq LIMIT 1')
+      .get() as OutboxEvent | undefined;
+  }
+
+  /** How many own events are not in the log yet. */
+  unsent(): number {
+    return this.#db.prepare('SELECT count(*) FROM outbox WHERE sent = 0').pluck().get() as number;
   }
 
   markSent(seq: number): void {

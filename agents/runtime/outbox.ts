@@ -7,35 +7,53 @@ import type { Journal, NotedRequest } from './journal.ts';
 
 /** A host's own events on their way to the log: in the journal first, in the log as soon as it can be reached. */
 export interface Outbox {
-  /** Journals an event, together with the end of the request that it answers. */
+  /**
+   * Journals an event, together with the end of the request that it answers.
+   * @throws {EventTooLarge} and nothing is journalled.
+   */
   put(event: NewEvent, answers?: Pick<NotedRequest, 'iteration' | 'step' | 'attempt'>): void;
-  /** Sends what is waiting, in order, until there is nothing more or the log does not answer. */
+  /** Sends what is waiting, in order, until there is nothing more or the log does not take it. Never rejects. */
   drain(): Promise<void>;
+  /** How many events are not in the log yet. */
   waiting(): number;
   /** The count of this host's next event. */
   nextSeq(): number;
 }
 
+/**
+ * @param connected the connection, once there is one.
+ * @param onTrouble told once of each event that can't be sent, and why; a log that does not answer is none.
+ */
 export const createOutbox = (
   journal: Journal,
-  connection: NatsConnection,
+  connected: () => NatsConnection | undefined,
   writer: { fleet: string; name: string; key: WriterKey },
-  onConflict: (conflict: AppendConflict) => void,
+  onTrouble: (what: string) => void,
 ): Outbox => {
   let draining: Promise<void> | undefined;
+  let told: string | undefined;
+  const tell = (what: string) => {
+    if (what !== told) onTrouble(what);
+    told = what;
+  };
   const last = () => {
     const written = journal.lastWritten();
     return written && linkTo(written.seq, written.bytes);
   };
-  const drain = async () => {
-    for (const event of journal.unsent()) {
-      try {
+  const send = async (connection: NatsConnection) => {
+    try {
+      for (let event = journal.nextUnsent(); event; event = journal.nextUnsent()) {
         await appendEvent(connection, event);
-      } catch (error) {
-        if (error instanceof AppendConflict) onConflict(error);
-        return; // unanswered: the next drain offers it again, and what was there already answers `there`
+        // A crash here sends it again, and what is there already answers `there`.
+        if (connection.isClosed()) return; // the agent ends, and its journal may be closed
+        journal.markSent(event.seq);
       }
-      journal.markSent(event.seq);
+      told = undefined;
+    } catch (error) {
+      if (connection.isClosed() || connection.isDraining()) return;
+      if (error instanceof AppendConflict)
+        tell(`${error.message}. The journal is an old copy, or another agent uses this host's key`);
+      else tell(`nothing can be sent: ${error instanceof Error ? error.message : error}`);
     }
   };
   const outbox: Outbox = {
@@ -44,18 +62,14 @@ export const createOutbox = (
       void outbox.drain();
     },
     drain() {
-      draining ??= (async () => {
-        let before: number;
-        do {
-          before = outbox.waiting();
-          await drain();
-        } while (outbox.waiting() > 0 && outbox.waiting() !== before);
-      })().finally(() => {
+      const connection = connected();
+      if (!connection || connection.isClosed()) return Promise.resolve();
+      draining ??= send(connection).finally(() => {
         draining = undefined;
       });
       return draining;
     },
-    waiting: () => journal.unsent().length,
+    waiting: () => journal.unsent(),
     nextSeq: () => (journal.lastWritten()?.seq ?? 0) + 1,
   };
   return outbox;

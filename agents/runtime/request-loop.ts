@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { JsMsg, NatsConnection } from 'nats';
 import { checkMessage } from '../../eventlog/event-log.ts';
+import { consumeMessages } from '../../eventlog/follow-stream.ts';
 import { eventStream } from '../../eventlog/provision.ts';
 import type { PinnedKeys } from '../../eventlog/seal.ts';
 import type { Role, StepName } from '../../schemas/step-names.ts';
@@ -16,7 +18,7 @@ export interface RequestLoopOptions {
   keys: PinnedKeys;
   /** A request was noted, or one was superseded. */
   onNoted: (superseded?: { iteration: string; step: StepName; attempt: number }) => void;
-  /** For the host's own log: what was refused, and why. */
+  /** For the host's own log: what was refused, or could not be asked for, and why. */
   onRefused: (why: string) => void;
   signal: AbortSignal;
 }
@@ -43,23 +45,21 @@ const note = (message: JsMsg, options: RequestLoopOptions): string | undefined =
   return undefined;
 };
 
+const againAfterMs = 500;
+
 /**
  * Takes this host's requests from the log into its journal, until `signal` fires. A message is acked once it is in
  * the journal, and is never held open for the step. One that is refused is told to the host's own log and ended.
+ * @throws if the connection was closed for good.
  */
 export const runRequestLoop = async (options: RequestLoopOptions): Promise<void> => {
   const { connection, host, signal } = options;
+  let told: string | undefined;
   while (!signal.aborted) {
     try {
       const consumer = await connection.jetstream().consumers.get(eventStream, host);
-      const messages = await consumer.consume({ max_messages: 100 });
-      const stop = () => messages.stop();
-      signal.addEventListener('abort', stop, { once: true });
-      void (async () => {
-        for await (const status of await messages.status())
-          if (status.type === 'consumer_deleted' || status.type === 'consumer_not_found') messages.stop();
-      })();
-      for await (const message of messages) {
+      for await (const message of consumeMessages(connection, consumer, 100, signal)) {
+        told = undefined;
         const refused = note(message, options);
         if (refused === undefined) message.ack();
         else {
@@ -67,10 +67,15 @@ export const runRequestLoop = async (options: RequestLoopOptions): Promise<void>
           message.term();
         }
       }
-      signal.removeEventListener('abort', stop);
-    } catch {
-      // No server, no stream or no consumer yet: the host goes on with what its journal holds, and asks again.
+    } catch (error) {
+      if (signal.aborted) return;
+      // The host goes on with what its journal holds, and asks again: what was not acked comes again.
+      const why = error instanceof Error ? error.message : String(error);
+      if (why !== told) options.onRefused(`no requests can be taken: ${why}`);
+      told = why;
     }
-    if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, 500));
+    if (signal.aborted) return;
+    if (connection.isClosed()) throw new Error('the connection to the log was closed');
+    await sleep(againAfterMs, undefined, { signal }).catch(() => undefined);
   }
 };

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { execa } from 'execa';
 import { ProgramFailed } from './errors.ts';
 
@@ -36,8 +37,24 @@ const baseEnvironment = {
   LANG: 'C.UTF-8',
 };
 
-/** The most that is kept of what a program prints, in characters. The step's stream carries all of it. */
-const keptCharacters = 64 * 1024 * 1024;
+/** The most that a program may print on one of its outputs: all of it is kept, since callers read it. */
+const keptBytes = 64 * 1024 * 1024;
+
+/**
+ * Keeps what a program prints. Execa's own buffer would put all of it into its error's message as well, and die of
+ * escaping what is binary.
+ */
+const keep = (stream: Readable, onTooMuch: () => void): (() => string) => {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  stream.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes <= keptBytes) chunks.push(chunk);
+    else onTooMuch();
+  });
+  stream.on('error', () => undefined); // it ends, and the exit code says the rest
+  return () => Buffer.concat(chunks).toString('utf8');
+};
 
 const endOfGroup = async (pid: number | undefined): Promise<void> => {
   if (pid === undefined) return;
@@ -79,29 +96,34 @@ export const createRun =
       detached: true,
       cleanup: false,
       reject: false,
-      maxBuffer: keptCharacters,
-      stripFinalNewline: false,
+      buffer: false,
     });
-    let ended: 'time' | 'stop' | undefined;
-    const stop = (why: 'time' | 'stop') => {
+    let ended: 'time' | 'stop' | 'size' | undefined;
+    const stop = (why: 'time' | 'stop' | 'size') => {
+      if (ended === why) return;
       ended ??= why;
-      void endOfGroup(child.pid);
+      void endOfGroup(child.pid).then(() => {
+        // One that left the group may hold the output open for ever, and is not waited for.
+        child.stdout.destroy();
+        child.stderr.destroy();
+      });
     };
     const onAbort = () => stop('stop');
     if (!options.outlive) signal?.addEventListener('abort', onAbort, { once: true });
     const timer = setTimeout(() => stop('time'), timeoutMs);
-    if (!options.quiet) {
-      const lines = async (from: 'stdout' | 'stderr') => {
-        for await (const line of child.iterable({ from })) onLine(String(line));
-      };
-      // A program that closes its output early is judged by its exit code, not here.
-      void lines('stdout').catch(() => undefined);
-      void lines('stderr').catch(() => undefined);
-    }
+    const onTooMuch = () => stop('size');
+    const [stdout, stderr] = [keep(child.stdout, onTooMuch), keep(child.stderr, onTooMuch)];
+    const lines = async (from: 'stdout' | 'stderr') => {
+      for await (const line of child.iterable({ from })) onLine(String(line));
+    };
+    // A program that closes its output early is judged by its exit code, not here.
+    const printed = options.quiet ? [] : [lines('stdout'), lines('stderr')];
+    const allPrinted = Promise.allSettled(printed);
     const result = await child;
+    await allPrinted; // a failure shows the last lines
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
-    const facts = { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr };
+    const facts = { exitCode: result.exitCode, stdout: stdout(), stderr: stderr() };
     if (ended === 'stop') signal?.throwIfAborted();
     if (ended === 'time')
       throw new ProgramFailed(
@@ -109,6 +131,12 @@ export const createRun =
         `did not end within ${Math.round(timeoutMs / 1000)} s and was stopped`,
         facts,
       );
+    if (ended === 'size')
+      throw new ProgramFailed(program, `printed more than ${keptBytes} bytes and was stopped`, {
+        exitCode: result.exitCode,
+        stdout: '',
+        stderr: '',
+      });
     if (result.exitCode === undefined) {
       const how = result.isTerminated ? `was ended by ${result.signal}` : 'could not be started';
       throw new ProgramFailed(
@@ -122,5 +150,5 @@ export const createRun =
     }
     if (!exitCodes.includes(result.exitCode))
       throw new ProgramFailed(program, `ended with exit code ${result.exitCode}`, facts);
-    return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr };
+    return { ...facts, exitCode: result.exitCode };
   };

@@ -21,6 +21,7 @@ export const createSystemd = (isAlive: () => boolean, signal: AbortSignal): Syst
     const timer = setInterval(() => {
       if (isAlive()) void execa('systemd-notify', ['WATCHDOG=1'], { reject: false });
     }, watchdogUs / 2000);
+    timer.unref();
     signal.addEventListener('abort', () => clearInterval(timer), { once: true });
   }
   return {

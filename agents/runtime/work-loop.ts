@@ -1,6 +1,9 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ZodError } from 'zod';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { EventTooLarge } from '../../eventlog/seal.ts';
 import { parseEvent, stepEventType } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import { type Failure, steps } from '../../schemas/steps.ts';
@@ -33,8 +36,15 @@ export interface WorkLoopOptions<Host> {
 const tries = 6;
 const pauseMs = (tried: number) => Math.min(500 * 2 ** tried, 30_000);
 
-/** How many of the last lines of output a failure carries. */
+/** How many of the last lines of output a failure carries, and how much of each, and of its reason: it has to fit. */
 const linesOfFailure = 30;
+const charactersOfLine = 1_000;
+const charactersOfReason = 8_000;
+
+type AttemptName = Pick<NotedRequest, 'iteration' | 'step' | 'attempt'>;
+
+/** An attempt's own folder, below `work`. */
+const folderOf = ({ iteration, step, attempt }: AttemptName): string => `${step}.${iteration}.${attempt}`;
 
 export interface WorkLoop {
   /** Runs the journal's open requests, oldest first, one at a time, until the signal fires. */
@@ -43,19 +53,41 @@ export interface WorkLoop {
   wake(superseded?: { iteration: string; step: StepName; attempt: number }): void;
 }
 
+/** @throws {StepFailed} if this version can't read what an earlier one has noted. */
+const readRequest = (bytes: Uint8Array) => {
+  try {
+    const event = parseEvent(bytes);
+    if (event.kind === 'step' && event.fact === 'Requested') return event;
+    throw new Error(`it is ${event.type}`);
+  } catch (cause) {
+    throw new StepFailed('host', `the journal's request can't be read: ${reasonOf(cause)}`, { cause });
+  }
+};
+
+const reasonOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).slice(0, charactersOfReason);
+
 export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop => {
   const { journal, outbox, signal } = options;
+  const work = join(options.stateFolder, 'work');
   let running: { request: NotedRequest; controller: AbortController } | undefined;
   let wake: () => void = () => undefined;
-  const sleep = (ms?: number) =>
+  const news = () =>
     new Promise<void>((resolve) => {
       if (signal.aborted) return resolve();
-      const timer = ms === undefined ? undefined : setTimeout(resolve, ms);
-      wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
+      wake = resolve;
     });
+
+  /** Removes the folders of all attempts that have ended. */
+  const tidy = async () => {
+    try {
+      const open = new Set(journal.openAttempts().map(folderOf));
+      for (const name of await readdir(work).catch(() => []))
+        if (!open.has(name)) await rm(join(work, name), { recursive: true, force: true });
+    } catch (error) {
+      options.onTrouble(`${work} could not be tidied`, error);
+    }
+  };
   signal.addEventListener('abort', () => {
     running?.controller.abort(new Superseded('the agent stops'));
     wake();
@@ -69,11 +101,9 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
     const { iteration, step, attempt } = request;
     const handler = options.steps[step];
     if (!handler) throw new StepFailed('host', `this host has no step ${step}`);
-    const event = parseEvent(request.bytes);
-    if (event.kind !== 'step' || event.fact !== 'Requested')
-      throw new StepFailed('host', `the journal holds ${event.type} where a request should stand`);
+    const event = readRequest(request.bytes);
     const key = `${iteration}.${attempt}`;
-    const workFolder = join(options.stateFolder, 'work', `${step}.${key}`);
+    const workFolder = join(work, folderOf(request));
     mkdirSync(workFolder, { recursive: true });
     const started = request.begunAt ?? Date.now(); // a step that a reboot cut has been at work since before
     const seen = await handler(event.data.request, {
@@ -89,9 +119,14 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
       bootsAfter: (bootId) => journal.bootsAfter(bootId),
       signal: controller.signal,
     });
-    const evidence = steps[step].evidence.parse(seen);
-    rmSync(workFolder, { recursive: true, force: true });
-    return { evidence, seconds: Math.max(0, Date.now() - started) / 1000 };
+    const evidence = steps[step].evidence.safeParse(seen);
+    if (!evidence.success)
+      throw new StepFailed(
+        'host',
+        `the evidence of ${step} is not in its shape: ${z.prettifyError(evidence.error)}`,
+        { seen, cause: evidence.error },
+      );
+    return { evidence: evidence.data, seconds: Math.max(0, Date.now() - started) / 1000 };
   };
 
   /** Runs one request to its outcome, or until it is to be tried again later. */
@@ -103,7 +138,7 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
     const tail: string[] = [];
     const toStream = options.outputOf(request);
     const output = (line: string) => {
-      tail.push(line);
+      tail.push(line.slice(0, charactersOfLine));
       if (tail.length > linesOfFailure) tail.shift();
       toStream(line);
     };
@@ -112,8 +147,16 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
         { type: stepEventType(step, fact), iteration, attempt, causationid: eventId, data },
         { iteration, step, attempt },
       );
-    const failed = (failure: Omit<Failure, 'output' | 'begun'>) =>
-      outcome('Failed', { ...failure, output: [...tail], begun: journal.begun(request) });
+    const failed = (failure: Omit<Failure, 'output' | 'begun'>) => {
+      const told = { ...failure, output: [...tail], begun: journal.begun(request) };
+      try {
+        outcome('Failed', told);
+      } catch (error) {
+        if (!(error instanceof EventTooLarge)) throw error;
+        const { seen: _seen, ...rest } = told;
+        outcome('Failed', rest);
+      }
+    };
     journal.noteTry(request, Date.now());
     try {
       outcome('Succeeded', await attemptOnce(request, controller, output));
@@ -123,19 +166,19 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
         output(`superseded: ${iteration} ${step} ${attempt} ends here`);
         return;
       }
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       if (error instanceof StepFailed) {
         output(reason);
         failed({ fault: error.fault, reason, ...(error.seen === undefined ? {} : { seen: error.seen }) });
-      } else if (error instanceof NeedsPerson) failed({ fault: 'host', reason });
-      else if (error instanceof ZodError)
-        failed({ fault: 'host', reason: `the evidence of ${step} is not in its shape: ${reason}` });
+      } else if (error instanceof NeedsPerson || error instanceof EventTooLarge)
+        failed({ fault: 'host', reason });
       else if (request.tries + 1 >= tries)
         failed({ fault: 'host', reason: `${reason} (given up after ${tries} tries)` });
       else {
         options.onTrouble(`${iteration} ${step} ${attempt}, try ${request.tries + 1} of ${tries}`, error);
         output(`${reason}; trying again`);
-        await sleep(pauseMs(request.tries));
+        // Only a stop or a supersession ends the pause early, not some other request.
+        await sleep(pauseMs(request.tries), undefined, { signal: controller.signal }).catch(() => undefined);
       }
     } finally {
       running = undefined;
@@ -145,10 +188,14 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
 
   return {
     async run() {
+      await tidy();
       while (!signal.aborted) {
         const request = journal.nextRequest();
-        if (request) await runRequest(request);
-        else await sleep();
+        if (request) {
+          await runRequest(request);
+          // A folder goes once the outcome is journalled: cut before that, the step may need it again.
+          await tidy();
+        } else await news();
       }
     },
     wake(superseded) {

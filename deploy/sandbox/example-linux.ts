@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { hashFile } from '../../agents/runtime/hash-file.ts';
@@ -72,6 +72,27 @@ const kernelRepository = async ({ places, cacheFolder, onProgress }: Making, sha
   return { repository: join(kept, 'kernel.git'), ...facts };
 };
 
+const plans = ['plan.yaml', 'plan-second.yaml'] as const;
+
+/**
+ * Writes both plans into a folder, filled, with the series beside them: a plan names its patches relative to itself.
+ * The second series is the first with what it has anew. Gives the plans' files.
+ */
+export const placePlans = async (
+  to: string,
+  values: Readonly<Record<'PKGVER' | 'COMMIT', string>>,
+): Promise<string[]> => {
+  await mkdir(to, { recursive: true });
+  for (const [from, into] of [
+    ['patches', 'patches'],
+    ['patches', 'second'],
+    ['second', 'second'],
+  ] as const)
+    await cp(join(folder, from), join(to, into), { recursive: true });
+  for (const name of plans) await fillFile(join(folder, `${name}.in`), join(to, name), values);
+  return plans.map((name) => join(to, name));
+};
+
 /** Iteration 5 on Debian's Linux 6.1, in two iterations: the series, and then one driver's patch again. */
 export const exampleLinux: SandboxExample = {
   name: 'linux',
@@ -93,16 +114,7 @@ export const exampleLinux: SandboxExample = {
         message: `${name}: as of linux-fresnel-fourier ${kernel.version}-1`,
       });
     }
-    // A plan names its patches relative to itself. The second series is the first with what it has anew.
-    await mkdir(places.plan, { recursive: true });
-    for (const [from, to] of [
-      ['patches', 'patches'],
-      ['patches', 'second'],
-      ['second', 'second'],
-    ] as const)
-      await cp(join(folder, from), join(places.plan, to), { recursive: true });
-    for (const name of (await readdir(folder)).filter((file) => /^plan.*\.yaml\.in$/.test(file)))
-      await fillFile(join(folder, name), join(places.plan, basename(name, '.in')), values);
+    await placePlans(places.plan, values);
   },
   // The link is as good as the file to makepkg, and saves 140 MB a builder.
   makeSources: (_making, sources) => symlink(tarball, join(sources, basename(tarball))),
@@ -123,5 +135,5 @@ export const exampleLinux: SandboxExample = {
     sweepCommand: ({ root }) => [process.execPath, join(folder, 'sweep.mjs'), '--root', root],
     fixturesFolder: undefined,
   },
-  planFiles: ({ plan }) => ['plan.yaml', 'plan-second.yaml'].map((name) => join(plan, name)),
+  planFiles: ({ plan }) => plans.map((name) => join(plan, name)),
 };

@@ -29,8 +29,6 @@ export interface RunningServers {
 }
 
 const lookEveryMs = 100;
-/** A series travels whole in one event: coordinator/plan-file.ts says how large it may be. */
-const maxPayloadBytes = 8 * 1024 * 1024;
 
 /** Whom each host with an SSH server lets in. */
 const visitors: Record<SshHost, readonly SandboxHost[]> = {
@@ -72,7 +70,7 @@ export const startServers = async (
   try {
     const hosts = Object.fromEntries(hostNames.map((host) => [host, facts.natsKeys[host]]));
     const users = fleetUsers(sandboxFleet, { ...facts.natsKeys, hosts });
-    const nats = await startNatsServer({ folder: places.nats, users, maxPayloadBytes });
+    const nats = await startNatsServer({ folder: places.nats, users });
     running.push(() => nats.stop());
     const sshds = new Map<SshHost, Sshd>();
     running.push(async () => void (await Promise.all([...sshds.values()].map((sshd) => sshd.stop()))));

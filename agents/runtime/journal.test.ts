@@ -1,0 +1,195 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createEffect } from './effects.ts';
+import { NeedsPerson, Superseded } from './errors.ts';
+import { Journal } from './journal.ts';
+
+let folder: string;
+let file: string;
+let journal: Journal;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ka-journal-'));
+  file = join(folder, 'journal.db');
+  journal = new Journal(file);
+});
+afterEach(() => {
+  journal.close();
+  vi.restoreAllMocks();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const build = { iteration: 'iter5', step: 'build', attempt: 1 } as const;
+const bytes = new TextEncoder().encode('bytes');
+const request = (attempt = 1) => ({ ...build, attempt, eventId: `coordinator/${attempt}`, bytes });
+const own = (seq: number) => ({ seq, subject: `s.${seq}`, bytes, signature: 'sig' });
+
+/** As after a crash: another process opens the same file. */
+const reopen = () => {
+  journal.close();
+  journal = new Journal(file);
+};
+
+describe('the journal', () => {
+  it('is on the disk when a call returns: WAL with synchronous=FULL', () => {
+    const pragma = vi.spyOn(Database.prototype, 'pragma');
+    reopen();
+    expect(pragma.mock.calls.flat()).toEqual(['journal_mode = WAL', 'synchronous = FULL']);
+    const [db] = pragma.mock.contexts as Database.Database[];
+    expect(db?.pragma('journal_mode', { simple: true })).toBe('wal');
+    expect(db?.pragma('synchronous', { simple: true })).toBe(2);
+  });
+
+  it('notes a request once, and hands over the oldest open one', () => {
+    journal.noteRequest(request(1));
+    journal.noteRequest(request(2));
+    journal.noteRequest({ ...request(1), eventId: 'other' });
+    reopen();
+    expect(journal.nextRequest()).toMatchObject({
+      attempt: 1,
+      eventId: 'coordinator/1',
+      tries: 0,
+      begunAt: null,
+    });
+    expect(Buffer.from(journal.nextRequest()?.bytes ?? '').toString()).toBe('bytes');
+    journal.noteTry(build, 1000);
+    journal.noteTry(build, 2000);
+    expect(journal.nextRequest()).toMatchObject({ tries: 2, begunAt: 1000 });
+    expect(journal.openAttempts()).toEqual([build, { ...build, attempt: 2 }]);
+  });
+
+  it('lets a supersession win, before and after the request', () => {
+    journal.noteSuperseded('iter5', 'build', 1);
+    journal.noteRequest(request(1));
+    journal.noteRequest(request(2));
+    journal.noteSuperseded('iter5', 'build', 2);
+    journal.noteSuperseded('iter5', 'build', 2);
+    expect(journal.nextRequest()).toBeUndefined();
+    expect(journal.isSuperseded('iter5', 'build', 2)).toBe(true);
+    expect(journal.isSuperseded('iter5', 'build', 3)).toBe(false);
+  });
+
+  it('ends a request with its outcome, or neither', () => {
+    journal.noteRequest(request());
+    journal.noteOutcome(own(1));
+    expect(() => journal.noteOutcome({ ...own(2), subject: 's.1' }, build)).toThrow(/UNIQUE/);
+    expect(journal.nextRequest()).toBeDefined();
+    expect(journal.lastWritten()?.seq).toBe(1);
+    journal.noteOutcome(own(2), build);
+    expect(journal.nextRequest()).toBeUndefined();
+    journal.noteRequest(request()); // delivered once more
+    expect(journal.nextRequest()).toBeUndefined();
+  });
+
+  it('offers what is unsent, oldest first, and keeps what is sent', () => {
+    for (const seq of [1, 2, 3]) journal.noteOutcome(own(seq));
+    journal.markSent(1);
+    reopen();
+    expect([journal.unsent(), journal.nextUnsent()?.seq]).toEqual([2, 2]);
+    journal.markSent(2);
+    journal.markSent(3);
+    expect([journal.unsent(), journal.nextUnsent()]).toEqual([0, undefined]);
+    expect(journal.lastWritten()?.seq).toBe(3);
+  });
+
+  it('counts boots in the order in which they were seen', () => {
+    for (const boot of ['z', 'a', 'z', 'm']) journal.noteBoot(boot);
+    expect(journal.bootsAfter('z')).toEqual(['a', 'm']);
+    expect(journal.bootsAfter('m')).toEqual([]);
+    expect(journal.bootsAfter('never')).toEqual([]);
+  });
+});
+
+describe('an effect', () => {
+  const signal = new AbortController().signal;
+  const effect = (name = 'x', parts: Partial<Parameters<ReturnType<typeof createEffect>>[1]> = {}) => {
+    const act = vi.fn((): unknown => 'done');
+    const ran = createEffect(
+      journal,
+      build,
+      signal,
+    )(name, {
+      probe: () => expect.unreachable('nobody asks before a crash'),
+      act,
+      ...parts,
+    });
+    return { act, ran };
+  };
+  const cut = (parts: Partial<Parameters<ReturnType<typeof createEffect>>[1]> = {}) =>
+    expect(effect('x', { act: () => Promise.reject(new Error('cut')), ...parts }).ran).rejects.toThrow('cut');
+
+  it('acts once and answers from the journal ever after, with what JSON keeps of its result', async () => {
+    const result = { at: new Date(0), left: undefined };
+    expect(await effect('x', { act: () => result }).ran).toEqual({ at: '1970-01-01T00:00:00.000Z' });
+    reopen();
+    const again = effect();
+    expect(await again.ran).toEqual({ at: '1970-01-01T00:00:00.000Z' });
+    expect(again.act).not.toHaveBeenCalled();
+    expect(journal.begun(build)).toEqual(['x']);
+  });
+
+  it('keeps a result of nothing', async () => {
+    expect(await effect('x', { act: () => undefined }).ran).toBeNull();
+    const again = effect();
+    expect(await again.ran).toBeNull();
+    expect(again.act).not.toHaveBeenCalled();
+  });
+
+  it('cut after its intent asks its probe: yes is its result', async () => {
+    await cut();
+    reopen();
+    const again = effect('x', { probe: () => ({ happened: 'yes', result: 'seen' }) });
+    expect(await again.ran).toBe('seen');
+    expect(again.act).not.toHaveBeenCalled();
+    expect(await effect().ran).toBe('seen');
+  });
+
+  it('cut after its intent acts again when its probe says no, with what it knew before', async () => {
+    await cut({ before: () => ({ boot: 'old' }) });
+    reopen();
+    const probe = vi.fn(() => ({ happened: 'no' }) as const);
+    const act = vi.fn(() => 'second');
+    const before = vi.fn(() => ({ boot: 'new' }));
+    expect(await effect('x', { probe, act, before } as never).ran).toBe('second');
+    expect(before).not.toHaveBeenCalled();
+    expect(probe).toHaveBeenCalledWith({ boot: 'old' });
+    expect(act).toHaveBeenCalledWith({ boot: 'old' });
+  });
+
+  it('of which nobody can tell whether it happened is for a person', async () => {
+    await cut();
+    const again = effect('x', { probe: () => ({ happened: 'unknown', why: 'no log' }) });
+    await expect(again.ran).rejects.toThrow(NeedsPerson);
+    expect(again.act).not.toHaveBeenCalled();
+  });
+
+  it('whose preparation fails has not begun', async () => {
+    await cut({ before: () => Promise.reject(new Error('cut')) });
+    expect(journal.begun(build)).toEqual([]);
+  });
+
+  it('is not begun once the attempt is superseded or the agent stops; what is done stays done', async () => {
+    await effect('first').ran;
+    journal.noteSuperseded('iter5', 'build', 1);
+    expect(await effect('first').ran).toBe('done');
+    const second = effect('second');
+    await expect(second.ran).rejects.toThrow(Superseded);
+    expect(second.act).not.toHaveBeenCalled();
+    const stopped = createEffect(
+      journal,
+      { ...build, attempt: 2 },
+      AbortSignal.abort(new Superseded('stops')),
+    );
+    await expect(stopped('x', { probe: () => ({ happened: 'no' }), act: () => 1 })).rejects.toThrow('stops');
+    expect(journal.begun({ ...build, attempt: 2 })).toEqual([]);
+  });
+
+  it('stands once in a step', async () => {
+    const twice = createEffect(journal, build, signal);
+    const parts = { probe: () => ({ happened: 'no' }) as const, act: () => 1 };
+    await twice('x', parts);
+    await expect(twice('x', parts)).rejects.toThrow(TypeError);
+  });
+});

@@ -1,0 +1,263 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { sealEvent } from '../../eventlog/seal.ts';
+import { generateWriterKey, readWriterKey } from '../../eventlog/writer-key.ts';
+import { parseEvent } from '../../schemas/events.ts';
+import { until } from '../../test/log-server.ts';
+import { StepFailed, Superseded } from './errors.ts';
+import { Journal } from './journal.ts';
+import { createOutbox } from './outbox.ts';
+import type { StepContext } from './step.ts';
+import { createWorkLoop, type WorkLoop } from './work-loop.ts';
+
+const key = readWriterKey(generateWriterKey());
+const sha1 = 'a'.repeat(40);
+const evidence = {
+  commit: {
+    repository: 'campaign',
+    branch: 'main',
+    parent: sha1,
+    commit: sha1,
+    files: [{ path: 'close.md', sha256: 'a'.repeat(64) }],
+  },
+};
+
+let folder: string;
+let journal: Journal;
+let controller: AbortController;
+let looping: Promise<void> | undefined;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ka-work-'));
+  journal = new Journal(join(folder, 'journal.db'));
+});
+afterEach(async () => {
+  await stop();
+  journal.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+const stop = async () => {
+  controller?.abort();
+  await looping;
+};
+
+type Does = (context: StepContext<null>) => unknown;
+const troubles: string[] = [];
+const start = (record: Does): WorkLoop => {
+  controller = new AbortController();
+  troubles.length = 0;
+  const work = createWorkLoop<null>({
+    journal,
+    // No connection: outcomes stay where they can be looked at.
+    outbox: createOutbox(
+      journal,
+      () => undefined,
+      { fleet: 'test', name: 'boltzmann', key },
+      () => undefined,
+    ),
+    steps: { record: async (_request, context) => (await record(context)) as typeof evidence },
+    host: null,
+    stateFolder: folder,
+    outputOf: () => () => undefined,
+    onRunning: () => undefined,
+    onTrouble: (what) => troubles.push(what),
+    signal: controller.signal,
+  });
+  looping = work.run();
+  return work;
+};
+
+const note = (attempt = 1, step: 'record' | 'land' = 'record') => {
+  const data =
+    step === 'record'
+      ? { repository: 'campaign', branch: 'main', title: 't', files: [{ path: 'close.md', text: 'x' }] }
+      : {};
+  const { bytes } = sealEvent(
+    {
+      type: 'RecordRequested',
+      iteration: 'iter5',
+      attempt,
+      host: 'boltzmann',
+      data: { host: 'boltzmann', request: data },
+    },
+    { fleet: 'test', name: 'coordinator', key },
+    undefined,
+    '2026-05-11T08:00:00Z',
+  );
+  journal.noteRequest({ iteration: 'iter5', step, attempt, bytes, eventId: `coordinator/${attempt}` });
+};
+const outcome = () =>
+  until(() => {
+    const sealed = journal.nextUnsent();
+    if (!sealed) return undefined;
+    const event = parseEvent(sealed.bytes);
+    return { type: event.type, attempt: event.attempt, data: event.data as Record<string, unknown> };
+  });
+const workFolder = (attempt = 1) => join(folder, 'work', `record.iter5.${attempt}`);
+const once = { probe: () => ({ happened: 'no' }) as const, act: () => 1 };
+
+describe('a step', () => {
+  it('that succeeds answers with its evidence; its folder is there until then', async () => {
+    note();
+    start(({ workFolder: own }) => {
+      writeFileSync(join(own, 'file'), 'x');
+      return evidence;
+    });
+    expect(await outcome()).toMatchObject({
+      type: 'RecordSucceeded',
+      data: { evidence, seconds: expect.any(Number) },
+    });
+    await until(() => !existsSync(workFolder()));
+  });
+
+  it('that has failed says why, what it had begun, and its last lines, each no longer than the log bears', async () => {
+    note();
+    start(async ({ effect, note: say }) => {
+      await effect('first', once);
+      for (let n = 1; n <= 40; n += 1) say(`${n}${'x'.repeat(100_000)}`);
+      throw new StepFailed('work', 'no such commit', { seen: { half: true } });
+    });
+    const { type, data } = await outcome();
+    expect(type).toBe('RecordFailed');
+    expect(data).toMatchObject({
+      fault: 'work',
+      reason: 'no such commit',
+      begun: ['first'],
+      seen: { half: true },
+    });
+    const output = data.output as string[];
+    expect(output).toHaveLength(30);
+    expect(output.at(-1)).toBe('no such commit');
+    expect(Math.max(...output.map((line) => line.length))).toBe(1_000);
+    await until(() => !existsSync(workFolder()));
+  });
+
+  it('that shows no evidence, or more than the log takes, has failed at once', async () => {
+    note(1);
+    start(() => ({ commit: 'none' }));
+    expect((await outcome()).data).toMatchObject({
+      fault: 'host',
+      reason: expect.stringContaining('the evidence of record is not in its shape'),
+      begun: [],
+    });
+    journal.markSent(1);
+    await stop();
+    note(2);
+    const files = Array.from({ length: 12_000 }, () => evidence.commit.files[0]);
+    start(() => ({ commit: { ...evidence.commit, files } }));
+    expect((await outcome()).data).toMatchObject({
+      reason: expect.stringMatching(/RecordSucceeded of iter5 has \d+ bytes/),
+    });
+    journal.markSent(2);
+    await stop();
+    note(3);
+    start(() => {
+      throw new StepFailed('work', 'too much was seen', { seen: files });
+    });
+    expect((await outcome()).data).toMatchObject({ reason: 'too much was seen' });
+  });
+
+  it('that this host does not have, or whose request can’t be read, has failed', async () => {
+    note(1, 'land');
+    start(() => evidence);
+    expect(await outcome()).toMatchObject({
+      type: 'LandFailed',
+      data: { reason: 'this host has no step land' },
+    });
+    journal.markSent(1);
+    await stop();
+    const bytes = new TextEncoder().encode('no JSON');
+    journal.noteRequest({ iteration: 'iter5', step: 'record', attempt: 2, bytes, eventId: 'x' });
+    start(() => evidence);
+    expect((await outcome()).data.reason).toMatch(/^the journal's request can't be read: .*JSON/);
+  });
+
+  it('that throws anything else is tried again, later each time, and goes on where it was', async () => {
+    note();
+    const at: number[] = [];
+    let acted = 0;
+    const work = start(async ({ effect }) => {
+      at.push(Date.now());
+      await effect('first', { ...once, act: () => ++acted });
+      if (at.length < 3) throw new Error('the disk hiccups');
+      return evidence;
+    });
+    await until(() => at.length > 0);
+    work.wake(); // another request does not shorten the pause
+    expect(await outcome()).toMatchObject({ type: 'RecordSucceeded' });
+    const [first = 0, second = 0, third = 0] = at;
+    expect(second - first).toBeGreaterThanOrEqual(490);
+    expect(third - second).toBeGreaterThanOrEqual(990);
+    expect(acted).toBe(1);
+    expect(troubles).toEqual(['iter5 record 1, try 1 of 6', 'iter5 record 1, try 2 of 6']);
+  });
+
+  it('that throws at its last try has failed', async () => {
+    note();
+    for (let tried = 0; tried < 5; tried += 1)
+      journal.noteTry({ iteration: 'iter5', step: 'record', attempt: 1 }, 1);
+    start(() => {
+      throw new Error('the disk hiccups');
+    });
+    expect((await outcome()).data).toMatchObject({
+      fault: 'host',
+      reason: 'the disk hiccups (given up after 6 tries)',
+    });
+  });
+
+  it('of which nobody can tell what has happened has failed for its host', async () => {
+    note();
+    journal.noteIntent({ iteration: 'iter5', step: 'record', attempt: 1 }, 'first', 'null');
+    start(({ effect }) =>
+      effect('first', { ...once, probe: () => ({ happened: 'unknown', why: 'no trace' }) }),
+    );
+    expect((await outcome()).data).toMatchObject({
+      fault: 'host',
+      reason: expect.stringMatching(/no trace$/),
+    });
+  });
+
+  it.each(['while it runs', 'in the pause before a new try'])(
+    'superseded %s ends without an outcome',
+    async (when) => {
+      note(1);
+      let begun = false;
+      const work = start(async ({ attempt, signal }) => {
+        if (attempt === 2) return evidence;
+        begun = true;
+        if (when !== 'while it runs') throw new Error('the disk hiccups');
+        return new Promise((_resolve, reject) =>
+          signal.addEventListener('abort', () => reject(signal.reason)),
+        );
+      });
+      await until(() => begun && (when === 'while it runs' || troubles.length > 0));
+      note(2);
+      journal.noteSuperseded('iter5', 'record', 1);
+      const at = Date.now();
+      work.wake({ iteration: 'iter5', step: 'record', attempt: 1 });
+      expect(await outcome()).toMatchObject({ type: 'RecordSucceeded', attempt: 2 });
+      expect(Date.now() - at).toBeLessThan(400);
+      expect(journal.unsent()).toBe(1);
+    },
+  );
+
+  it('stopped in the middle leaves its request open, and its folder', async () => {
+    note();
+    let reason: unknown;
+    start(async ({ signal }) => {
+      await new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => {
+          reason = signal.reason;
+          reject(signal.reason);
+        });
+        setTimeout(() => controller.abort(), 10);
+      });
+    });
+    await looping;
+    expect(reason).toBeInstanceOf(Superseded);
+    expect(journal.unsent()).toBe(0);
+    expect(journal.nextRequest()).toMatchObject({ attempt: 1, tries: 1 });
+    expect(existsSync(workFolder())).toBe(true);
+  });
+});

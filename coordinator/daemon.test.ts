@@ -1,0 +1,181 @@
+import type { NatsConnection } from 'nats';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { appendEvent, EventLog } from '../eventlog/event-log.ts';
+import { linkTo, sealEvent } from '../eventlog/seal.ts';
+import { coordinator, operator, stepEventType } from '../schemas/events.ts';
+import { Fleet } from '../schemas/fleet.ts';
+import { type LogServer, startLogServer, until } from '../test/log-server.ts';
+import { runCoordinator } from './daemon.ts';
+import { decide } from './decide.ts';
+import { evolve } from './evolve.ts';
+import { foldLog } from './session.ts';
+import { initialState, type State } from './state.ts';
+import { goodEvidence } from './testing/example-evidence.ts';
+import { exampleFleet, examplePlan } from './testing/example-plan.ts';
+import { approves, startOf } from './testing/history.ts';
+
+const hosts = Object.keys(exampleFleet.hosts);
+let log: LogServer;
+let fleet: Fleet;
+let person: NatsConnection;
+const wires = new Map<string, NatsConnection>();
+beforeAll(async () => {
+  log = await startLogServer(exampleFleet.fleet, hosts);
+  fleet = Fleet.parse({
+    ...exampleFleet,
+    coordinator: { publicKey: log.key(coordinator).publicKey },
+    operator: { publicKey: log.key(operator).publicKey },
+    hosts: Object.fromEntries(
+      Object.entries(exampleFleet.hosts).map(([host, one]) => [
+        host,
+        { ...one, publicKey: log.key(host).publicKey },
+      ]),
+    ),
+  });
+  person = await log.connect(operator);
+  for (const host of hosts) wires.set(host, await log.connect(host));
+});
+afterAll(() => log.stop());
+
+const read = async () => {
+  const { events } = await new EventLog(person, log.pinned).read();
+  return { events, state: foldLog(events) };
+};
+
+const append = async (
+  writer: string,
+  wire: NatsConnection,
+  event: Parameters<typeof sealEvent>[0],
+  state: State,
+) =>
+  appendEvent(
+    wire,
+    sealEvent(
+      event,
+      { fleet: fleet.fleet, name: writer, key: log.key(writer) },
+      state.writers.get(writer),
+      new Date().toISOString(),
+    ),
+  );
+
+/** Hosts that do everything at once and well, and people who approve: they answer the log as it grows. */
+const playHosts = async (iteration: string, signal: AbortSignal) => {
+  let state: State = initialState;
+  await new EventLog(person, log.pinned).follow({ signal }, async (logged) => {
+    state = evolve(state, logged);
+    const { event } = logged;
+    const one = state.iterations.get(iteration);
+    if (!one || event.iteration !== iteration) return;
+    if (event.kind === 'step' && event.fact === 'Requested') {
+      const { host } = event.data;
+      const wire = wires.get(host);
+      if (!wire) throw new Error(`no host ${host}`);
+      const data = { evidence: goodEvidence(one, event.step), seconds: 1 };
+      const answer = {
+        type: stepEventType(event.step, 'Succeeded'),
+        iteration,
+        attempt: event.attempt,
+        data,
+      };
+      await append(host, wire, answer, state);
+    } else if (event.type === 'ReviewRequested')
+      for (const by of ['mfritsche', 'architect']) {
+        const now = (await read()).state;
+        const [approval] = decide({ ...approves(by), iteration } as Parameters<typeof decide>[0], now);
+        if (approval) await append(operator, person, approval, now);
+      }
+  });
+};
+
+const startCoordinator = async () => {
+  const stop = new AbortController();
+  const said: string[] = [];
+  const connection = await log.connect(coordinator);
+  const running = runCoordinator({
+    connection,
+    fleet,
+    key: log.key(coordinator),
+    say: (text) => said.push(text),
+    signal: stop.signal,
+  });
+  return {
+    said,
+    stop: async () => {
+      stop.abort();
+      await running;
+      await connection.close();
+    },
+  };
+};
+
+const startIteration = async (iteration: string) => {
+  const { state } = await read();
+  const command = startOf(examplePlan((plan) => Object.assign(plan, { iteration })));
+  const [event] = decide(command, state);
+  if (!event) throw new Error('nothing starts');
+  await append(operator, person, event, state);
+};
+
+/** The coordinator's events of an iteration; no fact twice, and each linked to the one before. */
+const checkOwnEvents = async (iteration: string) => {
+  const own = (await read()).events.filter(({ event }) => event.source === coordinator);
+  own.forEach(({ event }, index) => {
+    const before = own[index - 1];
+    const link = before && linkTo(before.event.writerseq, before.bytes);
+    expect([event.writerseq, event.prevhash]).toEqual([index + 1, link?.hash]);
+  });
+  const types = own.filter(({ event }) => event.iteration === iteration).map(({ event }) => event.type);
+  expect(types).toHaveLength(new Set(types).size);
+  expect(types.at(-1)).toBe('IterationClosed');
+  expect(types).toHaveLength(13);
+};
+
+const closed = (iteration: string) =>
+  until(async () => (await read()).state.iterations.get(iteration)?.ended);
+
+it('two coordinators over one log append each event once, without an alarm', async () => {
+  const stop = new AbortController();
+  const playing = playHosts('iter5', stop.signal);
+  const both = [await startCoordinator(), await startCoordinator()];
+  await startIteration('iter5');
+  expect(await closed('iter5')).toMatchObject({ status: 'closed' });
+  for (const one of both) await one.stop();
+  stop.abort();
+  await playing;
+  await checkOwnEvents('iter5');
+  expect(both.flatMap(({ said }) => said).filter((text) => !text.startsWith('follows'))).toEqual([]);
+});
+
+it('a coordinator that is stopped after each event and started again asks for nothing twice', async () => {
+  const stop = new AbortController();
+  const playing = playHosts('iter6', stop.signal);
+  await startIteration('iter6');
+  for (let ended = false; !ended; ) {
+    const own = async () => (await read()).events.filter(({ event }) => event.source === coordinator).length;
+    const before = await own();
+    const one = await startCoordinator();
+    await until(async () => (await own()) > before);
+    await one.stop();
+    expect(one.said.filter((text) => !text.startsWith('follows'))).toEqual([]);
+    ended = (await read()).state.iterations.get('iter6')?.ended !== undefined;
+  }
+  stop.abort();
+  await playing;
+  await checkOwnEvents('iter6');
+});
+
+it('a coordinator goes on after the server was lost', async () => {
+  const stop = new AbortController();
+  const one = await startCoordinator();
+  await until(() => one.said.length > 0);
+  await log.server.kill('SIGKILL');
+  await log.server.restart();
+  for (const wire of [person, ...wires.values()]) await until(() => wire.rtt().catch(() => false));
+  const playing = playHosts('iter7', stop.signal);
+  await startIteration('iter7');
+  expect(await closed('iter7')).toMatchObject({ status: 'closed' });
+  await one.stop();
+  stop.abort();
+  await playing;
+  await checkOwnEvents('iter7');
+});
