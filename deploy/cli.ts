@@ -24,7 +24,11 @@ const explain = (error: unknown): { text: string; exitCode: number } => {
   if (error instanceof PlanFaults || error instanceof ConfigFault)
     return { text: error.message, exitCode: badInput };
   if (error instanceof Refused) return { text: `ka: ${error.message}`, exitCode: badInput };
-  const text = `ka: ${error instanceof Error ? error.message : String(error)}`;
+  const said = error instanceof Error ? error.message : String(error);
+  const text =
+    error instanceof Error && error.name === 'NatsError'
+      ? `ka: the event log does not answer as it should (${said}); see: ka doctor`
+      : `ka: ${said}`;
   const stack = process.env.KA_DEBUG && error instanceof Error ? `\n${error.stack}` : '';
   return { text: `${text}${stack}`, exitCode: 1 };
 };

@@ -14,7 +14,6 @@ export interface NatsServerOptions {
   users?: readonly NatsUser[];
   /** Default: one that is free. */
   port?: number;
-  /** Default: the server's own 1 MiB. */
   /** Default: `nats-server`, looked for in PATH and where Debian keeps it. */
   program?: string;
 }

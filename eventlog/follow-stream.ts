@@ -63,11 +63,13 @@ export interface FollowStreamOptions {
 }
 
 const againAfterMs = 500;
+/** A request that was on its way when a server came back gets no answer: one more is worth its 5 s. */
+const firstTries = 2;
 
 /**
  * Hands over a stream's messages, in order, one at a time and each once, until `signal` fires or `onMessage` says
  * `enough`. Goes on after the last one that it handed over when the server, the connection or the consumer was lost.
- * @throws what the server answers, or that it doesn't, before anything could be read; later on it is waited for.
+ * @throws what the server answers, or that it doesn't, twice, before anything could be read; later on it is waited for.
  */
 export const followStream = async (
   connection: NatsConnection,
@@ -75,6 +77,7 @@ export const followStream = async (
   onMessage: (message: JsMsg) => Promise<'more' | 'enough'>,
 ): Promise<void> => {
   let next = from;
+  let failures = 0;
   for (let begun = false; !signal?.aborted; ) {
     const name = nuid.next();
     const make = async () => {
@@ -98,7 +101,8 @@ export const followStream = async (
     try {
       made = await make();
     } catch (error) {
-      if (!begun || connection.isClosed()) throw error;
+      failures += 1;
+      if ((!begun && failures >= firstTries) || connection.isClosed()) throw error;
       await sleep(againAfterMs);
       continue;
     }
