@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import type { BuilderConfig } from '../../../schemas/config.ts';
 import { ProgramFailed, StepFailed } from '../../runtime/errors.ts';
 import type { Ran, Run, RunOptions } from '../../runtime/run.ts';
+import { askOnce } from './answers.ts';
 
 /** Where a build happens. Every path is the same for every build of a pkgbase: `.BUILDINFO` records them. */
 export interface BuildPlace {
@@ -191,7 +192,9 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
     return ran.stdout;
   };
   const asked = (folder: string, option: string): Promise<string> =>
-    isRoot ? inCopy(folder, (copy) => askIn(copy, option)) : askIn(folder, option);
+    askOnce(config, option, folder, () =>
+      isRoot ? inCopy(folder, (copy) => askIn(copy, option)) : askIn(folder, option),
+    );
 
   const runInside: Makepkg['runInside'] = async (place, argv, options = {}) => {
     // flock stays in the program's process group and holds the lock until the program ends. So a makepkg that

@@ -1,0 +1,44 @@
+import { createHash } from 'node:crypto';
+import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BuilderConfig } from '../../../schemas/config.ts';
+
+/** What makepkg has said while this agent lives. A config is read once, so its object stands for it. */
+const answers = new WeakMap<BuilderConfig, Map<string, string>>();
+const keptAtMost = 64;
+
+/** A hash of all that a folder holds: names, modes, bytes, the targets of links. */
+const folderHash = async (folder: string): Promise<string> => {
+  const digest = createHash('sha256');
+  for (const name of (await readdir(folder, { recursive: true })).sort()) {
+    const path = join(folder, name);
+    const stat = await lstat(path);
+    digest.update(`${name}\0${stat.mode}\0`);
+    if (stat.isFile()) digest.update(await readFile(path));
+    else if (stat.isSymbolicLink()) digest.update(await readlink(path));
+    digest.update('\0');
+  }
+  return digest.digest('hex');
+};
+
+/**
+ * Asks about a folder, unless the same was asked about the same bytes before: makepkg takes seconds to say what a
+ * PKGBUILD is, and preflight, land and build ask about the same one. A failure is not kept.
+ */
+export const askOnce = async (
+  config: BuilderConfig,
+  question: string,
+  folder: string,
+  ask: () => Promise<string>,
+): Promise<string> => {
+  const key = `${question} ${await folderHash(folder)}`;
+  const known = answers.get(config) ?? new Map<string, string>();
+  answers.set(config, known);
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  const answer = await ask();
+  const [oldest] = known.keys();
+  if (known.size >= keptAtMost && oldest !== undefined) known.delete(oldest);
+  known.set(key, answer);
+  return answer;
+};
