@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { readConfigFile } from '../eventlog/config-file.ts';
+import packageJson from '../package.json' with { type: 'json' };
 import { AgentConfig } from '../schemas/config.ts';
 import { runAgent } from './runtime/agent.ts';
 
@@ -11,17 +11,26 @@ for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop
 try {
   if (values.config === undefined) throw new Error('usage: main.ts --config FILE');
   const config = readConfigFile(values.config, AgentConfig);
-  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   // Each role is loaded only where it is played: a board never has the builder's code in its process.
   switch (config.role) {
     case 'builder':
-      await runAgent(config, (await import('./builder/builder.ts')).builder, version, stop.signal);
+      await runAgent(
+        config,
+        (await import('./builder/builder.ts')).builder,
+        packageJson.version,
+        stop.signal,
+      );
       break;
     case 'publisher':
-      await runAgent(config, (await import('./publisher/publisher.ts')).publisher, version, stop.signal);
+      await runAgent(
+        config,
+        (await import('./publisher/publisher.ts')).publisher,
+        packageJson.version,
+        stop.signal,
+      );
       break;
     case 'board':
-      await runAgent(config, (await import('./board/board.ts')).board, version, stop.signal);
+      await runAgent(config, (await import('./board/board.ts')).board, packageJson.version, stop.signal);
       break;
   }
 } catch (error) {

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { checkout } from './checkout.ts';
 
 /** Who needs a program: whatever runs a fleet, or the second example alone. */
 export type ProgramNeed = 'all' | 'linux';
@@ -16,7 +17,7 @@ export interface Program {
 const isNeed = (text: string | undefined): text is ProgramNeed => text === 'all' || text === 'linux';
 
 /** What the sandbox fleet runs on, from the list that `ka` itself reads. */
-export const programs: readonly Program[] = readFileSync(join(import.meta.dirname, 'programs.tsv'), 'utf8')
+export const programs: readonly Program[] = readFileSync(join(checkout, 'deploy/programs.tsv'), 'utf8')
   .split('\n')
   .filter((line) => line !== '' && !line.startsWith('#'))
   .map((line) => {

@@ -1,6 +1,7 @@
 import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Run } from '../../agents/runtime/run.ts';
+import { checkout } from '../checkout.ts';
 import { makeOpenFolder } from './baseline.ts';
 import type { SandboxExample } from './example.ts';
 import { repositoryName, type SandboxPlaces } from './places.ts';
@@ -17,7 +18,7 @@ export const bootFiles = {
 export const pacmanCommand = asPacmanUser(['pacman']);
 
 export const initramfsCommand = (places: SandboxPlaces): string[] => [
-  join(import.meta.dirname, 'mkinitramfs'),
+  join(checkout, 'deploy/sandbox/mkinitramfs'),
   places.root,
   bootFiles.image,
   bootFiles.initramfs,

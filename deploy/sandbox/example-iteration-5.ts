@@ -1,11 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createRun } from '../../agents/runtime/run.ts';
+import { checkout } from '../checkout.ts';
 import { folderKey } from './cache.ts';
 import type { Making, SandboxExample } from './example.ts';
 import { archiveTag, makeBareRepository } from './git-repository.ts';
 
-const folder = join(import.meta.dirname, '../../examples/iteration-5');
+const folder = join(checkout, 'examples/iteration-5');
 const quiet = createRun(() => undefined);
 
 /** CARCH of the machine that this runs on: the example's kernel is a program of it. */

@@ -3,12 +3,13 @@ import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { hashFile } from '../../agents/runtime/hash-file.ts';
 import { createRun } from '../../agents/runtime/run.ts';
+import { checkout } from '../checkout.ts';
 import { cached } from './cache.ts';
 import type { Making, SandboxExample } from './example.ts';
 import { makeBareRepository } from './git-repository.ts';
 import { fillFile, fillFolder } from './template.ts';
 
-const folder = join(import.meta.dirname, '../../examples/linux');
+const folder = join(checkout, 'examples/linux');
 /** Of Debian's package linux-source-6.1. */
 const tarball = '/usr/src/linux-source-6.1.tar.xz';
 const tree = basename(tarball, '.tar.xz');

@@ -1,8 +1,5 @@
 import { once } from 'node:events';
-import { rename, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
 import send from 'send';
 
 export interface FileServer {
@@ -46,26 +43,3 @@ export const startFileServer = async (
     },
   };
 };
-
-/** `file-server.ts --port N --port-file FILE NAME=FOLDER…`: runs until SIGTERM. */
-const main = async () => {
-  const { values, positionals } = parseArgs({
-    options: { port: { type: 'string', default: '0' }, 'port-file': { type: 'string' } },
-    allowPositionals: true,
-  });
-  const folders = Object.fromEntries(
-    positionals.map((argument) => {
-      const at = argument.indexOf('=');
-      return [argument.slice(0, at), argument.slice(at + 1)];
-    }),
-  );
-  const server = await startFileServer(folders, Number(values.port));
-  const portFile = values['port-file'];
-  if (portFile !== undefined) {
-    await writeFile(`${portFile}.part`, `${server.port}\n`);
-    await rename(`${portFile}.part`, portFile);
-  }
-  process.once('SIGTERM', () => void server.close());
-};
-
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main();

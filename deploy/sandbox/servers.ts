@@ -80,7 +80,7 @@ export const startServers = async (
     const folders = Object.entries(servedFolders(places)).map(([name, folder]) => `${name}=${folder}`);
     const argv = () =>
       nodeArgv(
-        'deploy/sandbox/file-server.ts',
+        'deploy/sandbox/file-server-main.ts',
         '--port',
         String(filesPort),
         '--port-file',

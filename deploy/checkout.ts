@@ -1,0 +1,13 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+const rootAbove = (folder: string): string => {
+  if (existsSync(join(folder, 'package.json'))) return folder;
+  const above = dirname(folder);
+  if (above === folder)
+    throw new Error('kernel-agent is not in its checkout: no package.json above its code');
+  return rootAbove(above);
+};
+
+/** The checkout's root, whether this runs from its sources or from what `ka` bundles of them. */
+export const checkout = rootAbove(import.meta.dirname);
