@@ -10,11 +10,14 @@ import type { PinnedKeys } from '../eventlog/seal.ts';
 import { generateWriterKey, readWriterKey, type WriterKey } from '../eventlog/writer-key.ts';
 import { coordinator, operator } from '../schemas/events.ts';
 
-/** Waits until `condition` gives something else than false or undefined. Whoever waits in vain runs into the test's limit. */
+const waitAtMostMs = 30_000;
+
+/** Waits until `condition` gives something else than false or undefined. @throws {Error} after half a minute in vain. */
 export const until = async <Value>(condition: () => Value | Promise<Value>): Promise<NonNullable<Value>> => {
-  for (;;) {
+  for (const started = Date.now(); ; ) {
     const value = await condition();
     if (value !== false && value !== undefined && value !== null) return value;
+    if (Date.now() - started > waitAtMostMs) throw new Error(`waited in vain for ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 };
