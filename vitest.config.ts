@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['{schemas,eventlog,coordinator,agents,deploy,test}/**/*.test.ts'],
-    // Two, also on a machine of two cores: the tests wait for programs more than they compute.
-    maxWorkers: 2,
+    // More than the two cores of the smallest machine: the tests wait for programs as much as they compute.
+    maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },
