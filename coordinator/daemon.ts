@@ -1,4 +1,4 @@
-import type { NatsConnection } from 'nats';
+import type { LogConnection } from '../eventlog/connect.ts';
 import {
   AppendConflict,
   appendEvent,
@@ -17,7 +17,7 @@ import { initialState, type State } from './state.ts';
 import { overdue } from './time-limits.ts';
 
 export interface DaemonOptions {
-  connection: NatsConnection;
+  connection: LogConnection;
   fleet: Fleet;
   key: WriterKey;
   /** For the daemon's own log. */

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import type { NatsConnection } from 'nats';
 import { readConfigFile } from '../eventlog/config-file.ts';
-import { connectNats } from '../eventlog/connect.ts';
+import { connectNats, type LogConnection } from '../eventlog/connect.ts';
 import { AppendConflict, appendEvent, EventLog, type LoggedEvent } from '../eventlog/event-log.ts';
 import { pinnedKeys, sealEvent } from '../eventlog/seal.ts';
 import { readWriterKey } from '../eventlog/writer-key.ts';
@@ -17,7 +16,7 @@ import { initialState, type State } from './state.ts';
 /** A person at the command line, connected to a fleet's log. */
 export interface Session {
   fleet: Fleet;
-  connection: NatsConnection;
+  connection: LogConnection;
   log: EventLog;
   /** The whole log, and the state that it folds to. */
   read(): Promise<{ events: LoggedEvent[]; state: State }>;

@@ -1,17 +1,9 @@
-import { nkeys } from 'nats';
-
 /** A login of the NATS server, with what it may say and hear. Without permissions it may do everything. */
 export interface NatsUser {
   /** The public NKey. The server never holds a secret. */
   publicKey: string;
   permissions?: { publish: readonly string[]; subscribe: readonly string[] };
 }
-
-/** A new NKey for a user. The seed is its secret: what `seedFile` of a host's config holds. */
-export const createNatsKey = (): { publicKey: string; seed: string } => {
-  const pair = nkeys.createUser();
-  return { publicKey: pair.getPublicKey(), seed: new TextDecoder().decode(pair.getSeed()) };
-};
 
 /** Where a writer's replies arrive. A shared `_INBOX.>` would let one host read another's. */
 const inboxPrefix = (writer: string): string => `_INBOX_${writer}`;

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { connectNats } from '../eventlog/connect.ts';
+import { createNatsKey } from '../eventlog/nats-key.ts';
 import { provision } from '../eventlog/provision.ts';
-import { createNatsKey, fleetUsers } from './nats-permissions.ts';
+import { fleetUsers } from './nats-permissions.ts';
 import { type NatsServer, startNatsServer } from './nats-server.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'ka-nats-'));

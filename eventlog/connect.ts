@@ -2,6 +2,9 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type NatsConnection, nkeyAuthenticator } from 'nats';
 
+/** A connection to the fleet's NATS server, as the code outside this folder holds it. */
+export type LogConnection = NatsConnection;
+
 export interface NatsOptions {
   servers: string[];
   /** The file with the NKey seed to log in with. */

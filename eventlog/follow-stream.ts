@@ -11,6 +11,9 @@ import {
   type Status,
 } from 'nats';
 
+/** A message as it comes from a stream, before anything is made of it. */
+export type LogMessage = JsMsg;
+
 /** What a consumer's status says when it is gone. The server may have lost it in a restart. */
 const gone: ReadonlySet<string> = new Set(['consumer_deleted', 'consumer_not_found', 'stream_not_found']);
 

@@ -1,8 +1,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { NatsConnection } from 'nats';
-import { connectNats } from '../../eventlog/connect.ts';
+import { connectNats, type LogConnection } from '../../eventlog/connect.ts';
 import { createOutputWriter } from '../../eventlog/output.ts';
 import { presenceEveryMs, sayPresent } from '../../eventlog/presence.ts';
 import { readWriterKey } from '../../eventlog/writer-key.ts';
@@ -54,7 +53,7 @@ export const runAgent = async <Config extends AgentConfig>(
       return null;
     });
 
-  let connection: NatsConnection | undefined;
+  let connection: LogConnection | undefined;
   const outbox = createOutbox(journal, () => connection, { fleet, name: host, key }, say);
   outbox.put({
     type: 'AgentStarted',

@@ -1,4 +1,4 @@
-import type { NatsConnection } from 'nats';
+import type { LogConnection } from '../../eventlog/connect.ts';
 import { AppendConflict, appendEvent } from '../../eventlog/event-log.ts';
 import { linkTo, sealEvent } from '../../eventlog/seal.ts';
 import type { WriterKey } from '../../eventlog/writer-key.ts';
@@ -26,7 +26,7 @@ export interface Outbox {
  */
 export const createOutbox = (
   journal: Journal,
-  connected: () => NatsConnection | undefined,
+  connected: () => LogConnection | undefined,
   writer: { fleet: string; name: string; key: WriterKey },
   onTrouble: (what: string) => void,
 ): Outbox => {
@@ -40,7 +40,7 @@ export const createOutbox = (
     const written = journal.lastWritten();
     return written && linkTo(written.seq, written.bytes);
   };
-  const send = async (connection: NatsConnection) => {
+  const send = async (connection: LogConnection) => {
     try {
       for (let event = journal.nextUnsent(); event; event = journal.nextUnsent()) {
         await appendEvent(connection, event);

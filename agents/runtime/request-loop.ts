@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { JsMsg, NatsConnection } from 'nats';
+import type { LogConnection } from '../../eventlog/connect.ts';
 import { checkMessage } from '../../eventlog/event-log.ts';
-import { consumeMessages } from '../../eventlog/follow-stream.ts';
+import { consumeMessages, type LogMessage } from '../../eventlog/follow-stream.ts';
 import { eventStream } from '../../eventlog/provision.ts';
 import type { PinnedKeys } from '../../eventlog/seal.ts';
 import type { Role, StepName } from '../../schemas/step-names.ts';
@@ -9,7 +9,7 @@ import { steps } from '../../schemas/steps.ts';
 import type { Journal } from './journal.ts';
 
 export interface RequestLoopOptions {
-  connection: NatsConnection;
+  connection: LogConnection;
   journal: Journal;
   fleet: string;
   host: string;
@@ -24,7 +24,7 @@ export interface RequestLoopOptions {
 }
 
 /** Notes one message in the journal. Gives why it is refused, if it is. */
-const note = (message: JsMsg, options: RequestLoopOptions): string | undefined => {
+const note = (message: LogMessage, options: RequestLoopOptions): string | undefined => {
   const checked = checkMessage(options.keys, message, message.seq);
   if ('refused' in checked) return checked.refused.why;
   const { event, bytes } = checked.logged;

@@ -1,9 +1,10 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { createNatsKey } from '../../eventlog/nats-key.ts';
 import { generateWriterKey, readWriterKey } from '../../eventlog/writer-key.ts';
 import { PublicKey } from '../../schemas/fleet.ts';
 import { Fingerprint } from '../../schemas/names.ts';
-import { createNatsKey } from '../nats-permissions.ts';
+
 import { generateSshKey } from '../sshd.ts';
 import { hostNames, type SandboxPlaces, type SandboxWriter, writerNames } from './places.ts';
 
