@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { headers, type NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
@@ -27,8 +27,10 @@ process.on('unhandledRejection', onUnhandled);
 afterAll(() => void process.off('unhandledRejection', onUnhandled));
 afterEach(() => expect(unhandled).toEqual([]));
 
+/** One host, so one journal: a server that is killed forgets acks, and only the journal knows what was done. */
 const configOf = (): BuilderConfig => {
-  const folder = mkdtempSync(join(log.folder, 'boltzmann-'));
+  const folder = join(log.folder, 'boltzmann');
+  mkdirSync(folder, { recursive: true });
   for (const [name, text] of [
     ['boot', 'boot-1'],
     ['release', '7.0.0'],
