@@ -7,12 +7,13 @@ import {
   type RefusedMessage,
 } from '../eventlog/event-log.ts';
 import { listenForPresence } from '../eventlog/presence.ts';
-import { pinnedKeys, sealEvent } from '../eventlog/seal.ts';
+import { pinnedKeys } from '../eventlog/seal.ts';
 import type { WriterKey } from '../eventlog/writer-key.ts';
 import { coordinator } from '../schemas/events.ts';
 import type { Fleet } from '../schemas/fleet.ts';
 import { type Command, decide } from './decide.ts';
 import { evolve, passOver } from './evolve.ts';
+import { sealDecided } from './seal-decided.ts';
 import { initialState, type State } from './state.ts';
 import { overdue } from './time-limits.ts';
 
@@ -51,12 +52,7 @@ export const runCoordinator = async ({
   const decideOnce = async (command: Command): Promise<number | undefined> => {
     const [event] = decide(command, state);
     if (!event) return undefined;
-    const sealed = sealEvent(
-      event,
-      { fleet: fleet.fleet, name: coordinator, key },
-      state.writers.get(coordinator),
-      new Date().toISOString(),
-    );
+    const sealed = sealDecided(event, { fleet: fleet.fleet, name: coordinator, key }, state);
     try {
       const appended = await appendEvent(connection, sealed, state.sequence);
       return appended.outcome === 'appended' ? appended.sequence : undefined;

@@ -155,6 +155,10 @@ const advance = (iteration: Iteration): NewEvent[] => {
   return events;
 };
 
+/** The iteration that works on a board now. */
+const underWayOn = (state: State, board: string): Iteration | undefined =>
+  [...state.iterations.values()].find((one) => !one.ended && one.plan.board === board);
+
 const known = (state: State, name: string): Iteration => {
   const iteration = state.iterations.get(name);
   if (!iteration) {
@@ -185,7 +189,7 @@ export const decide = (command: Command, state: State): NewEvent[] => {
           `iteration "${command.iteration}" exists already, started ${there.started.time} by ${there.startedBy}; give the plan another name`,
         );
       const { board } = command.data.plan;
-      const busy = [...state.iterations.values()].find((one) => !one.ended && one.plan.board === board);
+      const busy = underWayOn(state, board);
       if (busy)
         throw new Refused(
           `${busy.name} is under way on ${board}, and one board takes one iteration at a time: wait for its end, or ka abort ${busy.name}`,
@@ -228,7 +232,7 @@ export const decide = (command: Command, state: State): NewEvent[] => {
           `${iteration.name} ${iteration.ended ? `has ${iteration.ended.status}` : 'is under way'}: only a failed iteration can be retried`,
         );
       const { board } = iteration.plan;
-      const busy = [...state.iterations.values()].find((one) => !one.ended && one.plan.board === board);
+      const busy = underWayOn(state, board);
       if (busy) throw new Refused(`${busy.name} is under way on ${board} meanwhile: wait for its end`);
       if (iteration.attempts.rollback.length > 0)
         throw new Refused(

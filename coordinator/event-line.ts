@@ -2,14 +2,14 @@ import type { FleetEvent, IterationEvent, KaEvent, StepEvent } from '../schemas/
 import { spokenSeconds } from './markdown.ts';
 
 const short = (hash: string) => hash.slice(0, 12);
-const count = (number: number, thing: string) => `${number} ${thing}${number === 1 ? '' : 's'}`;
+const count = (number: number, one: string, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
 
 const sawOf = (event: StepEvent & { fact: 'Succeeded' }): string => {
   switch (event.step) {
     case 'preflight': {
       const { patches, symbols, baseline, tree, release } = event.data.evidence;
       const applied = patches.filter(({ status }) => status === 'applied').length;
-      return `${count(applied, 'patch').replace('patchs', 'patches')} of ${patches.length} applied to ${baseline.tag}, tree ${short(tree)}, ${count(symbols.length, 'symbol')} found, release will be ${release.predicted}`;
+      return `${count(applied, 'patch', 'patches')} of ${patches.length} applied to ${baseline.tag}, tree ${short(tree)}, ${count(symbols.length, 'symbol')} found, release will be ${release.predicted}`;
     }
     case 'land':
       return event.data.evidence.commits
@@ -75,7 +75,7 @@ const iterationLine = (event: IterationEvent): string => {
   const { type, data } = event;
   switch (type) {
     case 'IterationStarted':
-      return `started by ${data.by}: ${data.plan.title}, plan ${short(data.planSha256)}, ${count(data.series.length, 'patch').replace('patchs', 'patches')}`;
+      return `started by ${data.by}: ${data.plan.title}, plan ${short(data.planSha256)}, ${count(data.series.length, 'patch', 'patches')}`;
     case 'ReviewRequested':
       return `review waits for ${data.approvals.join(', ')}: tree ${short(data.tree)}`;
     case 'ReviewApproved':

@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import { readConfigFile } from '../eventlog/config-file.ts';
 import { connectNats, type LogConnection } from '../eventlog/connect.ts';
 import { AppendConflict, appendEvent, EventLog, type LoggedEvent } from '../eventlog/event-log.ts';
-import { pinnedKeys, sealEvent } from '../eventlog/seal.ts';
+import { pinnedKeys } from '../eventlog/seal.ts';
 import { readWriterKey } from '../eventlog/writer-key.ts';
 import { ControlConfig } from '../schemas/config.ts';
 import { operator } from '../schemas/events.ts';
@@ -11,6 +11,7 @@ import { Fleet } from '../schemas/fleet.ts';
 import { PersonName } from '../schemas/names.ts';
 import { type Command, decide, Refused } from './decide.ts';
 import { evolve, passOver } from './evolve.ts';
+import { sealDecided } from './seal-decided.ts';
 import { initialState, type State } from './state.ts';
 
 /** A person at the command line, connected to a fleet's log. */
@@ -56,12 +57,7 @@ export const openSession = async (configFile: string): Promise<Session> => {
         const { state } = await read();
         const [event] = decide(command, state);
         if (!event) throw new Refused('there is nothing to do');
-        const sealed = sealEvent(
-          event,
-          { fleet: fleet.fleet, name: operator, key },
-          state.writers.get(operator),
-          new Date().toISOString(),
-        );
+        const sealed = sealDecided(event, { fleet: fleet.fleet, name: operator, key }, state);
         try {
           const { outcome } = await appendEvent(connection, sealed, state.sequence);
           if (outcome === 'appended') return event.type;

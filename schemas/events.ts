@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import {
   ClauseName,
-  FileName,
   Fingerprint,
   FleetName,
   HostName,
@@ -10,7 +9,7 @@ import {
   PersonName,
   Sha256,
 } from './names.ts';
-import { Plan } from './plan.ts';
+import { Patch, Plan } from './plan.ts';
 import { Role, type StepName, stepNames } from './step-names.ts';
 import { Failure, type StepEvidence, type StepRequest, steps } from './steps.ts';
 import { tolerant } from './tolerant.ts';
@@ -23,8 +22,6 @@ export const noIteration = '_';
 
 export const Verdict = z.enum(['PASS', 'FAIL', 'ERROR', 'MISS', 'SKIP', 'WAIVED']);
 export type Verdict = z.infer<typeof Verdict>;
-
-const Patch = z.object({ file: FileName, sha256: Sha256, text: z.string() });
 
 /** What people and the coordinator write about an iteration; the key is the event's type. */
 export const iterationEvents = {

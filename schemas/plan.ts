@@ -13,6 +13,7 @@ import {
   PersonName,
   Release,
   RepositoryName,
+  Sha256,
   SymbolName,
   TagName,
   TreePath,
@@ -151,8 +152,5 @@ export type Plan = z.infer<typeof Plan>;
 export const installedBefore = ({ package: { installed, from } }: Plan): string => installed ?? from;
 
 /** A patch as it travels: its exact bytes as text, with their sha256. */
-export interface Patch {
-  file: string;
-  sha256: string;
-  text: string;
-}
+export const Patch = z.object({ file: FileName, sha256: Sha256, text: z.string() });
+export type Patch = z.infer<typeof Patch>;

@@ -15,13 +15,12 @@ import {
   TagName,
   TreePath,
 } from './names.ts';
-import { Plan } from './plan.ts';
+import { Patch, Plan } from './plan.ts';
 import type { Role, StepName } from './step-names.ts';
 
 const Seconds = z.number().min(0);
 const SizeBytes = z.int().min(0);
 
-const Patch = z.object({ file: FileName, sha256: Sha256, text: z.string() });
 const Series = z.object({ scope: TreePath, patches: z.array(Patch).min(1) });
 // As the plan has them, but open: what a newer coordinator adds, an older agent ignores.
 const Baseline = z.object(Plan.shape.baseline.shape);

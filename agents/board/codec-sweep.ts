@@ -1,4 +1,4 @@
-import { readFile, rm, stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { BoardConfig } from '../../schemas/config.ts';
@@ -6,6 +6,7 @@ import type { Cell, StepEvidence, StepRequest } from '../../schemas/steps.ts';
 import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
 import { hashFile } from '../runtime/hash-file.ts';
 import type { StepContext } from '../runtime/step.ts';
+import { readBoot } from './boot.ts';
 import { installedVersion } from './pacman/installed.ts';
 
 type SweepRequest = StepRequest<'sweep'>;
@@ -154,11 +155,9 @@ export const codecSweep = async (
           `${host.host} has ${version} installed and the sweep is for ${request.version}: correct the plan, or install that.`,
         );
       const fixtures = await hashFixtures(host.sweep.fixturesFolder, request.rows);
-      const [release, procVersion] = await Promise.all(
-        [host.releaseFile, host.procVersionFile].map(async (file) => (await readFile(file, 'utf8')).trim()),
-      );
+      const { release, procVersion } = await readBoot(host);
       const table = await sweepTable(request, context);
-      return { release: release ?? '', procVersion: procVersion ?? '', version, fixtures, table };
+      return { release, procVersion, version, fixtures, table };
     },
   });
 };

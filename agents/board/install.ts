@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
@@ -12,6 +11,7 @@ import { type PackageContent, readPackageFile } from './pacman/package-file.ts';
 import { createPacman, type Pacman } from './pacman/pacman.ts';
 import { holdsAll, upgrade } from './pacman/upgrade.ts';
 import { hasContent, refuseOtherKey, stagedFile, verifyStaged } from './staged.ts';
+import { syncBoard } from './sync-board.ts';
 
 type Request = StepRequest<'install'>;
 
@@ -115,15 +115,7 @@ export const install: Step<'install', BoardConfig> = async (request, { effect, h
     },
   });
 
-  // Pacman writes nothing through to the disk; a reboot without this may find half of it.
-  await effect('sync', {
-    probe: () => ({ happened: 'no' }),
-    act: async () => {
-      const image = onBoard(host.root, host.boot.image);
-      await run(['sync', '--file-system', '--', host.root, dirname(image), dirname(initramfs)]);
-      return null;
-    },
-  });
+  await syncBoard({ effect, host, run });
 
   return lookAtInstalled(
     { host, run },

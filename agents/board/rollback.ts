@@ -6,7 +6,6 @@ import { verifySignature } from '../runtime/openpgp-verify.ts';
 import { connect } from '../runtime/ssh.ts';
 import type { Step } from '../runtime/step.ts';
 import { backupFile, boardEntries, unpackBackup } from './backup-archive.ts';
-import { onBoard } from './board-root.ts';
 import { rebootBoard } from './boot.ts';
 import { lookAtInstalled } from './pacman/installed.ts';
 import { alteredFiles } from './pacman/mtree.ts';
@@ -16,6 +15,7 @@ import { holdsAll, upgrade } from './pacman/upgrade.ts';
 import { peerNamed } from './peer-named.ts';
 import { restore } from './restore.ts';
 import { hasContent } from './staged.ts';
+import { syncBoard } from './sync-board.ts';
 
 /**
  * Brings the board back to its backup, from any state that an install or a cut leaves: packages, then boot files
@@ -85,15 +85,7 @@ export const rollback: Step<'rollback', BoardConfig> = async (request, context) 
     },
   });
 
-  await effect('sync', {
-    probe: () => ({ happened: 'no' }),
-    act: async () => {
-      const { image, initramfs } = host.boot;
-      const folders = [image, initramfs].map((path) => dirname(onBoard(host.root, path)));
-      await run(['sync', '--file-system', '--', host.root, ...folders]);
-      return null;
-    },
-  });
+  await syncBoard(context);
 
   const names = backup.packages.map(({ name }) => name);
   const installed = await lookAtInstalled(context, names, backup.version);

@@ -1,0 +1,11 @@
+import { type SealedEvent, sealEvent } from '../eventlog/seal.ts';
+import type { WriterKey } from '../eventlog/writer-key.ts';
+import type { NewEvent } from '../schemas/events.ts';
+import type { State } from './state.ts';
+
+/** Seals what was decided of a state: it links to the last event that this state has of the writer. */
+export const sealDecided = (
+  event: NewEvent,
+  writer: { fleet: string; name: string; key: WriterKey },
+  state: State,
+): SealedEvent => sealEvent(event, writer, state.writers.get(writer.name), new Date().toISOString());
