@@ -1,6 +1,7 @@
 import type { LoggedEvent } from '../eventlog/event-log.ts';
 import { sha256 } from '../eventlog/writer-key.ts';
 import { eventLine } from './event-line.ts';
+import { risksOf } from './risks.ts';
 import type { Iteration } from './state.ts';
 import { type ClauseVerdict, verdictsOf } from './verdicts.ts';
 
@@ -19,6 +20,8 @@ export interface Audit {
   iteration: string;
   status: 'running' | 'closed' | 'failed' | 'aborted';
   clauses: (ClauseVerdict & { evidence: Proof[] })[];
+  /** The plan's risks that came up, and what showed it. */
+  risks: { id: string; risk: string; answer: string; cameUp: string }[];
 }
 
 /** The ledger: clause → verdict → evidence → event. `events` is the log that the iteration was folded from. */
@@ -35,5 +38,6 @@ export const auditOf = (iteration: Iteration, events: readonly LoggedEvent[]): A
     iteration: iteration.name,
     status: iteration.ended?.status ?? 'running',
     clauses: verdictsOf(iteration).map((clause) => ({ ...clause, evidence: clause.events.flatMap(proofOf) })),
+    risks: risksOf(iteration).flatMap(({ cameUp, ...risk }) => (cameUp ? [{ ...risk, cameUp }] : [])),
   };
 };

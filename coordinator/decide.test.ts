@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { decide } from './decide.ts';
+import { waitsFor } from './progress.ts';
 import { badEvidence, goodEvidence } from './testing/example-evidence.ts';
 import { examplePlan } from './testing/example-plan.ts';
 import { advance, given } from './testing/given.ts';
@@ -21,6 +22,7 @@ import {
   waive,
 } from './testing/history.ts';
 
+const keyChecked = succeeded('keycheck');
 const settled: Happening = (history) => history.settle();
 const badly = (step: Parameters<typeof succeeded>[0]): Happening =>
   succeeded(step, (iteration) => badEvidence(iteration, step));
@@ -33,6 +35,7 @@ describe('an iteration on its way', () => {
       events.filter(({ event }) => event.source === 'coordinator').map(({ event }) => event.type),
     ).toEqual([
       'PreflightRequested',
+      'KeycheckRequested',
       'ReviewRequested',
       'LandRequested',
       'PresweepRequested',
@@ -43,13 +46,14 @@ describe('an iteration on its way', () => {
       'InstallRequested',
       'RebootRequested',
       'SweepRequested',
+      'ConfirmRequested',
       'RecordRequested',
       'IterationClosed',
     ]);
   });
 
   it('asks the host of its role', () => {
-    given(started()).when(advance).then('PreflightRequested.1 → boltzmann');
+    given(started()).when(advance).then('PreflightRequested.1 → boltzmann', 'KeycheckRequested.1 → hertz');
     given(...until('publish'))
       .when(advance)
       .then('PublishRequested.1 → hertz');
@@ -78,7 +82,9 @@ describe('an iteration on its way', () => {
   });
 
   it('answers the event that it follows from', () => {
-    const [request] = given(started()).when(advance).then('PreflightRequested.1 → boltzmann');
+    const [request] = given(started())
+      .when(advance)
+      .then('PreflightRequested.1 → boltzmann', 'KeycheckRequested.1 → hertz');
     expect(request?.causationid).toBe('operator/iter5.IterationStarted.1');
   });
 
@@ -99,7 +105,7 @@ describe('an iteration on its way', () => {
     given(...until('close'), settled)
       .when(advance)
       .then();
-    given(started(), failed('preflight'), settled).when(advance).then();
+    given(started(), keyChecked, failed('preflight'), settled).when(advance).then();
   });
 
   it('refuses to start on a board that another one works on', () => {
@@ -180,7 +186,7 @@ describe('the review', () => {
     const loaded = examplePlan((plan) => {
       plan.review.approvals = [];
     });
-    given(started(loaded), succeeded('preflight'))
+    given(started(loaded), keyChecked, succeeded('preflight'))
       .when(advance)
       .then('LandRequested.1 → boltzmann', 'PresweepRequested.1 → fresnel', 'BackupRequested.1 → fresnel');
   });
@@ -263,7 +269,14 @@ describe('a builder that lets the iteration down', () => {
       .when(advance)
       .then('BuildRequested.2 → fermi');
     given(started(), timedOut('preflight')).when(advance).then('PreflightRequested.2 → fermi');
-    given(started(), timedOut('preflight'), succeeded('preflight'), ...approved, succeeded('land'))
+    given(
+      started(),
+      keyChecked,
+      timedOut('preflight'),
+      succeeded('preflight'),
+      ...approved,
+      succeeded('land'),
+    )
       .when(advance)
       .then('BuildRequested.1 → fermi');
   });
@@ -282,7 +295,7 @@ describe('a builder that lets the iteration down', () => {
   });
 
   it('fails the iteration when nobody is left', () => {
-    given(started(), timedOut('preflight'), failed('preflight', { fault: 'host' }))
+    given(started(), keyChecked, timedOut('preflight'), failed('preflight', { fault: 'host' }))
       .when(advance)
       .then('IterationFailed.1');
   });
@@ -369,7 +382,13 @@ describe('a failure before the install', () => {
   });
 
   it('can be retried by a builder that was let off', () => {
-    const both = [started(), timedOut('preflight'), failed('preflight', { fault: 'host' }), did(retry)];
+    const both = [
+      started(),
+      keyChecked,
+      timedOut('preflight'),
+      failed('preflight', { fault: 'host' }),
+      did(retry),
+    ];
     given(...both)
       .when(advance)
       .then('PreflightRequested.3 → boltzmann');
@@ -438,7 +457,7 @@ describe('a board that was touched', () => {
       .then('IterationFailed.1');
     expect(end?.data).toMatchObject({ boardRolledBack: false });
     expect(told(end?.data)).toMatch(
-      /rollback failed 2 times \(7\.0-2 is installed, not 7\.0-1\), fresnel needs/,
+      /rollback failed 2 times \(7\.0-2 is installed, not 7\.0-1\): fresnel needs a person\. By hand: unpack its backup of 7\.0-1 \(boot\.tar\.zst, also on hertz in fresnel\/7\.0-1\)/,
     );
   });
 
@@ -474,6 +493,142 @@ describe('a board that was touched', () => {
     given(...unrecorded, did(retry), succeeded('record'))
       .when(advance)
       .then('IterationClosed.1');
+  });
+});
+
+describe('the signing key', () => {
+  it('is tried before anything lands', () => {
+    const reviewed = [started(), succeeded('preflight'), ...approved];
+    given(...reviewed)
+      .when(advance)
+      .then('PresweepRequested.1 → fresnel', 'BackupRequested.1 → fresnel');
+    given(...reviewed, keyChecked)
+      .when(advance)
+      .then('LandRequested.1 → boltzmann');
+  });
+
+  it('that is not the fleet’s ends the iteration', () => {
+    const { history } = given(started(), succeeded('preflight'), badly('keycheck'), settled);
+    expect(history.iteration().ended?.because).toMatch(/^keycheck: keycheck: hertz signs with 0{40}/);
+  });
+});
+
+describe('a board that does not come back', () => {
+  const lose: Happening = (history) => {
+    const because = 'reboot was still open, and fresnel has been silent';
+    history.decideOnce({ do: 'Lose', iteration: 'iter5', step: 'reboot', attempt: 1, because });
+  };
+  const lost = [...until('reboot'), settled, lose];
+
+  it('is waited for, and so is a person', () => {
+    const { history } = given(...lost);
+    given(...lost)
+      .when(advance)
+      .then();
+    expect(history.iteration().ended).toBeUndefined();
+    expect(waitsFor(history.iteration())).toMatch(/fresnel, which is lost: .*Look at its console/);
+  });
+
+  it('lets the iteration go on when it speaks again', () => {
+    const { history } = given(...lost, succeeded('reboot'));
+    expect(history.iteration().lost).toBeUndefined();
+    given(...lost, succeeded('reboot'))
+      .when(advance)
+      .then('SweepRequested.1 → fresnel');
+  });
+
+  it('does not hold up a person who gives it up, and is named as not put back', () => {
+    const { history } = given(...lost, did(abort), settled);
+    expect(history.iteration().ended?.status).toBe('aborted');
+    expect(history.events.at(-1)?.event.data).toMatchObject({ boardRolledBack: false });
+    expect(told(history.events.at(-1)?.event.data)).toMatch(/fresnel is lost and was not put back.*By hand/);
+  });
+});
+
+describe('a board that went back on its own', () => {
+  const went = (host: string): Happening => {
+    const boot = { bootId: 'b', release: '7.0.0', procVersion: 'Linux version 7.0.0' };
+    const data = {
+      because: 'nobody confirmed 7.0-2 within 60 s',
+      restored: true,
+      version: '7.0-1',
+      unconfirmed: boot,
+      now: boot,
+    };
+    return (history) =>
+      void history.append(host, { type: 'DeadlinePassed', iteration: 'iter5', attempt: 1, data });
+  };
+
+  it('ends the iteration once the rollback has verified it', () => {
+    const [request] = given(...until('sweep').slice(0, -1), went('fresnel'), succeeded('reboot'))
+      .when(advance)
+      .then('RollbackRequested.1 → fresnel');
+    expect(request?.data).toMatchObject({
+      request: { because: expect.stringMatching(/^fresnel went back to 7\.0-1 on its own: nobody/) },
+    });
+    const { history } = given(...until('sweep'), went('fresnel'), succeeded('rollback'), settled);
+    expect(history.iteration().ended?.status).toBe('failed');
+  });
+
+  it('is believed by its own word alone', () => {
+    const { history } = given(...until('sweep'), went('hertz'), settled);
+    expect(history.iteration().deadline).toBeUndefined();
+  });
+});
+
+describe('a log that has lost its tail', () => {
+  it('counts an outcome that comes before its request, once the request is there', () => {
+    const early: Happening = (history) =>
+      void history.append('boltzmann', {
+        type: 'BuildSucceeded',
+        iteration: 'iter5',
+        attempt: 1,
+        data: { evidence: goodEvidence(history.iteration(), 'build'), seconds: 9 },
+      });
+    const { history } = given(...until('land'), settled, succeeded('backup'), succeeded('presweep'), early);
+    expect(history.iteration().attempts.build).toEqual([]);
+    history.succeed('land');
+    history.decideOnce();
+    expect(history.iteration().attempts.build).toMatchObject([{ status: 'succeeded', seconds: 9 }]);
+    expect(history.state.early.size).toBe(0);
+    history.decideOnce();
+    expect(history.events.at(-1)?.event.type).toBe('PublishRequested');
+  });
+
+  it('does not let another host answer for the one that is asked', () => {
+    const early: Happening = (history) =>
+      void history.append('fermi', {
+        type: 'BuildSucceeded',
+        iteration: 'iter5',
+        attempt: 1,
+        data: { evidence: goodEvidence(history.iteration(), 'build'), seconds: 9 },
+      });
+    const { history } = given(...until('land'), early, succeeded('land'), settled);
+    expect(history.iteration().attempts.build).toMatchObject([{ status: 'open', host: 'boltzmann' }]);
+  });
+});
+
+describe('a restored log', () => {
+  const restored: Happening = (history) =>
+    void history.append('operator', {
+      type: 'LogRestored',
+      iteration: '_',
+      attempt: 2,
+      data: { epoch: 2, by: 'mfritsche', rebuilt: 9, missing: 0 },
+    });
+  const anew: Happening = (history) => {
+    const because = 'it was asked in epoch 1';
+    history.decideOnce({ do: 'AskAgain', iteration: 'iter5', step: 'install', attempt: 1, because });
+  };
+
+  it('asks again, in its own epoch, for what a host never heard of', () => {
+    const { history } = given(...until('install'), settled, restored, anew);
+    history.settle();
+    expect(history.iteration().attempts.install).toMatchObject([
+      { status: 'superseded', again: true },
+      { status: 'open', host: 'fresnel' },
+    ]);
+    expect(history.iteration().attempts.rollback).toEqual([]);
   });
 });
 
@@ -523,6 +678,7 @@ describe('a waiver', () => {
       ...until('sweep'),
       did(waive('C11')),
       badly('sweep'),
+      succeeded('confirm'),
       succeeded('record'),
       settled,
     );

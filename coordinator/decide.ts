@@ -1,11 +1,12 @@
 import type { z } from 'zod';
 import { type IterationEventType, iterationEvents, type NewEvent, stepEventType } from '../schemas/events.ts';
+import { installedBefore } from '../schemas/plan.ts';
 import { type StepName, stepNames } from '../schemas/step-names.ts';
 import { type Doom, doomOf, needsRollback, rollbackFault } from './doom.ts';
 import { endingWords, type ForwardStep, forwardSteps, isReady, reviewOf } from './graph.ts';
 import { requestFor } from './requests.ts';
 import { type Attempt, evidenceOf, type Iteration, lastAttempt, type State } from './state.ts';
-import { hostFor } from './step-hosts.ts';
+import { hostFor, isAskedAgain } from './step-hosts.ts';
 import { failedChecks, verdictsOf } from './verdicts.ts';
 
 type Data<Type extends IterationEventType> = z.output<(typeof iterationEvents)[Type]>;
@@ -15,6 +16,10 @@ export type Command =
   | { do: 'Start'; iteration: string; data: Data<'IterationStarted'> }
   | { do: 'Advance' }
   | { do: 'TimeOut'; iteration: string; step: StepName; attempt: number; because: string }
+  /** The host has never heard of the attempt and takes it no more: it is asked of it anew. */
+  | { do: 'AskAgain'; iteration: string; step: StepName; attempt: number; because: string }
+  /** A board that was changed is silent past the step's limit. */
+  | { do: 'Lose'; iteration: string; step: StepName; attempt: number; because: string }
   | { do: 'Approve'; iteration: string; by: string; note: string; approved: boolean }
   | { do: 'Retry'; iteration: string; by: string }
   | { do: 'Abort'; iteration: string; by: string; why: string }
@@ -53,14 +58,32 @@ const requestStep = (iteration: Iteration, step: StepName, host: string, because
   };
 };
 
-const supersede = (iteration: Iteration, step: StepName, attempt: Attempt, because: string): NewEvent => ({
+const supersede = (
+  iteration: Iteration,
+  step: StepName,
+  attempt: Attempt,
+  because: string,
+  again = false,
+): NewEvent => ({
   type: stepEventType(step, 'Superseded'),
   iteration: iteration.name,
   attempt: attempt.number,
   host: attempt.host,
   causationid: iteration.last.eventId,
-  data: { host: attempt.host, because },
+  data: { host: attempt.host, because, ...(again ? { again } : {}) },
 });
+
+/** What a person has to know, and to do by hand, of a board that could not be put back. */
+const stranding = (iteration: Iteration, fault: string): string => {
+  const { board, hosts } = iteration.plan;
+  const before = installedBefore(iteration.plan);
+  const held = evidenceOf(iteration, 'backup')?.evidence;
+  const archive = held ? `${held.archive.file}, also on ${hosts.backup} in ${held.place}` : 'none';
+  const what = iteration.lost
+    ? `${board} is lost and was not put back`
+    : `the rollback failed ${rollbackTries} times (${fault})`;
+  return `${what}: ${board} needs a person. By hand: unpack its backup of ${before} (${archive}) over its root, install the packages in it with pacman -U, sync, reboot`;
+};
 
 /** What an iteration that can't close any more still has to do: stop what runs, put the board back, end. */
 const advanceToEnd = (iteration: Iteration, { ends, because }: Doom): NewEvent[] => {
@@ -70,8 +93,10 @@ const advanceToEnd = (iteration: Iteration, { ends, because }: Doom): NewEvent[]
       .filter((attempt) => attempt.status === 'open')
       .map((attempt) => ({ step, attempt })),
   );
-  // A board in the middle of an install or a reboot is let finish: to stop it there would leave half a system.
-  const unstoppable = (step: StepName) => step === 'install' || step === 'reboot' || step === 'rollback';
+  // A board in the middle of an install or a reboot is let finish: to stop it there would leave half a system. One that is
+  // lost is not waited for: it was a person who ended this.
+  const unstoppable = (step: StepName) =>
+    !iteration.lost && (step === 'install' || step === 'reboot' || step === 'rollback');
   const stop = open
     .filter(({ step }) => !unstoppable(step))
     .map(({ step, attempt }) => supersede(iteration, step, attempt, `${endingWords}${because}`));
@@ -81,11 +106,10 @@ const advanceToEnd = (iteration: Iteration, { ends, because }: Doom): NewEvent[]
   const fault = rollbackFault(iteration);
   const rolledBack = fault === undefined;
   const stranded = needsRollback(iteration, ends) && !rolledBack;
-  if (stranded && iteration.attempts.rollback.length < rollbackTries)
+  const tries = iteration.attempts.rollback.filter((attempt) => !isAskedAgain(attempt)).length;
+  if (stranded && !iteration.lost && tries < rollbackTries)
     return [requestStep(iteration, 'rollback', plan.board, because)];
-  const told = stranded
-    ? `${because}; the rollback failed ${rollbackTries} times (${fault}), ${plan.board} needs a person`
-    : because;
+  const told = stranded ? `${because}; ${stranding(iteration, fault)}` : because;
   return [
     ends === 'aborted'
       ? iterationEvent(
@@ -128,13 +152,13 @@ const advance = (iteration: Iteration): NewEvent[] => {
         last.eventId,
       ),
     );
-  for (const step of forwardSteps) {
+  for (const step of forwardSteps(iteration)) {
     if (isDone(step) || lastAttempt(iteration, step)?.status === 'open') continue;
     if (!isReady(iteration, step, isDone)) continue;
     const host = hostFor(iteration, step);
     if (host !== undefined) events.push(requestStep(iteration, step, host));
   }
-  if (forwardSteps.every(isDone)) {
+  if (forwardSteps(iteration).every(isDone)) {
     const verdicts = verdictsOf(iteration);
     const unproved = verdicts.filter(({ verdict }) => verdict !== 'PASS' && verdict !== 'WAIVED');
     if (unproved.length > 0)
@@ -198,13 +222,25 @@ export const decide = (command: Command, state: State): NewEvent[] => {
     }
     case 'Advance':
       return [...state.iterations.values()].flatMap(advance);
-    case 'TimeOut': {
+    case 'TimeOut':
+    case 'AskAgain':
+    case 'Lose': {
       const iteration = known(state, command.iteration);
-      const attempt = (iteration.attempts[command.step] as Attempt[]).find(
+      const { step, because } = command;
+      const attempt = (iteration.attempts[step] as Attempt[]).find(
         ({ number }) => number === command.attempt,
       );
       if (iteration.ended || attempt?.status !== 'open') return [];
-      return [supersede(iteration, command.step, attempt, command.because)];
+      if (command.do !== 'Lose')
+        return [supersede(iteration, step, attempt, because, command.do === 'AskAgain')];
+      if (iteration.lost) return [];
+      const { host, number } = attempt;
+      const seen = state.hosts.get(host);
+      const lastSeen = seen ? { bootId: seen.bootId, release: seen.release, package: seen.package } : null;
+      const data = { host, step, attempt: number, because, lastSeen };
+      return [
+        iterationEvent(iteration.name, 'BoardLost', iteration.losses + 1, data, iteration.last.eventId),
+      ];
     }
     case 'Approve': {
       const iteration = open(state, command.iteration);
@@ -218,7 +254,9 @@ export const decide = (command: Command, state: State): NewEvent[] => {
         throw new Refused(
           `the plan of ${iteration.name} does not ask for the review of "${by}"; it asks for ${iteration.plan.review.approvals.join(', ') || 'nobody'}`,
         );
-      if (evidenceOf(iteration, 'land') || lastAttempt(iteration, 'land')?.status === 'open')
+      // A log that was restored in part may hold the landing and not the approval, and then waits for it.
+      const landing = evidenceOf(iteration, 'land') || lastAttempt(iteration, 'land')?.status === 'open';
+      if (landing && reviewOf(iteration)?.missing.length === 0)
         throw new Refused(`${iteration.name} is past its review: the series has been asked to land`);
       const data = { by, note, planSha256: iteration.planSha256, tree: preflight.evidence.tree };
       const type = command.approved ? 'ReviewApproved' : 'ReviewRejected';

@@ -20,6 +20,19 @@ const nothingToBuild = (iteration: Iteration): { sequence: number; because: stri
   return [{ sequence: landed.sequence, because: `land: nothing was committed to ${repository}` }];
 };
 
+/** A board that went back on its own has not the kernel any more that is to be verified. */
+const wentBack = ({ deadline, plan }: Iteration): { sequence: number; because: string }[] =>
+  deadline
+    ? [
+        {
+          sequence: deadline.sequence,
+          because: deadline.restored
+            ? `${plan.board} went back to ${deadline.version} on its own: ${deadline.because}`
+            : `${plan.board} could not go back to ${deadline.version} on its own: ${deadline.because}`,
+        },
+      ]
+    : [];
+
 /** Why the iteration can't reach its close any more, if so. */
 export const doomOf = (iteration: Iteration): Doom | undefined => {
   if (iteration.abort) {
@@ -28,7 +41,7 @@ export const doomOf = (iteration: Iteration): Doom | undefined => {
   }
   const rejected = reviewOf(iteration)?.rejected;
   if (rejected) return { ends: 'failed', because: `review: ${rejected.by} rejected it: ${rejected.note}` };
-  const steps = forwardSteps.flatMap((step) => {
+  const steps = forwardSteps(iteration).flatMap((step) => {
     const attempt = lastAttempt(iteration, step) as Attempt | undefined;
     return countsAsFailed(iteration, attempt) && !canBeTakenOver(iteration, step, attempt)
       ? [{ sequence: attempt.ended.sequence, because: `${step} on ${attempt.host}: ${reasonOf(attempt)}` }]
@@ -38,12 +51,14 @@ export const doomOf = (iteration: Iteration): Doom | undefined => {
     .filter(({ sequence }) => sequence > lastRetry(iteration))
     .map(({ step, because, sequence }) => ({ sequence, because: `${step}: ${because}` }));
   // The earliest is the reason: what was stopped on its account came later.
-  const [first] = [...steps, ...checks, ...nothingToBuild(iteration)].sort((a, b) => a.sequence - b.sequence);
+  const [first] = [...steps, ...checks, ...nothingToBuild(iteration), ...wentBack(iteration)].sort(
+    (a, b) => a.sequence - b.sequence,
+  );
   return first && { ends: 'failed', because: first.because };
 };
 
 /** Whether the board may no longer be as it was before the iteration. */
-const boardTouched = (iteration: Iteration): boolean =>
+export const boardTouched = (iteration: Iteration): boolean =>
   iteration.attempts.install.some(
     (attempt) => !(attempt.status === 'failed' && attempt.failure.begun.length === 0),
   );
@@ -55,7 +70,7 @@ const boardTouched = (iteration: Iteration): boolean =>
 export const needsRollback = (iteration: Iteration, ends: Doom['ends']): boolean => {
   if (!boardTouched(iteration)) return false;
   const holds =
-    evidenceOf(iteration, 'sweep') !== undefined &&
+    evidenceOf(iteration, iteration.rules < 2 ? 'sweep' : 'confirm') !== undefined &&
     failedChecks(iteration).every(({ step }) => step === 'record');
   return ends === 'aborted' || !holds;
 };

@@ -11,6 +11,10 @@ const sawOf = (event: StepEvent & { fact: 'Succeeded' }): string => {
       const applied = patches.filter(({ status }) => status === 'applied').length;
       return `${count(applied, 'patch', 'patches')} of ${patches.length} applied to ${baseline.tag}, tree ${short(tree)}, ${count(symbols.length, 'symbol')} found, release will be ${release.predicted}`;
     }
+    case 'keycheck': {
+      const { fingerprint, expires } = event.data.evidence;
+      return `${fingerprint.slice(-16)} can sign${expires ? `, until ${expires.slice(0, 10)}` : ''}`;
+    }
     case 'land':
       return event.data.evidence.commits
         .map(({ repository, commit }) => `${repository} ${short(commit)}`)
@@ -46,6 +50,10 @@ const sawOf = (event: StepEvent & { fact: 'Succeeded' }): string => {
       const { table, version } = event.data.evidence;
       return `${count(table.length, 'cell')} on ${version}, ${table.filter(({ status }) => status === 'ok').length} with a hash`;
     }
+    case 'confirm': {
+      const { version, boot, deadline } = event.data.evidence;
+      return `${version} stays, boot ${boot.bootId.slice(0, 8)}, ${deadline === 'disarmed' ? 'the deadline is called off' : 'no deadline was armed'}`;
+    }
     case 'rollback': {
       const { installed, rebooted } = event.data.evidence;
       return `back on ${installed.version}, ${rebooted.after.release}, boot ${rebooted.after.bootId.slice(0, 8)}`;
@@ -71,6 +79,14 @@ const stepLine = (event: StepEvent): string => {
   }
 };
 
+/** What was known of a board before it was lost. */
+export const lastSeenOf = (
+  seen: { bootId: string; release: string; package: string | null } | null,
+): string =>
+  seen
+    ? `last seen with ${seen.package ?? 'no package'} on ${seen.release}, boot ${seen.bootId.slice(0, 8)}`
+    : 'it was never seen';
+
 const iterationLine = (event: IterationEvent): string => {
   const { type, data } = event;
   switch (type) {
@@ -88,6 +104,12 @@ const iterationLine = (event: IterationEvent): string => {
       return `retry asked by ${data.by}`;
     case 'AbortAsked':
       return `abort asked by ${data.by}${data.why ? `: ${data.why}` : ''}`;
+    case 'BoardLost':
+      return `${data.host} is LOST: ${data.because}; ${lastSeenOf(data.lastSeen)}`;
+    case 'DeadlinePassed':
+      return data.restored
+        ? `${event.source} went back to ${data.version} on its own: ${data.because}`
+        : `${event.source} COULD NOT go back to ${data.version} on its own: ${data.because}`;
     case 'IterationClosed':
       return `CLOSED: ${data.clauses.map(({ id, verdict }) => `${id} ${verdict}`).join(', ')}`;
     case 'IterationFailed':
@@ -101,6 +123,10 @@ const fleetLine = (event: FleetEvent): string => {
   switch (event.type) {
     case 'AgentStarted':
       return `agent of ${event.source} started: ${event.data.role}, boot ${event.data.bootId.slice(0, 8)}, ${event.data.package ?? event.data.release}`;
+    case 'LogRestored': {
+      const { epoch, by, rebuilt, missing } = event.data;
+      return `log RESTORED by ${by}: epoch ${epoch}, ${count(rebuilt, 'event')} appended again, ${missing} missing`;
+    }
   }
 };
 

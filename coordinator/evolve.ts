@@ -8,10 +8,10 @@ import {
   operator,
   type StepEvent,
 } from '../schemas/events.ts';
-import type { Attempt, Ended, Iteration, State } from './state.ts';
-import { startIteration } from './state.ts';
+import type { Attempt, EarlyOutcome, Ended, Iteration, State } from './state.ts';
+import { earlyKey, startIteration } from './state.ts';
 
-const writerOf: Record<IterationEventType, typeof coordinator | typeof operator> = {
+const writerOf: Record<IterationEventType, typeof coordinator | typeof operator | 'the board'> = {
   IterationStarted: operator,
   ReviewRequested: coordinator,
   ReviewApproved: operator,
@@ -19,6 +19,8 @@ const writerOf: Record<IterationEventType, typeof coordinator | typeof operator>
   ClauseWaived: operator,
   RetryAsked: operator,
   AbortAsked: operator,
+  BoardLost: coordinator,
+  DeadlinePassed: 'the board',
   IterationClosed: coordinator,
   IterationFailed: coordinator,
   IterationAborted: coordinator,
@@ -26,17 +28,26 @@ const writerOf: Record<IterationEventType, typeof coordinator | typeof operator>
 
 /** Whether its writer has this to say. A host that signs an approval, or another host's outcome, changes nothing. */
 export const maySay = (event: IterationEvent | StepEvent, iteration: Iteration | undefined): boolean => {
-  if (event.kind === 'iteration') return event.source === writerOf[event.type];
+  if (event.kind === 'iteration') {
+    const writer = writerOf[event.type];
+    return event.source === (writer === 'the board' ? iteration?.plan.board : writer);
+  }
   if (event.fact === 'Requested' || event.fact === 'Superseded') return event.source === coordinator;
   const attempts = (iteration?.attempts[event.step] ?? []) as Attempt[];
   return attempts.some(({ number, host }) => number === event.attempt && host === event.source);
 };
 
+const isOutcome = (event: StepEvent): event is EarlyOutcome['event'] =>
+  event.fact === 'Succeeded' || event.fact === 'Failed';
+
 /** Ends the attempt that a fact is about. An outcome that comes after its attempt was superseded is only noted. */
 const evolveStep = (iteration: Iteration, event: StepEvent, at: Ended): Iteration => {
   const attempts = iteration.attempts[event.step] as Attempt[];
+  const { lost, ...rest } = iteration;
+  // The board that was lost has spoken.
+  const found = lost !== undefined && isOutcome(event) && event.source === lost.host;
   const withAttempts = (changed: Attempt[]): Iteration => ({
-    ...iteration,
+    ...(found ? rest : iteration),
     last: at,
     attempts: { ...iteration.attempts, [event.step]: changed },
   });
@@ -52,7 +63,13 @@ const evolveStep = (iteration: Iteration, event: StepEvent, at: Ended): Iteratio
     case 'Requested':
       return withAttempts([
         ...attempts,
-        { number: event.attempt, host: event.data.host, requested: at, status: 'open' },
+        {
+          number: event.attempt,
+          host: event.data.host,
+          requested: at,
+          epoch: event.epoch ?? 1,
+          status: 'open',
+        },
       ]);
     case 'Succeeded': {
       const { evidence, seconds } = event.data;
@@ -66,6 +83,7 @@ const evolveStep = (iteration: Iteration, event: StepEvent, at: Ended): Iteratio
         status: 'superseded',
         ended: at,
         because: event.data.because,
+        again: event.data.again ?? false,
       }));
   }
 };
@@ -96,6 +114,12 @@ const evolveIteration = (iteration: Iteration, event: IterationEvent, at: Ended)
     }
     case 'AbortAsked':
       return { ...known, abort: { ...event.data, sequence } };
+    case 'BoardLost':
+      return { ...known, losses: known.losses + 1, lost: { ...event.data, sequence } };
+    case 'DeadlinePassed': {
+      const { lost: _lost, ...found } = known;
+      return { ...found, deadline: { ...event.data, sequence } };
+    }
     case 'IterationClosed':
       return { ...known, ended: { ...at, status: 'closed', because: 'every clause has its verdict' } };
     case 'IterationFailed':
@@ -114,8 +138,20 @@ const evolveFleet = (state: State, event: FleetEvent, at: Ended): State => {
     case 'AgentStarted': {
       const { role, bootId, release, package: installed } = event.data;
       const host = { role, bootId, release, package: installed, startedAt: at };
-      return { ...state, hosts: new Map(state.hosts).set(event.source, host) };
+      const found = [...state.iterations].map(([name, iteration]) => {
+        if (iteration.lost?.host !== event.source) return [name, iteration] as const;
+        const { lost: _lost, ...rest } = iteration;
+        return [name, rest] as const;
+      });
+      return {
+        ...state,
+        iterations: new Map(found),
+        hosts: new Map(state.hosts).set(event.source, host),
+      };
     }
+    case 'LogRestored':
+      if (event.source !== operator) return state;
+      return { ...state, epoch: Math.max(state.epoch, event.data.epoch) };
   }
 };
 
@@ -134,14 +170,28 @@ export const evolve = (state: State, { event, sequence, bytes }: LoggedEvent): S
   if (event.kind === 'unknown') return next;
   if (event.kind === 'fleet') return evolveFleet(next, event, at);
   const iteration = state.iterations.get(event.iteration);
-  if (!maySay(event, iteration)) return next;
+  if (!maySay(event, iteration)) {
+    if (event.kind !== 'step' || !isOutcome(event)) return next;
+    // Its request may yet come; if another host was asked, it never counts.
+    const key = earlyKey(event.iteration, event.step, event.attempt, event.source);
+    return { ...next, early: new Map(state.early).set(key, { event, at }) };
+  }
   if (!iteration) {
     if (event.kind !== 'iteration' || event.type !== 'IterationStarted') return next;
     return { ...next, iterations: new Map(state.iterations).set(event.iteration, startIteration(event, at)) };
   }
-  const changed =
+  let changed =
     event.kind === 'step' ? evolveStep(iteration, event, at) : evolveIteration(iteration, event, at);
-  return { ...next, iterations: new Map(state.iterations).set(event.iteration, changed) };
+  let { early } = state;
+  if (event.kind === 'step' && event.fact === 'Requested') {
+    const key = earlyKey(event.iteration, event.step, event.attempt, event.data.host);
+    const outcome = early.get(key);
+    if (outcome) {
+      changed = { ...evolveStep(changed, outcome.event, outcome.at), last: at };
+      early = new Map([...early].filter(([name]) => name !== key));
+    }
+  }
+  return { ...next, early, iterations: new Map(state.iterations).set(event.iteration, changed) };
 };
 
 /** The state after a message that is no event: only the position moves. */

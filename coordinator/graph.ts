@@ -1,10 +1,20 @@
 import type { StepName } from '../schemas/step-names.ts';
 import { evidenceOf, type Iteration } from './state.ts';
 
+/**
+ * The rules that a new iteration is decided by. What is in the log was decided by the rules of its time, and is decided by
+ * them to its end: 1 had neither keycheck nor confirm.
+ */
+export const currentRules = 2;
+
+/** The steps that came with later rules than the first. */
+const since: { readonly [Name in StepName]?: number } = { keycheck: 2, confirm: 2 };
+
 /** What has to be done before a step is asked for. `review` is the gate. Rollback is asked for by a failure alone. */
 const after: Record<Exclude<StepName, 'rollback'>, readonly (StepName | 'review')[]> = {
   preflight: [],
-  land: ['review'],
+  keycheck: [],
+  land: ['review', 'keycheck'],
   build: ['land'],
   publish: ['build'],
   presweep: ['review'],
@@ -13,11 +23,18 @@ const after: Record<Exclude<StepName, 'rollback'>, readonly (StepName | 'review'
   install: ['stage', 'backup', 'presweep'],
   reboot: ['install'],
   sweep: ['reboot'],
-  record: ['sweep'],
+  confirm: ['sweep'],
+  record: ['sweep', 'confirm'],
 };
 
 export type ForwardStep = keyof typeof after;
-export const forwardSteps = Object.keys(after) as ForwardStep[];
+const allForwardSteps = Object.keys(after) as ForwardStep[];
+
+const isOf = ({ rules }: Pick<Iteration, 'rules'>, step: StepName): boolean => (since[step] ?? 1) <= rules;
+
+/** The steps of an iteration from its start to its close, by its rules. */
+export const forwardSteps = (iteration: Pick<Iteration, 'rules'>): ForwardStep[] =>
+  allForwardSteps.filter((step) => isOf(iteration, step));
 
 /** How the reason begins of a supersession that no time-out made: the iteration ends, and what runs is stopped. */
 export const endingWords = 'the iteration ends: ';
@@ -54,8 +71,7 @@ export const isReady = (
   step: ForwardStep,
   isDone: (step: ForwardStep) => boolean,
 ): boolean =>
-  after[step].every((needed) =>
-    needed === 'review'
-      ? isDone('preflight') && reviewOf(iteration)?.missing.length === 0
-      : isDone(needed as ForwardStep),
-  );
+  after[step].every((needed) => {
+    if (needed === 'review') return isDone('preflight') && reviewOf(iteration)?.missing.length === 0;
+    return !isOf(iteration, needed) || isDone(needed as ForwardStep);
+  });

@@ -1,6 +1,7 @@
 import type { StepName } from '../schemas/step-names.ts';
 import { stepNames } from '../schemas/step-names.ts';
-import { reviewOf } from './graph.ts';
+import { lastSeenOf } from './event-line.ts';
+import { forwardSteps, reviewOf } from './graph.ts';
 import { type Attempt, evidenceOf, type Iteration, lastAttempt } from './state.ts';
 
 /** Where a step stands, for those who watch. Times are milliseconds since 1970. */
@@ -48,7 +49,8 @@ const reviewProgress = (iteration: Iteration): StepProgress => {
 /** Every step, in the order of the graph; a rollback only where there is one. */
 export const progress = (iteration: Iteration): StepProgress[] =>
   stepNames.flatMap((step) => {
-    if (step === 'rollback' && iteration.attempts.rollback.length === 0) return [];
+    const isOfIts = (forwardSteps(iteration) as readonly StepName[]).includes(step);
+    if (!isOfIts && iteration.attempts[step].length === 0) return [];
     const row = progressOf(iteration, step);
     return step === 'preflight' ? [row, reviewProgress(iteration)] : [row];
   });
@@ -56,6 +58,10 @@ export const progress = (iteration: Iteration): StepProgress[] =>
 /** Whom or what the iteration waits for, in a sentence; empty once it has ended. */
 export const waitsFor = (iteration: Iteration): string => {
   if (iteration.ended) return '';
+  if (iteration.lost) {
+    const { host, because, lastSeen } = iteration.lost;
+    return `${host}, which is lost: ${because}; ${lastSeenOf(lastSeen)}. Look at its console: when it is back, this goes on by itself; or ka abort ${iteration.name}`;
+  }
   const open = stepNames.flatMap((step) => {
     const attempt = lastAttempt(iteration, step) as Attempt | undefined;
     return attempt?.status === 'open' ? [`${step} on ${attempt.host}`] : [];

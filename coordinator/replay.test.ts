@@ -112,7 +112,7 @@ describe('what today’s code would not write', () => {
       });
     const { events } = historyOf(...until('preflight'), settled, early);
     expect(replayCheck(events).mismatches).toMatchObject([
-      { sequence: 3, type: 'BackupRequested', expected: null, why: "today's code writes nothing here" },
+      { sequence: 4, type: 'BackupRequested', expected: null, why: "today's code writes nothing here" },
     ]);
   });
 

@@ -14,6 +14,12 @@ const need = <Name extends StepName>(iteration: Iteration, step: Name): StepEvid
 const packageAt = ({ plan }: Iteration) => plan.package;
 const seriesOf = ({ plan, series }: Iteration) => ({ scope: plan.series.scope, patches: series });
 
+const kernelOf = ({ plan }: Iteration) => ({
+  names: plan.package.names,
+  version: plan.package.to,
+  release: plan.package.release,
+});
+
 /** The paths that a row's expectations name, where these are not all of the sweep's. */
 const comparedPaths = ({ paths }: Plan['sweep'], { expect }: Plan['sweep']['rows'][number]) => {
   const compared = paths
@@ -44,6 +50,7 @@ const requests: {
     manifest: iteration.plan.manifest,
     package: packageAt(iteration),
   }),
+  keycheck: ({ signingKey }) => ({ fingerprint: signingKey }),
   land: (iteration) => ({
     title: iteration.plan.title,
     series: seriesOf(iteration),
@@ -84,12 +91,12 @@ const requests: {
     const { packages, fingerprint } = need(iteration, 'publish');
     return { packages, fingerprint, from, to, release, backup: need(iteration, 'backup') };
   },
-  reboot: ({ plan }) => ({
-    names: plan.package.names,
-    version: plan.package.to,
-    release: plan.package.release,
+  reboot: (iteration) => ({
+    ...kernelOf(iteration),
+    ...(iteration.rules < 2 ? {} : { backup: need(iteration, 'backup') }),
   }),
   sweep: (iteration) => sweepOf(iteration, iteration.plan.package.to),
+  confirm: kernelOf,
   rollback: (iteration, because) => ({
     because,
     from: iteration.plan.package.to,

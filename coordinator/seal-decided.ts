@@ -8,4 +8,10 @@ export const sealDecided = (
   event: NewEvent,
   writer: { fleet: string; name: string; key: WriterKey },
   state: State,
-): SealedEvent => sealEvent(event, writer, state.writers.get(writer.name), new Date().toISOString());
+): SealedEvent =>
+  sealEvent(
+    event,
+    { ...writer, epoch: state.epoch },
+    state.writers.get(writer.name),
+    new Date().toISOString(),
+  );

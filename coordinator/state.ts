@@ -1,4 +1,4 @@
-import type { IterationEvent } from '../schemas/events.ts';
+import type { IterationEvent, StepEvent } from '../schemas/events.ts';
 import type { Patch, Plan } from '../schemas/plan.ts';
 import { type StepName, stepNames } from '../schemas/step-names.ts';
 import type { Failure, StepEvidence } from '../schemas/steps.ts';
@@ -7,13 +7,15 @@ import type { Failure, StepEvidence } from '../schemas/steps.ts';
 export type Attempt<Name extends StepName = StepName> = {
   number: number;
   host: string;
-  requested: { sequence: number; time: string; eventId: string };
+  requested: Ended;
+  /** The log's epoch in which it was asked for. */
+  epoch: number;
 } & (
   | { status: 'open' }
   | { status: 'succeeded'; ended: Ended; evidence: StepEvidence<Name>; seconds: number }
   | { status: 'failed'; ended: Ended; failure: Failure }
   /** `late` is an outcome that came after all: it is recorded and not acted on. */
-  | { status: 'superseded'; ended: Ended; because: string; late?: number }
+  | { status: 'superseded'; ended: Ended; because: string; again: boolean; late?: number }
 );
 
 export interface Ended {
@@ -35,6 +37,8 @@ export interface Approval {
 /** All that is known of one iteration: a fold over the log. */
 export interface Iteration {
   name: string;
+  /** The rules that it is decided by. */
+  rules: number;
   plan: Plan;
   planSha256: string;
   series: Patch[];
@@ -51,6 +55,11 @@ export interface Iteration {
   /** Retries, by the sequence at which they were asked: what had failed before doesn't count any more. */
   retries: { by: string; sequence: number }[];
   abort?: { by: string; why: string; sequence: number };
+  /** The board, if it was changed and does not come back. */
+  lost?: Extract<IterationEvent, { type: 'BoardLost' }>['data'] & { sequence: number };
+  losses: number;
+  /** The board went back on its own. */
+  deadline?: Extract<IterationEvent, { type: 'DeadlinePassed' }>['data'] & { sequence: number };
   ended?: Ended & { status: 'closed' | 'failed' | 'aborted'; because: string };
   /** How often it has failed before, as it may be retried. */
   failures: number;
@@ -64,6 +73,12 @@ export interface HostState {
   startedAt: Ended;
 }
 
+/** An outcome that is in the log before its request, as after a lost tail, when each writer says again what it said. */
+export interface EarlyOutcome {
+  event: StepEvent & { fact: 'Succeeded' | 'Failed' };
+  at: Ended;
+}
+
 /** The state of a fleet: what follows from the events folded so far, and nothing else. */
 export interface State {
   /** The sequence of the last event folded. */
@@ -72,13 +87,23 @@ export interface State {
   hosts: ReadonlyMap<string, HostState>;
   /** Each writer's last event: its own count and hash, which its next one links to. */
   writers: ReadonlyMap<string, { seq: number; hash: string }>;
+  /** The log's epoch. */
+  epoch: number;
+  /** By {@link earlyKey}. */
+  early: ReadonlyMap<string, EarlyOutcome>;
 }
+
+/** Names an attempt on a host, in all iterations. */
+export const earlyKey = (iteration: string, step: string, attempt: number, host: string): string =>
+  `${iteration} ${step} ${attempt} ${host}`;
 
 export const initialState: State = {
   sequence: 0,
   iterations: new Map(),
   hosts: new Map(),
   writers: new Map(),
+  epoch: 1,
+  early: new Map(),
 };
 
 export const startIteration = (
@@ -86,6 +111,7 @@ export const startIteration = (
   at: Ended,
 ): Iteration => ({
   name: event.iteration,
+  rules: event.data.rules ?? 1,
   plan: event.data.plan,
   planSha256: event.data.planSha256,
   series: event.data.series,
@@ -99,6 +125,7 @@ export const startIteration = (
   waivers: [],
   retries: [],
   failures: 0,
+  losses: 0,
 });
 
 /** The newest attempt of a step. */

@@ -6,6 +6,9 @@ import type { Attempt, Iteration } from './state.ts';
 /** The sequence of the last retry: what failed before it is forgiven. */
 export const lastRetry = (iteration: Iteration): number => iteration.retries.at(-1)?.sequence ?? 0;
 
+/** Superseded only to be asked of the same host anew: nobody has failed. */
+export const isAskedAgain = (attempt: Attempt): boolean => attempt.status === 'superseded' && attempt.again;
+
 /** A try that came to nothing, and that no retry has forgiven. */
 export const countsAsFailed = (
   iteration: Iteration,
@@ -13,6 +16,7 @@ export const countsAsFailed = (
 ): attempt is Attempt & { status: 'failed' | 'superseded' } =>
   attempt !== undefined &&
   (attempt.status === 'failed' || attempt.status === 'superseded') &&
+  !isAskedAgain(attempt) &&
   attempt.ended.sequence > lastRetry(iteration);
 
 const isHostsFault = (attempt: Attempt): boolean =>
@@ -21,7 +25,7 @@ const isHostsFault = (attempt: Attempt): boolean =>
 /** The plan's builders that have not let this iteration down, in the plan's order. */
 const buildersLeft = (iteration: Iteration): string[] => {
   const letDown = new Set(
-    forwardSteps
+    forwardSteps(iteration)
       .filter((step) => steps[step].role === 'builder')
       .flatMap((step): Attempt[] => iteration.attempts[step])
       .filter((attempt) => countsAsFailed(iteration, attempt) && isHostsFault(attempt))

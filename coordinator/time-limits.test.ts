@@ -13,17 +13,20 @@ import {
 import { overdue } from './time-limits.ts';
 
 const settled: Happening = (history) => history.settle();
-const asked = Date.UTC(2026, 4, 11) + 1000; // preflight's request is the second event, a second after the first
+const begun = [started(), succeeded('keycheck')];
+/** By the coordinator's stopwatch. */
+const asked = 1000;
 
 /** What is overdue so many seconds after the request, with hosts last heard of so many seconds after it. */
 const after = (
   seconds: number,
   { heard = seconds, ...options }: { heard?: number; happenings?: Happening[] } = {},
 ) =>
-  overdue(historyOf(...(options.happenings ?? [started(), settled])).state, {
+  overdue(historyOf(...(options.happenings ?? [...begun, settled])).state, {
     now: asked + seconds * 1000,
     fleet: exampleFleet,
     lastSeen: () => asked + heard * 1000,
+    openSince: () => asked,
   });
 
 it('gives up a host that was silent past its grace, where another could take over', () => {
@@ -45,7 +48,7 @@ it('counts silence from the request on, for a host may have been off before', ()
 });
 
 it('waits for the last builder, and for a board, which nobody can replace', () => {
-  expect(after(2000, { heard: 0, happenings: [started(), timedOut('preflight'), settled] })).toEqual([]);
+  expect(after(2000, { heard: 0, happenings: [...begun, timedOut('preflight'), settled] })).toEqual([]);
   const onBoard = [...until('reboot'), settled];
   expect(after(1000, { heard: 0, happenings: onBoard })).toEqual([]);
 });
@@ -60,10 +63,30 @@ it('gives up any step after its limit, the plan’s own where it has one', () =>
       plan.limits = { preflight: '5m' };
     }),
   );
-  expect(after(301, { happenings: [hasty, settled] })).toMatchObject([{ step: 'preflight' }]);
+  expect(after(301, { happenings: [hasty, succeeded('keycheck'), settled] })).toMatchObject([
+    { step: 'preflight' },
+  ]);
 });
 
 it('leaves alone what has ended', () => {
-  expect(after(99_999, { happenings: [started(), succeeded('preflight'), settled] })).toEqual([]);
-  expect(after(99_999, { happenings: [started(), did(abort), settled] })).toEqual([]);
+  expect(after(99_999, { happenings: [...begun, succeeded('preflight'), settled] })).toEqual([]);
+  expect(after(99_999, { happenings: [...begun, did(abort), settled] })).toEqual([]);
+});
+
+it('holds a changed board for lost, which is silent past its step’s limit, and asks nothing else of it', () => {
+  const onBoard = [...until('reboot'), settled];
+  expect(after(1801, { heard: 1000, happenings: onBoard })).toMatchObject([
+    {
+      do: 'Lose',
+      step: 'reboot',
+      because: expect.stringMatching(/limit of 1800 s, and fresnel has been silent for 801 s/),
+    },
+  ]);
+  expect(after(1801, { heard: 1800, happenings: onBoard })).toMatchObject([
+    { do: 'TimeOut', step: 'reboot' },
+  ]);
+  const lost: Happening = (history) => {
+    history.decideOnce({ do: 'Lose', iteration: 'iter5', step: 'reboot', attempt: 1, because: 'silent' });
+  };
+  expect(after(9999, { heard: 0, happenings: [...onBoard, lost] })).toEqual([]);
 });

@@ -1,13 +1,16 @@
 import type { Fleet } from '../schemas/fleet.ts';
 import { durationSeconds } from '../schemas/plan.ts';
 import { type StepName, stepNames } from '../schemas/step-names.ts';
+import { steps } from '../schemas/steps.ts';
 import type { Command } from './decide.ts';
-import type { Attempt, State } from './state.ts';
+import { boardTouched } from './doom.ts';
+import { type Attempt, earlyKey, type Iteration, type State } from './state.ts';
 import { fallbackOf } from './step-hosts.ts';
 
 /** How long a step may stay open where the plan does not say: generous, for a host that works is not to be stopped. */
 const defaultLimitSeconds: Record<StepName, number> = {
   preflight: 3600,
+  keycheck: 1800,
   land: 1800,
   build: 6 * 3600,
   publish: 3600,
@@ -17,42 +20,96 @@ const defaultLimitSeconds: Record<StepName, number> = {
   install: 3600,
   reboot: 1800,
   sweep: 2 * 3600,
+  confirm: 1800,
   rollback: 2 * 3600,
   record: 1800,
 };
 
-export interface Clock {
-  /** Milliseconds since 1970, as everywhere here. */
+/**
+ * What this coordinator has seen by its own stopwatch, in milliseconds of a clock that only runs forward. Wall clocks are
+ * compared nowhere: one that is wrong by years changes no decision. A coordinator that is started again counts anew.
+ */
+export interface Stopwatch {
   now: number;
   fleet: Fleet;
-  /** When a host was last heard of. */
+  /** When a host was last heard of; before it was, when the coordinator started. */
   lastSeen: (host: string) => number;
+  /** When an attempt was first seen open, by its key. */
+  openSince: (key: string) => number;
+  /** Whether a host, heard of since the attempt was seen open, says that it has nothing to do with it. */
+  isUnknownTo?: (host: string, attempt: string) => boolean;
 }
 
-/**
- * The attempts that have been open for too long, or whose host has been silent past its grace while another could
- * take over, as commands. The clock is read here and nowhere in the decider.
- */
-export const overdue = (state: State, { now, fleet, lastSeen }: Clock): Command[] =>
+/** Names an open attempt in all iterations. */
+export const attemptKey = (iteration: Iteration, step: StepName, { number, host }: Attempt): string =>
+  earlyKey(iteration.name, step, number, host);
+
+/** The attempts that are open now, in the iterations that are under way. */
+export const openAttempts = (state: State): { iteration: Iteration; step: StepName; attempt: Attempt }[] =>
   [...state.iterations.values()]
-    .filter((iteration) => !iteration.ended)
+    .filter(({ ended }) => !ended)
     .flatMap((iteration) =>
       stepNames.flatMap((step) =>
-        (iteration.attempts[step] as Attempt[]).flatMap((attempt): Command[] => {
-          if (attempt.status !== 'open') return [];
-          const timeOut = (because: string): Command[] => [
-            { do: 'TimeOut', iteration: iteration.name, step, attempt: attempt.number, because },
-          ];
-          const asked = Date.parse(attempt.requested.time);
-          const planned = iteration.plan.limits[step];
-          const limit = planned === undefined ? defaultLimitSeconds[step] : durationSeconds(planned);
-          if (now - asked > limit * 1000)
-            return timeOut(`${step} on ${attempt.host} was still open after its limit of ${limit} s`);
-          const grace = fleet.hosts[attempt.host]?.graceSeconds ?? 300;
-          const silent = Math.floor((now - Math.max(lastSeen(attempt.host), asked)) / 1000);
-          if (silent > grace && fallbackOf(iteration, step, attempt))
-            return timeOut(`${attempt.host} has been silent for ${silent} s, its grace is ${grace} s`);
-          return [];
-        }),
+        (iteration.attempts[step] as Attempt[])
+          .filter(({ status }) => status === 'open')
+          .map((attempt) => ({ iteration, step, attempt })),
       ),
     );
+
+/** Remembers when each attempt was first seen open. Those that are over are forgotten. */
+export const createOpenSince = () => {
+  let known = new Map<string, number>();
+  return (state: State, now: number): Stopwatch['openSince'] => {
+    known = new Map(
+      openAttempts(state).map(({ iteration, step, attempt }) => {
+        const key = attemptKey(iteration, step, attempt);
+        return [key, known.get(key) ?? now];
+      }),
+    );
+    return (key) => known.get(key) ?? now;
+  };
+};
+
+const limitSeconds = ({ plan }: Iteration, step: StepName): number => {
+  const planned = plan.limits[step];
+  return planned === undefined ? defaultLimitSeconds[step] : durationSeconds(planned);
+};
+
+/**
+ * What time makes of the state, as commands: attempts that have been open for too long, or whose host has been silent
+ * past its grace while another could take over; a changed board that does not come back; and what was asked before the
+ * log was restored and never arrived. Time is looked at here and nowhere in the decider.
+ */
+export const overdue = (
+  state: State,
+  { now, fleet, lastSeen, openSince, isUnknownTo = () => false }: Stopwatch,
+): Command[] =>
+  openAttempts(state).flatMap(({ iteration, step, attempt }): Command[] => {
+    const { host, number, epoch } = attempt;
+    const command = (what: 'TimeOut' | 'AskAgain' | 'Lose', because: string): Command[] => [
+      { do: what, iteration: iteration.name, step, attempt: number, because },
+    ];
+    if (epoch < state.epoch && isUnknownTo(host, `${iteration.name} ${step} ${number}`))
+      return command(
+        'AskAgain',
+        `it was asked in epoch ${epoch}, before the log was restored, and ${host} has not heard of it`,
+      );
+    const since = openSince(attemptKey(iteration, step, attempt));
+    const grace = fleet.hosts[host]?.graceSeconds ?? 300;
+    const silent = Math.floor((now - Math.max(lastSeen(host), since)) / 1000);
+    const limit = limitSeconds(iteration, step);
+    if (now - since > limit * 1000) {
+      // Another request would not bring it back, and to give it up would leave it as it is.
+      if (steps[step].role === 'board' && silent > grace && boardTouched(iteration))
+        return iteration.lost
+          ? []
+          : command(
+              'Lose',
+              `${step} was still open after its limit of ${limit} s, and ${host} has been silent for ${silent} s`,
+            );
+      return command('TimeOut', `${step} on ${host} was still open after its limit of ${limit} s`);
+    }
+    if (silent > grace && fallbackOf(iteration, step, attempt))
+      return command('TimeOut', `${host} has been silent for ${silent} s, its grace is ${grace} s`);
+    return [];
+  });

@@ -126,6 +126,16 @@ const faultsOf = (check: Check, iteration: Iteration): { faults: Faults; events:
       const found = seen('land');
       return found && { faults: ofLand(check, iteration, found.evidence), events: [found.sequence] };
     }
+    case 'key-usable': {
+      const found = seen('keycheck');
+      const key = found?.evidence.fingerprint;
+      return (
+        found && {
+          faults: [key !== signingKey && `${found.host} signs with ${key}, the fleet's key is ${signingKey}`],
+          events: [found.sequence],
+        }
+      );
+    }
     case 'packages-built': {
       const found = seen('build');
       const landed = seen('land');
@@ -268,6 +278,16 @@ const faultsOf = (check: Check, iteration: Iteration): { faults: Faults; events:
         ),
       };
     }
+    case 'confirmed': {
+      const found = seen('confirm');
+      const version = found?.evidence.version;
+      return (
+        found && {
+          faults: [version !== plan.package.to && `${version} is confirmed, not ${plan.package.to}`],
+          events: [found.sequence],
+        }
+      );
+    }
     case 'recorded': {
       const found = seen('record');
       if (!found) return undefined;
@@ -337,6 +357,7 @@ export const verdictsOf = (iteration: Iteration): ClauseVerdict[] =>
 /** What a step has to show even where no clause asks for it. */
 const ownChecks: { readonly [Name in StepName]?: Check['check'] } = {
   preflight: 'release-predicted',
+  keycheck: 'key-usable',
   build: 'packages-built',
   publish: 'packages-signed',
   backup: 'backup-held',
@@ -344,6 +365,7 @@ const ownChecks: { readonly [Name in StepName]?: Check['check'] } = {
   install: 'package-installed',
   reboot: 'kernel-running',
   sweep: 'sweep-as-expected',
+  confirm: 'confirmed',
 };
 
 /**

@@ -14,6 +14,12 @@ export const Presence = z.object({
   running: z.string().nullable(),
   /** Own events that are not in the log yet. */
   unsent: z.int(),
+  /** The attempts that are open in its journal: `iter5 build 1`. Absent from older agents. */
+  open: z.array(z.string()).optional(),
+  /** The stream's sequence up to which its journal holds what was for it. */
+  position: z.int().optional(),
+  /** Why it does not work, for a person; null if it does. */
+  trouble: z.string().nullable().optional(),
 });
 export type Presence = z.infer<typeof Presence>;
 

@@ -40,7 +40,7 @@ export const pinnedKeys = (fleet: {
  */
 export const sealEvent = (
   event: NewEvent,
-  writer: { fleet: string; name: string; key: WriterKey },
+  writer: { fleet: string; name: string; key: WriterKey; epoch?: number },
   last: { seq: number; hash: string } | undefined,
   time: string,
 ): SealedEvent => {
@@ -54,6 +54,7 @@ export const sealEvent = (
     time,
     iteration: event.iteration,
     attempt: event.attempt,
+    ...(writer.epoch === undefined || writer.epoch < 2 ? {} : { epoch: writer.epoch }),
     ...(event.causationid === undefined ? {} : { causationid: event.causationid }),
     writerseq: (last?.seq ?? 0) + 1,
     ...(last === undefined ? {} : { prevhash: last.hash }),

@@ -117,6 +117,11 @@ export const BoardConfig = z.strictObject({
     /** More files that a rollback puts back, below `root`: a folder stands for all it holds. */
     keep: z.array(Path),
     rebootCommand: Argv,
+    /**
+     * How long a new kernel may run unconfirmed: then the board goes back on its own, without asking anybody. It has to
+     * be longer than the sweep takes.
+     */
+    confirmWithinSeconds: z.int().min(1).default(3600),
   }),
   /** Where the repository's `current` view is served. */
   repositoryUrl: z.url(),
@@ -147,5 +152,7 @@ export const ControlConfig = z.strictObject({
   nats: Nats,
   /** The writer's Ed25519 private key, PKCS#8 PEM. */
   keyFile: Path,
+  /** Where the coordinator keeps its copy of the log. It may be deleted at any time. */
+  stateFolder: Path.optional(),
 });
 export type ControlConfig = z.infer<typeof ControlConfig>;

@@ -6,12 +6,13 @@ import {
   HostName,
   IterationName,
   ObjectId,
+  PackageVersion,
   PersonName,
   Sha256,
 } from './names.ts';
 import { Patch, Plan } from './plan.ts';
-import { Role, type StepName, stepNames } from './step-names.ts';
-import { Failure, type StepEvidence, type StepRequest, steps } from './steps.ts';
+import { Role, StepName, stepNames } from './step-names.ts';
+import { Boot, Failure, type StepEvidence, type StepRequest, steps } from './steps.ts';
 import { tolerant } from './tolerant.ts';
 
 /** The writer of what people say at the command line, and of what follows from the log. */
@@ -33,6 +34,8 @@ export const iterationEvents = {
     /** The OpenPGP key that the fleet signs packages with. */
     signingKey: Fingerprint,
     by: PersonName,
+    /** The rules that it is decided by (`coordinator/graph.ts`); absent on those that began under the first. */
+    rules: z.int().min(1).optional(),
   }),
   /** By the coordinator: it now waits for these people, and for exactly this plan and tree. */
   ReviewRequested: z.object({ approvals: z.array(PersonName), planSha256: Sha256, tree: ObjectId }),
@@ -41,6 +44,27 @@ export const iterationEvents = {
   ClauseWaived: z.object({ clause: ClauseName, why: z.string().min(1), by: PersonName }),
   RetryAsked: z.object({ by: PersonName }),
   AbortAsked: z.object({ by: PersonName, why: z.string() }),
+  /** By the coordinator: a board was changed and does not come back. The iteration waits for it, or for a person. */
+  BoardLost: z.object({
+    host: HostName,
+    step: StepName,
+    attempt: z.int().min(1),
+    because: z.string(),
+    /** What its agent said when it started last; null if it never did. */
+    lastSeen: z
+      .object({ bootId: z.string(), release: z.string(), package: z.string().nullable() })
+      .nullable(),
+  }),
+  /** By the board: nobody confirmed the new kernel in time, and it went back on its own. Its number is the reboot's. */
+  DeadlinePassed: z.object({
+    because: z.string(),
+    /** Whether all was put back; otherwise it gave up, and needs a person. */
+    restored: z.boolean(),
+    /** The version that it put back. */
+    version: PackageVersion,
+    unconfirmed: Boot,
+    now: Boot,
+  }),
   IterationClosed: z.object({
     clauses: z.array(z.object({ id: ClauseName, verdict: Verdict, events: z.array(z.int()) })),
   }),
@@ -61,6 +85,14 @@ export const fleetEvents = {
     bootId: z.string(),
     release: z.string(),
     package: z.string().nullable(),
+  }),
+  /** By the operator: the log was lost and rebuilt, and a new epoch begins. Requests of an older one count no more. */
+  LogRestored: z.object({
+    epoch: z.int().min(2),
+    by: PersonName,
+    /** How many events were appended again, and how many are known of that nobody held. */
+    rebuilt: z.int().min(0),
+    missing: z.int().min(0),
   }),
 } as const;
 
@@ -86,7 +118,13 @@ export const stepEventData = {
   Succeeded: <Name extends StepName>(step: Name) =>
     z.object({ evidence: steps[step].evidence as z.ZodObject, seconds: z.number() }),
   Failed: (_step: StepName) => Failure,
-  Superseded: (_step: StepName) => z.object({ host: HostName, because: z.string() }),
+  Superseded: (_step: StepName) =>
+    z.object({
+      host: HostName,
+      because: z.string(),
+      /** It is asked of the same host once more, and nobody let anybody down. */
+      again: z.boolean().optional(),
+    }),
 } as const;
 
 const stepTypes = new Map<string, { step: StepName; fact: StepFact; data: z.ZodType }>(
@@ -111,6 +149,8 @@ export const Envelope = z.object({
   time: z.iso.datetime(),
   iteration: z.union([IterationName, z.literal(noIteration)]),
   attempt: z.int().min(1),
+  /** The log's epoch, counted from 1 and absent in the first: a log that was lost and restored begins a new one. */
+  epoch: z.int().min(2).optional(),
   /** `<source>/<id>` of the event that this one answers. */
   causationid: z.string().optional(),
   /** Counts this writer's own events, from 1. */
@@ -137,7 +177,10 @@ export type StepEvent = {
     | (Of<'step', string, StepRequestedData<Name>> & { step: Name; fact: 'Requested' })
     | (Of<'step', string, StepSucceededData<Name>> & { step: Name; fact: 'Succeeded' })
     | (Of<'step', string, Failure> & { step: Name; fact: 'Failed' })
-    | (Of<'step', string, { host: string; because: string }> & { step: Name; fact: 'Superseded' });
+    | (Of<'step', string, { host: string; because: string; again?: boolean | undefined }> & {
+        step: Name;
+        fact: 'Superseded';
+      });
 }[StepName];
 /** An event that this version does not know: a reader carries it and folds nothing from it. */
 export type UnknownEvent = Of<'unknown', string, unknown>;

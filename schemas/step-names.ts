@@ -3,6 +3,7 @@ import { z } from 'zod';
 /** Every step in the order in which an operator thinks of them. */
 export const stepNames = [
   'preflight',
+  'keycheck',
   'land',
   'build',
   'publish',
@@ -12,6 +13,7 @@ export const stepNames = [
   'install',
   'reboot',
   'sweep',
+  'confirm',
   'rollback',
   'record',
 ] as const;

@@ -61,7 +61,7 @@ const Installed = z.object({
 });
 
 /** What a running system says of itself: boot id, `uname -r`, `/proc/version`. */
-const Boot = z.object({ bootId: z.string(), release: z.string(), procVersion: z.string() });
+export const Boot = z.object({ bootId: z.string(), release: z.string(), procVersion: z.string() });
 export type Boot = z.infer<typeof Boot>;
 
 const Rebooted = z.object({
@@ -229,6 +229,16 @@ export const steps = {
       output: z.object({ lines: z.int(), sha256: Sha256 }),
     }),
   },
+  /** Before anything lands: a key that can't sign is found now, and not after the build. */
+  keycheck: {
+    role: 'publisher',
+    request: z.object({ fingerprint: Fingerprint }),
+    evidence: z.object({
+      fingerprint: Fingerprint,
+      /** The day that the key expires, RFC 3339; null if never. */
+      expires: z.iso.datetime().nullable(),
+    }),
+  },
   publish: {
     role: 'publisher',
     request: z.object({
@@ -294,10 +304,27 @@ export const steps = {
   },
   reboot: {
     role: 'board',
-    request: z.object({ names: z.array(PackageName).min(1), version: PackageVersion, release: Release }),
+    request: z.object({
+      names: z.array(PackageName).min(1),
+      version: PackageVersion,
+      release: Release,
+      /** What the board goes back to by itself, if nobody confirms the new kernel in time. */
+      backup: BackupHeld.optional(),
+    }),
     evidence: Rebooted,
   },
   sweep: { role: 'board', request: SweepRequest, evidence: Swept },
+  /** The new kernel is verified: the board's own deadline is called off. */
+  confirm: {
+    role: 'board',
+    request: z.object({ names: z.array(PackageName).min(1), version: PackageVersion, release: Release }),
+    evidence: z.object({
+      version: PackageVersion,
+      boot: Boot,
+      /** What became of the deadline: called off now, or none was armed. */
+      deadline: z.enum(['disarmed', 'none']),
+    }),
+  },
   rollback: {
     role: 'board',
     request: z.object({ because: z.string(), from: PackageVersion, backup: BackupHeld }),

@@ -164,7 +164,8 @@ describe('an iteration', { timeout: 120_000 }, () => {
         `FAILED: preflight on boltzmann: .* patch ${helper} conflicts in drivers/media/common/videobuf2/videobuf2-core\\.c at @@ -11,6 `,
       ),
     );
-    const types = await fleet.types('conflict');
+    // The signing key is tried meanwhile: whether that ended first is a matter of chance.
+    const types = (await fleet.types('conflict')).filter((type) => !type.startsWith('Keycheck'));
     expect(types).toEqual(['IterationStarted', 'PreflightRequested', 'PreflightFailed', 'IterationFailed']);
     expect(await fleet.world()).toEqual(before);
   });

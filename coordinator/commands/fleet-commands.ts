@@ -28,6 +28,7 @@ export const addFleetCommands = (program: Command, places: ConfigPlaces): void =
             bootId: last?.bootId ?? null,
             running: last?.running ?? null,
             unsent: last?.unsent ?? null,
+            trouble: last?.trouble ?? null,
             lastSeen: last?.time ?? null,
             silentSeconds: silent === undefined ? null : Math.round(silent),
             present: silent !== undefined && silent <= Math.min(grace, 30),
@@ -41,7 +42,7 @@ export const addFleetCommands = (program: Command, places: ConfigPlaces): void =
               host.host,
               host.role,
               host.package ?? host.release ?? '',
-              host.running ?? (host.present ? 'idle' : ''),
+              host.trouble === null ? (host.running ?? (host.present ? 'idle' : '')) : pc.red(host.trouble),
               host.silentSeconds === null
                 ? pc.red('never')
                 : host.present

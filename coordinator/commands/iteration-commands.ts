@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { Refused, type Command as Wish } from '../decide.ts';
+import { currentRules } from '../graph.ts';
 import { spokenSeconds } from '../markdown.ts';
 import { loadPlan } from '../plan-file.ts';
 import { progress, waitsFor } from '../progress.ts';
@@ -67,7 +68,7 @@ export const exitAs = (iteration: Iteration): void => {
 /** Starts an iteration from a plan's file. @throws {PlanFaults} @throws {Refused} if its name is taken. */
 export const startIteration = async (session: Session, planFile: string, by: string): Promise<string> => {
   const { plan, planSha256, series } = loadPlan(planFile, session.fleet);
-  const data = { plan, planSha256, series, signingKey: session.fleet.signingKey, by };
+  const data = { plan, planSha256, series, signingKey: session.fleet.signingKey, by, rules: currentRules };
   await session.command({ do: 'Start', iteration: plan.iteration, data });
   return plan.iteration;
 };

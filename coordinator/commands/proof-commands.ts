@@ -14,17 +14,21 @@ import {
 } from './options.ts';
 import { colouredVerdict } from './table.ts';
 
-/** The ledger as people read it: a clause a paragraph, its events below it. */
-export const ledger = ({ clauses }: Audit): string =>
-  clauses
-    .map(({ id, verdict, says, because, evidence }) =>
+/** The ledger as people read it: a clause a paragraph, its events below it; then the risks that came up. */
+export const ledger = ({ clauses, risks }: Audit): string =>
+  [
+    ...clauses.map(({ id, verdict, says, because, evidence }) =>
       [
         `${colouredVerdict(verdict.padEnd(6))} ${pc.bold(id.padEnd(4))} ${says}`,
         ...(because ? [`            ${because}`] : []),
         ...evidence.map((proof) => pc.dim(`            event ${proof.sequence}: ${proof.says}`)),
       ].join('\n'),
-    )
-    .join('\n');
+    ),
+    ...risks.map(
+      ({ id, risk, answer, cameUp }) =>
+        `${pc.yellow('came up')} ${pc.bold(id)} ${risk}\n            ${cameUp}; answered by: ${answer}`,
+    ),
+  ].join('\n');
 
 const isProved = ({ clauses }: Audit): boolean =>
   clauses.every(({ verdict }) => verdict === 'PASS' || verdict === 'WAIVED');

@@ -106,6 +106,7 @@ const good: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidenc
     release: { predicted: plan.package.release, namesPkgrel: false },
     expectedFiles: ['a.pkg.tar.zst'],
   }),
+  keycheck: () => ({ fingerprint: exampleSigningKey, expires: null }),
   land: (iteration) => {
     const { plan, series } = iteration;
     const commit = (repository: string, files: { path: string; sha256: string }[]) => ({
@@ -164,6 +165,11 @@ const good: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidenc
   install: (iteration) => installed(iteration, iteration.plan.package.to),
   reboot: (iteration) => rebooted(iteration, installedBefore(iteration.plan), iteration.plan.package.to),
   sweep: (iteration) => sweptWith(iteration, iteration.plan.package.to),
+  confirm: (iteration) => ({
+    version: iteration.plan.package.to,
+    boot: rebooted(iteration, '', iteration.plan.package.to).after,
+    deadline: 'disarmed',
+  }),
   rollback: (iteration) => {
     const { to } = iteration.plan.package;
     const before = installedBefore(iteration.plan);
@@ -193,6 +199,7 @@ const bad: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidence
     ...good.preflight(iteration),
     release: { predicted: '7.0.0-other', namesPkgrel: true },
   }),
+  keycheck: () => ({ fingerprint: '0'.repeat(40), expires: null }),
   land: (iteration) => ({ ...good.land(iteration), includes: { before: ['kept.patch'], after: [] } }),
   build: (iteration) => ({ ...good.build(iteration), buildinfo: { pkgver: ['7.0-9'] } }),
   publish: (iteration) => ({ ...good.publish(iteration), fingerprint: '0'.repeat(40) }),
@@ -209,6 +216,7 @@ const bad: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidence
     outcome: 'fell-back',
   }),
   sweep: (iteration) => sweptWith(iteration, iteration.plan.package.to, ['h264']),
+  confirm: (iteration) => ({ ...good.confirm(iteration), version: iteration.plan.package.from }),
   rollback: (iteration) => ({
     ...good.rollback(iteration),
     installed: installed(iteration, iteration.plan.package.to),

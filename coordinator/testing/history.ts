@@ -13,6 +13,7 @@ import type { StepName } from '../../schemas/step-names.ts';
 import type { Failure, StepEvidence } from '../../schemas/steps.ts';
 import { type Command, decide } from '../decide.ts';
 import { evolve } from '../evolve.ts';
+import { currentRules } from '../graph.ts';
 import type { LoadedPlan } from '../plan-file.ts';
 import { type Attempt, type Iteration, initialState, lastAttempt, type State } from '../state.ts';
 import { goodEvidence } from './example-evidence.ts';
@@ -119,7 +120,7 @@ const outcome = (
 export const startOf = ({ plan, planSha256, series }: LoadedPlan): Command => ({
   do: 'Start',
   iteration: plan.iteration,
-  data: { plan, planSha256, series, signingKey: exampleSigningKey, by: 'mfritsche' },
+  data: { plan, planSha256, series, signingKey: exampleSigningKey, by: 'mfritsche', rules: currentRules },
 });
 
 /** Something that happens in a history. */
@@ -176,7 +177,7 @@ export const approved = [did(approves('mfritsche')), did(approves('architect'))]
 
 const road = {
   preflight: [started()],
-  review: [succeeded('preflight')],
+  review: [succeeded('keycheck'), succeeded('preflight')],
   land: approved,
   build: [succeeded('land')],
   publish: [succeeded('presweep'), succeeded('backup'), succeeded('build')],
@@ -184,7 +185,8 @@ const road = {
   install: [succeeded('stage')],
   reboot: [succeeded('install')],
   sweep: [succeeded('reboot')],
-  record: [succeeded('sweep')],
+  confirm: [succeeded('sweep')],
+  record: [succeeded('confirm')],
   close: [succeeded('record')],
 } satisfies Record<string, readonly Happening[]>;
 

@@ -63,6 +63,8 @@ const fleetFindings = async (options: FleetOptions, places: ConfigPlaces): Promi
           const last = seen.get(host);
           const silent = last ? Math.round((Date.now() - Date.parse(last.time)) / 1000) : undefined;
           const fine = silent !== undefined && silent < 30;
+          if (fine && last?.trouble)
+            return { what: host, fine: false, found: last.trouble, mend: 'see docs/when-things-go-wrong.md' };
           return {
             what: host,
             fine,
