@@ -132,7 +132,7 @@ const checkOwnEvents = async (iteration: string) => {
   const types = own.filter(({ event }) => event.iteration === iteration).map(({ event }) => event.type);
   expect(types).toHaveLength(new Set(types).size);
   expect(types.at(-1)).toBe('IterationClosed');
-  expect(types).toHaveLength(13);
+  expect(types).toHaveLength(15);
 };
 
 const closed = (iteration: string) =>

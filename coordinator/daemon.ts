@@ -1,74 +1,164 @@
-import type { LogConnection } from '../eventlog/connect.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connectedClock, type LogConnection } from '../eventlog/connect.ts';
 import {
   AppendConflict,
   appendEvent,
   EventLog,
+  type KeptMessage,
   type LoggedEvent,
   type RefusedMessage,
 } from '../eventlog/event-log.ts';
+import { failpoint } from '../eventlog/failpoint.ts';
 import { listenForPresence } from '../eventlog/presence.ts';
-import { pinnedKeys } from '../eventlog/seal.ts';
+import { pinnedKeys, type SealedEvent } from '../eventlog/seal.ts';
 import type { WriterKey } from '../eventlog/writer-key.ts';
-import { coordinator } from '../schemas/events.ts';
+import { coordinator, operator } from '../schemas/events.ts';
 import type { Fleet } from '../schemas/fleet.ts';
 import { type Command, decide } from './decide.ts';
 import { evolve, passOver } from './evolve.ts';
+import { openLogCopy } from './log-copy.ts';
+import { createSayAgain, type NextAgain } from './say-again.ts';
 import { sealDecided } from './seal-decided.ts';
 import { initialState, type State } from './state.ts';
-import { overdue } from './time-limits.ts';
+import { createTender } from './tend-consumers.ts';
+import { createOpenSince, overdue } from './time-limits.ts';
 
 export interface DaemonOptions {
   connection: LogConnection;
   fleet: Fleet;
   key: WriterKey;
+  /** Where to keep the copy of the log. Without it, a cut is noticed only while this process lasts. */
+  copyFile?: string | undefined;
   /** For the daemon's own log. */
   say: (text: string) => void;
   signal: AbortSignal;
 }
 
 const lookAtClockEveryMs = 1_000;
+const tendEveryMs = 2_000;
+const againAfterMs = 500;
+
+/** Says what is wrong once, and not again until something else was or it went well. */
+const createTeller = (say: (text: string) => void) => {
+  let told: string | undefined;
+  return {
+    trouble: (error: unknown, before = ''): void => {
+      const what = before + (error instanceof Error ? error.message : String(error));
+      if (what !== told) say(what);
+      told = what;
+    },
+    /** @returns whether there was trouble. */
+    over: (): boolean => {
+      const was = told !== undefined;
+      told = undefined;
+      return was;
+    },
+  };
+};
 
 /**
- * Follows the log, folds it, and appends what `decide` makes of it, until `signal` fires. It remembers nothing:
- * killed anywhere and started again it asks for the same things, and the log refuses the repeats.
+ * Follows the log, folds it, and appends what `decide` makes of it, until `signal` fires. It remembers nothing that
+ * decides: killed anywhere and started again it asks for the same things, and the log refuses the repeats. A log that is
+ * gone, or does not answer, is waited for.
  */
 export const runCoordinator = async ({
   connection,
   fleet,
   key,
+  copyFile,
   say,
   signal,
 }: DaemonOptions): Promise<void> => {
   let state: State = initialState;
-  const log = new EventLog(connection, pinnedKeys(fleet));
+  const keys = pinnedKeys(fleet);
+  const log = new EventLog(connection, keys);
+  const copy = openLogCopy(copyFile, say);
+  const sayAgain = createSayAgain(copy, keys, say);
+  const tender = createTender(connection, fleet, () => log.lastSequence(), say);
   const lastSeen = new Map<string, number>();
-  const stopListening = listenForPresence(connection, fleet.fleet, ({ host }) =>
-    lastSeen.set(host, Date.now()),
-  );
-  const startedAt = Date.now();
-  let caughtUpWith = await log.lastSequence();
+  const clock = connectedClock(connection);
+  const stopListening = listenForPresence(connection, fleet.fleet, (presence) => {
+    lastSeen.set(presence.host, clock.now());
+    tender.hear(presence, clock.now());
+  });
+  const startedAt = clock.now();
+  const openSince = createOpenSince();
+  const [reading, appending, copying] = [createTeller(say), createTeller(say), createTeller(say)];
+  /** The state holds all that the log held when it was asked last; nothing is decided before. */
+  let caughtUpWith = Number.POSITIVE_INFINITY;
+
+  const wholeLog = async (): Promise<number> => {
+    for (;;)
+      try {
+        return await log.lastSequence();
+      } catch (error) {
+        if (signal.aborted || connection.isClosed()) throw error;
+        reading.trouble(error, 'waits for the log: ');
+        await sleep(againAfterMs, undefined, { signal });
+      }
+  };
+
+  /** The copy is a cache: what goes wrong with it stops nothing. */
+  const withCopy = (use: () => void) => {
+    try {
+      use();
+    } catch (error) {
+      copying.trouble(error, 'the copy of the log can not be kept: ');
+    }
+  };
+  const tellCut = () => {
+    say(
+      `the log was cut: it no longer holds what it held, and ${copy.missing().length} of its events are gone; it is folded anew`,
+    );
+    tender.cut();
+  };
+
+  /** Appends an event. Gives its sequence, if it was. */
+  const append = async (sealed: SealedEvent, type: string): Promise<number | undefined> => {
+    try {
+      failpoint(coordinator, `before ${type}`);
+      const appended = await appendEvent(connection, sealed, state.sequence);
+      failpoint(coordinator, `after ${type}`);
+      appending.over();
+      return appended.outcome === 'appended' ? appended.sequence : undefined;
+    } catch (error) {
+      if (error instanceof AppendConflict) appending.trouble(error, 'ALARM: ');
+      else if (!signal.aborted) appending.trouble(error, `${sealed.subject} could not be appended: `);
+      return undefined; // the next look at the clock decides again
+    }
+  };
 
   /** Appends the first event that the command makes of the state as it is. Gives its sequence, if one was appended. */
   const decideOnce = async (command: Command): Promise<number | undefined> => {
     const [event] = decide(command, state);
     if (!event) return undefined;
-    const sealed = sealDecided(event, { fleet: fleet.fleet, name: coordinator, key }, state);
-    try {
-      const appended = await appendEvent(connection, sealed, state.sequence);
-      return appended.outcome === 'appended' ? appended.sequence : undefined;
-    } catch (error) {
-      if (error instanceof AppendConflict) say(`ALARM: ${error.message}`);
-      else if (!signal.aborted)
-        say(`${sealed.subject} could not be appended: ${error instanceof Error ? error.message : error}`);
-      return undefined; // the next look at the clock decides again
-    }
+    return append(sealDecided(event, { fleet: fleet.fleet, name: coordinator, key }, state), event.type);
+  };
+
+  const nextAgain = (now: number): NextAgain => {
+    let next: NextAgain = { do: 'decide' };
+    withCopy(() => {
+      next = sayAgain(state, now);
+    });
+    return next;
   };
 
   const advanceOnce = async () => {
+    const now = clock.now();
+    const again = nextAgain(now);
+    if (again.do === 'wait') return;
+    if (again.do === 'append') {
+      const [, , , , type = ''] = again.event.subject.split('.');
+      caughtUpWith = (await append(again.event, type)) ?? caughtUpWith;
+      return;
+    }
+    const since = openSince(state, now);
     const late = overdue(state, {
-      now: Date.now(),
+      now,
       fleet,
       lastSeen: (host) => lastSeen.get(host) ?? startedAt,
+      openSince: since,
+      isUnknownTo: tender.isUnknownTo(since),
     });
     for (const command of [...late, { do: 'Advance' } as const]) {
       const sequence = await decideOnce(command);
@@ -90,7 +180,8 @@ export const runCoordinator = async ({
       try {
         while (again && !signal.aborted) {
           again = false;
-          if (state.sequence >= caughtUpWith) await advanceOnce();
+          // What is said while the server is away would be sent once it is back, when it may not be true any more.
+          if (state.sequence >= caughtUpWith && clock.runs()) await advanceOnce();
         }
       } catch (error) {
         say(`ALARM: nothing could be decided: ${error instanceof Error ? error.stack : error}`);
@@ -99,8 +190,51 @@ export const runCoordinator = async ({
       }
     })();
   };
+
+  let tending: Promise<void> | undefined;
+  /** An event that was acked and lost before it came back is waited for no longer. */
+  const lookForEnd = async () => {
+    const last = await log.lastSequence().catch(() => undefined);
+    if (last === undefined || last >= caughtUpWith || caughtUpWith === Number.POSITIVE_INFINITY) return;
+    caughtUpWith = last;
+    advance();
+  };
+  const tend = () => {
+    if (!clock.runs()) return;
+    if (state.sequence < caughtUpWith) return void lookForEnd();
+    const now = clock.now();
+    tending ??= tender.look(state, openSince(state, now), now).finally(() => {
+      tending = undefined;
+    });
+  };
+
+  /** Whether the message at hand is new to the copy. */
+  let isNew = false;
+  const onMessage = (message: KeptMessage) => {
+    if (reading.over()) say('the log answers again');
+    withCopy(() => {
+      const kept = copy.keep(message);
+      isNew = kept !== 'known';
+      if (kept === 'cut') tellCut();
+    });
+  };
+  /** The log ended there when it was asked. What the copy has beyond it is lost. */
+  const endsAt = (last: number) => {
+    caughtUpWith = last;
+    withCopy(() => {
+      if (!copy.endsAt(last)) tellCut();
+    });
+  };
+  const onCut = (last: number) => {
+    state = initialState;
+    tender.cut();
+    endsAt(last);
+  };
   const onEvent = (logged: LoggedEvent) => {
     state = evolve(state, logged);
+    // A person has put the log together again: what is not in it by now is given up.
+    if (isNew && logged.event.type === 'LogRestored' && logged.event.source === operator)
+      withCopy(() => copy.forgetLost());
     advance();
   };
   const onRefused = ({ sequence, subject, why }: RefusedMessage) => {
@@ -108,13 +242,19 @@ export const runCoordinator = async ({
     state = passOver(state, sequence);
     advance();
   };
-  const clock = setInterval(advance, lookAtClockEveryMs);
-  say(`follows fleet ${fleet.fleet}, ${caughtUpWith} events so far`);
+  const timers = [setInterval(advance, lookAtClockEveryMs), setInterval(tend, tendEveryMs)];
   try {
-    await log.follow({ signal, onRefused }, onEvent);
+    endsAt(await wholeLog());
+    say(`follows fleet ${fleet.fleet}, ${caughtUpWith} events so far`);
+    const onTrouble = (error: unknown) => reading.trouble(error, 'waits for the log: ');
+    await log.follow({ signal, onRefused, onMessage, onCut, onTrouble }, onEvent);
+  } catch (error) {
+    if (!signal.aborted) throw error;
   } finally {
-    clearInterval(clock);
+    for (const timer of timers) clearInterval(timer);
+    clock.stop();
     stopListening();
-    await deciding;
+    await Promise.all([deciding, tending]);
+    withCopy(() => copy.close());
   }
 };

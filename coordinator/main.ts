@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readConfigFile } from '../eventlog/config-file.ts';
 import { connectNats } from '../eventlog/connect.ts';
@@ -27,6 +28,7 @@ try {
     connection,
     fleet,
     key: readWriterKey(readFileSync(config.keyFile, 'utf8')),
+    copyFile: config.stateFolder && join(config.stateFolder, 'log.db'),
     say,
     signal: stop.signal,
   });

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { LoggedEvent } from '../eventlog/event-log.ts';
-import { coordinator, type KaEvent, type NewEvent, operator } from '../schemas/events.ts';
+import { coordinator, operator } from '../schemas/events.ts';
 import { stepNames } from '../schemas/step-names.ts';
-import { type Command, decide } from './decide.ts';
+import { commandsBehind, decideFacts, writtenFact } from './commands-behind.ts';
 import { evolve, maySay } from './evolve.ts';
 import { reviewOf } from './graph.ts';
 import { type Attempt, type Iteration, initialState, type State } from './state.ts';
@@ -24,68 +24,15 @@ export interface ReplayChecked {
   mismatches: Mismatch[];
 }
 
-/** The commands that may have made an event, the likelier first; none for what hosts say. */
-const commandsBehind = (event: KaEvent): Command[] => {
-  if (event.kind === 'step') {
-    const { step, iteration, attempt } = event;
-    if (event.fact === 'Requested') return [{ do: 'Advance' }];
-    if (event.fact !== 'Superseded') return [];
-    // Whether the clock or the end of the iteration superseded it, the event does not say: only its reason does.
-    const { because } = event.data;
-    return [{ do: 'Advance' }, { do: 'TimeOut', iteration, step, attempt, because }];
-  }
-  if (event.kind !== 'iteration') return [];
-  const { iteration } = event;
-  switch (event.type) {
-    case 'IterationStarted':
-      return [{ do: 'Start', iteration, data: event.data }];
-    case 'ReviewApproved':
-    case 'ReviewRejected': {
-      const { by, note } = event.data;
-      return [{ do: 'Approve', iteration, by, note, approved: event.type === 'ReviewApproved' }];
-    }
-    case 'ClauseWaived':
-      return [{ do: 'Waive', iteration, ...event.data }];
-    case 'RetryAsked':
-      return [{ do: 'Retry', iteration, ...event.data }];
-    case 'AbortAsked':
-      return [{ do: 'Abort', iteration, ...event.data }];
-    case 'ReviewRequested':
-    case 'IterationClosed':
-    case 'IterationFailed':
-    case 'IterationAborted':
-      return [{ do: 'Advance' }];
-  }
-};
-
-/** An event as far as the decider makes it: all but its writer's own count, link, signature and time. */
-const factOf = (event: NewEvent | (KaEvent & { host: string | undefined })): Record<string, unknown> => {
-  const { type, iteration, attempt, host, causationid, data } = event;
-  return JSON.parse(JSON.stringify({ type, iteration, attempt, host, causationid, data }));
-};
-
-const decideAgain = (
-  command: Command,
-  state: State,
-): { facts: Record<string, unknown>[]; refused?: string } => {
-  try {
-    return { facts: decide(command, state).map(factOf) };
-  } catch (error) {
-    return { facts: [], refused: error instanceof Error ? error.message : String(error) };
-  }
-};
-
 const differingKeys = (found: Record<string, unknown>, expected: Record<string, unknown>): string[] =>
   [...new Set([...Object.keys(found), ...Object.keys(expected)])].filter(
     (key) => !isDeepStrictEqual(found[key], expected[key]),
   );
 
 /** Compares an event with what the state before it makes of the commands that may be behind it. */
-const compare = ({ event, bytes, subject, sequence }: LoggedEvent, state: State): Mismatch | undefined => {
-  // As it was written, and not as today's schema reads it.
-  const { data } = JSON.parse(new TextDecoder().decode(bytes)) as { data: unknown };
-  const [, , , , , , host] = subject.split('.');
-  const found = factOf({ ...event, data, host } as KaEvent & { host: string | undefined });
+const compare = (logged: LoggedEvent, state: State): Mismatch | undefined => {
+  const { event, sequence } = logged;
+  const found = writtenFact(logged);
   const mismatch = (why: string, expected: unknown = null) => ({
     sequence,
     type: event.type,
@@ -97,7 +44,7 @@ const compare = ({ event, bytes, subject, sequence }: LoggedEvent, state: State)
   const mine = event.kind !== 'fleet' && event.kind !== 'unknown';
   if (!mine || commands.length === 0 || !maySay(event, state.iterations.get(event.iteration)))
     return mismatch(`${event.source} has no such thing to say`);
-  const decided = commands.map((command) => decideAgain(command, state));
+  const decided = commands.map((command) => decideFacts(command, state));
   const facts = decided.flatMap((one) => one.facts);
   // Of several events that one state asks for, any may be appended first.
   if (facts.some((fact) => isDeepStrictEqual(fact, found))) return undefined;
@@ -125,7 +72,8 @@ export const replayCheck = (events: readonly LoggedEvent[]): ReplayChecked => {
   const mismatches: Mismatch[] = [];
   for (const logged of events) {
     const { source, kind } = logged.event;
-    if ((source === coordinator || source === operator) && kind !== 'unknown') {
+    const isDecided = kind !== 'unknown' && logged.event.type !== 'LogRestored';
+    if ((source === coordinator || source === operator) && isDecided) {
       decided += 1;
       const mismatch = compare(logged, state);
       if (mismatch) mismatches.push(mismatch);

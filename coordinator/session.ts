@@ -34,11 +34,16 @@ export const foldLog = (events: readonly LoggedEvent[]): State => events.reduce(
 /** How often the log may move on under a person's command before it is given up. */
 const tries = 20;
 
-/** @param configFile a {@link ControlConfig} with the operator's key. */
-export const openSession = async (configFile: string): Promise<Session> => {
+/** What a person's config says: the fleet, and the operator's key. @throws {ConfigFault} */
+export const readControl = (configFile: string) => {
   const config = readConfigFile(configFile, ControlConfig);
   const fleet = readConfigFile(config.fleetFile, Fleet);
-  const key = readWriterKey(readFileSync(config.keyFile, 'utf8'));
+  return { config, fleet, key: readWriterKey(readFileSync(config.keyFile, 'utf8')) };
+};
+
+/** @param configFile a {@link ControlConfig} with the operator's key. */
+export const openSession = async (configFile: string): Promise<Session> => {
+  const { config, fleet, key } = readControl(configFile);
   const connection = await connectNats({ ...config.nats, name: operator });
   const log = new EventLog(connection, pinnedKeys(fleet), ({ sequence, subject, why }) =>
     process.stderr.write(`ka: sequence ${sequence}, ${subject}: ${why}; nothing is made of it\n`),

@@ -4,6 +4,7 @@ import { type OutputLine, readOutput } from '../eventlog/output.ts';
 import type { KaEvent } from '../schemas/events.ts';
 import { eventLine } from './event-line.ts';
 import { evolve } from './evolve.ts';
+import { createShown, createTrouble, cutSentence } from './follower.ts';
 import { spokenSeconds } from './markdown.ts';
 import { progress, type StepProgress, waitsFor } from './progress.ts';
 import type { Session } from './session.ts';
@@ -76,23 +77,31 @@ export const watchIteration = async (
       onLine,
     ).catch(() => undefined); // without the last line of output the view is still a view
   // An end that stands before this in the log may have been taken back by a retry since.
-  const present = (await session.read()).events.at(-1)?.sequence ?? 0;
+  let present = (await session.read()).events.at(-1)?.sequence ?? 0;
+  const isNew = createShown();
+  const tell = (text: string) => {
+    if (live) view.clear();
+    out.write(`${text}\n`);
+  };
+  const onCut = (lastSequence: number) => {
+    state = initialState;
+    present = lastSequence;
+    tell(cutSentence);
+  };
   const stopIfEnded = (iteration: Iteration | undefined) => {
     if (!iteration?.ended || state.sequence < present) return;
     show();
     stop.abort();
   };
   try {
-    await session.log.follow({ signal: stop.signal }, (logged) => {
+    const onTrouble = createTrouble(tell);
+    await session.log.follow({ signal: stop.signal, onCut, onTrouble }, (logged) => {
       state = evolve(state, logged);
       const iteration = state.iterations.get(name);
-      if (!iteration || logged.event.iteration !== name) return stopIfEnded(iteration);
+      if (!iteration || logged.event.iteration !== name || !isNew(logged)) return stopIfEnded(iteration);
       if (!live) out.write(`${clockTime(logged.event.time)} ${name} ${eventLine(logged.event)}\n`);
       const failure = failureOf(logged.event);
-      if (failure.length > 0) {
-        if (live) view.clear();
-        out.write(`${failure.map((line) => `    ${line}`).join('\n')}\n`);
-      }
+      if (failure.length > 0) tell(failure.map((line) => `    ${line}`).join('\n'));
       onEvent(iteration);
       stopIfEnded(iteration);
     });

@@ -12,6 +12,7 @@ import { addDemoCommand } from './commands/demo.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addSandboxCommands } from './commands/sandbox-commands.ts';
 import { defaultSandboxFolder, sandboxPlaces } from './sandbox/places.ts';
+import { sandboxRestoreSources } from './sandbox/restore-sources.ts';
 
 const places: ConfigPlaces = {
   candidates: [sandboxPlaces(defaultSandboxFolder()).operatorConfig, '/etc/kernel-agent/ka.yaml'],
@@ -43,7 +44,7 @@ const program = new Command('ka')
   );
 addPlanCommands(program, places);
 addIterationCommands(program, places);
-addLogCommands(program, places);
+addLogCommands(program, places, sandboxRestoreSources);
 addProofCommands(program, places);
 addFleetCommands(program, places);
 addSandboxCommands(program);

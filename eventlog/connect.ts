@@ -1,6 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect, type NatsConnection, nkeyAuthenticator } from 'nats';
+import {
+  connect,
+  Events,
+  type NatsConnection,
+  nkeyAuthenticator,
+  type QueuedIterator,
+  type Status,
+} from 'nats';
 
 /** A connection to the fleet's NATS server, as the code outside this folder holds it. */
 export type LogConnection = NatsConnection;
@@ -65,4 +72,34 @@ export const connectNats = async ({
       await sleep(againAfterMs, undefined, signal && { signal });
     }
   }
+};
+
+/** A clock that only runs forward, and stands still while the server is away. Milliseconds. */
+export interface ConnectedClock {
+  now(): number;
+  /** Whether the server is there, as far as is known. */
+  runs(): boolean;
+  stop(): void;
+}
+
+/**
+ * Measures how long others have been silent, or owe an answer: what they say while nobody can hear it counts for neither.
+ */
+export const connectedClock = (connection: NatsConnection): ConnectedClock => {
+  let lost = 0;
+  let stoodSince: number | undefined;
+  const status = connection.status() as QueuedIterator<Status>;
+  void (async () => {
+    for await (const { type } of status)
+      if (type === Events.Disconnect) stoodSince ??= performance.now();
+      else if (type === Events.Reconnect && stoodSince !== undefined) {
+        lost += performance.now() - stoodSince;
+        stoodSince = undefined;
+      }
+  })();
+  return {
+    now: () => (stoodSince ?? performance.now()) - lost,
+    runs: () => stoodSince === undefined,
+    stop: () => status.stop(),
+  };
 };

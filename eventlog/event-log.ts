@@ -1,9 +1,11 @@
 import { headers, type MsgHdrs, type NatsConnection, NatsError, type PubAck } from 'nats';
 import { type Envelope, type KaEvent, parseEvent } from '../schemas/events.ts';
-import { followStream } from './follow-stream.ts';
-import { eventStream } from './provision.ts';
+import { directGet } from './direct-get.ts';
+import { followStream, type Handed } from './follow-stream.ts';
+import { beingRestored, explainLogError } from './log-fault.ts';
+import { eventStream, isOpenTo } from './provision.ts';
 import type { PinnedKeys, SealedEvent } from './seal.ts';
-import { isSignedBy } from './writer-key.ts';
+import { isSignedBy, sha256 } from './writer-key.ts';
 
 /** An event with its place in the log. */
 export interface LoggedEvent {
@@ -12,6 +14,15 @@ export interface LoggedEvent {
   subject: string;
   bytes: Uint8Array;
   event: KaEvent;
+}
+
+/** A message as the log holds it, whatever it is. */
+export interface KeptMessage {
+  sequence: number;
+  subject: string;
+  bytes: Uint8Array;
+  /** Its writer's, over the bytes; base64. */
+  signature: string;
 }
 
 /** A message in the stream that is no event of the writer it claims to be from. Nothing is folded from it. */
@@ -33,14 +44,15 @@ export class AppendConflict extends Error {
   override readonly name = 'AppendConflict';
 }
 
-const signatureHeader = 'Ka-Signature';
+/** The header that carries the writer's signature over the exact bytes, base64. */
+export const signatureHeader = 'Ka-Signature';
 const wrongLastSequence = 10071;
 
 /** What makes two events the same fact: all but the writer's bookkeeping, which a second writer can't know. */
 const factOf = ({ time: _time, writerseq: _seq, prevhash: _prev, ...fact }: Envelope): string =>
   JSON.stringify(fact);
 
-const sameFact = (a: Uint8Array, b: Uint8Array): boolean => {
+export const sameFact = (a: Uint8Array, b: Uint8Array): boolean => {
   if (Buffer.compare(a, b) === 0) return true;
   const read = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes)) as Envelope;
   try {
@@ -54,7 +66,8 @@ const sameFact = (a: Uint8Array, b: Uint8Array): boolean => {
  * Appends a sealed event once, for ever: its subject names the fact, so a second append of it answers `there`.
  * @param expectedLast append only if this is still the log's last sequence. Another fact that came to the subject
  * after it is no conflict: somebody was faster.
- * @throws {AppendConflict} if the subject holds another fact. @throws {NatsError} if the server does not answer.
+ * @throws {AppendConflict} if the subject holds another fact. @throws {LogFault} if the log is gone, or its disk full.
+ * @throws {NatsError} if the server does not answer.
  */
 export const appendEvent = async (
   connection: NatsConnection,
@@ -74,7 +87,8 @@ export const appendEvent = async (
       },
     });
   } catch (error) {
-    if (!(error instanceof NatsError) || error.api_error?.err_code !== wrongLastSequence) throw error;
+    if (!(error instanceof NatsError) || error.api_error?.err_code !== wrongLastSequence)
+      throw await explainLogError(connection, error);
     const there = await readSubject(connection, sealed.subject);
     if (!there) {
       if (expectedLast === undefined) throw error; // it was there, and is not any more: nothing is known of it
@@ -90,33 +104,32 @@ export const appendEvent = async (
 };
 
 /** The one message of a subject, by a direct get that needs a right to this subject alone. */
-const readSubject = async (
+export const readSubject = async (
   connection: NatsConnection,
   subject: string,
-): Promise<{ sequence: number; bytes: Uint8Array } | undefined> => {
-  const reply = await connection.request(`$JS.API.DIRECT.GET.${eventStream}.${subject}`, undefined, {
-    timeout: 5_000,
-  });
-  const status = reply.headers?.code;
-  if (status === 404) return undefined;
-  if (status !== undefined && status !== 0)
-    throw new Error(`reading ${subject} back gave ${status} ${reply.headers?.description ?? ''}`);
-  return { sequence: Number(reply.headers?.get('Nats-Sequence')), bytes: reply.data };
+): Promise<{ sequence: number; bytes: Uint8Array; signature: string } | undefined> => {
+  const found = await directGet(connection, { subject });
+  return found && { ...found, signature: found.headers.get(signatureHeader) };
 };
 
 /** Whether a message is an event, and by the writer that its subject names. */
 export const checkMessage = (
   keys: PinnedKeys,
-  message: { subject: string; data: Uint8Array; headers?: MsgHdrs | undefined },
+  { subject, data, headers }: { subject: string; data: Uint8Array; headers?: MsgHdrs | undefined },
   sequence: number,
+): { logged: LoggedEvent } | { refused: RefusedMessage } =>
+  checkEvent(keys, { sequence, subject, bytes: data, signature: headers?.get(signatureHeader) ?? '' });
+
+/** As {@link checkMessage}, of a message that was kept. */
+export const checkEvent = (
+  keys: PinnedKeys,
+  { sequence, subject, bytes, signature }: KeptMessage,
 ): { logged: LoggedEvent } | { refused: RefusedMessage } => {
-  const { subject, data: bytes } = message;
   const refuse = (why: string) => ({ refused: { sequence, subject, why } });
   const [, , writer = ''] = subject.split('.');
   const key = keys.get(writer);
   if (key === undefined) return refuse(`no key is pinned for the writer "${writer}"`);
-  if (!isSignedBy(key, bytes, message.headers?.get(signatureHeader) ?? ''))
-    return refuse(`its signature is not ${writer}'s`);
+  if (!isSignedBy(key, bytes, signature)) return refuse(`its signature is not ${writer}'s`);
   let event: KaEvent;
   try {
     event = parseEvent(bytes);
@@ -155,15 +168,35 @@ export class EventLog {
     this.#onRefused = onRefused;
   }
 
+  /** @throws {LogFault} if there is no log, or it is not whole. */
   async lastSequence(): Promise<number> {
-    const manager = await this.#connection.jetstreamManager();
-    return (await manager.streams.info(eventStream)).state.last_seq;
+    try {
+      const manager = await this.#connection.jetstreamManager();
+      const { state, config } = await manager.streams.info(eventStream);
+      if (!isOpenTo(config.subjects)) throw beingRestored;
+      return state.last_seq;
+    } catch (error) {
+      throw await explainLogError(this.#connection, error);
+    }
+  }
+
+  /** Whether the log still holds these messages, each where it was. */
+  async #holds(handed: readonly Handed[]): Promise<boolean> {
+    for (const { sequence, hash } of handed) {
+      const found = await directGet(this.#connection, { seq: sequence });
+      if (!found || sha256(found.bytes) !== hash) return false;
+    }
+    return true;
   }
 
   /**
    * Hands every event from `from` on to `onEvent`, in order and one at a time, until `signal` fires; with `until`,
    * until that sequence was handed over. Survives reconnections: it goes on after the last event that it handed over.
    * A message that is refused is handed to `onRefused` in its place, and so are sequences that the log has lost.
+   *
+   * A log that no longer holds what was handed over was cut: it has lost its tail, or was restored. `onCut` is told
+   * what its last sequence is now, and it is all handed over anew from `from` on. With `until` that is then the end.
+   * @throws {LogFault} if the log can't be read at the start; with `onTrouble` that is told, and waited for.
    */
   async follow(
     options: {
@@ -171,33 +204,71 @@ export class EventLog {
       until?: number;
       signal?: AbortSignal;
       onRefused?: (refused: RefusedMessage) => void;
+      /** Each message as it is, before anything is made of it. */
+      onMessage?: (message: KeptMessage) => void;
+      onCut?: (lastSequence: number) => void;
+      onTrouble?: (error: unknown) => void;
     },
     onEvent: (logged: LoggedEvent) => void | Promise<void>,
   ): Promise<void> {
-    const { from = 1, until, signal, onRefused = this.#onRefused } = options;
+    const { from = 1, signal, onRefused = this.#onRefused, onMessage, onCut, onTrouble } = options;
+    let { until } = options;
     if (until !== undefined && until < from) return;
     let next = from;
-    await followStream(this.#connection, { stream: eventStream, from, signal }, async (message) => {
-      const sequence = message.seq;
-      if (sequence > next)
-        onRefused({
-          sequence: sequence - 1,
-          subject: message.subject,
-          why: `the log holds nothing from sequence ${next} to here: it has lost events`,
-        });
-      next = sequence + 1;
-      const checked = checkMessage(this.#keys, message, sequence);
-      if ('refused' in checked) onRefused(checked.refused);
-      else await onEvent(checked.logged);
-      return until !== undefined && next > until ? 'enough' : 'more';
-    });
+    const guard = {
+      isHeld: async (handed: readonly Handed[]) =>
+        (await this.lastSequence()) >= (until ?? 0) && this.#holds(handed),
+      onCut: async () => {
+        const last = await this.lastSequence();
+        if (until !== undefined) until = last;
+        next = from;
+        onCut?.(last);
+        return until !== undefined && until < from ? ('enough' as const) : from;
+      },
+    };
+    const told =
+      onTrouble &&
+      ((error: unknown) => void explainLogError(this.#connection, error).then((why) => onTrouble(why)));
+    try {
+      await followStream(
+        this.#connection,
+        { stream: eventStream, from, guard, onTrouble: told, signal },
+        async (message) => {
+          const sequence = message.seq;
+          if (sequence > next)
+            onRefused({
+              sequence: sequence - 1,
+              subject: message.subject,
+              why: `the log holds nothing from sequence ${next} to here: it has lost events`,
+            });
+          next = sequence + 1;
+          const kept = {
+            sequence,
+            subject: message.subject,
+            bytes: message.data,
+            signature: message.headers?.get(signatureHeader) ?? '',
+          };
+          onMessage?.(kept);
+          const checked = checkEvent(this.#keys, kept);
+          if ('refused' in checked) onRefused(checked.refused);
+          else await onEvent(checked.logged);
+          return until !== undefined && next > until ? 'enough' : 'more';
+        },
+      );
+    } catch (error) {
+      throw await explainLogError(this.#connection, error);
+    }
   }
 
-  /** Every event up to what is the last message now, and that message's sequence. */
+  /** Every event up to what is the last message now, and that message's sequence. @throws {LogFault} */
   async read(from = 1): Promise<{ events: LoggedEvent[]; lastSequence: number }> {
     const events: LoggedEvent[] = [];
-    const lastSequence = await this.lastSequence();
-    await this.follow({ from, until: lastSequence }, (logged) => void events.push(logged));
+    let lastSequence = await this.lastSequence();
+    const onCut = (last: number) => {
+      events.length = 0;
+      lastSequence = last;
+    };
+    await this.follow({ from, until: lastSequence, onCut }, (logged) => void events.push(logged));
     return { events, lastSequence };
   }
 }

@@ -1,6 +1,6 @@
 import type { NatsConnection } from 'nats';
 import { z } from 'zod';
-import { followStream } from './follow-stream.ts';
+import { followStream, type Handed } from './follow-stream.ts';
 import { outputStream } from './provision.ts';
 import { readJson } from './read-json.ts';
 
@@ -54,8 +54,16 @@ export const readOutput = async (
   options: { follow?: boolean; fromNow?: boolean; signal?: AbortSignal },
   onLine: (line: OutputLine) => void,
 ): Promise<void> => {
-  const manager = await connection.jetstreamManager();
-  const from = options.fromNow ? (await manager.streams.info(outputStream)).state.last_seq + 1 : 1;
+  const lastSequence = async () => {
+    const manager = await connection.jetstreamManager();
+    return (await manager.streams.info(outputStream)).state.last_seq;
+  };
+  const from = options.fromNow ? (await lastSequence()) + 1 : 1;
+  // What this stream forgets is no cut, but one that ends before what was read is another one: what it says next counts.
+  const guard = {
+    isHeld: async (handed: readonly Handed[]) => (await lastSequence()) >= (handed.at(-1)?.sequence ?? 0),
+    onCut: async () => (await lastSequence()) + 1,
+  };
   await followStream(
     connection,
     {
@@ -63,6 +71,7 @@ export const readOutput = async (
       filter: `ka-out.${of.fleet}.*.${of.iteration}.${of.step ?? '*'}.*`,
       from,
       whilePending: !options.follow,
+      ...(options.follow ? { guard } : {}),
       signal: options.signal,
     },
     async (message) => {

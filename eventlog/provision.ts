@@ -1,11 +1,15 @@
 import {
   AckPolicy,
+  type ConsumerConfig,
   DeliverPolicy,
   DiscardPolicy,
+  type JetStreamManager,
   type NatsConnection,
+  NatsError,
   nanos,
   RetentionPolicy,
   StorageType,
+  type StreamConfig,
 } from 'nats';
 
 /** The stream of events, and the bounded one of steps' output. */
@@ -15,30 +19,60 @@ export const outputStream = 'KA_OUT';
 /** Every request, and every supersession, that is for one host. */
 export const requestsFor = (fleet: string, host: string): string => `ka.${fleet}.coordinator.*.*.*.${host}`;
 
+/** What the log listens to: every event of the fleet. */
+export const openTo = (fleet: string): string[] => [`ka.${fleet}.>`];
+/** Whether the log takes every event. While it is being restored it takes one subject at a time. */
+export const isOpenTo = (subjects: readonly string[]): boolean =>
+  subjects.some((each) => each.endsWith('.>'));
+
+/** The log's configuration. @param subjects what it listens to. */
+export const eventStreamConfig = (subjects: string[]): Partial<StreamConfig> & { name: string } => ({
+  num_replicas: 1,
+  name: eventStream,
+  subjects,
+  storage: StorageType.File,
+  retention: RetentionPolicy.Limits,
+  discard: DiscardPolicy.New,
+  deny_delete: true,
+  deny_purge: true,
+  allow_direct: true,
+});
+
 /**
- * Makes the fleet's streams and each host's durable consumer, where they are not there yet. Needs STREAM.CREATE.
- * @throws {NatsError} if they are there with another configuration.
+ * A host's durable consumer.
+ * @param from The first sequence that it hands over, unless that is the first there is.
  */
-export const provision = async (
-  connection: NatsConnection,
+export const durableConfig = (fleet: string, host: string, from = 1): Partial<ConsumerConfig> => ({
+  durable_name: host,
+  filter_subject: requestsFor(fleet, host),
+  ack_policy: AckPolicy.Explicit,
+  ack_wait: nanos(5_000), // a request is acked once it is noted; what an agent that died had is given again soon
+  max_deliver: -1,
+  ...(from <= 1
+    ? { deliver_policy: DeliverPolicy.All }
+    : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from }),
+});
+
+const consumerNotFound = 10014;
+
+/** A host's durable as the server describes it; undefined if there is none. */
+export const durableInfo = async (manager: JetStreamManager, host: string) => {
+  try {
+    return await manager.consumers.info(eventStream, host);
+  } catch (error) {
+    if (error instanceof NatsError && error.api_error?.err_code === consumerNotFound) return undefined;
+    throw error;
+  }
+};
+
+/** Makes the output stream and the hosts' durables, where they are not there: one that is keeps its position. */
+export const provisionBesideLog = async (
+  manager: JetStreamManager,
   fleet: string,
   hosts: readonly string[],
 ): Promise<void> => {
-  const manager = await connection.jetstreamManager();
-  const replicas = { num_replicas: 1 };
   await manager.streams.add({
-    ...replicas,
-    name: eventStream,
-    subjects: [`ka.${fleet}.>`],
-    storage: StorageType.File,
-    retention: RetentionPolicy.Limits,
-    discard: DiscardPolicy.New,
-    deny_delete: true,
-    deny_purge: true,
-    allow_direct: true,
-  });
-  await manager.streams.add({
-    ...replicas,
+    num_replicas: 1,
     name: outputStream,
     subjects: [`ka-out.${fleet}.>`],
     storage: StorageType.File,
@@ -49,12 +83,28 @@ export const provision = async (
     allow_rollup_hdrs: true, // a presence replaces the one before
   });
   for (const host of hosts)
-    await manager.consumers.add(eventStream, {
-      durable_name: host,
-      filter_subject: requestsFor(fleet, host),
-      ack_policy: AckPolicy.Explicit,
-      ack_wait: nanos(5_000), // a request is acked once it is noted; what an agent that died had is given again soon
-      max_deliver: -1,
-      deliver_policy: DeliverPolicy.All,
-    });
+    if (!(await durableInfo(manager, host)))
+      await manager.consumers.add(eventStream, durableConfig(fleet, host));
+};
+
+export const streamNotFound = 10059;
+
+/**
+ * Makes the fleet's streams and each host's durable consumer, where they are not there yet. Needs STREAM.CREATE. A log
+ * that is being restored is left to who does it.
+ * @throws {NatsError} if a stream is there with another configuration.
+ */
+export const provision = async (
+  connection: NatsConnection,
+  fleet: string,
+  hosts: readonly string[],
+): Promise<void> => {
+  const manager = await connection.jetstreamManager();
+  const there = await manager.streams.info(eventStream).catch((error: unknown) => {
+    if (error instanceof NatsError && error.api_error?.err_code === streamNotFound) return undefined;
+    throw error;
+  });
+  if (there && !isOpenTo(there.config.subjects)) return;
+  await manager.streams.add(eventStreamConfig(openTo(fleet)));
+  await provisionBesideLog(manager, fleet, hosts);
 };

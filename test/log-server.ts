@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
@@ -6,7 +6,7 @@ import { fleetUsers } from '../deploy/nats-permissions.ts';
 import { startNatsServer } from '../deploy/nats-server.ts';
 import { connectNats } from '../eventlog/connect.ts';
 import { createNatsKey } from '../eventlog/nats-key.ts';
-import { provision } from '../eventlog/provision.ts';
+import { eventStream, provision } from '../eventlog/provision.ts';
 import type { PinnedKeys } from '../eventlog/seal.ts';
 import { generateWriterKey, readWriterKey, type WriterKey } from '../eventlog/writer-key.ts';
 import { coordinator, operator } from '../schemas/events.ts';
@@ -21,6 +21,24 @@ export const until = async <Value>(condition: () => Value | Promise<Value>): Pro
     if (Date.now() - started > waitAtMostMs) throw new Error(`waited in vain for ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+};
+
+/** The folder where a nats-server keeps a stream of the one account there is. @param natsFolder the server's own. */
+export const streamFolder = (natsFolder: string, stream = eventStream): string =>
+  join(natsFolder, 'store/jetstream/$G/streams', stream);
+
+/**
+ * Cuts the end off a stream's last block file, as a power cut does where the server had not flushed it. The server must not
+ * run, or be about to be killed. @param part of the file's bytes.
+ */
+export const cutTail = (natsFolder: string, part = 0.1): void => {
+  const messages = join(streamFolder(natsFolder), 'msgs');
+  const [last] = readdirSync(messages)
+    .filter((name) => name.endsWith('.blk'))
+    .sort((a, b) => Number.parseInt(b, 10) - Number.parseInt(a, 10));
+  if (last === undefined) throw new Error(`${messages} holds no block file`);
+  const file = join(messages, last);
+  truncateSync(file, Math.floor(statSync(file).size * (1 - part)));
 };
 
 /** A real nats-server with a provisioned fleet, whose writers have keys of their own. */

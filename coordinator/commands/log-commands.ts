@@ -6,14 +6,17 @@ import { Duration, durationSeconds } from '../../schemas/plan.ts';
 import { StepName } from '../../schemas/step-names.ts';
 import { Refused } from '../decide.ts';
 import { eventLine } from '../event-line.ts';
+import { createShown, createTrouble, cutSentence } from '../follower.ts';
 import {
   type ConfigPlaces,
   type FleetOptions,
   iterationIn,
   print,
   printJson,
+  say,
   withSession,
 } from './options.ts';
+import { addRestoreCommand, type RestoreSources } from './restore-command.ts';
 
 const asDocument = ({ sequence, event }: LoggedEvent) => {
   const { kind: _kind, ...envelope } = event;
@@ -39,16 +42,21 @@ const sinceFilter = (since: string | undefined): ((logged: LoggedEvent) => boole
   return ({ event }) => Date.parse(event.time) >= from;
 };
 
-export const addLogCommands = (program: Command, places: ConfigPlaces): void => {
+export const addLogCommands = (
+  program: Command,
+  places: ConfigPlaces,
+  restoreSourcesOf: (configFile: string) => RestoreSources,
+): void => {
   const stopOnInterrupt = () => {
     const stop = new AbortController();
     process.once('SIGINT', () => stop.abort());
     return stop.signal;
   };
 
-  program
+  const log = program
     .command('log')
-    .description('print the events, of one iteration or all')
+    .helpCommand(false)
+    .description('print the events, of one iteration or all; or rebuild them')
     .argument('[iteration]')
     .option('--follow', 'go on as events come, until interrupted')
     .option('--since <when>', 'from a sequence, a time, or how long ago (15m)')
@@ -66,10 +74,18 @@ export const addLogCommands = (program: Command, places: ConfigPlaces): void => 
           print(`${pc.dim(head)}  ${event.iteration.padEnd(8)}  ${eventLine(event)}`);
         };
         const signal = stopOnInterrupt();
-        const until = options.follow ? undefined : await session.log.lastSequence();
-        await session.log.follow({ signal, ...(until === undefined ? {} : { until }) }, show);
+        if (!options.follow) {
+          for (const logged of (await session.log.read()).events) show(logged);
+          return;
+        }
+        const isNew = createShown();
+        const [onCut, onTrouble] = [() => say(cutSentence), createTrouble((text) => say(`ka: ${text}`))];
+        await session.log.follow({ signal, onCut, onTrouble }, (logged) => {
+          if (isNew(logged)) show(logged);
+        });
       }),
     );
+  addRestoreCommand(log, places, restoreSourcesOf);
 
   program
     .command('output')

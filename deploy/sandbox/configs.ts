@@ -1,5 +1,6 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
+import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { AgentConfig, ControlConfig, type Peer } from '../../schemas/config.ts';
 import { Fleet } from '../../schemas/fleet.ts';
@@ -186,6 +187,7 @@ export const writeConfigs = async (
         fleetFile: places.fleetFile,
         nats: nats(writer),
         keyFile: places.keyFile(writer),
+        stateFolder: join(places.control, 'state'),
       }),
     );
   await writePacmanConfigs(places, { carch: example.carch, repositoryUrl: repositoryUrl(servers) });

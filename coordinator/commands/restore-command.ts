@@ -1,0 +1,163 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { connectNats } from '../../eventlog/connect.ts';
+import type { KeptMessage } from '../../eventlog/event-log.ts';
+import { readWholeLog, rebuildLog } from '../../eventlog/rebuild-log.ts';
+import { pinnedKeys } from '../../eventlog/seal.ts';
+import { noIteration, operator } from '../../schemas/events.ts';
+import { Refused } from '../decide.ts';
+import { type MergedLog, mergeLog } from '../merge-log.ts';
+import { type HeldMessage, readCopy, readJournal } from '../restore-sources.ts';
+import { sealDecided } from '../seal-decided.ts';
+import { foldLog, readControl, speaker } from '../session.ts';
+import { type ConfigPlaces, configFile, print, printJson, say } from './options.ts';
+
+/** Where what a log is rebuilt from is found, unless it is named. */
+export interface RestoreSources {
+  /** The coordinator's copy of the log. */
+  copy?: string;
+  /** A host → its journal. */
+  journals: Readonly<Record<string, string>>;
+  /** The NATS seed of who may make the log anew. */
+  adminSeed?: string;
+}
+
+interface RestoreOptions {
+  write?: boolean;
+  copy?: string;
+  journal?: string[];
+  adminSeed?: string;
+  save?: string;
+  as?: string;
+  config?: string;
+  json?: boolean;
+}
+
+const few = (list: readonly (string | number)[]): string =>
+  list.length > 8 ? `${list.slice(0, 8).join(', ')} and ${list.length - 8} more` : list.join(', ');
+
+const countBy = (names: readonly string[]): string => {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].map(([name, count]) => `${count} of ${name}`).join(', ') || 'none';
+};
+
+/** How many events are known of that nobody has. There may be more: what was said last leaves no gap. */
+const missingCount = ({ missingSequences, missingOf, missingCauses }: MergedLog): number =>
+  Math.max(
+    missingSequences.length,
+    [...missingOf.values()].reduce((sum, gaps) => sum + gaps, 0),
+    missingCauses.length,
+  );
+
+const tell = (merged: MergedLog): void => {
+  const { events, leftOut, missingSequences, missingOf, missingCauses } = merged;
+  print(`${events.length} events can be rebuilt`);
+  print(`  written by   ${countBy(events.map(({ event }) => event.source))}`);
+  print(`  taken from   ${countBy(events.map(({ from }) => from))}`);
+  for (const one of leftOut) print(`  left out     ${one}`);
+  if (missingCount(merged) === 0) {
+    print('nothing is known to be missing');
+    return;
+  }
+  print(`${missingCount(merged)} events or more are missing, and nobody has them`);
+  if (missingSequences.length > 0) print(`  sequences    ${few(missingSequences)}`);
+  for (const [writer, gaps] of missingOf) print(`  of ${writer.padEnd(9)} ${gaps}`);
+  if (missingCauses.length > 0) print(`  answered     ${few(missingCauses)}`);
+};
+
+const asLine = ({ sequence, subject, bytes, signature }: KeptMessage): string =>
+  JSON.stringify({ sequence, subject, signature, bytes: Buffer.from(bytes).toString('base64') });
+
+/** `ka log restore`: rebuilds a log that was lost, or brings back what it has lost. */
+export const addRestoreCommand = (
+  log: Command,
+  places: ConfigPlaces,
+  sourcesOf: (configFile: string) => RestoreSources,
+): void => {
+  log
+    .command('restore')
+    .description('rebuild a lost log from what hosts and the coordinator still hold of it')
+    .option('--write', 'do it; otherwise it only says what would be')
+    .option('--copy <file>', "the coordinator's copy: log.db in its stateFolder")
+    .option('--journal <file...>', "hosts' journals: journal.db in each one's stateFolder")
+    .option('--admin-seed <file>', 'the NATS seed of who may make the log anew')
+    .option('--save <file>', 'where what the log holds now is kept')
+    .option('--as <name>', 'who does this; default: your user name')
+    .action(async (_options: RestoreOptions, command: Command) => {
+      const options: RestoreOptions = command.optsWithGlobals();
+      const file = configFile(options, places);
+      const { config, fleet, key } = readControl(file);
+      const found = sourcesOf(resolve(file));
+      const copy = options.copy ?? found.copy;
+      const journals = options.journal
+        ? options.journal.map((journal) => [journal, journal] as const)
+        : Object.entries(found.journals).map(([host, journal]) => [`${host}'s journal`, journal] as const);
+      const adminSeed = options.adminSeed ?? found.adminSeed;
+      const by = speaker(options.as);
+      if (options.write && adminSeed === undefined)
+        throw new Refused('only the administrator may make the log anew: name the seed with --admin-seed');
+
+      const reader = await connectNats({ ...config.nats, name: operator });
+      try {
+        const now = await readWholeLog(reader);
+        const held: HeldMessage[] = (now ?? []).map((message) => ({ ...message, from: 'the log' }));
+        if (copy !== undefined && existsSync(copy)) held.push(...readCopy(copy));
+        let unsigned = 0;
+        for (const [name, journal] of journals) {
+          const read = readJournal(journal, name);
+          held.push(...read.held);
+          unsigned += read.unsigned;
+        }
+        const merged = mergeLog(pinnedKeys(fleet), held);
+        const missing = missingCount(merged);
+        if (!options.json) {
+          print(now ? `the log holds ${now.length} events` : 'there is no log');
+          tell(merged);
+          if (unsigned > 0)
+            print(`${unsigned} events in journals carry no signature and can't be given back`);
+        }
+        const state = foldLog(merged.events);
+        const summary = { events: merged.events.length, missing, held: now?.length ?? null };
+        if (!options.write || adminSeed === undefined) {
+          if (options.json) return printJson({ ...summary, written: false });
+          return print('nothing was written; next: ka log restore --write');
+        }
+        if (merged.events.length === 0)
+          throw new Refused(
+            'nobody holds an event of this fleet: name journals with --journal, or a copy with --copy',
+          );
+        if (now) {
+          const kept =
+            options.save ?? `ka-log-${fleet.fleet}-${new Date().toISOString().replaceAll(':', '')}.jsonl`;
+          writeFileSync(kept, now.map((message) => `${asLine(message)}\n`).join(''), { flag: 'wx' });
+          say(`what the log holds now is kept in ${kept}`);
+        }
+        const epoch = state.epoch + 1;
+        const restored = sealDecided(
+          {
+            type: 'LogRestored',
+            iteration: noIteration,
+            attempt: epoch - 1,
+            data: { epoch, by, rebuilt: merged.events.length, missing },
+          },
+          { fleet: fleet.fleet, name: operator, key },
+          state,
+        );
+        const admin = await connectNats({ ...config.nats, seedFile: adminSeed, name: 'admin' });
+        try {
+          await rebuildLog(admin, { fleet: fleet.fleet, hosts: Object.keys(fleet.hosts) }, [
+            ...merged.events,
+            restored,
+          ]);
+        } finally {
+          await admin.close();
+        }
+        if (options.json) return printJson({ ...summary, written: true, epoch });
+        print(`the log is restored: ${merged.events.length} events, epoch ${epoch} begins`);
+      } finally {
+        await reader.close();
+      }
+    });
+};

@@ -1,0 +1,75 @@
+import { expect, it } from 'vitest';
+import type { LoggedEvent } from '../eventlog/event-log.ts';
+import { coordinator, operator } from '../schemas/events.ts';
+import { mergeLog } from './merge-log.ts';
+import { replayCheck } from './replay.ts';
+import type { HeldMessage } from './restore-sources.ts';
+import { exampleFleet } from './testing/example-plan.ts';
+import { historyOf, testKey, until } from './testing/history.ts';
+
+const writers = [coordinator, operator, ...Object.keys(exampleFleet.hosts)];
+const keys = new Map(writers.map((writer) => [writer, testKey(writer).publicKey]));
+const { events } = historyOf(...until('install'), (history) => history.settle());
+const held = (logged: LoggedEvent, from = 'the copy', known = true): HeldMessage => ({
+  sequence: known ? logged.sequence : null,
+  subject: logged.subject,
+  bytes: logged.bytes,
+  signature: testKey(logged.event.source).sign(logged.bytes),
+  from,
+});
+const text = ({ bytes }: { bytes: Uint8Array }) => new TextDecoder().decode(bytes);
+
+it('puts back a log that somebody has whole, in its order, whoever else has parts of it', () => {
+  const mixed = [...events].reverse();
+  const merged = mergeLog(keys, [...mixed.map((one) => held(one)), ...events.map((one) => held(one, 'b'))]);
+  expect(merged.events.map(text)).toEqual(events.map(text));
+  expect(merged.events.map(({ sequence }) => sequence)).toEqual(events.map(({ sequence }) => sequence));
+  expect(merged).toMatchObject({ leftOut: [], missingSequences: [], missingCauses: [] });
+  expect(replayCheck(merged.events).mismatches).toEqual([]);
+});
+
+it('takes what a host has not been told the place of for what came last, but never before what it answers', () => {
+  const unplaced = events.filter(({ event }) => event.type === 'LandSucceeded');
+  const rest = events.filter((one) => !unplaced.includes(one) && one.sequence < events.length);
+  const merged = mergeLog(keys, [
+    ...unplaced.map((one) => held(one, 'a journal', false)),
+    ...rest.map((one) => held(one)),
+  ]);
+  const at = (type: string) => merged.events.findIndex(({ event }) => event.type === type);
+  expect(at('LandSucceeded')).toBeGreaterThan(at('LandRequested'));
+  expect(at('LandSucceeded')).toBeLessThan(at('BuildRequested')); // which answers it
+});
+
+it('says what nobody has: by place, by each writer’s own count, by what others answer', () => {
+  const inJournals = events.filter(
+    ({ event }) =>
+      event.source !== operator && event.type !== 'ReviewRequested' && event.type !== 'LandSucceeded',
+  );
+  const merged = mergeLog(
+    keys,
+    inJournals.map((one) => held(one)),
+  );
+  expect(merged.missingCauses).toContain('operator/iter5.IterationStarted.1');
+  expect(merged.missingCauses).toContain('boltzmann/iter5.LandSucceeded.1');
+  expect(merged.missingOf.get(coordinator)).toBe(1);
+  expect(merged.missingOf.get('boltzmann')).toBe(1);
+  const lost = events.filter((one) => !inJournals.includes(one)).map(({ sequence }) => sequence);
+  expect(merged.missingSequences).toEqual(lost);
+});
+
+it('leaves out what is not signed by its writer, and what its writer has said otherwise since', () => {
+  const [first, ...rest] = events.map((one) => held(one));
+  if (!first) throw new Error('the history is empty');
+  const merged = mergeLog(keys, [{ ...first, signature: rest[0]?.signature ?? '' }, ...rest]);
+  expect(merged.leftOut).toEqual([`${first.subject} of the copy: its signature is not ${operator}'s`]);
+  expect(merged.events).toHaveLength(events.length - 1);
+
+  const last = events.findLast(({ event }) => event.source === coordinator);
+  const before = events.filter((one) => one !== last).map((one) => held(one));
+  if (!last) throw new Error('the coordinator was silent');
+  const broken = text(last).replace(/"prevhash":"[0-9a-f]{8}/, '"prevhash":"00000000');
+  const unlinked = mergeLog(keys, [...before, held({ ...last, bytes: new TextEncoder().encode(broken) })]);
+  expect(unlinked.leftOut).toEqual([
+    `coordinator/${last.event.id}: it does not follow coordinator's event before it`,
+  ]);
+});

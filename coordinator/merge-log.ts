@@ -1,0 +1,105 @@
+import { checkEvent, type LoggedEvent } from '../eventlog/event-log.ts';
+import { linkTo, type PinnedKeys } from '../eventlog/seal.ts';
+import type { HeldMessage } from './restore-sources.ts';
+
+/** An event of the log as it can be rebuilt. Its sequence is the one that it gets. */
+export interface MergedEvent extends LoggedEvent {
+  signature: string;
+  from: string;
+  /** Where it stood before, as far as somebody knows. */
+  before: number | null;
+}
+
+export interface MergedLog {
+  events: MergedEvent[];
+  /** What somebody has and the log can't take, in words. */
+  leftOut: string[];
+  /** Sequences below the highest known one that nobody has. */
+  missingSequences: number[];
+  /** A writer → how many of its events nobody has, by its own count. */
+  missingOf: Map<string, number>;
+  /** Events that others answer and nobody has, as `writer/id`. */
+  missingCauses: string[];
+}
+
+const idOf = ({ event }: LoggedEvent): string => `${event.source}/${event.id}`;
+
+/** Each writer's events in its own order, without those that do not follow from the one before. */
+const chainsOf = (events: readonly MergedEvent[], leftOut: string[]): Map<string, MergedEvent[]> => {
+  const chains = new Map<string, MergedEvent[]>();
+  // Of two with the same count, the one that comes first is what the log went on with.
+  const ordered = [...events].sort((a, b) => a.event.writerseq - b.event.writerseq);
+  for (const one of ordered) {
+    const { source, writerseq, prevhash } = one.event;
+    const chain = chains.get(source) ?? [];
+    chains.set(source, chain);
+    const last = chain.at(-1);
+    const link = last && linkTo(last.event.writerseq, last.bytes);
+    if (link && link.seq === writerseq) leftOut.push(`${idOf(one)}: ${source} has said something else since`);
+    else if (link && link.seq === writerseq - 1 && link.hash !== prevhash)
+      leftOut.push(`${idOf(one)}: it does not follow ${source}'s event before it`);
+    else chain.push(one);
+  }
+  return chains;
+};
+
+/**
+ * Puts a log together from all that is still held of it, signatures checked. The order is that of the sequences as they
+ * were; but each writer's events stay in its own order, and nothing stands before what it answers.
+ * @param held the better source first: of two that have the same subject, the first one counts.
+ */
+export const mergeLog = (keys: PinnedKeys, held: readonly HeldMessage[]): MergedLog => {
+  const leftOut: string[] = [];
+  const bySubject = new Map<string, MergedEvent>();
+  for (const { sequence, subject, bytes, signature, from } of held) {
+    const known = bySubject.get(subject);
+    if (known) {
+      known.before ??= sequence;
+      continue;
+    }
+    const checked = checkEvent(keys, { sequence: sequence ?? 0, subject, bytes, signature });
+    if ('refused' in checked) leftOut.push(`${subject} of ${from}: ${checked.refused.why}`);
+    else bySubject.set(subject, { ...checked.logged, signature, from, before: sequence });
+  }
+  const chains = chainsOf([...bySubject.values()], leftOut);
+  const all = [...chains.values()].flat();
+  const byId = new Map(all.map((one) => [idOf(one), one]));
+  const previous = new Map<MergedEvent, MergedEvent>();
+  for (const chain of chains.values())
+    chain.forEach((one, index) => {
+      const before = chain[index - 1];
+      if (before) previous.set(one, before);
+    });
+
+  const placed = new Set<MergedEvent>();
+  const events: MergedEvent[] = [];
+  const place = (one: MergedEvent): void => {
+    if (placed.has(one)) return;
+    placed.add(one);
+    const cause = one.event.causationid === undefined ? undefined : byId.get(one.event.causationid);
+    for (const first of [previous.get(one), cause]) if (first) place(first);
+    events.push({ ...one, sequence: events.length + 1 });
+  };
+  const end = Number.POSITIVE_INFINITY;
+  const byPlace = (a: MergedEvent, b: MergedEvent) =>
+    (a.before ?? end) === (b.before ?? end) ? 0 : (a.before ?? end) - (b.before ?? end);
+  for (const one of all.sort(byPlace)) place(one);
+
+  const sequences = new Set(all.flatMap(({ before }) => before ?? []));
+  const highest = Math.max(0, ...sequences);
+  const missingOf = new Map<string, number>();
+  for (const [writer, chain] of chains) {
+    const gaps = (chain.at(-1)?.event.writerseq ?? 0) - chain.length;
+    if (gaps > 0) missingOf.set(writer, gaps);
+  }
+  const causes = all.flatMap(({ event }) => event.causationid ?? []);
+  return {
+    events,
+    leftOut,
+    missingSequences: Array.from({ length: highest }, (_, index) => index + 1).filter(
+      (sequence) => !sequences.has(sequence),
+    ),
+    missingOf,
+    missingCauses: [...new Set(causes)].filter((cause) => !byId.has(cause)),
+  };
+};

@@ -1,0 +1,39 @@
+import type { MsgHdrs, NatsConnection } from 'nats';
+import { eventStream } from './provision.ts';
+
+/** A message as the stream holds it. */
+export interface StoredMessage {
+  sequence: number;
+  subject: string;
+  bytes: Uint8Array;
+  headers: MsgHdrs;
+}
+
+/**
+ * Reads one message of the log by a direct get.
+ * @param which A subject's last message, which needs a right to that subject alone; the one at a sequence; or the first
+ * from a sequence on of the subjects that a filter lets through.
+ * @returns undefined if there is none. @throws if the server does not answer.
+ */
+export const directGet = async (
+  connection: NatsConnection,
+  which: { subject: string } | { seq: number; next_by_subj?: string },
+): Promise<StoredMessage | undefined> => {
+  const api = `$JS.API.DIRECT.GET.${eventStream}`;
+  const reply =
+    'subject' in which
+      ? await connection.request(`${api}.${which.subject}`, undefined, { timeout: 5_000 })
+      : await connection.request(api, JSON.stringify(which), { timeout: 5_000 });
+  const { headers } = reply;
+  if (headers?.code === 404) return undefined;
+  if (headers?.code !== 0)
+    throw new Error(
+      `reading ${JSON.stringify(which)} back gave ${headers?.code ?? 'no headers'} ${headers?.description ?? ''}`,
+    );
+  return {
+    sequence: Number(headers.get('Nats-Sequence')),
+    subject: headers.get('Nats-Subject'),
+    bytes: reply.data,
+    headers,
+  };
+};

@@ -1,0 +1,72 @@
+import { headers, type NatsConnection, NatsError } from 'nats';
+import { directGet } from './direct-get.ts';
+import { type KeptMessage, signatureHeader } from './event-log.ts';
+import { eventStream, eventStreamConfig, openTo, provisionBesideLog, streamNotFound } from './provision.ts';
+
+const lastSequence = async (connection: NatsConnection): Promise<number | undefined> => {
+  try {
+    const manager = await connection.jetstreamManager();
+    return (await manager.streams.info(eventStream)).state.last_seq;
+  } catch (error) {
+    if (error instanceof NatsError && error.api_error?.err_code === streamNotFound) return undefined;
+    throw error;
+  }
+};
+
+/** Every message that the log holds, also where it is not whole; undefined if there is no log. */
+export const readWholeLog = async (connection: NatsConnection): Promise<KeptMessage[] | undefined> => {
+  const last = await lastSequence(connection);
+  if (last === undefined) return undefined;
+  const messages: KeptMessage[] = [];
+  for (let seq = 1; seq <= last; seq += 1) {
+    const found = await directGet(connection, { seq });
+    if (!found) continue;
+    const { sequence, subject, bytes } = found;
+    messages.push({ sequence, subject, bytes, signature: found.headers.get(signatureHeader) });
+  }
+  return messages;
+};
+
+/**
+ * Replaces the log by these messages, in this order: their sequences count from 1. Needs the administrator's rights. The
+ * fleet may run meanwhile: the new log listens to one subject at a time, the next message's own, so that nobody's
+ * message gets between two of them. Only when each was found there does it listen to the fleet. Killed in between, it
+ * leaves a log that everybody knows for not whole, and may be run again.
+ * @throws {Error} if a message is not there afterwards as it was appended; the log is then left closed.
+ */
+export const rebuildLog = async (
+  admin: NatsConnection,
+  { fleet, hosts }: { fleet: string; hosts: readonly string[] },
+  messages: readonly Omit<KeptMessage, 'sequence'>[],
+): Promise<void> => {
+  const manager = await admin.jetstreamManager();
+  const jetstream = admin.jetstream();
+  if ((await lastSequence(admin)) !== undefined) await manager.streams.delete(eventStream);
+  const isAt = async (sequence: number, bytes: Uint8Array) => {
+    const found = await directGet(admin, { seq: sequence });
+    return found !== undefined && Buffer.compare(found.bytes, bytes) === 0;
+  };
+  for (const [index, { subject, bytes, signature }] of messages.entries()) {
+    if (index === 0) await manager.streams.add(eventStreamConfig([subject]));
+    else await manager.streams.update(eventStream, { subjects: [subject] });
+    const head = headers();
+    head.set(signatureHeader, signature);
+    try {
+      await jetstream.publish(subject, bytes, {
+        headers: head,
+        expect: { lastSequence: index, lastSubjectSequence: 0 },
+      });
+    } catch (error) {
+      // Its own writer may have been there first, with the same.
+      if (!(error instanceof NatsError) || !(await isAt(index + 1, bytes))) throw error;
+    }
+  }
+  for (const [index, { subject, bytes }] of messages.entries())
+    if (!(await isAt(index + 1, bytes)))
+      throw new Error(
+        `the log holds another message at sequence ${index + 1} than ${subject}; it stays closed`,
+      );
+  if (messages.length === 0) await manager.streams.add(eventStreamConfig(openTo(fleet)));
+  else await manager.streams.update(eventStream, { subjects: openTo(fleet) });
+  await provisionBesideLog(manager, fleet, hosts);
+};
