@@ -2,15 +2,22 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectNats, type LogConnection } from '../../eventlog/connect.ts';
+import { failpoint } from '../../eventlog/failpoint.ts';
 import { createOutputWriter } from '../../eventlog/output.ts';
 import { presenceEveryMs, sayPresent } from '../../eventlog/presence.ts';
 import { readWriterKey } from '../../eventlog/writer-key.ts';
 import type { AgentConfig } from '../../schemas/config.ts';
-import { coordinator, noIteration } from '../../schemas/events.ts';
-import { Journal, type NotedRequest } from './journal.ts';
+import { coordinator, type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
+import { lastStart } from './compare-with-log.ts';
+import { startsOf } from './host-log.ts';
+import type { NotedRequest } from './journal.ts';
+import { lockJournal } from './journal-lock.ts';
+import { createInStep } from './keep-in-step.ts';
+import { noRoomFor, onceThereIsRoom, openJournal } from './open-journal.ts';
 import { createOutbox } from './outbox.ts';
 import { runRequestLoop } from './request-loop.ts';
 import { createSystemd } from './systemd.ts';
+import { createTrouble } from './trouble.ts';
 import { createWorkLoop, type StepTable } from './work-loop.ts';
 
 /** What a role adds to the runtime: its steps, and what its host runs. */
@@ -18,32 +25,42 @@ export interface RoleParts<Config> {
   steps: StepTable<Config>;
   /** The package that the host runs, like `linux-fresnel-fourier 7.0-1`, where that means something. */
   installed?: (config: Config) => Promise<string | null>;
+  /** What the host has to tell of its own accord. It is asked again and again, and told once for each subject. */
+  report?: (config: Config) => Promise<NewEvent | undefined>;
 }
 
 const drainEveryMs = 1_000;
 const stopWithinMs = 2_000;
+/** So long an agent waits for the log to compare its journal with, before it works on without. */
+const aloneAfterMs = 5_000;
 
 /**
  * Runs a host's agent until `signal` fires: requests from the log into the journal, steps from the journal into the
  * world, outcomes from the journal into the log. It works on while the log can't be reached, from its start on.
- * @throws if the connection to the log was closed for good: the agent has to be started again.
+ * @throws {ReplacedAgent} if another agent, started later, has this host's identity.
+ * @throws if another process has its journal, or the connection to the log was closed for good: the agent has to be
+ * started again.
  */
 export const runAgent = async <Config extends AgentConfig>(
   config: Config,
-  { steps, installed = async () => null }: RoleParts<Config>,
+  { steps, installed = async () => null, report = async () => undefined }: RoleParts<Config>,
   version: string,
   signal: AbortSignal,
 ): Promise<void> => {
   const { fleet, host, role } = config;
   const say = (text: string) => process.stderr.write(`${host}: ${text}\n`);
-  mkdirSync(config.stateFolder, { recursive: true, mode: 0o700 });
-  const journal = new Journal(join(config.stateFolder, 'journal.db'));
+  const at = (name: string) => failpoint(host, name);
   const key = readWriterKey(readFileSync(config.keyFile, 'utf8'));
   const boot = {
     bootId: readFileSync(config.bootIdFile, 'utf8').trim(),
     release: readFileSync(config.releaseFile, 'utf8').trim(),
   };
-  journal.noteBoot(boot.bootId);
+  mkdirSync(config.stateFolder, { recursive: true, mode: 0o700 });
+  const journalFile = join(config.stateFolder, 'journal.db');
+  const trouble = createTrouble(say);
+  const unlock = await onceThereIsRoom(journalFile, trouble, signal, () => lockJournal(journalFile));
+  const journal = await openJournal(journalFile, trouble, say, signal);
+  await onceThereIsRoom(journalFile, trouble, signal, () => journal.noteBoot(boot.bootId));
 
   /** What is installed, or null where nobody can say: a package database that is broken is a step's to mend. */
   const packageNow = () =>
@@ -53,17 +70,70 @@ export const runAgent = async <Config extends AgentConfig>(
       return null;
     });
 
-  let connection: LogConnection | undefined;
-  const outbox = createOutbox(journal, () => connection, { fleet, name: host, key }, say);
-  outbox.put({
-    type: 'AgentStarted',
-    iteration: noIteration,
-    attempt: outbox.nextSeq(),
-    data: { role, version, ...boot, package: await packageNow() },
-  });
-
   const ended = new AbortController();
   const ends = AbortSignal.any([signal, ended.signal]);
+  let connection: LogConnection | undefined;
+  const outbox = createOutbox({
+    journal,
+    connected: () => (inStep.maySend() ? connection : undefined),
+    writer: { fleet, name: host, key },
+    onTrouble: say,
+    onDoubt: () => inStep.doubt(),
+    failpoint: at,
+  });
+  let hasStarted = false;
+  const started = { role, version, ...boot, package: await packageNow() };
+  const reportNow = () =>
+    report(config).catch((error: unknown) => {
+      say(`what there is to report: ${error instanceof Error ? error.message : error}`);
+      return undefined;
+    });
+  const putReport = (event: NewEvent | undefined) => {
+    try {
+      if (event && !journal.hasWritten(subjectOf(fleet, host, event))) outbox.put(event);
+    } catch (error) {
+      say(`what there is to report: ${error instanceof Error ? error.message : error}`); // it is tried again
+    }
+  };
+  const reported = await reportNow();
+  /** Says that this agent has started, and what there is to report before any step's outcome; lets the steps begin. */
+  const begin = () => {
+    if (!hasStarted) {
+      outbox.put({
+        type: 'AgentStarted',
+        iteration: noIteration,
+        attempt: lastStart(journal, startsOf(fleet, host)) + 1,
+        data: started,
+      });
+      putReport(reported);
+    }
+    hasStarted = true;
+    void outbox.drain();
+    work.wake();
+  };
+  const inStep = createInStep({
+    fleet,
+    host,
+    publicKey: key.publicKey,
+    journal,
+    journalFile,
+    outbox,
+    trouble,
+    say,
+    hasStarted: () => hasStarted,
+    onInStep: begin,
+    signal: ends,
+  });
+  // A host works without the log as well. One whose journal holds nothing has no work, and may have lost its journal.
+  const alone = setTimeout(() => {
+    if (!hasStarted && journal.lastWritten())
+      void onceThereIsRoom(journalFile, trouble, ends, begin).catch(() => undefined);
+  }, aloneAfterMs);
+  const tellReport = async () => {
+    if (!hasStarted || inStep.isHeld()) return;
+    const event = await reportNow();
+    if (!ends.aborted && !inStep.isHeld()) putReport(event);
+  };
   let running: NotedRequest | undefined;
   const runningNow = () => (running ? `${running.iteration} ${running.step} ${running.attempt}` : null);
   const systemd = createSystemd(() => !connection?.isClosed(), ends);
@@ -81,6 +151,9 @@ export const runAgent = async <Config extends AgentConfig>(
     },
     onTrouble: (what, error) =>
       say(`${what}: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
+    isHeld: () => !hasStarted || inStep.isHeld(),
+    onNoRoom: (error) => trouble.set('disk', error === null ? null : noRoomFor(journalFile, error)),
+    failpoint: at,
     signal: ends,
   });
 
@@ -92,7 +165,16 @@ export const runAgent = async <Config extends AgentConfig>(
       const time = new Date().toISOString();
       const known = { host, role, time, ...boot, package: await packageNow() };
       if (!ends.aborted)
-        sayPresent(connection, fleet, { ...known, running: runningNow(), unsent: outbox.waiting() });
+        sayPresent(connection, fleet, {
+          ...known,
+          running: runningNow(),
+          unsent: outbox.waiting(),
+          open: journal
+            .openAttempts()
+            .map(({ iteration, step, attempt }) => `${iteration} ${step} ${attempt}`),
+          position: inStep.position(),
+          trouble: trouble.now(),
+        });
     } catch (error) {
       say(`presence: ${error instanceof Error ? error.message : error}`);
     } finally {
@@ -100,13 +182,15 @@ export const runAgent = async <Config extends AgentConfig>(
     }
   };
   const presence = setInterval(() => void present(), presenceEveryMs);
-  const draining = setInterval(() => void outbox.drain(), drainEveryMs);
+  const draining = setInterval(() => {
+    void tellReport();
+    void outbox.drain();
+  }, drainEveryMs);
 
   const talk = async () => {
     connection = await connectNats({ ...config.nats, name: host, wait: true, signal: ends });
-    void outbox.drain();
     void present();
-    await runRequestLoop({
+    const requests = runRequestLoop({
       connection,
       journal,
       fleet,
@@ -115,8 +199,12 @@ export const runAgent = async <Config extends AgentConfig>(
       keys: new Map([[coordinator, config.coordinatorKey]]),
       onNoted: (superseded) => work.wake(superseded),
       onRefused: say,
+      mayTake: inStep.maySend,
+      onceThereIsRoom: (work) => onceThereIsRoom(journalFile, trouble, ends, work),
+      failpoint: at,
       signal: ends,
     });
+    await Promise.all([requests, inStep.run(connection)]);
   };
   let failure: unknown;
   const talking = talk().catch((error: unknown) => {
@@ -131,6 +219,7 @@ export const runAgent = async <Config extends AgentConfig>(
     ended.abort();
     clearInterval(presence);
     clearInterval(draining);
+    clearTimeout(alone);
     // A log that does not answer is not waited for: what is unsent is in the journal. The flush tells the server that
     // nobody listens any more, or it would hand the next request to the pull that is left.
     const told = Promise.all([outbox.drain(), talking]).then(() => connection?.flush());
@@ -139,6 +228,7 @@ export const runAgent = async <Config extends AgentConfig>(
     await talking;
     await connection?.close(); // it may have come about meanwhile
     journal.close();
+    unlock();
   }
   if (failure !== undefined) throw failure;
 };

@@ -1,33 +1,50 @@
+import type { EffectName } from '../../schemas/effects.ts';
+import type { StepName } from '../../schemas/step-names.ts';
 import { NeedsPerson, Superseded } from './errors.ts';
 import type { Journal, NotedRequest } from './journal.ts';
 import type { Effect } from './step.ts';
 
+/** What effects need of a journal. */
+export type EffectJournal = Pick<Journal, 'effect' | 'noteIntent' | 'noteResult' | 'isSuperseded'>;
+
 const toJson = (value: unknown): string => JSON.stringify(value ?? null);
+
+/** How far an effect is: its intent is journalled; it acts; it has acted, or failed to; its result is journalled. */
+export type EffectPhase = 'intent' | 'acting' | 'acted' | 'failed' | 'result';
+
+/** Told of each phase as an effect comes to it; `name` is the declared one, without what it is of. */
+export type WatchEffects = (name: EffectName, phase: EffectPhase) => void;
 
 /**
  * The effects of one attempt, over its journal. An attempt that is no longer asked for stops before its next one.
  * @throws {TypeError} from an effect whose name was already used in this run of the step.
  */
-export const createEffect = (
-  journal: Journal,
-  request: Pick<NotedRequest, 'iteration' | 'step' | 'attempt'>,
+export const createEffect = <Name extends StepName>(
+  journal: EffectJournal,
+  request: Pick<NotedRequest, 'iteration' | 'attempt'> & { step: Name },
   signal: AbortSignal,
-): Effect => {
+  watch: WatchEffects = () => undefined,
+): Effect<EffectName<Name>> => {
   const used = new Set<string>();
-  /** Journals a result. The step gets it as a restart would give it, so that both ways are the same. */
-  const done = (name: string, result: unknown) => {
-    const json = toJson(result);
-    journal.noteResult(request, name, json);
-    return JSON.parse(json);
-  };
   return async (name, parts) => {
+    const declared = name.split(' ', 1)[0] as EffectName<Name>;
+    /** Journals a result. The step gets it as a restart would give it, so that both ways are the same. */
+    const done = (result: unknown) => {
+      const json = toJson(result);
+      journal.noteResult(request, name, json);
+      watch(declared, 'result');
+      return JSON.parse(json);
+    };
+    const stopIfSuperseded = () => {
+      signal.throwIfAborted();
+      if (journal.isSuperseded(request.iteration, request.step, request.attempt))
+        throw new Superseded(`${request.iteration} ${request.step} attempt ${request.attempt} is superseded`);
+    };
     if (used.has(name)) throw new TypeError(`effect "${name}" stands twice in step ${request.step}`);
     used.add(name);
     const entry = journal.effect(request, name);
     if (entry?.result != null) return JSON.parse(entry.result);
-    signal.throwIfAborted();
-    if (journal.isSuperseded(request.iteration, request.step, request.attempt))
-      throw new Superseded(`${request.iteration} ${request.step} attempt ${request.attempt} is superseded`);
+    stopIfSuperseded();
 
     let before: unknown;
     if (entry) {
@@ -37,11 +54,30 @@ export const createEffect = (
         throw new NeedsPerson(
           `nobody can tell whether "${name}" of ${request.step} has happened: ${probed.why}`,
         );
-      if (probed.happened === 'yes') return done(name, probed.result);
+      if (probed.happened === 'yes') return done(probed.result);
+      stopIfSuperseded(); // to look at the world may have taken long
     } else {
       before = parts.before ? JSON.parse(toJson(await parts.before())) : undefined;
+      stopIfSuperseded();
       journal.noteIntent(request, name, toJson(before));
+      watch(declared, 'intent');
     }
-    return done(name, await parts.act(before as never));
+    watch(declared, 'acting');
+    let result: unknown;
+    try {
+      result = await parts.act(before as never);
+    } catch (error) {
+      watch(declared, 'failed');
+      throw error;
+    }
+    watch(declared, 'acted');
+    return done(result);
   };
+};
+
+/** For who has no journal: the probe is asked every time, so that a second run goes on where the first was cut. */
+export const withoutJournal: Effect = async (_name, { before, probe, act }) => {
+  const known = before === undefined ? undefined : await before();
+  const probed = await probe(known as never);
+  return probed.happened === 'yes' ? probed.result : act(known as never);
 };

@@ -28,6 +28,16 @@ export class NeedsPerson extends Error {
   override readonly name = 'NeedsPerson';
 }
 
+/** Another agent, started later, has this host's identity: this one stops, and is not to be started again. */
+export class ReplacedAgent extends Error {
+  override readonly name = 'ReplacedAgent';
+}
+
+/** The log holds something else of this host than its journal. Neither is guessed to be right: the host stops working. */
+export class JournalContradicted extends Error {
+  override readonly name = 'JournalContradicted';
+}
+
 /** A program ended otherwise than with the exit codes that were expected of it. */
 export class ProgramFailed extends Error {
   override readonly name = 'ProgramFailed';

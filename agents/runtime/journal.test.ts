@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { EffectName } from '../../schemas/effects.ts';
 import { createEffect } from './effects.ts';
 import { NeedsPerson, Superseded } from './errors.ts';
 import { Journal } from './journal.ts';
@@ -36,7 +37,10 @@ describe('the journal', () => {
   it('is on the disk when a call returns: WAL with synchronous=FULL', () => {
     const pragma = vi.spyOn(Database.prototype, 'pragma');
     reopen();
-    expect(pragma.mock.calls.flat()).toEqual(['journal_mode = WAL', 'synchronous = FULL']);
+    expect(pragma.mock.calls.map(([text]) => text).slice(0, 2)).toEqual([
+      'journal_mode = WAL',
+      'synchronous = FULL',
+    ]);
     const [db] = pragma.mock.contexts as Database.Database[];
     expect(db?.pragma('journal_mode', { simple: true })).toBe('wal');
     expect(db?.pragma('synchronous', { simple: true })).toBe(2);
@@ -83,6 +87,30 @@ describe('the journal', () => {
     expect(journal.nextRequest()).toBeUndefined();
   });
 
+  it('counts tries from the one on in which a step got further', () => {
+    journal.noteRequest(request());
+    for (let tried = 0; tried < 4; tried += 1) journal.noteTry(build, 1);
+    journal.noteIntent(build, 'checkout', 'null');
+    expect(journal.tries(build)).toBe(4);
+    journal.noteResult(build, 'checkout', '1');
+    expect(journal.tries(build)).toBe(1);
+  });
+
+  it('of an earlier version gets what it has not', () => {
+    journal.close();
+    const db = new Database(file);
+    db.exec(
+      'ALTER TABLE outbox DROP COLUMN sequence; ALTER TABLE superseded DROP COLUMN bytes; DROP TABLE mark',
+    );
+    db.close();
+    journal = new Journal(file);
+    journal.noteSuperseded('iter5', 'build', 1, { sequence: 7, signature: 'sig', bytes });
+    journal.noteOutcome(own(1));
+    journal.markSent(1, 9);
+    reopen();
+    expect([journal.position(), journal.ownEvents('sent')[0]?.sequence]).toEqual([7, 9]);
+  });
+
   it('offers what is unsent, oldest first, and keeps what is sent', () => {
     for (const seq of [1, 2, 3]) journal.noteOutcome(own(seq));
     journal.markSent(1);
@@ -104,7 +132,10 @@ describe('the journal', () => {
 
 describe('an effect', () => {
   const signal = new AbortController().signal;
-  const effect = (name = 'x', parts: Partial<Parameters<ReturnType<typeof createEffect>>[1]> = {}) => {
+  const effect = (
+    name: EffectName<'build'> = 'packages',
+    parts: Partial<Parameters<ReturnType<typeof createEffect>>[1]> = {},
+  ) => {
     const act = vi.fn((): unknown => 'done');
     const ran = createEffect(
       journal,
@@ -118,20 +149,22 @@ describe('an effect', () => {
     return { act, ran };
   };
   const cut = (parts: Partial<Parameters<ReturnType<typeof createEffect>>[1]> = {}) =>
-    expect(effect('x', { act: () => Promise.reject(new Error('cut')), ...parts }).ran).rejects.toThrow('cut');
+    expect(effect('packages', { act: () => Promise.reject(new Error('cut')), ...parts }).ran).rejects.toThrow(
+      'cut',
+    );
 
   it('acts once and answers from the journal ever after, with what JSON keeps of its result', async () => {
     const result = { at: new Date(0), left: undefined };
-    expect(await effect('x', { act: () => result }).ran).toEqual({ at: '1970-01-01T00:00:00.000Z' });
+    expect(await effect('packages', { act: () => result }).ran).toEqual({ at: '1970-01-01T00:00:00.000Z' });
     reopen();
     const again = effect();
     expect(await again.ran).toEqual({ at: '1970-01-01T00:00:00.000Z' });
     expect(again.act).not.toHaveBeenCalled();
-    expect(journal.begun(build)).toEqual(['x']);
+    expect(journal.begun(build)).toEqual(['packages']);
   });
 
   it('keeps a result of nothing', async () => {
-    expect(await effect('x', { act: () => undefined }).ran).toBeNull();
+    expect(await effect('packages', { act: () => undefined }).ran).toBeNull();
     const again = effect();
     expect(await again.ran).toBeNull();
     expect(again.act).not.toHaveBeenCalled();
@@ -140,7 +173,7 @@ describe('an effect', () => {
   it('cut after its intent asks its probe: yes is its result', async () => {
     await cut();
     reopen();
-    const again = effect('x', { probe: () => ({ happened: 'yes', result: 'seen' }) });
+    const again = effect('packages', { probe: () => ({ happened: 'yes', result: 'seen' }) });
     expect(await again.ran).toBe('seen');
     expect(again.act).not.toHaveBeenCalled();
     expect(await effect().ran).toBe('seen');
@@ -152,7 +185,7 @@ describe('an effect', () => {
     const probe = vi.fn(() => ({ happened: 'no' }) as const);
     const act = vi.fn(() => 'second');
     const before = vi.fn(() => ({ boot: 'new' }));
-    expect(await effect('x', { probe, act, before } as never).ran).toBe('second');
+    expect(await effect('packages', { probe, act, before } as never).ran).toBe('second');
     expect(before).not.toHaveBeenCalled();
     expect(probe).toHaveBeenCalledWith({ boot: 'old' });
     expect(act).toHaveBeenCalledWith({ boot: 'old' });
@@ -160,7 +193,7 @@ describe('an effect', () => {
 
   it('of which nobody can tell whether it happened is for a person', async () => {
     await cut();
-    const again = effect('x', { probe: () => ({ happened: 'unknown', why: 'no log' }) });
+    const again = effect('packages', { probe: () => ({ happened: 'unknown', why: 'no log' }) });
     await expect(again.ran).rejects.toThrow(NeedsPerson);
     expect(again.act).not.toHaveBeenCalled();
   });
@@ -171,10 +204,10 @@ describe('an effect', () => {
   });
 
   it('is not begun once the attempt is superseded or the agent stops; what is done stays done', async () => {
-    await effect('first').ran;
+    await effect('checkout').ran;
     journal.noteSuperseded('iter5', 'build', 1);
-    expect(await effect('first').ran).toBe('done');
-    const second = effect('second');
+    expect(await effect('checkout').ran).toBe('done');
+    const second = effect('packages');
     await expect(second.ran).rejects.toThrow(Superseded);
     expect(second.act).not.toHaveBeenCalled();
     const stopped = createEffect(
@@ -182,14 +215,16 @@ describe('an effect', () => {
       { ...build, attempt: 2 },
       AbortSignal.abort(new Superseded('stops')),
     );
-    await expect(stopped('x', { probe: () => ({ happened: 'no' }), act: () => 1 })).rejects.toThrow('stops');
+    await expect(stopped('packages', { probe: () => ({ happened: 'no' }), act: () => 1 })).rejects.toThrow(
+      'stops',
+    );
     expect(journal.begun({ ...build, attempt: 2 })).toEqual([]);
   });
 
   it('stands once in a step', async () => {
     const twice = createEffect(journal, build, signal);
     const parts = { probe: () => ({ happened: 'no' }) as const, act: () => 1 };
-    await twice('x', parts);
-    await expect(twice('x', parts)).rejects.toThrow(TypeError);
+    await twice('packages', parts);
+    await expect(twice('packages', parts)).rejects.toThrow(TypeError);
   });
 });

@@ -2,8 +2,15 @@ import type { LogConnection } from '../../eventlog/connect.ts';
 import { AppendConflict, appendEvent } from '../../eventlog/event-log.ts';
 import { linkTo, sealEvent } from '../../eventlog/seal.ts';
 import type { WriterKey } from '../../eventlog/writer-key.ts';
-import type { NewEvent } from '../../schemas/events.ts';
-import type { Journal, NotedRequest } from './journal.ts';
+import {
+  type Envelope,
+  type EventType,
+  type NewEvent,
+  stepEventType,
+  subjectOf,
+} from '../../schemas/events.ts';
+import { type StepName, stepNames } from '../../schemas/step-names.ts';
+import type { Journal, LogPlace, NotedRequest, OutboxEvent } from './journal.ts';
 
 /** A host's own events on their way to the log: in the journal first, in the log as soon as it can be reached. */
 export interface Outbox {
@@ -16,53 +23,83 @@ export interface Outbox {
   drain(): Promise<void>;
   /** How many events are not in the log yet. */
   waiting(): number;
-  /** The count of this host's next event. */
-  nextSeq(): number;
+  /**
+   * Takes own events back from the log, the newest one last, and counts on from it: what is not in the log is written
+   * anew after it.
+   * @param change what is to be another event then.
+   */
+  continueFrom(last: readonly (OutboxEvent & LogPlace)[], change: (event: NewEvent) => NewEvent): void;
 }
 
-/**
- * @param connected the connection, once there is one.
- * @param onTrouble told once of each event that can't be sent, and why; a log that does not answer is none.
- */
-export const createOutbox = (
-  journal: Journal,
-  connected: () => LogConnection | undefined,
-  writer: { fleet: string; name: string; key: WriterKey },
-  onTrouble: (what: string) => void,
-): Outbox => {
+export interface OutboxOptions {
+  journal: Journal;
+  /** The connection, once there is one, and while own events may be sent. */
+  connected: () => LogConnection | undefined;
+  writer: { fleet: string; name: string; key: WriterKey };
+  /** Told once of each event that can't be sent, and why; a log that does not answer is none. */
+  onTrouble: (what: string) => void;
+  /** The log holds something under an own event's subject already: it is to be looked at before anything is sent. */
+  onDoubt?: () => void;
+  /** A place where a test may end this process. */
+  failpoint?: (name: string) => void;
+}
+
+/** The step whose outcome an own event is. */
+const answeredStep = ({ subject }: OutboxEvent): StepName | undefined => {
+  const type = subject.split('.')[4];
+  return stepNames.find((step) =>
+    (['Succeeded', 'Failed'] as const).some((fact) => stepEventType(step, fact) === type),
+  );
+};
+
+const nothing = () => undefined;
+
+export const createOutbox = (options: OutboxOptions): Outbox => {
+  const { journal, writer, onTrouble, onDoubt = nothing, failpoint = nothing } = options;
   let draining: Promise<void> | undefined;
   let told: string | undefined;
   const tell = (what: string) => {
     if (what !== told) onTrouble(what);
     told = what;
   };
-  const last = () => {
+  const note = (
+    event: NewEvent,
+    time: string,
+    answers?: Pick<NotedRequest, 'iteration' | 'step' | 'attempt'>,
+  ) => {
     const written = journal.lastWritten();
-    return written && linkTo(written.seq, written.bytes);
+    const last = written && linkTo(written.seq, written.bytes);
+    journal.noteOutcome(sealEvent(event, { ...writer, epoch: journal.epoch() }, last, time), answers);
   };
   const send = async (connection: LogConnection) => {
     try {
       for (let event = journal.nextUnsent(); event; event = journal.nextUnsent()) {
-        await appendEvent(connection, event);
-        // A crash here sends it again, and what is there already answers `there`.
+        const appended = await appendEvent(connection, event);
         if (connection.isClosed()) return; // the agent ends, and its journal may be closed
-        journal.markSent(event.seq);
+        if (appended.outcome !== 'appended') return onDoubt(); // sent before a crash, or not by this agent
+        const step = answeredStep(event);
+        if (step) failpoint(`${step} sent`);
+        journal.markSent(event.seq, appended.sequence);
+        if (options.connected() !== connection) return; // the log is to be looked at first
       }
       told = undefined;
     } catch (error) {
       if (connection.isClosed() || connection.isDraining()) return;
-      if (error instanceof AppendConflict)
-        tell(`${error.message}. The journal is an old copy, or another agent uses this host's key`);
-      else tell(`nothing can be sent: ${error instanceof Error ? error.message : error}`);
+      if (error instanceof AppendConflict) return onDoubt();
+      tell(`nothing can be sent: ${error instanceof Error ? error.message : error}`);
     }
   };
   const outbox: Outbox = {
     put(event, answers) {
-      journal.noteOutcome(sealEvent(event, writer, last(), new Date().toISOString()), answers);
+      // What another hand of this host has answered is answered.
+      if (answers && journal.hasWritten(subjectOf(writer.fleet, writer.name, event)))
+        return journal.endRequest(answers);
+      note(event, new Date().toISOString(), answers);
+      if (answers) failpoint(`${answers.step} outcome`);
       void outbox.drain();
     },
     drain() {
-      const connection = connected();
+      const connection = options.connected();
       if (!connection || connection.isClosed()) return Promise.resolve();
       draining ??= send(connection).finally(() => {
         draining = undefined;
@@ -70,7 +107,19 @@ export const createOutbox = (
       return draining;
     },
     waiting: () => journal.unsent(),
-    nextSeq: () => (journal.lastWritten()?.seq ?? 0) + 1,
+    continueFrom(last, change) {
+      journal.inOneCommit(() => {
+        const unsent = journal.ownEvents('unsent').reverse();
+        for (const { seq } of unsent) journal.forget(seq);
+        for (const event of last) journal.takeBack(event);
+        for (const { bytes } of unsent) {
+          const envelope = JSON.parse(new TextDecoder().decode(bytes)) as Envelope;
+          const { iteration, attempt, data, causationid } = envelope;
+          const event = { type: envelope.type as EventType, iteration, attempt, data };
+          note(change(causationid === undefined ? event : { ...event, causationid }), envelope.time);
+        }
+      });
+    },
   };
   return outbox;
 };

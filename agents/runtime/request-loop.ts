@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LogConnection } from '../../eventlog/connect.ts';
-import { checkMessage } from '../../eventlog/event-log.ts';
+import { checkMessage, signatureHeader } from '../../eventlog/event-log.ts';
 import { consumeMessages, type LogMessage } from '../../eventlog/follow-stream.ts';
 import { eventStream } from '../../eventlog/provision.ts';
 import type { PinnedKeys } from '../../eventlog/seal.ts';
@@ -20,11 +20,20 @@ export interface RequestLoopOptions {
   onNoted: (superseded?: { iteration: string; step: StepName; attempt: number }) => void;
   /** For the host's own log: what was refused, or could not be asked for, and why. */
   onRefused: (why: string) => void;
+  /** Whether requests may be taken now; it is asked again and again. */
+  mayTake: () => boolean;
+  /** Does what writes to the journal once there is room for it. */
+  onceThereIsRoom: <Result>(work: () => Result) => Promise<Result>;
+  /** A place where a test may end this process. */
+  failpoint: (name: string) => void;
   signal: AbortSignal;
 }
 
-/** Notes one message in the journal. Gives why it is refused, if it is. */
-const note = (message: LogMessage, options: RequestLoopOptions): string | undefined => {
+/** Notes one message in the journal. Gives why it is refused, if it is; and for a request what to do once it is acked. */
+const note = (
+  message: LogMessage,
+  options: RequestLoopOptions,
+): string | { acked: () => void } | undefined => {
   const checked = checkMessage(options.keys, message, message.seq);
   if ('refused' in checked) return checked.refused.why;
   const { event, bytes } = checked.logged;
@@ -35,13 +44,19 @@ const note = (message: LogMessage, options: RequestLoopOptions): string | undefi
   const { iteration, step, attempt } = event;
   if (event.fact !== 'Requested' && event.fact !== 'Superseded') return undefined;
   if (event.data.host !== options.host) return `it is for ${event.data.host}`;
+  const place = { sequence: message.seq, signature: message.headers?.get(signatureHeader) ?? '' };
   if (event.fact === 'Requested') {
-    options.journal.noteRequest({ iteration, step, attempt, bytes, eventId: `${event.source}/${event.id}` });
+    const epoch = event.epoch ?? 1;
+    if (epoch < options.journal.epoch())
+      return `it is of epoch ${epoch}, before the log was restored; epoch ${options.journal.epoch()} has begun`;
+    const eventId = `${event.source}/${event.id}`;
+    options.journal.noteRequest({ iteration, step, attempt, bytes, eventId }, place, epoch);
+    options.failpoint(`${step} noted`);
     options.onNoted();
-  } else {
-    options.journal.noteSuperseded(iteration, step, attempt);
-    options.onNoted({ iteration, step, attempt });
+    return { acked: () => options.failpoint(`${step} acked`) };
   }
+  options.journal.noteSuperseded(iteration, step, attempt, { ...place, bytes });
+  options.onNoted({ iteration, step, attempt });
   return undefined;
 };
 
@@ -57,14 +72,23 @@ export const runRequestLoop = async (options: RequestLoopOptions): Promise<void>
   let told: string | undefined;
   while (!signal.aborted) {
     try {
+      if (!options.mayTake()) {
+        await sleep(againAfterMs, undefined, { signal }).catch(() => undefined);
+        continue;
+      }
       const consumer = await connection.jetstream().consumers.get(eventStream, host);
       for await (const message of consumeMessages(connection, consumer, 100, signal)) {
         told = undefined;
-        const refused = note(message, options);
-        if (refused === undefined) message.ack();
-        else {
-          options.onRefused(`refused ${message.subject} (sequence ${message.seq}): ${refused}`);
+        // What can't be noted is not acked, and nothing that comes after it is noted before.
+        const noted = await options.onceThereIsRoom(() => note(message, options));
+        if (typeof noted === 'string') {
+          options.onRefused(`refused ${message.subject} (sequence ${message.seq}): ${noted}`);
+          await options.onceThereIsRoom(() => options.journal.notePosition(message.seq));
           message.term();
+        } else {
+          // An ack that the server did not hear is a message that comes again.
+          await message.ackAck().catch(() => false);
+          noted?.acked();
         }
       }
     } catch (error) {

@@ -78,9 +78,12 @@ const endOfGroup = async (pid: number | undefined): Promise<void> => {
   send('SIGKILL');
 };
 
-/** A {@link Run} that hands each line of output to `onLine` and ends what it runs when `signal` fires. */
+/**
+ * A {@link Run} that hands each line of output to `onLine` and ends what it runs when `signal` fires.
+ * @param onStarted called as soon as a program runs.
+ */
 export const createRun =
-  (onLine: (line: string) => void, signal?: AbortSignal): Run =>
+  (onLine: (line: string) => void, signal?: AbortSignal, onStarted: () => void = () => undefined): Run =>
   async (argv, options = {}) => {
     const [program] = argv;
     if (program === undefined) throw new TypeError('run: an empty argv');
@@ -98,6 +101,7 @@ export const createRun =
       reject: false,
       buffer: false,
     });
+    if (child.pid !== undefined) onStarted();
     let ended: 'time' | 'stop' | 'size' | undefined;
     const stop = (why: 'time' | 'stop' | 'size') => {
       if (ended === why) return;

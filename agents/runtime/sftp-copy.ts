@@ -124,8 +124,12 @@ export const resumePart = async (
   try {
     await readRemote(sftp, handle, resumedAt, to, async (piece) => {
       hash.update(piece);
-      await file.write(piece, 0, piece.length, end);
-      end += piece.length;
+      // A disk that is just full takes a part of it, without an error: the rest would be missing under a good hash.
+      for (let put = 0; put < piece.length; ) {
+        const { bytesWritten } = await file.write(piece, put, piece.length - put, end);
+        put += bytesWritten;
+        end += bytesWritten;
+      }
     });
     await file.sync();
   } finally {

@@ -1,3 +1,4 @@
+import type { EffectName } from '../../schemas/effects.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { StepEvidence, StepRequest } from '../../schemas/steps.ts';
 import type { Run } from './run.ts';
@@ -24,23 +25,27 @@ export interface EffectParts<Result, Before = undefined> {
 /**
  * Runs a named effect once, for ever: the intent is journalled, then `act` runs, then its result is journalled.
  * A result that is in the journal is returned and nothing runs. An intent without a result asks `probe`.
+ * Only the names that `schemas/effects.ts` declares compile, alone or followed by what this one is of: `package x.zst`.
  * Names are unique within a step.
  * @throws {Superseded} before anything is done, if the attempt is no longer asked for.
  * @throws {NeedsPerson} if `probe` can't tell.
  */
-export type Effect = <Result, Before = undefined>(
-  name: string,
+export type Effect<Names extends EffectName = EffectName> = <Result, Before = undefined>(
+  name: Names | `${Names} ${string}`,
   parts: EffectParts<Result, Before>,
 ) => Promise<Result>;
 
-/** What a step gets besides its request. It sees neither NATS nor SQLite. */
-export interface StepContext<Host> {
+/**
+ * What a step gets besides its request. It sees neither NATS nor SQLite. `Effects` are the names of the effects that
+ * it may have: all of a step's, or those that a helper of several steps runs.
+ */
+export interface StepContext<Host, Effects extends EffectName = never> {
   readonly iteration: string;
   readonly step: StepName;
   readonly attempt: number;
   /** `<iteration>.<attempt>`: safe as a file name, the same after a restart. */
   readonly key: string;
-  readonly effect: Effect;
+  readonly effect: Effect<Effects>;
   /** The host: its config and the programs that it names. */
   readonly host: Host;
   /** Runs a program whose output goes to the step's stream. */
@@ -58,5 +63,5 @@ export interface StepContext<Host> {
 /** A unit of work on one host: its effects in the order in which they happen. Its result is evidence. */
 export type Step<Name extends StepName, Host> = (
   request: StepRequest<Name>,
-  context: StepContext<Host>,
+  context: StepContext<Host, EffectName<Name>>,
 ) => Promise<StepEvidence<Name>>;

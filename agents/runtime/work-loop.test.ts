@@ -42,7 +42,7 @@ const stop = async () => {
   await looping;
 };
 
-type Does = (context: StepContext<null>) => unknown;
+type Does = (context: StepContext<null, 'commit'>) => unknown;
 const troubles: string[] = [];
 const start = (record: Does): WorkLoop => {
   controller = new AbortController();
@@ -50,12 +50,12 @@ const start = (record: Does): WorkLoop => {
   const work = createWorkLoop<null>({
     journal,
     // No connection: outcomes stay where they can be looked at.
-    outbox: createOutbox(
+    outbox: createOutbox({
       journal,
-      () => undefined,
-      { fleet: 'test', name: 'boltzmann', key },
-      () => undefined,
-    ),
+      connected: () => undefined,
+      writer: { fleet: 'test', name: 'boltzmann', key },
+      onTrouble: () => undefined,
+    }),
     steps: { record: async (_request, context) => (await record(context)) as typeof evidence },
     host: null,
     stateFolder: folder,
@@ -114,7 +114,7 @@ describe('a step', () => {
   it('that has failed says why, what it had begun, and its last lines, each no longer than the log bears', async () => {
     note();
     start(async ({ effect, note: say }) => {
-      await effect('first', once);
+      await effect('commit', once);
       for (let n = 1; n <= 40; n += 1) say(`${n}${'x'.repeat(100_000)}`);
       throw new StepFailed('work', 'no such commit', { seen: { half: true } });
     });
@@ -123,7 +123,7 @@ describe('a step', () => {
     expect(data).toMatchObject({
       fault: 'work',
       reason: 'no such commit',
-      begun: ['first'],
+      begun: ['commit'],
       seen: { half: true },
     });
     const output = data.output as string[];
@@ -179,7 +179,7 @@ describe('a step', () => {
     let acted = 0;
     const work = start(async ({ effect }) => {
       at.push(Date.now());
-      await effect('first', { ...once, act: () => ++acted });
+      await effect('commit', { ...once, act: () => ++acted });
       if (at.length < 3) throw new Error('the disk hiccups');
       return evidence;
     });
@@ -208,9 +208,9 @@ describe('a step', () => {
 
   it('of which nobody can tell what has happened has failed for its host', async () => {
     note();
-    journal.noteIntent({ iteration: 'iter5', step: 'record', attempt: 1 }, 'first', 'null');
+    journal.noteIntent({ iteration: 'iter5', step: 'record', attempt: 1 }, 'commit', 'null');
     start(({ effect }) =>
-      effect('first', { ...once, probe: () => ({ happened: 'unknown', why: 'no trace' }) }),
+      effect('commit', { ...once, probe: () => ({ happened: 'unknown', why: 'no trace' }) }),
     );
     expect((await outcome()).data).toMatchObject({
       fault: 'host',

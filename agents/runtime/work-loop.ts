@@ -1,15 +1,17 @@
 import { mkdirSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { EventTooLarge } from '../../eventlog/seal.ts';
+import type { EffectName } from '../../schemas/effects.ts';
 import { parseEvent, stepEventType } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import { type Failure, steps } from '../../schemas/steps.ts';
-import { createEffect } from './effects.ts';
+import { createEffect, type WatchEffects } from './effects.ts';
 import { NeedsPerson, StepFailed, Superseded } from './errors.ts';
 import type { Journal, NotedRequest } from './journal.ts';
+import { isNoRoom, NoRoom } from './journal-schema.ts';
 import type { Outbox } from './outbox.ts';
 import { createRun } from './run.ts';
 import type { Step } from './step.ts';
@@ -29,12 +31,22 @@ export interface WorkLoopOptions<Host> {
   onRunning: (running: NotedRequest | undefined) => void;
   /** For the host's own log. */
   onTrouble: (what: string, error: unknown) => void;
+  /** Whether what is open has to wait. Wake the loop when that changes. */
+  isHeld?: () => boolean;
+  /** Told why the journal could not be written, and null when that is over. */
+  onNoRoom?: (error: unknown) => void;
+  /** A place where a test may end this process. */
+  failpoint?: (name: string) => void;
   signal: AbortSignal;
 }
 
 /** How often a step is begun before its trouble is taken for a failure, and the pause before each new try. */
 const tries = 6;
 const pauseMs = (tried: number) => Math.min(500 * 2 ** tried, 30_000);
+
+/** The room that a step is begun again with after there was none for the journal. */
+const roomBytes = 1024 * 1024;
+const roomEveryMs = 1_000;
 
 /** How many of the last lines of output a failure carries, and how much of each, and of its reason: it has to fit. */
 const linesOfFailure = 30;
@@ -67,8 +79,30 @@ const readRequest = (bytes: Uint8Array) => {
 const reasonOf = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).slice(0, charactersOfReason);
 
+/** @throws {NoRoom} if the disk is full. */
+const makeFolder = (folder: string): void => {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
+    throw new NoRoom(`${folder} can't be made: ${reasonOf(error)}`, { cause: error });
+  }
+};
+
+/** Waits until a disk has some room, or half a minute: not every fault of a disk shows in its room. Gives whether it has. */
+const roomIn = async (folder: string, signal: AbortSignal): Promise<boolean> => {
+  for (let waitedMs = 0; waitedMs < 30_000; waitedMs += roomEveryMs) {
+    await sleep(roomEveryMs, undefined, { signal }).catch(() => undefined);
+    const { bavail, bsize } = await statfs(folder);
+    if (bavail * bsize >= roomBytes) return true;
+    if (signal.aborted) break;
+  }
+  return false;
+};
+
 export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop => {
-  const { journal, outbox, signal } = options;
+  const { journal, outbox, signal, isHeld = () => false, failpoint = () => undefined } = options;
   const work = join(options.stateFolder, 'work');
   let running: { request: NotedRequest; controller: AbortController } | undefined;
   let wake: () => void = () => undefined;
@@ -104,16 +138,25 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
     const event = readRequest(request.bytes);
     const key = `${iteration}.${attempt}`;
     const workFolder = join(work, folderOf(request));
-    mkdirSync(workFolder, { recursive: true });
+    makeFolder(workFolder);
     const started = request.begunAt ?? Date.now(); // a step that a reboot cut has been at work since before
+    let acting: EffectName | undefined;
+    const watch: WatchEffects = (effect, phase) => {
+      acting = phase === 'acting' ? effect : undefined;
+      if (phase === 'intent' || phase === 'acted' || phase === 'result')
+        failpoint(`${step} ${effect} ${phase}`);
+    };
+    const onStarted = () => {
+      if (acting !== undefined) failpoint(`${step} ${acting} running`);
+    };
     const seen = await handler(event.data.request, {
       iteration,
       step,
       attempt,
       key,
-      effect: createEffect(journal, request, controller.signal),
+      effect: createEffect(journal, request, controller.signal, watch),
       host: options.host,
-      run: createRun(output, controller.signal),
+      run: createRun(output, controller.signal, onStarted),
       note: output,
       workFolder,
       bootsAfter: (bootId) => journal.bootsAfter(bootId),
@@ -157,28 +200,42 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
         outcome('Failed', rest);
       }
     };
-    journal.noteTry(request, Date.now());
-    try {
-      outcome('Succeeded', await attemptOnce(request, controller, output));
-    } catch (error) {
-      if (signal.aborted) return; // the journal holds the request and what was done of it
+    const decide = async (error: unknown) => {
       if (error instanceof Superseded || journal.isSuperseded(iteration, step, attempt)) {
         output(`superseded: ${iteration} ${step} ${attempt} ends here`);
         return;
       }
       const reason = reasonOf(error);
+      const tried = journal.tries(request);
       if (error instanceof StepFailed) {
         output(reason);
         failed({ fault: error.fault, reason, ...(error.seen === undefined ? {} : { seen: error.seen }) });
       } else if (error instanceof NeedsPerson || error instanceof EventTooLarge)
         failed({ fault: 'host', reason });
-      else if (request.tries + 1 >= tries)
-        failed({ fault: 'host', reason: `${reason} (given up after ${tries} tries)` });
+      else if (tried >= tries) failed({ fault: 'host', reason: `${reason} (given up after ${tries} tries)` });
       else {
-        options.onTrouble(`${iteration} ${step} ${attempt}, try ${request.tries + 1} of ${tries}`, error);
+        options.onTrouble(`${iteration} ${step} ${attempt}, try ${tried} of ${tries}`, error);
         output(`${reason}; trying again`);
         // Only a stop or a supersession ends the pause early, not some other request.
-        await sleep(pauseMs(request.tries), undefined, { signal: controller.signal }).catch(() => undefined);
+        await sleep(pauseMs(tried - 1), undefined, { signal: controller.signal }).catch(() => undefined);
+      }
+    };
+    try {
+      journal.noteTry(request, Date.now());
+      const seen = await attemptOnce(request, controller, output);
+      outcome('Succeeded', seen);
+      options.onNoRoom?.(null);
+    } catch (error) {
+      if (signal.aborted) return; // the journal holds the request and what was done of it
+      try {
+        if (isNoRoom(error)) throw error;
+        await decide(error);
+      } catch (again) {
+        // Not even a failure can be journalled. What was done shows in its probe, once there is room.
+        if (!isNoRoom(again)) throw again;
+        options.onNoRoom?.(again);
+        output('there is no room for the journal; going on once there is');
+        if (await roomIn(options.stateFolder, controller.signal)) options.onNoRoom?.(null);
       }
     } finally {
       running = undefined;
@@ -190,7 +247,7 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
     async run() {
       await tidy();
       while (!signal.aborted) {
-        const request = journal.nextRequest();
+        const request = isHeld() ? undefined : journal.nextRequest();
         if (request) {
           await runRequest(request);
           // A folder goes once the outcome is journalled: cut before that, the step may need it again.

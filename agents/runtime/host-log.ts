@@ -1,0 +1,64 @@
+import type { LogConnection } from '../../eventlog/connect.ts';
+import { directGet } from '../../eventlog/direct-get.ts';
+import { checkMessage, signatureHeader } from '../../eventlog/event-log.ts';
+import { durableInfo, eventStream } from '../../eventlog/provision.ts';
+import { type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
+import { JournalContradicted } from './errors.ts';
+import type { LogPlace, OutboxEvent } from './journal.ts';
+import type { ConnectionWatch } from './watch-connection.ts';
+
+/** What a host may ask the log: after its own events, and after where its requests are. */
+export interface HostLog {
+  /** The last one of a subject. @throws {JournalContradicted} if it is no event of this host. */
+  read(subject: string): Promise<(OutboxEvent & LogPlace) | undefined>;
+  /** The last of all. */
+  newest(): Promise<(OutboxEvent & LogPlace) | undefined>;
+  /** The last start of this host's agent. */
+  newestStart(): Promise<(OutboxEvent & LogPlace) | undefined>;
+  /** The durable that hands over its requests; undefined if there is none. */
+  durable(): ReturnType<typeof durableInfo>;
+  /** The sequence of the log's last event, whoever's it is. */
+  lastSequence(): Promise<number>;
+  subject(event: Pick<NewEvent, 'iteration' | 'type' | 'attempt'>): string;
+  /** {@link startsOf} */
+  readonly startPrefix: string;
+}
+
+/** What the subject of each `AgentStarted` of a host begins with; the number of the start follows. */
+export const startsOf = (fleet: string, host: string): string =>
+  `ka.${fleet}.${host}.${noIteration}.AgentStarted.`;
+
+/** @param publicKey the host's own. */
+export const createHostLog = (
+  connection: LogConnection,
+  { answer }: Pick<ConnectionWatch, 'answer'>,
+  { fleet, host, publicKey }: { fleet: string; host: string; publicKey: string },
+): HostLog => {
+  const keys = new Map([[host, publicKey]]);
+  const startPrefix = startsOf(fleet, host);
+  const read: HostLog['read'] = async (subject) => {
+    const stored = await answer(directGet(connection, { subject }));
+    if (!stored) return undefined;
+    const { sequence, bytes, headers } = stored;
+    const checked = checkMessage(keys, { subject: stored.subject, data: bytes, headers }, sequence);
+    if ('refused' in checked)
+      throw new JournalContradicted(
+        `the log's ${stored.subject} (sequence ${sequence}) is not ${host}'s: ${checked.refused.why}`,
+      );
+    const seq = checked.logged.event.writerseq;
+    return { seq, subject: stored.subject, bytes, signature: headers.get(signatureHeader), sequence };
+  };
+  return {
+    read,
+    // A direct get takes a wildcard for the subject, and gives the last of all that match.
+    newest: () => read(`ka.${fleet}.${host}.>`),
+    newestStart: () => read(`${startPrefix}*`),
+    async lastSequence() {
+      const manager = await connection.jetstreamManager({ checkAPI: false });
+      return (await answer(manager.streams.info(eventStream))).state.last_seq;
+    },
+    durable: async () => answer(durableInfo(await connection.jetstreamManager({ checkAPI: false }), host)),
+    subject: (event) => subjectOf(fleet, host, event),
+    startPrefix,
+  };
+};

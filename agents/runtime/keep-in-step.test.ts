@@ -1,0 +1,327 @@
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { headers, type NatsConnection } from 'nats';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { durablePosition, nextFor, remakeDurable } from '../../eventlog/durables.ts';
+import { appendEvent, EventLog, signatureHeader } from '../../eventlog/event-log.ts';
+import { listenForPresence, type Presence } from '../../eventlog/presence.ts';
+import { type SealedEvent, sealEvent } from '../../eventlog/seal.ts';
+import { sha256 } from '../../eventlog/writer-key.ts';
+import type { NewEvent } from '../../schemas/events.ts';
+import { type LogServer, startLogServer, until } from '../../test/log-server.ts';
+import { ReplacedAgent } from './errors.ts';
+import { Journal } from './journal.ts';
+import { recorder, recordingConfig, recordRequest, startAgent } from './testing/recording-agent.ts';
+
+const fleet = 'test';
+const hosts = [
+  'lost',
+  'old',
+  'corrupt',
+  'contradicted',
+  'offline',
+  'twice',
+  'tail',
+  'many',
+  'epoch',
+] as const;
+type Host = (typeof hosts)[number];
+let log: LogServer;
+let coordinator: NatsConnection;
+let admin: NatsConnection;
+const presences = new Map<string, Presence>();
+/** The hosts that had a trouble, and have none any more. */
+const settled = new Set<string>();
+let tending: ReturnType<typeof setInterval>;
+beforeAll(async () => {
+  log = await startLogServer(fleet, hosts);
+  coordinator = await log.connect('coordinator');
+  admin = await log.connect('admin');
+  const troubled = new Set<string>();
+  listenForPresence(coordinator, fleet, (presence) => {
+    presences.set(presence.host, presence);
+    if (presence.trouble) troubled.add(presence.host);
+    else if (troubled.has(presence.host)) settled.add(presence.host);
+  });
+  // What the coordinator does: a host whose journal is behind gets its requests again.
+  tending = setInterval(async () => {
+    for (const { host, position = 0, trouble } of presences.values()) {
+      if (!trouble) continue;
+      const [durable, next] = [
+        await durablePosition(admin, host),
+        await nextFor(admin, fleet, host, position),
+      ];
+      presences.delete(host);
+      if (durable && next && next <= durable.ackedUpTo) await remakeDurable(admin, fleet, host, next);
+    }
+  }, 200);
+});
+afterAll(async () => {
+  clearInterval(tending);
+  await log.stop();
+});
+
+const worldOf = (host: Host) => {
+  const world = join(log.folder, `${host}-world`);
+  mkdirSync(world, { recursive: true });
+  return world;
+};
+/** What an attempt has done to the world. */
+const lines = (host: Host, iteration: string, attempt = 1) => {
+  const file = join(worldOf(host), `world.${iteration}.${attempt}`);
+  return existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0;
+};
+const start = (host: Host, stateFolder?: string, during?: Parameters<typeof recorder>[0]) =>
+  startAgent(
+    recordingConfig(log, { fleet, host, ...(stateFolder === undefined ? {} : { stateFolder }) }),
+    recorder(during, worldOf(host)),
+  );
+const seal = (name: string, event: NewEvent, epoch?: number): SealedEvent =>
+  sealEvent(
+    event,
+    { fleet, name, key: log.key(name), ...(epoch === undefined ? {} : { epoch }) },
+    undefined,
+    '2026-05-11T08:00:00Z',
+  );
+const asked = (host: Host, iteration: string): NewEvent => ({
+  type: 'RecordRequested',
+  iteration,
+  attempt: 1,
+  host,
+  data: { host, request: recordRequest },
+});
+const ask = (host: Host, iteration: string, epoch?: number) =>
+  appendEvent(coordinator, seal('coordinator', asked(host, iteration), epoch));
+const written = async (host: Host) =>
+  (await new EventLog(coordinator, log.pinned).read()).events.filter(({ event }) => event.source === host);
+const types = async (host: Host) =>
+  (await written(host)).map(({ event }) => `${event.iteration} ${event.type} ${event.attempt}`);
+const answered = (host: Host, iteration: string) =>
+  until(async () =>
+    (await written(host)).map(({ event }) => event).find((event) => event.iteration === iteration),
+  );
+/** Each of the host's events counts on from the one before and links to it. */
+const expectChain = async (host: Host) => {
+  const events = await written(host);
+  expect(events.map(({ event }) => event.writerseq)).toEqual(events.map((_, index) => index + 1));
+  for (const [index, { event }] of events.entries())
+    expect(event.prevhash).toBe(
+      index === 0 ? undefined : sha256(events[index - 1]?.bytes ?? new Uint8Array()),
+    );
+};
+const stateOf = (host: Host) => join(log.folder, host);
+const journalFiles = (host: Host) =>
+  readdirSync(stateOf(host)).filter((name) => name.startsWith('journal.db'));
+const removeJournal = (host: Host) => {
+  for (const name of journalFiles(host)) rmSync(join(stateOf(host), name));
+};
+
+it('a journal that is lost is rebuilt from the log; what nobody knows of has failed, and is not run again', async () => {
+  const first = start('lost');
+  await ask('lost', 'iter1');
+  await answered('lost', 'iter1');
+  await first.stop();
+  await ask('lost', 'iter2'); // who knows whether it was begun?
+  removeJournal('lost');
+  const again = start('lost');
+  const event = await answered('lost', 'iter2');
+  expect(event).toMatchObject({
+    type: 'RecordFailed',
+    causationid: 'coordinator/iter2.RecordRequested.1',
+    data: { fault: 'host', begun: ['unknown'], reason: expect.stringMatching(/^lost's journal was lost/) },
+  });
+  await ask('lost', 'iter3');
+  await answered('lost', 'iter3');
+  await again.stop();
+  expect(['iter1', 'iter2', 'iter3'].map((iteration) => lines('lost', iteration))).toEqual([1, 0, 1]);
+  expect(await types('lost')).toEqual([
+    '_ AgentStarted 1',
+    'iter1 RecordSucceeded 1',
+    '_ AgentStarted 2',
+    'iter2 RecordFailed 1',
+    'iter3 RecordSucceeded 1',
+  ]);
+  await expectChain('lost');
+  const journal = new Journal(join(stateOf('lost'), 'journal.db'));
+  expect(journal.ownEvents('sent').map(({ seq }) => seq)).toEqual([5, 4, 3, 2, 1]);
+  expect(journal.lacksFrom()).toBeUndefined();
+  journal.close();
+});
+
+it('an old copy of a journal gets what it lacks from the log', async () => {
+  const first = start('old');
+  await ask('old', 'iter1');
+  await answered('old', 'iter1');
+  await first.stop();
+  const copy = join(log.folder, 'old-copy');
+  cpSync(join(stateOf('old'), 'journal.db'), copy);
+  const second = start('old');
+  await ask('old', 'iter2');
+  await answered('old', 'iter2');
+  await second.stop();
+  removeJournal('old');
+  cpSync(copy, join(stateOf('old'), 'journal.db'));
+  const again = start('old');
+  await until(() => settled.has('old'));
+  await ask('old', 'iter3');
+  await answered('old', 'iter3');
+  await again.stop();
+  expect(await types('old')).toEqual([
+    '_ AgentStarted 1',
+    'iter1 RecordSucceeded 1',
+    '_ AgentStarted 2',
+    'iter2 RecordSucceeded 1',
+    '_ AgentStarted 3',
+    'iter3 RecordSucceeded 1',
+  ]);
+  expect(lines('old', 'iter2')).toBe(1);
+  await expectChain('old');
+});
+
+it.each(['a broken page', 'no database at all'])(
+  'a journal that is corrupt (%s) is moved aside',
+  async (how) => {
+    const iteration = how === 'a broken page' ? 'iter1' : 'iter2';
+    const first = start('corrupt');
+    await ask('corrupt', iteration);
+    await answered('corrupt', iteration);
+    await first.stop();
+    const file = join(stateOf('corrupt'), 'journal.db');
+    const bytes = readFileSync(file);
+    if (how === 'a broken page') bytes.fill(0xff, 4096);
+    writeFileSync(file, how === 'a broken page' ? bytes : 'no database');
+    const again = start('corrupt');
+    await ask('corrupt', `${iteration}b`);
+    await answered('corrupt', `${iteration}b`);
+    await again.stop();
+    expect(journalFiles('corrupt')).toContain(`journal.db.corrupt-${how === 'a broken page' ? 1 : 2}`);
+    expect(lines('corrupt', iteration)).toBe(1);
+    await expectChain('corrupt');
+  },
+);
+
+it('a host whose journal the log contradicts stops working and says so', async () => {
+  const first = start('contradicted');
+  await ask('contradicted', 'iter1');
+  await answered('contradicted', 'iter1');
+  await first.stop();
+  // As an old copy that has worked without the log would leave it.
+  removeJournal('contradicted');
+  const journal = new Journal(join(stateOf('contradicted'), 'journal.db'));
+  const other = seal('contradicted', {
+    type: 'RecordFailed',
+    iteration: 'iter1',
+    attempt: 1,
+    data: { fault: 'host', reason: 'it went otherwise', output: [], begun: [] },
+  });
+  journal.noteOutcome(other);
+  journal.close();
+  const again = start('contradicted');
+  await ask('contradicted', 'iter2');
+  const said = await until(() => {
+    const trouble = presences.get('contradicted')?.trouble;
+    return trouble?.includes('another') ? trouble : undefined;
+  });
+  expect(said).toMatch(
+    /^the log holds another ka.test.contradicted.iter1.RecordSucceeded.1 .*move its journal.db aside/,
+  );
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  await again.stop();
+  expect(await types('contradicted')).toEqual(['_ AgentStarted 1', 'iter1 RecordSucceeded 1']);
+  expect(lines('contradicted', 'iter2')).toBe(0);
+});
+
+it('an agent stops when another one was started later with its identity; two can’t have one journal', async () => {
+  const older = start('twice');
+  await until(async () => (await types('twice')).length === 1);
+  await expect(start('twice').ended).rejects.toThrow(
+    new RegExp(`journal.db is in use by process ${process.pid}: stop that agent first`),
+  );
+  const newer = start('twice', join(log.folder, 'twice-elsewhere'));
+  await expect(older.ended).rejects.toThrow(ReplacedAgent);
+  await ask('twice', 'iter1');
+  await answered('twice', 'iter1');
+  await newer.stop();
+  expect(await types('twice')).toEqual(['_ AgentStarted 1', '_ AgentStarted 2', 'iter1 RecordSucceeded 1']);
+  expect(lines('twice', 'iter1')).toBe(1);
+});
+
+it('a request that is delivered a hundred times, or out of order, has one effect', async () => {
+  const agent = start('many');
+  await ask('many', 'iter1');
+  await ask('many', 'iter2');
+  await answered('many', 'iter2');
+  await agent.stop();
+  await ask('many', 'iter3');
+  const { sequence: fourth } = (await ask('many', 'iter4')) as { sequence: number };
+  const again = start('many');
+  await remakeDurable(admin, fleet, 'many', fourth);
+  await answered('many', 'iter4');
+  for (const each of [
+    seal('coordinator', asked('many', 'iter1')),
+    seal('coordinator', asked('many', 'iter4')),
+  ]) {
+    const head = headers();
+    head.set(signatureHeader, each.signature);
+    for (let times = 1; times <= 100; times += 1)
+      await admin.jetstream().publish(each.subject, each.bytes, { headers: head });
+  }
+  await remakeDurable(admin, fleet, 'many', 1);
+  await answered('many', 'iter3');
+  const manager = await admin.jetstreamManager();
+  await until(async () => {
+    const { num_pending, num_ack_pending } = await manager.consumers.info('KA', 'many');
+    return num_pending + num_ack_pending === 0;
+  });
+  await again.stop();
+  expect(['iter1', 'iter2', 'iter3', 'iter4'].map((iteration) => lines('many', iteration))).toEqual([
+    1, 1, 1, 1,
+  ]);
+  const outcomes = (await types('many')).filter((type) => type.includes('Record'));
+  expect(outcomes).toEqual(
+    ['iter1', 'iter2', 'iter4', 'iter3'].map((iteration) => `${iteration} RecordSucceeded 1`),
+  );
+}, 60_000);
+
+it('a request of an epoch that is over is not noted', async () => {
+  const agent = start('epoch');
+  await ask('epoch', 'iter1', 2);
+  await answered('epoch', 'iter1');
+  await ask('epoch', 'iter2');
+  await ask('epoch', 'iter3', 2);
+  await answered('epoch', 'iter3');
+  await agent.stop();
+  expect(lines('epoch', 'iter2')).toBe(0);
+  expect((await answered('epoch', 'iter3')).epoch).toBe(2);
+});
+
+it('what the log has lost of its tail is sent again, in order', async () => {
+  const agent = start('tail');
+  await ask('tail', 'iter1');
+  await answered('tail', 'iter1');
+  const store = join(log.folder, 'nats');
+  await log.server.kill('SIGTERM');
+  const copy = join(log.folder, 'nats-copy');
+  cpSync(store, copy, { recursive: true });
+  await log.server.restart();
+  await until(() => coordinator.rtt().catch(() => false));
+  for (const iteration of ['iter2', 'iter3']) {
+    await ask('tail', iteration);
+    await answered('tail', iteration);
+  }
+  const before = await types('tail');
+  await log.server.kill('SIGKILL');
+  rmSync(store, { recursive: true });
+  cpSync(copy, store, { recursive: true });
+  await log.server.restart();
+  await until(() => coordinator.rtt().catch(() => false));
+  await until(async () => (await types('tail').catch(() => [])).length >= before.length);
+  await agent.stop();
+  expect(await types('tail')).toEqual(before);
+  await expectChain('tail');
+  const journal = new Journal(join(stateOf('tail'), 'journal.db'));
+  const { sequence } = (await written('tail')).at(-1) ?? { sequence: 0 };
+  expect(journal.ownEvents('sent', 1)[0]?.sequence).toBe(sequence);
+  expect(journal.position()).toBeLessThanOrEqual(sequence);
+  journal.close();
+}, 60_000);

@@ -1,0 +1,62 @@
+import { existsSync, renameSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Journal } from './journal.ts';
+import { isNoRoom, JournalCorrupt } from './journal-schema.ts';
+import type { Trouble } from './trouble.ts';
+
+const againAfterMs = 1_000;
+
+/** What a journal's full disk is called. */
+export const noRoomFor = (file: string, error: unknown): string =>
+  `the journal ${file} can't be written (${error instanceof Error ? error.message : error}): make room in ${dirname(file)}; until then nothing new is begun`;
+
+/** Does what writes to the journal, again and again until its disk has room. @throws the signal's reason, and what else `work` throws. */
+export const onceThereIsRoom = async <Result>(
+  file: string,
+  trouble: Trouble,
+  signal: AbortSignal,
+  work: () => Result,
+): Promise<Result> => {
+  for (;;) {
+    try {
+      const result = work();
+      trouble.set('disk', null);
+      return result;
+    } catch (error) {
+      if (!isNoRoom(error)) throw error;
+      trouble.set('disk', noRoomFor(file, error));
+    }
+    await sleep(againAfterMs, undefined, { signal });
+  }
+};
+
+/** Moves a broken journal aside, with what SQLite keeps beside it. @returns its new name. */
+const moveAside = (file: string): string => {
+  let number = 1;
+  while (existsSync(`${file}.corrupt-${number}`)) number += 1;
+  const aside = `${file}.corrupt-${number}`;
+  for (const part of ['-wal', '-shm', ''])
+    if (existsSync(`${file}${part}`)) renameSync(`${file}${part}`, `${aside}${part}`);
+  return aside;
+};
+
+/**
+ * Opens a host's journal; one that is corrupt is moved aside, and a new one begun: what it held is taken back from the
+ * log. Waits while the disk is full.
+ */
+export const openJournal = (
+  file: string,
+  trouble: Trouble,
+  say: (text: string) => void,
+  signal: AbortSignal,
+): Promise<Journal> =>
+  onceThereIsRoom(file, trouble, signal, () => {
+    try {
+      return new Journal(file);
+    } catch (error) {
+      if (!(error instanceof JournalCorrupt)) throw error;
+      say(`the journal is corrupt and was moved to ${moveAside(file)}: ${error.message}`);
+      return new Journal(file);
+    }
+  });

@@ -1,0 +1,90 @@
+import { noIteration, stepEventType } from '../../schemas/events.ts';
+import { lastStart } from './compare-with-log.ts';
+import type { HostLog } from './host-log.ts';
+import type { Journal } from './journal.ts';
+import type { Outbox } from './outbox.ts';
+
+interface Lacking {
+  host: string;
+  journal: Journal;
+  outbox: Pick<Outbox, 'put'>;
+  log: HostLog;
+}
+
+export const lackTrouble =
+  'the journal was lost, or is an old copy: nothing is begun until the log has told what this host had done';
+
+/** Whether all that was asked of this host, and called off, is in the journal. */
+const hasCaughtUp = (durable: Awaited<ReturnType<HostLog['durable']>>): boolean =>
+  durable?.num_pending === 0 && durable.num_ack_pending === 0;
+
+/** So long the coordinator may take to see that a journal is behind, and to make the host's durable anew. */
+const remadeWithinMs = 12_000;
+
+/**
+ * Says when the host's durable was made anew since the first look. The coordinator does that for a journal that is
+ * behind; where nothing for the host is missing, or the coordinator is away, it does not, and is not waited for for ever.
+ */
+export const createRemadeWatch = () => {
+  let first: { created: string | undefined; at: number } | undefined;
+  return {
+    isOver: (durable: Awaited<ReturnType<HostLog['durable']>>): boolean => {
+      first ??= { created: durable?.created, at: performance.now() };
+      return (
+        (durable !== undefined && durable.created !== first.created) ||
+        performance.now() - first.at > remadeWithinMs
+      );
+    },
+    reset: (): void => {
+      first = undefined;
+    },
+  };
+};
+
+/**
+ * Rebuilds a journal that was lost, or is an old copy, from what the log holds: the host's starts and outcomes. An
+ * attempt that was asked for before, and has no outcome there, has failed: nobody knows what was done of it, and it is
+ * never run again blindly. Cut anywhere, it is done again.
+ * @returns false while not all of the host's requests have come again: an attempt may be called off after it was asked for.
+ */
+export const settleLack = async (
+  { host, journal, outbox, log }: Lacking,
+  remade: Pick<ReturnType<typeof createRemadeWatch>, 'isOver'>,
+): Promise<boolean> => {
+  const durable = await log.durable();
+  if (!remade.isOver(durable) || !hasCaughtUp(durable)) return false;
+  /** Whether the log holds this event, which is in the journal then. */
+  const isThere = async (event: Parameters<HostLog['subject']>[0]): Promise<boolean> => {
+    const subject = log.subject(event);
+    if (journal.hasWritten(subject)) return true;
+    const there = await log.read(subject);
+    if (there) journal.takeBack(there);
+    return there !== undefined;
+  };
+  for (const { iteration, step, attempt } of journal.requests()) {
+    await isThere({ iteration, attempt, type: 'DeadlinePassed' });
+    for (const fact of ['Succeeded', 'Failed'] as const)
+      if (await isThere({ iteration, attempt, type: stepEventType(step, fact) }))
+        journal.endRequest({ iteration, step, attempt });
+  }
+  for (let number = lastStart(journal, log.startPrefix); number > 0; number -= 1) {
+    await isThere({ iteration: noIteration, attempt: number, type: 'AgentStarted' });
+  }
+  for (const { iteration, step, attempt, eventId, sequence, state } of journal.requests()) {
+    if (state !== 'open' || (sequence !== null && sequence > journal.bornAt())) continue;
+    const request = { iteration, step, attempt };
+    const reason = `${host}'s journal was lost, or is an old copy, and with it what this attempt of ${step} had done: look at ${host}, then ask again`;
+    outbox.put(
+      {
+        type: stepEventType(step, 'Failed'),
+        iteration,
+        attempt,
+        causationid: eventId,
+        data: { fault: 'host', reason, output: [], begun: [...journal.begun(request), 'unknown'] },
+      },
+      request,
+    );
+  }
+  journal.noteSettled();
+  return true;
+};

@@ -1,0 +1,22 @@
+/** Why a host does not work as it should, for people: in its own log when it changes, and in what it says of itself. */
+export interface Trouble {
+  /** @param sentence null when it is over. */
+  set(kind: 'journal' | 'disk', sentence: string | null): void;
+  /** The first trouble there is. */
+  now(): string | null;
+}
+
+/** @param say for the host's own log. */
+export const createTrouble = (say: (text: string) => void): Trouble => {
+  const known = new Map<string, string>();
+  return {
+    set(kind, sentence) {
+      const before = known.get(kind);
+      if (sentence === (before ?? null)) return;
+      if (sentence === null) known.delete(kind);
+      else known.set(kind, sentence);
+      say(sentence ?? `over: ${before}`);
+    },
+    now: () => known.values().next().value ?? null,
+  };
+};
