@@ -1,18 +1,26 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuilderConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
+import { type Need, orNoRoom, requireRoom } from '../runtime/disk-room.ts';
 import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
 import type { Ran, Run } from '../runtime/run.ts';
 import type { Probed, Step } from '../runtime/step.ts';
 import { createGit } from './git/git.ts';
 import { createMakepkg, type Makepkg } from './makepkg/makepkg.ts';
-import { inspectPackages, offerPackages, probeOffer, takePackages } from './makepkg/offer.ts';
+import { inspectPackages, offerPackages, probeOffer, removeParts, takePackages } from './makepkg/offer.ts';
 import { openWorktree } from './makepkg/worktree.ts';
 import { parseSrcinfo, srcinfoVersion } from './pkgbuild/srcinfo.ts';
 
-const neededBytes = 256 * 1024 * 1024;
+const megabyte = 1024 * 1024;
+
+/** What a build takes at the least: how much it is for this package, nobody knows before. */
+const neededRoom = ({ makepkg, offeredFolder, stateFolder }: BuilderConfig): Need[] => [
+  { folder: makepkg.worktreesFolder, bytes: 256 * megabyte },
+  { folder: offeredFolder, bytes: 64 * megabyte },
+  { folder: stateFolder, bytes: 16 * megabyte },
+];
 
 interface Checkout {
   /** When the commit was made: the packages' SOURCE_DATE_EPOCH. */
@@ -30,42 +38,51 @@ export const build: Step<'build', BuilderConfig> = async (
 
   // Cut anywhere: the export begins anew, and the file that says it is whole comes last.
   const { epochSeconds } = await effect('checkout', {
+    before: () => requireRoom('a build', neededRoom(host)),
     probe: () => probeCheckout(checkoutFile),
-    act: () => checkOut(run, host, request, exported, checkoutFile),
+    act: () => orNoRoom(workFolder, () => checkOut(run, host, request, exported, checkoutFile)),
   });
 
   const offered = join(host.offeredFolder, key);
   const part = `${offered}.part`;
   // Cut anywhere: the worktree puts itself right, half-made packages are in `.part`, and the rename is the last.
+  const makePackages = async () => {
+    const started = performance.now();
+    const folder = join(host.makepkg.worktreesFolder, request.package.base);
+    const tree = await openWorktree(makepkg, folder, request.package.base, {
+      packagesFolder: part,
+      epochSeconds,
+    });
+    await placePackage(run, exported, tree.place.packageFolder);
+    await requireMeant(makepkg, tree.place.packageFolder, request.package);
+    const { ran: prepared, sources, before } = await tree.prepare();
+
+    // Not before: until then a makepkg that outlived its killed agent may work there, and prepare() waits for it.
+    await removeParts(host.offeredFolder);
+    await makepkg.give(part);
+    const built = await tree.build();
+    await takePackages(part);
+
+    const { names, to: version } = request.package;
+    const expected = { names, version, carch: host.makepkg.carch };
+    const { packages, buildinfo } = await inspectPackages(run, part, expected);
+    const seconds = (performance.now() - started) / 1000;
+    const output = outputOf([prepared, built]);
+    const done = { commit: request.commit, seconds, ...compiledBy(built) };
+    const evidence = { ...done, packages, buildinfo, sources, output, ...(before && { before }) };
+    await tree.remember(done);
+    await offerPackages(part, offered, evidence);
+    return evidence;
+  };
   return effect('packages', {
     probe: () => probeOffer(offered),
-    act: async () => {
-      await requireRoom(host);
-      const started = performance.now();
-      const folder = join(host.makepkg.worktreesFolder, request.package.base);
-      const tree = await openWorktree(makepkg, folder, request.package.base, {
-        packagesFolder: part,
-        epochSeconds,
+    act: () => {
+      const disks = `${host.makepkg.worktreesFolder} or of ${host.offeredFolder}`;
+      return orNoRoom(disks, makePackages).catch(async (error: unknown) => {
+        // Where the disk is full they take the room of the next build, which removes what can't be removed now.
+        await removeParts(host.offeredFolder).catch(() => undefined);
+        throw error;
       });
-      await placePackage(run, exported, tree.place.packageFolder);
-      await requireMeant(makepkg, tree.place.packageFolder, request.package);
-      const { ran: prepared, sources, before } = await tree.prepare();
-
-      await rm(part, { recursive: true, force: true });
-      await makepkg.give(part);
-      const built = await tree.build();
-      await takePackages(part);
-
-      const { names, to: version } = request.package;
-      const expected = { names, version, carch: host.makepkg.carch };
-      const { packages, buildinfo } = await inspectPackages(run, part, expected);
-      const seconds = (performance.now() - started) / 1000;
-      const output = outputOf([prepared, built]);
-      const done = { commit: request.commit, seconds, ...compiledBy(built) };
-      const evidence = { ...done, packages, buildinfo, sources, output, ...(before && { before }) };
-      await tree.remember(done);
-      await offerPackages(part, offered, evidence);
-      return evidence;
     },
   });
 };
@@ -98,18 +115,6 @@ const checkOut = async (
   await writeFile(`${checkoutFile}.part`, JSON.stringify(checkout));
   await rename(`${checkoutFile}.part`, checkoutFile);
   return checkout;
-};
-
-const requireRoom = async ({ makepkg: { worktreesFolder }, offeredFolder }: BuilderConfig): Promise<void> => {
-  for (const folder of [worktreesFolder, offeredFolder]) {
-    await mkdir(folder, { recursive: true });
-    const { bavail, bsize } = await statfs(folder);
-    if (bavail * bsize < neededBytes)
-      throw new StepFailed(
-        'host',
-        `${Math.floor((bavail * bsize) / 1024 ** 2)} MB are free in ${folder}; a build needs ${neededBytes / 1024 ** 2} MB and more`,
-      );
-  }
 };
 
 /** A build takes long: what the PKGBUILD says of itself is compared with the request before it. */

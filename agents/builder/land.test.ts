@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BuilderConfig } from '../../schemas/config.ts';
+import type { EffectName } from '../../schemas/effects.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { runStep } from '../../test/run-step.ts';
 import { StepFailed } from '../runtime/errors.ts';
@@ -40,7 +41,7 @@ const watched =
     before?: (argv: readonly string[]) => unknown;
     after?: (argv: readonly string[]) => unknown;
   }): Land =>
-  (request, context: StepContext<BuilderConfig>) => {
+  (request, context: StepContext<BuilderConfig, EffectName<'land'>>) => {
     const run: Run = async (argv, options) => {
       await watch.before?.(argv);
       const ran = await context.run(argv, options);

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { PublisherConfig } from '../../schemas/config.ts';
 import type { PackageFile, StepEvidence } from '../../schemas/steps.ts';
+import { orNoRoom } from '../runtime/disk-room.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { hashFile } from '../runtime/hash-file.ts';
 import { verifySignature } from '../runtime/openpgp-verify.ts';
@@ -10,6 +11,8 @@ import { copyToMirror, differencesOnMirror, type ServedFile } from './mirror.ts'
 import { signDetached } from './openpgp.ts';
 import type { VersionedPackage } from './package-database.ts';
 import { buildView, currentView, hasView, swapView } from './repository-view.ts';
+
+type PublicationEffect = 'sign' | 'view' | 'swap' | 'mirror';
 
 /** What is published, with what and where. */
 export interface Publication {
@@ -21,12 +24,12 @@ export interface Publication {
   /** The new view's name. */
   view: string;
   /** Default: {@link withoutJournal}. */
-  effect?: Effect;
+  effect?: Effect<PublicationEffect>;
   signal?: AbortSignal;
 }
 
 /** For who has no journal: the probe is asked every time, so that a second run goes on where the first was cut. */
-const withoutJournal: Effect = async (_name, { before, probe, act }) => {
+const withoutJournal: Effect<PublicationEffect> = async (_name, { before, probe, act }) => {
   const known = before === undefined ? undefined : await before();
   const probed = await probe(known as never);
   return probed.happened === 'yes' ? probed.result : act(known as never);
@@ -141,7 +144,8 @@ export const publishPackages = async (publication: Publication): Promise<StepEvi
         ? { happened: 'yes', result: files.length }
         : { happened: 'no' },
     act: async () => {
-      await copyToMirror(run, mirror, join(config.repository.folder, 'views', view), config.repository.name);
+      const { folder, name } = config.repository;
+      await orNoRoom(mirror.destination, () => copyToMirror(run, mirror, join(folder, 'views', view), name));
       const [difference] = await differencesOnMirror(mirror, files, signal);
       // A mirror that is late is asked again, and copied to again, by the next try.
       if (difference)

@@ -9,6 +9,7 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { generateSshKey, type Sshd, startSshd } from '../../deploy/sshd.ts';
 import { PublisherConfig } from '../../schemas/config.ts';
+import type { EffectName } from '../../schemas/effects.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { runStep } from '../../test/run-step.ts';
 import { generateSigningKey, type SigningKey } from '../../test/signing-key.ts';
@@ -329,7 +330,7 @@ class Killed extends Error {}
 const killedAt =
   (name: string, when: 'before' | 'after'): Step<'publish', PublisherConfig> =>
   (request, context) => {
-    const effect: Effect = (effectName, parts) =>
+    const effect: Effect<EffectName<'publish'>> = (effectName, parts) =>
       context.effect(effectName, {
         ...parts,
         act: async (before) => {

@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 import type { Peer, PublisherConfig } from '../../schemas/config.ts';
 import type { PackageFile, StepRequest } from '../../schemas/steps.ts';
+import { type Need, orNoRoom, requireRoom } from '../runtime/disk-room.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { hashFile } from '../runtime/hash-file.ts';
 import type { Run } from '../runtime/run.ts';
 import { connect } from '../runtime/ssh.ts';
 import type { Step } from '../runtime/step.ts';
-import { checkSigning } from './openpgp.ts';
+import { signingTrial } from './openpgp.ts';
 import { describePackage, type VersionedPackage } from './package-database.ts';
 import { publishPackages } from './publish-packages.ts';
 
@@ -32,6 +33,22 @@ const held = async (
     packages.push(await describePackage(run, path));
   }
   return packages;
+};
+
+/** Beyond the packages themselves: their signatures, and the repository's database twice. */
+const besidesBytes = 4 * 1024 * 1024;
+
+/** The packages are written twice: here, and into the repository's new view. */
+const neededRoom = (
+  { packages }: StepRequest<'publish'>,
+  { repository }: PublisherConfig,
+  workFolder: string,
+): Need[] => {
+  const bytes = packages.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  return [
+    { folder: workFolder, bytes },
+    { folder: repository.folder, bytes: bytes + besidesBytes },
+  ];
 };
 
 /** Copies from the builder what is not here yet, by size and sha256. */
@@ -65,7 +82,7 @@ const expectAsked = (packages: readonly VersionedPackage[], request: StepRequest
 
 /**
  * Fetches the builder's packages, signs them with the one key, and publishes them.
- * @throws {StepFailed} (host) if the key can't sign or the builder can't be reached; (work) if a package is not the
+ * @throws {StepFailed} (host) if the key can't sign, there is no room, or the builder can't be reached; (work) if a package is not the
  * one that was asked for, or the repository holds a newer one.
  */
 export const publish: Step<'publish', PublisherConfig> = async (
@@ -79,18 +96,16 @@ export const publish: Step<'publish', PublisherConfig> = async (
       `${host.host} has no peer ${request.builder} in its config: enrol that builder here.`,
     );
 
-  await effect('trial', {
-    probe: () => ({ happened: 'no' }), // It leaves nothing to be found, and a second one costs nothing.
-    act: () => checkSigning(run, host.signing, workFolder),
-  });
+  await effect('trial', signingTrial(run, host.signing, workFolder));
 
   const packages = await effect('fetch', {
+    before: () => requireRoom('the publication', neededRoom(request, host, workFolder)),
     probe: async () => {
       const result = await held(run, workFolder, request.packages);
       return result ? { happened: 'yes', result } : { happened: 'no' };
     },
     act: async () => {
-      await fetchFrom(peer, request, workFolder, signal);
+      await orNoRoom(workFolder, () => fetchFrom(peer, request, workFolder, signal));
       const result = await held(run, workFolder, request.packages);
       if (result === undefined)
         throw new StepFailed('host', `What was fetched into ${workFolder} was altered there: see its disk.`);

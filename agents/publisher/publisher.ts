@@ -1,6 +1,7 @@
 import type { PublisherConfig } from '../../schemas/config.ts';
 import type { RoleParts } from '../runtime/agent.ts';
+import { keycheck } from './keycheck.ts';
 import { publish } from './publish.ts';
 
 /** What a publisher does. */
-export const publisher: RoleParts<PublisherConfig> = { steps: { publish } };
+export const publisher: RoleParts<PublisherConfig> = { steps: { keycheck, publish } };

@@ -12,6 +12,7 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PublisherConfig } from '../../schemas/config.ts';
+import { orNoRoom } from '../runtime/disk-room.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import type { Run } from '../runtime/run.ts';
 import { syncPath } from '../runtime/sync-path.ts';
@@ -129,18 +130,25 @@ export const buildView = async (
     const held = await readDatabase(run, join(views, base, `${config.repository.name}.db.tar.gz`));
     await refuseOlder(run, packages, held);
   }
-  await mkdir(views, { recursive: true });
+  await orNoRoom(views, () => mkdir(views, { recursive: true }));
   for (const leftOver of await readdir(views))
     if (leftOver.startsWith(unfinished)) await rm(join(views, leftOver), { recursive: true });
 
   const folder = join(views, `${unfinished}${view}`);
-  await mkdir(folder);
-  await chmod(folder, 0o755);
-  if (base !== undefined) await copyView(config, base, folder);
-  for (const { file } of packages)
-    for (const name of [file, `${file}.sig`]) await addFile(join(from, name), join(folder, name));
-  await addToDatabase(config, run, folder, packages);
-  await syncPath(folder);
+  const fill = async () => {
+    await mkdir(folder);
+    await chmod(folder, 0o755);
+    if (base !== undefined) await copyView(config, base, folder);
+    for (const { file } of packages)
+      for (const name of [file, `${file}.sig`]) await addFile(join(from, name), join(folder, name));
+    await addToDatabase(config, run, folder, packages);
+    await syncPath(folder);
+  };
+  await orNoRoom(views, fill).catch(async (error: unknown) => {
+    // Half a view is worth nothing, and where the disk is full it takes the room of the next try.
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  });
   await rename(folder, join(views, view));
   await syncPath(views);
   return { base: base ?? null };

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { access, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuilderConfig } from '../../../schemas/config.ts';
+import { orNoRoom } from '../../runtime/disk-room.ts';
 import { StepFailed } from '../../runtime/errors.ts';
 import type { Ran, Run, RunOptions } from '../../runtime/run.ts';
 import { findRemote, refusal, remoteEnvironment } from './git-remote.ts';
@@ -103,7 +104,7 @@ export const createGit = (
       GIT_ALLOW_PROTOCOL: '',
       ...options.env,
     };
-    return run(['git', ...before, ...args], { ...options, env });
+    return orNoRoom(folder, () => run(['git', ...before, ...args], { ...options, env }));
   };
 
   const talk = async (

@@ -74,6 +74,16 @@ export const inspectPackages = async (
   return { packages, buildinfo: buildinfo ?? {} };
 };
 
+/** Half-made packages of an attempt that was cut, failed or was superseded. A host makes one build at a time. */
+export const removeParts = async (offeredFolder: string): Promise<void> => {
+  const names = await readdir(offeredFolder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return [];
+  });
+  for (const name of names)
+    if (name.endsWith('.part')) await rm(join(offeredFolder, name), { recursive: true, force: true });
+};
+
 /** Offers what is in `part` as `folder`, in one rename, with the evidence beside it. */
 export const offerPackages = async (
   part: string,

@@ -1,0 +1,92 @@
+import { cp, mkdtemp, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { PublisherConfig } from '../../schemas/config.ts';
+import { runStep } from '../../test/run-step.ts';
+import { generateSigningKey, type SigningKey } from '../../test/signing-key.ts';
+import { keycheck } from './keycheck.ts';
+
+let folder: string;
+let key: SigningKey;
+let other: SigningKey;
+let attempt = 0;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'keycheck-'));
+  [key, other] = await Promise.all([
+    generateSigningKey(join(folder, 'key')),
+    generateSigningKey(join(folder, 'other')),
+  ]);
+}, 30_000);
+afterAll(async () => {
+  await Promise.all([key.stop(), other.stop()]);
+  await rm(folder, { recursive: true });
+});
+
+const check = async (
+  signing: Partial<PublisherConfig['signing']> = {},
+  fingerprint = signing.fingerprint ?? key.fingerprint,
+) => {
+  const { gnupgHome, keyring } = key;
+  const host = PublisherConfig.parse({
+    fleet: 'test',
+    host: 'hertz',
+    role: 'publisher',
+    nats: { servers: ['127.0.0.1'], seedFile: '/seed' },
+    keyFile: '/key',
+    coordinatorKey: `${'A'.repeat(59)}=`,
+    stateFolder: join(folder, 'state'),
+    peers: {},
+    signing: { gnupgHome, keyring, fingerprint: key.fingerprint, ...signing },
+    repository: { name: 'fleet', folder: join(folder, 'repository') },
+  });
+  attempt += 1;
+  return (
+    await runStep('keycheck', keycheck, { fingerprint }, host, { folder: join(folder, 'state'), attempt })
+  ).evidence;
+};
+
+test('shows the key that has signed, and the day on which it expires', async () => {
+  expect(await check()).toEqual({ fingerprint: key.fingerprint, expires: null });
+  const dated = await generateSigningKey(join(folder, 'dated'), '20990101T000000');
+  const { gnupgHome, keyring, fingerprint } = dated;
+  expect(await check({ gnupgHome, keyring, fingerprint })).toEqual({
+    fingerprint,
+    expires: '2099-01-01T00:00:00.000Z',
+  });
+  await dated.stop();
+});
+
+test('a key that has expired is refused, and since when', async () => {
+  const expired = await generateSigningKey(join(folder, 'expired'), 'seconds=1');
+  await expired.expired();
+  const { gnupgHome, keyring, fingerprint } = expired;
+  const refused = check({ gnupgHome, keyring, fingerprint });
+  await expect(refused).rejects.toThrow(/it has expired, on 20\d\d-\d\d-\d\dT[\d:.]+Z/);
+  await expect(refused).rejects.toMatchObject({ fault: 'host' });
+  await expired.stop();
+});
+
+test('a key whose secret half is gone is refused, and works again once it is back', async () => {
+  const secrets = join(key.gnupgHome, 'private-keys-v1.d');
+  await rename(secrets, `${secrets}.away`);
+  await expect(check()).rejects.toThrow(`${key.fingerprint} can't sign (${key.gnupgHome}): its secret half`);
+  await rm(secrets, { recursive: true, force: true });
+  await rename(`${secrets}.away`, secrets);
+  await check();
+});
+
+test("a key that is not the fleet's is refused before anything is signed", async () => {
+  await expect(check({}, other.fingerprint)).rejects.toThrow(
+    `is set up to sign with ${key.fingerprint} and the fleet's key is ${other.fingerprint}`,
+  );
+  await expect(check({ gnupgHome: other.gnupgHome, fingerprint: other.fingerprint })).rejects.toThrow(
+    `not in ${key.keyring}`,
+  );
+  await cp(other.keyring, join(folder, 'ring'));
+  await expect(check({ keyring: join(folder, 'ring') })).rejects.toMatchObject({
+    fault: 'host',
+    message: expect.stringContaining(`which is not in ${join(folder, 'ring')}`),
+  });
+});
