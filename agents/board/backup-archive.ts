@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { copyFile, lstat, mkdir, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { copyFile, lstat, mkdir, readdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { BoardFile, PackageFile, StepEvidence } from '../../schemas/steps.ts';
+import { requireRoom } from '../runtime/disk-room.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { hashFile } from '../runtime/hash-file.ts';
 import type { Run } from '../runtime/run.ts';
@@ -108,6 +109,13 @@ export const createBackupArchive = async (
   },
 ): Promise<BackupArchive> => {
   const paths = await keptPaths(host, releases);
+  const kept = paths.map((path) => join(host.root, path));
+  const { stdout } = await run(
+    ['du', '--bytes', '--total', '--summarize', '--', ...kept, ...packages.map(({ file }) => file)],
+    { quiet: true },
+  );
+  const bytes = Number(stdout.trim().split('\n').at(-1)?.split('\t')[0]);
+  await requireRoom('the backup', [{ folder: host.stateFolder, bytes }]);
   await gather(
     join(workFolder, packagesFolder),
     packages.flatMap(({ file, signature }) => [file, signature]),
@@ -115,6 +123,7 @@ export const createBackupArchive = async (
   const folder = join(host.stateFolder, 'backups', version);
   await mkdir(folder, { recursive: true });
   const part = join(folder, 'backup.part');
+  await rm(part, { force: true }); // one that outlived a killed agent may still write to it
   await run([
     ...[
       'tar',
@@ -139,10 +148,10 @@ export const createBackupArchive = async (
   const content = await hashFile(part);
   const file = `${version}-${content.sha256.slice(0, 16)}.tar.zst`;
   const files = summarize(entries);
-  const kept: PackageFile[] = await Promise.all(
+  const keptPackages: PackageFile[] = await Promise.all(
     packages.map(async ({ name, file }) => ({ name, file: basename(file), ...(await hashFile(file)) })),
   );
-  const made = { archive: { file, ...content }, files, packages: kept };
+  const made = { archive: { file, ...content }, files, packages: keptPackages };
   await writeFile(join(folder, `${file}.json`), `${JSON.stringify(made, undefined, 2)}\n`);
   await rename(part, join(folder, file));
   await syncPath(folder);
@@ -150,7 +159,7 @@ export const createBackupArchive = async (
 };
 
 /**
- * Unpacks an archive into `folder`, once: a folder that is there is whole.
+ * Unpacks an archive into `folder`, instead of what is there: a cut may have left half of it.
  * @returns The folder, and the package files in it.
  */
 export const unpackBackup = async (
@@ -158,23 +167,10 @@ export const unpackBackup = async (
   archive: string,
   folder: string,
 ): Promise<{ folder: string; packages: string[] }> => {
-  if (!(await stat(folder).catch(() => undefined))) {
-    const part = `${folder}.part`;
-    await rm(part, { recursive: true, force: true });
-    await mkdir(part, { recursive: true });
-    await run([
-      'tar',
-      '--extract',
-      '--force-local',
-      '--preserve-permissions',
-      '--numeric-owner',
-      '--file',
-      archive,
-      '--directory',
-      part,
-    ]);
-    await rename(part, folder);
-  }
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  const options = ['--force-local', '--preserve-permissions', '--numeric-owner'];
+  await run(['tar', '--extract', ...options, '--file', archive, '--directory', folder]);
   const packages = (await readdir(join(folder, packagesFolder))).filter((file) => !file.endsWith('.sig'));
   return { folder, packages: packages.map((file) => join(folder, packagesFolder, file)) };
 };

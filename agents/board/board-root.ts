@@ -1,4 +1,3 @@
-import { statfs } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { BoardFile } from '../../schemas/steps.ts';
 import { hashFile } from '../runtime/hash-file.ts';
@@ -19,10 +18,4 @@ const boardPath = (root: string, path: string): string => `/${relative(root, pat
 export const lookAtFile = async (root: string, path: string): Promise<BoardFile> => {
   const file = onBoard(root, path);
   return { path: boardPath(root, file), ...(await hashFile(file)) };
-};
-
-/** Bytes that an ordinary user could still write on the file system of `folder`. */
-export const freeBytes = async (folder: string): Promise<number> => {
-  const { bavail, bsize } = await statfs(folder);
-  return bavail * bsize;
 };

@@ -2,6 +2,8 @@ import type { BoardConfig } from '../../schemas/config.ts';
 import type { RoleParts } from '../runtime/agent.ts';
 import { createRun } from '../runtime/run.ts';
 import { backup } from './backup.ts';
+import { confirm } from './confirm.ts';
+import { deadlinePassed } from './deadline/deadline-passed.ts';
 import { install } from './install.ts';
 import { createPacman } from './pacman/pacman.ts';
 import { presweep } from './presweep.ts';
@@ -12,7 +14,7 @@ import { sweep } from './sweep.ts';
 
 /** What a board does, and what it runs. */
 export const board: RoleParts<BoardConfig> = {
-  steps: { presweep, backup, stage, install, reboot, sweep, rollback },
+  steps: { presweep, backup, stage, install, reboot, sweep, confirm, rollback },
   installed: async (config) => {
     const [name] = config.packages;
     if (name === undefined) return null;
@@ -22,4 +24,5 @@ export const board: RoleParts<BoardConfig> = {
     ).installed(name);
     return found ? `${name} ${found.version}` : null;
   },
+  report: deadlinePassed,
 };

@@ -83,45 +83,79 @@ export const rebootOutcome = (
   return after.release === release && after.procVersion.startsWith(imageBanner) ? 'new-kernel' : 'fell-back';
 };
 
+/** A boot that ended, or is going to, and when that was: milliseconds since 1970. */
+export interface BootBefore {
+  boot: Boot;
+  at: number;
+}
+
+/** The boot that runs now, as one that is about to end. */
+export const bootNow = async (host: Parameters<typeof readBoot>[0]): Promise<BootBefore> => ({
+  boot: await readBoot(host),
+  at: Date.now(),
+});
+
 /**
- * Reboots once and says what came back. The agent dies with the old boot; the new one's probes the boot id.
+ * Reboots once and says what came back. The agent dies with the old boot; the new one's probes the boot id. A board that
+ * has booted since `since` for another reason, as after a power cut, has done what was to be done: it counts, and the
+ * board is not rebooted again.
+ * @param since The boot that the reboot is to end; otherwise the one that runs when the effect is begun.
  * @param withinMs How long the end may take; it is asked for three times.
  * @throws {StepFailed} (host) if the image is no kernel's, or the board never rebooted.
  */
 export const rebootBoard = async (
-  { effect, host, run, note, workFolder, bootsAfter, signal }: StepContext<BoardConfig>,
-  { release, installedVersion }: { release: string; installedVersion: string },
+  { effect, host, run, note, workFolder, bootsAfter, signal }: StepContext<BoardConfig, 'reboot'>,
+  {
+    release,
+    installedVersion,
+    since,
+  }: { release: string; installedVersion: string; since?: BootBefore | undefined },
   withinMs = rebootWithinMs,
 ): Promise<Rebooted> => {
   const image = onBoard(host.root, host.boot.image);
-  const banner = await imageBanner(image);
   const triesFile = join(workFolder, 'reboot-tries');
+  const ended = async ({ boot, at }: BootBefore) =>
+    (await readBoot(host)).bootId === boot.bootId
+      ? undefined
+      : { before: boot, secondsDown: Math.max(0, Date.now() - at) / 1000 };
   const seen = await effect('reboot', {
-    before: async () => ({ boot: await readBoot(host), at: Date.now() }),
-    probe: async ({ boot, at }) => {
-      const { bootId } = await readBoot(host);
-      if (bootId === boot.bootId) return { happened: 'no' };
-      return { happened: 'yes', result: { before: boot, secondsDown: Math.max(0, Date.now() - at) / 1000 } };
+    // The banner of what is installed now: if the board goes back on its own, the image is another one afterwards.
+    before: async () => {
+      const now = await bootNow(host);
+      const banner = await imageBanner(image);
+      return { ...(since && since.boot.bootId !== now.boot.bootId ? since : now), banner };
     },
-    act: async ({ boot }): Promise<{ before: Boot; secondsDown: number }> => {
+    probe: async (before) => {
+      const result = await ended(before);
+      return result ? { happened: 'yes', result: { ...result, banner: before.banner } } : { happened: 'no' };
+    },
+    act: async (before): Promise<{ before: Boot; secondsDown: number; banner: string }> => {
+      const already = await ended(before);
+      if (already) {
+        note(
+          `${host.host} has booted again by itself since ${before.boot.bootId}: that counts as the reboot`,
+        );
+        return { ...already, banner: before.banner };
+      }
       const tries = Number(await readFile(triesFile, 'utf8').catch(() => '0')) + 1;
       if (tries > rebootTries)
         throw new StepFailed(
           'host',
-          `${host.host} never rebooted: its boot id is still ${boot.bootId} after ${rebootTries} times ${host.boot.rebootCommand.join(' ')}; look at its console.`,
+          `${host.host} never rebooted: its boot id is still ${before.boot.bootId} after ${rebootTries} times ${host.boot.rebootCommand.join(' ')}; look at its console.`,
         );
       await writeFile(triesFile, String(tries));
       note(`reboot ${tries} of at most ${rebootTries}`);
+      // An agent that is being stopped may be so by the very reboot that it would ask for once more.
+      signal.throwIfAborted();
       // It has to go on when it stops this very agent.
       await run(host.boot.rebootCommand, { outlive: true });
       await sleep(withinMs, undefined, { signal });
-      throw new Error(`${host.host} never rebooted: its boot id is still ${boot.bootId}.`);
+      throw new Error(`${host.host} never rebooted: its boot id is still ${before.boot.bootId}.`);
     },
   });
   const after = await readBoot(host);
-  const outcome = rebootOutcome(
-    { after, imageBanner: banner, boots: bootsAfter(seen.before.bootId) },
-    release,
-  );
-  return { ...seen, after, imageBanner: banner, package: installedVersion, outcome };
+  const { before, secondsDown } = seen;
+  const banner = seen.banner ?? (await imageBanner(image)); // an older version journalled none
+  const outcome = rebootOutcome({ after, imageBanner: banner, boots: bootsAfter(before.bootId) }, release);
+  return { before, after, imageBanner: banner, package: installedVersion, outcome, secondsDown };
 };

@@ -141,7 +141,7 @@ export const sweepTable = async (
  */
 export const codecSweep = async (
   request: SweepRequest,
-  context: StepContext<BoardConfig>,
+  context: StepContext<BoardConfig, 'table'>,
 ): Promise<Swept> => {
   const { effect, host } = context;
   return effect('table', {

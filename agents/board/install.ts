@@ -1,11 +1,13 @@
 import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
+import { requireRoom } from '../runtime/disk-room.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { hashFile } from '../runtime/hash-file.ts';
 import type { Step } from '../runtime/step.ts';
 import { backupFile } from './backup-archive.ts';
-import { freeBytes, onBoard } from './board-root.ts';
+import { onBoard } from './board-root.ts';
 import { lookAtInstalled } from './pacman/installed.ts';
 import { type PackageContent, readPackageFile } from './pacman/package-file.ts';
 import { createPacman, type Pacman } from './pacman/pacman.ts';
@@ -52,13 +54,14 @@ const refuseWithoutBackupOrRoom = async (
       'host',
       `${archive} is not there with the sha256 ${backup.archive.sha256}: make the backup again before the install.`,
     );
-  const needed = host.reserveBytes + contents.reduce((sum, { installedBytes }) => sum + installedBytes, 0);
-  const free = await freeBytes(host.root);
-  if (free < needed)
-    throw new StepFailed(
-      'host',
-      `${host.root} has room for ${free} bytes and the install needs ${needed}, ${host.reserveBytes} of them to spare: make room.`,
-    );
+  // A rollback unpacks the backup beside what is installed: it must not be the disk that hinders it.
+  const sizes = [...backup.files, ...backup.packages].map(({ sizeBytes }) => sizeBytes);
+  const installed = contents.map(({ installedBytes }) => installedBytes);
+  const sum = (bytes: readonly number[]) => bytes.reduce((all, each) => all + each, 0);
+  await requireRoom('the install, with the reserve and a rollback,', [
+    { folder: host.root, bytes: host.reserveBytes + sum(installed) },
+    { folder: host.stateFolder, bytes: sum(sizes) },
+  ]);
 };
 
 /** The initramfs as it is, to see whether the command really made one. */
@@ -104,9 +107,15 @@ export const install: Step<'install', BoardConfig> = async (request, { effect, h
     // Half of one can't be told from a whole one, and making it again does no harm.
     probe: () => ({ happened: 'no' }),
     act: async (before) => {
-      await run(host.boot.initramfsCommand, { timeoutMs: 30 * 60_000 });
+      // One that outlived a killed agent is waited for: two at a time would write into one file.
+      const alone = ['flock', join(host.stateFolder, 'initramfs.lock'), ...host.boot.initramfsCommand];
+      await run(alone, { timeoutMs: 30 * 60_000 });
       const made = await initramfsAt(initramfs);
-      if (!made || made.sizeBytes === 0 || (made.sha256 === before?.sha256 && made.mtimeMs <= before.mtimeMs))
+      if (
+        !made ||
+        made.sizeBytes === 0 ||
+        (made.sha256 === before?.sha256 && made.mtimeMs === before.mtimeMs)
+      )
         throw new StepFailed(
           'host',
           `${host.boot.initramfsCommand.join(' ')} ended well, but ${initramfs} ${made ? `is ${made.sizeBytes === 0 ? 'empty' : 'the one from before'}` : 'is not there'}: run it by hand.`,

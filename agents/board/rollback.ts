@@ -1,33 +1,64 @@
 import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { BoardConfig } from '../../schemas/config.ts';
 import { StepFailed } from '../runtime/errors.ts';
-import { verifySignature } from '../runtime/openpgp-verify.ts';
 import { connect } from '../runtime/ssh.ts';
 import type { Step } from '../runtime/step.ts';
-import { backupFile, boardEntries, unpackBackup } from './backup-archive.ts';
-import { rebootBoard } from './boot.ts';
-import { lookAtInstalled } from './pacman/installed.ts';
-import { alteredFiles } from './pacman/mtree.ts';
-import { type PackageContent, readPackageFile } from './pacman/package-file.ts';
-import { createPacman } from './pacman/pacman.ts';
-import { holdsAll, upgrade } from './pacman/upgrade.ts';
+import { backupFile } from './backup-archive.ts';
+import { type BootBefore, readBoot, rebootBoard } from './boot.ts';
+import { disarm, isDone, isOf, readFired, readReport } from './deadline/deadline.ts';
 import { peerNamed } from './peer-named.ts';
-import { restore } from './restore.ts';
+import { putBack } from './put-back.ts';
 import { hasContent } from './staged.ts';
-import { syncBoard } from './sync-board.ts';
+
+/** A deadline that has gone off works on its own, and ends by itself or with its reboot. */
+const deadlineOverWithinMs = 30 * 60_000;
+
+/** @throws {StepFailed} (host) if the deadline that has gone off is still at it after half an hour. */
+const waitForDeadline = async (host: BoardConfig, signal: AbortSignal): Promise<void> => {
+  for (let waitedMs = 0; waitedMs < deadlineOverWithinMs; waitedMs += 1_000) {
+    const [fired, report] = await Promise.all([readFired(host), readReport(host)]);
+    const { bootId } = await readBoot(host);
+    if (!fired || (report && isOf(report, fired) && isDone(report, bootId))) return;
+    await sleep(1_000, undefined, { signal });
+  }
+  throw new StepFailed(
+    'host',
+    `${host.host}'s own deadline has gone off and is not done: start its daemon (deadline-main), and see deadline-report.json in ${host.stateFolder}.`,
+  );
+};
+
+/** The boot that the deadline's own reboot has ended, where that was the last thing done to put this very backup back. */
+const endedByDeadline = async (host: BoardConfig, archiveSha256: string): Promise<BootBefore | undefined> => {
+  const [fired, report] = await Promise.all([readFired(host), readReport(host)]);
+  if (!fired || !report || !isOf(report, fired) || !report.restored || !report.restoredIn) return undefined;
+  if (fired.backup.archive.sha256 !== archiveSha256) return undefined;
+  const { bootId } = await readBoot(host);
+  return bootId === report.restoredIn.bootId
+    ? undefined
+    : { boot: report.restoredIn, at: report.rebootAskedAt ?? Date.now() };
+};
 
 /**
  * Brings the board back to its backup, from any state that an install or a cut leaves: packages, then boot files
  * and modules over them, then the reboot. Each part may be done again.
  */
 export const rollback: Step<'rollback', BoardConfig> = async (request, context) => {
-  const { effect, host, run, note, workFolder, signal } = context;
+  const { effect, host, note, signal } = context;
   const { backup } = request;
-  const pacman = createPacman(host, run);
   const archive = backupFile(host, backup);
   const isHere = () => hasContent(archive, backup.archive.sha256);
   note(`back from ${request.from} to ${backup.version}: ${request.because}`);
+
+  // First, so that never two put the board back at the same time.
+  await effect('disarm', {
+    probe: () => ({ happened: 'no' }),
+    act: async () => {
+      if ((await disarm(host)) === 'fired') await waitForDeadline(host, signal);
+      return null;
+    },
+  });
 
   await effect('archive', {
     probe: async () => ((await isHere()) ? { happened: 'yes', result: null } : { happened: 'no' }),
@@ -45,50 +76,11 @@ export const rollback: Step<'rollback', BoardConfig> = async (request, context) 
     },
   });
 
-  const unpacked = await unpackBackup(run, archive, join(workFolder, 'backup'));
-  const contents: PackageContent[] = [];
-  for (const file of unpacked.packages) {
-    await verifySignature(run, { file, signature: `${file}.sig`, ...host.signing });
-    contents.push(await readPackageFile(run, file));
-  }
-  const other = contents.find(({ version }) => version !== backup.version);
-  if (other || contents.length !== backup.packages.length)
-    throw new StepFailed(
-      'work',
-      `${archive} holds other packages than ${backup.version}: it is no backup of it.`,
-    );
-  await effect('packages', {
-    probe: async () => {
-      await pacman.quiet();
-      return (await holdsAll(pacman, contents)) ? { happened: 'yes', result: null } : { happened: 'no' };
-    },
-    act: async () => {
-      // The install that failed may have left anything in the way.
-      await upgrade(note, pacman, contents, { overwrite: true });
-      return null;
-    },
+  const { installed, changed } = await putBack(context, backup);
+  const rebooted = await rebootBoard(context, {
+    release: backup.release,
+    installedVersion: backup.version,
+    since: changed ? undefined : await endedByDeadline(host, backup.archive.sha256),
   });
-
-  const entries = await boardEntries(run, archive);
-  const altered = () => alteredFiles(host.root, entries);
-  await effect('files', {
-    probe: async () =>
-      (await altered()).length === 0 ? { happened: 'yes', result: null } : { happened: 'no' },
-    act: async () => {
-      await restore(unpacked.folder, host.root, entries);
-      const [wrong, ...more] = await altered();
-      if (wrong !== undefined)
-        throw new Error(
-          `${wrong} and ${more.length} other files are not as in the backup although they were put back.`,
-        );
-      return null;
-    },
-  });
-
-  await syncBoard(context);
-
-  const names = backup.packages.map(({ name }) => name);
-  const installed = await lookAtInstalled(context, names, backup.version);
-  const rebooted = await rebootBoard(context, { release: backup.release, installedVersion: backup.version });
   return { installed, rebooted };
 };

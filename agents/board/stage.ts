@@ -1,9 +1,8 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BoardConfig } from '../../schemas/config.ts';
-import { StepFailed } from '../runtime/errors.ts';
+import { requireRoom } from '../runtime/disk-room.ts';
 import type { Step } from '../runtime/step.ts';
-import { freeBytes } from './board-root.ts';
 import { fetchFile, type Transfer } from './download.ts';
 import { peerNamed } from './peer-named.ts';
 import {
@@ -26,12 +25,7 @@ const refuseWithoutRoom = async (host: BoardConfig, packages: readonly SignedPac
   let needed = host.reserveBytes;
   for (const wanted of packages)
     if (!(await hasContent(stagedFile(host, wanted), wanted.sha256))) needed += wanted.sizeBytes;
-  const free = await freeBytes(stagedFolder(host));
-  if (free < needed)
-    throw new StepFailed(
-      'host',
-      `${stagedFolder(host)} has room for ${free} bytes and the download needs ${needed}, ${host.reserveBytes} of them to spare: make room.`,
-    );
+  await requireRoom('the download, with the reserve,', [{ folder: stagedFolder(host), bytes: needed }]);
 };
 
 /**

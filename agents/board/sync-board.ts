@@ -7,7 +7,11 @@ import { onBoard } from './board-root.ts';
  * The effect that comes before a reboot: pacman writes nothing through to the disk, and the next boot may find half
  * of it. Root and boot files may be on file systems of their own.
  */
-export const syncBoard = ({ effect, host, run }: Pick<StepContext<BoardConfig>, 'effect' | 'host' | 'run'>) =>
+export const syncBoard = ({
+  effect,
+  host,
+  run,
+}: Pick<StepContext<BoardConfig, 'sync'>, 'effect' | 'host' | 'run'>) =>
   effect('sync', {
     probe: () => ({ happened: 'no' }),
     act: async () => {

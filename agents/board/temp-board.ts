@@ -1,6 +1,17 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  chmod,
+  chown,
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  writeFile,
+} from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
@@ -58,13 +69,20 @@ package_linux-fourier-headers() {
 }
 `;
 
-/** A board in a temporary folder: pacman's own root, a repository over HTTP, a backup host over SSH, a pinned key. */
-export const startTempBoard = async () => {
+/**
+ * A board in a temporary folder: pacman's own root, a repository over HTTP, a backup host over SSH, a pinned key.
+ * @param disks The sizes of the disks that its root and its state are on, as tmpfs(5) takes them; root alone can mount them.
+ */
+export const startTempBoard = async (disks: { root?: string; state?: string } = {}) => {
   if (pacmanCommand === undefined) throw new Error('pacman needs root or unshare -Ur.');
   const folder = await mkdtemp(join(tmpdir(), 'board-'));
   await chmod(folder, 0o755);
   const at = (...path: string[]) => join(folder, ...path);
   const root = at('root');
+  for (const [name, size] of Object.entries(disks)) {
+    await mkdir(at(name));
+    await run(['mount', '-t', 'tmpfs', '-o', `size=${size},mode=755`, 'tmpfs', at(name)]);
+  }
   for (const path of [
     'root/var/lib/pacman',
     'root/boot/extlinux',
@@ -120,6 +138,7 @@ export const startTempBoard = async () => {
   const keyring = ['pacman-key', '--config', at('local.conf'), '--gpgdir', at('gpg')];
   const pacmanKey = (...args: string[]) => run([...(isRoot ? [] : ['unshare', '-Ur']), ...keyring, ...args]);
   await pacmanKey('--init');
+  await appendFile(at('gpg', 'gpg.conf'), 'ignore-time-conflict\n');
   await pacmanKey('--add', key.keyring);
   await pacmanKey('--lsign-key', key.fingerprint);
 
@@ -256,6 +275,7 @@ export const startTempBoard = async () => {
       await sshd.stop();
       await key.stop();
       await run(['gpgconf', '--homedir', at('gpg'), '--kill', 'all']).catch(() => undefined);
+      for (const name of Object.keys(disks)) await run(['umount', at(name)]);
       await rm(folder, { recursive: true, force: true });
     },
   };

@@ -24,6 +24,8 @@ export interface Pacman {
   altered(entry: InstalledEntry): Promise<string[]>;
   /** Whether exactly this package is installed, and every file of it is there as it was packed. */
   holds(content: PackageContent): Promise<boolean>;
+  /** Whether a transaction holds the database, or was cut: then its hooks and scriptlets may not have run. */
+  isLocked(): Promise<boolean>;
   /** Whether the first version is older than the second, by pacman's own vercmp. */
   isOlder(first: string, second: string): Promise<boolean>;
   /**
@@ -126,10 +128,10 @@ export const createPacman = (host: Pick<BoardConfig, 'root' | 'pacman'>, run: Ru
   const altered: Pacman['altered'] = ({ entries, backup }) => alteredFiles(host.root, entries, backup);
 
   const quiet = async () => {
-    for (const until = Date.now() + quietWithinMs; ; ) {
+    for (const until = performance.now() + quietWithinMs; ; ) {
       const pids = await users(lock, host.pacman);
       if (pids.length === 0) return;
-      if (Date.now() > until)
+      if (performance.now() > until)
         throw new Error(`pacman (process ${pids.join(', ')}) has held ${lock} for 15 minutes: look at it.`);
       await sleep(200);
     }
@@ -143,6 +145,7 @@ export const createPacman = (host: Pick<BoardConfig, 'root' | 'pacman'>, run: Ru
       const entry = await installed(content.name);
       return entry !== undefined && isContentOf(entry, content) && (await altered(entry)).length === 0;
     },
+    isLocked: () => isThere(lock),
     async isOlder(first, second) {
       return Number((await run(['vercmp', first, second], { quiet: true })).stdout) < 0;
     },

@@ -6,8 +6,9 @@ import type { InstalledEntry, Pacman } from './pacman.ts';
 const packagesAtFault =
   /conflicting (files|dependencies)|exists in filesystem|could not satisfy dependencies/;
 
-/** Whether every one of these packages is installed and all its files are there. */
+/** Whether every one of these packages is installed, all its files are there, and no transaction was cut before its end. */
 export const holdsAll = async (pacman: Pacman, contents: readonly PackageContent[]): Promise<boolean> => {
+  if (await pacman.isLocked()) return false;
   for (const content of contents) if (!(await pacman.holds(content))) return false;
   return true;
 };
@@ -45,10 +46,17 @@ export const upgrade = async (
   const { exitCode, stderr } = await pacman.upgrade(files, { overwrite });
   if (await holdsAll(pacman, contents)) return;
   const said = stderr.trim().split('\n').slice(0, 3).join(' ') || `nothing, with exit code ${exitCode}`;
+  // gpgv has found these signatures good, and pacman doesn't: it is this host that stands in the way.
+  if (/\(PGP signature\)/.test(stderr))
+    throw new StepFailed(
+      'host',
+      `pacman takes the signature of ${names.join(', ')} for none: either the clock here is wrong (it says ${new Date().toISOString()}; set it, or put ignore-time-conflict into gpg.conf of pacman's keyring), or that keyring lacks the key (pacman-key --add, --lsign-key). It said: ${said}`,
+    );
   if (exitCode !== 0 && (await intact(pacman, before)))
     throw new StepFailed(
       packagesAtFault.test(stderr) ? 'work' : 'host',
       `pacman refused ${names.join(', ')}; what was installed before is whole. It said: ${said}`,
     );
-  throw new Error(`pacman ended half-way through ${names.join(', ')}. It said: ${said}`);
+  const full = /Write failed|No space left/.test(stderr) ? ' The disk is full: make room.' : '';
+  throw new Error(`pacman ended half-way through ${names.join(', ')}.${full} It said: ${said}`);
 };

@@ -1,0 +1,51 @@
+import type { BoardConfig } from '../../schemas/config.ts';
+import { StepFailed } from '../runtime/errors.ts';
+import type { Step } from '../runtime/step.ts';
+import { onBoard } from './board-root.ts';
+import { imageBanner, readBoot } from './boot.ts';
+import { disarm, readDisarmed, readFired } from './deadline/deadline.ts';
+import { installedVersion } from './pacman/installed.ts';
+
+/** The kernel that runs is the verified one: the board's own deadline is called off, and the kernel stays. */
+export const confirm: Step<'confirm', BoardConfig> = async (request, context) => {
+  const { effect, host, iteration, note } = context;
+  const { names, version, release } = request;
+
+  /** @throws {StepFailed} (host) if what runs is not what was verified. */
+  const verified = async () => {
+    const fired = await readFired(host);
+    if (fired?.iteration === iteration)
+      throw new StepFailed(
+        'host',
+        `nobody confirmed ${version} within ${fired.seconds} s: the board's own deadline has gone off, and ${host.host} goes back to ${fired.backup.version}.`,
+      );
+    const installed = await installedVersion(context, names);
+    if (installed !== version)
+      throw new StepFailed('host', `${installed} is installed on ${host.host}, not ${version}.`);
+    const boot = await readBoot(host);
+    const banner = await imageBanner(onBoard(host.root, host.boot.image));
+    if (boot.release !== release || !boot.procVersion.startsWith(banner))
+      throw new StepFailed(
+        'host',
+        `${host.host} runs ${boot.procVersion}, and the image of ${version} is ${banner}: another kernel has booted since it was verified.`,
+      );
+    return boot;
+  };
+
+  // Looked at before anything is called off: a cut up to here leaves the deadline armed.
+  const boot = await verified();
+  const deadline = await effect('disarm', {
+    probe: async () =>
+      (await readDisarmed(host))?.iteration === iteration
+        ? { happened: 'yes', result: 'disarmed' as const }
+        : { happened: 'no' },
+    act: async () => {
+      const found = await disarm(host);
+      if (found !== 'fired') return found;
+      await verified();
+      return 'none' as const; // it was another iteration's, and is over
+    },
+  });
+  note(deadline === 'disarmed' ? `${version} stays: the deadline is called off` : 'no deadline was armed');
+  return { version, boot, deadline };
+};

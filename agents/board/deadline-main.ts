@@ -1,0 +1,23 @@
+import { mkdirSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { readConfigFile } from '../../eventlog/config-file.ts';
+import { AgentConfig } from '../../schemas/config.ts';
+import { createRun } from '../runtime/run.ts';
+import { watchDeadline } from './deadline/watch-deadline.ts';
+
+/** `deadline-main.ts --config FILE`: the board's own deadline, a daemon beside the agent. It knows neither log nor journal. */
+const { values } = parseArgs({ options: { config: { type: 'string' } } });
+const stop = new AbortController();
+for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
+
+try {
+  if (values.config === undefined) throw new Error('usage: deadline-main.ts --config FILE');
+  const host = readConfigFile(values.config, AgentConfig);
+  if (host.role !== 'board') throw new Error(`${host.host} is a ${host.role}: only a board has a deadline`);
+  mkdirSync(host.stateFolder, { recursive: true, mode: 0o700 });
+  const note = (line: string) => void process.stderr.write(`${host.host}'s deadline: ${line}\n`);
+  await watchDeadline({ host, run: createRun(note, stop.signal), note, signal: stop.signal });
+} catch (error) {
+  process.stderr.write(`deadline: ${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,273 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { appendFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import type { BoardConfig } from '../../../schemas/config.ts';
+import type { StepEvidence } from '../../../schemas/steps.ts';
+import { runStep } from '../../../test/run-step.ts';
+import { Journal } from '../../runtime/journal.ts';
+import { createRun } from '../../runtime/run.ts';
+import { backup } from '../backup.ts';
+import { backupFile } from '../backup-archive.ts';
+import { readBoot } from '../boot.ts';
+import { confirm } from '../confirm.ts';
+import { reboot } from '../reboot.ts';
+import { rollback } from '../rollback.ts';
+import { names, pacmanCommand, startTempBoard, type TempBoard } from '../temp-board.ts';
+import { arm, disarm, fire, readArmed, readFired, readReport } from './deadline.ts';
+import { deadlinePassed } from './deadline-passed.ts';
+import { watchDeadline } from './watch-deadline.ts';
+
+const kernel = { names, version: '7.0-2', release: '7.0.0-fourier' };
+
+describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () => {
+  let board: TempBoard;
+  let host: BoardConfig;
+  let second: string[];
+  let held: StepEvidence<'backup'>;
+  let count = 0;
+  const fresh = () => ({ folder: join(board.folder, 'runs', String(++count)) });
+  const bootId = () => readFileSync(host.bootIdFile, 'utf8').trim();
+  const installed = async () => (await board.pacman('-Q', ...names)).stdout.trim().split(/\s/)[1];
+  const notes: string[] = [];
+  const until = async (what: string, holds: () => Promise<boolean> | boolean, ms = 15_000) => {
+    for (const end = Date.now() + ms; !(await holds()); await sleep(10))
+      if (Date.now() > end) throw new Error(`${what}: not within ${ms} ms; ${notes.join('\n')}`);
+  };
+  const armed = async (seconds: number) =>
+    arm(host, {
+      ...{ iteration: 'iter5', attempt: 1, boot: await readBoot(host) },
+      ...{ seconds, version: '7.0-2', backup: held },
+    });
+  /** Runs the watch, as one boot's process, until something is so. */
+  const watchUntil = async (what: string, holds: () => Promise<boolean> | boolean) => {
+    const stop = new AbortController();
+    const note = (line: string) => void notes.push(line);
+    const run = createRun(note, stop.signal);
+    const times = { everyMs: 20, pauseMs: 20, rebootWithinMs: 60_000 };
+    const watching = watchDeadline({ host, run, note, signal: stop.signal, ...times });
+    await until(what, holds).finally(() => stop.abort());
+    await watching;
+  };
+  const isOver = async () => (await readReport(host))?.over === true;
+  const rebootNow = () => createRun(() => undefined)(host.boot.rebootCommand);
+
+  beforeAll(async () => {
+    board = await startTempBoard();
+    host = board.host;
+    const first = await board.build('7.0-1');
+    second = await board.build('7.0-2', 300);
+    for (const file of first)
+      for (const one of [file, `${file}.sig`]) await cp(one, join(host.pacman.cacheFolder, basename(one)));
+    await board.pacman('-U', ...first);
+    await board.boot('boot-0');
+    const request = { host: 'hertz', names, version: '7.0-1' };
+    held = (await runStep('backup', backup, request, host, fresh())).evidence;
+  }, 60_000);
+  afterAll(() => board?.stop());
+  /** 7.0-2 is installed, 7.0-1 runs, nothing is armed and nothing went off. */
+  beforeEach(async () => {
+    for (const name of ['', '-disarmed', '-fired', '-report', '-seen'])
+      await rm(join(host.stateFolder, `deadline${name}.json`), { force: true });
+    if ((await installed()) !== '7.0-2') await board.pacman('-U', '--overwrite', '*', ...second);
+    await board.boot('boot-0');
+    notes.length = 0;
+  });
+
+  it('is not armed for an archive that is not here, and is called off or goes off, never both', async () => {
+    const archive = backupFile(host, held);
+    await rm(archive);
+    await expect(armed(60)).rejects.toThrow(/make the backup again/);
+    expect(await readArmed(host)).toBeUndefined();
+    await cp(join(board.folder, 'peer', held.place, held.archive.file), archive);
+    await armed(60);
+    expect(await readArmed(host)).toMatchObject({ iteration: 'iter5', boot: { bootId: 'boot-0' }, archive });
+    expect(
+      (await Promise.all([disarm(host), fire(host)])).map((won) => won === 'disarmed' || won === true),
+    ).toEqual(expect.arrayContaining([true, false]));
+    expect(await fire(host)).toBe(false);
+  });
+
+  it('does nothing in the boot that armed it, nor once it is called off', async () => {
+    const quiet = async (ms: number) => {
+      const end = Date.now() + ms;
+      await watchUntil('the time is over', () => Date.now() > end);
+      expect(await readFired(host)).toBeUndefined();
+    };
+    await armed(1);
+    await quiet(1_300);
+    await rebootNow();
+    const { evidence } = await runStep('confirm', confirm, kernel, host, fresh());
+    expect(evidence).toMatchObject({ deadline: 'disarmed', version: '7.0-2', boot: { bootId: 'boot-1' } });
+    const log = await readFile(host.pacman.logFile, 'utf8');
+    await quiet(1_300);
+    expect(await readFile(host.pacman.logFile, 'utf8')).toBe(log);
+    expect(bootId()).toBe('boot-1');
+  });
+
+  it('is called off once, also by a confirm that was cut, and not for another kernel than the verified one', async () => {
+    await board.boot('boot-0');
+    await armed(60);
+    await writeFile(
+      host.procVersionFile,
+      'Linux version 7.0.0-fourier (builder@boltzmann) (gcc 12) #1 SMP\n',
+    );
+    await expect(runStep('confirm', confirm, kernel, host, fresh())).rejects.toThrow(
+      /runs Linux version .* another kernel/,
+    );
+    await rebootNow();
+    await expect(runStep('confirm', confirm, { ...kernel, version: '7.0-3' }, host, fresh())).rejects.toThrow(
+      /7\.0-2 is installed/,
+    );
+    expect(await readArmed(host)).toBeDefined();
+    const cut = fresh();
+    await mkdir(cut.folder, { recursive: true });
+    const journal = new Journal(join(cut.folder, 'journal.db'));
+    journal.noteIntent({ iteration: 'iter5', step: 'confirm', attempt: 1 }, 'disarm', 'null');
+    journal.close();
+    await disarm(host); // and killed before the result was journalled
+    expect((await runStep('confirm', confirm, kernel, host, cut)).evidence.deadline).toBe('disarmed');
+    expect(
+      (await runStep('confirm', confirm, kernel, host, { ...fresh(), iteration: 'iter6' })).evidence.deadline,
+    ).toBe('none');
+  });
+
+  it('takes an unconfirmed kernel away: once, with one reboot, and rollback has nothing to do then', async () => {
+    await armed(1);
+    await rebootNow();
+    await watchUntil('it reboots', () => bootId() === 'boot-2');
+    expect(await installed()).toBe('7.0-1');
+    await expect(runStep('confirm', confirm, kernel, host, fresh())).rejects.toThrow(/deadline has gone off/);
+    await watchUntil('it sees the new boot', isOver);
+    expect(await readReport(host)).toMatchObject({ restored: true, tries: 1, reboots: 1 });
+    expect(await deadlinePassed(host)).toMatchObject({
+      type: 'DeadlinePassed',
+      iteration: 'iter5',
+      attempt: 1,
+      data: {
+        because: 'nobody confirmed 7.0-2 within 1 s of its boot',
+        restored: true,
+        version: '7.0-1',
+        unconfirmed: { bootId: 'boot-1', procVersion: expect.stringContaining('#2 SMP') },
+        now: { bootId: 'boot-2', procVersion: expect.stringContaining('#1 SMP') },
+      },
+    });
+    const log = await readFile(host.pacman.logFile, 'utf8');
+    const request = { because: 'unconfirmed', from: '7.0-2', backup: held };
+    const { evidence } = await runStep('rollback', rollback, request, host, fresh());
+    expect(evidence.rebooted).toMatchObject({
+      outcome: 'new-kernel',
+      package: '7.0-1',
+      before: { bootId: 'boot-1' },
+      after: { bootId: 'boot-2' },
+    });
+    const end = Date.now() + 500;
+    await watchUntil('it stays quiet', () => Date.now() > end);
+    expect(bootId()).toBe('boot-2');
+    expect(await readFile(host.pacman.logFile, 'utf8')).toBe(log);
+  }, 30_000);
+
+  it('lets the reboot step say that the board fell back, if its agent comes up only then', async () => {
+    const { folder } = fresh();
+    const agent = new AbortController();
+    const request = { ...kernel, backup: held };
+    const cut = runStep('reboot', reboot, request, host, { folder, signal: agent.signal }).catch(
+      () => undefined,
+    );
+    await until('the board reboots', () => bootId() === 'boot-1');
+    agent.abort();
+    await cut;
+    await writeFile(
+      join(host.stateFolder, 'deadline.json'),
+      JSON.stringify({ ...(await readArmed(host)), seconds: 1 }),
+    );
+    await watchUntil('it reboots', () => bootId() === 'boot-2');
+    await watchUntil('it sees the new boot', isOver);
+    const { evidence } = await runStep('reboot', reboot, request, host, { folder });
+    expect(evidence).toMatchObject({
+      outcome: 'fell-back',
+      package: '7.0-1',
+      imageBanner: expect.stringContaining('#2 SMP'),
+      before: { bootId: 'boot-0' },
+      after: { bootId: 'boot-2' },
+    });
+  }, 30_000);
+
+  it('goes on after SIGKILL anywhere, does not count anew, and puts back and reboots once', async () => {
+    const config = join(board.folder, 'config.yaml');
+    await writeFile(config, stringify(host));
+    const main = join(import.meta.dirname, '../deadline-main.ts');
+    const log = (await readFile(host.pacman.logFile, 'utf8')).length;
+    await armed(3);
+    await rebootNow();
+    const since = Date.now();
+    /** Starts the daemon, and kills it some time after it has come so far. */
+    const killedAfter = async (what: string, isSo: (said: string) => boolean, ms: number) => {
+      const argv = ['--import', 'tsx', main, '--config', config];
+      const daemon = spawn(process.execPath, argv, { stdio: ['ignore', 'ignore', 'pipe'] });
+      const ended = once(daemon, 'exit');
+      let said = '';
+      daemon.stderr.on('data', (piece: Buffer) => {
+        said += piece.toString();
+      });
+      const over = async () => isSo(said) || (await isOver());
+      await until(what, over, 30_000).finally(() => sleep(ms).then(() => daemon.kill('SIGKILL')));
+      await ended;
+    };
+    const isSeen = () => existsSync(join(host.stateFolder, 'deadline-seen.json'));
+    for (const ms of [50, 400]) await killedAfter('it counts', isSeen, ms);
+    for (const ms of [0, 60, 120, 240])
+      await killedAfter('it goes back', (said) => /back to 7/.test(said), ms);
+    // Here the reboot does not take the daemon along, as it does on a board.
+    await killedAfter('it reboots', () => bootId() === 'boot-2', 0);
+    await killedAfter('it is over', () => false, 0);
+    expect(Date.now() - since).toBeGreaterThan(3_000);
+    expect(await readReport(host)).toMatchObject({ restored: true, reboots: 1 });
+    expect(bootId()).toBe('boot-2');
+    expect((await board.pacman('-Qkk', ...names)).stdout).toMatch(/ 0 altered files/);
+    expect(existsSync(join(host.pacman.databaseFolder, 'db.lck'))).toBe(false);
+    const logged = (await readFile(host.pacman.logFile, 'utf8')).slice(log);
+    expect(logged.match(/downgraded linux-fourier /g)).toHaveLength(1);
+  }, 60_000);
+
+  it('gives up after three tries, reboots nothing, and a rollback may still do it', async () => {
+    await armed(1);
+    await rebootNow();
+    await appendFile(backupFile(host, held), 'x');
+    await watchUntil('it gives up', isOver);
+    expect(await readReport(host)).toMatchObject({ restored: false, tries: 3, reboots: 0 });
+    expect([bootId(), await installed()]).toEqual(['boot-1', '7.0-2']);
+    expect(await deadlinePassed(host)).toMatchObject({
+      data: { restored: false, because: expect.stringMatching(/3 tries .* failed: .* has not the sha256/) },
+    });
+    const agent = new AbortController();
+    const { folder } = fresh();
+    const request = { because: 'unconfirmed', from: '7.0-2', backup: held };
+    const cut = runStep('rollback', rollback, request, host, { folder, signal: agent.signal }).catch(
+      () => undefined,
+    );
+    await until('the board reboots', () => bootId() === 'boot-2');
+    agent.abort();
+    await cut;
+    const { evidence } = await runStep('rollback', rollback, request, host, { folder });
+    expect(evidence.rebooted).toMatchObject({ outcome: 'new-kernel', before: { bootId: 'boot-1' } });
+  }, 30_000);
+
+  it('does not wait for a kernel that does not stay up so long', async () => {
+    await armed(3600);
+    for (let boots = 1; boots <= 3; boots += 1) {
+      await rebootNow();
+      const end = Date.now() + 200;
+      await watchUntil('some time is over', () => Date.now() > end);
+      expect(await readFired(host)).toBeUndefined();
+    }
+    await rebootNow();
+    await watchUntil('it reboots', () => bootId() === 'boot-5');
+    expect((await readReport(host))?.because).toBe('7.0-2 booted 4 times and nobody confirmed it');
+    expect(await installed()).toBe('7.0-1');
+  }, 30_000);
+});

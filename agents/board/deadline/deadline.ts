@@ -1,0 +1,117 @@
+import { rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import type { BoardConfig } from '../../../schemas/config.ts';
+import { Boot, steps } from '../../../schemas/steps.ts';
+import { StepFailed } from '../../runtime/errors.ts';
+import { syncPath } from '../../runtime/sync-path.ts';
+import { backupFile } from '../backup-archive.ts';
+import { hasContent } from '../staged.ts';
+import { moveDurably, readDurable, writeDurably } from './durable-file.ts';
+
+/**
+ * A deadline: unless somebody confirms the kernel that boots next, the board goes back to its backup on its own. It is
+ * a file with one of three names, and changes its name in one step:
+ *
+ *     deadline.json → deadline-disarmed.json    the agent called it off
+ *                   → deadline-fired.json       it has gone off; deadline-report.json says what came of that
+ *
+ * So it is called off or goes off, never both, and goes off at most once.
+ */
+export const Deadline = z.object({
+  iteration: z.string(),
+  /** The attempt of the reboot step that armed it. */
+  attempt: z.int().min(1),
+  /** What ran when it was armed. It counts in any later boot. */
+  boot: Boot,
+  /** The package's version that is to be confirmed. */
+  version: z.string(),
+  /** How long a boot may go unconfirmed. */
+  seconds: z.int().min(1),
+  /** The archive's file here, absolute; its sha256 is the backup's. */
+  archive: z.string(),
+  backup: steps.rollback.request.shape.backup,
+});
+export type Deadline = z.infer<typeof Deadline>;
+
+/** What came of a deadline that has gone off. */
+export const DeadlineReport = z.object({
+  iteration: z.string(),
+  attempt: z.int().min(1),
+  because: z.string(),
+  /** The boot that nobody confirmed. */
+  unconfirmed: Boot,
+  /** How often it was begun to put the backup back, and how often the reboot was asked for. */
+  tries: z.int().min(0),
+  reboots: z.int().min(0),
+  /** The boot id of the try that is under way, or was when the power was cut. */
+  tryingIn: z.string().optional(),
+  /** null while it is at it; false once it has given up. */
+  restored: z.boolean().nullable(),
+  /** The boot in which all was put back. */
+  restoredIn: Boot.optional(),
+  /** When the reboot was asked for, and when it had happened: milliseconds since 1970, by the board's own clock. */
+  rebootAskedAt: z.number().optional(),
+  backAt: z.number().optional(),
+  /** It does nothing more. */
+  over: z.boolean(),
+});
+export type DeadlineReport = z.infer<typeof DeadlineReport>;
+
+type Host = Pick<BoardConfig, 'stateFolder'>;
+type Attempt = Pick<Deadline, 'iteration' | 'attempt'>;
+const placeOf = ({ stateFolder }: Host, name: '' | '-disarmed' | '-fired' | '-report' | '-seen'): string =>
+  join(stateFolder, `deadline${name}.json`);
+
+export const isOf = (found: Attempt | undefined, { iteration, attempt }: Attempt): boolean =>
+  found?.iteration === iteration && found.attempt === attempt;
+
+/** Whether it does nothing more: it says so, or the reboot that was its last has happened. */
+export const isDone = ({ over, restored, restoredIn }: DeadlineReport, bootId: string): boolean =>
+  over || (restored === true && restoredIn !== undefined && restoredIn.bootId !== bootId);
+
+/** The deadline that is armed now. @throws {Error} if its file is damaged. */
+export const readArmed = (host: Host) => readDurable(placeOf(host, ''), Deadline);
+/** The one that was called off last. */
+export const readDisarmed = (host: Host) => readDurable(placeOf(host, '-disarmed'), Deadline);
+/** The one that went off last. */
+export const readFired = (host: Host) => readDurable(placeOf(host, '-fired'), Deadline);
+export const readReport = (host: Host) => readDurable(placeOf(host, '-report'), DeadlineReport);
+export const writeReport = (host: Host, report: DeadlineReport) =>
+  writeDurably(placeOf(host, '-report'), report);
+/** Where the watch keeps since when it has seen which boot. */
+export const seenFile = (host: Host): string => placeOf(host, '-seen');
+
+/**
+ * Arms a deadline, instead of any other. It is on the disk when this returns.
+ * @throws {StepFailed} (host) if the archive that it would go back to is not here, or the last one is still at it.
+ */
+export const arm = async (host: Host, deadline: Omit<Deadline, 'archive'>): Promise<void> => {
+  const { backup } = deadline;
+  const archive = backupFile(host, backup);
+  if (!(await hasContent(archive, backup.archive.sha256)))
+    throw new StepFailed(
+      'host',
+      `${archive} is not there with the sha256 ${backup.archive.sha256}: the board could not go back on its own; make the backup again before the reboot.`,
+    );
+  const [fired, report] = await Promise.all([readFired(host), readReport(host)]);
+  if (fired && !(report && isOf(report, fired) && isDone(report, deadline.boot.bootId)))
+    throw new StepFailed(
+      'host',
+      `the deadline of ${fired.iteration} has gone off and is not done: wait until it is, or look at deadline-report.json in ${host.stateFolder}.`,
+    );
+  for (const name of ['-fired', '-report', '-disarmed', '-seen'] as const)
+    await rm(placeOf(host, name), { force: true });
+  // Or a power cut would bring the old ones back beside the new one.
+  await syncPath(dirname(placeOf(host, '')));
+  await writeDurably(placeOf(host, ''), { ...deadline, archive } satisfies Deadline);
+};
+
+/** Calls off the deadline that is armed. */
+export const disarm = async (host: Host): Promise<'disarmed' | 'fired' | 'none'> => {
+  if (await moveDurably(placeOf(host, ''), placeOf(host, '-disarmed'))) return 'disarmed';
+  return (await readFired(host)) ? 'fired' : 'none';
+};
+
+/** Takes the armed deadline for going off. False if it was called off meanwhile. */
+export const fire = (host: Host): Promise<boolean> => moveDurably(placeOf(host, ''), placeOf(host, '-fired'));

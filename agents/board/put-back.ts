@@ -1,0 +1,86 @@
+import { join } from 'node:path';
+import type { BoardConfig } from '../../schemas/config.ts';
+import type { StepEvidence } from '../../schemas/steps.ts';
+import { StepFailed } from '../runtime/errors.ts';
+import { verifySignature } from '../runtime/openpgp-verify.ts';
+import type { StepContext } from '../runtime/step.ts';
+import { backupFile, boardEntries, unpackBackup } from './backup-archive.ts';
+import { lookAtInstalled } from './pacman/installed.ts';
+import { alteredFiles } from './pacman/mtree.ts';
+import { type PackageContent, readPackageFile } from './pacman/package-file.ts';
+import { createPacman } from './pacman/pacman.ts';
+import { holdsAll, upgrade } from './pacman/upgrade.ts';
+import { restore } from './restore.ts';
+import { syncBoard } from './sync-board.ts';
+
+type Backup = StepEvidence<'backup'>;
+type Context = Pick<
+  StepContext<BoardConfig, 'packages' | 'files' | 'sync'>,
+  'effect' | 'host' | 'run' | 'note' | 'workFolder'
+>;
+
+/**
+ * Puts the board back to a backup whose archive is here, from any state that an install or a cut leaves: packages, then
+ * boot files and modules over them, then the disk. Each part may be done again, and what is right already stays.
+ * @returns What is installed then, looked at, and whether anything had to be changed for it.
+ * @throws {StepFailed} (work) if the archive is no backup of that version, (host) if the board isn't as it was then.
+ */
+export const putBack = async (
+  context: Context,
+  backup: Backup,
+): Promise<{ installed: StepEvidence<'install'>; changed: boolean }> => {
+  const { effect, host, run, note, workFolder } = context;
+  const pacman = createPacman(host, run);
+  const archive = backupFile(host, backup);
+
+  const unpacked = await unpackBackup(run, archive, join(workFolder, 'backup'));
+  const contents: PackageContent[] = [];
+  for (const file of unpacked.packages) {
+    await verifySignature(run, { file, signature: `${file}.sig`, ...host.signing });
+    contents.push(await readPackageFile(run, file));
+  }
+  const other = contents.find(({ version }) => version !== backup.version);
+  if (other || contents.length !== backup.packages.length)
+    throw new StepFailed(
+      'work',
+      `${archive} holds other packages than ${backup.version}: it is no backup of it.`,
+    );
+
+  // A probe that finds it done after a cut can't tell whether this did it: it counts as a change.
+  const packagesChanged = await effect('packages', {
+    probe: async () => {
+      await pacman.quiet();
+      return (await holdsAll(pacman, contents)) ? { happened: 'yes', result: true } : { happened: 'no' };
+    },
+    act: async () => {
+      await pacman.quiet();
+      if (await holdsAll(pacman, contents)) return false;
+      // The install that failed may have left anything in the way.
+      await upgrade(note, pacman, contents, { overwrite: true });
+      return true;
+    },
+  });
+
+  const entries = await boardEntries(run, archive);
+  const altered = () => alteredFiles(host.root, entries);
+  const filesChanged = await effect('files', {
+    probe: async () =>
+      (await altered()).length === 0 ? { happened: 'yes', result: true } : { happened: 'no' },
+    act: async () => {
+      if ((await altered()).length === 0) return false;
+      await restore(unpacked.folder, host.root, entries);
+      const [wrong, ...more] = await altered();
+      if (wrong !== undefined)
+        throw new Error(
+          `${wrong} and ${more.length} other files are not as in the backup although they were put back.`,
+        );
+      return true;
+    },
+  });
+
+  await syncBoard(context);
+
+  const names = backup.packages.map(({ name }) => name);
+  const installed = await lookAtInstalled(context, names, backup.version);
+  return { installed, changed: packagesChanged || filesChanged };
+};
