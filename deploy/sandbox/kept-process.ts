@@ -4,8 +4,12 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identify, type ProcessIdentity } from './process-identity.ts';
+import { killTree } from './process-tree.ts';
 
-/** A daemon that is started again whenever it ends by itself. */
+/**
+ * A daemon that is started again whenever it ends by itself: at once after a SIGKILL, since then somebody has killed it
+ * and it has no fault of its own; never after exit code 78 (EX_CONFIG, sysexits.h), by which it asks to be left alone.
+ */
 export interface KeptProcess {
   readonly identity: ProcessIdentity | undefined;
   readonly restarts: number;
@@ -13,6 +17,8 @@ export interface KeptProcess {
   start(): void;
   /** SIGTERM, as systemd would; SIGKILL after 10 s. It then stays down until it is started. */
   stop(): Promise<void>;
+  /** SIGKILL to it and all its descendants, as a power cut would. It then stays down until it is started. */
+  kill(): Promise<void>;
 }
 
 const firstPauseMs = 250;
@@ -20,6 +26,7 @@ const longestPauseMs = 10_000;
 const graceMs = 10_000;
 /** A process that ran so long had a good start: the next pause is short again. */
 const settledMs = 20_000;
+const staysDown = 78;
 
 /**
  * @param argv Asked anew for each start.
@@ -49,22 +56,37 @@ export const keepProcess = (
     identity = started.pid === undefined ? undefined : identify(started.pid);
     why = undefined;
     let ended = false;
-    const onEnd = (how: string) => {
+    const onEnd = (how: string, next: 'at once' | 'after a pause' | 'never') => {
       if (ended) return;
       ended = true;
       child = undefined;
       identity = undefined;
-      if (wanted) {
+      if (wanted && next === 'never') {
+        why = `${how} and stays down`;
+        wanted = false;
+      } else if (wanted) {
         why = how;
         restarts += 1;
+        if (next === 'at once') return launch();
         pauseMs = Date.now() - since > settledMs ? firstPauseMs : Math.min(pauseMs * 2, longestPauseMs);
         pause = setTimeout(launch, pauseMs);
       }
       onChange();
     };
-    started.once('exit', (code, name) => onEnd(name ? `ended by ${name}` : `ended with exit code ${code}`));
-    started.once('error', (error) => onEnd(error.message));
+    started.once('exit', (code, name) => {
+      if (name === 'SIGKILL') onEnd(`ended by ${name}`, 'at once');
+      else if (code === staysDown) onEnd(`ended with exit code ${code}`, 'never');
+      else onEnd(name ? `ended by ${name}` : `ended with exit code ${code}`, 'after a pause');
+    });
+    started.once('error', (error) => onEnd(error.message, 'after a pause'));
     onChange();
+  };
+
+  /** The process that is to end, from now on not wanted any more. */
+  const giveUp = (): ChildProcess | undefined => {
+    wanted = false;
+    clearTimeout(pause);
+    return child?.exitCode === null && child.signalCode === null ? child : undefined;
   };
 
   return {
@@ -84,10 +106,8 @@ export const keepProcess = (
       launch();
     },
     stop: async () => {
-      wanted = false;
-      clearTimeout(pause);
-      const running = child;
-      if (!running || running.exitCode !== null || running.signalCode !== null) return;
+      const running = giveUp();
+      if (!running) return;
       const ended = once(running, 'exit');
       running.kill('SIGTERM');
       const inTime = await Promise.race([ended.then(() => true), sleep(graceMs, false, { ref: false })]);
@@ -95,6 +115,13 @@ export const keepProcess = (
         running.kill('SIGKILL');
         await ended;
       }
+    },
+    kill: async () => {
+      const running = giveUp();
+      if (running?.pid === undefined) return;
+      const ended = once(running, 'exit');
+      killTree(running.pid);
+      await ended;
     },
   };
 };

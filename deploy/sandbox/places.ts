@@ -61,6 +61,8 @@ export const sandboxPlaces = (sandboxFolder: string) => {
     coordinatorConfig: join(folder, 'control/coordinator.yaml'),
     operatorConfig: join(folder, 'control/ka.yaml'),
     host,
+    /** While this file is there, the host has no power; the same for nats-server. */
+    power: (name: SandboxHost | 'nats') => ({ off: join(folder, name, 'power/off') }),
     config: (name: SandboxHost) => join(host(name), 'config.yaml'),
     /** A writer's Ed25519 key, its NATS seed. */
     keyFile: (writer: SandboxWriter) =>
@@ -100,6 +102,8 @@ export const sandboxPlaces = (sandboxFolder: string) => {
       fixtures: join(folder, 'fresnel/clips'),
       /** The board is rebooted by making this file. */
       rebootFile: join(folder, 'fresnel/power/reboot'),
+      /** A line a boot, by the machine itself: its id, and what came up. */
+      bootsFile: join(folder, 'fresnel/power/boots'),
     },
   };
 };

@@ -34,6 +34,11 @@ test('each boot has an id of its own, and what is installed later does not run b
   expect(readFileSync(places.board.versionFile, 'utf8')).toContain('#2 tomorrow');
   expect(existsSync(places.board.rebootFile)).toBe(false);
   expect(second.up && first.up && second.bootId !== first.bootId).toBe(true);
+  expect(readFileSync(places.board.bootsFile, 'utf8').split('\n')).toEqual([
+    expect.stringMatching(/#1 today$/),
+    expect.stringMatching(/#2 tomorrow$/),
+    '',
+  ]);
   expect(readFileSync(places.board.bootIdFile, 'utf8')).toBe(`${second.up && second.bootId}\n`);
 });
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { SandboxPlaces } from './places.ts';
 
@@ -58,5 +58,6 @@ export const boot = async ({ root, board }: SandboxPlaces): Promise<BootResult> 
   await replace(board.versionFile, `${found.banner}\n`);
   await replace(board.releaseFile, `${found.release}\n`);
   await replace(board.bootIdFile, `${bootId}\n`);
+  await appendFile(board.bootsFile, `${bootId} ${found.banner}\n`);
   return { up: true, release: found.release, bootId };
 };

@@ -8,8 +8,8 @@ export interface ProcessIdentity {
   startTicks: string;
 }
 
-/** The process that now has this pid; undefined if there is none, or one that has ended and waits to be collected. */
-export const identify = (pid: number): ProcessIdentity | undefined => {
+/** What /proc tells of the process that now has this pid, and who its parent is; undefined as in {@link identify}. */
+export const processStat = (pid: number): (ProcessIdentity & { parent: number }) | undefined => {
   let stat: string;
   try {
     stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -18,15 +18,21 @@ export const identify = (pid: number): ProcessIdentity | undefined => {
   }
   // The second field is the program's name in brackets, and may hold anything.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const [state, startTicks] = [fields[0], fields[19]];
-  return state === 'Z' || startTicks === undefined ? undefined : { pid, startTicks };
+  const [state, parent, startTicks] = [fields[0], fields[1], fields[19]];
+  return state === 'Z' || startTicks === undefined ? undefined : { pid, startTicks, parent: Number(parent) };
+};
+
+/** The process that now has this pid; undefined if there is none, or one that has ended and waits to be collected. */
+export const identify = (pid: number): ProcessIdentity | undefined => {
+  const stat = processStat(pid);
+  return stat && { pid, startTicks: stat.startTicks };
 };
 
 export const isRunning = ({ pid, startTicks }: ProcessIdentity): boolean =>
   identify(pid)?.startTicks === startTicks;
 
 /** Signals that very process. Gives false if it is not there any more. */
-const signal = (process_: ProcessIdentity, name: NodeJS.Signals): boolean => {
+export const signal = (process_: ProcessIdentity, name: NodeJS.Signals): boolean => {
   if (!isRunning(process_)) return false;
   try {
     process.kill(process_.pid, name);

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fleetUsers } from '../nats-permissions.ts';
@@ -23,7 +24,7 @@ export interface RunningServers {
   listen: SandboxServers;
   natsUrl: string;
   describe(): SupervisorState['processes'];
-  /** Starts again, on its port, whatever ends by itself, until `signal` fires. */
+  /** Starts again, on its port, whatever ends by itself, until `signal` fires; nats-server only while it has power. */
   watch(signal: AbortSignal): Promise<void>;
   stop(): Promise<void>;
 }
@@ -115,7 +116,12 @@ export const startServers = async (
         while (!signal.aborted) {
           await sleep(lookEveryMs, undefined, { signal }).catch(() => undefined);
           if (signal.aborted) return;
-          if (!identify(nats.pid)) await again('nats-server', () => nats.restart());
+          if (existsSync(places.power('nats').off)) {
+            if (identify(nats.pid)) {
+              await nats.kill('SIGKILL');
+              onChange();
+            }
+          } else if (!identify(nats.pid)) await again('nats-server', () => nats.restart());
           for (const [host, { pid, port }] of sshds)
             if (!identify(pid))
               await again(

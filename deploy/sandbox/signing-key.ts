@@ -1,4 +1,4 @@
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Run } from '../../agents/runtime/run.ts';
@@ -75,6 +75,8 @@ export const placeSigningKey = async (
   await chmod(places.gnupgHome, 0o700);
   await mkdir(places.board.gpg, { recursive: true });
   await copyFolder(join(keys, 'pacman'), places.board.gpg);
+  // A board whose clock is behind, as one without a battery's is, would take the key for one from the future.
+  await appendFile(join(places.board.gpg, 'gpg.conf'), 'ignore-time-conflict\n');
   // pacman reads its keyring as an ordinary user too; the secret half of pacman's own key stays as it is.
   await chmod(places.board.gpg, 0o755);
   for (const host of ['hertz', 'fresnel'] as const)

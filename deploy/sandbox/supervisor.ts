@@ -8,7 +8,7 @@ import { type KeptProcess, keepProcess } from './kept-process.ts';
 import { holdWorktrees } from './kept-worktrees.ts';
 import { lastLine } from './last-line.ts';
 import { nodeArgv } from './node-argv.ts';
-import { hostNames, type SandboxPlaces, sandboxPlaces } from './places.ts';
+import { hostNames, type SandboxHost, type SandboxPlaces, sandboxPlaces } from './places.ts';
 import { boot } from './power.ts';
 import { provisionLog, waitForHosts } from './readiness.ts';
 import { createLoggedRun } from './run-program.ts';
@@ -21,6 +21,12 @@ const lookEveryMs = 100;
 /** So many ends in a row are no bad luck. */
 const endsInVain = 3;
 
+/** What runs on a host while it has power, by name: the main file of each. It is started as `FILE --config CONFIG`. */
+const hostDaemons = (host: SandboxHost): Readonly<Record<string, string>> => ({
+  [host]: 'agents/main.ts',
+  ...(host === 'fresnel' ? { 'fresnel-deadline': 'agents/board/deadline-main.ts' } : {}),
+});
+
 const said = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 /** Runs a sandbox fleet until `signal` fires: its servers, its coordinator, its hosts, and the board's power. */
@@ -28,7 +34,9 @@ const supervise = async (places: SandboxPlaces, facts: SandboxFacts, signal: Abo
   const run = createLoggedRun(places.log('provision'));
   const daemons = new Map<string, KeptProcess>();
   let servers: RunningServers | undefined;
-  let boardOff: string | undefined;
+  const powerless = new Set<SandboxHost>();
+  /** Why the board does not boot, where it has power. */
+  let bootFailed: string | undefined;
   let worktrees: Awaited<ReturnType<typeof holdWorktrees>>;
 
   const state: SupervisorState = { phase: 'starting', processes: [] };
@@ -36,7 +44,9 @@ const supervise = async (places: SandboxPlaces, facts: SandboxFacts, signal: Abo
   const tell = (change: Partial<SupervisorState> = {}): Promise<void> => {
     Object.assign(state, change);
     const described = [...daemons].map(([name, daemon]) => {
-      const why = (name === 'fresnel' ? boardOff : undefined) ?? daemon.why;
+      const host = hostNames.find((each) => Object.hasOwn(hostDaemons(each), name));
+      const off = host && powerless.has(host) ? 'off' : undefined;
+      const why = off ?? (host === 'fresnel' ? bootFailed : undefined) ?? daemon.why;
       const { identity, restarts } = daemon;
       return { name, process: identity ?? null, restarts, ...(why === undefined ? {} : { why }) };
     });
@@ -81,20 +91,33 @@ const supervise = async (places: SandboxPlaces, facts: SandboxFacts, signal: Abo
       return kept;
     };
     daemon('coordinator', 'coordinator/main.ts', '--config', places.coordinatorConfig).start();
-    for (const host of hostNames) {
-      const agent = daemon(host, 'agents/main.ts', '--config', places.config(host));
-      if (host !== 'fresnel') agent.start();
-    }
-    const powerOn = async () => {
-      const booted = await boot(places);
-      boardOff = booted.up ? undefined : `off: ${booted.why}`;
-      if (booted.up) daemons.get('fresnel')?.start();
+    for (const host of hostNames)
+      for (const [name, file] of Object.entries(hostDaemons(host)))
+        daemon(name, file, '--config', places.config(host));
+    const daemonsOf = (host: SandboxHost) =>
+      Object.keys(hostDaemons(host)).flatMap((name) => daemons.get(name) ?? []);
+    const powerOn = async (host: SandboxHost) => {
+      const booted = host === 'fresnel' ? await boot(places) : undefined;
+      if (booted) bootFailed = booted.up ? undefined : `off: ${booted.why}`;
+      if (booted?.up !== false) for (const each of daemonsOf(host)) each.start();
       await tell();
     };
-    await powerOn();
+    const isOff = (host: SandboxHost) => existsSync(places.power(host).off);
+    /** Cuts the power of a host, or gives it back, as its file says. */
+    const switchPower = async (host: SandboxHost) => {
+      if (isOff(host) === powerless.has(host)) return;
+      if (powerless.delete(host)) return powerOn(host);
+      powerless.add(host);
+      await Promise.all(daemonsOf(host).map((each) => each.kill()));
+      await tell();
+    };
+    for (const host of hostNames) {
+      if (isOff(host)) powerless.add(host);
+      else await powerOn(host);
+    }
     await waitForHosts(places, natsUrl, {
       since,
-      isUp: (host) => host !== 'fresnel' || boardOff === undefined,
+      isUp: (host) => !powerless.has(host) && (host !== 'fresnel' || bootFailed === undefined),
       fault: () => {
         const failing = [...daemons].find(([, { restarts }]) => restarts >= endsInVain);
         return failing && `${failing[0]} keeps ending: ${lastLine(places.log(failing[0]))}`;
@@ -105,9 +128,10 @@ const supervise = async (places: SandboxPlaces, facts: SandboxFacts, signal: Abo
 
     const watchServers = servers.watch(signal);
     while (!signal.aborted) {
-      if (existsSync(places.board.rebootFile)) {
-        await daemons.get('fresnel')?.stop();
-        await powerOn();
+      for (const host of hostNames) await switchPower(host);
+      if (existsSync(places.board.rebootFile) && !powerless.has('fresnel')) {
+        await Promise.all(daemonsOf('fresnel').map((each) => each.stop()));
+        await powerOn('fresnel');
       }
       await sleep(lookEveryMs, undefined, { signal }).catch(() => undefined);
     }

@@ -1,0 +1,65 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { type KeptProcess, keepProcess } from './kept-process.ts';
+import { isRunning } from './process-identity.ts';
+import { descendantsOf } from './process-tree.ts';
+
+let folder: string;
+let kept: KeptProcess;
+const keep = (...argv: string[]) => {
+  kept = keepProcess({ argv: () => argv, logFile: join(folder, 'log') }, () => undefined);
+  kept.start();
+};
+const pid = (): number => {
+  const { identity } = kept;
+  if (!identity) throw new Error('it is down');
+  return identity.pid;
+};
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ka-kept-'));
+});
+afterEach(async () => {
+  await kept.kill();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('one that was killed starts again at once, however often', async () => {
+  keep('sleep', '60');
+  const since = Date.now();
+  for (let round = 1; round <= 8; round++) {
+    process.kill(pid(), 'SIGKILL');
+    await vi.waitFor(() => expect(kept.restarts).toBe(round), { interval: 5 });
+    expect(pid()).toBeGreaterThan(0);
+  }
+  expect(Date.now() - since).toBeLessThan(2_000);
+});
+
+test('one that fails by itself is started again after ever longer pauses', async () => {
+  keep('sh', '-c', 'echo came; exit 1');
+  await sleep(1_300);
+  expect(readFileSync(join(folder, 'log'), 'utf8')).toBe('came\ncame\n'); // 0.5 s, then 1 s
+  expect(kept.why).toBe('ended with exit code 1');
+});
+
+test('one that ends with exit code 78 stays down, until somebody starts it', async () => {
+  keep('sh', '-c', 'echo came; exit 78');
+  await vi.waitFor(() => expect(kept.why).toBe('ended with exit code 78 and stays down'));
+  await sleep(700);
+  expect(kept).toMatchObject({ restarts: 0, identity: undefined });
+  kept.start();
+  await vi.waitFor(() => expect(readFileSync(join(folder, 'log'), 'utf8')).toBe('came\ncame\n'));
+});
+
+test('a kill takes its children with it, those in groups and sessions of their own too', async () => {
+  keep('sh', '-c', 'setsid sh -c "trap : TERM; sleep 60 & wait" & sleep 61 & wait');
+  await vi.waitFor(() => expect(descendantsOf(pid())).toHaveLength(3));
+  const all = descendantsOf(pid());
+  expect(all.every(isRunning)).toBe(true);
+  await kept.kill();
+  await vi.waitFor(() => expect(all.filter(isRunning)).toEqual([]));
+  expect(kept).toMatchObject({ restarts: 0, identity: undefined });
+});
