@@ -1,0 +1,128 @@
+import { evolve } from '../../coordinator/evolve.ts';
+import { type Iteration, initialState, type State } from '../../coordinator/state.ts';
+import { badEvidence, goodEvidence } from '../../coordinator/testing/example-evidence.ts';
+import { exampleFleet, examplePlan } from '../../coordinator/testing/example-plan.ts';
+import {
+  type Happening,
+  historyOf,
+  type Station,
+  started,
+  until,
+} from '../../coordinator/testing/history.ts';
+import type { LoggedEvent } from '../../eventlog/event-log.ts';
+import { noIteration } from '../../schemas/events.ts';
+import type { StepName } from '../../schemas/step-names.ts';
+import { MemoryJournal } from './memory-journal.ts';
+
+/** Where a schedule begins: a log up to some step of an iteration, and the hosts' journals as they are then. */
+export interface Beginning {
+  events: readonly LoggedEvent[];
+  /** The state after each of them. */
+  states: readonly State[];
+  journals: ReadonlyMap<string, MemoryJournal>;
+  /** The requests that no host has seen yet. */
+  unacked: ReadonlyMap<string, readonly number[]>;
+  iteration: Iteration;
+}
+
+/** Short limits and graces, so that a schedule is short as well; little to prove, since that is tested elsewhere. */
+const plan = examplePlan((draft) => {
+  draft.clauses = draft.clauses.filter(({ id }) => id === 'C7' || id === 'C12');
+  draft.package.names.splice(1);
+  draft.series.patches.splice(1);
+  draft.close.notes = [];
+  draft.sweep.rows.splice(1);
+  draft.sweep.repeats = 1;
+  draft.limits = {
+    preflight: '4m',
+    keycheck: '4m',
+    land: '4m',
+    build: '6m',
+    publish: '6m',
+    presweep: '4m',
+    backup: '4m',
+    stage: '4m',
+    install: '5m',
+    reboot: '4m',
+    sweep: '4m',
+    confirm: '4m',
+    rollback: '8m',
+    record: '4m',
+  };
+});
+
+export const fleet = {
+  ...exampleFleet,
+  hosts: Object.fromEntries(
+    Object.entries(exampleFleet.hosts)
+      .filter(([name]) => name !== 'ohm')
+      .map(([name, host]) => [name, { ...host, graceSeconds: 60 }]),
+  ),
+};
+export const hostNames = Object.keys(fleet.hosts);
+
+const starts =
+  (host: string): Happening =>
+  (history) => {
+    const { role } = fleet.hosts[host] as (typeof fleet.hosts)[string];
+    const data = { role, version: '1', bootId: `${host}-0`, release: 'r', package: null };
+    history.append(host, { type: 'AgentStarted', iteration: noIteration, attempt: 1, data });
+  };
+
+const begin = (station: Station): Beginning => {
+  const history = historyOf(...hostNames.map(starts), started(plan), ...until(station).slice(1));
+  const { events } = history;
+  let state = initialState;
+  const states = events.map((logged) => {
+    state = evolve(state, logged);
+    return state;
+  });
+  const journals = new Map(hostNames.map((host) => [host, new MemoryJournal()]));
+  const ended = new Set<string>();
+  for (const { event } of events)
+    if (event.kind === 'step' && event.fact !== 'Requested') ended.add(`${event.step} ${event.attempt}`);
+  const unacked = new Map<string, number[]>(hostNames.map((host) => [host, []]));
+  for (const { event, bytes, subject, sequence } of events) {
+    if (event.kind === 'fleet') {
+      journals.get(event.source)?.noteOutcome({ seq: event.writerseq, subject, bytes, signature: '' });
+      journals.get(event.source)?.markSent(event.writerseq);
+    }
+    if (event.kind !== 'step') continue;
+    const { iteration, step, attempt, source, id } = event;
+    if (event.fact === 'Requested') {
+      const { host } = event.data;
+      if (ended.has(`${step} ${attempt}`))
+        journals.get(host)?.noteRequest({ iteration, step, attempt, bytes, eventId: `${source}/${id}` });
+      else unacked.get(host)?.push(sequence);
+    } else {
+      const own = { seq: event.writerseq, subject, bytes, signature: '' };
+      journals.get(source)?.noteOutcome(own, { iteration, step, attempt });
+      journals.get(source)?.markSent(event.writerseq);
+    }
+  }
+  return { events, states, journals, unacked, iteration: history.iteration() };
+};
+
+const begun = new Map<Station, Beginning>();
+
+/** All is well up to this station. */
+export const beginAt = (station: Station): Beginning => {
+  const known = begun.get(station);
+  if (known) return known;
+  const beginning = begin(station);
+  begun.set(station, beginning);
+  return beginning;
+};
+
+const { iteration } = begin('preflight');
+const shown = new Map<string, unknown>();
+const show = (kind: 'good' | 'bad', step: StepName): unknown => {
+  const key = `${kind} ${step}`;
+  if (!shown.has(key)) shown.set(key, (kind === 'good' ? goodEvidence : badEvidence)(iteration, step));
+  return shown.get(key);
+};
+/** What a step shows: it depends on the plan alone. */
+export const evidence = {
+  good: (step: StepName) => show('good', step),
+  bad: (step: StepName) => show('bad', step),
+};

@@ -1,0 +1,261 @@
+import { waitsFor } from '../../coordinator/progress.ts';
+import type { Attempt } from '../../coordinator/state.ts';
+import { stations } from '../../coordinator/testing/history.ts';
+import { beginAt, evidence, fleet, hostNames } from './beginning.ts';
+import type { MemoryJournal } from './memory-journal.ts';
+import { createRandom } from './random.ts';
+import {
+  type CoordinatorMutations,
+  createSimulatedCoordinator,
+  isAtRest,
+  openAttempts,
+} from './simulated-coordinator.ts';
+import { createSimulatedHost, type HostMutations, type SimulatedHost } from './simulated-host.ts';
+import { createSimulatedLog, type LogRules, type SimulatedLog } from './simulated-log.ts';
+import { createSimulatedPeople } from './simulated-people.ts';
+import { createWork, type WorkMutations } from './simulated-work.ts';
+import type { Broken, Simulation } from './simulation.ts';
+import { createVirtualTime } from './virtual-time.ts';
+import { createWorld } from './world.ts';
+
+/*
+ * A schedule is one way in which a fleet may live through an iteration, decided by a seed: time is virtual, chance is the
+ * seed's, and nothing else is asked, so a seed gives the same schedule each time.
+ *
+ * Real: decide, evolve and overdue; which request a host gets, and when an iteration ends; the effect protocol
+ * (agents/runtime/effects.ts) with its boundaries; how events are sealed and linked.
+ * After the real ones, beside which each says that it stands: the journal (held to the same answers by a test), the work
+ * loop, the outbox, the requests' loop, the look at what the log has lost; the coordinator's daemon, its copy of the log
+ * and what it says again, and how it tends the durables; the command line.
+ * Invented: the world, where each effect takes its time and is counted; the network; the log with its power losses and
+ * its durable consumers; the board's own deadline; people. Signatures, NATS, disks, restored logs and lost journals are not
+ * in here: other tests have them.
+ *
+ * What goes wrong: a process is killed at any boundary, or at any time, alone or with its programs or with the power; a
+ * message comes late, twice, or behind others; an ack or an answer is lost; a host, or the server, is away; the log loses
+ * its tail, a durable is gone; the wall clock jumps; steps fail; there are two coordinators; people answer late or never.
+ * After a while nothing goes wrong any more, but that somebody may stay away. Then everything has to come to its end.
+ */
+
+/** Faults built into what is simulated, to see that the simulation finds them. */
+export type Mutations = WorkMutations & HostMutations & CoordinatorMutations & LogRules;
+
+export const sound: Mutations = {
+  journalsNoIntent: false,
+  probesNever: false,
+  journalsResultFirst: false,
+  neverLooksBack: false,
+  subjectsHoldOneFact: true,
+  appendsAgainBlindly: false,
+};
+
+export interface Ran {
+  broken: Broken | undefined;
+  killedAt: ReadonlyMap<string, number>;
+  /** How it ended: `closed`, `failed`, `aborted` or `waits`. */
+  ended: string;
+  trace: readonly string[];
+}
+
+const minute = 60_000;
+/** The later ones more often: a schedule is short then, and as much may go wrong in it. */
+const beginnings = [...stations, ...stations.slice(4), ...stations.slice(6)];
+const startOfTime = Date.UTC(2026, 4, 11);
+
+/** What goes wrong from outside, and when. */
+const planFaults = (
+  sim: Simulation,
+  log: SimulatedLog,
+  hosts: readonly SimulatedHost[],
+  coordinators: readonly { kill(downMs: number): void; reconnect(): void }[],
+  faultyMs: number,
+): void => {
+  const { random, time } = sim;
+  const reconnect = () => {
+    for (const one of [...hosts, ...coordinators]) one.reconnect();
+  };
+  const restartLog = (losesPower: boolean) => {
+    if (!log.isUp) return;
+    sim.trace?.(`log: ${losesPower ? 'loses power' : 'is killed'}`);
+    if (losesPower) log.losePower(time.now - random.between(1_000, 2 * minute));
+    else log.stop();
+    time.after(random.pick([200, 5_000, 90_000]), () => {
+      sim.trace?.('log: is up');
+      log.start();
+      reconnect();
+    });
+  };
+  const faults: (() => void)[] = [
+    () => restartLog(false),
+    () => restartLog(true),
+    () => restartLog(true),
+    () => random.pick(hosts).goOffline(random.pick([2_000, 40_000, 150_000])),
+    () => random.pick(hosts).goOffline(random.pick([2_000, 40_000, 150_000])),
+    () =>
+      random
+        .pick(hosts)
+        .kill({ downMs: random.pick([100, 10_000, 150_000]), programsToo: random.chance(0.5) }),
+    () => random.pick(hosts).kill({ downMs: random.pick([5_000, 60_000, 150_000]), power: true }),
+    () => random.pick(coordinators).kill(random.pick([100, 10_000, 90_000])),
+    () => log.removeDurable(random.pick(hosts).name),
+  ];
+  for (let left = random.below(6); left > 0; left -= 1)
+    time.after(random.below(faultyMs), () => {
+      if (sim.faulty) random.pick(faults)();
+    });
+};
+
+/** Nothing more will happen: all is decided, sent and done, or waits for somebody. */
+const isQuiet = (
+  log: SimulatedLog,
+  hosts: readonly SimulatedHost[],
+  silent: ReadonlySet<string>,
+): boolean => {
+  const state = log.stateAt(log.last);
+  if (!log.isUp || !isAtRest(state)) return false;
+  for (const iteration of state.iterations.values()) {
+    if (iteration.ended || iteration.lost) continue;
+    const waits = waitsFor(iteration);
+    if (![...silent].some((person) => waits.includes(`the review of ${person}`))) return false;
+  }
+  return hosts.every(
+    (host) =>
+      host.staysOff ||
+      (host.presence() !== undefined &&
+        host.journal.unsent() === 0 &&
+        !host.journal.nextRequest() &&
+        openAttempts(state).every(({ host: asked }) => asked !== host.name)),
+  );
+};
+
+const checkOutcomes = (
+  sim: Simulation,
+  log: SimulatedLog,
+  host: SimulatedHost,
+  began: MemoryJournal,
+): void => {
+  const old = began.own().length;
+  let before = 0;
+  for (const { subject, bytes, sent } of host.journal.own().slice(old)) {
+    const there = log.under(subject);
+    const lost = (how: string) => sim.breaks('no outcome is lost', `${subject} ${how}`);
+    if (!there) lost('is not in the log');
+    else if (Buffer.compare(there.bytes, bytes) !== 0) lost('is in the log with other bytes');
+    else if (there.sequence < before) lost('is in the log before what was written before it');
+    else if (!sent) lost('is not marked as sent');
+    else {
+      before = there.sequence;
+      const { event } = there;
+      if (event.kind !== 'step') continue;
+      const attempts = log.stateAt(log.last).iterations.get(event.iteration)?.attempts[
+        event.step
+      ] as Attempt[];
+      const attempt = attempts.find(
+        ({ number, host: asked }) => number === event.attempt && asked === host.name,
+      );
+      if (attempt?.status === 'open') lost('counts for nothing: its attempt is still open');
+    }
+  }
+};
+
+/** Runs the schedule of a seed: the same seed gives the same schedule, to the last line of its trace. */
+export const runSchedule = async (
+  seed: number,
+  options: { mutations?: Partial<Mutations>; traced?: boolean } = {},
+): Promise<Ran> => {
+  const mutations = { ...sound, ...options.mutations };
+  const random = createRandom(seed);
+  const time = createVirtualTime();
+  const trace: string[] = [];
+  let clockIsOff = 0;
+  const sim: Simulation = {
+    random,
+    time,
+    faulty: true,
+    wallClock: () => startOfTime + clockIsOff + time.now,
+    broken: undefined,
+    breaks(property, how) {
+      sim.broken ??= { property, how };
+      sim.trace?.(`BROKEN: ${property}: ${how}`);
+    },
+    killedAt: new Map(),
+    trace: options.traced
+      ? (line) => trace.push(`${(time.now / 1000).toFixed(3).padStart(9)} ${line}`)
+      : undefined,
+  };
+  const station = random.pick(beginnings);
+  const beginning = beginAt(station);
+  sim.trace?.(`seed ${seed}, begins at ${station}`);
+  const log = createSimulatedLog(sim, beginning, hostNames, mutations);
+  const killChance = random.pick([0, 0.02, 0.05, 0.15]);
+  const work = createWork(sim, evidence, mutations);
+  const hosts = hostNames.map((name) => {
+    const { role } = fleet.hosts[name] as (typeof fleet.hosts)[string];
+    const journal = (beginning.journals.get(name) as MemoryJournal).copy();
+    const known = { name, role, fleet: fleet.fleet, journal, world: createWorld(sim, name) };
+    return createSimulatedHost(sim, log, known, killChance, mutations, work);
+  });
+  const lookEveryMs = random.pick([5_000, 10_000, 30_000]);
+  const coordinators = ['coordinator', ...(random.chance(0.25) ? ['other coordinator'] : [])].map((name) =>
+    createSimulatedCoordinator(sim, log, fleet, hosts, {
+      name,
+      killChance,
+      lookEveryMs,
+      hasCopy: !random.chance(0.1),
+      ...mutations,
+    }),
+  );
+  const people = createSimulatedPeople(sim, log, fleet);
+  const faultyMs = random.pick([0.5, 1.5, 3, 6]) * minute;
+  planFaults(sim, log, hosts, coordinators, faultyMs);
+  if (random.chance(0.2))
+    time.after(random.below(faultyMs), () => {
+      clockIsOff = random.pick([-3, 3]) * 365 * 24 * 60 * minute;
+      sim.trace?.('the wall clock jumps by three years');
+    });
+  const staysOff = random.chance(0.06) ? random.pick(hosts) : undefined;
+  if (staysOff)
+    time.after(random.below(faultyMs), () => {
+      staysOff.staysOff = true;
+      staysOff.kill({ downMs: 1 });
+    });
+  time.after(faultyMs, () => {
+    sim.faulty = false;
+    sim.trace?.('from now on all is well');
+  });
+  for (const host of hosts) time.after(random.below(2_000), () => host.start(true));
+  for (const one of coordinators) time.after(random.below(5_000), one.start);
+
+  let isOver = false;
+  const look = () => {
+    isOver = isQuiet(log, hosts, people.silent);
+    if (!isOver) time.after(20_000, look);
+  };
+  time.after(faultyMs, look);
+  try {
+    await time.run(faultyMs + 6 * 60 * minute, () => isOver || sim.broken !== undefined);
+  } catch (error) {
+    sim.breaks(
+      'the code under test does not throw',
+      error instanceof Error ? `${error.stack}` : String(error),
+    );
+  }
+  const iterations = [...log.stateAt(log.last).iterations.values()];
+  if (!sim.broken) {
+    for (const host of hosts)
+      if (!host.staysOff) checkOutcomes(sim, log, host, beginning.journals.get(host.name) as MemoryJournal);
+    if (!isOver)
+      sim.breaks(
+        'an iteration ends, or waits for a named person or host',
+        iterations
+          .map((iteration) => `${iteration.name} waits for ${waitsFor(iteration) || 'nothing'}`)
+          .join('; '),
+      );
+  }
+  return {
+    broken: sim.broken,
+    killedAt: sim.killedAt,
+    ended: iterations.map(({ ended, lost }) => ended?.status ?? (lost ? 'lost' : 'waits')).join(),
+    trace,
+  };
+};

@@ -1,0 +1,214 @@
+import { evolve } from '../../coordinator/evolve.ts';
+import { initialState, type State } from '../../coordinator/state.ts';
+import type { LoggedEvent } from '../../eventlog/event-log.ts';
+import type { Envelope } from '../../schemas/events.ts';
+import type { StepName } from '../../schemas/step-names.ts';
+import type { Beginning } from './beginning.ts';
+import { readEvent } from './read-event.ts';
+import type { Simulation } from './simulation.ts';
+
+export type Answer = { outcome: 'appended' | 'there'; sequence: number } | { outcome: 'moved' | 'conflict' };
+
+/** Faults that the log can be built with, to see that the simulation finds them. */
+export interface LogRules {
+  /** Whether an append expects its subject to be empty. */
+  subjectsHoldOneFact: boolean;
+}
+
+/** What a host's durable consumer in the server knows. */
+interface Durable {
+  /** The sequence up to which it has handed over. */
+  position: number;
+  unacked: Set<number>;
+}
+
+type HandOver = (logged: LoggedEvent) => void | Promise<void>;
+
+export interface SimulatedLog {
+  readonly last: number;
+  readonly isUp: boolean;
+  /** Counts the server's starts: whoever was connected to an earlier one has to connect again. */
+  readonly generation: number;
+  /** How often the log has lost its tail. */
+  readonly cuts: number;
+  /** The state after that event. */
+  stateAt(sequence: number): State;
+  at(sequence: number): LoggedEvent | undefined;
+  under(subject: string): LoggedEvent | undefined;
+  events(): readonly LoggedEvent[];
+  append(subject: string, bytes: Uint8Array, expectedLast?: number): Answer;
+  onAppended(listen: () => void): void;
+  /** The server is killed: what it has acknowledged it keeps. */
+  stop(): void;
+  start(): void;
+  /** A power loss: what was appended after `since` (of the clock) may never have reached the disk. */
+  losePower(since: number): void;
+  /** Where the host's messages go from now on; undefined once it listens no more. */
+  listen(host: string, handOver: HandOver | undefined): void;
+  ack(host: string, sequence: number): void;
+  positionOf(host: string): number | undefined;
+  removeDurable(host: string): void;
+  /** Makes the durable again so that it hands over from that sequence on. */
+  makeDurable(host: string, from: number): void;
+}
+
+const ackWithinMs = 30_000;
+
+/** What makes two events the same fact, as in `eventlog/event-log.ts`. */
+const factOf = (bytes: Uint8Array): string => {
+  const {
+    time: _time,
+    writerseq: _seq,
+    prevhash: _prev,
+    ...fact
+  } = JSON.parse(new TextDecoder().decode(bytes)) as Envelope;
+  return JSON.stringify(fact);
+};
+
+const sameFact = (a: Uint8Array, b: Uint8Array): boolean =>
+  Buffer.compare(a, b) === 0 || factOf(a) === factOf(b);
+
+const isFor = ({ event }: LoggedEvent): string | undefined =>
+  event.kind === 'step' && (event.fact === 'Requested' || event.fact === 'Superseded')
+    ? event.data.host
+    : undefined;
+
+/** Two attempts of one step that are open at once, if there are. */
+const twiceOpen = (state: State, name: string, step: StepName): string | undefined => {
+  const open = state.iterations.get(name)?.attempts[step].filter(({ status }) => status === 'open') ?? [];
+  return open.length > 1 ? `${name} ${step}: ${open.map(({ number }) => number).join(' and ')}` : undefined;
+};
+
+/**
+ * The one stream and its durable consumers, as far as appends, power losses and deliveries go. It begins with what
+ * `begin` holds, which is on the disk and can't be lost.
+ */
+export const createSimulatedLog = (
+  sim: Simulation,
+  begin: Pick<Beginning, 'events' | 'states' | 'unacked'>,
+  hosts: readonly string[],
+  rules: LogRules,
+): SimulatedLog => {
+  const { random, time } = sim;
+  const events = [...begin.events];
+  const states = [...begin.states];
+  const appendedAt = begin.events.map(() => Number.NEGATIVE_INFINITY);
+  const subjects = new Map(events.map((logged) => [logged.subject, logged]));
+  const listeners: (() => void)[] = [];
+  const durables = new Map<string, Durable>(
+    hosts.map((host) => [host, { position: events.length, unacked: new Set(begin.unacked.get(host)) }]),
+  );
+  const listening = new Map<string, HandOver>();
+  let isUp = true;
+  let generation = 0;
+  let cuts = 0;
+
+  const deliver = (host: string, durable: Durable, sequence: number): void => {
+    const late = sim.faulty && random.chance(0.1) ? random.below(20_000) : 0; // behind those that come after it
+    time.after(random.between(1, 40) + late, () => {
+      if (durables.get(host) !== durable || !isUp || !durable.unacked.has(sequence)) return;
+      const logged = events[sequence - 1];
+      if (logged) return listening.get(host)?.(logged);
+    });
+    time.after(ackWithinMs, () => {
+      if (durables.get(host) === durable && durable.unacked.has(sequence) && listening.has(host) && isUp)
+        deliver(host, durable, sequence);
+    });
+  };
+  const pump = (host: string): void => {
+    const durable = durables.get(host);
+    if (!durable || !listening.has(host) || !isUp) return;
+    for (let sequence = durable.position + 1; sequence <= events.length; sequence += 1) {
+      const logged = events[sequence - 1];
+      if (!logged || isFor(logged) !== host) continue;
+      durable.position = sequence;
+      durable.unacked.add(sequence);
+      deliver(host, durable, sequence);
+      if (sim.faulty && random.chance(0.05)) deliver(host, durable, sequence); // twice
+    }
+  };
+
+  const log: SimulatedLog = {
+    get last() {
+      return events.length;
+    },
+    get isUp() {
+      return isUp;
+    },
+    get generation() {
+      return generation;
+    },
+    get cuts() {
+      return cuts;
+    },
+    stateAt: (sequence) => (sequence === 0 ? initialState : (states[sequence - 1] as State)),
+    at: (sequence) => events[sequence - 1],
+    under: (subject) => subjects.get(subject),
+    events: () => events,
+    append(subject, bytes, expectedLast) {
+      const there = subjects.get(subject);
+      if (there && rules.subjectsHoldOneFact) {
+        if (sameFact(there.bytes, bytes)) return { outcome: 'there', sequence: there.sequence };
+        if (expectedLast !== undefined && there.sequence > expectedLast) return { outcome: 'moved' };
+        return { outcome: 'conflict' };
+      }
+      if (expectedLast !== undefined && expectedLast !== events.length) return { outcome: 'moved' };
+      if (there) sim.breaks('a subject holds one fact', `${subject} stands twice`);
+      const logged: LoggedEvent = { sequence: events.length + 1, subject, bytes, event: readEvent(bytes) };
+      sim.trace?.(`log: ${logged.sequence} ${subject}`);
+      const state = evolve(log.stateAt(events.length), logged);
+      events.push(logged);
+      states.push(state);
+      appendedAt.push(time.now);
+      subjects.set(subject, logged);
+      const { event } = logged;
+      if (event.kind === 'step' && event.fact === 'Requested') {
+        const twice = twiceOpen(state, event.iteration, event.step);
+        if (twice) sim.breaks('never two open attempts of one step', twice);
+      }
+      const host = isFor(logged);
+      if (host !== undefined) pump(host);
+      for (const listen of listeners) listen();
+      return { outcome: 'appended', sequence: logged.sequence };
+    },
+    onAppended: (listen) => void listeners.push(listen),
+    stop() {
+      isUp = false;
+      generation += 1;
+      listening.clear();
+    },
+    start() {
+      isUp = true;
+    },
+    losePower(since) {
+      log.stop();
+      const kept = appendedAt.findIndex((at) => at > since);
+      const left = kept === -1 ? events.length : random.between(kept, events.length);
+      if (left === events.length) return;
+      cuts += 1;
+      sim.trace?.(`log: has lost ${left + 1} to ${events.length}`);
+      for (const { subject } of events.splice(left)) subjects.delete(subject);
+      states.length = left;
+      appendedAt.length = left;
+      for (const { unacked } of durables.values())
+        for (const sequence of unacked) if (sequence > left) unacked.delete(sequence);
+    },
+    listen(host, handOver) {
+      if (!handOver) return void listening.delete(host);
+      listening.set(host, handOver);
+      const durable = durables.get(host);
+      if (!durable) return;
+      for (const sequence of durable.unacked) deliver(host, durable, sequence);
+      pump(host);
+    },
+    ack: (host, sequence) => void durables.get(host)?.unacked.delete(sequence),
+    positionOf: (host) => durables.get(host)?.position,
+    removeDurable: (host) => void durables.delete(host),
+    makeDurable(host, from) {
+      sim.trace?.(`log: the durable of ${host} is made again from ${from}`);
+      durables.set(host, { position: from - 1, unacked: new Set() });
+      pump(host);
+    },
+  };
+  return log;
+};

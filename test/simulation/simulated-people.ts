@@ -1,0 +1,92 @@
+import { commandsBehind } from '../../coordinator/commands-behind.ts';
+import { type Command, decide, Refused } from '../../coordinator/decide.ts';
+import { reviewOf } from '../../coordinator/graph.ts';
+import type { Iteration } from '../../coordinator/state.ts';
+import type { LoggedEvent } from '../../eventlog/event-log.ts';
+import { sealEvent } from '../../eventlog/seal.ts';
+import { operator } from '../../schemas/events.ts';
+import type { Fleet } from '../../schemas/fleet.ts';
+import { noKey } from './simulated-host.ts';
+import type { SimulatedLog } from './simulated-log.ts';
+import type { Simulation } from './simulation.ts';
+
+export interface SimulatedPeople {
+  /** Those who never answer. */
+  readonly silent: ReadonlySet<string>;
+}
+
+const lookEveryMs = 15_000;
+
+/** People at the command line, after `coordinator/session.ts`: they read the log, decide, and append. */
+export const createSimulatedPeople = (sim: Simulation, log: SimulatedLog, fleet: Fleet): SimulatedPeople => {
+  const { random, time } = sim;
+  const people = ['mfritsche', 'architect'];
+  const silent = new Set(random.chance(0.08) ? [random.pick(people)] : []);
+  let retriesLeft = random.chance(0.2) ? random.between(1, 2) : 0;
+  let wishesLeft = random.chance(0.15) ? 1 : 0;
+
+  /** What they said, by its subject: they are told if the log has lost it. */
+  const said = new Map<string, LoggedEvent>();
+
+  const say = (command: Command): void => {
+    if (!log.isUp) return;
+    const state = log.stateAt(log.last);
+    try {
+      const [event] = decide(command, state);
+      if (!event) return;
+      const { subject, bytes } = sealEvent(
+        event,
+        { fleet: fleet.fleet, name: operator, key: noKey },
+        state.writers.get(operator),
+        new Date(sim.wallClock()).toISOString(),
+      );
+      log.append(subject, bytes, state.sequence);
+      const logged = log.under(subject);
+      if (logged) said.set(subject, logged);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      sim.trace?.(`people: ${command.do} is refused: ${error.message}`);
+    }
+  };
+
+  /** The coordinator names what is lost: they say it again, and what can't be said any more they bring back as it was. */
+  const sayAgain = (): void => {
+    for (const [subject, { event, bytes }] of said) {
+      if (log.under(subject) || random.chance(0.7)) continue;
+      for (const command of commandsBehind(event)) say(command);
+      if (!log.under(subject) && random.chance(0.3)) log.append(subject, bytes);
+    }
+  };
+
+  const lookAt = (iteration: Iteration): void => {
+    const { name } = iteration;
+    const review = reviewOf(iteration);
+    if (review?.asked && !iteration.ended)
+      for (const by of review.missing)
+        if (!silent.has(by) && random.chance(0.3))
+          say({
+            do: 'Approve',
+            iteration: name,
+            by,
+            note: '',
+            approved: !sim.faulty || !random.chance(0.03),
+          });
+    if (iteration.ended?.status === 'failed' && retriesLeft > 0 && random.chance(0.3)) {
+      retriesLeft -= 1;
+      say({ do: 'Retry', iteration: name, by: 'mfritsche' });
+    }
+    if (wishesLeft > 0 && sim.faulty && random.chance(0.05)) {
+      wishesLeft -= 1;
+      if (random.chance(0.5)) say({ do: 'Abort', iteration: name, by: 'mfritsche', why: '' });
+      else say({ do: 'Waive', iteration: name, clause: 'C7', by: 'mfritsche', why: 'known' });
+    }
+  };
+
+  const look = (): void => {
+    if (log.isUp && log.cuts > 0) sayAgain();
+    if (log.isUp) for (const iteration of log.stateAt(log.last).iterations.values()) lookAt(iteration);
+    time.after(lookEveryMs, look);
+  };
+  time.after(random.below(lookEveryMs), look);
+  return { silent };
+};

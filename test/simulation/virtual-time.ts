@@ -1,0 +1,68 @@
+/** A clock that moves only when something is due. Milliseconds since the schedule began. */
+export interface VirtualTime {
+  readonly now: number;
+  /** Runs `what` that much later. What is due at the same moment runs in the order in which it was put there. */
+  after(ms: number, what: () => void | Promise<void>): void;
+  /** Runs what is due, in order, until there is nothing more, `isOver` says so, or the clock would pass `until`. */
+  run(until: number, isOver: () => boolean): Promise<void>;
+}
+
+interface Due {
+  at: number;
+  order: number;
+  what: () => void | Promise<void>;
+}
+
+const isBefore = (a: Due, b: Due) => a.at < b.at || (a.at === b.at && a.order < b.order);
+
+export const createVirtualTime = (): VirtualTime => {
+  const heap: Due[] = [];
+  let now = 0;
+  let order = 0;
+  const push = (due: Due) => {
+    let at = heap.length;
+    heap.push(due);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      const above = heap[parent] as Due;
+      if (!isBefore(due, above)) break;
+      heap[at] = above;
+      at = parent;
+    }
+    heap[at] = due;
+  };
+  const pop = (): Due => {
+    const first = heap[0] as Due;
+    const last = heap.pop() as Due;
+    if (heap.length === 0) return first;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isBefore(heap[child + 1] as Due, heap[child] as Due)) child += 1;
+      if (!isBefore(heap[child] as Due, last)) break;
+      heap[at] = heap[child] as Due;
+      at = child;
+    }
+    heap[at] = last;
+    return first;
+  };
+  return {
+    get now() {
+      return now;
+    },
+    after(ms, what) {
+      order += 1;
+      push({ at: now + ms, order, what });
+    },
+    async run(until, isOver) {
+      while (heap.length > 0 && !isOver()) {
+        if ((heap[0] as Due).at > until) return;
+        const { at, what } = pop();
+        now = at;
+        const ended = what();
+        if (ended !== undefined) await ended;
+      }
+    },
+  };
+};

@@ -1,0 +1,121 @@
+import type { StepName } from '../../schemas/step-names.ts';
+import type { Simulation } from './simulation.ts';
+
+/** How an attempt goes, if nothing kills it: chosen when it is first begun, since the world is as it is. */
+export interface Fate {
+  ends: 'good' | 'bad' | 'work' | 'host';
+  /** The effect before which it fails; 0 is before all of them. */
+  at: number;
+  /** How often it throws something that is worth another try. */
+  hiccups: number;
+}
+
+/** The board's own deadline: a daemon beside the agent, which needs neither the agent nor the log. */
+export interface Deadline {
+  iteration: string;
+  /** The reboot's. */
+  attempt: number;
+  /** The boot that armed it: it counts from the next one. */
+  bootId: string;
+  /** Whether the agent has told of it that it passed. */
+  isTold: boolean;
+}
+
+/** What is really so on one host, whoever knows of it. Its effects are counted here, and not in a journal. */
+export interface World {
+  bootId: string;
+  deadline: Deadline | undefined;
+  /** The deadline that passed: the board went back, and its agent has yet to say so. */
+  wentBack: Deadline | undefined;
+  fateOf(key: string, choose: () => Fate): Fate;
+  /**
+   * A program begins to make a change, which `endsAt` takes hold.
+   * @param how whether it lives on where its agent dies, and what else is so once it has taken hold.
+   */
+  begin(effect: string, endsAt: number, how: { outlives: boolean; also: () => void }): Change;
+  /** It takes hold at once. */
+  happen(effect: string): void;
+  hasHappened(effect: string): boolean;
+  /** The program that is still at it, though its agent is dead. */
+  running(effect: string): Change | undefined;
+  /** Whether it was cut so that nobody can tell. */
+  isUnclear(effect: string): boolean;
+  /** The agent is killed: its programs too, or they live on. */
+  orphan(programsToo: boolean): void;
+  boot(): void;
+}
+
+export interface Change {
+  /** Nothing came of it. */
+  cut(): void;
+  takeHold(): void;
+  readonly endsAt: number;
+}
+
+export const effectKey = (iteration: string, step: StepName, attempt: number, name: string): string =>
+  `${iteration} ${step} ${attempt} ${name}`;
+
+export const createWorld = (sim: Simulation, host: string): World => {
+  const happened = new Map<string, number>();
+  const unclear = new Set<string>();
+  const fates = new Map<string, Fate>();
+  const running = new Map<string, Change & { outlives: boolean }>();
+  let boots = 0;
+  const world: World = {
+    bootId: `${host}-0`,
+    deadline: undefined,
+    wentBack: undefined,
+    fateOf(key, choose) {
+      const known = fates.get(key);
+      if (known) return known;
+      const fate = choose();
+      fates.set(key, fate);
+      return fate;
+    },
+    begin(effect, endsAt, { outlives, also }) {
+      const change = {
+        endsAt,
+        outlives,
+        cut: () => void running.delete(effect),
+        takeHold: () => {
+          running.delete(effect);
+          also();
+          world.happen(effect);
+        },
+      };
+      running.set(effect, change);
+      return change;
+    },
+    happen(effect) {
+      const times = (happened.get(effect) ?? 0) + 1;
+      happened.set(effect, times);
+      sim.trace?.(`${host}: the world: ${effect}`);
+      if (times > 1)
+        sim.breaks('an effect happens at most once past its probe', `${host}: ${effect}, ${times} times`);
+    },
+    hasHappened: (effect) => happened.has(effect),
+    running: (effect) => running.get(effect),
+    isUnclear: (effect) => unclear.has(effect),
+    orphan(programsToo) {
+      for (const [effect, change] of running) {
+        if (!programsToo || change.outlives) {
+          const left = Math.max(change.endsAt - sim.time.now, 1);
+          sim.trace?.(`${host}: ${effect} goes on without its agent`);
+          sim.time.after(left, () => {
+            if (running.get(effect) === change) change.takeHold();
+          });
+        } else {
+          running.delete(effect);
+          if (sim.random.chance(0.03)) unclear.add(effect);
+        }
+      }
+    },
+    boot() {
+      running.clear(); // without power nothing goes on
+      boots += 1;
+      world.bootId = `${host}-${boots}`;
+      sim.trace?.(`${host}: boots, ${world.bootId}`);
+    },
+  };
+  return world;
+};
