@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { openSession } from '../coordinator/session.ts';
 import { sandboxPlaces } from '../deploy/sandbox/places.ts';
@@ -34,8 +35,12 @@ const filesBelow = async (folder: string): Promise<Record<string, string>> => {
 /**
  * Starts a sandbox fleet of the test's own.
  * @param name Part of its folder's name.
+ * @param env More of the environment of everything that runs in it; a function is given the test's folder, which is there.
  */
-export const startTestFleet = async (name: string) => {
+export const startTestFleet = async (
+  name: string,
+  { env = {} }: { env?: Record<string, string> | ((folder: string) => Promise<Record<string, string>>) } = {},
+) => {
   const { folder, remove } = await testFolder(name);
   const places = sandboxPlaces(join(folder, 'fleet'));
   const onFleet = (...args: string[]): Promise<KaRan> => ka([...args, '--config', places.operatorConfig]);
@@ -48,17 +53,32 @@ export const startTestFleet = async (name: string) => {
     version: (await readFile(places.board.versionFile, 'utf8')).trim(),
     bootId: (await readFile(places.board.bootIdFile, 'utf8')).trim(),
   });
-  const { exitCode, stderr } = await ka(['up', '--dir', places.folder]);
+  const { exitCode, stderr } = await ka(
+    ['up', '--dir', places.folder],
+    typeof env === 'function' ? await env(folder) : env,
+  );
   if (exitCode !== 0) {
     await remove();
     throw new Error(`ka up ended with ${exitCode}: ${stderr}`);
   }
   // Read in this process: what is tested is what the log holds, and each `ka log` costs a second.
   const session = await openSession(places.operatorConfig);
-  const events = async (iteration?: string) =>
-    (await session.read()).events.filter(
+  // While nats-server is away a request would be lost and its time be waited for in vain: it is asked once it is back.
+  const connected = async () => {
+    for (let waitedMs = 0; ; waitedMs += 50) {
+      const isThere = await session.connection.rtt().catch((error: unknown) => {
+        if (waitedMs > 30_000) throw error;
+      });
+      if (isThere !== undefined) return;
+      await sleep(50);
+    }
+  };
+  const events = async (iteration?: string) => {
+    await connected();
+    return (await session.read()).events.filter(
       ({ event }) => iteration === undefined || event.iteration === iteration,
     );
+  };
   let closing: Promise<void> | undefined;
   const down = async () => {
     closing ??= session.close();

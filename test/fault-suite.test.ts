@@ -1,0 +1,161 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, describe, expect, it } from 'vitest';
+import { nodeArgv } from '../deploy/sandbox/node-argv.ts';
+import { identify, isRunning } from '../deploy/sandbox/process-identity.ts';
+import { descendantsOf, killTree } from '../deploy/sandbox/process-tree.ts';
+import { createFailpoints } from './faults/failpoints.ts';
+import { faultReport, keepResults, readResults, resultsOf, unproven } from './faults/fault-results.ts';
+import { faultTable } from './faults/fault-table.ts';
+import { waitUntil } from './faults/sandbox-faults.ts';
+import { type ProxyMode, startProxy } from './faults/tcp-proxy.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'ka-fault-suite-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+describe('the fault table', () => {
+  it('has a section in docs/when-things-go-wrong.md for each row, and no other', () => {
+    const document = readFileSync(resolve(import.meta.dirname, '../docs/when-things-go-wrong.md'), 'utf8');
+    const headings = [...document.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading);
+    expect(headings).toEqual(faultTable.map(({ id }) => id));
+  });
+
+  it('takes a row as proven by a test that passed and none that failed, and keeps what was not run now', async () => {
+    const file = join(scratch, 'faults.json');
+    const at = '2026-01-02T03:04:05.000Z';
+    const test = (row: 'disk-full' | 'clock-wrong' | 'two-agents', state: 'passed' | 'failed') => ({
+      row,
+      state,
+      seconds: 1.26,
+    });
+    await keepResults(resultsOf([test('disk-full', 'failed'), test('two-agents', 'passed')], at), file);
+    await keepResults(resultsOf([test('clock-wrong', 'passed'), test('clock-wrong', 'failed')], at), file);
+    await keepResults(resultsOf([test('disk-full', 'passed'), test('disk-full', 'passed')], at), file);
+    const results = readResults(file);
+    expect(results['disk-full']).toEqual({ passed: 2, failed: 0, seconds: 2.6, at });
+    expect(unproven(results)).toContain('clock-wrong');
+    expect(unproven(results)).not.toContain('two-agents');
+    expect(unproven(results)).toHaveLength(faultTable.length - 2);
+    const report = faultReport(results, undefined, 160);
+    expect(report).toContain('1 of 2 failed in 2.6');
+    expect(report).toMatch(/2 of \d+ rows proven$/);
+  });
+});
+
+describe('a proxy', () => {
+  /** What a client gets of a server that sends 100 bytes, and whether the end came. */
+  const through = async (mode: ProxyMode, waitMs = 1_000) => {
+    const server = createServer((socket) => socket.end(Buffer.alloc(100, 8))).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    const proxy = await startProxy(typeof address === 'object' && address ? address.port : 0);
+    proxy.set(mode);
+    const read = async () => {
+      const socket = connect({ port: proxy.port, host: '127.0.0.1' });
+      const chunks: Buffer[] = [];
+      socket.on('data', (chunk) => chunks.push(Buffer.from(chunk)));
+      socket.on('error', () => undefined);
+      const ended = await Promise.race([once(socket, 'close').then(() => true), sleep(waitMs, false)]);
+      socket.destroy();
+      return { bytes: Buffer.concat(chunks), ended };
+    };
+    const [first, second] = [await read(), await read()];
+    await proxy.close();
+    server.close();
+    return { first, second, damaged: proxy.damaged };
+  };
+
+  it.each<[ProxyMode, number, boolean]>([
+    [{ does: 'pass' }, 100, true],
+    [{ does: 'refuse' }, 0, true],
+    [{ does: 'cut', afterBytes: 30 }, 30, true],
+    [{ does: 'freeze' }, 0, false],
+  ])('does as it is told: %j', async (mode, sizeBytes, ended) => {
+    const { first } = await through(mode, 200);
+    expect({ sizeBytes: first.bytes.length, ended: first.ended }).toEqual({ sizeBytes, ended });
+  });
+
+  it('flips one bit of one byte, on as many connections as it is told', async () => {
+    const { first, second, damaged } = await through({ does: 'flip', afterBytes: 40, connections: 1 });
+    expect(first.bytes.indexOf(9)).toBe(40);
+    expect(first.bytes.filter((byte) => byte !== 8)).toHaveLength(1);
+    expect(second.bytes).toEqual(Buffer.alloc(100, 8));
+    expect(damaged).toBe(1);
+  });
+
+  it('holds what comes while it is frozen, and passes it on later', async () => {
+    const server = createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    const proxy = await startProxy(typeof address === 'object' && address ? address.port : 0);
+    const socket = connect({ port: proxy.port, host: '127.0.0.1' });
+    socket.write('a');
+    await once(socket, 'data');
+    proxy.set({ does: 'freeze' });
+    socket.write('b');
+    expect(await Promise.race([once(socket, 'data'), sleep(100, 'nothing')])).toBe('nothing');
+    proxy.set({ does: 'pass' });
+    expect(String((await once(socket, 'data'))[0])).toBe('b');
+    socket.end();
+    expect(await buffer(socket)).toHaveLength(0);
+    await proxy.close();
+    server.close();
+  });
+});
+
+describe('failpoints', () => {
+  const daemon = (env: Record<string, string>) => {
+    const [program = '', ...args] = nodeArgv('test/faults/failpoint-daemon.ts');
+    return spawn(program, args, { env: { ...process.env, ...env }, stdio: 'ignore' });
+  };
+
+  it('kill a daemon where it stands, alone or with its children', async () => {
+    const failpoints = await createFailpoints(join(scratch, 'points'));
+    for (const how of ['alone', 'with children'] as const) {
+      await failpoints.arm('hertz', 'publish swap acted');
+      const running = daemon(failpoints.env);
+      const ended = once(running, 'exit');
+      const reached = await failpoints.waitReached({ host: 'hertz' }, 10_000);
+      expect(reached).toMatchObject({ name: 'publish swap acted', process: identify(running.pid ?? 0) });
+      const child = descendantsOf(reached.process.pid).find(
+        ({ pid }) => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'sleep\n',
+      );
+      if (!child) throw new Error('it has no child');
+      await failpoints.kill(reached, how);
+      expect((await ended)[1]).toBe('SIGKILL');
+      await waitUntil('its child is there or not', () => isRunning(child) === (how === 'alone'), 2_000);
+      killTree(child.pid);
+      expect(await failpoints.reached()).toEqual([]);
+    }
+    expect(await failpoints.passed()).toEqual([
+      { host: 'hertz', name: 'publish fetch intent' },
+      { host: 'hertz', name: 'publish swap acted' },
+      { host: 'hertz', name: 'publish fetch intent' },
+      { host: 'hertz', name: 'publish swap acted' },
+    ]);
+  });
+
+  it('kill at each point once while something goes on, and say where nobody came by', async () => {
+    const failpoints = await createFailpoints(join(scratch, 'each'));
+    const untilDone = async () => {
+      for (;;) {
+        const [code] = await once(daemon(failpoints.env), 'exit');
+        if (code === 0) return 'done';
+      }
+    };
+    const points = ['publish fetch intent', 'publish swap acted', 'publish mirror result'].map((name) => ({
+      host: 'hertz',
+      name,
+    }));
+    const { result, killed, missed } = await failpoints.killAtEach(points, 'with children', untilDone());
+    expect(result).toBe('done');
+    expect(killed).toEqual(points.slice(0, 2));
+    expect(missed).toEqual(points.slice(2));
+  });
+});

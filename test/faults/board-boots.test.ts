@@ -1,0 +1,235 @@
+import { readFileSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { parse, stringify } from 'yaml';
+import type { Fleet } from '../../schemas/fleet.ts';
+import { planVariant } from '../plan-variant.ts';
+import { startTestFleet, type TestFleet } from '../test-fleet.ts';
+import { createFailpoints, type Failpoints } from './failpoints.ts';
+import { faultRow } from './fault-row.ts';
+import { iterationUnderWay } from './iteration-under-way.ts';
+import {
+  killProcess,
+  portsOf,
+  processOf,
+  reconfigure,
+  setPower,
+  speakThrough,
+  waitUntil,
+} from './sandbox-faults.ts';
+import { startProxy, type TcpProxy } from './tcp-proxy.ts';
+
+/** Longer than two of the signs of life that a host gives. */
+const graceSeconds = 5;
+
+/** What one reboot of the board becomes, as shell commands; later ones are as ever. */
+const nextReboot = (fleet: TestFleet, fault: string, then = true) => {
+  const { board } = fleet.places;
+  const once = join(fleet.folder, 'once');
+  const script = `if [ -e "$0" ]; then rm "$0"; ${fault}; ${then ? '' : 'exit 0;'} fi; touch "$1"`;
+  return writeFile(once, '').then(() =>
+    reconfigure(fleet, 'fresnel', (config) => {
+      config.boot.rebootCommand = ['sh', '-c', script, once, board.rebootFile];
+    }),
+  );
+};
+
+describe('a board that boots otherwise than it should', () => {
+  let fleet: TestFleet;
+  let points: Failpoints;
+  let nats: TcpProxy;
+
+  beforeAll(async () => {
+    fleet = await startTestFleet('fault-board', {
+      env: async (folder) => {
+        points = await createFailpoints(join(folder, 'failpoints'));
+        return points.env;
+      },
+    });
+    const { fleetFile } = fleet.places;
+    const written: Fleet = parse(await readFile(fleetFile, 'utf8'));
+    for (const host of Object.values(written.hosts)) host.graceSeconds = graceSeconds;
+    await writeFile(fleetFile, stringify(written));
+    await killProcess(fleet, 'coordinator');
+    nats = await startProxy((await portsOf(fleet)).nats);
+    await speakThrough(fleet, 'fresnel', nats);
+  });
+  afterAll(async () => {
+    await fleet?.remove();
+    await nats?.close();
+  });
+
+  let release = 1;
+  /** Begins an iteration that brings the next pkgrel to the board, and approves it. */
+  const begin = async (plan: (readonly [string | RegExp, string])[] = []) => {
+    const [, installed = ''] = (await fleet.board()).installed[0]?.split(' ') ?? [];
+    const [from, to] = [`7.0-${release}`, `7.0-${release + 1}`];
+    const iteration = `iter${release + 4}`;
+    release += 1;
+    const bump = `from: ${from}\n$1to: ${to}${installed === from ? '' : `\n$1installed: ${installed}`}`;
+    const underWay = iterationUnderWay(
+      fleet,
+      await planVariant(fleet.folder, { iteration, plan: [[/from: 7\.0-1\n( +)to: 7\.0-2/, bump], ...plan] }),
+      iteration,
+    );
+    await underWay.start();
+    await underWay.approve();
+    return { ...underWay, iteration, to };
+  };
+  const boots = () =>
+    readFileSync(fleet.places.board.bootsFile, 'utf8')
+      .split('\n')
+      .filter((line) => line.includes('Linux version')).length;
+  const bootId = () => readFileSync(fleet.places.board.bootIdFile, 'utf8');
+  const isOver = async (iteration: string) =>
+    (await fleet.types(iteration)).some((type) => /^Iteration(Failed|Closed|Aborted)$/.test(type));
+  /** The board, but for the boot that it is in. */
+  const boardNow = async () => ({ ...(await fleet.board()), bootId: '' });
+
+  faultRow('board-fell-back', 'it says so, is rolled back, and the iteration ends', async () => {
+    const [before, booted] = [await boardNow(), boots()];
+    const { board, root } = fleet.places;
+    // The boot loader takes the old kernel, which it has kept.
+    await nextReboot(
+      fleet,
+      `cp "${board.runningImage}" "${root}/boot/Image-old"; sed -i 's#KERNEL .*#KERNEL /boot/Image-old#' "${board.extlinux}"`,
+    );
+    const underWay = await begin();
+    expect(await underWay.failure()).toMatch(/^reboot: .*the board came back on Linux version .* #1 /);
+    expect(await underWay.evidence('reboot')).toMatchObject({ outcome: 'fell-back', package: '7.0-2' });
+    expect(await underWay.event('IterationFailed')).toMatchObject({ data: { boardRolledBack: true } });
+    const after = await boardNow();
+    delete after.boot['Image-old']; // nothing is taken away that no package and no backup knows
+    expect(after).toEqual(before);
+    expect(boots()).toBe(booted + 2);
+  });
+
+  faultRow('no-network', 'it goes back on its own, and reports once it can', async () => {
+    const [before, booted] = [await boardNow(), boots()];
+    await reconfigure(fleet, 'fresnel', (config) => {
+      config.boot.confirmWithinSeconds = 8;
+    });
+    const first = bootId();
+    const underWay = await begin();
+    await waitUntil('the new kernel boots', () => bootId() !== first, 60_000);
+    nats.set({ does: 'refuse' });
+    const second = bootId();
+    await waitUntil('the old kernel boots', () => bootId() !== second, 60_000);
+    expect(await isOver(underWay.iteration)).toBe(false);
+    nats.set({ does: 'pass' });
+    expect(await underWay.event('DeadlinePassed')).toMatchObject({
+      source: 'fresnel',
+      attempt: 1,
+      data: {
+        because: `nobody confirmed ${underWay.to} within 8 s of its boot`,
+        restored: true,
+        version: '7.0-1',
+        unconfirmed: { bootId: second.trim() },
+      },
+    });
+    expect(await underWay.failure()).toBe(
+      `fresnel went back to 7.0-1 on its own: nobody confirmed ${underWay.to} within 8 s of its boot`,
+    );
+    const rolledBack = await underWay.evidence('rollback');
+    // Its own reboot is the rollback's: there is no other.
+    expect(rolledBack.rebooted).toMatchObject({ outcome: 'new-kernel', before: { bootId: second.trim() } });
+    expect(boots()).toBe(booted + 2);
+    expect(await boardNow()).toEqual(before);
+    await reconfigure(fleet, 'fresnel', (config) => {
+      config.boot.confirmWithinSeconds = 3600;
+    });
+  });
+
+  faultRow(
+    'board-lost',
+    'a person is told what was last seen; when it is back, the iteration goes on',
+    async () => {
+      const booted = boots();
+      await nextReboot(
+        fleet,
+        `mkdir -p "$(dirname "${fleet.places.power('fresnel').off}")"; touch "${fleet.places.power('fresnel').off}"`,
+        false,
+      );
+      const underWay = await begin([['goBack:', 'limits: { reboot: 20s }\ngoBack:']]);
+      const lost = await underWay.event('BoardLost', 1, 90_000);
+      expect(lost).toMatchObject({
+        source: 'coordinator',
+        data: {
+          host: 'fresnel',
+          step: 'reboot',
+          attempt: 1,
+          because: expect.stringMatching(/limit of 20 s, and fresnel has been silent for \d+ s/),
+        },
+      });
+      const { stdout } = await fleet.ka('status', underWay.iteration);
+      expect(stdout).toMatch(
+        /fresnel, which is lost: .*; last seen with linux-fresnel-fourier 7\.0-\d on 7\.0\.0-fresnel-fourier, boot [0-9a-f]{8}\. Look at its console/,
+      );
+      expect(await isOver(underWay.iteration)).toBe(false);
+      await setPower(fleet, 'fresnel', 'on');
+      const closed = await underWay.event('IterationClosed', 1, 90_000);
+      expect(closed.iteration).toBe(underWay.iteration);
+      expect(await underWay.evidence('confirm')).toMatchObject({
+        version: underWay.to,
+        deadline: 'disarmed',
+      });
+      expect(boots()).toBe(booted + 1);
+    },
+  );
+
+  faultRow(
+    'reboot-cut',
+    'a power cut in the initramfs and around the reboot: each boot counts once',
+    async () => {
+      const booted = boots();
+      const cutAt = async (name: string) => {
+        await points.waitReached({ host: 'fresnel', name });
+        await setPower(fleet, 'fresnel', 'off');
+        await setPower(fleet, 'fresnel', 'on');
+      };
+      for (const name of ['install initramfs running', 'reboot arm result'])
+        await points.arm('fresnel', name);
+      const underWay = await begin();
+      await cutAt('install initramfs running');
+      await cutAt('reboot arm result');
+      expect((await underWay.event('IterationClosed', 1, 90_000)).type).toBe('IterationClosed');
+      expect(await underWay.evidence('reboot')).toMatchObject({
+        outcome: 'new-kernel',
+        package: underWay.to,
+      });
+      // The power cut was the reboot: it was not asked for once more.
+      expect(boots()).toBe(booted + 2);
+    },
+  );
+
+  faultRow(
+    'rollback-fails',
+    'it stops after its tries, the board stays reachable, and a person is told what to do by hand',
+    async () => {
+      const booted = boots();
+      const { board, host, shared } = fleet.places;
+      await nextReboot(
+        fleet,
+        [
+          `cp "${board.runningImage}" "${fleet.places.root}/boot/Image-old"`,
+          `sed -i 's#KERNEL .*#KERNEL /boot/Image-old#' "${board.extlinux}"`,
+          `for file in "${host('fresnel')}"/state/backups/*/*.zst "${shared}"/fresnel/*/*.zst; do echo x >> "$file"; done`,
+        ].join('; '),
+      );
+      const underWay = await begin();
+      const because = await underWay.failure();
+      expect(because).toMatch(
+        /^reboot: .*; the rollback failed 2 times \(.*7\.0-\d-[0-9a-f]{16}\.tar\.zst.*\): fresnel needs a person\. By hand: unpack /,
+      );
+      const types = await fleet.types(underWay.iteration);
+      expect(types.filter((type) => type === 'RollbackFailed')).toHaveLength(2);
+      expect(types.at(-1)).toBe('IterationFailed');
+      // Nothing reboots it any more, its deadline neither, and it answers.
+      expect(boots()).toBe(booted + 1);
+      expect(processOf(fleet, 'fresnel').process).not.toBeNull();
+      expect((await fleet.board()).installed).toContain(`linux-fresnel-fourier ${underWay.to}`);
+      expect((await fleet.ka('status')).stdout).toMatch(/fresnel .*idle|fresnel/);
+    },
+  );
+});

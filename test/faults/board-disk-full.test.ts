@@ -1,0 +1,160 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { cp, readFile, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { backup } from '../../agents/board/backup.ts';
+import { install } from '../../agents/board/install.ts';
+import { rollback } from '../../agents/board/rollback.ts';
+import { stage } from '../../agents/board/stage.ts';
+import { names, startTempBoard, type TempBoard } from '../../agents/board/temp-board.ts';
+import { Journal } from '../../agents/runtime/journal.ts';
+import type { BoardConfig } from '../../schemas/config.ts';
+import type { StepEvidence, StepRequest } from '../../schemas/steps.ts';
+import { runStep } from '../run-step.ts';
+import { faultRow } from './fault-row.ts';
+
+const isRoot = process.getuid?.() === 0;
+const files = 3_000;
+
+describe.skipIf(!isRoot)('a board whose disk is full (root alone can mount a small one)', () => {
+  let board: TempBoard;
+  let host: BoardConfig;
+  let packages: StepRequest<'stage'>['packages'];
+  let held: StepEvidence<'backup'>;
+  let count = 0;
+  const fresh = () => ({ folder: join(board.folder, 'runs', String(++count)) });
+  const fillers: ChildProcess[] = [];
+  /** Takes all the room there is on a disk, and all that becomes free, until it is given back. */
+  const fill = async (folder: string) => {
+    const file = join(folder, 'somebody-elses');
+    const filler = spawn('timeout', [
+      '60',
+      'sh',
+      '-c',
+      `while :; do cat /dev/zero >> "$0" 2>/dev/null || sleep 0.005; done`,
+      file,
+    ]);
+    fillers.push(filler);
+    const sizeNow = () =>
+      stat(file).then(
+        ({ size }) => size,
+        () => 0,
+      );
+    for (let before = -1, now = 0; now !== before || now === 0; now = await sizeNow()) {
+      before = now;
+      await sleep(150);
+    }
+    return async () => {
+      filler.kill();
+      await rm(file, { force: true });
+      await sleep(50);
+      await rm(file, { force: true });
+    };
+  };
+  const wanted = () => ({
+    ...{ packages, fingerprint: host.signing.fingerprint, lan: { host: 'hertz', view: 'v1' } },
+  });
+  const toInstall = () => ({
+    ...{ packages, fingerprint: host.signing.fingerprint, from: '7.0-1', to: '7.0-2' },
+    ...{ release: '7.0.0-fourier', backup: held },
+  });
+  /** Which version is there, whole; undefined if it is half one. */
+  const whole = async () => {
+    if (existsSync(join(host.pacman.databaseFolder, 'db.lck'))) return undefined;
+    const pacman = (...args: string[]) =>
+      execa('pacman', ['--config', host.pacman.localConfigFile, ...args, ...names], { reject: false });
+    const altered = (await pacman('-Qkk')).stdout.match(/, 0 altered files/g) ?? [];
+    return altered.length === names.length ? (await pacman('-Q')).stdout.split(/\s/)[1] : undefined;
+  };
+
+  beforeAll(async () => {
+    board = await startTempBoard({ root: '40m', state: '60m' });
+    host = { ...board.host, reserveBytes: 4 * 1024 * 1024 };
+    const first = await board.build('7.0-1', files);
+    packages = await board.publish(await board.build('7.0-2', files));
+    for (const file of first)
+      for (const one of [file, `${file}.sig`]) await cp(one, join(host.pacman.cacheFolder, basename(one)));
+    await board.pacman('-U', ...first);
+    await board.boot('boot-0');
+  });
+  afterAll(async () => {
+    for (const filler of fillers) filler.kill();
+    await board?.stop();
+  });
+
+  faultRow(
+    'disk-full',
+    'on the board: backup, download and install are refused before they begin',
+    async () => {
+      const request = { host: 'hertz', names, version: '7.0-1' };
+      const full = {
+        fault: 'host',
+        message: expect.stringMatching(/ are free in .* needs .*: make room there/),
+      };
+      const refused = async (disk: string, step: () => Promise<unknown>) => {
+        const giveBack = await fill(disk);
+        await expect(step()).rejects.toMatchObject(full).finally(giveBack);
+      };
+      await refused(host.stateFolder, () => runStep('backup', backup, request, host, fresh()));
+      held = (await runStep('backup', backup, request, host, fresh())).evidence;
+      await refused(host.stateFolder, () => runStep('stage', stage, wanted(), host, fresh()));
+      await runStep('stage', stage, wanted(), host, fresh());
+
+      const log = await readFile(host.pacman.logFile, 'utf8');
+      const folder = fresh();
+      await refused(host.root, () => runStep('install', install, toInstall(), host, folder));
+      await refused(host.stateFolder, () => runStep('install', install, toInstall(), host, folder));
+      const journal = new Journal(join(folder.folder, 'journal.db'));
+      expect(journal.begun({ iteration: 'iter5', step: 'install', attempt: 1 })).toEqual([]);
+      journal.close();
+      expect(await readFile(host.pacman.logFile, 'utf8')).toBe(log);
+      expect(await whole()).toBe('7.0-1');
+    },
+  );
+
+  faultRow(
+    'disk-full',
+    'on the board, in the middle of pacman: said so, and with room again the new version or the old one, whole',
+    async () => {
+      const lock = join(host.pacman.databaseFolder, 'db.lck');
+      /** Runs a step while the room goes away as soon as pacman has begun. Gives what it said and the room back. */
+      const cutByFullDisk = async (step: () => Promise<unknown>) => {
+        let filling: ReturnType<typeof fill> | undefined;
+        const watch = setInterval(() => {
+          if (!filling && existsSync(lock)) filling = fill(host.root);
+        }, 2);
+        const said = await step().then(
+          () => 'done',
+          (error: Error) => error.message,
+        );
+        clearInterval(watch);
+        expect(await whole()).toBeUndefined();
+        await (await filling)?.();
+        return said;
+      };
+      const full = /half-way through linux-fourier.*\. The disk is full: make room\./;
+      const installing = fresh();
+      const go = () => runStep('install', install, toInstall(), host, installing);
+      expect(await cutByFullDisk(go)).toMatch(full);
+      await go();
+      expect(await whole()).toBe('7.0-2');
+
+      const back = { because: 'no room', from: '7.0-2', backup: held };
+      const rolling = fresh();
+      expect(await cutByFullDisk(() => runStep('rollback', rollback, back, host, rolling))).toMatch(full);
+      const down = new AbortController();
+      const machine = setInterval(() => {
+        if (readFileSync(host.bootIdFile, 'utf8') !== 'boot-0\n') down.abort();
+      }, 20);
+      const cut = runStep('rollback', rollback, back, host, { ...rolling, signal: down.signal });
+      await expect(cut).rejects.toThrow();
+      clearInterval(machine);
+      const { evidence } = await runStep('rollback', rollback, back, host, rolling);
+      expect(evidence.rebooted.outcome).toBe('new-kernel');
+      expect(await whole()).toBe('7.0-1');
+    },
+  );
+});

@@ -1,0 +1,177 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { backup } from '../../agents/board/backup.ts';
+import { install } from '../../agents/board/install.ts';
+import { stage } from '../../agents/board/stage.ts';
+import { names, startTempBoard, type TempBoard } from '../../agents/board/temp-board.ts';
+import { killTree } from '../../deploy/sandbox/process-tree.ts';
+import type { BoardConfig } from '../../schemas/config.ts';
+import type { StepRequest } from '../../schemas/steps.ts';
+import { runStep } from '../run-step.ts';
+import { faultRow } from './fault-row.ts';
+
+/** So many files make an upgrade last about half a second on a machine that does nothing else. */
+const files = 1_500;
+const pointsOfEach = 25;
+
+const argvOf = (pid: string): string[] => {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return []; // it has ended
+  }
+};
+
+describe('an upgrade that is killed', () => {
+  let board: TempBoard;
+  let host: BoardConfig;
+  let request: StepRequest<'install'>;
+  let pristine: string;
+  let count = 0;
+  const fresh = () => join(board.folder, 'runs', String(++count));
+  const lock = () => join(host.pacman.databaseFolder, 'db.lck');
+
+  /** The process that upgrades, as soon as it holds the lock. */
+  const pacmanStarted = async (): Promise<number> => {
+    for (const until = Date.now() + 30_000; Date.now() < until; await sleep(2)) {
+      if (!existsSync(lock())) continue;
+      for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+        const [program, ...args] = argvOf(pid);
+        if (program === 'pacman' && args.includes('-U') && args.includes(host.pacman.localConfigFile))
+          return Number(pid);
+      }
+    }
+    throw new Error('no pacman started');
+  };
+  const goBack = () => execa('rsync', ['--archive', '--delete', `${pristine}/`, `${board.root}/`]);
+  /** A whole version is one whose every file is there and that nothing locks. */
+  const isHalf = async () => {
+    if (existsSync(lock())) return true;
+    const { stdout } = await execa('pacman', ['--config', host.pacman.localConfigFile, '-Qkk', ...names], {
+      reject: false,
+    });
+    return (stdout.match(/, 0 altered files/g) ?? []).length !== names.length;
+  };
+  /** The step's agent comes back and goes on. What it leaves is looked at by pacman, file by file. */
+  const repaired = async (folder: string) => {
+    const { evidence } = await runStep('install', install, request, host, { folder });
+    expect(evidence.version).toBe('7.0-2');
+    expect(evidence.packages.map(({ version, filesAltered }) => [version, filesAltered])).toEqual([
+      ['7.0-2', []],
+      ['7.0-2', []],
+    ]);
+    expect(evidence.packages[1]?.filesChecked).toBeGreaterThan(files);
+    expect(evidence.initramfs.sha256).toBe(evidence.image.sha256);
+    expect(existsSync(lock())).toBe(false);
+    expect(await isHalf()).toBe(false);
+  };
+  const asProcess = async (folder: string) => {
+    await mkdir(folder, { recursive: true });
+    const at = (path: string) => JSON.stringify(resolve(import.meta.dirname, path));
+    const main = join(folder, 'agent.mts');
+    await writeFile(
+      main,
+      `import { install } from ${at('../../agents/board/install.ts')};
+       import { runStep } from ${at('../run-step.ts')};
+       const [request, host, folder] = ${JSON.stringify([request, host, folder])};
+       await runStep('install', install, request, host, { folder });`,
+    );
+    return spawn(process.execPath, ['--import', 'tsx', main], { stdio: 'ignore' });
+  };
+
+  beforeAll(async () => {
+    board = await startTempBoard();
+    host = board.host;
+    const first = await board.build('7.0-1', files);
+    const packages = await board.publish(await board.build('7.0-2', files));
+    for (const file of first)
+      for (const one of [file, `${file}.sig`]) await cp(one, join(host.pacman.cacheFolder, basename(one)));
+    await board.pacman('-U', ...first);
+    await board.boot('boot-0');
+    const { fingerprint } = host.signing;
+    const wanted = { packages, fingerprint, lan: { host: 'hertz', view: 'v1' } };
+    await runStep('stage', stage, wanted, host, { folder: fresh() });
+    const asked = { host: 'hertz', names, version: '7.0-1' };
+    const held = (await runStep('backup', backup, asked, host, { folder: fresh() })).evidence;
+    request = {
+      ...{ packages, fingerprint, from: '7.0-1', to: '7.0-2', release: '7.0.0-fourier', backup: held },
+    };
+    pristine = join(board.folder, 'pristine');
+    await execa('cp', ['--archive', board.root, pristine]);
+  });
+  afterAll(() => board?.stop());
+
+  /** How long pacman takes, and the step from pacman's start to its end. */
+  const measured = async () => {
+    const step = runStep('install', install, request, host, { folder: fresh() });
+    const pid = await pacmanStarted();
+    const start = performance.now();
+    while (existsSync(`/proc/${pid}`)) await sleep(2);
+    const pacmanMs = performance.now() - start;
+    await step;
+    const stepMs = performance.now() - start;
+    await goBack();
+    return { pacmanMs, stepMs };
+  };
+
+  faultRow(
+    'pacman-killed',
+    `pacman, at ${pointsOfEach} moments: the next try brings the new version, whole`,
+    async () => {
+      const { pacmanMs } = await measured();
+      let half = 0;
+      for (let point = 0; point < pointsOfEach; point += 1) {
+        const folder = fresh();
+        const cut = runStep('install', install, request, host, { folder }).then(
+          () => 'done',
+          () => 'cut',
+        );
+        const pid = await pacmanStarted();
+        await sleep((pacmanMs * point) / pointsOfEach);
+        try {
+          process.kill(pid, 'SIGKILL');
+        } catch {
+          // it was quicker this time
+        }
+        await cut;
+        if (await isHalf()) half += 1;
+        await repaired(folder);
+        await goBack();
+      }
+      expect(half).toBeGreaterThan(pointsOfEach / 2);
+    },
+    300_000,
+  );
+
+  faultRow(
+    'pacman-killed',
+    `the agent, at ${pointsOfEach} moments, alone or with pacman: the next agent brings the new version, whole`,
+    async () => {
+      const { stepMs } = await measured();
+      const seen = { alone: 0, 'with children': 0 };
+      for (let point = 0; point < pointsOfEach; point += 1) {
+        const folder = fresh();
+        const how = point % 2 === 0 ? 'alone' : 'with children';
+        const agent = await asProcess(folder);
+        const ended = once(agent, 'exit');
+        await pacmanStarted();
+        await sleep((stepMs * point) / pointsOfEach);
+        if (how === 'alone') agent.kill('SIGKILL');
+        else if (agent.pid !== undefined && agent.exitCode === null) killTree(agent.pid);
+        await ended;
+        if (await isHalf()) seen[how] += 1;
+        await repaired(folder);
+        await goBack();
+      }
+      expect(seen.alone).toBeGreaterThan(3);
+      expect(seen['with children']).toBeGreaterThan(3);
+    },
+    300_000,
+  );
+});

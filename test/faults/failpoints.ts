@@ -1,0 +1,136 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { identify, type ProcessIdentity, signal } from '../../deploy/sandbox/process-identity.ts';
+import { killTree } from '../../deploy/sandbox/process-tree.ts';
+
+/** A place where a daemon may be killed: whose, and which, as `eventlog/failpoint.ts` names them. */
+export interface Failpoint {
+  host: string;
+  name: string;
+}
+/** A daemon that stands at a failpoint. */
+export interface Reached extends Failpoint {
+  process: ProcessIdentity;
+}
+export type KillMode = 'alone' | 'with children';
+
+const lookEveryMs = 10;
+
+const pointOf = (text: string): Failpoint => {
+  const space = text.indexOf(' ');
+  return { host: text.slice(0, space), name: text.slice(space + 1) };
+};
+const textOf = ({ host, name }: Failpoint) => `${host} ${name}`;
+
+/**
+ * The folder through which a test speaks with the failpoints of a fleet's daemons. Start the fleet with `env`.
+ * @param folder It is made.
+ */
+export const createFailpoints = async (folder: string) => {
+  const [armed, reachedFolder] = [join(folder, 'armed'), join(folder, 'reached')];
+  for (const each of [armed, reachedFolder]) await mkdir(each, { recursive: true });
+
+  const arm = (host: string, name: string) => writeFile(join(armed, textOf({ host, name })), '');
+  const disarm = (host: string, name: string) => rm(join(armed, textOf({ host, name })), { force: true });
+  const isArmed = (point: Failpoint) => existsSync(join(armed, textOf(point)));
+
+  /** The daemons that stand at a failpoint now. */
+  const reached = async (): Promise<Reached[]> => {
+    const found = [];
+    for (const pid of await readdir(reachedFolder)) {
+      const file = join(reachedFolder, pid);
+      const text = await readFile(file, 'utf8');
+      const process_ = identify(Number(pid));
+      // The file of one that somebody else has killed. An empty one is being written.
+      if (!process_) await rm(file, { force: true });
+      else if (text !== '') found.push({ ...pointOf(text), process: process_ });
+    }
+    return found;
+  };
+
+  /**
+   * Waits until a daemon stands at a failpoint: at this one, or at whichever is armed.
+   * @throws {Error} after `timeoutMs`.
+   */
+  const waitReached = async (wanted: Partial<Failpoint> = {}, timeoutMs = 60_000): Promise<Reached> => {
+    const until = Date.now() + timeoutMs;
+    for (;;) {
+      const found = (await reached()).find(
+        ({ host, name }) => host === (wanted.host ?? host) && name === (wanted.name ?? name),
+      );
+      if (found) return found;
+      if (Date.now() > until)
+        throw new Error(
+          `nobody came to ${[wanted.host, wanted.name].join(' ').trim() || 'a failpoint'} in ${timeoutMs} ms; armed: ${(await readdir(armed)).join(', ') || 'none'}`,
+        );
+      await sleep(lookEveryMs);
+    }
+  };
+
+  /** SIGKILL to a daemon where it stands. Its children outlive it if it is killed alone. */
+  const kill = async ({ process: process_ }: Reached, how: KillMode): Promise<void> => {
+    // First the note: the next daemon may have the same pid.
+    await rm(join(reachedFolder, String(process_.pid)), { force: true });
+    if (how === 'with children') killTree(process_.pid);
+    else signal(process_, 'SIGKILL');
+  };
+
+  return {
+    folder,
+    /** What the daemons need in their environment. */
+    env: { KA_FAILPOINTS: folder },
+    /** Every failpoint that a daemon came by, in order, as often as it did. */
+    passed: async (): Promise<Failpoint[]> => {
+      const text = await readFile(join(folder, 'passed'), 'utf8').catch(() => '');
+      return text.split('\n').slice(0, -1).map(pointOf);
+    },
+    /** The next daemon that comes there stays there. */
+    arm,
+    disarm,
+    reached,
+    waitReached,
+    kill,
+    /**
+     * Kills at each of these points once, while something goes on: arms the first, kills who stops there, arms the next.
+     * @param how Whom a kill takes along, at the nth point.
+     * @param during Settles at the end; what is armed then is disarmed.
+     * @param armedAtOnce So many points wait at the same time; all of them, unless it is said.
+     * @returns Where somebody was killed, in order, and where nobody came by. @throws what `during` throws.
+     */
+    killAtEach: async <Result>(
+      points: readonly Failpoint[],
+      how: KillMode | ((index: number) => KillMode),
+      during: Promise<Result>,
+      armedAtOnce = Number.POSITIVE_INFINITY,
+    ): Promise<{ result: Result; killed: Failpoint[]; missed: Failpoint[] }> => {
+      const killed: Failpoint[] = [];
+      const left = [...points];
+      const waiting = new Set<Failpoint>();
+      let isOver = false;
+      const over = during.finally(() => {
+        isOver = true;
+      });
+      over.catch(() => undefined); // it is awaited below
+      try {
+        while (!isOver) {
+          for (const point of left.splice(0, Math.max(0, armedAtOnce - waiting.size))) {
+            await arm(point.host, point.name);
+            waiting.add(point);
+          }
+          for (const found of await reached()) {
+            await kill(found, typeof how === 'string' ? how : how(killed.length));
+            killed.push({ host: found.host, name: found.name });
+            for (const point of waiting) if (textOf(point) === textOf(found)) waiting.delete(point);
+          }
+          await sleep(lookEveryMs);
+        }
+        return { result: await over, killed, missed: [...waiting, ...left] };
+      } finally {
+        for (const point of waiting) if (isArmed(point)) await disarm(point.host, point.name);
+      }
+    },
+  };
+};
+export type Failpoints = Awaited<ReturnType<typeof createFailpoints>>;

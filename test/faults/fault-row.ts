@@ -1,0 +1,26 @@
+import { it, type TestContext } from 'vitest';
+import type { FaultId } from './fault-table.ts';
+
+declare module 'vitest' {
+  interface TaskMeta {
+    /** The row of the fault table that this test proves. */
+    faultRow?: FaultId;
+  }
+}
+
+/**
+ * A test that makes one row of the fault table happen for real. A row may have many.
+ * @param title What exactly is done, and what must come of it.
+ * @param timeoutMs Default: the suite's own.
+ */
+export const faultRow = (
+  id: FaultId,
+  title: string,
+  test: (context: TestContext) => void | Promise<void>,
+  timeoutMs?: number,
+): void =>
+  it(
+    `${id}: ${title}`,
+    { meta: { faultRow: id }, ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }) },
+    test,
+  );

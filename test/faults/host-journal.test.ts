@@ -1,0 +1,245 @@
+import { execFileSync } from 'node:child_process';
+import { cp, readdir, readFile, rm, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import { execa } from 'execa';
+import { headers } from 'nats';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { nodeArgv } from '../../deploy/sandbox/node-argv.ts';
+import type { SandboxHost } from '../../deploy/sandbox/places.ts';
+import { readState } from '../../deploy/sandbox/sandbox-state.ts';
+import { connectNats } from '../../eventlog/connect.ts';
+import { remakeDurable } from '../../eventlog/durables.ts';
+import { signatureHeader } from '../../eventlog/event-log.ts';
+import { lastPresences } from '../../eventlog/presence.ts';
+import { outputStream } from '../../eventlog/provision.ts';
+import { sha256 } from '../../eventlog/writer-key.ts';
+import type { PublisherConfig } from '../../schemas/config.ts';
+import { planVariant } from '../plan-variant.ts';
+import { startTestFleet, type TestFleet } from '../test-fleet.ts';
+import { faultRow } from './fault-row.ts';
+import { iterationUnderWay } from './iteration-under-way.ts';
+import { processOf, setPower, waitUntil } from './sandbox-faults.ts';
+
+describe('a host and its journal', () => {
+  let fleet: TestFleet;
+  beforeAll(async () => {
+    fleet = await startTestFleet('fault-journal');
+  });
+  afterAll(() => fleet?.remove());
+
+  const stateOf = (host: SandboxHost) => join(fleet.places.host(host), 'state');
+  const journalOf = (host: SandboxHost) => join(stateOf(host), 'journal.db');
+  const removeJournal = async (host: SandboxHost) => {
+    for (const name of await readdir(stateOf(host)))
+      if (/^journal\.db(-wal|-shm)?$/.test(name)) await rm(join(stateOf(host), name));
+  };
+  const emptyWriteAheadLog = (host: SandboxHost) => {
+    const journal = new Database(journalOf(host));
+    journal.pragma('wal_checkpoint(TRUNCATE)');
+    journal.close();
+  };
+  const admin = () =>
+    connectNats({
+      servers: [readState(fleet.places)?.natsUrl ?? ''],
+      seedFile: fleet.places.seedFile('admin'),
+      name: 'admin',
+    });
+  const troubleOf = async (host: SandboxHost): Promise<string | null | undefined> => {
+    const connection = await admin();
+    try {
+      return (await lastPresences(connection, 'sandbox', [host], outputStream)).get(host)?.trouble;
+    } finally {
+      await connection.close();
+    }
+  };
+  const logHas = async (host: SandboxHost, text: string) =>
+    (await readFile(fleet.places.log(host), 'utf8')).split('\n').filter((line) => line.includes(text)).length;
+  /** What a host has written: a chain without a gap, its starts counted densely, no outcome twice. */
+  const expectWhole = async (host: SandboxHost) => {
+    const events = (await fleet.events()).filter(({ event }) => event.source === host);
+    expect(events.map(({ event }) => event.writerseq)).toEqual(events.map((_, index) => index + 1));
+    for (const [index, { event }] of events.entries())
+      if (index > 0) expect(event.prevhash).toBe(sha256(events[index - 1]?.bytes ?? new Uint8Array()));
+    const starts = events.filter(({ event }) => event.type === 'AgentStarted');
+    expect(starts.map(({ event }) => event.attempt)).toEqual(starts.map((_, index) => index + 1));
+    expect(new Set(events.map(({ subject }) => subject)).size).toBe(events.length);
+  };
+  const starts = async (host: SandboxHost) =>
+    (await fleet.events()).filter(({ event }) => event.source === host && event.type === 'AgentStarted')
+      .length;
+  const wasSettled = (host: SandboxHost) =>
+    waitUntil(
+      `${host}'s journal is rebuilt`,
+      async () => (await logHas(host, 'over: the journal was lost')) > 0,
+    );
+
+  faultRow(
+    'journal-damaged',
+    'one is lost, one is corrupt, one is an old copy: rebuilt from the log; what nobody knows of is built elsewhere',
+    async () => {
+      const copy = join(fleet.folder, 'old-copy');
+      await setPower(fleet, 'fresnel', 'off');
+      await cp(stateOf('fresnel'), copy, { recursive: true });
+      await setPower(fleet, 'fresnel', 'on'); // the old copy lacks this start
+      const underWay = iterationUnderWay(
+        fleet,
+        await planVariant(fleet.folder, { iteration: 'iter5' }),
+        'iter5',
+      );
+      await underWay.start();
+      await underWay.event('ReviewRequested');
+      await waitUntil('fresnel has said that it started', async () =>
+        (await fleet.events()).some(({ event }) => event.source === 'fresnel' && event.attempt === 2),
+      );
+
+      for (const host of ['boltzmann', 'hertz', 'fresnel'] as const) await setPower(fleet, host, 'off');
+      await removeJournal('boltzmann');
+      emptyWriteAheadLog('hertz'); // otherwise the file is next to empty
+      const pages = await readFile(journalOf('hertz'));
+      await writeFile(journalOf('hertz'), pages.fill(0xff, 4096));
+      await removeJournal('fresnel');
+      await cp(copy, stateOf('fresnel'), { recursive: true });
+      for (const host of ['boltzmann', 'hertz', 'fresnel'] as const) await setPower(fleet, host, 'on');
+      for (const host of ['boltzmann', 'hertz', 'fresnel'] as const) await wasSettled(host);
+      expect(await readdir(stateOf('hertz'))).toContain('journal.db.corrupt-1');
+
+      await underWay.approve();
+      await underWay.event('BuildRequested');
+      await setPower(fleet, 'boltzmann', 'off');
+      await removeJournal('boltzmann');
+      await setPower(fleet, 'boltzmann', 'on');
+      const failed = await underWay.event('BuildFailed');
+      expect(failed.data).toMatchObject({
+        fault: 'host',
+        reason: expect.stringMatching(/^boltzmann's journal was lost/),
+        begun: ['unknown'],
+      });
+      await underWay.event('IterationClosed', 1, 120_000);
+      const events = await fleet.events('iter5');
+      const built = events.filter(({ event }) => event.type === 'BuildSucceeded');
+      expect(built.map(({ event }) => [event.source, event.attempt])).toEqual([['fermi', 2]]);
+      for (const host of ['boltzmann', 'fermi', 'hertz', 'fresnel'] as const) await expectWhole(host);
+    },
+  );
+
+  faultRow(
+    'request-repeated',
+    'each request of an iteration comes a hundred times, the last ones first, and once more from the first on',
+    async () => {
+      const before = { world: await fleet.world(), types: await fleet.types() };
+      const connection = await admin();
+      try {
+        const own = (await fleet.events('iter5')).filter(
+          ({ event }) => event.source !== 'coordinator',
+        ).length;
+        const requests = (await fleet.events('iter5')).filter(
+          ({ event }) => event.kind === 'step' && event.fact === 'Requested',
+        );
+        const manager = await connection.jetstreamManager();
+        for (const { sequence, subject, bytes } of requests.reverse()) {
+          const head = headers();
+          const stored = await manager.streams.getMessage('KA', { seq: sequence });
+          head.set(signatureHeader, stored.header.get(signatureHeader));
+          for (let times = 1; times <= 100; times += 1)
+            await connection.jetstream().publish(subject, bytes, { headers: head });
+        }
+        for (const host of ['boltzmann', 'fermi', 'hertz', 'fresnel']) {
+          await remakeDurable(connection, 'sandbox', host, 1);
+          await waitUntil(`${host} has taken all`, async () => {
+            const { num_pending, num_ack_pending } = await manager.consumers.info('KA', host);
+            return num_pending + num_ack_pending === 0;
+          });
+        }
+        await sleep(2_000);
+        const after = await fleet.events('iter5');
+        expect(after.filter(({ event }) => event.source !== 'coordinator')).toHaveLength(own);
+        expect(await fleet.world()).toEqual(before.world);
+        expect(requests.length).toBeGreaterThan(8);
+      } finally {
+        await connection.close();
+      }
+    },
+  );
+
+  faultRow(
+    'two-agents',
+    'a second agent with the same keys: the older one ends with exit code 78 and stays down; on one journal the second one does not start',
+    async () => {
+      const file = fleet.places.config('hertz');
+      const same = await execa('env', [...nodeArgv('agents/main.ts', '--config', file)], { reject: false });
+      expect(same.exitCode).toBe(1);
+      expect(same.stderr).toContain(
+        `journal.db is in use by process ${processOf(fleet, 'hertz').process?.pid}: stop that agent first`,
+      );
+      const config: PublisherConfig = parse(await readFile(file, 'utf8'));
+      const elsewhere = join(fleet.folder, 'second.yaml');
+      await writeFile(elsewhere, stringify({ ...config, stateFolder: join(fleet.folder, 'second') }));
+      const [program = '', ...args] = nodeArgv('agents/main.ts', '--config', elsewhere);
+      const second = execa(program, args, { reject: false });
+      try {
+        await waitUntil('hertz stays down', () => !processOf(fleet, 'hertz').process);
+        expect(processOf(fleet, 'hertz').why).toMatch(/exit code 78 and stays down/);
+        expect(await logHas('hertz', 'another agent of this host was started later')).toBe(1);
+        await sleep(3_000);
+        expect(second.exitCode).toBeNull(); // it runs
+      } finally {
+        second.kill('SIGTERM');
+        await second;
+      }
+      await setPower(fleet, 'hertz', 'off');
+      await setPower(fleet, 'hertz', 'on');
+      await waitUntil('hertz works again', async () => (await troubleOf('hertz')) === null);
+      await expectWhole('hertz');
+    },
+  );
+
+  faultRow(
+    'disk-full',
+    'the disk of hertz’s journal: what it is asked for is not begun, it says why, and goes on once there is room',
+    async () => {
+      const state = stateOf('hertz');
+      const aside = join(fleet.folder, 'state-of-hertz');
+      const startsBefore = await starts('hertz');
+      await setPower(fleet, 'hertz', 'off');
+      emptyWriteAheadLog('hertz'); // it would take what is written for a while
+      await cp(state, aside, { recursive: true });
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', state]);
+      try {
+        await cp(aside, state, { recursive: true });
+        await setPower(fleet, 'hertz', 'on');
+        // What it said of itself before is still to be read.
+        await waitUntil('hertz works', async () => (await starts('hertz')) > startsBefore);
+        const filler = join(state, 'filler');
+        for (let full = false; !full; ) {
+          const { bavail, bsize } = await statfs(state);
+          full = bavail === 0;
+          if (!full) await writeFile(filler, Buffer.alloc(bavail * bsize), { flag: 'a' });
+        }
+        const underWay = iterationUnderWay(
+          fleet,
+          await planVariant(fleet.folder, { iteration: 'iter6' }),
+          'iter6',
+        );
+        await underWay.start();
+        await underWay.event('KeycheckRequested');
+        await waitUntil('hertz says why', async () =>
+          /can't be written .* make room in /.test((await troubleOf('hertz')) ?? ''),
+        );
+        expect(await fleet.types('iter6')).not.toContain('KeycheckSucceeded');
+        expect(processOf(fleet, 'hertz').process).toBeTruthy();
+        await rm(filler);
+        await underWay.event('KeycheckSucceeded');
+        await waitUntil('hertz has no trouble', async () => (await troubleOf('hertz')) === null);
+        await underWay.abort();
+        await setPower(fleet, 'hertz', 'off');
+      } finally {
+        await setPower(fleet, 'hertz', 'off');
+        execFileSync('umount', [state]);
+        await setPower(fleet, 'hertz', 'on');
+      }
+    },
+  );
+});

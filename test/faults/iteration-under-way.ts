@@ -1,0 +1,62 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LoggedEvent } from '../../eventlog/event-log.ts';
+import { type StepSucceededData, stepEventType } from '../../schemas/events.ts';
+import type { StepName } from '../../schemas/step-names.ts';
+import type { StepEvidence } from '../../schemas/steps.ts';
+import { approver, type TestFleet } from '../test-fleet.ts';
+
+/**
+ * An iteration that goes on while a test makes faults.
+ * @param planFile Its plan.
+ * @param iteration Its name there.
+ */
+export const iterationUnderWay = (fleet: TestFleet, planFile: string, iteration: string) => {
+  const ka = async (...args: string[]) => {
+    const { exitCode, stderr } = await fleet.ka(...args);
+    if (exitCode !== 0) throw new Error(`ka ${args.join(' ')} ended with ${exitCode}: ${stderr}`);
+  };
+  /** The nth event of a type, once the log holds it. @throws {Error} after `timeoutMs`, or once the iteration is over. */
+  const event = async (type: string, nth = 1, timeoutMs = 60_000): Promise<LoggedEvent['event']> => {
+    const until = Date.now() + timeoutMs;
+    for (;;) {
+      // A read may meet a server that is down.
+      const events = await fleet.events(iteration).catch(() => []);
+      const found = events.filter(({ event }) => event.type === type)[nth - 1];
+      if (found) return found.event;
+      const last = events.at(-1)?.event;
+      const isOver = last !== undefined && /^Iteration(Failed|Aborted|Closed)$/.test(last.type);
+      if (Date.now() > until || (isOver && type !== 'IterationFailed')) {
+        const had = events.map(({ event }) => event.type).join(', ');
+        throw new Error(
+          `${iteration} has no ${type} ${nth} in ${timeoutMs / 1000} s, or is over; it has ${had}`,
+        );
+      }
+      await sleep(100);
+    }
+  };
+  return {
+    event,
+    /** What the nth successful attempt of a step has shown. */
+    evidence: async <Name extends StepName>(
+      step: Name,
+      nth = 1,
+      timeoutMs?: number,
+    ): Promise<StepEvidence<Name>> => {
+      const { data } = await event(stepEventType(step, 'Succeeded'), nth, timeoutMs);
+      return (data as StepSucceededData<Name>).evidence;
+    },
+    start: () => ka('iterate', planFile),
+    /** Approves the review, once it is asked for. */
+    approve: async (nth = 1) => {
+      await event('ReviewRequested', nth);
+      await ka('approve', iteration, '--as', approver, '-m', 'read it');
+    },
+    retry: () => ka('retry', iteration),
+    abort: () => ka('abort', iteration, '-m', 'seen enough'),
+    /** Why the iteration has failed, for the nth time. */
+    failure: async (nth = 1): Promise<string> => {
+      const failed = await event('IterationFailed', nth);
+      return failed.kind === 'iteration' && failed.type === 'IterationFailed' ? failed.data.because : '';
+    },
+  };
+};

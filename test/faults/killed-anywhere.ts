@@ -1,0 +1,144 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { expect } from 'vitest';
+import { currentRules, forwardSteps } from '../../coordinator/graph.ts';
+import { sandboxFleet } from '../../deploy/sandbox/places.ts';
+import type { KaRan } from '../ka.ts';
+import { planVariant } from '../plan-variant.ts';
+import { startTestFleet, type TestFleet } from '../test-fleet.ts';
+import { failpointsOf, isMidway } from './every-failpoint.ts';
+import { createFailpoints, type Failpoint, type KillMode } from './failpoints.ts';
+
+const countLines = (text: string, pattern: RegExp) =>
+  text.split('\n').filter((line) => pattern.test(line)).length;
+
+/** How often each effect has happened, as the world has it: not our own records. */
+const countWorld = async ({ places }: TestFleet) => {
+  const commits = async (name: string) =>
+    Number(
+      (await execa('git', ['--git-dir', places.repository(name), 'rev-list', '--count', 'main'])).stdout,
+    );
+  const views = await readdir(join(places.packageRepository, 'views'));
+  const current = join(places.packageRepository, 'current');
+  const served = await readdir(current);
+  const log = await readFile(places.board.log, 'utf8');
+  const database = await execa('bsdtar', [
+    '-tf',
+    join(current, served.find((file) => file.endsWith('.db')) ?? ''),
+  ]);
+  return {
+    commits: {
+      manifest: await commits('kernel-agent'),
+      packages: await commits('marfrit-packages'),
+      campaign: await commits('campaign'),
+    },
+    views: views.length,
+    signatures: served.filter((file) => file.endsWith('.pkg.tar.zst.sig')).length,
+    entries: countLines(database.stdout, /\/desc$/),
+    upgraded: countLines(log, /\[ALPM\] upgraded /),
+    downgraded: countLines(log, /\[ALPM\] downgraded /),
+    otherwise: countLines(log, /\[ALPM\] (reinstalled|removed) /),
+    boots: countLines(await readFile(places.board.bootsFile, 'utf8'), /Linux version/),
+    backups: (await readdir(places.shared, { recursive: true })).filter((file) =>
+      /^fresnel\/.*\.zst$/.test(file),
+    ).length,
+  };
+};
+
+type World = Awaited<ReturnType<typeof countWorld>>;
+
+/**
+ * Carries an iteration in a fleet of its own, in which every daemon is killed with SIGKILL at each of the failpoints, one
+ * after the other as it comes there. Checks that each fact is in the log once.
+ * @returns besides what ka said and the world before and after, the points that nobody came to.
+ */
+const carryKillingAt = async (
+  name: string,
+  points: readonly Failpoint[],
+  how: KillMode,
+  planFile: (fleet: TestFleet) => Promise<string>,
+): Promise<{ ran: KaRan; spared: Failpoint[]; before: World; after: World }> => {
+  let failpoints: Awaited<ReturnType<typeof createFailpoints>> | undefined;
+  const fleet = await startTestFleet(name, {
+    env: async (folder) => {
+      failpoints = await createFailpoints(join(folder, 'failpoints'));
+      return failpoints.env;
+    },
+  });
+  try {
+    if (!failpoints) throw new Error('the fleet did not ask for its environment');
+    const before = await countWorld(fleet);
+    const plan = await planFile(fleet);
+    const { result: ran, missed } = await failpoints.killAtEach(points, how, fleet.carry(plan));
+    const subjects = (await fleet.events()).map(({ subject }) => subject);
+    expect(subjects.every((subject) => subject.startsWith(`ka.${sandboxFleet}.`))).toBe(true);
+    const outcomes = (await fleet.events('iter5')).map(({ event }) => `${event.type}.${event.attempt}`);
+    expect(new Set(outcomes).size, 'each fact is in the log once').toBe(outcomes.length);
+    expect((await fleet.ka('replay', '--check')).exitCode).toBe(0);
+    // In the middle of an effect that runs no program, nobody comes by.
+    const passed = new Set((await failpoints.passed()).map(({ name }) => name));
+    const spared = missed.filter((point) => passed.has(point.name) || !isMidway(point));
+    return { ran, spared, before, after: await countWorld(fleet) };
+  } finally {
+    await fleet.remove();
+  }
+};
+
+const steps = forwardSteps({ rules: currentRules });
+/** Every failpoint on the way from plan to close, in two parts: a kill in the middle of an effect may hide others. */
+const points = failpointsOf(steps, ['ReviewRequested', 'IterationClosed']);
+export const around = points.filter((point) => !isMidway(point));
+export const midway = points.filter(isMidway);
+
+/** A kill can let an effect happen that it cuts: then the next place of that effect is not met, until the next round. */
+const rounds = 4;
+
+/**
+ * Carries iterations, each in a fresh fleet, until somebody was killed at each of the points, and checks each time.
+ * @throws if a point is not met in any round.
+ */
+export const killAtAll = async (
+  name: string,
+  points: readonly Failpoint[],
+  how: KillMode,
+  planFile: (fleet: TestFleet) => Promise<string>,
+  check: (carried: { ran: KaRan; before: World; after: World }) => void,
+): Promise<void> => {
+  let left = points;
+  for (let round = 1; round <= rounds && left.length > 0; round += 1) {
+    const { spared, ...carried } = await carryKillingAt(`${name}-${round}`, left, how, planFile);
+    check(carried);
+    left = spared;
+  }
+  expect(left, 'every failpoint is met, and somebody killed there').toEqual([]);
+};
+
+/** The body of a test: iteration 5 from plan to close, killed at these points, and what there must be of it in the world. */
+export const closesKilledAt =
+  (name: string, points: readonly Failpoint[], how: KillMode) => (): Promise<void> =>
+    killAtAll(
+      name,
+      points,
+      how,
+      ({ folder }) => planVariant(folder, { iteration: 'iter5' }),
+      ({ ran, before, after }) => {
+        expect(ran.stdout).toMatch(/ iter5 CLOSED: C1 PASS, /);
+        expect(ran.exitCode).toBe(0);
+        expect(after).toEqual({
+          commits: {
+            manifest: before.commits.manifest + 1,
+            packages: before.commits.packages + 1,
+            campaign: before.commits.campaign + 1,
+          },
+          views: before.views + 1,
+          signatures: before.signatures + 2,
+          entries: before.entries,
+          upgraded: before.upgraded + 2,
+          downgraded: before.downgraded,
+          otherwise: before.otherwise,
+          boots: before.boots + 1,
+          backups: before.backups + 1,
+        });
+      },
+    );

@@ -1,0 +1,66 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { replayCheck } from '../../coordinator/replay.ts';
+import { planVariant } from '../plan-variant.ts';
+import { startTestFleet, type TestFleet } from '../test-fleet.ts';
+import { faultRow } from './fault-row.ts';
+import { processOf, setPower, waitUntil } from './sandbox-faults.ts';
+
+const downMs = 600_000;
+
+describe('nats-server that stays away', () => {
+  let fleet: TestFleet;
+  beforeAll(async () => {
+    fleet = await startTestFleet('fault-log-down');
+  });
+  afterAll(() => fleet?.remove());
+
+  /** What a host has to say and has not said yet, oldest first. */
+  const unsent = (host: 'boltzmann' | 'fresnel'): string[] => {
+    const db = new Database(join(fleet.places.host(host), 'state/journal.db'), { readonly: true });
+    try {
+      const subjects = db.prepare('SELECT subject FROM outbox WHERE sent = 0 ORDER BY seq').pluck().all();
+      return (subjects as string[]).map((subject) => subject.split('.')[4] ?? '');
+    } finally {
+      db.close();
+    }
+  };
+
+  faultRow(
+    'nats-down',
+    'killed during the build and gone for ten minutes: the build and the backup end without it, and the rest follows',
+    async () => {
+      const carrying = fleet.carry(await planVariant(fleet.folder, { iteration: 'iter5' }));
+      await waitUntil(
+        'the build is asked for',
+        async () => (await fleet.types('iter5')).includes('BuildRequested'),
+        60_000,
+      );
+      await setPower(fleet, 'nats', 'off');
+      const since = Date.now();
+      await waitUntil('boltzmann has built', () => unsent('boltzmann').includes('BuildSucceeded'), 120_000);
+      await sleep(downMs - (Date.now() - since));
+      const waiting = unsent('boltzmann');
+      await setPower(fleet, 'nats', 'on');
+      await waitUntil('boltzmann has said it', () => unsent('boltzmann').length === 0, 30_000);
+      const { exitCode, stdout } = await carrying;
+      expect(stdout).toMatch(/ iter5 CLOSED: C1 PASS, /);
+      expect(exitCode).toBe(0);
+      for (const name of ['coordinator', 'boltzmann', 'hertz'])
+        expect(processOf(fleet, name).restarts).toBe(0);
+      const events = await fleet.events('iter5');
+      const types = events.map(({ event }) => event.type);
+      // Nobody is blamed for the time in which nobody could be heard.
+      expect(types.filter((type) => /Failed|Superseded/.test(type))).toEqual([]);
+      expect(new Set(types).size).toBe(types.length);
+      const said = events.filter(({ event }) => event.source === 'boltzmann').map(({ event }) => event.type);
+      expect(said.filter((type) => waiting.includes(type))).toEqual(
+        waiting.filter((type) => said.includes(type)),
+      );
+      expect(replayCheck(await fleet.events()).mismatches).toEqual([]);
+    },
+    downMs + 180_000,
+  );
+});

@@ -1,0 +1,148 @@
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { replayCheck } from '../../coordinator/replay.ts';
+import { signal } from '../../deploy/sandbox/process-identity.ts';
+import { readState } from '../../deploy/sandbox/sandbox-state.ts';
+import { connectNats } from '../../eventlog/connect.ts';
+import { appendEvent, type LoggedEvent } from '../../eventlog/event-log.ts';
+import { sealEvent } from '../../eventlog/seal.ts';
+import { readWriterKey } from '../../eventlog/writer-key.ts';
+import { coordinator } from '../../schemas/events.ts';
+import type { KaRan } from '../ka.ts';
+import { cutTail, streamFolder } from '../log-server.ts';
+import { planVariant } from '../plan-variant.ts';
+import { startTestFleet, type TestFleet } from '../test-fleet.ts';
+import { faultRow } from './fault-row.ts';
+import { killProcess, processOf, setPower, waitUntil } from './sandbox-faults.ts';
+
+describe('a log that is cut, or lost', () => {
+  let fleet: TestFleet;
+  beforeAll(async () => {
+    fleet = await startTestFleet('fault-log-lost');
+  });
+  afterAll(() => fleet?.remove());
+
+  const seen = (iteration: string, type: string) =>
+    waitUntil(`${iteration} has ${type}`, async () => (await fleet.types(iteration)).includes(type), 90_000);
+  const logOf = (name: string) => readFile(fleet.places.log(name), 'utf8');
+
+  /** Every event that was there is there again, nothing twice, and the coordinator's follow from the others. */
+  const checkWhole = async (before: readonly LoggedEvent[]) => {
+    const events = await fleet.events();
+    const subjects = new Set(events.map(({ subject }) => subject));
+    expect(before.filter(({ subject }) => !subjects.has(subject)).map(({ subject }) => subject)).toEqual([]);
+    expect(subjects.size).toBe(events.length);
+    expect(replayCheck(events).mismatches).toEqual([]);
+  };
+
+  /** @param told What `ka iterate --watch` says of the fault on its way. */
+  const closes = async (carrying: Promise<KaRan>, told: string) => {
+    const { exitCode, stdout, stderr } = await carrying;
+    expect(`${stdout}${stderr}`).toMatch(/ CLOSED: C1 PASS, /);
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain(told);
+  };
+
+  faultRow(
+    'log-tail-lost',
+    'cut by a tenth while hosts work, and once more: all is said again, and the iteration closes',
+    async () => {
+      const following = execa(join(import.meta.dirname, '../../ka'), [
+        ...['log', '--follow', '--config', fleet.places.operatorConfig],
+      ]);
+      const said = ({ stdout, stderr }: { stdout: string; stderr: string }) => `${stdout}${stderr}`;
+      const followed = following.then(said, said);
+      const carrying = fleet.carry(await planVariant(fleet.folder, { iteration: 'iter5' }));
+      let before: LoggedEvent[] = [];
+      for (const type of ['BuildRequested', 'InstallSucceeded']) {
+        await seen('iter5', type);
+        before = await fleet.events();
+        const server = processOf(fleet, 'nats-server').process;
+        if (!server) throw new Error('nats-server does not run');
+        signal(server, 'SIGSTOP');
+        cutTail(fleet.places.nats);
+        await killProcess(fleet, 'nats-server');
+        await waitUntil(
+          `the coordinator notices the cut after ${type}`,
+          async () =>
+            (await logOf('coordinator')).split('the log was cut').length >
+            (type === 'BuildRequested' ? 1 : 2),
+        );
+      }
+      await closes(carrying, 'the log was cut');
+      await checkWhole(before);
+      following.kill('SIGINT');
+      expect((await followed).split('the log was cut').length).toBe(3);
+      for (const name of ['coordinator', 'boltzmann', 'hertz'])
+        expect(processOf(fleet, name).restarts).toBe(0);
+    },
+  );
+
+  faultRow(
+    'log-disk-lost',
+    'gone in the middle of an iteration: everybody waits, ka log restore rebuilds it, and the iteration closes in a new epoch',
+    async () => {
+      const plan = [[/from: 7\.0-1\n( +)to: 7\.0-2/, 'from: 7.0-2\n$1to: 7.0-3']] as const;
+      const carrying = fleet.carry(await planVariant(fleet.folder, { iteration: 'iter6', plan }));
+      await seen('iter6', 'BuildRequested');
+      const before = await fleet.events();
+      await setPower(fleet, 'nats', 'off');
+      await rm(streamFolder(fleet.places.nats), { recursive: true });
+      await setPower(fleet, 'nats', 'on');
+
+      await waitUntil('the coordinator says what is wrong', async () =>
+        (await logOf('coordinator')).includes('nats-server holds no log'),
+      );
+      const status = await fleet.ka('status');
+      expect(status.exitCode).toBe(1);
+      expect(status.stderr).toBe(
+        'ka: nats-server holds no log: its disk was lost, or the fleet was never set up; next: ka log restore',
+      );
+      // From the journals alone: what hosts never heard of is lost, and it says so.
+      const without = await fleet.ka('log', 'restore', '--copy', join(fleet.folder, 'none'));
+      expect(without.stdout).toMatch(/^there is no log\n\d+ events can be rebuilt\n/);
+      expect(without.stdout).toContain('operator/iter6.IterationStarted.1');
+      expect(without.exitCode).toBe(0);
+      const shown = await fleet.ka('log', 'restore');
+      expect(shown.stdout).toContain('nothing is known to be missing\nnothing was written');
+      expect((await fleet.ka('status')).exitCode).toBe(1);
+
+      const restored = await fleet.ka('log', 'restore', '--write', '--as', 'mfritsche');
+      expect(restored.stderr).toBe('');
+      expect(restored.stdout).toMatch(/^the log is restored: \d+ events, epoch 2 begins$/m);
+      const after = await fleet.events();
+      const asText = ({ sequence, bytes }: LoggedEvent) => `${sequence} ${Buffer.from(bytes)}`;
+      expect(after.slice(0, before.length).map(asText)).toEqual(before.map(asText));
+      await closes(carrying, 'waits for the log: nats-server holds no log');
+      await checkWhole(before);
+      expect(processOf(fleet, 'coordinator').restarts).toBe(0);
+      expect((await fleet.events('iter6')).at(-1)?.event.epoch).toBe(2);
+
+      // A request of the epoch before, as it may still be on its way, or come from a coordinator that was left behind.
+      const connection = await connectNats({
+        servers: [readState(fleet.places)?.natsUrl ?? ''],
+        seedFile: fleet.places.seedFile('coordinator'),
+        name: coordinator,
+      });
+      const old = before.find(({ event }) => event.type === 'PreflightRequested')?.event;
+      if (old?.kind !== 'step' || old.fact !== 'Requested') throw new Error('there was no request');
+      const key = readWriterKey(await readFile(fleet.places.keyFile('coordinator'), 'utf8'));
+      const request = { type: 'PreflightRequested', iteration: 'iter6', attempt: 9 } as const;
+      await appendEvent(
+        connection,
+        sealEvent(
+          { ...request, host: 'boltzmann', data: old.data },
+          { fleet: 'sandbox', name: coordinator, key },
+          undefined,
+          new Date().toISOString(),
+        ),
+      );
+      await connection.close();
+      await waitUntil('boltzmann refuses it', async () =>
+        /refused .*PreflightRequested\.9.*epoch/.test(await logOf('boltzmann')),
+      );
+    },
+  );
+});
