@@ -15,6 +15,7 @@ const part = <Shape extends z.core.$ZodLooseShape>(shape: Shape) =>
  * other faults. What does not fit the plan's schema is undefined here, and lists keep their places.
  */
 export const DraftPlan = part({
+  iteration: text(z.string()),
   board: text(HostName),
   hosts: part({ builders: list(text(HostName)), publisher: text(HostName), backup: text(HostName) }),
   series: part({ folder: text(z.string().min(1)), patches: list(text(FileName)) }),

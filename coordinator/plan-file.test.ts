@@ -156,6 +156,12 @@ describe('a bad plan', () => {
     ]);
   });
 
+  it('is called like a command', () => {
+    expect(faultsOf(['iteration: iter5', 'iteration: restore'])).toEqual([
+      expect.stringMatching(/"restore" is what `ka log restore` is called/),
+    ]);
+  });
+
   it('goes nowhere', () => {
     expect(faultsOf(['to: 7.0-2', 'to: 7.0-1'])).toEqual([
       `${at('7.0-2')}: the package goes from 7.0-1 to itself: raise the pkgrel`,

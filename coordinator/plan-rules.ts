@@ -70,6 +70,8 @@ const checkProofs = ({ clauses, series, review, close }: DraftPlan, report: Repo
 
 /** The rules of a plan that its schema can't say. */
 export const checkPlan = (plan: DraftPlan, report: Report) => {
+  if (plan.iteration === 'restore')
+    report(['iteration'], '"restore" is what `ka log restore` is called: give the iteration another name');
   checkRepeats(plan, report);
   checkSweep(plan, report);
   checkProofs(plan, report);

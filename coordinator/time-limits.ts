@@ -56,16 +56,19 @@ export const openAttempts = (state: State): { iteration: Iteration; step: StepNa
       ),
     );
 
+/** Names an attempt's time: a board that was lost and is back has all of it anew. */
+const timeKey = (iteration: Iteration, step: StepName, attempt: Attempt): string =>
+  `${attemptKey(iteration, step, attempt)} ${iteration.losses}${iteration.lost ? ' lost' : ''}`;
+
 /** Remembers when each attempt was first seen open. Those that are over are forgotten. */
 export const createOpenSince = () => {
   let known = new Map<string, number>();
   return (state: State, now: number): Stopwatch['openSince'] => {
-    known = new Map(
-      openAttempts(state).map(({ iteration, step, attempt }) => {
-        const key = attemptKey(iteration, step, attempt);
-        return [key, known.get(key) ?? now];
-      }),
-    );
+    const keys = openAttempts(state).flatMap(({ iteration, step, attempt }) => [
+      attemptKey(iteration, step, attempt),
+      timeKey(iteration, step, attempt),
+    ]);
+    known = new Map(keys.map((key) => [key, known.get(key) ?? now]));
     return (key) => known.get(key) ?? now;
   };
 };
@@ -94,19 +97,19 @@ export const overdue = (
         'AskAgain',
         `it was asked in epoch ${epoch}, before the log was restored, and ${host} has not heard of it`,
       );
-    const since = openSince(attemptKey(iteration, step, attempt));
+    // A lost board is waited for until it says something in the log: its first sign of life comes before its word.
+    if (iteration.lost?.host === host) return [];
+    const since = openSince(timeKey(iteration, step, attempt));
     const grace = fleet.hosts[host]?.graceSeconds ?? 300;
     const silent = Math.floor((now - Math.max(lastSeen(host), since)) / 1000);
     const limit = limitSeconds(iteration, step);
     if (now - since > limit * 1000) {
       // Another request would not bring it back, and to give it up would leave it as it is.
       if (steps[step].role === 'board' && silent > grace && boardTouched(iteration))
-        return iteration.lost
-          ? []
-          : command(
-              'Lose',
-              `${step} was still open after its limit of ${limit} s, and ${host} has been silent for ${silent} s`,
-            );
+        return command(
+          'Lose',
+          `${step} was still open after its limit of ${limit} s, and ${host} has been silent for ${silent} s`,
+        );
       return command('TimeOut', `${step} on ${host} was still open after its limit of ${limit} s`);
     }
     if (silent > grace && fallbackOf(iteration, step, attempt))

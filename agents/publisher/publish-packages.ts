@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { PublisherConfig } from '../../schemas/config.ts';
 import type { PackageFile, StepEvidence } from '../../schemas/steps.ts';
 import { orNoRoom } from '../runtime/disk-room.ts';
+import { withoutJournal } from '../runtime/effects.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { hashFile } from '../runtime/hash-file.ts';
 import { verifySignature } from '../runtime/openpgp-verify.ts';
@@ -27,13 +28,6 @@ export interface Publication {
   effect?: Effect<PublicationEffect>;
   signal?: AbortSignal;
 }
-
-/** For who has no journal: the probe is asked every time, so that a second run goes on where the first was cut. */
-const withoutJournal: Effect<PublicationEffect> = async (_name, { before, probe, act }) => {
-  const known = before === undefined ? undefined : await before();
-  const probed = await probe(known as never);
-  return probed.happened === 'yes' ? probed.result : act(known as never);
-};
 
 const happened = (answer: boolean): Probed<null> =>
   answer ? { happened: 'yes', result: null } : { happened: 'no' };
