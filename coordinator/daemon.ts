@@ -82,8 +82,13 @@ export const runCoordinator = async ({
     tender.hear(presence, clock.now());
   });
   const startedAt = clock.now();
-  const openSince = createOpenSince();
-  const [reading, appending, copying] = [createTeller(say), createTeller(say), createTeller(say)];
+  let openSince = createOpenSince();
+  const [reading, appending] = [createTeller(say), createTeller(say)];
+  const [copying, judging] = [createTeller(say), createTeller(say)];
+  /** While the log answered nobody, no outcome could arrive: limits begin anew. */
+  const countAnew = () => {
+    openSince = createOpenSince();
+  };
   /** The state holds all that the log held when it was asked last; nothing is decided before. */
   let caughtUpWith = Number.POSITIVE_INFINITY;
 
@@ -119,7 +124,7 @@ export const runCoordinator = async ({
       failpoint(coordinator, `before ${type}`);
       const appended = await appendEvent(connection, sealed, state.sequence);
       failpoint(coordinator, `after ${type}`);
-      appending.over();
+      if (appending.over()) countAnew();
       return appended.outcome === 'appended' ? appended.sequence : undefined;
     } catch (error) {
       if (error instanceof AppendConflict) appending.trouble(error, 'ALARM: ');
@@ -182,9 +187,10 @@ export const runCoordinator = async ({
           again = false;
           // What is said while the server is away would be sent once it is back, when it may not be true any more.
           if (state.sequence >= caughtUpWith && clock.runs()) await advanceOnce();
+          judging.over();
         }
       } catch (error) {
-        say(`ALARM: nothing could be decided: ${error instanceof Error ? error.stack : error}`);
+        judging.trouble(error, 'ALARM: nothing could be decided: ');
       } finally {
         isDeciding = false;
       }
@@ -211,7 +217,10 @@ export const runCoordinator = async ({
   /** Whether the message at hand is new to the copy. */
   let isNew = false;
   const onMessage = (message: KeptMessage) => {
-    if (reading.over()) say('the log answers again');
+    if (reading.over()) {
+      say('the log answers again');
+      countAnew();
+    }
     withCopy(() => {
       const kept = copy.keep(message);
       isNew = kept !== 'known';
@@ -227,6 +236,7 @@ export const runCoordinator = async ({
   };
   const onCut = (last: number) => {
     state = initialState;
+    countAnew();
     tender.cut();
     endsAt(last);
   };

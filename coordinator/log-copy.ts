@@ -14,6 +14,14 @@ const schema = `
   ) STRICT;
 `;
 
+class DamagedCopy extends Error {
+  override readonly name = 'DamagedCopy';
+}
+
+const isDamaged = (error: unknown): boolean =>
+  error instanceof DamagedCopy ||
+  (error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code));
+
 /** What has gathered for so long is one commit, and one fsync. */
 const commitAfterMs = 5;
 
@@ -26,19 +34,31 @@ export class LogCopy {
   #committing: NodeJS.Timeout | undefined;
   #lost: number;
 
-  /** @param file made if it is not there; without one, the copy lasts as long as this process. */
-  constructor(file = ':memory:') {
+  readonly #onTrouble: (error: unknown) => void;
+
+  /**
+   * @param file made if it is not there; without one, the copy lasts as long as this process.
+   * @param onTrouble told what keeps it from being written, where nobody waits for that.
+   */
+  constructor(file = ':memory:', onTrouble: (error: unknown) => void = () => undefined) {
+    this.#onTrouble = onTrouble;
     this.#db = new Database(file);
     this.#db.pragma('journal_mode = WAL');
     this.#db.pragma('synchronous = FULL');
-    if (this.#db.pragma('quick_check', { simple: true }) !== 'ok') throw new Error('it is damaged');
+    if (this.#db.pragma('quick_check', { simple: true }) !== 'ok') throw new DamagedCopy('it is damaged');
     this.#db.exec(schema);
     this.#lost = this.#db.prepare('SELECT count(*) FROM lost').pluck().get() as number;
   }
 
   #begin(): void {
     if (!this.#db.inTransaction) this.#db.exec('BEGIN');
-    this.#committing ??= setTimeout(() => this.commit(), commitAfterMs);
+    this.#committing ??= setTimeout(() => {
+      try {
+        this.commit();
+      } catch (error) {
+        this.#onTrouble(error);
+      }
+    }, commitAfterMs);
   }
 
   /** Puts what has gathered on the disk. */
@@ -112,18 +132,36 @@ export class LogCopy {
   }
 }
 
-/** Opens the copy. One that can't be read is moved aside, and it begins anew. */
+/**
+ * Opens the copy. One that is damaged is moved aside, and it begins anew; where its disk does not take it, it lasts as long
+ * as this process.
+ */
 export const openLogCopy = (file: string | undefined, say: (text: string) => void): LogCopy => {
   if (file === undefined) return new LogCopy();
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  const because = (error: unknown) => (error instanceof Error ? error.message : String(error));
+  let told: string | undefined;
+  const open = () =>
+    new LogCopy(file, (error) => {
+      if (because(error) !== told) say(`the copy of the log ${file} can't be kept: ${because(error)}`);
+      told = because(error);
+    });
   try {
-    return new LogCopy(file);
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    try {
+      return open();
+    } catch (error) {
+      if (!isDamaged(error)) throw error;
+      const aside = `${file}.damaged-${Date.now()}`;
+      for (const end of ['', '-wal', '-shm']) if (existsSync(file + end)) renameSync(file + end, aside + end);
+      say(
+        `the copy of the log ${file} can't be used (${because(error)}): it is now ${aside}, and a new one is made from the log`,
+      );
+      return open();
+    }
   } catch (error) {
-    const aside = `${file}.damaged-${Date.now()}`;
-    for (const end of ['', '-wal', '-shm']) if (existsSync(file + end)) renameSync(file + end, aside + end);
     say(
-      `the copy of the log ${file} can't be used (${error instanceof Error ? error.message : error}): it is now ${aside}, and a new one is made from the log`,
+      `the copy of the log ${file} can't be opened (${because(error)}): what the log loses is known only while this runs; make room there, then start the coordinator again`,
     );
-    return new LogCopy(file);
+    return new LogCopy();
   }
 };

@@ -69,11 +69,28 @@ export const createSayAgain = (
   };
   /** Since when nothing has come back, in milliseconds of the caller's clock. */
   let still: { count: number; since: number } | undefined;
+  /** The ids of own events that were given up, to be decided anew. */
+  const anew = new Set<string>();
+  const decideAnew = (own: readonly LoggedEvent[]) => {
+    // What its writers have said again stands in another order now, and these as they were would follow from nothing.
+    say(
+      `${own.map(({ event }) => `${event.type} of ${event.iteration}`).join(', ')} can't go back into the log as it was: it is decided anew from what the log holds now`,
+    );
+    for (const { subject, event } of own) {
+      copy.forget(subject);
+      anew.add(event.id);
+    }
+  };
+  const isDecidedAnewNow = (state: State): boolean => {
+    const [fact] = decideFacts({ do: 'Advance' }, state).facts;
+    return fact !== undefined && anew.has(`${fact.iteration}.${fact.type}.${fact.attempt}`);
+  };
 
   return (state, now) => {
     const missing = copy.missing();
     if (missing.length === 0) {
       told.clear();
+      anew.clear();
       still = undefined;
       return { do: 'decide' };
     }
@@ -97,7 +114,6 @@ export const createSayAgain = (
         subject,
         `ALARM: the log has lost ${event.type} of ${event.iteration}, which a person said; nothing is decided until it is there: say it again (${sayItAgain(event)}), or bring it back with: ka log restore --write`,
       );
-    if (people.length > 0) return { do: 'wait' };
     if (still?.count !== events.length) still = { count: events.length, since: now };
     const hosts = events.filter(({ event }) => event.source !== coordinator);
     const waited = now - still.since >= waitForHostsMs;
@@ -107,13 +123,17 @@ export const createSayAgain = (
           subject,
           `the log has lost ${event.type} of ${event.iteration}, and ${event.source} does not say it again; it is in this coordinator's copy: ka log restore --write brings it back`,
         );
+    const areHostsBack = hosts.length === 0 || waited;
+    const [firstPerson] = people;
+    if (firstPerson) {
+      // What was decided before that person spoke may be what the person's word needs.
+      const before = own.filter(({ sequence }) => sequence < firstPerson.sequence);
+      if (areHostsBack && before.length > 0) decideAnew(before);
+      return { do: isDecidedAnewNow(state) ? 'decide' : 'wait' };
+    }
     if (!next) return { do: 'decide' };
-    if (hosts.length > 0 && !waited) return { do: 'wait' };
-    // What its writers have said again stands in another order now, and these as they were would follow from nothing.
-    say(
-      `${own.map(({ event }) => `${event.type} of ${event.iteration}`).join(', ')} can't go back into the log as it was: it is decided anew from what the log holds now`,
-    );
-    for (const { subject } of own) copy.forget(subject);
+    if (!areHostsBack) return { do: 'wait' };
+    decideAnew(own);
     return { do: 'decide' };
   };
 };

@@ -40,7 +40,7 @@ const program = new Command('ka')
   .showHelpAfterError('(see: ka help)')
   .addHelpText(
     'after',
-    '\nExit codes: 0 done, 1 the iteration or check failed, 2 bad use or bad input.\n`ka test` runs all checks and tests.',
+    '\nExit codes: 0 done, 1 the iteration or check failed, 2 bad use or bad input.\n`ka test` runs all checks and tests, `ka test faults` makes every fault happen, `ka test simulation` plays them in virtual time.',
   );
 addPlanCommands(program, places);
 addIterationCommands(program, places);
