@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import type { LoggedEvent } from '../eventlog/event-log.ts';
+import { checkEvent, type LoggedEvent } from '../eventlog/event-log.ts';
+import { linkTo, sealEvent } from '../eventlog/seal.ts';
 import { coordinator, operator } from '../schemas/events.ts';
 import { mergeLog } from './merge-log.ts';
 import { replayCheck } from './replay.ts';
@@ -73,3 +74,69 @@ it('leaves out what is not signed by its writer, and what its writer has said ot
     `coordinator/${last.event.id}: it does not follow coordinator's event before it`,
   ]);
 });
+
+/** The coordinator's: each links to the one before it. */
+const said = (because: string, attempt: number, last?: HeldMessage & { seq: number }) => {
+  const sealed = sealEvent(
+    { type: 'BuildSuperseded', iteration: 'iter5', attempt, host: 'hertz', data: { host: 'hertz', because } },
+    { fleet: 'reauktion', name: coordinator, key: testKey(coordinator) },
+    last && linkTo(last.seq, last.bytes),
+    '2026-05-11T08:00:00Z',
+  );
+  return { ...sealed, sequence: null, from: because };
+};
+
+it('leaves out all that follows what was left out, also where nobody has what is between', () => {
+  const a1 = said('log', 1);
+  const b2 = said('log', 2, a1);
+  const otherwise = [said('cut', 3, a1)]; // another subject than b2, or the same one
+  const same = [said('cut', 2, a1)];
+  for (const cut of [otherwise, same]) {
+    for (const attempt of [4, 5, 6]) cut.push(said('cut', attempt, cut.at(-1)));
+    expect(mergeLog(keys, [a1, b2, ...cut]).events.map(({ from }) => from)).toEqual(['log', 'log']);
+  }
+});
+
+it('knows the highest epoch that anybody tells of, also in what is left out', () => {
+  const a1 = said('log', 1);
+  const late = sealEvent(
+    {
+      type: 'BuildSuperseded',
+      iteration: 'iter5',
+      attempt: 2,
+      host: 'hertz',
+      data: { host: 'hertz', because: '' },
+    },
+    { fleet: 'reauktion', name: coordinator, key: testKey(coordinator), epoch: 4 },
+    undefined,
+    '2026-05-11T08:00:00Z',
+  );
+  const merged = mergeLog(keys, [a1, { ...late, sequence: null, from: 'a journal' }]);
+  expect(merged.events).toHaveLength(1);
+  expect(merged.epoch).toBe(4);
+});
+
+it('refuses a subject that nothing can be said under, whoever signed it', () => {
+  const good = events.find(({ event }) => event.source === 'boltzmann');
+  if (!good) throw new Error('boltzmann was silent');
+  const bytes = new TextEncoder().encode(text(good).replaceAll(good.event.type, 'Invented'));
+  const own = good.subject.replace(good.event.type, 'Invented');
+  const check = (subject: string) =>
+    checkEvent(keys, { sequence: 1, subject, bytes, signature: testKey('boltzmann').sign(bytes) });
+  expect(check(`${own}.hertz`)).toHaveProperty('logged');
+  for (const end of ['.', '.>', '.*', '.a b', '..a', '.a.'])
+    expect(check(own + end)).toMatchObject({
+      refused: { why: expect.stringContaining('under such a subject') },
+    });
+});
+
+it('puts a chain together that is longer than any stack', () => {
+  const chain = [said('log', 1)];
+  for (let attempt = 2; attempt <= 12_000; attempt += 1) chain.push(said('log', attempt, chain.at(-1)));
+  // The last one has the lowest known place, so that all others are put before it.
+  const merged = mergeLog(
+    keys,
+    chain.map((one, index) => ({ ...one, sequence: index + 1 === chain.length ? 1 : null })),
+  );
+  expect(merged.events.map(({ event }) => event.attempt)).toEqual(chain.map(({ seq }) => seq));
+}, 30_000);

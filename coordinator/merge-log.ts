@@ -20,12 +20,26 @@ export interface MergedLog {
   missingOf: Map<string, number>;
   /** Events that others answer and nobody has, as `writer/id`. */
   missingCauses: string[];
+  /** The highest epoch that any of it tells of, also of what is left out. */
+  epoch: number;
 }
 
 const idOf = ({ event }: LoggedEvent): string => `${event.source}/${event.id}`;
 
-/** Each writer's events in its own order, without those that do not follow from the one before. */
-const chainsOf = (events: readonly MergedEvent[], leftOut: string[]): Map<string, MergedEvent[]> => {
+const hashOf = ({ event, bytes }: LoggedEvent): string => linkTo(event.writerseq, bytes).hash;
+
+const epochOf = ({ event }: LoggedEvent): number =>
+  Math.max(event.epoch ?? 1, event.kind === 'fleet' && event.type === 'LogRestored' ? event.data.epoch : 1);
+
+/**
+ * Each writer's events in its own order, without those that do not follow from the one before, nor what follows those.
+ * @param abandoned the hashes of events that are left out already. More are added.
+ */
+const chainsOf = (
+  events: readonly MergedEvent[],
+  abandoned: Set<string>,
+  leftOut: string[],
+): Map<string, MergedEvent[]> => {
   const chains = new Map<string, MergedEvent[]>();
   // Of two with the same count, the one that comes first is what the log went on with.
   const ordered = [...events].sort((a, b) => a.event.writerseq - b.event.writerseq);
@@ -34,10 +48,15 @@ const chainsOf = (events: readonly MergedEvent[], leftOut: string[]): Map<string
     const chain = chains.get(source) ?? [];
     chains.set(source, chain);
     const last = chain.at(-1);
-    const link = last && linkTo(last.event.writerseq, last.bytes);
-    if (link && link.seq === writerseq) leftOut.push(`${idOf(one)}: ${source} has said something else since`);
-    else if (link && link.seq === writerseq - 1 && link.hash !== prevhash)
-      leftOut.push(`${idOf(one)}: it does not follow ${source}'s event before it`);
+    const leave = (why: string) => {
+      leftOut.push(`${idOf(one)}: ${why}`);
+      abandoned.add(hashOf(one));
+    };
+    if (last?.event.writerseq === writerseq) leave(`${source} has said something else since`);
+    else if (last?.event.writerseq === writerseq - 1 && hashOf(last) !== prevhash)
+      leave(`it does not follow ${source}'s event before it`);
+    // Where events between are held by nobody, the link alone tells.
+    else if (prevhash !== undefined && abandoned.has(prevhash)) leave(`it follows what ${source} took back`);
     else chain.push(one);
   }
   return chains;
@@ -50,18 +69,25 @@ const chainsOf = (events: readonly MergedEvent[], leftOut: string[]): Map<string
  */
 export const mergeLog = (keys: PinnedKeys, held: readonly HeldMessage[]): MergedLog => {
   const leftOut: string[] = [];
+  const abandoned = new Set<string>();
+  let epoch = 1;
   const bySubject = new Map<string, MergedEvent>();
   for (const { sequence, subject, bytes, signature, from } of held) {
     const known = bySubject.get(subject);
     if (known) {
       known.before ??= sequence;
-      continue;
+      if (Buffer.compare(known.bytes, bytes) === 0) continue;
     }
     const checked = checkEvent(keys, { sequence: sequence ?? 0, subject, bytes, signature });
-    if ('refused' in checked) leftOut.push(`${subject} of ${from}: ${checked.refused.why}`);
+    if ('refused' in checked) {
+      if (!known) leftOut.push(`${subject} of ${from}: ${checked.refused.why}`);
+      continue;
+    }
+    epoch = Math.max(epoch, epochOf(checked.logged));
+    if (known) abandoned.add(hashOf(checked.logged));
     else bySubject.set(subject, { ...checked.logged, signature, from, before: sequence });
   }
-  const chains = chainsOf([...bySubject.values()], leftOut);
+  const chains = chainsOf([...bySubject.values()], abandoned, leftOut);
   const all = [...chains.values()].flat();
   const byId = new Map(all.map((one) => [idOf(one), one]));
   const previous = new Map<MergedEvent, MergedEvent>();
@@ -71,14 +97,25 @@ export const mergeLog = (keys: PinnedKeys, held: readonly HeldMessage[]): Merged
       if (before) previous.set(one, before);
     });
 
-  const placed = new Set<MergedEvent>();
+  const firsts = (one: MergedEvent) => [
+    previous.get(one),
+    one.event.causationid === undefined ? undefined : byId.get(one.event.causationid),
+  ];
+  const begun = new Set<MergedEvent>();
   const events: MergedEvent[] = [];
-  const place = (one: MergedEvent): void => {
-    if (placed.has(one)) return;
-    placed.add(one);
-    const cause = one.event.causationid === undefined ? undefined : byId.get(one.event.causationid);
-    for (const first of [previous.get(one), cause]) if (first) place(first);
-    events.push({ ...one, sequence: events.length + 1 });
+  /** Places an event, after all that must stand before it; those may be a writer's whole chain. */
+  const place = (wanted: MergedEvent): void => {
+    const waiting = begun.has(wanted) ? [] : [wanted];
+    for (let one = waiting.at(-1); one; one = waiting.at(-1)) {
+      begun.add(one);
+      const first = firsts(one).find((each) => each !== undefined && !begun.has(each));
+      if (first) {
+        waiting.push(first);
+        continue;
+      }
+      waiting.pop();
+      events.push({ ...one, sequence: events.length + 1 });
+    }
   };
   const end = Number.POSITIVE_INFINITY;
   const byPlace = (a: MergedEvent, b: MergedEvent) =>
@@ -86,7 +123,7 @@ export const mergeLog = (keys: PinnedKeys, held: readonly HeldMessage[]): Merged
   for (const one of all.sort(byPlace)) place(one);
 
   const sequences = new Set(all.flatMap(({ before }) => before ?? []));
-  const highest = Math.max(0, ...sequences);
+  const highest = all.reduce((most, { before }) => Math.max(most, before ?? 0), 0);
   const missingOf = new Map<string, number>();
   for (const [writer, chain] of chains) {
     const gaps = (chain.at(-1)?.event.writerseq ?? 0) - chain.length;
@@ -101,5 +138,6 @@ export const mergeLog = (keys: PinnedKeys, held: readonly HeldMessage[]): Merged
     ),
     missingOf,
     missingCauses: [...new Set(causes)].filter((cause) => !byId.has(cause)),
+    epoch,
   };
 };

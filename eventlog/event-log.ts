@@ -120,12 +120,16 @@ export const checkMessage = (
 ): { logged: LoggedEvent } | { refused: RefusedMessage } =>
   checkEvent(keys, { sequence, subject, bytes: data, signature: headers?.get(signatureHeader) ?? '' });
 
+/** A subject that a message can be said under: no wildcard, no empty token. */
+const sayable = /^[^\s.*>]+(\.[^\s.*>]+)*$/;
+
 /** As {@link checkMessage}, of a message that was kept. */
 export const checkEvent = (
   keys: PinnedKeys,
   { sequence, subject, bytes, signature }: KeptMessage,
 ): { logged: LoggedEvent } | { refused: RefusedMessage } => {
   const refuse = (why: string) => ({ refused: { sequence, subject, why } });
+  if (!sayable.test(subject)) return refuse('nothing can be said under such a subject');
   const [, , writer = ''] = subject.split('.');
   const key = keys.get(writer);
   if (key === undefined) return refuse(`no key is pinned for the writer "${writer}"`);

@@ -21,9 +21,14 @@ export const requestsFor = (fleet: string, host: string): string => `ka.${fleet}
 
 /** What the log listens to: every event of the fleet. */
 export const openTo = (fleet: string): string[] => [`ka.${fleet}.>`];
-/** Whether the log takes every event. While it is being restored it takes one subject at a time. */
-export const isOpenTo = (subjects: readonly string[]): boolean =>
-  subjects.some((each) => each.endsWith('.>'));
+/** Whether the log takes every event. While it is being restored it takes one subject at a time, or nobody's. */
+export const isOpenTo = (subjects: readonly string[]): boolean => {
+  const [only = '', ...others] = subjects;
+  const [, fleet = ''] = only.split('.');
+  return others.length === 0 && openTo(fleet).includes(only);
+};
+/** What a closed log listens to: no writer but the administrator may say it. */
+export const closedTo = (fleet: string): string[] => [`ka-closed.${fleet}`];
 
 /** The log's configuration. @param subjects what it listens to. */
 export const eventStreamConfig = (subjects: string[]): Partial<StreamConfig> & { name: string } => ({

@@ -1,12 +1,19 @@
-import { headers, type NatsConnection, NatsError } from 'nats';
+import { headers, type NatsConnection, NatsError, type StreamInfo } from 'nats';
 import { directGet } from './direct-get.ts';
 import { type KeptMessage, signatureHeader } from './event-log.ts';
-import { eventStream, eventStreamConfig, openTo, provisionBesideLog, streamNotFound } from './provision.ts';
+import {
+  closedTo,
+  eventStream,
+  eventStreamConfig,
+  openTo,
+  provisionBesideLog,
+  streamNotFound,
+} from './provision.ts';
 
-const lastSequence = async (connection: NatsConnection): Promise<number | undefined> => {
+const streamInfo = async (connection: NatsConnection): Promise<StreamInfo | undefined> => {
   try {
     const manager = await connection.jetstreamManager();
-    return (await manager.streams.info(eventStream)).state.last_seq;
+    return await manager.streams.info(eventStream);
   } catch (error) {
     if (error instanceof NatsError && error.api_error?.err_code === streamNotFound) return undefined;
     throw error;
@@ -15,23 +22,52 @@ const lastSequence = async (connection: NatsConnection): Promise<number | undefi
 
 /** Every message that the log holds, also where it is not whole; undefined if there is no log. */
 export const readWholeLog = async (connection: NatsConnection): Promise<KeptMessage[] | undefined> => {
-  const last = await lastSequence(connection);
-  if (last === undefined) return undefined;
   const messages: KeptMessage[] = [];
-  for (let seq = 1; seq <= last; seq += 1) {
-    const found = await directGet(connection, { seq });
-    if (!found) continue;
-    const { sequence, subject, bytes } = found;
-    messages.push({ sequence, subject, bytes, signature: found.headers.get(signatureHeader) });
+  // What came while it was read is read too, until nothing comes any more.
+  for (let seq = 1; ; ) {
+    const info = await streamInfo(connection);
+    if (!info) return undefined;
+    if (seq > info.state.last_seq) return messages;
+    for (; seq <= info.state.last_seq; seq += 1) {
+      const found = await directGet(connection, { seq });
+      if (!found) continue;
+      const { sequence, subject, bytes } = found;
+      messages.push({ sequence, subject, bytes, signature: found.headers.get(signatureHeader) });
+    }
   }
-  return messages;
+};
+
+/** A log that takes nothing from anybody, so that nothing is lost between its being read and its being replaced. */
+export interface ClosedLog {
+  /** Lets it listen to what it listened to before. @returns false if it is not there any more: it was replaced. */
+  reopen(): Promise<boolean>;
+}
+
+/**
+ * Closes the log to all writers. Needs the administrator's rights. Who appends is told that it is being restored, and so is
+ * everybody for as long as it stays closed.
+ * @returns undefined if there is no log.
+ */
+export const closeLog = async (admin: NatsConnection, fleet: string): Promise<ClosedLog | undefined> => {
+  const before = await streamInfo(admin);
+  if (!before) return undefined;
+  const manager = await admin.jetstreamManager();
+  await manager.streams.update(eventStream, { subjects: closedTo(fleet) });
+  return {
+    reopen: async () => {
+      // One that was made since is another log, and not whole.
+      if ((await streamInfo(admin))?.created !== before.created) return false;
+      await manager.streams.update(eventStream, { subjects: before.config.subjects });
+      return true;
+    },
+  };
 };
 
 /**
- * Replaces the log by these messages, in this order: their sequences count from 1. Needs the administrator's rights. The
- * fleet may run meanwhile: the new log listens to one subject at a time, the next message's own, so that nobody's
- * message gets between two of them. Only when each was found there does it listen to the fleet. Killed in between, it
- * leaves a log that everybody knows for not whole, and may be run again.
+ * Replaces the log by these messages, in this order: their sequences count from 1. Needs the administrator's rights. A log
+ * that is there is closed first, by {@link closeLog}. The fleet may run meanwhile: the new log listens to one subject at a
+ * time, the next message's own, so that nobody's message gets between two of them. Only when each was found there does it
+ * listen to the fleet. Killed in between, it leaves a log that everybody knows for not whole, and may be run again.
  * @throws {Error} if a message is not there afterwards as it was appended; the log is then left closed.
  */
 export const rebuildLog = async (
@@ -41,7 +77,7 @@ export const rebuildLog = async (
 ): Promise<void> => {
   const manager = await admin.jetstreamManager();
   const jetstream = admin.jetstream();
-  if ((await lastSequence(admin)) !== undefined) await manager.streams.delete(eventStream);
+  if (await streamInfo(admin)) await manager.streams.delete(eventStream);
   const isAt = async (sequence: number, bytes: Uint8Array) => {
     const found = await directGet(admin, { seq: sequence });
     return found !== undefined && Buffer.compare(found.bytes, bytes) === 0;

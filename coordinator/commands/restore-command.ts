@@ -1,14 +1,12 @@
-import { existsSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { connectNats } from '../../eventlog/connect.ts';
-import type { KeptMessage } from '../../eventlog/event-log.ts';
-import { readWholeLog, rebuildLog } from '../../eventlog/rebuild-log.ts';
+import { type ClosedLog, closeLog, readWholeLog, rebuildLog } from '../../eventlog/rebuild-log.ts';
 import { pinnedKeys } from '../../eventlog/seal.ts';
 import { noIteration, operator } from '../../schemas/events.ts';
 import { Refused } from '../decide.ts';
 import { type MergedLog, mergeLog } from '../merge-log.ts';
-import { type HeldMessage, readCopy, readJournal } from '../restore-sources.ts';
+import { gather, type HeldMessage, type Source, saveMessages } from '../restore-sources.ts';
 import { sealDecided } from '../seal-decided.ts';
 import { foldLog, readControl, speaker } from '../session.ts';
 import { type ConfigPlaces, configFile, print, printJson, say } from './options.ts';
@@ -25,8 +23,10 @@ export interface RestoreSources {
 
 interface RestoreOptions {
   write?: boolean;
-  copy?: string;
+  /** `false` for `--no-copy`. */
+  copy?: string | false;
   journal?: string[];
+  saved?: string[];
   adminSeed?: string;
   save?: string;
   as?: string;
@@ -67,8 +67,36 @@ const tell = (merged: MergedLog): void => {
   if (missingCauses.length > 0) print(`  answered     ${few(missingCauses)}`);
 };
 
-const asLine = ({ sequence, subject, bytes, signature }: KeptMessage): string =>
-  JSON.stringify({ sequence, subject, signature, bytes: Buffer.from(bytes).toString('base64') });
+/** The files to read, the better ones first. */
+const sourcesToRead = (options: RestoreOptions, found: RestoreSources): Source[] => {
+  const sources: Source[] = [];
+  for (const file of options.saved ?? []) sources.push({ kind: 'saved', file, from: file, isNamed: true });
+  const copy = options.copy ?? found.copy;
+  if (copy)
+    sources.push({
+      kind: 'copy',
+      file: copy,
+      from: "the coordinator's copy",
+      isNamed: options.copy !== undefined,
+    });
+  for (const file of options.journal ?? [])
+    sources.push({ kind: 'journal', file, from: file, isNamed: true });
+  if (!options.journal)
+    for (const [host, file] of Object.entries(found.journals))
+      sources.push({ kind: 'journal', file, from: `${host}'s journal`, isNamed: false });
+  return sources;
+};
+
+const because = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Leaves the log as it was, if it was not replaced yet. @param again the command that does it once more. */
+const reopenAfterFailure = async (closed: ClosedLog, again: string): Promise<void> => {
+  try {
+    if (!(await closed.reopen())) say(`the log was replaced and may not be whole; next: ${again}`);
+  } catch (error) {
+    say(`the log stays closed (${because(error)}); next: ${again}`);
+  }
+};
 
 /** `ka log restore`: rebuilds a log that was lost, or brings back what it has lost. */
 export const addRestoreCommand = (
@@ -81,7 +109,9 @@ export const addRestoreCommand = (
     .description('rebuild a lost log from what hosts and the coordinator still hold of it')
     .option('--write', 'do it; otherwise it only says what would be')
     .option('--copy <file>', "the coordinator's copy: log.db in its stateFolder")
+    .option('--no-copy', "leave the coordinator's copy out")
     .option('--journal <file...>', "hosts' journals: journal.db in each one's stateFolder")
+    .option('--saved <file...>', 'what a log held before: the file that a restore which was cut has kept')
     .option('--admin-seed <file>', 'the NATS seed of who may make the log anew')
     .option('--save <file>', 'where what the log holds now is kept')
     .option('--as <name>', 'who does this; default: your user name')
@@ -90,37 +120,38 @@ export const addRestoreCommand = (
       const file = configFile(options, places);
       const { config, fleet, key } = readControl(file);
       const found = sourcesOf(resolve(file));
-      const copy = options.copy ?? found.copy;
-      const journals = options.journal
-        ? options.journal.map((journal) => [journal, journal] as const)
-        : Object.entries(found.journals).map(([host, journal]) => [`${host}'s journal`, journal] as const);
       const adminSeed = options.adminSeed ?? found.adminSeed;
       const by = speaker(options.as);
       if (options.write && adminSeed === undefined)
         throw new Refused('only the administrator may make the log anew: name the seed with --admin-seed');
 
-      const reader = await connectNats({ ...config.nats, name: operator });
+      const connection = await connectNats(
+        options.write && adminSeed !== undefined
+          ? { ...config.nats, seedFile: adminSeed, name: 'admin' }
+          : { ...config.nats, name: operator },
+      );
+      let closed: ClosedLog | undefined;
+      let again = 'ka log restore --write';
       try {
-        const now = await readWholeLog(reader);
-        const held: HeldMessage[] = (now ?? []).map((message) => ({ ...message, from: 'the log' }));
-        if (copy !== undefined && existsSync(copy)) held.push(...readCopy(copy));
-        let unsigned = 0;
-        for (const [name, journal] of journals) {
-          const read = readJournal(journal, name);
-          held.push(...read.held);
-          unsigned += read.unsigned;
-        }
-        const merged = mergeLog(pinnedKeys(fleet), held);
+        // What is said from here on is refused, and so not lost: its writer says it again.
+        if (options.write) closed = await closeLog(connection, fleet.fleet);
+        const now = await readWholeLog(connection);
+        const read = gather(sourcesToRead(options, found), ({ isNamed }, sentence) => {
+          if (isNamed) throw new Refused(`${sentence}; next: name another file, or leave it out`);
+          say(sentence);
+        });
+        const ofLog: HeldMessage[] = (now ?? []).map((message) => ({ ...message, from: 'the log' }));
+        const merged = mergeLog(pinnedKeys(fleet), ofLog.concat(read.held));
         const missing = missingCount(merged);
         if (!options.json) {
           print(now ? `the log holds ${now.length} events` : 'there is no log');
           tell(merged);
-          if (unsigned > 0)
-            print(`${unsigned} events in journals carry no signature and can't be given back`);
+          if (read.unsigned > 0)
+            print(`${read.unsigned} events in journals carry no signature and can't be given back`);
         }
         const state = foldLog(merged.events);
         const summary = { events: merged.events.length, missing, held: now?.length ?? null };
-        if (!options.write || adminSeed === undefined) {
+        if (!options.write) {
           if (options.json) return printJson({ ...summary, written: false });
           return print('nothing was written; next: ka log restore --write');
         }
@@ -131,10 +162,11 @@ export const addRestoreCommand = (
         if (now) {
           const kept =
             options.save ?? `ka-log-${fleet.fleet}-${new Date().toISOString().replaceAll(':', '')}.jsonl`;
-          writeFileSync(kept, now.map((message) => `${asLine(message)}\n`).join(''), { flag: 'wx' });
-          say(`what the log holds now is kept in ${kept}`);
+          saveMessages(kept, now);
+          again = `ka log restore --write --saved ${[...(options.saved ?? []), kept].join(' ')}`;
+          say(`what the log holds now is kept in ${kept}; should this be cut: ${again}`);
         }
-        const epoch = state.epoch + 1;
+        const epoch = Math.max(state.epoch, merged.epoch, read.epoch) + 1;
         const restored = sealDecided(
           {
             type: 'LogRestored',
@@ -145,19 +177,17 @@ export const addRestoreCommand = (
           { fleet: fleet.fleet, name: operator, key },
           state,
         );
-        const admin = await connectNats({ ...config.nats, seedFile: adminSeed, name: 'admin' });
-        try {
-          await rebuildLog(admin, { fleet: fleet.fleet, hosts: Object.keys(fleet.hosts) }, [
-            ...merged.events,
-            restored,
-          ]);
-        } finally {
-          await admin.close();
-        }
+        await rebuildLog(connection, { fleet: fleet.fleet, hosts: Object.keys(fleet.hosts) }, [
+          ...merged.events,
+          restored,
+        ]);
         if (options.json) return printJson({ ...summary, written: true, epoch });
         print(`the log is restored: ${merged.events.length} events, epoch ${epoch} begins`);
+      } catch (error) {
+        if (closed) await reopenAfterFailure(closed, again);
+        throw error;
       } finally {
-        await reader.close();
+        await connection.close();
       }
     });
 };

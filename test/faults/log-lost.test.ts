@@ -1,7 +1,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { afterEach, beforeEach, describe, expect } from 'vitest';
 import { replayCheck } from '../../coordinator/replay.ts';
 import { signal } from '../../deploy/sandbox/process-identity.ts';
 import { readState } from '../../deploy/sandbox/sandbox-state.ts';
@@ -19,10 +19,11 @@ import { killProcess, processOf, setPower, waitUntil } from './sandbox-faults.ts
 
 describe('a log that is cut, or lost', () => {
   let fleet: TestFleet;
-  beforeAll(async () => {
+  // A fleet for each: the second would otherwise build on what the first has published, and could not run alone.
+  beforeEach(async () => {
     fleet = await startTestFleet('fault-log-lost');
   });
-  afterAll(() => fleet?.remove());
+  afterEach(() => fleet?.remove());
 
   const seen = (iteration: string, type: string) =>
     waitUntil(`${iteration} has ${type}`, async () => (await fleet.types(iteration)).includes(type), 90_000);
@@ -84,8 +85,7 @@ describe('a log that is cut, or lost', () => {
     'log-disk-lost',
     'gone in the middle of an iteration: everybody waits, ka log restore rebuilds it, and the iteration closes in a new epoch',
     async () => {
-      const plan = [[/from: 7\.0-1\n( +)to: 7\.0-2/, 'from: 7.0-2\n$1to: 7.0-3']] as const;
-      const carrying = fleet.carry(await planVariant(fleet.folder, { iteration: 'iter6', plan }));
+      const carrying = fleet.carry(await planVariant(fleet.folder, { iteration: 'iter6' }));
       await seen('iter6', 'BuildRequested');
       const before = await fleet.events();
       await setPower(fleet, 'nats', 'off');
@@ -101,7 +101,7 @@ describe('a log that is cut, or lost', () => {
         'ka: nats-server holds no log: its disk was lost, or the fleet was never set up; next: ka log restore',
       );
       // From the journals alone: what hosts never heard of is lost, and it says so.
-      const without = await fleet.ka('log', 'restore', '--copy', join(fleet.folder, 'none'));
+      const without = await fleet.ka('log', 'restore', '--no-copy');
       expect(without.stdout).toMatch(/^there is no log\n\d+ events can be rebuilt\n/);
       expect(without.stdout).toContain('operator/iter6.IterationStarted.1');
       expect(without.exitCode).toBe(0);

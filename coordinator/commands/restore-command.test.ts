@@ -1,0 +1,94 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { Journal } from '../../agents/runtime/journal.ts';
+import { appendEvent, EventLog } from '../../eventlog/event-log.ts';
+import { eventStream, isOpenTo } from '../../eventlog/provision.ts';
+import { linkTo, type SealedEvent, sealEvent } from '../../eventlog/seal.ts';
+import { type LogServer, startLogServer } from '../../test/log-server.ts';
+import { Refused } from '../decide.ts';
+import { addRestoreCommand } from './restore-command.ts';
+
+const fleet = 'test';
+let log: LogServer;
+const at = (name: string) => join(log.folder, name);
+beforeAll(async () => {
+  log = await startLogServer(fleet, ['boltzmann']);
+  const pinned = (name: string) => ({ publicKey: log.key(name).publicKey });
+  const known = {
+    fleet,
+    signingKey: 'A'.repeat(40),
+    coordinator: pinned('coordinator'),
+    operator: pinned('operator'),
+    hosts: { boltzmann: { role: 'builder', ...pinned('boltzmann') } },
+  };
+  writeFileSync(at('fleet.yaml'), JSON.stringify(known));
+  const nats = { servers: [log.server.url], seedFile: log.seedFile('operator') };
+  const control = { fleetFile: at('fleet.yaml'), nats, keyFile: log.keyFile('operator') };
+  writeFileSync(at('operator.yaml'), JSON.stringify(control));
+  vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+});
+afterAll(async () => {
+  vi.restoreAllMocks();
+  await log.stop();
+});
+
+const sealed = (attempt: number, last?: SealedEvent) =>
+  sealEvent(
+    {
+      type: 'AgentStarted',
+      iteration: '_',
+      attempt,
+      data: { role: 'builder', version: '1', bootId: 'b', release: 'r', package: null },
+    },
+    { fleet, name: 'boltzmann', key: log.key('boltzmann') },
+    last && linkTo(last.seq, last.bytes),
+    '2026-05-11T08:00:00Z',
+  );
+
+/** `ka log restore …`. @param journals that are found without being named. */
+const restore = async (args: readonly string[], journals: Record<string, string> = {}) => {
+  const program = new Command().option('--config <file>').exitOverride();
+  addRestoreCommand(program, { candidates: [at('operator.yaml')] }, () => ({
+    copy: at('log.db'),
+    journals,
+    adminSeed: log.seedFile('admin'),
+  }));
+  await program.parseAsync(['restore', '--as', 'mfritsche', ...args], { from: 'user' });
+};
+const logOf = async () => {
+  const { events } = await new EventLog(await log.connect('coordinator'), log.pinned).read();
+  return events.map(({ event }) => `${event.type}.${event.attempt}`);
+};
+
+it('a restore that fails before it replaces the log leaves it open, with what it holds', async () => {
+  const host = await log.connect('boltzmann');
+  await appendEvent(host, sealed(1));
+  await expect(restore(['--write', '--copy', at('none.db')])).rejects.toThrow(Refused);
+  await expect(restore(['--copy', at('none.db')])).rejects.toThrow("none.db can't be read (it is not there)");
+  writeFileSync(at('kept.jsonl'), 'mine');
+  await expect(restore(['--write', '--save', at('kept.jsonl')])).rejects.toThrow('EEXIST');
+  expect(await logOf()).toEqual(['AgentStarted.1']);
+  expect(await appendEvent(host, sealed(2, sealed(1)))).toMatchObject({ outcome: 'appended' });
+});
+
+it('a log that was cut short comes back from what was saved of it, in an epoch that no host has seen', async () => {
+  const journal = new Journal(at('journal.db'));
+  const bytes = new TextEncoder().encode('{}');
+  journal.noteRequest({ iteration: 'i', step: 'build', attempt: 1, eventId: 'e', bytes }, undefined, 4);
+  journal.close();
+  const found = { boltzmann: at('journal.db'), fresnel: at('none.db') };
+  const admin = await log.connect('admin');
+  const manager = await admin.jetstreamManager();
+  await manager.streams.update(eventStream, { subjects: [sealed(9).subject] }); // as a restore that was cut leaves it
+  await restore(['--write', '--save', at('first.jsonl')], found);
+  expect(await logOf()).toEqual(['AgentStarted.1', 'AgentStarted.2', 'LogRestored.4']);
+
+  await manager.streams.delete(eventStream);
+  await restore(['--write', '--no-copy', '--saved', at('first.jsonl')], found);
+  expect(await logOf()).toEqual(['AgentStarted.1', 'AgentStarted.2', 'LogRestored.4']);
+  expect(isOpenTo((await manager.streams.info(eventStream)).config.subjects)).toBe(true);
+  expect(readFileSync(at('first.jsonl'), 'utf8').trim().split('\n')).toHaveLength(2);
+});
