@@ -204,7 +204,7 @@ describe('a host and its journal', () => {
       const aside = join(fleet.folder, 'state-of-hertz');
       const startsBefore = await starts('hertz');
       await setPower(fleet, 'hertz', 'off');
-      emptyWriteAheadLog('hertz'); // it would take what is written for a while
+      emptyWriteAheadLog('hertz');
       await cp(state, aside, { recursive: true });
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', state]);
       try {
@@ -212,6 +212,7 @@ describe('a host and its journal', () => {
         await setPower(fleet, 'hertz', 'on');
         // What it said of itself before is still to be read.
         await waitUntil('hertz works', async () => (await starts('hertz')) > startsBefore);
+        emptyWriteAheadLog('hertz'); // it would take what is written for a while
         const filler = join(state, 'filler');
         for (let full = false; !full; ) {
           const { bavail, bsize } = await statfs(state);

@@ -1,6 +1,15 @@
 import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { faultReporter } from './fault-reporter.ts';
+
+/** A nats-server that is down for ten minutes takes ten minutes, whatever else runs: it is the first. */
+class WaitingFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const waits = ({ moduleId }: TestSpecification) => Number(moduleId.endsWith('log-down.test.ts'));
+    return (await super.sort(files)).toSorted((a, b) => waits(b) - waits(a));
+  }
+}
 
 export default defineConfig({
   root: resolve(import.meta.dirname, '../..'),
@@ -10,6 +19,7 @@ export default defineConfig({
     // Each file has a fleet of its own. Three of them at once are enough for the two cores of the smallest machine: one of
     // them waits ten minutes for a nats-server that is down.
     maxWorkers: 3,
+    sequence: { sequencer: WaitingFirst },
     testTimeout: 180_000,
     hookTimeout: 120_000,
   },
