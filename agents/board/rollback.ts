@@ -29,11 +29,19 @@ const waitForDeadline = async (host: BoardConfig, signal: AbortSignal): Promise<
   );
 };
 
-/** The boot that the deadline's own reboot has ended, where that was the last thing done to put this very backup back. */
-const endedByDeadline = async (host: BoardConfig, archiveSha256: string): Promise<BootBefore | undefined> => {
+/**
+ * The boot that the deadline's own reboot has ended, where that was the last thing done in this iteration to put this
+ * very backup back.
+ */
+const endedByDeadline = async (
+  host: BoardConfig,
+  iteration: string,
+  archiveSha256: string,
+): Promise<BootBefore | undefined> => {
   const [fired, report] = await Promise.all([readFired(host), readReport(host)]);
   if (!fired || !report || !isOf(report, fired) || !report.restored || !report.restoredIn) return undefined;
-  if (fired.backup.archive.sha256 !== archiveSha256) return undefined;
+  // An older iteration's backup of the same system is the same file.
+  if (fired.iteration !== iteration || fired.backup.archive.sha256 !== archiveSha256) return undefined;
   const { bootId } = await readBoot(host);
   return bootId === report.restoredIn.bootId
     ? undefined
@@ -45,7 +53,7 @@ const endedByDeadline = async (host: BoardConfig, archiveSha256: string): Promis
  * and modules over them, then the reboot. Each part may be done again.
  */
 export const rollback: Step<'rollback', BoardConfig> = async (request, context) => {
-  const { effect, host, note, signal } = context;
+  const { effect, host, iteration, note, signal } = context;
   const { backup } = request;
   const archive = backupFile(host, backup);
   const isHere = () => hasContent(archive, backup.archive.sha256);
@@ -80,7 +88,7 @@ export const rollback: Step<'rollback', BoardConfig> = async (request, context) 
   const rebooted = await rebootBoard(context, {
     release: backup.release,
     installedVersion: backup.version,
-    since: changed ? undefined : await endedByDeadline(host, backup.archive.sha256),
+    since: changed ? undefined : await endedByDeadline(host, iteration, backup.archive.sha256),
   });
   return { installed, rebooted };
 };

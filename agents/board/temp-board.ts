@@ -141,6 +141,13 @@ export const startTempBoard = async (disks: { root?: string; state?: string } = 
   await appendFile(at('gpg', 'gpg.conf'), 'ignore-time-conflict\n');
   await pacmanKey('--add', key.keyring);
   await pacmanKey('--lsign-key', key.fingerprint);
+  /** Lets the pinned key expire, as gpg's --quick-set-expire takes it, and gives its new state to gpgv and pacman. */
+  const expireKey = async (when: string) => {
+    await key.gpg('--quick-set-expire', key.fingerprint, when);
+    if (when !== 'never') await key.expired();
+    await key.gpg('--yes', '--output', key.keyring, '--export', key.fingerprint);
+    await pacmanKey('--add', key.keyring);
+  };
 
   const publicKey = await generateSshKey(at('ssh-key'));
   const sshd = await startSshd({ folder: at('sshd'), authorizedKeys: [publicKey] });
@@ -263,6 +270,7 @@ export const startTempBoard = async (disks: { root?: string; state?: string } = 
     root,
     host,
     key,
+    expireKey,
     serving,
     repository,
     build,

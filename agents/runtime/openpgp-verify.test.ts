@@ -29,9 +29,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-const verify = (
-  changes: { signature?: string; keyring?: string; fingerprint?: string; file?: string } = {},
-) =>
+const verify = (changes: Partial<Parameters<typeof verifySignature>[1]> = {}) =>
   verifySignature(run, { file, signature, keyring: key.keyring, fingerprint: key.fingerprint, ...changes });
 
 test('a good signature gives the fingerprint that gpgv saw', async () => {
@@ -70,14 +68,24 @@ test('two signatures in one file are refused, although gpgv ends with 0', async 
   await expect(verify({ signature: two })).rejects.toMatchObject({ fault: 'work' });
 });
 
-test('a signature by a key that has expired is refused', async () => {
+test('a signature by a key that has expired is refused, unless that is accepted', async () => {
   const old = await generateSigningKey(join(folder, 'old'), 'seconds=1');
   const byOld = `${file}.old.sig`;
   await old.gpg('--detach-sign', '--output', byOld, file);
   await old.expired();
-  await expect(
-    verify({ signature: byOld, keyring: old.keyring, fingerprint: old.fingerprint }),
-  ).rejects.toThrow('its key has expired');
+  const pinned = { signature: byOld, keyring: old.keyring, fingerprint: old.fingerprint };
+  await expect(verify(pinned)).rejects.toMatchObject({
+    fault: 'host', // it may be the clock
+    message: expect.stringContaining('its key has expired (the clock here says 20'),
+  });
+  const accepted = { ...pinned, acceptExpiredKey: true };
+  expect(await verify(accepted)).toEqual({ fingerprint: old.fingerprint });
+  await expect(verify({ ...accepted, fingerprint: key.fingerprint })).rejects.toThrow(
+    `it is by ${old.fingerprint}`,
+  );
+  const altered = `${file}.expired`;
+  await writeFile(altered, 'a packagE');
+  await expect(verify({ ...accepted, file: altered })).rejects.toThrow('is not what was signed');
   await old.stop();
 });
 

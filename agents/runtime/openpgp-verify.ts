@@ -1,4 +1,5 @@
 import { access, constants } from 'node:fs/promises';
+import type { Fault } from '../../schemas/steps.ts';
 import { ProgramFailed, StepFailed } from './errors.ts';
 import type { Run } from './run.ts';
 
@@ -11,10 +12,12 @@ const statusLines = (stdout: string): string[][] =>
 
 /**
  * Verifies a detached signature with gpgv: exactly one, good, by the one pinned key.
+ * @param acceptExpiredKey Whether it may be by a key that has expired since, by the clock here.
  * @param keyring A file with the public half of that key and nothing else (binary, as `gpg --export` writes it).
  * @param fingerprint The primary key's, 40 upper-case hexadecimal digits.
  * @returns The fingerprint of the primary key that signed, as gpgv saw it.
- * @throws {StepFailed} (work) saying what was found instead, (host) if the keyring can't be read.
+ * @throws {StepFailed} (work) saying what was found instead, (host) if the keyring can't be read, or something has
+ * expired: the clock here may be wrong.
  */
 export const verifySignature = async (
   run: Run,
@@ -23,7 +26,14 @@ export const verifySignature = async (
     signature,
     keyring,
     fingerprint,
-  }: { file: string; signature: string; keyring: string; fingerprint: string },
+    acceptExpiredKey = false,
+  }: {
+    file: string;
+    signature: string;
+    keyring: string;
+    fingerprint: string;
+    acceptExpiredKey?: boolean;
+  },
 ): Promise<{ fingerprint: string }> => {
   // To gpgv a keyring that is not there is an empty one.
   await access(keyring, constants.R_OK).catch((error: unknown) => {
@@ -48,25 +58,27 @@ export const verifySignature = async (
   });
   const status = statusLines(stdout);
   const all = (keyword: string) => status.filter(([first]) => first === keyword);
-  const refuse = (found: string) =>
+  const refuse = (found: string, fault: Fault = 'work') =>
     new StepFailed(
-      'work',
+      fault,
       `The signature ${signature} is refused: ${found}; one good signature by ${fingerprint} was expected.`,
     );
 
   const signatures = all('NEWSIG').length;
   if (signatures > 1) throw refuse(`it holds ${signatures} signatures`);
-  for (const [keyword, word] of [
-    ['BADSIG', `${file} is not what was signed`],
-    ['EXPKEYSIG', `its key has expired (the clock here says ${new Date().toISOString().slice(0, 10)})`],
-    ['REVKEYSIG', 'its key is revoked'],
-    ['EXPSIG', 'it has expired'],
+  const expired = `has expired (the clock here says ${new Date().toISOString().slice(0, 10)})`;
+  for (const [keyword, word, fault] of [
+    ['BADSIG', `${file} is not what was signed`, 'work'],
+    ['REVKEYSIG', 'its key is revoked', 'work'],
+    ['EXPSIG', `it ${expired}`, 'host'],
+    ...(acceptExpiredKey ? [] : [['EXPKEYSIG', `its key ${expired}`, 'host'] as const]),
   ] as const)
-    if (all(keyword).length > 0) throw refuse(word);
+    if (all(keyword).length > 0) throw refuse(word, fault);
   const [missing] = all('NO_PUBKEY');
   if (missing) throw refuse(`it is by ${all('ERRSIG')[0]?.[7] ?? missing[1]}, which is not in ${keyring}`);
   const valid = all('VALIDSIG');
-  if (all('GOODSIG').length !== 1 || valid.length !== 1)
+  // One keyword or the other says that it is good; of an expired key it is EXPKEYSIG, accepted if we are here.
+  if (all('GOODSIG').length + all('EXPKEYSIG').length !== 1 || valid.length !== 1)
     throw refuse(`gpgv said "${stderr.trim().split('\n').at(-1) || 'nothing'}"`);
   // The tenth field is the primary key's fingerprint, whichever subkey signed.
   const primary = valid[0]?.[10];

@@ -2,20 +2,27 @@ import type { z } from 'zod';
 import type { BoardConfig } from '../../../schemas/config.ts';
 import type { iterationEvents, NewEvent } from '../../../schemas/events.ts';
 import { readBoot } from '../boot.ts';
-import { isDone, isOf, readFired, readReport } from './deadline.ts';
+import { ended, isDone, isOf, readFired, readReport, reportFile } from './deadline.ts';
+import { writeDurably } from './durable-file.ts';
 
-/** What the log has to hear of a deadline that has gone off, once it does nothing more; it is the same each time. */
+/**
+ * What the log has to hear of a deadline that has gone off, once it does nothing more. It is the same in each boot.
+ * @throws {Error} if the report can't be read, or its end not be kept.
+ */
 export const deadlinePassed = async (host: BoardConfig): Promise<NewEvent | undefined> => {
-  const [fired, report] = await Promise.all([readFired(host), readReport(host)]);
-  if (!fired || !report || !isOf(report, fired)) return undefined;
+  const [fired, found] = await Promise.all([readFired(host), readReport(host)]);
+  if (!fired || !found || !isOf(found, fired)) return undefined;
   const now = await readBoot(host);
-  if (!isDone(report, now.bootId)) return undefined;
+  if (!isDone(found, now.bootId)) return undefined;
+  // The watch keeps the end as well, maybe later in this boot: the event has to come before any step's outcome.
+  const report = found.overIn ? found : ended(found, now);
+  if (!found.overIn) await writeDurably(reportFile(host), report);
   const data: z.infer<(typeof iterationEvents)['DeadlinePassed']> = {
     because: report.because,
     restored: report.restored === true,
     version: fired.backup.version,
     unconfirmed: report.unconfirmed,
-    now,
+    now: report.overIn ?? now,
   };
   return { type: 'DeadlinePassed', iteration: fired.iteration, attempt: fired.attempt, data };
 };

@@ -18,7 +18,17 @@ import { confirm } from '../confirm.ts';
 import { reboot } from '../reboot.ts';
 import { rollback } from '../rollback.ts';
 import { names, pacmanCommand, startTempBoard, type TempBoard } from '../temp-board.ts';
-import { arm, disarm, fire, readArmed, readFired, readReport } from './deadline.ts';
+import {
+  arm,
+  deadlineWorkFolder,
+  disarm,
+  fire,
+  readArmed,
+  readFired,
+  readReport,
+  reportFile,
+  seenFile,
+} from './deadline.ts';
 import { deadlinePassed } from './deadline-passed.ts';
 import { watchDeadline } from './watch-deadline.ts';
 
@@ -140,11 +150,13 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
     await armed(1);
     await rebootNow();
     await watchUntil('it reboots', () => bootId() === 'boot-2');
+    expect(existsSync(deadlineWorkFolder(host))).toBe(false);
+    const told = await deadlinePassed(host); // the agent is there first
     expect(await installed()).toBe('7.0-1');
     await expect(runStep('confirm', confirm, kernel, host, fresh())).rejects.toThrow(/deadline has gone off/);
     await watchUntil('it sees the new boot', isOver);
     expect(await readReport(host)).toMatchObject({ restored: true, tries: 1, reboots: 1 });
-    expect(await deadlinePassed(host)).toMatchObject({
+    expect(told).toMatchObject({
       type: 'DeadlinePassed',
       iteration: 'iter5',
       attempt: 1,
@@ -169,6 +181,19 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
     await watchUntil('it stays quiet', () => Date.now() > end);
     expect(bootId()).toBe('boot-2');
     expect(await readFile(host.pacman.logFile, 'utf8')).toBe(log);
+
+    // Another iteration's backup may be the same file: its rollback asks for a reboot of its own.
+    const { folder } = fresh();
+    const agent = new AbortController();
+    const later = { folder, iteration: 'iter6' };
+    const cut = runStep('rollback', rollback, request, host, { ...later, signal: agent.signal });
+    const ended = cut.catch(() => undefined);
+    await until('the board reboots', () => bootId() === 'boot-3');
+    agent.abort();
+    await ended;
+    const again = await runStep('rollback', rollback, request, host, later);
+    expect(again.evidence.rebooted.before.bootId).toBe('boot-2');
+    expect(await deadlinePassed(host)).toEqual(told);
   }, 30_000);
 
   it('lets the reboot step say that the board fell back, if its agent comes up only then', async () => {
@@ -238,9 +263,11 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
     await armed(1);
     await rebootNow();
     await appendFile(backupFile(host, held), 'x');
+    await mkdir(deadlineWorkFolder(host), { recursive: true });
     await watchUntil('it gives up', isOver);
     expect(await readReport(host)).toMatchObject({ restored: false, tries: 3, reboots: 0 });
     expect([bootId(), await installed()]).toEqual(['boot-1', '7.0-2']);
+    expect(existsSync(deadlineWorkFolder(host))).toBe(false);
     expect(await deadlinePassed(host)).toMatchObject({
       data: { restored: false, because: expect.stringMatching(/3 tries .* failed: .* has not the sha256/) },
     });
@@ -255,6 +282,69 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
     await cut;
     const { evidence } = await runStep('rollback', rollback, request, host, { folder });
     expect(evidence.rebooted).toMatchObject({ outcome: 'new-kernel', before: { bootId: 'boot-1' } });
+  }, 30_000);
+
+  it('goes off, ends, and reboots once where its disk takes nothing, and says so once there is room', async () => {
+    const noRoom = [seenFile(host), reportFile(host)].map((file) => `${file}.${process.pid}.part`);
+    await armed(1);
+    await rebootNow();
+    for (const folder of noRoom) await mkdir(folder);
+    await watchUntil('it reboots', () => bootId() === 'boot-2');
+    expect(await installed()).toBe('7.0-1');
+    // The new boot's watch knows of nothing, and sees that all is as it should be.
+    const full = Date.now() + 1_500;
+    await watchUntil('it is over', async () => {
+      if (Date.now() < full) return false;
+      for (const folder of noRoom) await rm(folder, { recursive: true, force: true });
+      return isOver();
+    });
+    expect(await readReport(host)).toMatchObject({ restored: true, overIn: { bootId: 'boot-2' } });
+    expect(bootId()).toBe('boot-2');
+  }, 30_000);
+
+  it('gives up after three tries also where its disk takes nothing', async () => {
+    const noRoom = `${reportFile(host)}.${process.pid}.part`;
+    await armed(1);
+    await rebootNow();
+    await mkdir(noRoom);
+    const archive = backupFile(host, held);
+    await rm(archive);
+    await watchUntil('it gives up', () => notes.some((line) => /given up/.test(line)));
+    expect(notes.filter((line) => /back to 7/.test(line))).toHaveLength(3);
+    await rm(noRoom, { recursive: true });
+    await cp(join(board.folder, 'peer', held.place, held.archive.file), archive);
+  }, 30_000);
+
+  it('is not killed in the same boot for ever', async () => {
+    await armed(60);
+    await rebootNow();
+    await fire(host);
+    const tries = () => notes.filter((line) => /back to 7.*try 1 of 3/.test(line)).length;
+    for (let starts = 1; starts <= 10; starts += 1)
+      await watchUntil('it has begun', () => tries() === starts);
+    expect(await readReport(host)).toMatchObject({ tries: 1, starts: 10, restored: null });
+    await watchUntil('it gives up', isOver);
+    expect(await readReport(host)).toMatchObject({
+      restored: false,
+      reboots: 0,
+      because: expect.stringContaining('begun 10 times in one boot'),
+      overIn: { bootId: 'boot-1' },
+    });
+  }, 30_000);
+
+  it('goes back although the key has expired since, or the clock says so', async () => {
+    await board.expireKey('seconds=1');
+    try {
+      const cached = names.map((name) => join(host.pacman.cacheFolder, `${name}-7.0-1-any.pkg.tar.zst`));
+      await expect(board.pacman('-U', ...cached)).rejects.toThrow(/PGP signature/);
+      await armed(1);
+      await rebootNow();
+      await watchUntil('it reboots', () => bootId() === 'boot-2');
+      expect(await installed()).toBe('7.0-1');
+      expect(await readReport(host)).toMatchObject({ restored: true, tries: 1 });
+    } finally {
+      await board.expireKey('never');
+    }
   }, 30_000);
 
   it('does not wait for a kernel that does not stay up so long', async () => {

@@ -46,6 +46,8 @@ export const DeadlineReport = z.object({
   reboots: z.int().min(0),
   /** The boot id of the try that is under way, or was when the power was cut. */
   tryingIn: z.string().optional(),
+  /** How often that try was started, in that boot: each start but the last was killed. */
+  starts: z.int().min(1).optional(),
   /** null while it is at it; false once it has given up. */
   restored: z.boolean().nullable(),
   /** The boot in which all was put back. */
@@ -55,6 +57,8 @@ export const DeadlineReport = z.object({
   backAt: z.number().optional(),
   /** It does nothing more. */
   over: z.boolean(),
+  /** The boot in which that was seen first. */
+  overIn: Boot.optional(),
 });
 export type DeadlineReport = z.infer<typeof DeadlineReport>;
 
@@ -76,9 +80,9 @@ export const readArmed = (host: Host) => readDurable(placeOf(host, ''), Deadline
 export const readDisarmed = (host: Host) => readDurable(placeOf(host, '-disarmed'), Deadline);
 /** The one that went off last. */
 export const readFired = (host: Host) => readDurable(placeOf(host, '-fired'), Deadline);
-export const readReport = (host: Host) => readDurable(placeOf(host, '-report'), DeadlineReport);
-export const writeReport = (host: Host, report: DeadlineReport) =>
-  writeDurably(placeOf(host, '-report'), report);
+export const readReport = (host: Host) => readDurable(reportFile(host), DeadlineReport);
+/** Where what came of it is kept: by the watch, and by the agent once it is over. */
+export const reportFile = (host: Host): string => placeOf(host, '-report');
 /** Where the watch keeps since when it has seen which boot. */
 export const seenFile = (host: Host): string => placeOf(host, '-seen');
 
@@ -106,6 +110,16 @@ export const arm = async (host: Host, deadline: Omit<Deadline, 'archive'>): Prom
   await syncPath(dirname(placeOf(host, '')));
   await writeDurably(placeOf(host, ''), { ...deadline, archive } satisfies Deadline);
 };
+
+/** Where the watch unpacks the backup that it puts back. */
+export const deadlineWorkFolder = ({ stateFolder }: Host): string => join(stateFolder, 'deadline-work');
+
+/** The report of one that does nothing more from this boot on. */
+export const ended = (report: DeadlineReport, overIn: Boot): DeadlineReport => ({
+  ...report,
+  over: true,
+  overIn,
+});
 
 /** Calls off the deadline that is armed. */
 export const disarm = async (host: Host): Promise<'disarmed' | 'fired' | 'none'> => {

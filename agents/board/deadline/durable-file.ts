@@ -1,18 +1,27 @@
-import { open, readFile, rename } from 'node:fs/promises';
+import { open, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { z } from 'zod';
 import { syncPath } from '../../runtime/sync-path.ts';
 
-/** Writes JSON so that a power cut leaves the old file or the new one, whole, and the new one once this returns. */
+/**
+ * Writes JSON so that a power cut leaves the old file or the new one, whole, and the new one once this returns. Two
+ * processes may write the same file: the later one counts.
+ */
 export const writeDurably = async (file: string, value: unknown): Promise<void> => {
-  const part = await open(`${file}.part`, 'w', 0o600);
+  const partFile = `${file}.${process.pid}.part`;
   try {
-    await part.writeFile(`${JSON.stringify(value, undefined, 2)}\n`);
-    await part.sync();
-  } finally {
-    await part.close();
+    const part = await open(partFile, 'w', 0o600);
+    try {
+      await part.writeFile(`${JSON.stringify(value, undefined, 2)}\n`);
+      await part.sync();
+    } finally {
+      await part.close();
+    }
+    await rename(partFile, file);
+  } catch (error) {
+    await unlink(partFile).catch(() => undefined);
+    throw error;
   }
-  await rename(`${file}.part`, file);
   await syncPath(dirname(file));
 };
 

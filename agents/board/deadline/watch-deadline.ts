@@ -1,24 +1,28 @@
+import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { BoardConfig } from '../../../schemas/config.ts';
-import { withoutJournal } from '../../runtime/effects.ts';
+import type { Boot } from '../../../schemas/steps.ts';
 import type { Run } from '../../runtime/run.ts';
-import { readBoot } from '../boot.ts';
+import type { Effect } from '../../runtime/step.ts';
+import { onBoard } from '../board-root.ts';
+import { imageBanner, readBoot } from '../boot.ts';
 import { createPacman } from '../pacman/pacman.ts';
 import { putBack } from '../put-back.ts';
 import { hasContent } from '../staged.ts';
 import {
   type Deadline,
-  type DeadlineReport,
+  DeadlineReport,
+  deadlineWorkFolder,
+  ended,
   fire,
   isOf,
   readArmed,
   readFired,
-  readReport,
+  reportFile,
   seenFile,
-  writeReport,
 } from './deadline.ts';
-import { readDurable, writeDurably } from './durable-file.ts';
+import { createKeptFile, type KeptFile } from './kept-file.ts';
 
 export interface DeadlineWatch {
   host: BoardConfig;
@@ -32,6 +36,8 @@ export interface DeadlineWatch {
 }
 
 const triesAtMost = 3;
+/** As often one try may be begun in the same boot: what kills this process, as a lack of memory does, may do so for ever. */
+const startsAtMost = 10;
 /** More boots than that without a confirmation: the kernel does not even stay up until the deadline. */
 const unconfirmedBootsAtMost = 3;
 
@@ -48,9 +54,12 @@ const Seen = z.object({
 const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
 
 /** For how long this boot has gone unconfirmed, and which one it is. The first look at it is kept on the disk. */
-const unconfirmed = async (host: BoardConfig, { iteration, attempt }: Deadline, bootId: string) => {
-  const file = seenFile(host);
-  const kept = await readDurable(file, Seen).catch(() => undefined); // a damaged one only makes it count anew
+const unconfirmed = async (
+  file: KeptFile<z.infer<typeof Seen>>,
+  { iteration, attempt }: Deadline,
+  bootId: string,
+) => {
+  const kept = await file.read().catch(() => undefined); // a damaged one only makes it count anew
   const boots = kept && isOf(kept, { iteration, attempt }) ? kept.boots : [];
   const now = monotonicMs();
   if (kept && boots.at(-1) === bootId && kept.sinceMs <= now)
@@ -61,9 +70,13 @@ const unconfirmed = async (host: BoardConfig, { iteration, attempt }: Deadline, 
     boots: [...boots.filter((one) => one !== bootId), bootId],
     sinceMs: now,
   };
-  await writeDurably(file, seen);
+  await file.write(seen);
   return { seconds: 0, boots: seen.boots.length };
 };
+
+/** Without a journal each part of a put-back looks for itself what is left to do, and says whether that was anything. */
+const effect: Effect = async (_name, { before, act }) =>
+  act((before === undefined ? undefined : await before()) as never);
 
 const said = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
@@ -71,6 +84,7 @@ const said = (error: unknown): string => (error instanceof Error ? error.message
  * Watches the armed deadline until `signal` fires. It asks nobody and needs no network. A kernel that is not confirmed
  * in time goes away: the backup is put back, at most three times, then the board reboots, at most three times. What it
  * does is in its report before it does it, so that a power cut anywhere lets it go on from there and never begin anew.
+ * A disk that is full holds up none of this: then its counts are kept in memory.
  */
 export const watchDeadline = async ({
   host,
@@ -82,6 +96,16 @@ export const watchDeadline = async ({
   rebootWithinMs = 5 * 60_000,
 }: DeadlineWatch): Promise<void> => {
   const pause = (ms: number) => sleep(ms, undefined, { signal }).catch(() => undefined);
+  const seen = createKeptFile(seenFile(host), Seen, note);
+  const reported = createKeptFile(reportFile(host), DeadlineReport, note);
+  const workFolder = deadlineWorkFolder(host);
+
+  /** Keeps a report after which nothing is put back any more. */
+  const keepOutcome = async (report: DeadlineReport): Promise<void> => {
+    // First: its room may be what the report lacks. Cut here, all of it is looked at again, and is right.
+    await rm(workFolder, { recursive: true, force: true }).catch((error: unknown) => note(said(error)));
+    await reported.write(report);
+  };
 
   const begin = async (deadline: Deadline, because: string): Promise<DeadlineReport> => ({
     iteration: deadline.iteration,
@@ -94,43 +118,62 @@ export const watchDeadline = async ({
     over: false,
   });
 
+  const giveUp = async (deadline: Deadline, report: DeadlineReport, why: string) => {
+    const because = `${report.because}; ${why}`;
+    note(`given up on ${deadline.backup.version}, the board stays as it is: ${because}`);
+    await keepOutcome(ended({ ...report, because, restored: false }, await readBoot(host)));
+  };
+  const failed = ({ backup }: Deadline, why: string): string =>
+    `${triesAtMost} tries to put ${backup.version} back failed: ${why}`;
+
+  /** Whether the kernel that runs is the one that boots next. If nobody can tell, it isn't. */
+  const runsInstalled = ({ procVersion }: Boot): Promise<boolean> =>
+    imageBanner(onBoard(host.root, host.boot.image)).then(
+      (banner) => procVersion.startsWith(banner),
+      () => false,
+    );
+
   const tryToPutBack = async (deadline: Deadline, before: DeadlineReport): Promise<void> => {
     const boot = await readBoot(host);
     // A power cut ends a try; this process, started again in the same boot, goes on with the one that it has begun.
     const isBegun = before.tryingIn === boot.bootId;
-    const report = isBegun ? before : { ...before, tries: before.tries + 1, tryingIn: boot.bootId };
-    if (!isBegun) await writeReport(host, report);
-    note(`${report.because}: back to ${deadline.backup.version}, try ${report.tries} of ${triesAtMost}`);
+    const tries = isBegun ? before.tries : before.tries + 1;
+    const starts = isBegun ? (before.starts ?? 1) + 1 : 1;
+    if (starts > startsAtMost)
+      return giveUp(
+        deadline,
+        before,
+        `to put ${deadline.backup.version} back was begun ${startsAtMost} times in one boot, and killed each time`,
+      );
+    const report = { ...before, tries, starts, tryingIn: boot.bootId };
+    await reported.write(report);
+    note(`${report.because}: back to ${deadline.backup.version}, try ${tries} of ${triesAtMost}`);
     try {
       if (!(await hasContent(deadline.archive, deadline.backup.archive.sha256)))
         throw new Error(`${deadline.archive} has not the sha256 ${deadline.backup.archive.sha256} any more`);
-      const workFolder = `${host.stateFolder}/deadline-work`;
-      await putBack({ effect: withoutJournal, host, run, note, workFolder }, deadline.backup);
-      await writeReport(host, { ...report, restored: true, restoredIn: boot });
+      const { changed } = await putBack({ effect, host, run, note, workFolder }, deadline.backup);
+      const restored = { ...report, restored: true, restoredIn: boot };
+      // Where no report could be written, this is the boot after the reboot, and would otherwise not be the last one.
+      const isBack = tries === 1 && starts === 1 && !changed && (await runsInstalled(boot));
+      await keepOutcome(isBack ? ended(restored, boot) : restored);
     } catch (error) {
       if (signal.aborted) return;
-      note(`try ${report.tries}: ${said(error)}`);
-      if (report.tries >= triesAtMost) return giveUp(deadline, report, said(error));
-      const { tryingIn: _ended, ...rest } = report;
-      await writeReport(host, rest);
+      note(`try ${tries}: ${said(error)}`);
+      if (tries >= triesAtMost) return giveUp(deadline, report, failed(deadline, said(error)));
+      const { tryingIn: _ended, starts: _with, ...rest } = report;
+      await reported.write(rest);
       await pause(pauseMs);
     }
   };
 
-  const giveUp = (deadline: Deadline, report: DeadlineReport, why: string) => {
-    const because = `${report.because}; ${triesAtMost} tries to put ${deadline.backup.version} back failed: ${why}`;
-    note(`given up, the board stays as it is: ${because}`);
-    return writeReport(host, { ...report, because, restored: false, over: true });
-  };
-
-  const rebootOnce = async (before: DeadlineReport) => {
+  const rebootOnce = async (before: DeadlineReport, now: Boot) => {
     if (before.reboots >= triesAtMost) {
       const because = `${before.because}; all is put back, and the board did not reboot ${triesAtMost} times`;
       note(because);
-      return writeReport(host, { ...before, because, over: true });
+      return keepOutcome(ended({ ...before, because }, now));
     }
     const report = { ...before, reboots: before.reboots + 1, rebootAskedAt: Date.now() };
-    await writeReport(host, report);
+    await reported.write(report);
     note(`all is put back: reboot ${report.reboots} of at most ${triesAtMost}`);
     await run(host.boot.rebootCommand, { outlive: true });
     await pause(rebootWithinMs);
@@ -138,15 +181,15 @@ export const watchDeadline = async ({
 
   /** Goes on with one that has gone off. */
   const goOn = async (deadline: Deadline, why: string) => {
-    const kept = await readReport(host);
+    const kept = await reported.read();
     const report = kept && isOf(kept, deadline) ? kept : await begin(deadline, why);
     if (report.over) return;
+    const now = await readBoot(host);
     if (report.restored && report.restoredIn) {
-      const { bootId } = await readBoot(host);
-      if (bootId === report.restoredIn.bootId) await rebootOnce(report);
-      else await writeReport(host, { ...report, over: true, backAt: Date.now() });
-    } else if (report.tries >= triesAtMost && report.tryingIn !== (await readBoot(host)).bootId)
-      await giveUp(deadline, report, 'the power was cut in the last one');
+      if (now.bootId === report.restoredIn.bootId) await rebootOnce(report, now);
+      else await keepOutcome({ ...ended(report, now), backAt: Date.now() });
+    } else if (report.tries >= triesAtMost && report.tryingIn !== now.bootId)
+      await giveUp(deadline, report, failed(deadline, 'the power was cut in the last one'));
     else await tryToPutBack(deadline, report);
   };
 
@@ -159,7 +202,7 @@ export const watchDeadline = async ({
     }
     const { bootId } = await readBoot(host);
     if (bootId === armed.boot.bootId) return;
-    const { seconds, boots } = await unconfirmed(host, armed, bootId);
+    const { seconds, boots } = await unconfirmed(seen, armed, bootId);
     const isLate = seconds >= armed.seconds;
     if (!isLate && boots <= unconfirmedBootsAtMost) return;
     // What the agent, or a person, does with pacman now is let finish; it may be what confirms or rolls back.

@@ -1,4 +1,4 @@
-import { access, readdir, readFile, readlink, realpath, rm } from 'node:fs/promises';
+import { access, readdir, readFile, readlink, realpath, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -41,8 +41,13 @@ export interface Pacman {
   /**
    * `pacman -U`. Its exit code proves nothing either way: look afterwards.
    * @param overwrite Where an earlier try was cut: its files are in the way and belong to nobody.
+   * @param acceptExpiredKey For who has verified these files with the pinned key. The signatures still have to be good
+   * and by keys of pacman's keyring, which it otherwise refuses once they have expired.
    */
-  upgrade(files: readonly string[], options: { overwrite: boolean }): Promise<Ran>;
+  upgrade(
+    files: readonly string[],
+    options: { overwrite: boolean; acceptExpiredKey?: boolean },
+  ): Promise<Ran>;
 }
 
 const upgradeTimeoutMs = 30 * 60_000;
@@ -67,7 +72,8 @@ const blockOf = (text: string, key: string): string[] => {
 /** The processes that hold the lock open, or were started with this configuration. */
 const users = async (
   lock: string,
-  { command, localConfigFile }: BoardConfig['pacman'],
+  command: readonly string[],
+  configFiles: readonly string[],
 ): Promise<string[]> => {
   const found: string[] = [];
   // The kernel names open files by their real path.
@@ -76,7 +82,8 @@ const users = async (
     // A process that ends while it is looked at is none.
     const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
     const program = command.at(-1);
-    if (program !== undefined && argv.includes(program) && argv.includes(localConfigFile)) found.push(pid);
+    if (program !== undefined && argv.includes(program) && configFiles.some((file) => argv.includes(file)))
+      found.push(pid);
     else
       for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => []))
         if ((await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')) === held) found.push(pid);
@@ -95,8 +102,12 @@ export const isContentOf = (entry: InstalledEntry, content: PackageContent): boo
   entry.version === content.version && summaryOf(entry.entries) === summaryOf(content.entries);
 
 /** The board's pacman as its config names it. */
-export const createPacman = (host: Pick<BoardConfig, 'root' | 'pacman'>, run: Run): Pacman => {
+export const createPacman = (
+  host: Pick<BoardConfig, 'root' | 'pacman' | 'stateFolder'>,
+  run: Run,
+): Pacman => {
   const { command, localConfigFile, databaseFolder } = host.pacman;
+  const expiredKeyConfigFile = join(host.stateFolder, 'pacman-expired-key.conf');
   const lock = join(databaseFolder, 'db.lck');
   const localFolder = join(databaseFolder, 'local');
   const argv = [...command, '--config', localConfigFile];
@@ -129,7 +140,7 @@ export const createPacman = (host: Pick<BoardConfig, 'root' | 'pacman'>, run: Ru
 
   const quiet = async () => {
     for (const until = performance.now() + quietWithinMs; ; ) {
-      const pids = await users(lock, host.pacman);
+      const pids = await users(lock, command, [localConfigFile, expiredKeyConfigFile]);
       if (pids.length === 0) return;
       if (performance.now() > until)
         throw new Error(`pacman (process ${pids.join(', ')}) has held ${lock} for 15 minutes: look at it.`);
@@ -167,9 +178,17 @@ export const createPacman = (host: Pick<BoardConfig, 'root' | 'pacman'>, run: Ru
       }
       return cleared;
     },
-    upgrade(files, { overwrite }) {
+    async upgrade(files, { overwrite, acceptExpiredKey = false }) {
+      // pacman has no option for it: to gpg an expired key is of unknown trust, and TrustAll takes it at that. It takes
+      // no signature that is bad, and no key that is not in the keyring.
+      if (acceptExpiredKey)
+        await writeFile(
+          expiredKeyConfigFile,
+          `${await readFile(localConfigFile, 'utf8')}\n[options]\nLocalFileSigLevel = Required TrustAll\n`,
+        );
+      const config = acceptExpiredKey ? expiredKeyConfigFile : localConfigFile;
       const options = ['--noconfirm', '--noprogressbar', ...(overwrite ? ['--overwrite', '*'] : [])];
-      return run([...argv, '-U', ...options, '--', ...files], {
+      return run([...command, '--config', config, '-U', ...options, '--', ...files], {
         outlive: true,
         exitCodes: [0, 1],
         timeoutMs: upgradeTimeoutMs,

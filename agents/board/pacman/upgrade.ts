@@ -28,6 +28,7 @@ const intact = async (
  * Installs package files in one transaction and looks whether they are there then. What a killed pacman left is
  * cleared away first, so this may be run again after a cut anywhere.
  * @param overwrite Where files of an interrupted transaction may be in the way.
+ * @param acceptExpiredKey As {@link Pacman.upgrade} takes it.
  * @throws {StepFailed} if pacman refused and the packages from before are still there, whole.
  * @throws {Error} if it ended half-way: once more, with `overwrite`, mends that.
  */
@@ -35,7 +36,7 @@ export const upgrade = async (
   note: (line: string) => void,
   pacman: Pacman,
   contents: readonly PackageContent[],
-  { overwrite }: { overwrite: boolean },
+  options: { overwrite: boolean; acceptExpiredKey?: boolean },
 ): Promise<void> => {
   const names = contents.map(({ name }) => name);
   for (const cleared of await pacman.mend(names)) note(`a killed pacman had left ${cleared}; it is removed`);
@@ -43,7 +44,7 @@ export const upgrade = async (
   for (const name of names) before.set(name, await pacman.installed(name));
 
   const files = contents.map(({ file }) => file);
-  const { exitCode, stderr } = await pacman.upgrade(files, { overwrite });
+  const { exitCode, stderr } = await pacman.upgrade(files, options);
   if (await holdsAll(pacman, contents)) return;
   const said = stderr.trim().split('\n').slice(0, 3).join(' ') || `nothing, with exit code ${exitCode}`;
   // gpgv has found these signatures good, and pacman doesn't: it is this host that stands in the way.
