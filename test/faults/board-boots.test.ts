@@ -1,19 +1,18 @@
 import { readFileSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
-import { parse, stringify } from 'yaml';
-import type { Fleet } from '../../schemas/fleet.ts';
 import { planVariant } from '../plan-variant.ts';
-import { startTestFleet, type TestFleet } from '../test-fleet.ts';
-import { createFailpoints, type Failpoints } from './failpoints.ts';
+import type { TestFleet } from '../test-fleet.ts';
+import { startFailpointFleet } from './failpoint-fleet.ts';
+import type { Failpoints } from './failpoints.ts';
 import { faultRow } from './fault-row.ts';
 import { iterationUnderWay } from './iteration-under-way.ts';
 import {
-  killProcess,
   portsOf,
   processOf,
   reconfigure,
+  setGrace,
   setPower,
   speakThrough,
   waitUntil,
@@ -41,17 +40,8 @@ describe('a board that boots otherwise than it should', () => {
   let nats: TcpProxy;
 
   beforeAll(async () => {
-    fleet = await startTestFleet('fault-board', {
-      env: async (folder) => {
-        points = await createFailpoints(join(folder, 'failpoints'));
-        return points.env;
-      },
-    });
-    const { fleetFile } = fleet.places;
-    const written: Fleet = parse(await readFile(fleetFile, 'utf8'));
-    for (const host of Object.values(written.hosts)) host.graceSeconds = graceSeconds;
-    await writeFile(fleetFile, stringify(written));
-    await killProcess(fleet, 'coordinator');
+    ({ fleet, points } = await startFailpointFleet('fault-board'));
+    await setGrace(fleet, graceSeconds);
     nats = await startProxy((await portsOf(fleet)).nats);
     await speakThrough(fleet, 'fresnel', nats);
   });

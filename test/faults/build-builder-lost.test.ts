@@ -1,17 +1,16 @@
 import { existsSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
-import { parse, stringify } from 'yaml';
-import type { Fleet } from '../../schemas/fleet.ts';
 import { planVariant } from '../plan-variant.ts';
-import { startTestFleet, type TestFleet } from '../test-fleet.ts';
-import { createFailpoints, type Failpoints } from './failpoints.ts';
+import type { TestFleet } from '../test-fleet.ts';
+import { startFailpointFleet } from './failpoint-fleet.ts';
+import type { Failpoints } from './failpoints.ts';
 import { faultRow } from './fault-row.ts';
 import { iterationUnderWay } from './iteration-under-way.ts';
-import { killProcess, portsOf, setPower, speakThrough } from './sandbox-faults.ts';
+import { portsOf, setGrace, setPower, speakThrough } from './sandbox-faults.ts';
 import { startProxy, type TcpProxy } from './tcp-proxy.ts';
 
 /** Longer than two of the signs of life that a host gives. */
@@ -23,17 +22,8 @@ describe('a builder that is gone when its packages are needed', () => {
   let nats: TcpProxy;
 
   beforeAll(async () => {
-    fleet = await startTestFleet('fault-builder', {
-      env: async (folder) => {
-        points = await createFailpoints(join(folder, 'failpoints'));
-        return points.env;
-      },
-    });
-    const { fleetFile } = fleet.places;
-    const written: Fleet = parse(await readFile(fleetFile, 'utf8'));
-    for (const host of Object.values(written.hosts)) host.graceSeconds = graceSeconds;
-    await writeFile(fleetFile, stringify(written));
-    await killProcess(fleet, 'coordinator');
+    ({ fleet, points } = await startFailpointFleet('fault-builder'));
+    await setGrace(fleet, graceSeconds);
     nats = await startProxy((await portsOf(fleet)).nats);
     await speakThrough(fleet, 'boltzmann', nats);
   });

@@ -7,8 +7,9 @@ import { parse } from 'yaml';
 import type { BuilderConfig } from '../../schemas/config.ts';
 import type { Failure } from '../../schemas/steps.ts';
 import { planVariant } from '../plan-variant.ts';
-import { startTestFleet, type TestFleet } from '../test-fleet.ts';
-import { createFailpoints, type Failpoints } from './failpoints.ts';
+import type { TestFleet } from '../test-fleet.ts';
+import { startFailpointFleet } from './failpoint-fleet.ts';
+import type { Failpoints } from './failpoints.ts';
 import { faultRow } from './fault-row.ts';
 import { iterationUnderWay } from './iteration-under-way.ts';
 
@@ -38,12 +39,7 @@ describe.runIf(process.getuid?.() === 0)('a disk that is full', () => {
   let iter5: ReturnType<typeof iterationUnderWay>;
 
   beforeAll(async () => {
-    fleet = await startTestFleet('fault-disk', {
-      env: async (folder) => {
-        points = await createFailpoints(join(folder, 'failpoints'));
-        return points.env;
-      },
-    });
+    ({ fleet, points } = await startFailpointFleet('fault-disk'));
     iter5 = iterationUnderWay(fleet, await planVariant(fleet.folder, { iteration: 'iter5' }), 'iter5');
   });
   afterAll(async () => {

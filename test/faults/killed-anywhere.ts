@@ -6,9 +6,10 @@ import { currentRules, forwardSteps } from '../../coordinator/graph.ts';
 import { sandboxFleet } from '../../deploy/sandbox/places.ts';
 import type { KaRan } from '../ka.ts';
 import { planVariant } from '../plan-variant.ts';
-import { startTestFleet, type TestFleet } from '../test-fleet.ts';
+import type { TestFleet } from '../test-fleet.ts';
 import { failpointsOf, isMidway } from './every-failpoint.ts';
-import { createFailpoints, type Failpoint, type KillMode } from './failpoints.ts';
+import { startFailpointFleet } from './failpoint-fleet.ts';
+import type { Failpoint, KillMode } from './failpoints.ts';
 
 const countLines = (text: string, pattern: RegExp) =>
   text.split('\n').filter((line) => pattern.test(line)).length;
@@ -59,15 +60,8 @@ const carryKillingAt = async (
   how: KillMode,
   planFile: (fleet: TestFleet) => Promise<string>,
 ): Promise<{ ran: KaRan; spared: Failpoint[]; before: World; after: World }> => {
-  let failpoints: Awaited<ReturnType<typeof createFailpoints>> | undefined;
-  const fleet = await startTestFleet(name, {
-    env: async (folder) => {
-      failpoints = await createFailpoints(join(folder, 'failpoints'));
-      return failpoints.env;
-    },
-  });
+  const { fleet, points: failpoints } = await startFailpointFleet(name);
   try {
-    if (!failpoints) throw new Error('the fleet did not ask for its environment');
     const before = await countWorld(fleet);
     const plan = await planFile(fleet);
     const { result: ran, missed } = await failpoints.killAtEach(points, how, fleet.carry(plan));

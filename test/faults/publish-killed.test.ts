@@ -5,9 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { repositoryName } from '../../deploy/sandbox/places.ts';
 import { type PlanVariant, planVariant } from '../plan-variant.ts';
-import { startTestFleet, type TestFleet } from '../test-fleet.ts';
+import type { TestFleet } from '../test-fleet.ts';
 import { failpointsOf, isMidway } from './every-failpoint.ts';
-import { createFailpoints, type Failpoint, type Failpoints, type KillMode } from './failpoints.ts';
+import { startFailpointFleet } from './failpoint-fleet.ts';
+import type { Failpoint, Failpoints, KillMode } from './failpoints.ts';
 import { faultRow } from './fault-row.ts';
 import { iterationUnderWay } from './iteration-under-way.ts';
 import { pollRepository, type ViewSeen } from './repository-client.ts';
@@ -24,12 +25,7 @@ describe('a publisher that is killed while clients ask for its packages', () => 
   let points: Failpoints;
 
   beforeAll(async () => {
-    fleet = await startTestFleet('fault-publisher', {
-      env: async (folder) => {
-        points = await createFailpoints(join(folder, 'failpoints'));
-        return points.env;
-      },
-    });
+    ({ fleet, points } = await startFailpointFleet('fault-publisher'));
     // Nothing is installed here: the board would only stand in the way of the next iteration.
     await setPower(fleet, 'fresnel', 'off');
   });

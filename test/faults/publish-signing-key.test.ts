@@ -5,8 +5,9 @@ import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { planVariant } from '../plan-variant.ts';
 import { generateSigningKey, type SigningKey } from '../signing-key.ts';
-import { startTestFleet, type TestFleet } from '../test-fleet.ts';
-import { createFailpoints, type Failpoints } from './failpoints.ts';
+import type { TestFleet } from '../test-fleet.ts';
+import { startFailpointFleet } from './failpoint-fleet.ts';
+import type { Failpoints } from './failpoints.ts';
 import { faultRow } from './fault-row.ts';
 import { iterationUnderWay } from './iteration-under-way.ts';
 import { reconfigure } from './sandbox-faults.ts';
@@ -19,12 +20,7 @@ describe('a signing key that does not sign', () => {
   let fingerprint: string;
 
   beforeAll(async () => {
-    fleet = await startTestFleet('fault-key', {
-      env: async (folder) => {
-        points = await createFailpoints(join(folder, 'failpoints'));
-        return points.env;
-      },
-    });
+    ({ fleet, points } = await startFailpointFleet('fault-key'));
     other = await generateSigningKey(join(fleet.folder, 'other'));
     iter5 = iterationUnderWay(fleet, await planVariant(fleet.folder, { iteration: 'iter5' }), 'iter5');
     await reconfigure(fleet, 'hertz', (config) => {

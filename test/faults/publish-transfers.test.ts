@@ -5,8 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { planVariant } from '../plan-variant.ts';
-import { startTestFleet, type TestFleet } from '../test-fleet.ts';
-import { createFailpoints, type Failpoints } from './failpoints.ts';
+import type { TestFleet } from '../test-fleet.ts';
+import { startFailpointFleet } from './failpoint-fleet.ts';
+import type { Failpoints } from './failpoints.ts';
 import { faultRow } from './fault-row.ts';
 import { iterationUnderWay } from './iteration-under-way.ts';
 import { portsOf, speakThrough, waitUntil } from './sandbox-faults.ts';
@@ -24,12 +25,7 @@ describe('a transfer that is cut, or altered on its way', () => {
   let iter5: ReturnType<typeof iterationUnderWay>;
 
   beforeAll(async () => {
-    fleet = await startTestFleet('fault-transfer', {
-      env: async (folder) => {
-        points = await createFailpoints(join(folder, 'failpoints'));
-        return points.env;
-      },
-    });
+    ({ fleet, points } = await startFailpointFleet('fault-transfer'));
     const ports = await portsOf(fleet);
     builders = await startProxy(ports.ssh('boltzmann'));
     files = await startProxy(ports.files);
