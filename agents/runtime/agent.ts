@@ -49,6 +49,16 @@ export const runAgent = async <Config extends AgentConfig>(
 ): Promise<void> => {
   const { fleet, host, role } = config;
   const say = (text: string) => process.stderr.write(`${host}: ${text}\n`);
+  const failing = new Map<string, string>();
+  /** Says why something that is done again and again fails, once for each reason; without one it went well. */
+  const sayFailing = (what: string, error?: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    if (error === undefined) failing.delete(what);
+    else if (failing.get(what) !== why) {
+      failing.set(what, why);
+      say(`${what}: ${why}`);
+    }
+  };
   const at = (name: string) => failpoint(host, name);
   const key = readWriterKey(readFileSync(config.keyFile, 'utf8'));
   const boot = {
@@ -63,12 +73,16 @@ export const runAgent = async <Config extends AgentConfig>(
   await onceThereIsRoom(journalFile, trouble, signal, () => journal.noteBoot(boot.bootId));
 
   /** What is installed, or null where nobody can say: a package database that is broken is a step's to mend. */
-  const packageNow = () =>
-    installed(config).catch((error: unknown) => {
-      if (!signal.aborted)
-        say(`which package is installed: ${error instanceof Error ? error.message : error}`);
+  const packageNow = async () => {
+    try {
+      const found = await installed(config);
+      sayFailing('which package is installed');
+      return found;
+    } catch (error) {
+      if (!signal.aborted) sayFailing('which package is installed', error);
       return null;
-    });
+    }
+  };
 
   const ended = new AbortController();
   const ends = AbortSignal.any([signal, ended.signal]);
@@ -83,16 +97,23 @@ export const runAgent = async <Config extends AgentConfig>(
   });
   let hasStarted = false;
   const started = { role, version, ...boot, package: await packageNow() };
-  const reportNow = () =>
-    report(config).catch((error: unknown) => {
-      say(`what there is to report: ${error instanceof Error ? error.message : error}`);
+  const reportNow = async () => {
+    try {
+      const event = await report(config);
+      sayFailing('what there is to report');
+      return event;
+    } catch (error) {
+      sayFailing('what there is to report', error);
       return undefined;
-    });
+    }
+  };
   const putReport = (event: NewEvent | undefined) => {
     try {
-      if (event && !journal.hasWritten(subjectOf(fleet, host, event))) outbox.put(event);
+      // Where the journal lacks something, the log may hold it already.
+      if (event && !inStep.isHeld() && !journal.hasWritten(subjectOf(fleet, host, event))) outbox.put(event);
+      sayFailing('what there is to report is not journalled');
     } catch (error) {
-      say(`what there is to report: ${error instanceof Error ? error.message : error}`); // it is tried again
+      sayFailing('what there is to report is not journalled', error); // it is tried again
     }
   };
   const reported = await reportNow();
@@ -105,9 +126,9 @@ export const runAgent = async <Config extends AgentConfig>(
         attempt: lastStart(journal, startsOf(fleet, host)) + 1,
         data: started,
       });
-      putReport(reported);
     }
     hasStarted = true;
+    putReport(reported);
     void outbox.drain();
     work.wake();
   };
@@ -121,18 +142,23 @@ export const runAgent = async <Config extends AgentConfig>(
     trouble,
     say,
     hasStarted: () => hasStarted,
+    report: reportNow,
+    setWorkAside: () => work.setAside(),
     onInStep: begin,
     signal: ends,
   });
-  // A host works without the log as well. One whose journal holds nothing has no work, and may have lost its journal.
+  // A host works without the log as well. One whose journal holds nothing has no work, and may have lost its journal. One
+  // that is known to lack something, or to be contradicted, waits. What nobody can know without the log is whether the
+  // journal is an old copy: then what it holds open may have had its outcome. It is done again, each effect after its probe;
+  // the log shows it when it is back, and an outcome that differs from the log's stops this host for a person to look.
   const alone = setTimeout(() => {
-    if (!hasStarted && journal.lastWritten())
+    if (!hasStarted && !inStep.isHeld() && journal.lastWritten())
       void onceThereIsRoom(journalFile, trouble, ends, begin).catch(() => undefined);
   }, aloneAfterMs);
   const tellReport = async () => {
     if (!hasStarted || inStep.isHeld()) return;
     const event = await reportNow();
-    if (!ends.aborted && !inStep.isHeld()) putReport(event);
+    if (!ends.aborted) putReport(event);
   };
   let running: NotedRequest | undefined;
   const runningNow = () => (running ? `${running.iteration} ${running.step} ${running.attempt}` : null);
@@ -175,8 +201,9 @@ export const runAgent = async <Config extends AgentConfig>(
           position: inStep.position(),
           trouble: trouble.now(),
         });
+      sayFailing('presence');
     } catch (error) {
-      say(`presence: ${error instanceof Error ? error.message : error}`);
+      sayFailing('presence', error);
     } finally {
       presenting = false;
     }

@@ -2,7 +2,7 @@ import { sameFact } from '../../eventlog/event-log.ts';
 import type { NewEvent } from '../../schemas/events.ts';
 import { JournalContradicted, ReplacedAgent } from './errors.ts';
 import type { HostLog } from './host-log.ts';
-import type { Journal, OutboxEvent } from './journal.ts';
+import type { Journal, LogPlace, OutboxEvent } from './journal.ts';
 import type { Outbox } from './outbox.ts';
 
 export interface Compared {
@@ -35,26 +35,45 @@ const otherOutcome = (subject: string): string | undefined => {
   return /Failed\.\d+$/.test(subject) ? subject.replace(/Failed(?=\.\d+$)/, 'Succeeded') : undefined;
 };
 
-/** What was sent before a crash could note it is sent. What another hand of this host wrote as the same fact counts. */
-const noteWhatIsThere = async ({ journal, log }: Compared): Promise<void> => {
+/**
+ * What was sent before a crash could note it is sent. What another hand of this host wrote as the same fact counts, and so
+ * does what it told of its own accord under the same subject: such a thing is told once.
+ * @returns what the log holds under another count than the journal: this host's chain goes on from there.
+ */
+const noteWhatIsThere = async ({ journal, outbox, log }: Compared): Promise<(OutboxEvent & LogPlace)[]> => {
+  const elsewhere: (OutboxEvent & LogPlace)[] = [];
+  let isRewritten = false;
   for (const event of journal.ownEvents('unsent').reverse()) {
     const there = await log.read(event.subject);
     if (there && isSame(there, event)) journal.markSent(event.seq, there.sequence);
     else if (there && !isStart(log, event)) {
-      if (!sameFact(there.bytes, event.bytes)) throw contradiction(there.subject, there.sequence);
-      journal.takeBack(there);
+      if (otherOutcome(event.subject) && !sameFact(there.bytes, event.bytes))
+        throw contradiction(there.subject, there.sequence);
+      if (there.seq !== event.seq) elsewhere.push(there);
+      else {
+        journal.takeBack(there);
+        isRewritten = true;
+      }
     }
     const other = there ? undefined : otherOutcome(event.subject);
     const opposite = other && (await log.read(other));
     if (opposite) throw contradiction(opposite.subject, opposite.sequence);
   }
+  // What comes after it links to other bytes than the log's.
+  if (isRewritten) outbox.continueFrom([], (event) => event);
+  return elsewhere;
 };
 
 /**
  * The log's last own event has to be in the journal; otherwise the journal is missing or an old copy, and so it is if the
  * log holds another start under the number of this one's.
+ * @param elsewhere what another journal of this host has written as this one's facts.
  */
-const countOn = async (compared: Compared, hasStarted: boolean, lastSequence: number): Promise<void> => {
+const countOn = async (
+  compared: Compared,
+  elsewhere: readonly (OutboxEvent & LogPlace)[],
+  { hasStarted, lastSequence }: { hasStarted: boolean; lastSequence: number },
+): Promise<void> => {
   const { journal, outbox, log } = compared;
   const [newest, start] = [await log.newest(), await log.newestStart()];
   if (!newest) return;
@@ -62,7 +81,7 @@ const countOn = async (compared: Compared, hasStarted: boolean, lastSequence: nu
     const known = journal.written(event.subject);
     return !known || !isSame(known, event);
   });
-  if (unknown.length === 0) return;
+  if (unknown.length === 0 && elsewhere.length === 0) return;
   const startsInLog = start ? Number(start.subject.slice(log.startPrefix.length)) : 0;
   const isAnnounced = hasStarted && !journal.ownEvents('unsent').some((event) => isStart(log, event));
   if (isAnnounced && startsInLog > lastStart(journal, log.startPrefix))
@@ -78,7 +97,10 @@ const countOn = async (compared: Compared, hasStarted: boolean, lastSequence: nu
   journal.inOneCommit(() => {
     // The newest one last: the next own event links to it.
     if (!isAnnounced) journal.noteLack(lastSequence);
-    outbox.continueFrom([...(start && start.subject !== newest.subject ? [start] : []), newest], anew);
+    const before = [...elsewhere, ...(start ? [start] : [])].filter(
+      ({ subject }) => subject !== newest.subject,
+    );
+    outbox.continueFrom([...before, newest], anew);
   });
 };
 
@@ -117,8 +139,8 @@ export const compareWithLog = async (
 ): Promise<void> => {
   const { journal, log } = compared;
   const lastSequence = await log.lastSequence();
-  await noteWhatIsThere(compared);
-  await countOn(compared, hasStarted, lastSequence);
+  const elsewhere = await noteWhatIsThere(compared);
+  await countOn(compared, elsewhere, { hasStarted, lastSequence });
   await findLost(compared, atLeast);
   journal.limitPosition(lastSequence);
 };

@@ -46,6 +46,25 @@ describe('the journal', () => {
     expect(db?.pragma('synchronous', { simple: true })).toBe(2);
   });
 
+  it('counts no begin that came to nothing for want of room', () => {
+    journal.noteRequest(request());
+    journal.noteTry(build, 1);
+    journal.noteTry(build, 2);
+    journal.forgetTry(build);
+    expect(journal.tries(build)).toBe(1);
+    journal.forgetTry(build);
+    journal.forgetTry(build);
+    expect(journal.tries(build)).toBe(0);
+  });
+
+  it('keeps that it is contradicted over a restart', () => {
+    journal.noteContradiction();
+    reopen();
+    expect(journal.isContradicted()).toBe(true);
+    journal.noteNoContradiction();
+    expect(journal.isContradicted()).toBe(false);
+  });
+
   it('notes a request once, and hands over the oldest open one', () => {
     journal.noteRequest(request(1));
     journal.noteRequest(request(2));

@@ -5,13 +5,22 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { durablePosition, nextFor, remakeDurable } from '../../eventlog/durables.ts';
 import { appendEvent, EventLog, signatureHeader } from '../../eventlog/event-log.ts';
 import { listenForPresence, type Presence } from '../../eventlog/presence.ts';
-import { type SealedEvent, sealEvent } from '../../eventlog/seal.ts';
+import { linkTo, type SealedEvent, sealEvent } from '../../eventlog/seal.ts';
 import { sha256 } from '../../eventlog/writer-key.ts';
-import type { NewEvent } from '../../schemas/events.ts';
+import { type NewEvent, noIteration } from '../../schemas/events.ts';
 import { type LogServer, startLogServer, until } from '../../test/log-server.ts';
 import { ReplacedAgent } from './errors.ts';
 import { Journal } from './journal.ts';
-import { recorder, recordingConfig, recordRequest, startAgent } from './testing/recording-agent.ts';
+import { NoRoom } from './journal-schema.ts';
+import { createInStep } from './keep-in-step.ts';
+import { createOutbox } from './outbox.ts';
+import {
+  recordEvidence,
+  recorder,
+  recordingConfig,
+  recordRequest,
+  startAgent,
+} from './testing/recording-agent.ts';
 
 const fleet = 'test';
 const hosts = [
@@ -24,6 +33,10 @@ const hosts = [
   'tail',
   'many',
   'epoch',
+  'reporter',
+  'shifted',
+  'full',
+  'newer',
 ] as const;
 type Host = (typeof hosts)[number];
 let log: LogServer;
@@ -112,6 +125,37 @@ const expectChain = async (host: Host) => {
 const stateOf = (host: Host) => join(log.folder, host);
 const journalFiles = (host: Host) =>
   readdirSync(stateOf(host)).filter((name) => name.startsWith('journal.db'));
+/** What keeps a host's journal in step, without its agent: an attempt runs that ends when it is told the third time. */
+const inStepOf = (host: Host, journal: Journal) => {
+  const troubles: (string | null)[] = [];
+  const asides: string[] = [];
+  const controller = new AbortController();
+  const outbox = createOutbox({
+    journal,
+    connected: () => undefined,
+    writer: { fleet, name: host, key: log.key(host) },
+    onTrouble: () => undefined,
+  });
+  const inStep = createInStep({
+    fleet,
+    host,
+    publicKey: log.key(host).publicKey,
+    journal,
+    journalFile: join(stateOf(host), 'journal.db'),
+    outbox,
+    trouble: { set: (_kind, sentence) => void troubles.push(sentence), now: () => null },
+    report: async () => undefined,
+    setWorkAside: () => {
+      asides.push(inStep.maySend() ? 'compared' : 'not compared');
+      return asides.length > 2;
+    },
+    say: () => undefined,
+    hasStarted: () => false,
+    onInStep: () => undefined,
+    signal: controller.signal,
+  });
+  return { inStep, journal, outbox, troubles, asides, stop: () => controller.abort() };
+};
 const removeJournal = (host: Host) => {
   for (const name of journalFiles(host)) rmSync(join(stateOf(host), name));
 };
@@ -229,6 +273,142 @@ it('a host whose journal the log contradicts stops working and says so', async (
   await again.stop();
   expect(await types('contradicted')).toEqual(['_ AgentStarted 1', 'iter1 RecordSucceeded 1']);
   expect(lines('contradicted', 'iter2')).toBe(0);
+  // Nor does it go on without the log, where it is started again.
+  const held = inStepOf('contradicted', new Journal(join(stateOf('contradicted'), 'journal.db')));
+  expect(held.inStep.isHeld()).toBe(true);
+  expect(held.troubles).toEqual([expect.stringMatching(/^the log held something else/)]);
+  held.journal.close();
+});
+
+it('a contradiction that is gone when they are compared again holds nobody up', async () => {
+  mkdirSync(stateOf('newer'), { recursive: true });
+  const before = new Journal(join(stateOf('newer'), 'journal.db'));
+  before.noteContradiction();
+  before.close();
+  const agent = start('newer');
+  await ask('newer', 'iter1');
+  await answered('newer', 'iter1');
+  // What a later coordinator may ask is no work of this version, and behind it all the same.
+  const unknown = { ...asked('newer', 'iter2'), type: 'WonderRequested' } as unknown as NewEvent;
+  const { sequence } = (await appendEvent(coordinator, seal('coordinator', unknown))) as { sequence: number };
+  const manager = await admin.jetstreamManager();
+  await until(async () => (await manager.consumers.info('KA', 'newer')).ack_floor.stream_seq >= sequence);
+  await agent.stop();
+  const journal = new Journal(join(stateOf('newer'), 'journal.db'));
+  expect(journal.isContradicted()).toBe(false);
+  expect(journal.position()).toBe(sequence);
+  journal.close();
+});
+
+it('what a host reports of its own accord is not told otherwise after its journal was lost', async () => {
+  const reporter = (bootId: string) =>
+    startAgent(recordingConfig(log, { fleet, host: 'reporter' }), {
+      ...recorder(undefined, worldOf('reporter')),
+      report: async () => ({
+        type: 'DeadlinePassed',
+        iteration: 'iter1',
+        attempt: 1,
+        data: {
+          because: 'nobody confirmed it',
+          restored: true,
+          version: '7.0-1',
+          unconfirmed: { bootId: 'boot-0', release: '7.0.0', procVersion: 'Linux' },
+          now: { bootId, release: '7.0.0', procVersion: 'Linux' },
+        },
+      }),
+    });
+  const first = reporter('boot-1');
+  await ask('reporter', 'iter0');
+  await answered('reporter', 'iter0');
+  await first.stop();
+  removeJournal('reporter');
+  const again = reporter('boot-2');
+  await until(() => settled.has('reporter'));
+  await ask('reporter', 'iter2');
+  await answered('reporter', 'iter2');
+  await again.stop();
+  expect(await types('reporter')).toEqual([
+    '_ AgentStarted 1',
+    'iter1 DeadlinePassed 1',
+    'iter0 RecordSucceeded 1',
+    '_ AgentStarted 2',
+    'iter2 RecordSucceeded 1',
+  ]);
+  await expectChain('reporter');
+});
+
+it('where another journal of the host has written the same fact further on, its chain goes on from there', async () => {
+  const first = start('shifted');
+  await ask('shifted', 'iter1');
+  await answered('shifted', 'iter1');
+  await first.stop();
+  const outcome = (iteration: string): NewEvent => ({
+    type: 'RecordSucceeded',
+    iteration,
+    attempt: 1,
+    causationid: `coordinator/${iteration}.RecordRequested.1`,
+    data: { evidence: recordEvidence, seconds: 1 },
+  });
+  const data = { role: 'builder', version: '1', bootId: 'boot-1', release: '7.0.0', package: null };
+  const elsewhere = await log.connect('shifted');
+  const writer = { fleet, name: 'shifted', key: log.key('shifted') };
+  for (const event of [
+    { type: 'AgentStarted', iteration: noIteration, attempt: 2, data } as const,
+    outcome('iter2'),
+  ]) {
+    const last = (await written('shifted')).at(-1);
+    const link = last && linkTo(last.event.writerseq, last.bytes);
+    await appendEvent(elsewhere, sealEvent(event, writer, link, '2026-05-11T09:00:00Z'));
+  }
+  const { journal, outbox } = inStepOf('shifted', new Journal(join(stateOf('shifted'), 'journal.db')));
+  for (const iteration of ['iter2', 'iter3']) {
+    const { bytes } = seal('coordinator', asked('shifted', iteration));
+    const request = { iteration, step: 'record', attempt: 1 } as const;
+    journal.noteRequest({ ...request, eventId: `coordinator/${iteration}.RecordRequested.1`, bytes });
+    outbox.put(outcome(iteration), request);
+  }
+  journal.close();
+  const again = start('shifted');
+  await answered('shifted', 'iter3');
+  await until(async () => (await types('shifted')).length === 6);
+  await again.stop();
+  expect((await types('shifted')).slice(2)).toEqual([
+    '_ AgentStarted 2',
+    'iter2 RecordSucceeded 1',
+    'iter3 RecordSucceeded 1',
+    '_ AgentStarted 3',
+  ]);
+  await expectChain('shifted');
+});
+
+it('a disk’s trouble is over once something was written again; an attempt that runs is ended before a lack is settled', async () => {
+  const file = join(log.folder, 'full.db');
+  const real = new Journal(file);
+  const { inStep, journal, troubles, asides, stop } = inStepOf('full', real);
+  journal.limitPosition = (sequence) => {
+    Reflect.deleteProperty(journal, 'limitPosition');
+    journal.limitPosition(sequence);
+    throw new NoRoom('the disk is full');
+  };
+  // Another journal of this host has written.
+  const connection = await log.connect('full');
+  await appendEvent(
+    connection,
+    seal('full', {
+      type: 'AgentStarted',
+      iteration: noIteration,
+      attempt: 1,
+      data: { role: 'builder', version: '1', bootId: 'b', release: '7', package: null },
+    }),
+  );
+  const running = inStep.run(connection);
+  await until(() => troubles.includes(null));
+  expect(troubles[0]).toMatch(/make room in/);
+  expect(asides.slice(0, 3)).toEqual(['not compared', 'not compared', 'not compared']);
+  expect(inStep.isHeld()).toBe(true);
+  stop();
+  await running;
+  real.close();
 });
 
 it('an agent stops when another one was started later with its identity; two can’t have one journal', async () => {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LogConnection } from '../../eventlog/connect.ts';
 import { explainLogError } from '../../eventlog/log-fault.ts';
+import type { NewEvent } from '../../schemas/events.ts';
 import { compareWithLog, isReplaced } from './compare-with-log.ts';
 import { JournalContradicted, ReplacedAgent } from './errors.ts';
 import { createHostLog, type HostLog } from './host-log.ts';
@@ -18,6 +19,9 @@ const compareEveryMs = 10_000;
 /** So many of the last own events are looked for where a connection was made: what was on its way may hide a cut. */
 const atConnection = 20;
 
+const contradictedBefore =
+  'the log held something else than this journal when they were last compared: nothing is begun until they are compared again, and agree';
+
 export interface InStepOptions {
   fleet: string;
   host: string;
@@ -27,6 +31,10 @@ export interface InStepOptions {
   journalFile: string;
   outbox: Outbox;
   trouble: Trouble;
+  /** What the host has to tell of its own accord. */
+  report: () => Promise<NewEvent | undefined>;
+  /** Ends the attempt that runs, without an outcome. Says whether none runs any more. */
+  setWorkAside: () => boolean;
   /** For the host's own log. */
   say: (text: string) => void;
   /** Whether this process has written its `AgentStarted`. */
@@ -54,7 +62,9 @@ export const createInStep = (options: InStepOptions): InStep => {
   const { host, journal, outbox, trouble, signal } = options;
   let isCompared = false;
   const remade = createRemadeWatch();
-  let contradicts = false;
+  let noRoom = false;
+  let contradicts = journal.isContradicted();
+  if (contradicts) trouble.set('journal', contradictedBefore);
   let told: string | undefined;
   const tell = (text: string) => {
     if (text !== told) options.say(text);
@@ -70,28 +80,58 @@ export const createInStep = (options: InStepOptions): InStep => {
 
   const compare = async (log: HostLog) => {
     const before = doubts;
-    const atLeast = isCompared ? 1 : atConnection;
+    const isAside = lacks() && options.setWorkAside();
+    const atLeast = contradicts ? -1 : isCompared ? 1 : atConnection;
     await compareWithLog({ journal, outbox, log }, { hasStarted: options.hasStarted(), atLeast });
     comparedAt = askedAt = performance.now();
-    contradicts = false;
-    told = undefined;
     isCompared = before === doubts; // otherwise the connection was lost meanwhile
+    if (isAside || !lacks()) return;
+    // An attempt that ran meanwhile may have journalled an outcome where the log has another: look again without it.
+    isCompared = false;
+    options.setWorkAside();
+    trouble.set('journal', lackTrouble);
   };
 
   const look = async (log: HostLog) => {
-    if (!isCompared || performance.now() - comparedAt > compareEveryMs) {
-      await compare(log);
-      if (!isCompared) return;
-      trouble.set('journal', lacks() ? lackTrouble : null);
-      options.onInStep();
-    } else if (performance.now() - askedAt > askEveryMs) {
+    const isDue = !isCompared || performance.now() - comparedAt > compareEveryMs;
+    if (isDue) await compare(log);
+    else if (performance.now() - askedAt > askEveryMs) {
       askedAt = performance.now();
       if (await isReplaced({ journal, log })) await compare(log);
     }
-    if (!lacks() || !(await settleLack({ host, journal, outbox, log }, remade))) return;
-    remade.reset();
-    trouble.set('journal', null);
-    options.onInStep();
+    if (!isCompared) return;
+    const isSettled =
+      lacks() &&
+      options.setWorkAside() &&
+      (await settleLack({ host, journal, outbox, log, report: options.report }, remade));
+    if (isSettled) remade.reset();
+    if (contradicts) journal.noteNoContradiction();
+    contradicts = false;
+    told = undefined;
+    if (noRoom) journal.proveRoom();
+    if (noRoom) trouble.set('disk', null);
+    noRoom = false;
+    trouble.set('journal', lacks() ? lackTrouble : null);
+    if (isDue || isSettled) options.onInStep();
+  };
+
+  const onError = (error: unknown) => {
+    isCompared = false;
+    if (isNoRoom(error)) {
+      noRoom = true;
+      trouble.set('disk', noRoomFor(options.journalFile, error));
+    }
+    if (!(error instanceof JournalContradicted)) return;
+    contradicts = true;
+    options.setWorkAside();
+    trouble.set('journal', error.message);
+    try {
+      // A start without the log would work on otherwise.
+      if (!journal.isContradicted()) journal.noteContradiction();
+    } catch (noted) {
+      if (!isNoRoom(noted)) throw noted;
+      onError(noted);
+    }
   };
 
   return {
@@ -107,12 +147,8 @@ export const createInStep = (options: InStepOptions): InStep => {
           if (watch.isUp()) await look(log);
         } catch (error) {
           if (signal.aborted || error instanceof ReplacedAgent) throw error;
-          isCompared = false;
-          if (error instanceof JournalContradicted) {
-            contradicts = true;
-            trouble.set('journal', error.message);
-          } else if (isNoRoom(error)) trouble.set('disk', noRoomFor(options.journalFile, error));
-          else if (watch.isUp()) {
+          onError(error);
+          if (watch.isUp() && !isNoRoom(error) && !(error instanceof JournalContradicted)) {
             const why = await explainLogError(connection, error);
             tell(`the log can't be looked at: ${why instanceof Error ? why.message : why}`);
           }

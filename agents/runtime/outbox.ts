@@ -15,7 +15,8 @@ import type { Journal, LogPlace, NotedRequest, OutboxEvent } from './journal.ts'
 /** A host's own events on their way to the log: in the journal first, in the log as soon as it can be reached. */
 export interface Outbox {
   /**
-   * Journals an event, together with the end of the request that it answers.
+   * Journals an event, together with the end of the request that it answers. An attempt that has its outcome gets no
+   * other one: the second is dropped, and the host's log told.
    * @throws {EventTooLarge} and nothing is journalled.
    */
   put(event: NewEvent, answers?: Pick<NotedRequest, 'iteration' | 'step' | 'attempt'>): void;
@@ -25,7 +26,7 @@ export interface Outbox {
   waiting(): number;
   /**
    * Takes own events back from the log, the newest one last, and counts on from it: what is not in the log is written
-   * anew after it.
+   * anew after it. With none, what is not in the log is linked anew.
    * @param change what is to be another event then.
    */
   continueFrom(last: readonly (OutboxEvent & LogPlace)[], change: (event: NewEvent) => NewEvent): void;
@@ -76,6 +77,8 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
       for (let event = journal.nextUnsent(); event; event = journal.nextUnsent()) {
         const appended = await appendEvent(connection, event);
         if (connection.isClosed()) return; // the agent ends, and its journal may be closed
+        const now = journal.written(event.subject);
+        if (!now || Buffer.compare(now.bytes, event.bytes) !== 0) return onDoubt(); // it was written anew meanwhile
         if (appended.outcome !== 'appended') return onDoubt(); // sent before a crash, or not by this agent
         const step = answeredStep(event);
         if (step) failpoint(`${step} sent`);
@@ -94,6 +97,12 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
       // What another hand of this host has answered is answered.
       if (answers && journal.hasWritten(subjectOf(writer.fleet, writer.name, event)))
         return journal.endRequest(answers);
+      if (answers && journal.isAnswered(answers)) {
+        const { iteration, step, attempt } = answers;
+        return onTrouble(
+          `${event.type} of ${iteration} ${attempt} is dropped: this ${step} is answered already`,
+        );
+      }
       note(event, new Date().toISOString(), answers);
       if (answers) failpoint(`${answers.step} outcome`);
       void outbox.drain();
@@ -116,7 +125,9 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
           const envelope = JSON.parse(new TextDecoder().decode(bytes)) as Envelope;
           const { iteration, attempt, data, causationid } = envelope;
           const event = { type: envelope.type as EventType, iteration, attempt, data };
-          note(change(causationid === undefined ? event : { ...event, causationid }), envelope.time);
+          const anew = change(causationid === undefined ? event : { ...event, causationid });
+          // What was taken back is there.
+          if (!journal.hasWritten(subjectOf(writer.fleet, writer.name, anew))) note(anew, envelope.time);
         }
       });
     },

@@ -78,7 +78,6 @@ export const runRequestLoop = async (options: RequestLoopOptions): Promise<void>
       }
       const consumer = await connection.jetstream().consumers.get(eventStream, host);
       for await (const message of consumeMessages(connection, consumer, 100, signal)) {
-        told = undefined;
         // What can't be noted is not acked, and nothing that comes after it is noted before.
         const noted = await options.onceThereIsRoom(() => note(message, options));
         if (typeof noted === 'string') {
@@ -86,10 +85,13 @@ export const runRequestLoop = async (options: RequestLoopOptions): Promise<void>
           await options.onceThereIsRoom(() => options.journal.notePosition(message.seq));
           message.term();
         } else {
+          // A type that this version does not know is behind it as well.
+          if (!noted) await options.onceThereIsRoom(() => options.journal.notePosition(message.seq));
           // An ack that the server did not hear is a message that comes again.
           await message.ackAck().catch(() => false);
           noted?.acked();
         }
+        told = undefined;
       }
     } catch (error) {
       if (signal.aborted) return;

@@ -1,4 +1,4 @@
-import { noIteration, stepEventType } from '../../schemas/events.ts';
+import { type NewEvent, noIteration, stepEventType } from '../../schemas/events.ts';
 import { lastStart } from './compare-with-log.ts';
 import type { HostLog } from './host-log.ts';
 import type { Journal } from './journal.ts';
@@ -9,6 +9,8 @@ interface Lacking {
   journal: Journal;
   outbox: Pick<Outbox, 'put'>;
   log: HostLog;
+  /** What the host has to tell of its own accord. */
+  report: () => Promise<NewEvent | undefined>;
 }
 
 export const lackTrouble =
@@ -48,7 +50,7 @@ export const createRemadeWatch = () => {
  * @returns false while not all of the host's requests have come again: an attempt may be called off after it was asked for.
  */
 export const settleLack = async (
-  { host, journal, outbox, log }: Lacking,
+  { host, journal, outbox, log, report }: Lacking,
   remade: Pick<ReturnType<typeof createRemadeWatch>, 'isOver'>,
 ): Promise<boolean> => {
   const durable = await log.durable();
@@ -67,6 +69,9 @@ export const settleLack = async (
       if (await isThere({ iteration, attempt, type: stepEventType(step, fact) }))
         journal.endRequest({ iteration, step, attempt });
   }
+  // Whoever asked for what it is about may not ask again.
+  const told = await report();
+  if (told) await isThere(told);
   for (let number = lastStart(journal, log.startPrefix); number > 0; number -= 1) {
     await isThere({ iteration: noIteration, attempt: number, type: 'AgentStarted' });
   }

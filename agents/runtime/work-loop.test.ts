@@ -44,9 +44,11 @@ const stop = async () => {
 
 type Does = (context: StepContext<null, 'commit'>) => unknown;
 const troubles: string[] = [];
+const told: string[] = [];
 const start = (record: Does): WorkLoop => {
   controller = new AbortController();
   troubles.length = 0;
+  told.length = 0;
   const work = createWorkLoop<null>({
     journal,
     // No connection: outcomes stay where they can be looked at.
@@ -54,7 +56,7 @@ const start = (record: Does): WorkLoop => {
       journal,
       connected: () => undefined,
       writer: { fleet: 'test', name: 'boltzmann', key },
-      onTrouble: () => undefined,
+      onTrouble: (what) => told.push(what),
     }),
     steps: { record: async (_request, context) => (await record(context)) as typeof evidence },
     host: null,
@@ -204,6 +206,56 @@ describe('a step', () => {
       fault: 'host',
       reason: 'the disk hiccups (given up after 6 tries)',
     });
+  });
+
+  it('that ends its agent again and again has failed after twenty begins that came to nothing', async () => {
+    note();
+    const request = { iteration: 'iter5', step: 'record', attempt: 1 } as const;
+    for (let begun = 0; begun < 19; begun += 1) journal.noteTry(request, 1);
+    let begins = 0;
+    const hang: Does = ({ signal }) => {
+      begins += 1;
+      return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    };
+    start(hang);
+    await until(() => begins === 1); // the twentieth may still come to its end
+    await stop();
+    start(hang);
+    expect(await outcome()).toMatchObject({
+      type: 'RecordFailed',
+      data: { fault: 'host', reason: expect.stringMatching(/^begun 20 times and never came to an end: /) },
+    });
+    expect(begins).toBe(1);
+  });
+
+  it('set aside ends without an outcome, even where it comes to its end; its request stays open', async () => {
+    note();
+    let end: (() => void) | undefined;
+    const work = start(
+      () =>
+        new Promise((resolve) => {
+          end = () => resolve(evidence);
+        }),
+    );
+    await until(() => end);
+    expect(work.setAside()).toBe(false);
+    controller.abort();
+    end?.();
+    await stop();
+    expect(work.setAside()).toBe(true);
+    expect(journal.unsent()).toBe(0);
+    expect(journal.nextRequest()).toMatchObject({ attempt: 1 });
+  });
+
+  it('that was answered meanwhile gets no second outcome', async () => {
+    note(1);
+    start(() => {
+      journal.endRequest({ iteration: 'iter5', step: 'record', attempt: 1 });
+      note(2);
+      return evidence;
+    });
+    expect(await outcome()).toMatchObject({ attempt: 2 });
+    expect(told).toEqual(['RecordSucceeded of iter5 1 is dropped: this record is answered already']);
   });
 
   it('of which nobody can tell what has happened has failed for its host', async () => {

@@ -42,6 +42,8 @@ export interface WorkLoopOptions<Host> {
 
 /** How often a step is begun before its trouble is taken for a failure, and the pause before each new try. */
 const tries = 6;
+/** How often it is begun at most without getting further, where it never comes to throw: it may end its own agent, or host. */
+const begins = 20;
 const pauseMs = (tried: number) => Math.min(500 * 2 ** tried, 30_000);
 
 /** The room that a step is begun again with after there was none for the journal. */
@@ -63,6 +65,8 @@ export interface WorkLoop {
   run(): Promise<void>;
   /** There may be something new in the journal; `superseded` ends that attempt if it is running. */
   wake(superseded?: { iteration: string; step: StepName; attempt: number }): void;
+  /** Ends the attempt that runs, and leaves its request open, without an outcome. Says whether none runs any more. */
+  setAside(): boolean;
 }
 
 /** @throws {StepFailed} if this version can't read what an earlier one has noted. */
@@ -104,7 +108,7 @@ const roomIn = async (folder: string, signal: AbortSignal): Promise<boolean> => 
 export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop => {
   const { journal, outbox, signal, isHeld = () => false, failpoint = () => undefined } = options;
   const work = join(options.stateFolder, 'work');
-  let running: { request: NotedRequest; controller: AbortController } | undefined;
+  let running: { request: NotedRequest; controller: AbortController; isSetAside: boolean } | undefined;
   let wake: () => void = () => undefined;
   const news = () =>
     new Promise<void>((resolve) => {
@@ -126,6 +130,14 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
     running?.controller.abort(new Superseded('the agent stops'));
     wake();
   });
+
+  const noteNoTry = (request: NotedRequest) => {
+    try {
+      journal.forgetTry(request);
+    } catch (error) {
+      if (!isNoRoom(error)) throw error; // it counts, then
+    }
+  };
 
   const attemptOnce = async (
     request: NotedRequest,
@@ -176,7 +188,8 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
   const runRequest = async (request: NotedRequest) => {
     const { iteration, step, attempt, eventId } = request;
     const controller = new AbortController();
-    running = { request, controller };
+    const now = { request, controller, isSetAside: false };
+    running = now;
     options.onRunning(request);
     const tail: string[] = [];
     const toStream = options.outputOf(request);
@@ -201,6 +214,10 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
       }
     };
     const decide = async (error: unknown) => {
+      if (now.isSetAside) {
+        output(`set aside: ${iteration} ${step} ${attempt} ends here for now`);
+        return;
+      }
       if (error instanceof Superseded || journal.isSuperseded(iteration, step, attempt)) {
         output(`superseded: ${iteration} ${step} ${attempt} ends here`);
         return;
@@ -220,9 +237,18 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
         await sleep(pauseMs(tried - 1), undefined, { signal: controller.signal }).catch(() => undefined);
       }
     };
+    let isCounted = false;
     try {
       journal.noteTry(request, Date.now());
+      isCounted = true;
+      const begun = journal.tries(request);
+      if (begun > begins)
+        throw new StepFailed(
+          'host',
+          `begun ${begun - 1} times and never came to an end: it may end its own agent, or this host; look at the host's log`,
+        );
       const seen = await attemptOnce(request, controller, output);
+      if (now.isSetAside) throw new Superseded(`${step} is set aside`);
       outcome('Succeeded', seen);
       options.onNoRoom?.(null);
     } catch (error) {
@@ -234,6 +260,7 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
         // Not even a failure can be journalled. What was done shows in its probe, once there is room.
         if (!isNoRoom(again)) throw again;
         options.onNoRoom?.(again);
+        if (isCounted) noteNoTry(request);
         output('there is no room for the journal; going on once there is');
         if (await roomIn(options.stateFolder, controller.signal)) options.onNoRoom?.(null);
       }
@@ -265,6 +292,13 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
       )
         running.controller.abort(new Superseded(`${superseded.iteration} ${superseded.step} is superseded`));
       wake();
+    },
+    setAside() {
+      if (running) {
+        running.isSetAside = true;
+        running.controller.abort(new Superseded(`${running.request.step} is set aside`));
+      }
+      return running === undefined;
     },
   };
 };

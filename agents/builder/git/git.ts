@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { access, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { access, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuilderConfig } from '../../../schemas/config.ts';
 import { orNoRoom } from '../../runtime/disk-room.ts';
@@ -47,8 +47,6 @@ export interface Git {
 
 const cloneTimeoutMs = 6 * 60 * 60_000;
 const fetchTimeoutMs = 60 * 60_000;
-/** Git holds a ref's lock no longer than it takes to write the ref. */
-const staleLockMs = 2 * 60_000;
 
 const everything = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*'];
 
@@ -68,20 +66,6 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** A git that was killed leaves its locks, and every later one then refuses to touch the ref. */
-const removeStaleLocks = async (repository: string): Promise<void> => {
-  const below = await readdir(join(repository, 'refs'), { recursive: true });
-  const names = [...(await readdir(repository)), ...below.map((name) => join('refs', name))];
-  for (const name of names.filter((name) => name.endsWith('.lock'))) {
-    const file = join(repository, name);
-    const mtimeMs = await stat(file).then(
-      (found) => found.mtimeMs,
-      () => Number.POSITIVE_INFINITY,
-    );
-    if (Date.now() - mtimeMs > staleLockMs) await rm(file, { force: true });
-  }
-};
-
 /** The one place that runs git: its own environment, no prompt, and a transport only to talk to a remote. */
 export const createGit = (
   run: Run,
@@ -90,7 +74,25 @@ export const createGit = (
   const folder = join(config.stateFolder, 'git');
   const mirrorPath = (name: string) => join(folder, `${name}.git`);
 
-  const runGit: Git['run'] = (repository, args, options = {}) => {
+  /**
+   * What writes a mirror's refs holds this lock itself, and the kernel lets go of it when it ends in whatever way. So one
+   * that outlived its killed agent is waited for.
+   */
+  const alone = (mirror: string) => ['flock', '--no-fork', `${mirror}.alone`];
+
+  /** A git that was killed leaves its locks, and every later one refuses to touch the ref. No other one runs now. */
+  const removeLocks = (mirror: string) =>
+    run([...alone(mirror), 'find', mirror, '-type', 'f', '-name', '*.lock', '-delete'], {
+      quiet: true,
+      timeoutMs: fetchTimeoutMs,
+    });
+
+  const runGit = (
+    repository: string | undefined,
+    args: readonly string[],
+    options: RunOptions = {},
+    under: readonly string[] = [],
+  ): Promise<Ran> => {
     const before = settings.flatMap((setting) => ['-c', setting]);
     if (repository !== undefined) before.push(`--git-dir=${repository}`);
     const env = {
@@ -104,19 +106,20 @@ export const createGit = (
       GIT_ALLOW_PROTOCOL: '',
       ...options.env,
     };
-    return orNoRoom(folder, () => run(['git', ...before, ...args], { ...options, env }));
+    return orNoRoom(folder, () => run([...under, 'git', ...before, ...args], { ...options, env }));
   };
 
   const talk = async (
     name: string,
     repository: string | undefined,
     args: (url: string) => readonly string[],
-    options: RunOptions,
+    options: RunOptions & { alone?: boolean },
   ): Promise<Ran> => {
     const remote = findRemote(config, name);
     const env = await remoteEnvironment(config, remote);
+    const before = options.alone ? alone(mirrorPath(name)) : [];
     try {
-      return await runGit(repository, args(remote.url), { ...options, env });
+      return await runGit(repository, args(remote.url), { ...options, env }, before);
     } catch (error) {
       const said = refusal(error);
       if (said === undefined) throw error;
@@ -141,7 +144,7 @@ export const createGit = (
       const path = mirrorPath(name);
       await mkdir(folder, { recursive: true });
       if (await exists(path)) {
-        await removeStaleLocks(path);
+        await removeLocks(path);
         const fetch = (url: string) => [
           'fetch',
           '--prune',
@@ -150,13 +153,14 @@ export const createGit = (
           url,
           ...everything,
         ];
-        await talk(name, path, fetch, { timeoutMs: fetchTimeoutMs });
+        await talk(name, path, fetch, { alone: true, timeoutMs: fetchTimeoutMs });
         return path;
       }
       // A clone that was cut leaves the .part alone, and the next one starts anew.
       const part = `${path}.part`;
       await rm(part, { recursive: true, force: true });
       await talk(name, undefined, (url) => ['clone', '--bare', '--', url, part], {
+        alone: true,
         timeoutMs: cloneTimeoutMs,
       });
       await rename(part, path);
