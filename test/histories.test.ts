@@ -28,6 +28,10 @@ describe('a recorded history', () => {
   const ends: Record<string, { status: string }> = {
     closed: { status: 'closed' },
     'rolled-back': { status: 'failed' },
+    // By the second rules: the key is tried first, the kernel confirmed last.
+    confirmed: { status: 'closed' },
+    // Its board went back on its own; then its log was restored.
+    'went-back': { status: 'failed' },
   };
 
   it.each(Object.keys(ends))('%s ends as it did, and is decided again as it was', (name) => {
