@@ -52,7 +52,7 @@ export const listenForPresence = (
   return () => subscription.unsubscribe();
 };
 
-/** The last presence of each host that the output stream still holds. */
+/** The last presence of each host that the output stream still holds, with the server's time: a board's own may be wrong. */
 export const lastPresences = async (
   connection: NatsConnection,
   fleet: string,
@@ -65,7 +65,7 @@ export const lastPresences = async (
     try {
       const message = await manager.streams.getMessage(stream, { last_by_subj: subject(fleet, host) });
       const presence = readJson(Presence, message.data);
-      if (presence?.host === host) found.set(host, presence);
+      if (presence?.host === host) found.set(host, { ...presence, time: message.time.toISOString() });
     } catch {
       // never seen, or long ago
     }
