@@ -2,7 +2,7 @@
 export interface Trouble {
   /** @param sentence null when it is over. */
   set(kind: 'journal' | 'disk', sentence: string | null): void;
-  /** The first trouble there is. */
+  /** All the trouble there is. */
   now(): string | null;
 }
 
@@ -17,6 +17,6 @@ export const createTrouble = (say: (text: string) => void): Trouble => {
       else known.set(kind, sentence);
       say(sentence ?? `over: ${before}`);
     },
-    now: () => known.values().next().value ?? null,
+    now: () => [...known.values()].join('; ') || null,
   };
 };

@@ -212,6 +212,8 @@ describe('a host and its journal', () => {
         await setPower(fleet, 'hertz', 'on');
         // What it said of itself before is still to be read.
         await waitUntil('hertz works', async () => (await starts('hertz')) > startsBefore);
+        // The agent that had its place before has left it something to take back.
+        await waitUntil('hertz has no trouble', async () => (await troubleOf('hertz')) === null);
         emptyWriteAheadLog('hertz'); // it would take what is written for a while
         const filler = join(state, 'filler');
         for (let full = false; !full; ) {
