@@ -3,7 +3,7 @@ import { readConfigFile } from '../eventlog/config-file.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { AgentConfig } from '../schemas/config.ts';
 import { runAgent } from './runtime/agent.ts';
-import { ReplacedAgent } from './runtime/errors.ts';
+import { ReplacedAgent, staysDownCode } from './runtime/errors.ts';
 
 const { values } = parseArgs({ options: { config: { type: 'string' } } });
 const stop = new AbortController();
@@ -36,6 +36,5 @@ try {
   }
 } catch (error) {
   process.stderr.write(`agent: ${error instanceof Error ? error.message : error}\n`);
-  // 78 is EX_CONFIG, sysexits(3): a supervisor does not start it again.
-  process.exitCode = error instanceof ReplacedAgent ? 78 : 1;
+  process.exitCode = error instanceof ReplacedAgent ? staysDownCode : 1;
 }

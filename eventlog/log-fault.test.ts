@@ -2,11 +2,10 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type LogServer, startLogServer, streamFolder, until } from '../test/log-server.ts';
+import { type LogServer, sealedStart, startLogServer, streamFolder, until } from '../test/log-server.ts';
 import { appendEvent, EventLog, type LoggedEvent } from './event-log.ts';
 import { LogFault } from './log-fault.ts';
 import { rebuildLog } from './rebuild-log.ts';
-import { sealEvent } from './seal.ts';
 
 const fleet = 'test';
 let log: LogServer;
@@ -19,18 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => log.stop());
 
-const sealed = (attempt: number) =>
-  sealEvent(
-    {
-      type: 'AgentStarted',
-      iteration: '_',
-      attempt,
-      data: { role: 'builder', version: '1', bootId: 'b', release: 'r', package: null },
-    },
-    { fleet, name: 'boltzmann', key: log.key('boltzmann') },
-    undefined,
-    '2026-05-11T08:00:00Z',
-  );
+const sealed = (attempt: number) => sealedStart(log, { fleet, host: 'boltzmann', attempt });
 
 it('a log whose disk was lost is told of, waited for, and read from its begin once it is rebuilt', async () => {
   for (const attempt of [1, 2, 3]) await appendEvent(host, sealed(attempt));

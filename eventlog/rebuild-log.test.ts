@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type LogServer, startLogServer, until } from '../test/log-server.ts';
+import { type LogServer, sealedStart, startLogServer, until } from '../test/log-server.ts';
 import { appendEvent, EventLog } from './event-log.ts';
 import { eventStream, isOpenTo, openTo } from './provision.ts';
 import { closeLog, readWholeLog, rebuildLog } from './rebuild-log.ts';
@@ -12,18 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => log.stop());
 
-const sealed = (attempt: number) =>
-  sealEvent(
-    {
-      type: 'AgentStarted',
-      iteration: '_',
-      attempt,
-      data: { role: 'builder', version: '1', bootId: 'b', release: 'r', package: null },
-    },
-    { fleet, name: 'boltzmann', key: log.key('boltzmann') },
-    undefined,
-    '2026-05-11T08:00:00Z',
-  );
+const sealed = (attempt: number) => sealedStart(log, { fleet, host: 'boltzmann', attempt });
 
 it('a closed log takes nothing, keeps what it holds and its consumers, and opens again unless it was replaced', async () => {
   const [admin, host, reader] = await Promise.all(['admin', 'boltzmann', 'coordinator'].map(log.connect));

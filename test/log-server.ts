@@ -7,7 +7,7 @@ import { startNatsServer } from '../deploy/nats-server.ts';
 import { connectNats } from '../eventlog/connect.ts';
 import { createNatsKey } from '../eventlog/nats-key.ts';
 import { eventStream, provision } from '../eventlog/provision.ts';
-import type { PinnedKeys } from '../eventlog/seal.ts';
+import { linkTo, type PinnedKeys, type SealedEvent, sealEvent } from '../eventlog/seal.ts';
 import { generateWriterKey, readWriterKey, type WriterKey } from '../eventlog/writer-key.ts';
 import { coordinator, operator } from '../schemas/events.ts';
 
@@ -40,6 +40,28 @@ export const cutTail = (natsFolder: string, part = 0.1): void => {
   const file = join(messages, last);
   truncateSync(file, Math.floor(statSync(file).size * (1 - part)));
 };
+
+/** A builder's start, sealed as its first event or after `last`. */
+export const sealedStart = (
+  { key }: Pick<LogServer, 'key'>,
+  {
+    fleet,
+    host,
+    attempt,
+    last,
+  }: { fleet: string; host: string; attempt: number; last?: SealedEvent | undefined },
+): SealedEvent =>
+  sealEvent(
+    {
+      type: 'AgentStarted',
+      iteration: '_',
+      attempt,
+      data: { role: 'builder', version: '1', bootId: 'b', release: 'r', package: null },
+    },
+    { fleet, name: host, key: key(host) },
+    last && linkTo(last.seq, last.bytes),
+    '2026-05-11T08:00:00Z',
+  );
 
 /** A real nats-server with a provisioned fleet, whose writers have keys of their own. */
 export const startLogServer = async (fleet: string, hosts: readonly string[]) => {

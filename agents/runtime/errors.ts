@@ -28,6 +28,9 @@ export class NeedsPerson extends Error {
   override readonly name = 'NeedsPerson';
 }
 
+/** With it an agent asks not to be started again: EX_CONFIG, sysexits(3). */
+export const staysDownCode = 78;
+
 /** Another agent, started later, has this host's identity: this one stops, and is not to be started again. */
 export class ReplacedAgent extends Error {
   override readonly name = 'ReplacedAgent';

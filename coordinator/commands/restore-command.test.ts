@@ -5,8 +5,8 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { Journal } from '../../agents/runtime/journal.ts';
 import { appendEvent, EventLog } from '../../eventlog/event-log.ts';
 import { eventStream, isOpenTo } from '../../eventlog/provision.ts';
-import { linkTo, type SealedEvent, sealEvent } from '../../eventlog/seal.ts';
-import { type LogServer, startLogServer } from '../../test/log-server.ts';
+import type { SealedEvent } from '../../eventlog/seal.ts';
+import { type LogServer, sealedStart, startLogServer } from '../../test/log-server.ts';
 import { Refused } from '../decide.ts';
 import { addRestoreCommand } from './restore-command.ts';
 
@@ -36,17 +36,7 @@ afterAll(async () => {
 });
 
 const sealed = (attempt: number, last?: SealedEvent) =>
-  sealEvent(
-    {
-      type: 'AgentStarted',
-      iteration: '_',
-      attempt,
-      data: { role: 'builder', version: '1', bootId: 'b', release: 'r', package: null },
-    },
-    { fleet, name: 'boltzmann', key: log.key('boltzmann') },
-    last && linkTo(last.seq, last.bytes),
-    '2026-05-11T08:00:00Z',
-  );
+  sealedStart(log, { fleet, host: 'boltzmann', attempt, last });
 
 /** `ka log restore …`. @param journals that are found without being named. */
 const restore = async (args: readonly string[], journals: Record<string, string> = {}) => {

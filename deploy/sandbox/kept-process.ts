@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { staysDownCode } from '../../agents/runtime/errors.ts';
 import { identify, type ProcessIdentity } from './process-identity.ts';
 import { killTree } from './process-tree.ts';
 
@@ -26,7 +27,6 @@ const longestPauseMs = 10_000;
 const graceMs = 10_000;
 /** A process that ran so long had a good start: the next pause is short again. */
 const settledMs = 20_000;
-const staysDown = 78;
 
 /**
  * @param argv Asked anew for each start.
@@ -75,7 +75,7 @@ export const keepProcess = (
     };
     started.once('exit', (code, name) => {
       if (name === 'SIGKILL') onEnd(`ended by ${name}`, 'at once');
-      else if (code === staysDown) onEnd(`ended with exit code ${code}`, 'never');
+      else if (code === staysDownCode) onEnd(`ended with exit code ${code}`, 'never');
       else onEnd(name ? `ended by ${name}` : `ended with exit code ${code}`, 'after a pause');
     });
     started.once('error', (error) => onEnd(error.message, 'after a pause'));
