@@ -10,6 +10,7 @@ import {
 } from '../eventlog/event-log.ts';
 import { failpoint } from '../eventlog/failpoint.ts';
 import { listenForPresence } from '../eventlog/presence.ts';
+import { createSayOnce } from '../eventlog/say-once.ts';
 import { pinnedKeys, type SealedEvent } from '../eventlog/seal.ts';
 import type { WriterKey } from '../eventlog/writer-key.ts';
 import { coordinator, operator } from '../schemas/events.ts';
@@ -38,24 +39,6 @@ const lookAtClockEveryMs = 1_000;
 const tendEveryMs = 2_000;
 const againAfterMs = 500;
 
-/** Says what is wrong once, and not again until something else was or it went well. */
-const createTeller = (say: (text: string) => void) => {
-  let told: string | undefined;
-  return {
-    trouble: (error: unknown, before = ''): void => {
-      const what = before + (error instanceof Error ? error.message : String(error));
-      if (what !== told) say(what);
-      told = what;
-    },
-    /** @returns whether there was trouble. */
-    over: (): boolean => {
-      const was = told !== undefined;
-      told = undefined;
-      return was;
-    },
-  };
-};
-
 /**
  * Follows the log, folds it, and appends what `decide` makes of it, until `signal` fires. It remembers nothing that
  * decides: killed anywhere and started again it asks for the same things, and the log refuses the repeats. A log that is
@@ -83,8 +66,8 @@ export const runCoordinator = async ({
   });
   const startedAt = clock.now();
   let openSince = createOpenSince();
-  const [reading, appending] = [createTeller(say), createTeller(say)];
-  const [copying, judging] = [createTeller(say), createTeller(say)];
+  const [reading, appending] = [createSayOnce(say), createSayOnce(say)];
+  const [copying, judging] = [createSayOnce(say), createSayOnce(say)];
   /** While the log answered nobody, no outcome could arrive: limits begin anew. */
   const countAnew = () => {
     openSince = createOpenSince();

@@ -1,4 +1,5 @@
 import type { LoggedEvent } from '../eventlog/event-log.ts';
+import { createSayOnce } from '../eventlog/say-once.ts';
 import { sha256 } from '../eventlog/writer-key.ts';
 
 /** What a person who follows the log is told when it was cut. */
@@ -18,10 +19,6 @@ export const createShown = (): ((logged: LoggedEvent) => boolean) => {
 
 /** Says what is waited for, once. */
 export const createTrouble = (say: (text: string) => void): ((error: unknown) => void) => {
-  let told: string | undefined;
-  return (error) => {
-    const what = error instanceof Error ? error.message : String(error);
-    if (what !== told) say(`waits for the log: ${what}`);
-    told = what;
-  };
+  const once = createSayOnce(say);
+  return (error) => once.trouble(error, 'waits for the log: ');
 };

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { KeptMessage } from '../eventlog/event-log.ts';
+import { createSayOnce } from '../eventlog/say-once.ts';
 
 const schema = `
   CREATE TABLE IF NOT EXISTS message (
@@ -33,8 +34,10 @@ export class LogCopy {
   readonly #db: Database.Database;
   #committing: NodeJS.Timeout | undefined;
   #lost: number;
-
   readonly #onTrouble: (error: unknown) => void;
+  /** Both run for each message of the log, each time that it is read. */
+  readonly #find: Database.Statement;
+  readonly #insert: Database.Statement;
 
   /**
    * @param file made if it is not there; without one, the copy lasts as long as this process.
@@ -48,6 +51,8 @@ export class LogCopy {
     if (this.#db.pragma('quick_check', { simple: true }) !== 'ok') throw new DamagedCopy('it is damaged');
     this.#db.exec(schema);
     this.#lost = this.#db.prepare('SELECT count(*) FROM lost').pluck().get() as number;
+    this.#find = this.#db.prepare('SELECT subject, bytes FROM message WHERE sequence = ?');
+    this.#insert = this.#db.prepare('INSERT INTO message VALUES (?, ?, ?, ?)');
   }
 
   #begin(): void {
@@ -84,13 +89,11 @@ export class LogCopy {
    * @returns `cut` if the log held another one there before: what the copy has from there on is lost.
    */
   keep({ sequence, subject, bytes, signature }: KeptMessage): 'known' | 'new' | 'cut' {
-    const before = this.#db.prepare('SELECT subject, bytes FROM message WHERE sequence = ?').get(sequence) as
-      | { subject: string; bytes: Buffer }
-      | undefined;
+    const before = this.#find.get(sequence) as { subject: string; bytes: Buffer } | undefined;
     if (before?.subject === subject && Buffer.compare(before.bytes, bytes) === 0) return 'known';
     this.#begin();
     if (before) this.#loseFrom(sequence);
-    this.#db.prepare('INSERT INTO message VALUES (?, ?, ?, ?)').run(sequence, subject, bytes, signature);
+    this.#insert.run(sequence, subject, bytes, signature);
     if (this.#lost > 0)
       this.#lost -= this.#db.prepare('DELETE FROM lost WHERE subject = ?').run(subject).changes;
     return before ? 'cut' : 'new';
@@ -139,12 +142,9 @@ export class LogCopy {
 export const openLogCopy = (file: string | undefined, say: (text: string) => void): LogCopy => {
   if (file === undefined) return new LogCopy();
   const because = (error: unknown) => (error instanceof Error ? error.message : String(error));
-  let told: string | undefined;
+  const keeping = createSayOnce(say);
   const open = () =>
-    new LogCopy(file, (error) => {
-      if (because(error) !== told) say(`the copy of the log ${file} can't be kept: ${because(error)}`);
-      told = because(error);
-    });
+    new LogCopy(file, (error) => keeping.trouble(error, `the copy of the log ${file} can't be kept: `));
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     try {

@@ -1,6 +1,7 @@
 import type { LogConnection } from '../eventlog/connect.ts';
 import { durablePosition, nextFor, remakeDurable } from '../eventlog/durables.ts';
 import type { Presence } from '../eventlog/presence.ts';
+import { createSayOnce } from '../eventlog/say-once.ts';
 import type { Fleet } from '../schemas/fleet.ts';
 import type { State } from './state.ts';
 import { attemptKey, openAttempts, type Stopwatch } from './time-limits.ts';
@@ -44,7 +45,7 @@ export const createTender = (
   const floors = new Map<string, { ackedUpTo: number; at: number }>();
   /** The hosts whose durable may stand anywhere since the log was cut. */
   const adrift = new Set<string>();
-  let told: string | undefined;
+  const looking = createSayOnce(say);
 
   /** Whether the host, heard of long enough after the attempt was seen open, has neither it nor its outcome. */
   const doesNotKnow = (host: string, name: string, openSince: number): boolean => {
@@ -122,12 +123,10 @@ export const createTender = (
           adrift.delete(host);
           made.set(host, { why, at: now });
           say(`${host}'s durable was made again from sequence ${from}: ${why}`);
-          told = undefined;
+          looking.over();
         } catch (error) {
           if (connection.isClosed()) return;
-          const what = `the hosts' durables can't be looked at: ${error instanceof Error ? error.message : error}`;
-          if (what !== told) say(what);
-          told = what;
+          looking.trouble(error, "the hosts' durables can't be looked at: ");
           return;
         }
     },

@@ -89,7 +89,7 @@ export const appendEvent = async (
   } catch (error) {
     if (!(error instanceof NatsError) || error.api_error?.err_code !== wrongLastSequence)
       throw await explainLogError(connection, error);
-    const there = await readSubject(connection, sealed.subject);
+    const there = await directGet(connection, { subject: sealed.subject });
     if (!there) {
       if (expectedLast === undefined) throw error; // it was there, and is not any more: nothing is known of it
       return { outcome: 'moved' };
@@ -101,15 +101,6 @@ export const appendEvent = async (
     );
   }
   return { outcome: 'appended', sequence: ack.seq };
-};
-
-/** The one message of a subject, by a direct get that needs a right to this subject alone. */
-export const readSubject = async (
-  connection: NatsConnection,
-  subject: string,
-): Promise<{ sequence: number; bytes: Uint8Array; signature: string } | undefined> => {
-  const found = await directGet(connection, { subject });
-  return found && { ...found, signature: found.headers.get(signatureHeader) };
 };
 
 /** Whether a message is an event, and by the writer that its subject names. */

@@ -1,6 +1,7 @@
 import {
   AckPolicy,
   type ConsumerConfig,
+  type ConsumerInfo,
   DeliverPolicy,
   DiscardPolicy,
   type JetStreamManager,
@@ -10,6 +11,7 @@ import {
   RetentionPolicy,
   StorageType,
   type StreamConfig,
+  type StreamInfo,
 } from 'nats';
 
 /** The stream of events, and the bounded one of steps' output. */
@@ -59,16 +61,25 @@ export const durableConfig = (fleet: string, host: string, from = 1): Partial<Co
 });
 
 const consumerNotFound = 10014;
+export const streamNotFound = 10059;
 
-/** A host's durable as the server describes it; undefined if there is none. */
-export const durableInfo = async (manager: JetStreamManager, host: string) => {
+/** What a request for something gives; undefined if the server says that it is not there. */
+const unlessMissing = async <Found>(asked: Promise<Found>, notFound: number): Promise<Found | undefined> => {
   try {
-    return await manager.consumers.info(eventStream, host);
+    return await asked;
   } catch (error) {
-    if (error instanceof NatsError && error.api_error?.err_code === consumerNotFound) return undefined;
+    if (error instanceof NatsError && error.api_error?.err_code === notFound) return undefined;
     throw error;
   }
 };
+
+/** The log as the server describes it; undefined if there is none. */
+export const logInfo = (manager: JetStreamManager): Promise<StreamInfo | undefined> =>
+  unlessMissing(manager.streams.info(eventStream), streamNotFound);
+
+/** A host's durable as the server describes it; undefined if there is none. */
+export const durableInfo = (manager: JetStreamManager, host: string): Promise<ConsumerInfo | undefined> =>
+  unlessMissing(manager.consumers.info(eventStream, host), consumerNotFound);
 
 /** Makes the output stream and the hosts' durables, where they are not there: one that is keeps its position. */
 export const provisionBesideLog = async (
@@ -92,8 +103,6 @@ export const provisionBesideLog = async (
       await manager.consumers.add(eventStream, durableConfig(fleet, host));
 };
 
-export const streamNotFound = 10059;
-
 /**
  * Makes the fleet's streams and each host's durable consumer, where they are not there yet. Needs STREAM.CREATE. A log
  * that is being restored is left to who does it.
@@ -105,10 +114,7 @@ export const provision = async (
   hosts: readonly string[],
 ): Promise<void> => {
   const manager = await connection.jetstreamManager();
-  const there = await manager.streams.info(eventStream).catch((error: unknown) => {
-    if (error instanceof NatsError && error.api_error?.err_code === streamNotFound) return undefined;
-    throw error;
-  });
+  const there = await logInfo(manager);
   if (there && !isOpenTo(there.config.subjects)) return;
   await manager.streams.add(eventStreamConfig(openTo(fleet)));
   await provisionBesideLog(manager, fleet, hosts);

@@ -1,24 +1,16 @@
-import { headers, type NatsConnection, NatsError, type StreamInfo } from 'nats';
+import { headers, type NatsConnection, NatsError } from 'nats';
 import { directGet } from './direct-get.ts';
 import { type KeptMessage, signatureHeader } from './event-log.ts';
 import {
   closedTo,
   eventStream,
   eventStreamConfig,
+  logInfo,
   openTo,
   provisionBesideLog,
-  streamNotFound,
 } from './provision.ts';
 
-const streamInfo = async (connection: NatsConnection): Promise<StreamInfo | undefined> => {
-  try {
-    const manager = await connection.jetstreamManager();
-    return await manager.streams.info(eventStream);
-  } catch (error) {
-    if (error instanceof NatsError && error.api_error?.err_code === streamNotFound) return undefined;
-    throw error;
-  }
-};
+const streamInfo = async (connection: NatsConnection) => logInfo(await connection.jetstreamManager());
 
 /** Every message that the log holds, also where it is not whole; undefined if there is no log. */
 export const readWholeLog = async (connection: NatsConnection): Promise<KeptMessage[] | undefined> => {

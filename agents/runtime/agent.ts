@@ -5,6 +5,7 @@ import { connectNats, type LogConnection } from '../../eventlog/connect.ts';
 import { failpoint } from '../../eventlog/failpoint.ts';
 import { createOutputWriter } from '../../eventlog/output.ts';
 import { presenceEveryMs, sayPresent } from '../../eventlog/presence.ts';
+import { createSayOnce } from '../../eventlog/say-once.ts';
 import { readWriterKey } from '../../eventlog/writer-key.ts';
 import type { AgentConfig } from '../../schemas/config.ts';
 import { coordinator, type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
@@ -49,16 +50,12 @@ export const runAgent = async <Config extends AgentConfig>(
 ): Promise<void> => {
   const { fleet, host, role } = config;
   const say = (text: string) => process.stderr.write(`${host}: ${text}\n`);
-  const failing = new Map<string, string>();
-  /** Says why something that is done again and again fails, once for each reason; without one it went well. */
-  const sayFailing = (what: string, error?: unknown) => {
-    const why = error instanceof Error ? error.message : String(error);
-    if (error === undefined) failing.delete(what);
-    else if (failing.get(what) !== why) {
-      failing.set(what, why);
-      say(`${what}: ${why}`);
-    }
-  };
+  const [packaging, reporting, journalling, presenting] = [
+    createSayOnce(say),
+    createSayOnce(say),
+    createSayOnce(say),
+    createSayOnce(say),
+  ];
   const at = (name: string) => failpoint(host, name);
   const key = readWriterKey(readFileSync(config.keyFile, 'utf8'));
   const boot = {
@@ -76,10 +73,10 @@ export const runAgent = async <Config extends AgentConfig>(
   const packageNow = async () => {
     try {
       const found = await installed(config);
-      sayFailing('which package is installed');
+      packaging.over();
       return found;
     } catch (error) {
-      if (!signal.aborted) sayFailing('which package is installed', error);
+      if (!signal.aborted) packaging.trouble(error, 'which package is installed: ');
       return null;
     }
   };
@@ -100,10 +97,10 @@ export const runAgent = async <Config extends AgentConfig>(
   const reportNow = async () => {
     try {
       const event = await report(config);
-      sayFailing('what there is to report');
+      reporting.over();
       return event;
     } catch (error) {
-      sayFailing('what there is to report', error);
+      reporting.trouble(error, 'what there is to report: ');
       return undefined;
     }
   };
@@ -111,9 +108,9 @@ export const runAgent = async <Config extends AgentConfig>(
     try {
       // Where the journal lacks something, the log may hold it already.
       if (event && !inStep.isHeld() && !journal.hasWritten(subjectOf(fleet, host, event))) outbox.put(event);
-      sayFailing('what there is to report is not journalled');
+      journalling.over();
     } catch (error) {
-      sayFailing('what there is to report is not journalled', error); // it is tried again
+      journalling.trouble(error, 'what there is to report is not journalled: '); // it is tried again
     }
   };
   const reported = await reportNow();
@@ -183,10 +180,10 @@ export const runAgent = async <Config extends AgentConfig>(
     signal: ends,
   });
 
-  let presenting = false;
+  let isPresenting = false;
   const present = async () => {
-    if (!connection || presenting) return;
-    presenting = true;
+    if (!connection || isPresenting) return;
+    isPresenting = true;
     try {
       const time = new Date().toISOString();
       const known = { host, role, time, ...boot, package: await packageNow() };
@@ -201,11 +198,11 @@ export const runAgent = async <Config extends AgentConfig>(
           position: inStep.position(),
           trouble: trouble.now(),
         });
-      sayFailing('presence');
+      presenting.over();
     } catch (error) {
-      sayFailing('presence', error);
+      presenting.trouble(error, 'presence: ');
     } finally {
-      presenting = false;
+      isPresenting = false;
     }
   };
   const presence = setInterval(() => void present(), presenceEveryMs);

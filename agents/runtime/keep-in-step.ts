@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LogConnection } from '../../eventlog/connect.ts';
 import { explainLogError } from '../../eventlog/log-fault.ts';
+import { createSayOnce } from '../../eventlog/say-once.ts';
 import type { NewEvent } from '../../schemas/events.ts';
 import { compareWithLog, isReplaced } from './compare-with-log.ts';
 import { JournalContradicted, ReplacedAgent } from './errors.ts';
@@ -65,11 +66,7 @@ export const createInStep = (options: InStepOptions): InStep => {
   let noRoom = false;
   let contradicts = journal.isContradicted();
   if (contradicts) trouble.set('journal', contradictedBefore);
-  let told: string | undefined;
-  const tell = (text: string) => {
-    if (text !== told) options.say(text);
-    told = text;
-  };
+  const looking = createSayOnce(options.say);
   let doubts = 0;
   let [comparedAt, askedAt] = [0, 0];
   const lacks = () => journal.lacksFrom() !== undefined;
@@ -107,7 +104,7 @@ export const createInStep = (options: InStepOptions): InStep => {
     if (isSettled) remade.reset();
     if (contradicts) journal.noteNoContradiction();
     contradicts = false;
-    told = undefined;
+    looking.over();
     if (noRoom) journal.proveRoom();
     if (noRoom) trouble.set('disk', null);
     noRoom = false;
@@ -149,8 +146,7 @@ export const createInStep = (options: InStepOptions): InStep => {
           if (signal.aborted || error instanceof ReplacedAgent) throw error;
           onError(error);
           if (watch.isUp() && !isNoRoom(error) && !(error instanceof JournalContradicted)) {
-            const why = await explainLogError(connection, error);
-            tell(`the log can't be looked at: ${why instanceof Error ? why.message : why}`);
+            looking.trouble(await explainLogError(connection, error), "the log can't be looked at: ");
           }
         }
         await sleep(lookEveryMs, undefined, { signal }).catch(() => undefined);

@@ -1,5 +1,6 @@
 import type { LogConnection } from '../../eventlog/connect.ts';
 import { AppendConflict, appendEvent } from '../../eventlog/event-log.ts';
+import { createSayOnce } from '../../eventlog/say-once.ts';
 import { linkTo, sealEvent } from '../../eventlog/seal.ts';
 import type { WriterKey } from '../../eventlog/writer-key.ts';
 import {
@@ -58,11 +59,7 @@ const nothing = () => undefined;
 export const createOutbox = (options: OutboxOptions): Outbox => {
   const { journal, writer, onTrouble, onDoubt = nothing, failpoint = nothing } = options;
   let draining: Promise<void> | undefined;
-  let told: string | undefined;
-  const tell = (what: string) => {
-    if (what !== told) onTrouble(what);
-    told = what;
-  };
+  const sending = createSayOnce(onTrouble);
   const note = (
     event: NewEvent,
     time: string,
@@ -85,11 +82,11 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
         journal.markSent(event.seq, appended.sequence);
         if (options.connected() !== connection) return; // the log is to be looked at first
       }
-      told = undefined;
+      sending.over();
     } catch (error) {
       if (connection.isClosed() || connection.isDraining()) return;
       if (error instanceof AppendConflict) return onDoubt();
-      tell(`nothing can be sent: ${error instanceof Error ? error.message : error}`);
+      sending.trouble(error, 'nothing can be sent: ');
     }
   };
   const outbox: Outbox = {

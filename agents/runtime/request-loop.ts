@@ -3,6 +3,7 @@ import type { LogConnection } from '../../eventlog/connect.ts';
 import { checkMessage, signatureHeader } from '../../eventlog/event-log.ts';
 import { consumeMessages, type LogMessage } from '../../eventlog/follow-stream.ts';
 import { eventStream } from '../../eventlog/provision.ts';
+import { createSayOnce } from '../../eventlog/say-once.ts';
 import type { PinnedKeys } from '../../eventlog/seal.ts';
 import type { Role, StepName } from '../../schemas/step-names.ts';
 import { steps } from '../../schemas/steps.ts';
@@ -69,7 +70,7 @@ const againAfterMs = 500;
  */
 export const runRequestLoop = async (options: RequestLoopOptions): Promise<void> => {
   const { connection, host, signal } = options;
-  let told: string | undefined;
+  const taking = createSayOnce(options.onRefused);
   while (!signal.aborted) {
     try {
       if (!options.mayTake()) {
@@ -91,14 +92,12 @@ export const runRequestLoop = async (options: RequestLoopOptions): Promise<void>
           await message.ackAck().catch(() => false);
           noted?.acked();
         }
-        told = undefined;
+        taking.over();
       }
     } catch (error) {
       if (signal.aborted) return;
       // The host goes on with what its journal holds, and asks again: what was not acked comes again.
-      const why = error instanceof Error ? error.message : String(error);
-      if (why !== told) options.onRefused(`no requests can be taken: ${why}`);
-      told = why;
+      taking.trouble(error, 'no requests can be taken: ');
     }
     if (signal.aborted) return;
     if (connection.isClosed()) throw new Error('the connection to the log was closed');

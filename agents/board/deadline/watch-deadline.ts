@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { createSayOnce } from '../../../eventlog/say-once.ts';
 import type { BoardConfig } from '../../../schemas/config.ts';
 import type { Boot } from '../../../schemas/steps.ts';
 import type { Run } from '../../runtime/run.ts';
@@ -214,14 +215,13 @@ export const watchDeadline = async ({
     await goOn(armed, because);
   };
 
-  let told: string | undefined;
+  const looking = createSayOnce(note);
   while (!signal.aborted) {
     try {
       await look();
-      told = undefined;
+      looking.over();
     } catch (error) {
-      if (!signal.aborted && said(error) !== told) note(said(error));
-      told = said(error);
+      if (!signal.aborted) looking.trouble(error);
     }
     await pause(everyMs);
   }
