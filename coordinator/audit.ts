@@ -1,4 +1,4 @@
-import type { LoggedEvent } from '../eventlog/event-log.ts';
+import type { LoggedEvent } from '../eventlog/check-event.ts';
 import { sha256 } from '../eventlog/writer-key.ts';
 import { eventLine } from './event-line.ts';
 import { risksOf } from './risks.ts';

@@ -20,8 +20,11 @@ export const commandsBehind = (event: KaEvent): Command[] => {
     case 'ReviewApproved':
     case 'ReviewRejected': {
       const { by, note } = event.data;
-      return [{ do: 'Approve', iteration, by, note, approved: event.type === 'ReviewApproved' }];
+      const expires = event.type === 'ReviewApproved' ? event.data.expires : undefined;
+      return [{ do: 'Approve', iteration, by, note, approved: event.type === 'ReviewApproved', expires }];
     }
+    case 'ApprovalExpired':
+      return [{ do: 'Expire', iteration, approval: event.data.approval }];
     case 'ClauseWaived':
       return [{ do: 'Waive', iteration, ...event.data }];
     case 'RetryAsked':

@@ -2,9 +2,9 @@ import { Events, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { appendEvent, EventLog } from '../eventlog/event-log.ts';
 import { linkTo, sealEvent } from '../eventlog/seal.ts';
-import { coordinator, operator, stepEventType } from '../schemas/events.ts';
-import { Fleet } from '../schemas/fleet.ts';
-import { type LogServer, startLogServer, until } from '../test/log-server.ts';
+import { coordinator, personWriter, stepEventType } from '../schemas/events.ts';
+import type { Fleet } from '../schemas/fleet.ts';
+import { type LogServer, people, startLogServer, until } from '../test/log-server.ts';
 import { runCoordinator } from './daemon.ts';
 import { decide } from './decide.ts';
 import { evolve } from './evolve.ts';
@@ -15,30 +15,24 @@ import { exampleFleet, examplePlan } from './testing/example-plan.ts';
 import { approves, startOf } from './testing/history.ts';
 
 const hosts = Object.keys(exampleFleet.hosts);
+const roles = Object.fromEntries(hosts.map((host) => [host, exampleFleet.hosts[host]?.role ?? 'board']));
 let log: LogServer;
 let fleet: Fleet;
 let person: NatsConnection;
 const wires = new Map<string, NatsConnection>();
 beforeAll(async () => {
-  log = await startLogServer(exampleFleet.fleet, hosts);
-  fleet = Fleet.parse({
-    ...exampleFleet,
-    coordinator: { publicKey: log.key(coordinator).publicKey },
-    operator: { publicKey: log.key(operator).publicKey },
-    hosts: Object.fromEntries(
-      Object.entries(exampleFleet.hosts).map(([host, one]) => [
-        host,
-        { ...one, publicKey: log.key(host).publicKey },
-      ]),
-    ),
-  });
-  person = await log.connect(operator);
+  log = await startLogServer(exampleFleet.fleet, roles);
+  fleet = log.fleet;
+  person = await log.connect(personWriter(people[0]));
+  for (const name of people) wires.set(personWriter(name), await log.connect(personWriter(name)));
   for (const host of hosts) wires.set(host, await log.connect(host));
 });
 afterAll(() => log.stop());
 
+/** The person who says an event. */
+const writerOf = ({ data }: { data: unknown }) => personWriter((data as { by: string }).by);
 const read = async () => {
-  const { events } = await new EventLog(person, log.pinned).read();
+  const { events } = await new EventLog(person, log.trust).read();
   return { events, state: foldLog(events) };
 };
 
@@ -61,7 +55,7 @@ const append = async (
 /** Hosts that do everything at once and well, and people who approve: they answer the log as it grows. */
 const playHosts = async (iteration: string, signal: AbortSignal) => {
   let state: State = initialState;
-  await new EventLog(person, log.pinned).follow({ signal }, async (logged) => {
+  await new EventLog(person, log.trust).follow({ signal }, async (logged) => {
     state = evolve(state, logged);
     const { event } = logged;
     const one = state.iterations.get(iteration);
@@ -82,7 +76,8 @@ const playHosts = async (iteration: string, signal: AbortSignal) => {
       for (const by of ['mfritsche', 'architect']) {
         const now = (await read()).state;
         const [approval] = decide({ ...approves(by), iteration } as Parameters<typeof decide>[0], now);
-        if (approval) await append(operator, person, approval, now);
+        if (approval)
+          await append(writerOf(approval), wires.get(writerOf(approval)) ?? person, approval, now);
       }
   });
 };
@@ -118,7 +113,7 @@ const startIteration = async (iteration: string) => {
   const command = startOf(examplePlan((plan) => Object.assign(plan, { iteration })));
   const [event] = decide(command, state);
   if (!event) throw new Error('nothing starts');
-  await append(operator, person, event, state);
+  await append(writerOf(event), person, event, state);
 };
 
 /** The coordinator's events of an iteration; no fact twice, and each linked to the one before. */

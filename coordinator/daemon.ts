@@ -1,28 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { KeptMessage, LoggedEvent, RefusedMessage } from '../eventlog/check-event.ts';
 import { connectedClock, type LogConnection } from '../eventlog/connect.ts';
-import {
-  AppendConflict,
-  appendEvent,
-  EventLog,
-  type KeptMessage,
-  type LoggedEvent,
-  type RefusedMessage,
-} from '../eventlog/event-log.ts';
+import { AppendConflict, appendEvent, EventLog } from '../eventlog/event-log.ts';
 import { failpoint } from '../eventlog/failpoint.ts';
 import { listenForPresence } from '../eventlog/presence.ts';
 import { createSayOnce } from '../eventlog/say-once.ts';
-import { pinnedKeys, type SealedEvent } from '../eventlog/seal.ts';
+import type { SealedEvent } from '../eventlog/seal.ts';
+import { serverTime } from '../eventlog/server-time.ts';
+import { trustIn } from '../eventlog/trust.ts';
 import type { WriterKey } from '../eventlog/writer-key.ts';
-import { coordinator, operator } from '../schemas/events.ts';
+import { coordinator, isPerson } from '../schemas/events.ts';
 import type { Fleet } from '../schemas/fleet.ts';
 import { type Command, decide } from './decide.ts';
 import { evolve, passOver } from './evolve.ts';
+import { lastingApprovals } from './graph.ts';
 import { openLogCopy } from './log-copy.ts';
 import { createSayAgain, type NextAgain } from './say-again.ts';
 import { sealDecided } from './seal-decided.ts';
 import { initialState, type State } from './state.ts';
 import { createTender } from './tend-consumers.ts';
-import { createOpenSince, overdue } from './time-limits.ts';
+import { createOpenSince, expired, overdue } from './time-limits.ts';
 
 export interface DaemonOptions {
   connection: LogConnection;
@@ -53,10 +50,10 @@ export const runCoordinator = async ({
   signal,
 }: DaemonOptions): Promise<void> => {
   let state: State = initialState;
-  const keys = pinnedKeys(fleet);
-  const log = new EventLog(connection, keys);
+  const trust = trustIn(fleet);
+  const log = new EventLog(connection, trust);
   const copy = openLogCopy(copyFile, say);
-  const sayAgain = createSayAgain(copy, keys, say);
+  const sayAgain = createSayAgain(copy, trust, say);
   const tender = createTender(connection, fleet, () => log.lastSequence(), say);
   const lastSeen = new Map<string, number>();
   const clock = connectedClock(connection);
@@ -72,6 +69,7 @@ export const runCoordinator = async ({
   const countAnew = () => {
     openSince = createOpenSince();
   };
+  let serverNow = 0;
   /** The state holds all that the log held when it was asked last; nothing is decided before. */
   let caughtUpWith = Number.POSITIVE_INFINITY;
 
@@ -148,7 +146,7 @@ export const runCoordinator = async ({
       openSince: since,
       isUnknownTo: tender.isUnknownTo(since),
     });
-    for (const command of [...late, { do: 'Advance' } as const]) {
+    for (const command of [...expired(state, serverNow), ...late, { do: 'Advance' } as const]) {
       const sequence = await decideOnce(command);
       if (sequence === undefined) continue;
       caughtUpWith = sequence; // it comes back by the log, and then the rest is decided
@@ -181,6 +179,12 @@ export const runCoordinator = async ({
   };
 
   let tending: Promise<void> | undefined;
+  /** Approvals end by the server's clock: it is asked only while one may. */
+  const askTheTime = async () => {
+    if (![...state.iterations.values()].some((one) => lastingApprovals(one).length > 0)) return;
+    const now = await serverTime(connection).catch(() => undefined);
+    serverNow = now?.getTime() ?? serverNow;
+  };
   /** An event that was acked and lost before it came back is waited for no longer. */
   const lookForEnd = async () => {
     const last = await log.lastSequence().catch(() => undefined);
@@ -192,9 +196,12 @@ export const runCoordinator = async ({
     if (!clock.runs()) return;
     if (state.sequence < caughtUpWith) return void lookForEnd();
     const now = clock.now();
-    tending ??= tender.look(state, openSince(state, now), now).finally(() => {
-      tending = undefined;
-    });
+    if (tending !== undefined) return;
+    tending = Promise.all([tender.look(state, openSince(state, now), now), askTheTime()])
+      .then(() => undefined)
+      .finally(() => {
+        tending = undefined;
+      });
   };
 
   /** Whether the message at hand is new to the copy. */
@@ -226,21 +233,23 @@ export const runCoordinator = async ({
   const onEvent = (logged: LoggedEvent) => {
     state = evolve(state, logged);
     // A person has put the log together again: what is not in it by now is given up.
-    if (isNew && logged.event.type === 'LogRestored' && logged.event.source === operator)
+    if (isNew && logged.event.type === 'LogRestored' && isPerson(logged.event.source))
       withCopy(() => copy.forgetLost());
     advance();
   };
   const onRefused = ({ sequence, subject, why }: RefusedMessage) => {
-    say(`sequence ${sequence}, ${subject}: ${why}; nothing is made of it`);
+    say(`ALARM: sequence ${sequence}, ${subject}: ${why}; nothing is made of it`);
     state = passOver(state, sequence);
     advance();
   };
+  const onAlarm = ({ sequence, subject, why }: RefusedMessage) =>
+    say(`ALARM: sequence ${sequence}, ${subject}: ${why}; see: ka audit --verify`);
   const timers = [setInterval(advance, lookAtClockEveryMs), setInterval(tend, tendEveryMs)];
   try {
     endsAt(await wholeLog());
     say(`follows fleet ${fleet.fleet}, ${caughtUpWith} events so far`);
     const onTrouble = (error: unknown) => reading.trouble(error, 'waits for the log: ');
-    await log.follow({ signal, onRefused, onMessage, onCut, onTrouble }, onEvent);
+    await log.follow({ signal, onRefused, onAlarm, onMessage, onCut, onTrouble }, onEvent);
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { LoggedEvent } from '../eventlog/event-log.ts';
+import type { LoggedEvent } from '../eventlog/check-event.ts';
 import { stepEventType } from '../schemas/events.ts';
 import { type StepName, stepNames } from '../schemas/step-names.ts';
 import { type Command, decide, Refused } from './decide.ts';

@@ -85,7 +85,7 @@ describe('an iteration on its way', () => {
     const [request] = given(started())
       .when(advance)
       .then('PreflightRequested.1 → boltzmann', 'KeycheckRequested.1 → hertz');
-    expect(request?.causationid).toBe('operator/iter5.IterationStarted.1');
+    expect(request?.causationid).toBe('@mfritsche/iter5.IterationStarted.1');
   });
 
   it('closes with a verdict and the events of every clause', () => {
@@ -198,7 +198,7 @@ describe('the review', () => {
         const { planSha256 } = history.iteration();
         const { tree } = goodEvidence(history.iteration(), 'preflight');
         const data = { by, note: '', planSha256, tree, ...change };
-        history.append('operator', {
+        history.append(`@${by}`, {
           type: 'ReviewApproved',
           iteration: 'iter5',
           attempt: attempt + 1,
@@ -610,7 +610,7 @@ describe('a log that has lost its tail', () => {
 
 describe('a restored log', () => {
   const restored: Happening = (history) =>
-    void history.append('operator', {
+    void history.append('@mfritsche', {
       type: 'LogRestored',
       iteration: '_',
       attempt: 2,

@@ -3,7 +3,7 @@ import { type IterationEventType, iterationEvents, type NewEvent, stepEventType 
 import { installedBefore } from '../schemas/plan.ts';
 import { type StepName, stepNames } from '../schemas/step-names.ts';
 import { type Doom, doomOf, needsRollback, rollbackFault } from './doom.ts';
-import { endingWords, type ForwardStep, forwardSteps, isReady, reviewOf } from './graph.ts';
+import { endingWords, type ForwardStep, forwardSteps, isReady, lastingApprovals, reviewOf } from './graph.ts';
 import { requestFor } from './requests.ts';
 import { type Attempt, evidenceOf, type Iteration, lastAttempt, type State } from './state.ts';
 import { hostFor, isAskedAgain } from './step-hosts.ts';
@@ -11,7 +11,7 @@ import { failedChecks, verdictsOf } from './verdicts.ts';
 
 type Data<Type extends IterationEventType> = z.output<(typeof iterationEvents)[Type]>;
 
-/** What people, and the coordinator itself, want to happen. Time enters as `TimeOut` alone. */
+/** What people, and the coordinator itself, want to happen. Time enters as `TimeOut` and `Expire` alone. */
 export type Command =
   | { do: 'Start'; iteration: string; data: Data<'IterationStarted'> }
   | { do: 'Advance' }
@@ -20,7 +20,16 @@ export type Command =
   | { do: 'AskAgain'; iteration: string; step: StepName; attempt: number; because: string }
   /** A board that was changed is silent past the step's limit. */
   | { do: 'Lose'; iteration: string; step: StepName; attempt: number; because: string }
-  | { do: 'Approve'; iteration: string; by: string; note: string; approved: boolean }
+  /** An approval has lasted as long as it was to, and nothing was landed on it. */
+  | { do: 'Expire'; iteration: string; approval: number }
+  | {
+      do: 'Approve';
+      iteration: string;
+      by: string;
+      note: string;
+      approved: boolean;
+      expires?: string | undefined;
+    }
   | { do: 'Retry'; iteration: string; by: string }
   | { do: 'Abort'; iteration: string; by: string; why: string }
   | { do: 'Waive'; iteration: string; clause: string; by: string; why: string };
@@ -218,6 +227,17 @@ export const decide = (command: Command, state: State): NewEvent[] => {
         throw new Refused(
           `${busy.name} is under way on ${board}, and one board takes one iteration at a time: wait for its end, or ka abort ${busy.name}`,
         );
+      const { by, plan, rules = 1 } = command.data;
+      const { approvals, authorMayApprove } = plan.review;
+      if (
+        rules >= 3 &&
+        !authorMayApprove &&
+        approvals.length > 0 &&
+        approvals.every((person) => person === by)
+      )
+        throw new Refused(
+          `${by} starts ${command.iteration} and would be its only approver: let the plan ask somebody else, or say review.authorMayApprove: true`,
+        );
       return [iterationEvent(command.iteration, 'IterationStarted', 1, command.data)];
     }
     case 'Advance':
@@ -258,10 +278,27 @@ export const decide = (command: Command, state: State): NewEvent[] => {
       const landing = evidenceOf(iteration, 'land') || lastAttempt(iteration, 'land')?.status === 'open';
       if (landing && reviewOf(iteration)?.missing.length === 0)
         throw new Refused(`${iteration.name} is past its review: the series has been asked to land`);
-      const data = { by, note, planSha256: iteration.planSha256, tree: preflight.evidence.tree };
+      const { expires } = command;
+      const lasting = command.approved && expires !== undefined ? { expires } : {};
+      const data = { by, note, planSha256: iteration.planSha256, tree: preflight.evidence.tree, ...lasting };
       const type = command.approved ? 'ReviewApproved' : 'ReviewRejected';
       const count = iteration.approvals.filter(({ approved }) => approved === command.approved).length;
       return [iterationEvent(iteration.name, type, count + 1, data, iteration.last.eventId)];
+    }
+    case 'Expire': {
+      const iteration = known(state, command.iteration);
+      const approval = lastingApprovals(iteration).find(({ sequence }) => sequence === command.approval);
+      if (!approval?.expires) return [];
+      const { by, expires, sequence } = approval;
+      return [
+        iterationEvent(
+          iteration.name,
+          'ApprovalExpired',
+          sequence,
+          { by, approval: sequence, expires },
+          iteration.last.eventId,
+        ),
+      ];
     }
     case 'Retry': {
       const iteration = known(state, command.iteration);

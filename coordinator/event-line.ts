@@ -98,6 +98,8 @@ const iterationLine = (event: IterationEvent): string => {
       return `review approved by ${data.by}: ${data.note}`;
     case 'ReviewRejected':
       return `review REJECTED by ${data.by}: ${data.note}`;
+    case 'ApprovalExpired':
+      return `the approval of ${data.by} has expired, ${data.expires}`;
     case 'ClauseWaived':
       return `${data.clause} waived by ${data.by}: ${data.why}`;
     case 'RetryAsked':
@@ -127,6 +129,12 @@ const fleetLine = (event: FleetEvent): string => {
       const { epoch, by, rebuilt, missing } = event.data;
       return `log RESTORED by ${by}: epoch ${epoch}, ${count(rebuilt, 'event')} appended again, ${missing} missing`;
     }
+    case 'Checkpointed':
+      return `checkpoint for ${event.data.host}: ${count(event.data.size, 'event')}, ${event.data.root.slice(0, 12)}`;
+    case 'KeyRotated':
+      return `${event.source} has a new key: ${event.data.publicKey}`;
+    case 'KeyRevoked':
+      return `key of ${event.data.writer} REVOKED by ${event.data.by}: ${event.data.why}`;
   }
 };
 

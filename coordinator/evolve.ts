@@ -1,4 +1,4 @@
-import type { LoggedEvent } from '../eventlog/event-log.ts';
+import type { LoggedEvent } from '../eventlog/check-event.ts';
 import { linkTo } from '../eventlog/seal.ts';
 import {
   coordinator,
@@ -6,19 +6,21 @@ import {
   type IterationEvent,
   type IterationEventType,
   operator,
+  personWriter,
   type StepEvent,
 } from '../schemas/events.ts';
 import type { Attempt, EarlyOutcome, Ended, Iteration, State } from './state.ts';
 import { earlyKey, startIteration } from './state.ts';
 
-const writerOf: Record<IterationEventType, typeof coordinator | typeof operator | 'the board'> = {
-  IterationStarted: operator,
+const writerOf: Record<IterationEventType, typeof coordinator | 'a person' | 'the board'> = {
+  IterationStarted: 'a person',
   ReviewRequested: coordinator,
-  ReviewApproved: operator,
-  ReviewRejected: operator,
-  ClauseWaived: operator,
-  RetryAsked: operator,
-  AbortAsked: operator,
+  ReviewApproved: 'a person',
+  ReviewRejected: 'a person',
+  ClauseWaived: 'a person',
+  RetryAsked: 'a person',
+  AbortAsked: 'a person',
+  ApprovalExpired: coordinator,
   BoardLost: coordinator,
   DeadlinePassed: 'the board',
   IterationClosed: coordinator,
@@ -26,10 +28,14 @@ const writerOf: Record<IterationEventType, typeof coordinator | typeof operator 
   IterationAborted: coordinator,
 };
 
+/** Whether a person said it, and as whom it says. */
+const isSaidBy = (source: string, by: string): boolean => source === operator || source === personWriter(by);
+
 /** Whether its writer has this to say. A host that signs an approval, or another host's outcome, changes nothing. */
 export const maySay = (event: IterationEvent | StepEvent, iteration: Iteration | undefined): boolean => {
   if (event.kind === 'iteration') {
     const writer = writerOf[event.type];
+    if (writer === 'a person') return isSaidBy(event.source, (event.data as { by: string }).by);
     return event.source === (writer === 'the board' ? iteration?.plan.board : writer);
   }
   if (event.fact === 'Requested' || event.fact === 'Superseded') return event.source === coordinator;
@@ -106,6 +112,13 @@ const evolveIteration = (iteration: Iteration, event: IterationEvent, at: Ended)
         approvals: [...known.approvals, { ...event.data, sequence, time: at.time, approved }],
       };
     }
+    case 'ApprovalExpired': {
+      const { approval } = event.data;
+      const approvals = known.approvals.map((one) =>
+        one.sequence === approval ? { ...one, expired: true } : one,
+      );
+      return { ...known, approvals };
+    }
     case 'ClauseWaived':
       return { ...known, waivers: [...known.waivers, { ...event.data, sequence }] };
     case 'RetryAsked': {
@@ -150,8 +163,17 @@ const evolveFleet = (state: State, event: FleetEvent, at: Ended): State => {
       };
     }
     case 'LogRestored':
-      if (event.source !== operator) return state;
+      if (!isSaidBy(event.source, event.data.by)) return state;
       return { ...state, epoch: Math.max(state.epoch, event.data.epoch) };
+    case 'Checkpointed': {
+      if (event.source !== coordinator) return state;
+      const { host, size } = event.data;
+      const told = { number: event.attempt, size, epoch: event.epoch ?? 1 };
+      return { ...state, checkpoints: new Map(state.checkpoints).set(host, told) };
+    }
+    case 'KeyRotated':
+    case 'KeyRevoked':
+      return state; // whoever checks signatures takes note of it
   }
 };
 

@@ -1,11 +1,12 @@
 import type { StepName } from '../schemas/step-names.ts';
-import { evidenceOf, type Iteration } from './state.ts';
+import { type Attempt, evidenceOf, type Iteration } from './state.ts';
 
 /**
  * The rules that a new iteration is decided by. What is in the log was decided by the rules of its time, and is decided by
- * them to its end: 1 had neither keycheck nor confirm.
+ * them to its end: 1 had neither keycheck nor confirm; 2 let who started it be its only approver, an approval last for ever,
+ * and packages go without their attestation.
  */
-export const currentRules = 2;
+export const currentRules = 3;
 
 /** The steps that came with later rules than the first. */
 const since: { readonly [Name in StepName]?: number } = { keycheck: 2, confirm: 2 };
@@ -39,6 +40,21 @@ export const forwardSteps = (iteration: Pick<Iteration, 'rules'>): ForwardStep[]
 /** How the reason begins of a supersession that no time-out made: the iteration ends, and what runs is stopped. */
 export const endingWords = 'the iteration ends: ';
 
+/** Whether an approval is being used, or has been: it is for one landing, and does not expire during that or afterwards. */
+export const isUsed = (iteration: Iteration, { sequence }: { sequence: number }): boolean =>
+  (iteration.attempts.land as Attempt[]).some(
+    (attempt) =>
+      (attempt.status === 'succeeded' || attempt.status === 'open') && attempt.requested.sequence > sequence,
+  );
+
+/** Approvals that nothing was landed on yet, and that end some time. */
+export const lastingApprovals = (iteration: Iteration): Iteration['approvals'] =>
+  iteration.ended
+    ? []
+    : iteration.approvals.filter(
+        (one) => one.expires !== undefined && !one.expired && !isUsed(iteration, one),
+      );
+
 /**
  * Where the review stands. An approval counts only for this very plan and preflight's very tree. The last word of
  * each person counts, since the last retry.
@@ -53,7 +69,7 @@ export const reviewOf = (
   const { tree } = preflight.evidence;
   const lastRetry = iteration.retries.at(-1)?.sequence ?? 0;
   const counted = iteration.approvals.filter(
-    (word) => word.planSha256 === iteration.planSha256 && word.tree === tree,
+    (word) => word.planSha256 === iteration.planSha256 && word.tree === tree && word.expired !== true,
   );
   const lastWords = new Map(counted.map((word) => [word.by, word]));
   return {

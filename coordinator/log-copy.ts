@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import type { KeptMessage } from '../eventlog/event-log.ts';
+import type { KeptMessage } from '../eventlog/check-event.ts';
 import { createSayOnce } from '../eventlog/say-once.ts';
 
 const schema = `

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { appendEvent, EventLog, type LoggedEvent } from '../eventlog/event-log.ts';
+import type { LoggedEvent } from '../eventlog/check-event.ts';
+import { appendEvent, EventLog } from '../eventlog/event-log.ts';
 import { type SealedEvent, sealEvent } from '../eventlog/seal.ts';
-import { coordinator, type NewEvent, operator, stepEventType } from '../schemas/events.ts';
-import { Fleet } from '../schemas/fleet.ts';
-import { cutTail, type LogServer, startLogServer, until } from '../test/log-server.ts';
+import { coordinator, type NewEvent, personWriter, stepEventType } from '../schemas/events.ts';
+import type { Fleet } from '../schemas/fleet.ts';
+import { cutTail, type LogServer, people, startLogServer, until } from '../test/log-server.ts';
 import { runCoordinator } from './daemon.ts';
 import { type Command, decide } from './decide.ts';
 import { replayCheck } from './replay.ts';
@@ -16,6 +17,7 @@ import { exampleFleet, examplePlan } from './testing/example-plan.ts';
 import { approves, startOf } from './testing/history.ts';
 
 const hosts = Object.keys(exampleFleet.hosts);
+const roles = Object.fromEntries(hosts.map((host) => [host, exampleFleet.hosts[host]?.role ?? 'board']));
 const iteration = 'iter5';
 let log: LogServer;
 let fleet: Fleet;
@@ -25,25 +27,17 @@ let said: Map<string, SealedEvent[]>;
 const wires = new Map<string, NatsConnection>();
 
 beforeEach(async () => {
-  log = await startLogServer(exampleFleet.fleet, hosts);
-  const pinned = (name: string) => ({ publicKey: log.key(name).publicKey });
-  fleet = Fleet.parse({
-    ...exampleFleet,
-    coordinator: pinned(coordinator),
-    operator: pinned(operator),
-    hosts: Object.fromEntries(
-      Object.entries(exampleFleet.hosts).map(([host, one]) => [host, { ...one, ...pinned(host) }]),
-    ),
-  });
-  person = await log.connect(operator);
-  wires.set(operator, person);
+  log = await startLogServer(exampleFleet.fleet, roles);
+  fleet = log.fleet;
+  person = await log.connect(personWriter(people[0]));
+  for (const name of people) wires.set(personWriter(name), await log.connect(personWriter(name)));
   for (const host of hosts) wires.set(host, await log.connect(host));
   said = new Map();
 });
 afterEach(() => log.stop());
 
 const read = async (): Promise<{ events: LoggedEvent[]; state: State }> => {
-  const { events } = await new EventLog(person, log.pinned).read();
+  const { events } = await new EventLog(person, log.trust).read();
   return { events, state: foldLog(events) };
 };
 
@@ -61,7 +55,7 @@ const saying = async (writer: string, event: NewEvent, state: State): Promise<vo
 const command = async (what: Command): Promise<void> => {
   const { state } = await read();
   const [event] = decide(what, state);
-  if (event) await saying(operator, event, state);
+  if (event) await saying(personWriter((event.data as { by: string }).by), event, state);
 };
 
 const start = () => command(startOf(examplePlan((plan) => Object.assign(plan, { iteration }))) as Command);
@@ -161,7 +155,7 @@ it('a coordinator that runs notices that the log was cut, and says again what it
   const cuts: number[] = [];
   let followed = 0;
   const onCut = (last: number) => void cuts.push(last);
-  const following = new EventLog(person, log.pinned).follow({ signal: stop.signal, onCut }, (one) => {
+  const following = new EventLog(person, log.trust).follow({ signal: stop.signal, onCut }, (one) => {
     followed = one.sequence;
   });
   await start();
@@ -212,7 +206,8 @@ it('what a person said and the log has lost is named, and nothing is decided wit
   const held = (await read()).events.length;
   await new Promise((resolve) => setTimeout(resolve, 2_500));
   expect((await read()).events).toHaveLength(held);
-  for (const sealed of said.get(operator) ?? []) await sayAgain(operator, sealed);
+  for (const name of people.map(personWriter))
+    for (const sealed of said.get(name) ?? []) await sayAgain(name, sealed);
   await play(isClosed);
   await checkWhole(before);
   await one.stop();

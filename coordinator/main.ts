@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { readConfigFile } from '../eventlog/config-file.ts';
 import { connectNats } from '../eventlog/connect.ts';
 import { readWriterKey } from '../eventlog/writer-key.ts';
-import { ControlConfig } from '../schemas/config.ts';
+import { CoordinatorConfig } from '../schemas/config.ts';
 import { coordinator } from '../schemas/events.ts';
 import { Fleet } from '../schemas/fleet.ts';
 import { runCoordinator } from './daemon.ts';
@@ -16,10 +16,11 @@ for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop
 
 try {
   if (values.config === undefined) throw new Error('usage: main.ts --config FILE');
-  const config = readConfigFile(values.config, ControlConfig);
+  const config = readConfigFile(values.config, CoordinatorConfig);
   const fleet = readConfigFile(config.fleetFile, Fleet);
   const connection = await connectNats({
     ...config.nats,
+    keyFile: config.keyFile,
     name: coordinator,
     wait: true,
     signal: stop.signal,

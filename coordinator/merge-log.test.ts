@@ -1,28 +1,31 @@
 import { expect, it } from 'vitest';
-import { checkEvent, type LoggedEvent } from '../eventlog/event-log.ts';
+import { checkEvent, type LoggedEvent } from '../eventlog/check-event.ts';
 import { linkTo, sealEvent } from '../eventlog/seal.ts';
-import { coordinator, operator } from '../schemas/events.ts';
+import { payloadTypes } from '../eventlog/writer-key.ts';
+import { coordinator, isPerson } from '../schemas/events.ts';
 import { mergeLog } from './merge-log.ts';
 import { replayCheck } from './replay.ts';
 import type { HeldMessage } from './restore-sources.ts';
-import { exampleFleet } from './testing/example-plan.ts';
-import { historyOf, testKey, until } from './testing/history.ts';
+import { exampleTrust } from './testing/example-plan.ts';
+import { historyOf, until } from './testing/history.ts';
+import { testKey } from './testing/test-key.ts';
 
-const writers = [coordinator, operator, ...Object.keys(exampleFleet.hosts)];
-const keys = new Map(writers.map((writer) => [writer, testKey(writer).publicKey]));
 const { events } = historyOf(...until('install'), (history) => history.settle());
 const held = (logged: LoggedEvent, from = 'the copy', known = true): HeldMessage => ({
   sequence: known ? logged.sequence : null,
   subject: logged.subject,
   bytes: logged.bytes,
-  signature: testKey(logged.event.source).sign(logged.bytes),
+  signature: testKey(logged.event.source).sign(payloadTypes.event, logged.bytes),
   from,
 });
 const text = ({ bytes }: { bytes: Uint8Array }) => new TextDecoder().decode(bytes);
 
 it('puts back a log that somebody has whole, in its order, whoever else has parts of it', () => {
   const mixed = [...events].reverse();
-  const merged = mergeLog(keys, [...mixed.map((one) => held(one)), ...events.map((one) => held(one, 'b'))]);
+  const merged = mergeLog(exampleTrust, [
+    ...mixed.map((one) => held(one)),
+    ...events.map((one) => held(one, 'b')),
+  ]);
   expect(merged.events.map(text)).toEqual(events.map(text));
   expect(merged.events.map(({ sequence }) => sequence)).toEqual(events.map(({ sequence }) => sequence));
   expect(merged).toMatchObject({ leftOut: [], missingSequences: [], missingCauses: [] });
@@ -32,7 +35,7 @@ it('puts back a log that somebody has whole, in its order, whoever else has part
 it('takes what a host has not been told the place of for what came last, but never before what it answers', () => {
   const unplaced = events.filter(({ event }) => event.type === 'LandSucceeded');
   const rest = events.filter((one) => !unplaced.includes(one) && one.sequence < events.length);
-  const merged = mergeLog(keys, [
+  const merged = mergeLog(exampleTrust, [
     ...unplaced.map((one) => held(one, 'a journal', false)),
     ...rest.map((one) => held(one)),
   ]);
@@ -44,13 +47,13 @@ it('takes what a host has not been told the place of for what came last, but nev
 it('says what nobody has: by place, by each writer’s own count, by what others answer', () => {
   const inJournals = events.filter(
     ({ event }) =>
-      event.source !== operator && event.type !== 'ReviewRequested' && event.type !== 'LandSucceeded',
+      !isPerson(event.source) && event.type !== 'ReviewRequested' && event.type !== 'LandSucceeded',
   );
   const merged = mergeLog(
-    keys,
+    exampleTrust,
     inJournals.map((one) => held(one)),
   );
-  expect(merged.missingCauses).toContain('operator/iter5.IterationStarted.1');
+  expect(merged.missingCauses).toContain('@mfritsche/iter5.IterationStarted.1');
   expect(merged.missingCauses).toContain('boltzmann/iter5.LandSucceeded.1');
   expect(merged.missingOf.get(coordinator)).toBe(1);
   expect(merged.missingOf.get('boltzmann')).toBe(1);
@@ -61,15 +64,18 @@ it('says what nobody has: by place, by each writer’s own count, by what others
 it('leaves out what is not signed by its writer, and what its writer has said otherwise since', () => {
   const [first, ...rest] = events.map((one) => held(one));
   if (!first) throw new Error('the history is empty');
-  const merged = mergeLog(keys, [{ ...first, signature: rest[0]?.signature ?? '' }, ...rest]);
-  expect(merged.leftOut).toEqual([`${first.subject} of the copy: its signature is not ${operator}'s`]);
+  const merged = mergeLog(exampleTrust, [{ ...first, signature: rest[0]?.signature ?? '' }, ...rest]);
+  expect(merged.leftOut).toEqual([`${first.subject} of the copy: its signature is not @mfritsche's`]);
   expect(merged.events).toHaveLength(events.length - 1);
 
   const last = events.findLast(({ event }) => event.source === coordinator);
   const before = events.filter((one) => one !== last).map((one) => held(one));
   if (!last) throw new Error('the coordinator was silent');
   const broken = text(last).replace(/"prevhash":"[0-9a-f]{8}/, '"prevhash":"00000000');
-  const unlinked = mergeLog(keys, [...before, held({ ...last, bytes: new TextEncoder().encode(broken) })]);
+  const unlinked = mergeLog(exampleTrust, [
+    ...before,
+    held({ ...last, bytes: new TextEncoder().encode(broken) }),
+  ]);
   expect(unlinked.leftOut).toEqual([
     `coordinator/${last.event.id}: it does not follow coordinator's event before it`,
   ]);
@@ -93,7 +99,7 @@ it('leaves out all that follows what was left out, also where nobody has what is
   const same = [said('cut', 2, a1)];
   for (const cut of [otherwise, same]) {
     for (const attempt of [4, 5, 6]) cut.push(said('cut', attempt, cut.at(-1)));
-    expect(mergeLog(keys, [a1, b2, ...cut]).events.map(({ from }) => from)).toEqual(['log', 'log']);
+    expect(mergeLog(exampleTrust, [a1, b2, ...cut]).events.map(({ from }) => from)).toEqual(['log', 'log']);
   }
 });
 
@@ -111,7 +117,7 @@ it('knows the highest epoch that anybody tells of, also in what is left out', ()
     undefined,
     '2026-05-11T08:00:00Z',
   );
-  const merged = mergeLog(keys, [a1, { ...late, sequence: null, from: 'a journal' }]);
+  const merged = mergeLog(exampleTrust, [a1, { ...late, sequence: null, from: 'a journal' }]);
   expect(merged.events).toHaveLength(1);
   expect(merged.epoch).toBe(4);
 });
@@ -122,7 +128,12 @@ it('refuses a subject that nothing can be said under, whoever signed it', () => 
   const bytes = new TextEncoder().encode(text(good).replaceAll(good.event.type, 'Invented'));
   const own = good.subject.replace(good.event.type, 'Invented');
   const check = (subject: string) =>
-    checkEvent(keys, { sequence: 1, subject, bytes, signature: testKey('boltzmann').sign(bytes) });
+    checkEvent(exampleTrust, {
+      sequence: 1,
+      subject,
+      bytes,
+      signature: testKey('boltzmann').sign(payloadTypes.event, bytes),
+    });
   expect(check(`${own}.hertz`)).toHaveProperty('logged');
   for (const end of ['.', '.>', '.*', '.a b', '..a', '.a.'])
     expect(check(own + end)).toMatchObject({
@@ -135,7 +146,7 @@ it('puts a chain together that is longer than any stack', () => {
   for (let attempt = 2; attempt <= 12_000; attempt += 1) chain.push(said('log', attempt, chain.at(-1)));
   // The last one has the lowest known place, so that all others are put before it.
   const merged = mergeLog(
-    keys,
+    exampleTrust,
     chain.map((one, index) => ({ ...one, sequence: index + 1 === chain.length ? 1 : null })),
   );
   expect(merged.events.map(({ event }) => event.attempt)).toEqual(chain.map(({ seq }) => seq));

@@ -1,5 +1,6 @@
-import { checkEvent, type LoggedEvent } from '../eventlog/event-log.ts';
-import { linkTo, type PinnedKeys } from '../eventlog/seal.ts';
+import { checkEvent, type LoggedEvent } from '../eventlog/check-event.ts';
+import { linkTo } from '../eventlog/seal.ts';
+import type { Trust } from '../eventlog/trust.ts';
 import type { HeldMessage } from './restore-sources.ts';
 
 /** An event of the log as it can be rebuilt. Its sequence is the one that it gets. */
@@ -67,7 +68,7 @@ const chainsOf = (
  * were; but each writer's events stay in its own order, and nothing stands before what it answers.
  * @param held the better source first: of two that have the same subject, the first one counts.
  */
-export const mergeLog = (keys: PinnedKeys, held: readonly HeldMessage[]): MergedLog => {
+export const mergeLog = (trust: Trust, held: readonly HeldMessage[]): MergedLog => {
   const leftOut: string[] = [];
   const abandoned = new Set<string>();
   let epoch = 1;
@@ -78,7 +79,7 @@ export const mergeLog = (keys: PinnedKeys, held: readonly HeldMessage[]): Merged
       known.before ??= sequence;
       if (Buffer.compare(known.bytes, bytes) === 0) continue;
     }
-    const checked = checkEvent(keys, { sequence: sequence ?? 0, subject, bytes, signature });
+    const checked = checkEvent(trust, { sequence: sequence ?? 0, subject, bytes, signature });
     if ('refused' in checked) {
       if (!known) leftOut.push(`${subject} of ${from}: ${checked.refused.why}`);
       continue;

@@ -82,8 +82,8 @@ export const checkPlan = (plan: DraftPlan, report: Report) => {
     report(['package', 'installed'], `the board has ${to} already: raise the pkgrel`);
 };
 
-/** That the plan's hosts are in the fleet, each in a role that fits. */
-export const checkHosts = ({ board, hosts }: DraftPlan, fleet: Fleet, report: Report) => {
+/** That the plan's hosts and people are in the fleet, each in a role that fits. */
+export const checkHosts = ({ board, hosts, review }: DraftPlan, fleet: Fleet, report: Report) => {
   const expect = (path: PropertyKey[], host: string | undefined, ...roles: Role[]) => {
     if (host === undefined) return;
     const there = fleet.hosts[host];
@@ -101,4 +101,13 @@ export const checkHosts = ({ board, hosts }: DraftPlan, fleet: Fleet, report: Re
   expect(['hosts', 'publisher'], hosts.publisher, 'publisher');
   expect(['hosts', 'backup'], hosts.backup, 'publisher', 'builder');
   expect(['board'], board, 'board');
+  review.approvals.forEach((person, index) => {
+    if (person !== undefined && !fleet.operators[person]?.may.includes('approve'))
+      report(
+        ['review', 'approvals', index],
+        fleet.operators[person]
+          ? `${person} may not approve: the fleet's file does not say so`
+          : `unknown person "${person}"; the fleet ${fleet.fleet} has ${Object.keys(fleet.operators).join(', ')}`,
+      );
+  });
 };

@@ -1,9 +1,11 @@
 import { headers } from 'nats';
 import { describe, expect, it } from 'vitest';
-import { checkMessage, type LoggedEvent } from '../eventlog/event-log.ts';
-import { parseEvent } from '../schemas/events.ts';
+import { checkMessage, type LoggedEvent } from '../eventlog/check-event.ts';
+import { payloadTypes } from '../eventlog/writer-key.ts';
+import { isPerson, parseEvent } from '../schemas/events.ts';
 import { replayCheck, stateAt } from './replay.ts';
 import { badEvidence } from './testing/example-evidence.ts';
+import { exampleTrust } from './testing/example-plan.ts';
 import {
   abort,
   did,
@@ -13,11 +15,11 @@ import {
   rejects,
   retry,
   succeeded,
-  testKey,
   timedOut,
   until,
   waive,
 } from './testing/history.ts';
+import { testKey } from './testing/test-key.ts';
 
 const settled: Happening = (history) => history.settle();
 
@@ -39,12 +41,12 @@ const altered = (
 const whole = historyOf(...until('close'), settled).events;
 
 it('a history of the tests holds what a log would: signed by its writers, under the subjects of its facts', () => {
-  const writers = ['coordinator', 'operator', 'boltzmann', 'hertz', 'fresnel'];
-  const keys = new Map(writers.map((writer) => [writer, testKey(writer).publicKey]));
   for (const { subject, bytes, sequence, event } of whole) {
     const head = headers();
-    head.set('Ka-Signature', testKey(event.source).sign(bytes));
-    expect(checkMessage(keys, { subject, data: bytes, headers: head }, sequence)).toHaveProperty('logged');
+    head.set('Ka-Signature', testKey(event.source).sign(payloadTypes.event, bytes));
+    expect(checkMessage(exampleTrust, { subject, data: bytes, headers: head }, sequence)).toHaveProperty(
+      'logged',
+    );
   }
 });
 
@@ -72,7 +74,7 @@ describe('replaying', () => {
     const { decided, mismatches, events: count } = replayCheck(events);
     expect(mismatches).toEqual([]);
     expect(count).toBe(events.length);
-    const own = events.filter(({ event }) => ['coordinator', 'operator'].includes(event.source));
+    const own = events.filter(({ event }) => event.source === 'coordinator' || isPerson(event.source));
     expect(decided).toBe(own.length);
   });
 
@@ -118,11 +120,11 @@ describe('what today’s code would not write', () => {
 
   it('is what people could not have asked for', () => {
     const twice: Happening = (history) =>
-      void history.append('operator', {
+      void history.append('@mfritsche', {
         type: 'RetryAsked',
         iteration: 'iter5',
         attempt: 1,
-        data: { by: 'm' },
+        data: { by: 'mfritsche' },
       });
     const { events } = historyOf(...until('build'), settled, twice);
     expect(replayCheck(events).mismatches).toMatchObject([
@@ -139,11 +141,11 @@ describe('what today’s code would not write', () => {
       ...until('build'),
       settled,
       says('coordinator', 'AbortAsked', { by: 'm', why: '' }),
-      says('operator', 'BuildFailed', { fault: 'work', reason: 'x', output: [] }),
+      says('@mfritsche', 'BuildFailed', { fault: 'work', reason: 'x', output: [] }),
     );
     expect(replayCheck(events).mismatches.map(({ why }) => why)).toEqual([
       'coordinator has no such thing to say',
-      'operator has no such thing to say',
+      '@mfritsche has no such thing to say',
     ]);
   });
 });

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { LoggedEvent } from '../eventlog/event-log.ts';
-import { coordinator, operator } from '../schemas/events.ts';
+import type { LoggedEvent } from '../eventlog/check-event.ts';
+import { coordinator, isPerson } from '../schemas/events.ts';
 import { stepNames } from '../schemas/step-names.ts';
 import { commandsBehind, decideFacts, writtenFact } from './commands-behind.ts';
 import { evolve, maySay } from './evolve.ts';
@@ -72,8 +72,8 @@ export const replayCheck = (events: readonly LoggedEvent[]): ReplayChecked => {
   const mismatches: Mismatch[] = [];
   for (const logged of events) {
     const { source, kind } = logged.event;
-    const isDecided = kind !== 'unknown' && logged.event.type !== 'LogRestored';
-    if ((source === coordinator || source === operator) && isDecided) {
+    const isDecided = kind !== 'unknown' && (kind !== 'fleet' || logged.event.type === 'Checkpointed');
+    if ((source === coordinator || isPerson(source)) && isDecided) {
       decided += 1;
       const mismatch = compare(logged, state);
       if (mismatch) mismatches.push(mismatch);

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { z } from 'zod';
-import type { KeptMessage } from '../eventlog/event-log.ts';
+import type { KeptMessage } from '../eventlog/check-event.ts';
 import { type Envelope, subjectOf } from '../schemas/events.ts';
 
 /** A message that somebody still has. Its place in the log as it was is not always known. */

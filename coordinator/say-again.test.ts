@@ -1,32 +1,19 @@
 import { expect, it } from 'vitest';
-import type { KeptMessage, LoggedEvent } from '../eventlog/event-log.ts';
-import type { PinnedKeys } from '../eventlog/seal.ts';
-import { coordinator, operator } from '../schemas/events.ts';
+import type { KeptMessage, LoggedEvent } from '../eventlog/check-event.ts';
+import { payloadTypes } from '../eventlog/writer-key.ts';
+import { coordinator } from '../schemas/events.ts';
 import { decide } from './decide.ts';
 import { LogCopy } from './log-copy.ts';
 import { createSayAgain } from './say-again.ts';
-import {
-  createHistory,
-  did,
-  failed,
-  type History,
-  historyOf,
-  retry,
-  testKey,
-  until,
-} from './testing/history.ts';
+import { exampleTrust } from './testing/example-plan.ts';
+import { createHistory, did, failed, type History, historyOf, retry, until } from './testing/history.ts';
+import { testKey } from './testing/test-key.ts';
 
-const keys: PinnedKeys = new Map(
-  [coordinator, operator, 'boltzmann', 'fermi', 'hertz', 'fresnel'].map((name) => [
-    name,
-    testKey(name).publicKey,
-  ]),
-);
 const kept = ({ sequence, subject, bytes, event }: LoggedEvent): KeptMessage => ({
   sequence,
   subject,
   bytes,
-  signature: testKey(event.source).sign(bytes),
+  signature: testKey(event.source).sign(payloadTypes.event, bytes),
 });
 
 /** What a coordinator that has lost the history's tail, from an event of this type on, is to do next. */
@@ -41,7 +28,7 @@ const afterLoss = (whole: History, from: string) => {
     log.append(event.source, { ...event, ...(host === undefined ? {} : { host }) } as never);
   }
   const said: string[] = [];
-  const next = createSayAgain(copy, keys, (text) => void said.push(text));
+  const next = createSayAgain(copy, exampleTrust, (text) => void said.push(text));
   return {
     log,
     said,

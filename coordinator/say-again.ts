@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import { checkEvent, type KeptMessage, type LoggedEvent } from '../eventlog/event-log.ts';
-import type { PinnedKeys, SealedEvent } from '../eventlog/seal.ts';
-import { coordinator, type KaEvent, operator } from '../schemas/events.ts';
+import { checkEvent, type KeptMessage, type LoggedEvent } from '../eventlog/check-event.ts';
+import type { SealedEvent } from '../eventlog/seal.ts';
+import type { Trust } from '../eventlog/trust.ts';
+import { coordinator, isPerson, type KaEvent } from '../schemas/events.ts';
 import { commandsBehind, decideFacts, writtenFact } from './commands-behind.ts';
 import type { LogCopy } from './log-copy.ts';
 import type { State } from './state.ts';
@@ -59,7 +60,7 @@ export type NextAgain =
  */
 export const createSayAgain = (
   copy: LogCopy,
-  keys: PinnedKeys,
+  trust: Trust,
   say: (text: string) => void,
 ): ((state: State, now: number) => NextAgain) => {
   const told = new Set<string>();
@@ -95,7 +96,7 @@ export const createSayAgain = (
       return { do: 'decide' };
     }
     const events = missing.flatMap((message: KeptMessage) => {
-      const checked = checkEvent(keys, message);
+      const checked = checkEvent(trust, message);
       if ('logged' in checked) return [{ ...checked.logged, signature: message.signature }];
       copy.forget(message.subject); // it was no event when it was there
       return [];
@@ -108,7 +109,7 @@ export const createSayAgain = (
       const { subject, bytes, signature, event } = next;
       return { do: 'append', event: { subject, bytes, signature, seq: event.writerseq } };
     }
-    const people = events.filter(({ event }) => event.source === operator);
+    const people = events.filter(({ event }) => isPerson(event.source));
     for (const { event, subject } of people)
       tellOnce(
         subject,

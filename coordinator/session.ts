@@ -1,14 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { userInfo } from 'node:os';
+import type { LoggedEvent, RefusedMessage } from '../eventlog/check-event.ts';
 import { readConfigFile } from '../eventlog/config-file.ts';
 import { connectNats, type LogConnection } from '../eventlog/connect.ts';
-import { AppendConflict, appendEvent, EventLog, type LoggedEvent } from '../eventlog/event-log.ts';
-import { pinnedKeys } from '../eventlog/seal.ts';
+import { AppendConflict, appendEvent, EventLog } from '../eventlog/event-log.ts';
+import { trustIn } from '../eventlog/trust.ts';
 import { readWriterKey } from '../eventlog/writer-key.ts';
-import { ControlConfig } from '../schemas/config.ts';
-import { operator } from '../schemas/events.ts';
+import { OperatorConfig } from '../schemas/config.ts';
+import { personWriter } from '../schemas/events.ts';
 import { Fleet } from '../schemas/fleet.ts';
-import { PersonName } from '../schemas/names.ts';
 import { type Command, decide, Refused } from './decide.ts';
 import { evolve, passOver } from './evolve.ts';
 import { sealDecided } from './seal-decided.ts';
@@ -16,6 +15,8 @@ import { initialState, type State } from './state.ts';
 
 /** A person at the command line, connected to a fleet's log. */
 export interface Session {
+  /** Who speaks. */
+  by: string;
   fleet: Fleet;
   connection: LogConnection;
   log: EventLog;
@@ -34,25 +35,49 @@ export const foldLog = (events: readonly LoggedEvent[]): State => events.reduce(
 /** How often the log may move on under a person's command before it is given up. */
 const tries = 20;
 
-/** What a person's config says: the fleet, and the operator's key. @throws {ConfigFault} */
-export const readControl = (configFile: string) => {
-  const config = readConfigFile(configFile, ControlConfig);
+/**
+ * What a person's config says: the fleet, who speaks, and that person's key.
+ * @param as a name of the config's identities; the first of them where nobody is named.
+ * @throws {ConfigFault} @throws {Refused} if nobody of that name can speak here.
+ */
+export const readControl = (configFile: string, as?: string) => {
+  const config = readConfigFile(configFile, OperatorConfig);
   const fleet = readConfigFile(config.fleetFile, Fleet);
-  return { config, fleet, key: readWriterKey(readFileSync(config.keyFile, 'utf8')) };
+  const names = Object.keys(config.identities);
+  const by = as ?? names[0] ?? '';
+  const keyFile = Object.hasOwn(config.identities, by) ? config.identities[by] : undefined;
+  if (keyFile === undefined)
+    throw new Refused(`"${by}" has no key here: ${configFile} has those of ${names.join(', ')}`);
+  const key = readWriterKey(readFileSync(keyFile, 'utf8'));
+  const pinned = fleet.operators[by];
+  if (!pinned)
+    throw new Refused(`"${by}" is no operator of the fleet: ${config.fleetFile} names none of that name`);
+  if (pinned.publicKey !== key.publicKey && !pinned.earlierKeys?.includes(key.publicKey))
+    throw new Refused(
+      `the key ${keyFile} is ${key.publicKey}, and ${config.fleetFile} pins another for ${by}: ${pinned.publicKey}`,
+    );
+  const nats = { ...config.nats, keyFile, name: personWriter(by) };
+  return { config, fleet, by, key, nats };
 };
 
-/** @param configFile a {@link ControlConfig} with the operator's key. */
-export const openSession = async (configFile: string): Promise<Session> => {
-  const { config, fleet, key } = readControl(configFile);
-  const connection = await connectNats({ ...config.nats, name: operator });
-  const log = new EventLog(connection, pinnedKeys(fleet), ({ sequence, subject, why }) =>
-    process.stderr.write(`ka: sequence ${sequence}, ${subject}: ${why}; nothing is made of it\n`),
-  );
+/** @param configFile an {@link OperatorConfig}. @param as who speaks, see {@link readControl}. */
+export const openSession = async (configFile: string, as?: string): Promise<Session> => {
+  const { fleet, by, key, nats } = readControl(configFile, as);
+  const connection = await connectNats(nats);
+  const alarm =
+    (next: string) =>
+    ({ sequence, subject, why }: RefusedMessage) =>
+      process.stderr.write(`ka: ALARM: sequence ${sequence}, ${subject}: ${why}; ${next}\n`);
+  const log = new EventLog(connection, trustIn(fleet), {
+    onRefused: alarm('nothing is made of it'),
+    onAlarm: alarm('see: ka audit --verify'),
+  });
   const read = async () => {
     const { events, lastSequence } = await log.read();
     return { events, state: passOver(foldLog(events), lastSequence) };
   };
   return {
+    by,
     fleet,
     connection,
     log,
@@ -62,7 +87,7 @@ export const openSession = async (configFile: string): Promise<Session> => {
         const { state } = await read();
         const [event] = decide(command, state);
         if (!event) throw new Refused('there is nothing to do');
-        const sealed = sealDecided(event, { fleet: fleet.fleet, name: operator, key }, state);
+        const sealed = sealDecided(event, { fleet: fleet.fleet, name: personWriter(by), key }, state);
         try {
           const { outcome } = await appendEvent(connection, sealed, state.sequence);
           if (outcome === 'appended') return event.type;
@@ -78,13 +103,4 @@ export const openSession = async (configFile: string): Promise<Session> => {
     // Nothing is on its way: all that is sent is waited for. Draining would wait for a server that is gone.
     close: () => connection.close(),
   };
-};
-
-/** Who speaks: `--as`, or the user's own name. @throws {Refused} if that is no name the log takes. */
-export const speaker = (as: string | undefined): string => {
-  const name = as ?? userInfo().username;
-  const parsed = PersonName.safeParse(name);
-  if (!parsed.success)
-    throw new Refused(`"${name}" ${parsed.error.issues[0]?.message}; give one with --as NAME`);
-  return parsed.data;
 };

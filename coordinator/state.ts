@@ -32,6 +32,9 @@ export interface Approval {
   sequence: number;
   time: string;
   approved: boolean;
+  /** By the clock of the log's server. */
+  expires?: string | undefined;
+  expired?: boolean;
 }
 
 /** All that is known of one iteration: a fold over the log. */
@@ -89,6 +92,8 @@ export interface State {
   writers: ReadonlyMap<string, { seq: number; hash: string }>;
   /** The log's epoch. */
   epoch: number;
+  /** The last checkpoint that each host was told: how many of them it was told, and what it covers. */
+  checkpoints: ReadonlyMap<string, { number: number; size: number; epoch: number }>;
   /** By {@link earlyKey}. */
   early: ReadonlyMap<string, EarlyOutcome>;
 }
@@ -103,6 +108,7 @@ export const initialState: State = {
   hosts: new Map(),
   writers: new Map(),
   epoch: 1,
+  checkpoints: new Map(),
   early: new Map(),
 };
 

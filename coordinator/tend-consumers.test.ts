@@ -73,18 +73,21 @@ const presence = (position: number, open: string[] = []): Presence => ({
   trouble: null,
 });
 
-const state = async () => foldLog((await new EventLog(wire, log.pinned).read()).events);
+const state = async () => foldLog((await new EventLog(wire, log.trust).read()).events);
 const tender = () =>
   createTender(
     wire,
     exampleFleet,
-    () => new EventLog(wire, log.pinned).lastSequence(),
+    () => new EventLog(wire, log.trust).lastSequence(),
     (text) => told.push(text),
   );
 const nobody = () => Number.POSITIVE_INFINITY;
 
 beforeAll(async () => {
-  log = await startLogServer(exampleFleet.fleet, hosts);
+  log = await startLogServer(
+    exampleFleet.fleet,
+    Object.fromEntries(hosts.map((host) => [host, exampleFleet.hosts[host]?.role ?? 'board'])),
+  );
   wire = await log.connect(coordinator);
   agent = await log.connect(host);
   for (const attempt of [1, 2, 3]) await append(coordinator, attempt);

@@ -4,6 +4,7 @@ import { type StepName, stepNames } from '../schemas/step-names.ts';
 import { steps } from '../schemas/steps.ts';
 import type { Command } from './decide.ts';
 import { boardTouched } from './doom.ts';
+import { lastingApprovals } from './graph.ts';
 import { type Attempt, earlyKey, type Iteration, type State } from './state.ts';
 import { fallbackOf } from './step-hosts.ts';
 
@@ -116,3 +117,11 @@ export const overdue = (
       return command('TimeOut', `${host} has been silent for ${silent} s, its grace is ${grace} s`);
     return [];
   });
+
+/** The approvals that have lasted as long as they were to. @param serverNow by the clock of the log's server, in milliseconds. */
+export const expired = (state: State, serverNow: number): Command[] =>
+  [...state.iterations.values()].flatMap((iteration) =>
+    lastingApprovals(iteration)
+      .filter(({ expires }) => Date.parse(expires ?? '') <= serverNow)
+      .map(({ sequence }) => ({ do: 'Expire', iteration: iteration.name, approval: sequence }) as const),
+  );

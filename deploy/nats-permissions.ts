@@ -1,3 +1,5 @@
+import { personWriter } from '../schemas/events.ts';
+
 /** A login of the NATS server, with what it may say and hear. Without permissions it may do everything. */
 export interface NatsUser {
   /** The public NKey. The server never holds a secret. */
@@ -51,7 +53,8 @@ export interface FleetPublicKeys {
   /** Creates the streams and the hosts' durables: needed when a fleet or a host is set up, and never else. */
   admin: string;
   coordinator: string;
-  operator: string;
+  /** By the person's name. */
+  operators: Readonly<Record<string, string>>;
   hosts: Readonly<Record<string, string>>;
 }
 
@@ -59,7 +62,10 @@ export interface FleetPublicKeys {
 export const fleetUsers = (fleet: string, keys: FleetPublicKeys): NatsUser[] => [
   { publicKey: keys.admin },
   { publicKey: keys.coordinator, permissions: readerPermissions(fleet, 'coordinator') },
-  { publicKey: keys.operator, permissions: readerPermissions(fleet, 'operator') },
+  ...Object.entries(keys.operators).map(([name, publicKey]) => ({
+    publicKey,
+    permissions: readerPermissions(fleet, personWriter(name)),
+  })),
   ...Object.entries(keys.hosts).map(([host, publicKey]) => ({
     publicKey,
     permissions: hostPermissions(fleet, host),

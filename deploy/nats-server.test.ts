@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { connectNats } from '../eventlog/connect.ts';
-import { createNatsKey } from '../eventlog/nats-key.ts';
 import { provision } from '../eventlog/provision.ts';
+import { generateWriterKey, readWriterKey } from '../eventlog/writer-key.ts';
 import { fleetUsers } from './nats-permissions.ts';
 import { type NatsServer, startNatsServer } from './nats-server.ts';
 
@@ -17,22 +17,26 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-const writers = ['admin', 'coordinator', 'operator', 'boltzmann', 'fresnel'] as const;
-const keys = Object.fromEntries(writers.map((writer) => [writer, createNatsKey()])) as Record<
+const createKey = () => {
+  const seed = generateWriterKey();
+  return { seed, publicKey: readWriterKey(seed).publicKey };
+};
+const writers = ['admin', 'coordinator', '@lars', 'boltzmann', 'fresnel'] as const;
+const keys = Object.fromEntries(writers.map((writer) => [writer, createKey()])) as Record<
   (typeof writers)[number],
-  ReturnType<typeof createNatsKey>
+  { publicKey: string; seed: string }
 >;
 const users = fleetUsers('test', {
   admin: keys.admin.publicKey,
   coordinator: keys.coordinator.publicKey,
-  operator: keys.operator.publicKey,
+  operators: { lars: keys['@lars'].publicKey },
   hosts: { boltzmann: keys.boltzmann.publicKey, fresnel: keys.fresnel.publicKey },
 });
 
 const connectAs = async (server: NatsServer, name: (typeof writers)[number]) => {
   const seedFile = join(scratch, `${name}.seed`);
   writeFileSync(seedFile, keys[name].seed, { mode: 0o600 });
-  const connection = await connectNats({ servers: [server.url], seedFile, name });
+  const connection = await connectNats({ servers: [server.url], keyFile: seedFile, name });
   cleanUp.push(() => connection.close());
   return connection;
 };
@@ -86,10 +90,10 @@ describe('a fleet', () => {
 
   test('a stranger is not let in', async () => {
     const seedFile = join(scratch, 'stranger.seed');
-    writeFileSync(seedFile, createNatsKey().seed);
-    await expect(connectNats({ servers: [server.url], seedFile, name: 'boltzmann' })).rejects.toThrow(
-      /Authorization Violation/i,
-    );
+    writeFileSync(seedFile, createKey().seed);
+    await expect(
+      connectNats({ servers: [server.url], keyFile: seedFile, name: 'boltzmann' }),
+    ).rejects.toThrow(/Authorization Violation/i);
   });
 
   test('a host publishes its own events and output, and nobody else’s', async () => {
@@ -97,14 +101,14 @@ describe('a fleet', () => {
     expect(await publishes(boltzmann, 'ka-out.test.boltzmann.iter5.build.1')).toBe(true);
     expect(await publishes(boltzmann, 'ka.test.fresnel.iter5.SweepSucceeded.1')).toBe(false);
     expect(await publishes(boltzmann, 'ka.test.coordinator.iter5.BuildRequested.1.boltzmann')).toBe(false);
-    expect(await publishes(boltzmann, 'ka.test.operator.iter5.ReviewApproved.1')).toBe(false);
+    expect(await publishes(boltzmann, 'ka.test.@lars.iter5.ReviewApproved.1')).toBe(false);
   });
 
   test('the coordinator and the operator publish their own events alone', async () => {
-    const person = await connectAs(server, 'operator');
+    const person = await connectAs(server, '@lars');
     expect(await publishes(coordinator, 'ka.test.coordinator.iter5.SweepRequested.1.fresnel')).toBe(true);
-    expect(await publishes(person, 'ka.test.operator.iter5.ReviewApproved.1')).toBe(true);
-    expect(await publishes(coordinator, 'ka.test.operator.iter5.ReviewApproved.2')).toBe(false);
+    expect(await publishes(person, 'ka.test.@lars.iter5.ReviewApproved.1')).toBe(true);
+    expect(await publishes(coordinator, 'ka.test.@lars.iter5.ReviewApproved.2')).toBe(false);
     expect(await publishes(person, 'ka.test.coordinator.iter5.BuildRequested.1.boltzmann')).toBe(false);
   });
 

@@ -14,8 +14,10 @@ export type LogConnection = NatsConnection;
 
 export interface NatsOptions {
   servers: string[];
-  /** The file with the NKey seed to log in with. */
-  seedFile: string;
+  /** For a server that is not on loopback: who may vouch for it, PEM. */
+  caFile?: string | undefined;
+  /** The writer's key, an NKey seed: it logs in with it. */
+  keyFile: string;
   /** The writer's name: the connection carries it, and its inboxes, which nobody else may read. */
   name: string;
   /** Keep trying until `signal` fires, as a daemon does. Otherwise the first failure is the answer. */
@@ -38,16 +40,17 @@ const againAfterMs = 500;
  */
 export const connectNats = async ({
   servers,
-  seedFile,
+  caFile,
+  keyFile,
   name,
   wait = false,
   signal,
 }: NatsOptions): Promise<NatsConnection> => {
   let seed: Uint8Array;
   try {
-    seed = new TextEncoder().encode(readFileSync(seedFile, 'utf8').trim());
+    seed = new TextEncoder().encode(readFileSync(keyFile, 'utf8').trim());
   } catch (cause) {
-    throw new LogUnreachable(`the NATS seed file ${seedFile} can't be read`, { cause });
+    throw new LogUnreachable(`the key ${keyFile} can't be read`, { cause });
   }
   for (;;) {
     signal?.throwIfAborted();
@@ -55,6 +58,7 @@ export const connectNats = async ({
       return await connect({
         servers,
         name,
+        ...(caFile === undefined ? {} : { tls: { caFile } }),
         authenticator: nkeyAuthenticator(seed),
         inboxPrefix: `_INBOX_${name}`,
         maxReconnectAttempts: -1,

@@ -1,36 +1,14 @@
-import { headers, type MsgHdrs, type NatsConnection, NatsError, type PubAck } from 'nats';
-import { type Envelope, type KaEvent, parseEvent } from '../schemas/events.ts';
+import { headers, type NatsConnection, NatsError, type PubAck } from 'nats';
+import type { Envelope } from '../schemas/events.ts';
+import { type KeptMessage, type LoggedEvent, type RefusedMessage, signatureHeader } from './check-event.ts';
 import { directGet } from './direct-get.ts';
 import { followStream, type Handed } from './follow-stream.ts';
 import { beingRestored, explainLogError } from './log-fault.ts';
 import { eventStream, isOpenTo } from './provision.ts';
-import type { PinnedKeys, SealedEvent } from './seal.ts';
-import { isSignedBy, sha256 } from './writer-key.ts';
-
-/** An event with its place in the log. */
-export interface LoggedEvent {
-  /** The stream's sequence: the only order there is. */
-  sequence: number;
-  subject: string;
-  bytes: Uint8Array;
-  event: KaEvent;
-}
-
-/** A message as the log holds it, whatever it is. */
-export interface KeptMessage {
-  sequence: number;
-  subject: string;
-  bytes: Uint8Array;
-  /** Its writer's, over the bytes; base64. */
-  signature: string;
-}
-
-/** A message in the stream that is no event of the writer it claims to be from. Nothing is folded from it. */
-export interface RefusedMessage {
-  sequence: number;
-  subject: string;
-  why: string;
-}
+import type { SealedEvent } from './seal.ts';
+import type { Trust } from './trust.ts';
+import { createVerifier } from './verifier.ts';
+import { sha256 } from './writer-key.ts';
 
 export type Appended =
   | { outcome: 'appended'; sequence: number }
@@ -44,8 +22,6 @@ export class AppendConflict extends Error {
   override readonly name = 'AppendConflict';
 }
 
-/** The header that carries the writer's signature over the exact bytes, base64. */
-export const signatureHeader = 'Ka-Signature';
 const wrongLastSequence = 10071;
 
 /** What makes two events the same fact: all but the writer's bookkeeping, which a second writer can't know. */
@@ -103,64 +79,26 @@ export const appendEvent = async (
   return { outcome: 'appended', sequence: ack.seq };
 };
 
-/** Whether a message is an event, and by the writer that its subject names. */
-export const checkMessage = (
-  keys: PinnedKeys,
-  { subject, data, headers }: { subject: string; data: Uint8Array; headers?: MsgHdrs | undefined },
-  sequence: number,
-): { logged: LoggedEvent } | { refused: RefusedMessage } =>
-  checkEvent(keys, { sequence, subject, bytes: data, signature: headers?.get(signatureHeader) ?? '' });
+/** What a reader is told besides events. */
+export interface LogReports {
+  /** A message is no event of its writer: nothing is made of it. */
+  onRefused?: (refused: RefusedMessage) => void;
+  /** An event is its writer's, and does not follow from that writer's event before it. */
+  onAlarm?: (alarm: RefusedMessage) => void;
+}
 
-/** A subject that a message can be said under: no wildcard, no empty token. */
-const sayable = /^[^\s.*>]+(\.[^\s.*>]+)*$/;
-
-/** As {@link checkMessage}, of a message that was kept. */
-export const checkEvent = (
-  keys: PinnedKeys,
-  { sequence, subject, bytes, signature }: KeptMessage,
-): { logged: LoggedEvent } | { refused: RefusedMessage } => {
-  const refuse = (why: string) => ({ refused: { sequence, subject, why } });
-  if (!sayable.test(subject)) return refuse('nothing can be said under such a subject');
-  const [, , writer = ''] = subject.split('.');
-  const key = keys.get(writer);
-  if (key === undefined) return refuse(`no key is pinned for the writer "${writer}"`);
-  if (!isSignedBy(key, bytes, signature)) return refuse(`its signature is not ${writer}'s`);
-  let event: KaEvent;
-  try {
-    event = parseEvent(bytes);
-  } catch (error) {
-    return refuse(`it can't be read: ${error instanceof Error ? error.message : error}`);
-  }
-  // The signature covers the bytes, not the subject: an event counts only under the subject of its own fact.
-  const isFor =
-    event.kind === 'step' && (event.fact === 'Requested' || event.fact === 'Superseded')
-      ? event.data.host
-      : undefined;
-  const ownSubject = ['ka', event.fleet, event.source, event.iteration, event.type, event.attempt];
-  const isOwn =
-    subject === [...ownSubject, ...(isFor === undefined ? [] : [isFor])].join('.') ||
-    (event.kind === 'unknown' && subject.startsWith(`${ownSubject.join('.')}.`)); // nobody here knows whom it is for
-  if (!isOwn)
-    return refuse(
-      `it names ${event.source}'s ${event.id}${isFor ? ` for ${isFor}` : ''} in ${event.fleet}, which is not what its subject says`,
-    );
-  return { logged: { sequence, subject, bytes, event } };
-};
+const ignore = () => undefined;
 
 /** A reader of the whole log, in order. */
 export class EventLog {
   readonly #connection: NatsConnection;
-  readonly #keys: PinnedKeys;
-  readonly #onRefused: (refused: RefusedMessage) => void;
+  readonly #trust: Trust;
+  readonly #told: LogReports;
 
-  constructor(
-    connection: NatsConnection,
-    keys: PinnedKeys,
-    onRefused: (refused: RefusedMessage) => void = () => undefined,
-  ) {
+  constructor(connection: NatsConnection, trust: Trust, told: LogReports = {}) {
     this.#connection = connection;
-    this.#keys = keys;
-    this.#onRefused = onRefused;
+    this.#trust = trust;
+    this.#told = told;
   }
 
   /** @throws {LogFault} if there is no log, or it is not whole. */
@@ -185,20 +123,19 @@ export class EventLog {
   }
 
   /**
-   * Hands every event from `from` on to `onEvent`, in order and one at a time, until `signal` fires; with `until`,
-   * until that sequence was handed over. Survives reconnections: it goes on after the last event that it handed over.
-   * A message that is refused is handed to `onRefused` in its place, and so are sequences that the log has lost.
+   * Hands every event on to `onEvent`, in order and one at a time, until `signal` fires; with `until`, until that
+   * sequence was handed over. Survives reconnections: it goes on after the last event that it handed over.
+   * A message that is refused is handed to `onRefused` in its place, and so are sequences that the log has lost. An event
+   * that is its writer's, and does not follow from that writer's event before, is told to `onAlarm`, and handed on.
    *
    * A log that no longer holds what was handed over was cut: it has lost its tail, or was restored. `onCut` is told
-   * what its last sequence is now, and it is all handed over anew from `from` on. With `until` that is then the end.
+   * what its last sequence is now, and it is all handed over anew. With `until` that is then the end.
    * @throws {LogFault} if the log can't be read at the start; with `onTrouble` that is told, and waited for.
    */
   async follow(
-    options: {
-      from?: number;
+    options: LogReports & {
       until?: number;
       signal?: AbortSignal;
-      onRefused?: (refused: RefusedMessage) => void;
       /** Each message as it is, before anything is made of it. */
       onMessage?: (message: KeptMessage) => void;
       onCut?: (lastSequence: number) => void;
@@ -206,19 +143,22 @@ export class EventLog {
     },
     onEvent: (logged: LoggedEvent) => void | Promise<void>,
   ): Promise<void> {
-    const { from = 1, signal, onRefused = this.#onRefused, onMessage, onCut, onTrouble } = options;
+    const { signal, onMessage, onCut, onTrouble } = options;
+    const { onRefused = this.#told.onRefused ?? ignore, onAlarm = this.#told.onAlarm ?? ignore } = options;
     let { until } = options;
-    if (until !== undefined && until < from) return;
-    let next = from;
+    if (until === 0) return;
+    let next = 1;
+    let verifier = createVerifier(this.#trust);
     const guard = {
       isHeld: async (handed: readonly Handed[]) =>
         (await this.lastSequence()) >= (until ?? 0) && this.#holds(handed),
       onCut: async () => {
         const last = await this.lastSequence();
         if (until !== undefined) until = last;
-        next = from;
+        next = 1;
+        verifier = createVerifier(this.#trust);
         onCut?.(last);
-        return until !== undefined && until < from ? ('enough' as const) : from;
+        return until === 0 ? ('enough' as const) : 1;
       },
     };
     const told =
@@ -227,7 +167,7 @@ export class EventLog {
     try {
       await followStream(
         this.#connection,
-        { stream: eventStream, from, guard, onTrouble: told, signal },
+        { stream: eventStream, from: 1, guard, onTrouble: told, signal },
         async (message) => {
           const sequence = message.seq;
           if (sequence > next)
@@ -244,9 +184,12 @@ export class EventLog {
             signature: message.headers?.get(signatureHeader) ?? '',
           };
           onMessage?.(kept);
-          const checked = checkEvent(this.#keys, kept);
+          const checked = verifier.verify(kept);
           if ('refused' in checked) onRefused(checked.refused);
-          else await onEvent(checked.logged);
+          else {
+            for (const why of checked.faults) onAlarm({ sequence, subject: message.subject, why });
+            await onEvent(checked.logged);
+          }
           return until !== undefined && next > until ? 'enough' : 'more';
         },
       );
@@ -256,14 +199,14 @@ export class EventLog {
   }
 
   /** Every event up to what is the last message now, and that message's sequence. @throws {LogFault} */
-  async read(from = 1): Promise<{ events: LoggedEvent[]; lastSequence: number }> {
+  async read(): Promise<{ events: LoggedEvent[]; lastSequence: number }> {
     const events: LoggedEvent[] = [];
     let lastSequence = await this.lastSequence();
     const onCut = (last: number) => {
       events.length = 0;
       lastSequence = last;
     };
-    await this.follow({ from, until: lastSequence, onCut }, (logged) => void events.push(logged));
+    await this.follow({ until: lastSequence, onCut }, (logged) => void events.push(logged));
     return { events, lastSequence };
   }
 }

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type LogServer, sealedStart, startLogServer, streamFolder, until } from '../test/log-server.ts';
-import { appendEvent, EventLog, type LoggedEvent } from './event-log.ts';
+import type { LoggedEvent } from './check-event.ts';
+import { appendEvent, EventLog } from './event-log.ts';
 import { LogFault } from './log-fault.ts';
 import { rebuildLog } from './rebuild-log.ts';
 
@@ -26,7 +27,7 @@ it('a log whose disk was lost is told of, waited for, and read from its begin on
   const told: string[] = [];
   let seen: LoggedEvent[] = [];
   let cuts = 0;
-  const following = new EventLog(reader, log.pinned).follow(
+  const following = new EventLog(reader, log.trust).follow(
     {
       signal: stop.signal,
       onTrouble: (error) => told.push(error instanceof Error ? error.message : String(error)),
@@ -43,7 +44,7 @@ it('a log whose disk was lost is told of, waited for, and read from its begin on
   await log.server.restart();
   await until(() => told.some((text) => text.includes('nats-server holds no log')));
   await expect(appendEvent(host, sealed(4))).rejects.toThrow(LogFault);
-  await expect(new EventLog(reader, log.pinned).read()).rejects.toThrow('next: ka log restore');
+  await expect(new EventLog(reader, log.trust).read()).rejects.toThrow('next: ka log restore');
 
   const admin = await log.connect('admin');
   await rebuildLog(admin, { fleet, hosts: ['boltzmann'] }, [sealed(2), sealed(1)]);
@@ -64,15 +65,15 @@ it('a log that is being restored takes nothing, and is known for not whole', asy
   const manager = await admin.jetstreamManager();
   await manager.streams.update('KA', { subjects: [sealed(9).subject] });
   await expect(appendEvent(host, sealed(5))).rejects.toThrow('being restored');
-  await expect(new EventLog(reader, log.pinned).read()).rejects.toThrow('being restored');
+  await expect(new EventLog(reader, log.trust).read()).rejects.toThrow('being restored');
   await manager.streams.update('KA', { subjects: [`ka.${fleet}.>`] });
-  expect((await new EventLog(reader, log.pinned).read()).events).toHaveLength(3);
+  expect((await new EventLog(reader, log.trust).read()).events).toHaveLength(3);
 });
 
 it('a bounded read of a log that was cut below its bound comes to an end', async () => {
   const cuts: number[] = [];
   const seen: number[] = [];
-  await new EventLog(reader, log.pinned).follow(
+  await new EventLog(reader, log.trust).follow(
     { until: 5, onCut: (last) => void cuts.push(last) },
     ({ sequence }) => void seen.push(sequence),
   );

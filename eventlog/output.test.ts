@@ -1,6 +1,6 @@
 import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type LogServer, startLogServer, until } from '../test/log-server.ts';
+import { type LogServer, person, startLogServer, until } from '../test/log-server.ts';
 import { createOutputWriter, type OutputLine, readOutput } from './output.ts';
 import { lastPresences, listenForPresence, type Presence, sayPresent } from './presence.ts';
 import { outputStream, provision } from './provision.ts';
@@ -13,7 +13,7 @@ let reader: NatsConnection;
 beforeAll(async () => {
   log = await startLogServer(fleet, ['boltzmann', 'fresnel']);
   host = await log.connect('boltzmann');
-  reader = await log.connect('operator');
+  reader = await log.connect(person);
 });
 afterAll(() => log.stop());
 

@@ -20,7 +20,7 @@ it('a closed log takes nothing, keeps what it holds and its consumers, and opens
   await appendEvent(host, sealed(1));
   const seen: number[] = [];
   const stop = new AbortController();
-  const following = new EventLog(reader, log.pinned).follow(
+  const following = new EventLog(reader, log.trust).follow(
     { signal: stop.signal },
     ({ event }) => void seen.push(event.attempt),
   );
@@ -28,7 +28,7 @@ it('a closed log takes nothing, keeps what it holds and its consumers, and opens
 
   const closed = await closeLog(admin, fleet);
   await expect(appendEvent(host, sealed(2))).rejects.toThrow('being restored');
-  await expect(new EventLog(reader, log.pinned).read()).rejects.toThrow('being restored');
+  await expect(new EventLog(reader, log.trust).read()).rejects.toThrow('being restored');
   expect(await readWholeLog(admin)).toHaveLength(1);
   expect(await closed?.reopen()).toBe(true);
   expect(await appendEvent(host, sealed(2))).toEqual({ outcome: 'appended', sequence: 2 });

@@ -1,6 +1,6 @@
 import { headers, type NatsConnection, NatsError } from 'nats';
+import { type KeptMessage, signatureHeader } from './check-event.ts';
 import { directGet } from './direct-get.ts';
-import { type KeptMessage, signatureHeader } from './event-log.ts';
 import {
   closedTo,
   eventStream,

@@ -1,5 +1,5 @@
-import { coordinator, type Envelope, type NewEvent, operator, subjectOf } from '../schemas/events.ts';
-import { sha256, type WriterKey } from './writer-key.ts';
+import { type Envelope, type NewEvent, subjectOf } from '../schemas/events.ts';
+import { payloadTypes, sha256, type WriterKey } from './writer-key.ts';
 
 /** An event as it goes to the log: its exact bytes, the subject that names the fact, the writer's signature. */
 export interface SealedEvent {
@@ -16,21 +16,6 @@ export const largestEventBytes = 1_000_000;
 export class EventTooLarge extends Error {
   override readonly name = 'EventTooLarge';
 }
-
-/** Who may have written what: the fleet's pinned public keys, by writer. */
-export type PinnedKeys = ReadonlyMap<string, string>;
-
-/** The pinned keys in a fleet file. */
-export const pinnedKeys = (fleet: {
-  coordinator: { publicKey: string };
-  operator: { publicKey: string };
-  hosts: Record<string, { publicKey: string }>;
-}): PinnedKeys =>
-  new Map([
-    [coordinator, fleet.coordinator.publicKey],
-    [operator, fleet.operator.publicKey],
-    ...Object.entries(fleet.hosts).map(([host, { publicKey }]) => [host, publicKey] as const),
-  ]);
 
 /**
  * Makes an event of a writer's own: counts it, links it to the writer's previous one, and signs it.
@@ -68,7 +53,7 @@ export const sealEvent = (
   return {
     subject: subjectOf(writer.fleet, writer.name, event),
     bytes,
-    signature: writer.key.sign(bytes),
+    signature: writer.key.sign(payloadTypes.event, bytes),
     seq: envelope.writerseq,
   };
 };

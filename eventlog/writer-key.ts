@@ -1,46 +1,98 @@
-import {
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  hash,
-  type KeyObject,
-  sign,
-  verify,
-} from 'node:crypto';
+import { createPrivateKey, createPublicKey, hash, type KeyObject, sign, verify } from 'node:crypto';
+import { nkeys } from 'nats';
+import { preAuthentication } from './dsse.ts';
 
-/** A writer's Ed25519 key: it signs the exact bytes of every event that the writer writes. */
+/** The kinds of message that a writer signs; the type string of each is part of what is signed. */
+export const payloadTypes = {
+  event: 'application/vnd.kernel-agent.event.v1+json',
+  /** A new key's consent to become its writer's. */
+  keyRotation: 'application/vnd.kernel-agent.key-rotation.v1',
+  inToto: 'application/vnd.in-toto+json',
+} as const;
+export type PayloadType = (typeof payloadTypes)[keyof typeof payloadTypes];
+
+/** A writer's Ed25519 key, an NKey of a NATS user: with it the writer logs in, and signs all that it writes. */
 export interface WriterKey {
-  /** SubjectPublicKeyInfo, DER, base64: what others pin. */
+  /** `U…`, 56 characters: what others pin. */
   publicKey: string;
-  /** The signature over `bytes`, base64. */
-  sign(bytes: Uint8Array): string;
+  /** The signature over a message of that kind, base64. */
+  sign(type: PayloadType, bytes: Uint8Array): string;
+  /** The signature over bytes as they are, for formats that bring their own framing: C2SP's signed notes alone. */
+  signRaw(bytes: Uint8Array): Uint8Array;
 }
 
-/** @param pem PKCS#8 PEM. @throws if it is no Ed25519 private key. */
-export const readWriterKey = (pem: string): WriterKey => {
-  const key = createPrivateKey(pem);
-  if (key.asymmetricKeyType !== 'ed25519')
-    throw new Error(`expected an Ed25519 key, found ${key.asymmetricKeyType}`);
+const base32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+
+/** RFC 4648, section 6, without padding. */
+const decodeBase32 = (text: string): Uint8Array => {
+  let bits = '';
+  for (const letter of text) bits += base32.indexOf(letter).toString(2).padStart(5, '0');
+  return Uint8Array.from(bits.match(/.{8}/g) ?? [], (byte) => Number.parseInt(byte, 2));
+};
+
+/** The 32 bytes of an Ed25519 public key. @param publicKey a user's NKey, `U…`. @throws if it is none. */
+export const rawPublicKey = (publicKey: string): Uint8Array => {
+  // The library checks letters, prefix and checksum.
+  if (!publicKey.startsWith('U') || !nkeys.fromPublic(publicKey))
+    throw new Error(`${publicKey} is no NKey of a user`);
+  return decodeBase32(publicKey).slice(1, 33);
+};
+
+// The DER around an Ed25519 key's 32 bytes, RFC 8410.
+const pkcs8Head = Buffer.from('302e020100300506032b657004220420', 'hex');
+const spkiHead = Buffer.from('302a300506032b6570032100', 'hex');
+
+/** @param seed an NKey seed of a user, `SU…`. @throws if it is none; the message does not repeat it. */
+export const readWriterKey = (seed: string): WriterKey => {
+  const text = seed.trim();
+  if (!/^SU[A-Z2-7]{56}$/.test(text))
+    throw new Error('expected the NKey seed of a user: "SU" and 56 letters or digits');
+  const pair = nkeys.fromSeed(Buffer.from(text));
+  const publicKey: string = pair.getPublicKey();
+  const key = createPrivateKey({
+    key: Buffer.concat([pkcs8Head, pair.getRawSeed()]),
+    format: 'der',
+    type: 'pkcs8',
+  });
+  const signRaw = (bytes: Uint8Array) => sign(null, bytes, key);
   return {
-    publicKey: createPublicKey(key).export({ format: 'der', type: 'spki' }).toString('base64'),
-    sign: (bytes) => sign(null, bytes, key).toString('base64'),
+    publicKey,
+    sign: (type, bytes) => signRaw(preAuthentication(type, bytes)).toString('base64'),
+    signRaw,
   };
 };
 
-/** A new key: the private half as PKCS#8 PEM. */
-export const generateWriterKey = (): string =>
-  generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' }).toString();
+/** A new key: its seed, which is the secret that `keyFile` of a config holds. */
+export const generateWriterKey = (): string => new TextDecoder().decode(nkeys.createUser().getSeed());
 
 const objects = new Map<string, KeyObject>();
 
-/** Whether `signature` (base64) is this key's over these bytes. */
-export const isSignedBy = (publicKey: string, bytes: Uint8Array, signature: string): boolean => {
+/** Whether `signature` is this key's over bytes as they are. */
+export const isRawSignedBy = (publicKey: string, bytes: Uint8Array, signature: Uint8Array): boolean => {
   let key = objects.get(publicKey); // making the object costs as much as the check itself
   if (!key) {
-    key = createPublicKey({ key: Buffer.from(publicKey, 'base64'), format: 'der', type: 'spki' });
+    key = createPublicKey({
+      key: Buffer.concat([spkiHead, rawPublicKey(publicKey)]),
+      format: 'der',
+      type: 'spki',
+    });
     objects.set(publicKey, key);
   }
-  return verify(null, bytes, key, Buffer.from(signature, 'base64'));
+  return verify(null, bytes, key, signature);
+};
+
+/** Whether `signature` (base64, in its one spelling) is this key's over a message of that kind. */
+export const isSignedBy = (
+  publicKey: string,
+  type: PayloadType,
+  bytes: Uint8Array,
+  signature: string,
+): boolean => {
+  const raw = Buffer.from(signature, 'base64');
+  // Base64 has several spellings of the same bytes: a changed letter must not go unseen.
+  return (
+    raw.toString('base64') === signature && isRawSignedBy(publicKey, preAuthentication(type, bytes), raw)
+  );
 };
 
 /** sha256 of the bytes, hexadecimal. */

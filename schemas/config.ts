@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { PublicKey } from './fleet.ts';
-import { Fingerprint, FleetName, HostName, PackageName, RepositoryName } from './names.ts';
+import { Fingerprint, FleetName, HostName, PackageName, PersonName, RepositoryName } from './names.ts';
 
 const Path = z.string().regex(/^\//, { error: 'must be an absolute path' });
 /** A program and its arguments. It is run as it stands, never through a shell. */
@@ -8,8 +7,8 @@ const Argv = z.array(z.string().min(1)).min(1);
 
 const Nats = z.strictObject({
   servers: z.array(z.string().min(1)).min(1),
-  /** The file with the NKey seed that this writer logs in with. */
-  seedFile: Path,
+  /** For a server that is not on loopback: the certificates of who may vouch for it, PEM. */
+  caFile: Path.optional(),
 });
 
 /** A host that this one reaches over SSH. Its host key is pinned; nothing else is accepted. */
@@ -30,10 +29,10 @@ const common = {
   fleet: FleetName,
   host: HostName,
   nats: Nats,
-  /** This host's Ed25519 private key, PKCS#8 PEM. */
+  /** This host's key, an NKey seed: it logs in with it, and signs what it says. */
   keyFile: Path,
-  /** The coordinator's public key: only its requests are acted on. */
-  coordinatorKey: PublicKey,
+  /** This host's own copy of the fleet's file: whom it trusts, and with which keys. */
+  fleetFile: Path,
   /** The agent's own files: journal and one work folder an attempt. */
   stateFolder: Path,
   /** Where boot id and release are read. */
@@ -146,13 +145,24 @@ export type BoardConfig = z.infer<typeof BoardConfig>;
 export const AgentConfig = z.discriminatedUnion('role', [BuilderConfig, PublisherConfig, BoardConfig]);
 export type AgentConfig = z.infer<typeof AgentConfig>;
 
-/** The config of the coordinator's daemon, and that of the command line: the same facts under two keys. */
-export const ControlConfig = z.strictObject({
+/** The config of the coordinator's daemon. */
+export const CoordinatorConfig = z.strictObject({
   fleetFile: Path,
   nats: Nats,
-  /** The writer's Ed25519 private key, PKCS#8 PEM. */
+  /** The coordinator's key, an NKey seed. */
   keyFile: Path,
   /** Where the coordinator keeps its copy of the log. It may be deleted at any time. */
   stateFolder: Path.optional(),
 });
-export type ControlConfig = z.infer<typeof ControlConfig>;
+export type CoordinatorConfig = z.infer<typeof CoordinatorConfig>;
+
+/** The config of the command line. */
+export const OperatorConfig = z.strictObject({
+  fleetFile: Path,
+  nats: Nats,
+  /** Who may speak here, and where the key of each is: an NKey seed. The first speaks where nobody is named. */
+  identities: z
+    .record(PersonName, Path)
+    .refine((identities) => Object.keys(identities).length > 0, { error: 'must name at least one person' }),
+});
+export type OperatorConfig = z.infer<typeof OperatorConfig>;

@@ -8,18 +8,29 @@ import {
   ObjectId,
   PackageVersion,
   PersonName,
+  PublicKey,
   Sha256,
+  WriterName,
 } from './names.ts';
 import { Patch, Plan } from './plan.ts';
 import { Role, StepName, stepNames } from './step-names.ts';
 import { Boot, Failure, type StepEvidence, type StepRequest, steps } from './steps.ts';
 import { tolerant } from './tolerant.ts';
 
-/** The writer of what people say at the command line, and of what follows from the log. */
-export const operator = 'operator';
+/** The writer of what follows from the log. */
 export const coordinator = 'coordinator';
+/** The writer of what people said before each had a key of their own. */
+export const operator = 'operator';
+/** The writer that a person is: no host's name begins so. */
+export const personWriter = (name: string): string => `@${name}`;
+/** Whether a writer is a person, or was all of them. */
+export const isPerson = (writer: string): boolean => writer === operator || writer.startsWith('@');
 /** The iteration token of an event that belongs to the fleet and to no iteration. */
 export const noIteration = '_';
+
+/** An event as its writer signed it, carried by another one. */
+export const SignedEvent = z.object({ writer: WriterName, bytes: z.base64(), signature: z.base64() });
+export type SignedEvent = z.infer<typeof SignedEvent>;
 
 export const Verdict = z.enum(['PASS', 'FAIL', 'ERROR', 'MISS', 'SKIP', 'WAIVED']);
 export type Verdict = z.infer<typeof Verdict>;
@@ -39,8 +50,17 @@ export const iterationEvents = {
   }),
   /** By the coordinator: it now waits for these people, and for exactly this plan and tree. */
   ReviewRequested: z.object({ approvals: z.array(PersonName), planSha256: Sha256, tree: ObjectId }),
-  ReviewApproved: z.object({ by: PersonName, note: z.string(), planSha256: Sha256, tree: ObjectId }),
+  ReviewApproved: z.object({
+    by: PersonName,
+    note: z.string(),
+    planSha256: Sha256,
+    tree: ObjectId,
+    /** By the clock of the log's server. Absent on those that are older than expiry. */
+    expires: z.iso.datetime().optional(),
+  }),
   ReviewRejected: z.object({ by: PersonName, note: z.string(), planSha256: Sha256, tree: ObjectId }),
+  /** By the coordinator: nothing was landed on an approval while it lasted. Its number is the approval's sequence. */
+  ApprovalExpired: z.object({ by: PersonName, approval: z.int().min(1), expires: z.iso.datetime() }),
   ClauseWaived: z.object({ clause: ClauseName, why: z.string().min(1), by: PersonName }),
   RetryAsked: z.object({ by: PersonName }),
   AbortAsked: z.object({ by: PersonName, why: z.string() }),
@@ -94,6 +114,29 @@ export const fleetEvents = {
     rebuilt: z.int().min(0),
     missing: z.int().min(0),
   }),
+  /** By the coordinator, one for each host: all that the log held up to here, in one hash. */
+  Checkpointed: z.object({
+    host: HostName,
+    /** How many messages it covers. */
+    size: z.int().min(1),
+    /** RFC 6962 root over them, base64. */
+    root: z.base64(),
+    /** The coordinator's signed note over it: C2SP tlog-checkpoint. */
+    note: z.string(),
+    /** The size that this host was told before, 0 for none, and the proof that this one begins with it. */
+    from: z.int().min(0),
+    proof: z.array(z.base64()),
+    /** The operator's word that began this epoch of the log: what was told in an earlier one counts no more. */
+    restored: SignedEvent.optional(),
+  }),
+  /** By the writer, signed with the key that it has until then. Its own events after it are signed with the new one. */
+  KeyRotated: z.object({
+    publicKey: PublicKey,
+    /** The new key's signature over what `rotationOf` spells: whoever rotates to it, has it. */
+    proof: z.string(),
+  }),
+  /** By an operator: what this key signs after this event counts no more. */
+  KeyRevoked: z.object({ writer: WriterName, publicKey: PublicKey, by: PersonName, why: z.string().min(1) }),
 } as const;
 
 /** What can be said of a step. Requested and Superseded are the coordinator's, the others the host's. */

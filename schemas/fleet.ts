@@ -1,27 +1,73 @@
 import { z } from 'zod';
-import { Fingerprint, FleetName, HostName } from './names.ts';
+import { Fingerprint, FleetName, HostName, PublicKey } from './names.ts';
+import { operatorRightNames } from './roles.ts';
 import { Role } from './step-names.ts';
 
-/** An Ed25519 public key: SubjectPublicKeyInfo, DER, base64. */
-export const PublicKey = z
-  .string()
-  .regex(/^[A-Za-z0-9+/]{59}=$/, { error: 'must be an Ed25519 public key: base64 of its 44 bytes of DER' });
+const keys = {
+  publicKey: PublicKey,
+  /** Keys that the writer had before, the newest first: what they signed stands in the log. */
+  earlierKeys: z.array(PublicKey).optional(),
+};
 
-/** What an operator writes about the fleet: who is in it, and the keys that everybody pins. */
-export const Fleet = z.strictObject({
-  fleet: FleetName,
-  /** The OpenPGP key that packages are signed with. */
-  signingKey: Fingerprint,
-  coordinator: z.strictObject({ publicKey: PublicKey }),
-  operator: z.strictObject({ publicKey: PublicKey }),
-  hosts: z.record(
-    HostName,
-    z.strictObject({
-      role: Role,
-      publicKey: PublicKey,
-      /** How long the host may be silent before a step is given to its fallback. */
-      graceSeconds: z.int().min(1).default(300),
-    }),
-  ),
+/** A person's name that can stand in a subject. */
+const OperatorName = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,59}$/, {
+  error: 'must be a name like "sonnet-architect": letters, digits, - and _',
 });
+
+/** What an operator writes about the fleet: who is in it, what each may say, and the keys that everybody pins. */
+export const Fleet = z
+  .strictObject({
+    fleet: FleetName,
+    /** The OpenPGP key that packages are signed with. */
+    signingKey: Fingerprint,
+    /** Makes and restores the log at the NATS server. Nobody is this in daily work. */
+    admin: z.strictObject({ publicKey: PublicKey }),
+    coordinator: z.strictObject(keys),
+    operators: z.record(
+      OperatorName,
+      z.strictObject({ ...keys, may: z.array(z.enum(operatorRightNames)).min(1) }),
+    ),
+    hosts: z.record(
+      HostName,
+      z.strictObject({
+        role: Role,
+        ...keys,
+        /** How long the host may be silent before a step is given to its fallback. */
+        graceSeconds: z.int().min(1).default(300),
+      }),
+    ),
+  })
+  .check(({ value, issues }) => {
+    const seen = new Map<string, string>();
+    const look = (
+      owner: string,
+      path: string[],
+      { publicKey, earlierKeys = [] }: { publicKey: string; earlierKeys?: string[] | undefined },
+    ) => {
+      for (const key of [publicKey, ...earlierKeys]) {
+        const other = seen.get(key);
+        if (other !== undefined)
+          issues.push({
+            code: 'custom',
+            input: key,
+            path: [...path, 'publicKey'],
+            message: `is ${other}’s key as well: each writer has one of its own`,
+          });
+        seen.set(key, owner);
+      }
+    };
+    look('the administrator', ['admin'], value.admin);
+    look('the coordinator', ['coordinator'], value.coordinator);
+    for (const [name, one] of Object.entries(value.operators)) look(name, ['operators', name], one);
+    for (const [name, one] of Object.entries(value.hosts)) {
+      if (name === 'coordinator' || name === 'operator' || name === 'admin')
+        issues.push({
+          code: 'custom',
+          input: name,
+          path: ['hosts', name],
+          message: `is no name for a host: the ${name} has it`,
+        });
+      look(name, ['hosts', name], one);
+    }
+  });
 export type Fleet = z.infer<typeof Fleet>;

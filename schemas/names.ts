@@ -10,6 +10,13 @@ export const FleetName = name('a name like "reauktion": a-z, 0-9 and -', /^[a-z]
 export const HostName = name('a host name like "boltzmann": a-z, 0-9 and -', /^[a-z][a-z0-9-]{0,39}$/);
 export const IterationName = name('a name like "iter5": a-z, 0-9 and -', /^[a-z][a-z0-9-]{0,39}$/);
 export const PersonName = name('a name like "sonnet-architect"', /^[A-Za-z][A-Za-z0-9._-]{0,59}$/);
+/** A writer of events: `coordinator`, a host's name, or `@` and a person's. */
+export const WriterName = name(
+  'a writer like "boltzmann" or "@lars"',
+  /^([a-z][a-z0-9-]{0,39}|@[A-Za-z][A-Za-z0-9_-]{0,59})$/,
+);
+/** A writer's Ed25519 public key, as an NKey of a NATS user. https://docs.nats.io/running-a-nats-service/configuration/securing_nats/auth_intro/nkey_auth */
+export const PublicKey = name('the public NKey of a user: "U" and 55 letters or digits', /^U[A-Z2-7]{55}$/);
 export const ClauseName = name('a clause like "C1"', /^[A-Z][A-Za-z0-9.-]{0,19}$/);
 export const RepositoryName = name('a repository name like "kernel-agent"', /^[a-z][a-z0-9-]{0,59}$/);
 export const TagName = name('a tag like "v7.0"', /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/);

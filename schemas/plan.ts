@@ -23,9 +23,9 @@ import { StepName } from './step-names.ts';
 /** A length of time as an operator writes it: `90s`, `15m`, `2h`. The parsed value is in seconds. */
 export const Duration = z
   .string()
-  .regex(/^\d+(s|m|h)$/, { error: 'must be a duration like "90s", "15m" or "2h"' });
+  .regex(/^\d{1,6}(s|m|h|d)$/, { error: 'must be a duration like "90s", "15m", "2h" or "7d"' });
 
-const unitSeconds = { s: 1, m: 60, h: 3600 } as const;
+const unitSeconds = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
 
 /** Seconds in a {@link Duration}. */
 export const durationSeconds = (duration: string): number =>
@@ -118,7 +118,11 @@ export const Plan = z.strictObject({
     /** What `uname -r` says with the new package. */
     release: Release,
   }),
-  review: z.strictObject({ approvals: z.array(PersonName) }),
+  review: z.strictObject({
+    approvals: z.array(PersonName),
+    /** Whether who started the iteration may be its only approver. */
+    authorMayApprove: z.boolean().optional(),
+  }),
   sweep: SweepPlan,
   clauses: z
     .array(

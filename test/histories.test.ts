@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { replayCheck } from '../coordinator/replay.ts';
 import { foldLog } from '../coordinator/session.ts';
-import type { LoggedEvent } from '../eventlog/event-log.ts';
+import type { LoggedEvent } from '../eventlog/check-event.ts';
 import { type Envelope, type NewEvent, parseEvent, subjectOf } from '../schemas/events.ts';
 
 const folder = join(import.meta.dirname, 'histories');

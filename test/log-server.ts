@@ -5,11 +5,14 @@ import type { NatsConnection } from 'nats';
 import { fleetUsers } from '../deploy/nats-permissions.ts';
 import { startNatsServer } from '../deploy/nats-server.ts';
 import { connectNats } from '../eventlog/connect.ts';
-import { createNatsKey } from '../eventlog/nats-key.ts';
 import { eventStream, provision } from '../eventlog/provision.ts';
-import { linkTo, type PinnedKeys, type SealedEvent, sealEvent } from '../eventlog/seal.ts';
+import { linkTo, type SealedEvent, sealEvent } from '../eventlog/seal.ts';
+import { trustIn } from '../eventlog/trust.ts';
 import { generateWriterKey, readWriterKey, type WriterKey } from '../eventlog/writer-key.ts';
-import { coordinator, operator } from '../schemas/events.ts';
+import { coordinator, personWriter } from '../schemas/events.ts';
+import { Fleet } from '../schemas/fleet.ts';
+import { operatorRightNames } from '../schemas/roles.ts';
+import type { Role } from '../schemas/step-names.ts';
 
 const waitAtMostMs = 30_000;
 
@@ -63,50 +66,71 @@ export const sealedStart = (
     '2026-05-11T08:00:00Z',
   );
 
-/** A real nats-server with a provisioned fleet, whose writers have keys of their own. */
-export const startLogServer = async (fleet: string, hosts: readonly string[]) => {
+/** The people of a test's fleet. Each may say everything. */
+export const people = ['mfritsche', 'architect'] as const;
+/** The first of them, as a writer. */
+export const person = personWriter(people[0]);
+
+/** A real nats-server with a provisioned fleet, whose writers have keys of their own. @param hosts with their roles; builders where none is said. */
+export const startLogServer = async (
+  fleet: string,
+  hosts: readonly string[] | Readonly<Record<string, Role>>,
+) => {
   const folder = mkdtempSync(join(tmpdir(), 'ka-log-'));
-  const names = ['admin', coordinator, operator, ...hosts];
-  const nats = new Map(names.map((name) => [name, createNatsKey()]));
-  const pems = new Map(names.map((name) => [name, generateWriterKey()]));
-  const need = <Value>(map: ReadonlyMap<string, Value>, name: string): Value => {
-    const value = map.get(name);
-    if (value === undefined) throw new Error(`the test's fleet has no ${name}`);
-    return value;
+  const roles: Record<string, Role> = Array.isArray(hosts)
+    ? Object.fromEntries(hosts.map((host) => [host, 'builder' as const]))
+    : { ...(hosts as Record<string, Role>) };
+  const hostNames = Object.keys(roles);
+  const names = ['admin', coordinator, ...people.map(personWriter), ...hostNames];
+  const seeds = new Map(names.map((name) => [name, generateWriterKey()]));
+  const key = (name: string): WriterKey => {
+    const seed = seeds.get(name);
+    if (seed === undefined) throw new Error(`the test's fleet has no ${name}`);
+    return readWriterKey(seed);
   };
-  const publicKey = (name: string) => need(nats, name).publicKey;
-  for (const [name, { seed }] of nats) writeFileSync(join(folder, `${name}.seed`), seed, { mode: 0o600 });
-  for (const [name, pem] of pems) writeFileSync(join(folder, `${name}.pem`), pem, { mode: 0o600 });
+  const publicKey = (name: string) => key(name).publicKey;
+  const keyFile = (name: string) => join(folder, `${name}.nkey`);
+  for (const [name, seed] of seeds) writeFileSync(keyFile(name), seed, { mode: 0o600 });
+  const pinned = (name: string) => ({ publicKey: publicKey(name) });
+  const fleetDocument = Fleet.parse({
+    fleet,
+    signingKey: 'A'.repeat(40),
+    admin: pinned('admin'),
+    coordinator: pinned(coordinator),
+    operators: Object.fromEntries(
+      people.map((name) => [name, { ...pinned(personWriter(name)), may: operatorRightNames }]),
+    ),
+    hosts: Object.fromEntries(hostNames.map((host) => [host, { role: roles[host], ...pinned(host) }])),
+  });
+  const fleetFile = join(folder, 'fleet.yaml');
+  writeFileSync(fleetFile, JSON.stringify(fleetDocument));
   const server = await startNatsServer({
     folder: join(folder, 'nats'),
     users: fleetUsers(fleet, {
       admin: publicKey('admin'),
       coordinator: publicKey(coordinator),
-      operator: publicKey(operator),
-      hosts: Object.fromEntries(hosts.map((host) => [host, publicKey(host)])),
+      operators: Object.fromEntries(people.map((name) => [name, publicKey(personWriter(name))])),
+      hosts: Object.fromEntries(hostNames.map((host) => [host, publicKey(host)])),
     }),
   });
   const connections: NatsConnection[] = [];
-  const seedFile = (name: string) => join(folder, `${name}.seed`);
   const connect = async (name: string): Promise<NatsConnection> => {
-    const connection = await connectNats({ servers: [server.url], seedFile: seedFile(name), name });
+    const connection = await connectNats({ servers: [server.url], keyFile: keyFile(name), name });
     connections.push(connection);
     return connection;
   };
-  await provision(await connect('admin'), fleet, hosts);
-  const key = (name: string): WriterKey => readWriterKey(need(pems, name));
-  const pinned: PinnedKeys = new Map(
-    names.filter((name) => name !== 'admin').map((name) => [name, key(name).publicKey]),
-  );
+  await provision(await connect('admin'), fleet, hostNames);
   return {
     /** Where a test may write. */
     folder,
     server,
     connect,
-    seedFile,
-    keyFile: (name: string) => join(folder, `${name}.pem`),
+    keyFile,
     key,
-    pinned,
+    /** The fleet's document, the file that holds it, and what it pins. */
+    fleet: fleetDocument,
+    fleetFile,
+    trust: trustIn(fleetDocument),
     stop: async () => {
       await Promise.all(connections.map((connection) => connection.close()));
       await server.stop();

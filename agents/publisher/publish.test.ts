@@ -88,9 +88,9 @@ const publisher = (changes: Partial<PublisherConfig> = {}): PublisherConfig =>
     fleet: 'test',
     host: 'hertz',
     role: 'publisher',
-    nats: { servers: ['127.0.0.1'], seedFile: '/seed' },
+    nats: { servers: ['127.0.0.1'] },
     keyFile: '/key',
-    coordinatorKey: `${'A'.repeat(59)}=`,
+    fleetFile: '/fleet.yaml',
     stateFolder: join(place, 'state'),
     peers: {
       boltzmann: {

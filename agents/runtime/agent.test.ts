@@ -52,7 +52,7 @@ const ask = (iteration: string) => appendEvent(coordinator, sealAs('coordinator'
 
 /** What the log holds of an iteration, but for the requests. */
 const outcomes = async (iteration: string) =>
-  (await new EventLog(coordinator, log.pinned).read()).events
+  (await new EventLog(coordinator, log.trust).read()).events
     .map(({ event }) => event)
     .filter((event) => event.iteration === iteration && event.source === 'boltzmann');
 const outcomeOf = (iteration: string) => until(async () => (await outcomes(iteration))[0]);
@@ -184,7 +184,7 @@ it('a request that is forged, or for another, or rubbish, is ended and not acted
   const manager = await admin.jetstreamManager();
   await until(async () => (await manager.consumers.info('KA', 'boltzmann')).num_ack_pending === 0);
   await agent.stop();
-  const { events } = await new EventLog(coordinator, log.pinned).read();
+  const { events } = await new EventLog(coordinator, log.trust).read();
   const answered = events.filter(({ event }) => event.source === 'boltzmann' && event.kind === 'step');
   expect(answered.at(-1)?.event.iteration).toBe(good);
   expect(answered.filter(({ event }) => event.iteration === forged)).toEqual([]);

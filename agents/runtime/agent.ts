@@ -1,14 +1,17 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readConfigFile } from '../../eventlog/config-file.ts';
 import { connectNats, type LogConnection } from '../../eventlog/connect.ts';
 import { failpoint } from '../../eventlog/failpoint.ts';
 import { createOutputWriter } from '../../eventlog/output.ts';
 import { presenceEveryMs, sayPresent } from '../../eventlog/presence.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
+import { type Trust, trustIn } from '../../eventlog/trust.ts';
 import { readWriterKey } from '../../eventlog/writer-key.ts';
 import type { AgentConfig } from '../../schemas/config.ts';
-import { coordinator, type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
+import { type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
+import { Fleet } from '../../schemas/fleet.ts';
 import { lastStart } from './compare-with-log.ts';
 import { startsOf } from './host-log.ts';
 import type { NotedRequest } from './journal.ts';
@@ -29,6 +32,23 @@ export interface RoleParts<Config> {
   /** What the host has to tell of its own accord. It is asked again and again, and told once for each subject. */
   report?: (config: Config) => Promise<NewEvent | undefined>;
 }
+
+/** Whom a host trusts, by its own copy of the fleet's file. @throws if that does not know this host as it is. */
+const trustOf = ({ fleetFile, fleet, host, role, keyFile }: AgentConfig, publicKey: string): Trust => {
+  const trust = trustIn(readConfigFile(fleetFile, Fleet));
+  if (trust.fleet !== fleet)
+    throw new Error(`${fleetFile} is of fleet ${trust.fleet}, and the config says ${fleet}`);
+  const own = trust.writers.get(host);
+  if (own?.role !== role)
+    throw new Error(
+      `${fleetFile} has ${own ? `${host} as a ${own.role}` : `no host ${host}`}, and the config says ${role}`,
+    );
+  if (!own.keys.includes(publicKey))
+    throw new Error(
+      `the key ${keyFile} is ${publicKey}, and ${fleetFile} pins another for ${host}: ${own.keys[0]}`,
+    );
+  return trust;
+};
 
 const drainEveryMs = 1_000;
 const stopWithinMs = 2_000;
@@ -58,6 +78,7 @@ export const runAgent = async <Config extends AgentConfig>(
   ];
   const at = (name: string) => failpoint(host, name);
   const key = readWriterKey(readFileSync(config.keyFile, 'utf8'));
+  const trust = trustOf(config, key.publicKey);
   const boot = {
     bootId: readFileSync(config.bootIdFile, 'utf8').trim(),
     release: readFileSync(config.releaseFile, 'utf8').trim(),
@@ -132,7 +153,7 @@ export const runAgent = async <Config extends AgentConfig>(
   const inStep = createInStep({
     fleet,
     host,
-    publicKey: key.publicKey,
+    trust,
     journal,
     journalFile,
     outbox,
@@ -212,15 +233,20 @@ export const runAgent = async <Config extends AgentConfig>(
   }, drainEveryMs);
 
   const talk = async () => {
-    connection = await connectNats({ ...config.nats, name: host, wait: true, signal: ends });
+    connection = await connectNats({
+      ...config.nats,
+      keyFile: config.keyFile,
+      name: host,
+      wait: true,
+      signal: ends,
+    });
     void present();
     const requests = runRequestLoop({
       connection,
       journal,
-      fleet,
       host,
       role,
-      keys: new Map([[coordinator, config.coordinatorKey]]),
+      trust,
       onNoted: (superseded) => work.wake(superseded),
       onRefused: say,
       mayTake: inStep.maySend,

@@ -1,7 +1,8 @@
+import { checkMessage, signatureHeader } from '../../eventlog/check-event.ts';
 import type { LogConnection } from '../../eventlog/connect.ts';
 import { directGet } from '../../eventlog/direct-get.ts';
-import { checkMessage, signatureHeader } from '../../eventlog/event-log.ts';
 import { durableInfo, eventStream } from '../../eventlog/provision.ts';
+import type { Trust } from '../../eventlog/trust.ts';
 import { type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
 import { JournalContradicted } from './errors.ts';
 import type { LogPlace, OutboxEvent } from './journal.ts';
@@ -28,19 +29,18 @@ export interface HostLog {
 export const startsOf = (fleet: string, host: string): string =>
   `ka.${fleet}.${host}.${noIteration}.AgentStarted.`;
 
-/** @param publicKey the host's own. */
+/** @param trust whom the host trusts, itself included. */
 export const createHostLog = (
   connection: LogConnection,
   { answer }: Pick<ConnectionWatch, 'answer'>,
-  { fleet, host, publicKey }: { fleet: string; host: string; publicKey: string },
+  { fleet, host, trust }: { fleet: string; host: string; trust: Trust },
 ): HostLog => {
-  const keys = new Map([[host, publicKey]]);
   const startPrefix = startsOf(fleet, host);
   const read: HostLog['read'] = async (subject) => {
     const stored = await answer(directGet(connection, { subject }));
     if (!stored) return undefined;
     const { sequence, bytes, headers } = stored;
-    const checked = checkMessage(keys, { subject: stored.subject, data: bytes, headers }, sequence);
+    const checked = checkMessage(trust, { subject: stored.subject, data: bytes, headers }, sequence);
     if ('refused' in checked)
       throw new JournalContradicted(
         `the log's ${stored.subject} (sequence ${sequence}) is not ${host}'s: ${checked.refused.why}`,

@@ -59,7 +59,7 @@ const ask = (iteration: string) =>
     ),
   );
 const outcomes = async (iteration: string) =>
-  (await new EventLog(coordinator, log.pinned).read()).events
+  (await new EventLog(coordinator, log.trust).read()).events
     .map(({ event }) => event)
     .filter((event) => event.iteration === iteration && event.source === host);
 const lines = (iteration: string) => {

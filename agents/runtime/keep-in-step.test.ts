@@ -2,8 +2,9 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, write
 import { join } from 'node:path';
 import { headers, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { signatureHeader } from '../../eventlog/check-event.ts';
 import { durablePosition, nextFor, remakeDurable } from '../../eventlog/durables.ts';
-import { appendEvent, EventLog, signatureHeader } from '../../eventlog/event-log.ts';
+import { appendEvent, EventLog } from '../../eventlog/event-log.ts';
 import { listenForPresence, type Presence } from '../../eventlog/presence.ts';
 import { linkTo, type SealedEvent, sealEvent } from '../../eventlog/seal.ts';
 import { sha256 } from '../../eventlog/writer-key.ts';
@@ -106,7 +107,7 @@ const asked = (host: Host, iteration: string): NewEvent => ({
 const ask = (host: Host, iteration: string, epoch?: number) =>
   appendEvent(coordinator, seal('coordinator', asked(host, iteration), epoch));
 const written = async (host: Host) =>
-  (await new EventLog(coordinator, log.pinned).read()).events.filter(({ event }) => event.source === host);
+  (await new EventLog(coordinator, log.trust).read()).events.filter(({ event }) => event.source === host);
 const types = async (host: Host) =>
   (await written(host)).map(({ event }) => `${event.iteration} ${event.type} ${event.attempt}`);
 const answered = (host: Host, iteration: string) =>
@@ -139,7 +140,7 @@ const inStepOf = (host: Host, journal: Journal) => {
   const inStep = createInStep({
     fleet,
     host,
-    publicKey: log.key(host).publicKey,
+    trust: log.trust,
     journal,
     journalFile: join(stateOf(host), 'journal.db'),
     outbox,
@@ -305,16 +306,11 @@ it('what a host reports of its own accord is not told otherwise after its journa
     startAgent(recordingConfig(log, { fleet, host: 'reporter' }), {
       ...recorder(undefined, worldOf('reporter')),
       report: async () => ({
-        type: 'DeadlinePassed',
+        // A builder has nothing to report in daily work; what it says here is its own to say.
+        type: 'BuildFailed',
         iteration: 'iter1',
         attempt: 1,
-        data: {
-          because: 'nobody confirmed it',
-          restored: true,
-          version: '7.0-1',
-          unconfirmed: { bootId: 'boot-0', release: '7.0.0', procVersion: 'Linux' },
-          now: { bootId, release: '7.0.0', procVersion: 'Linux' },
-        },
+        data: { fault: 'host', reason: bootId, output: [], begun: [] },
       }),
     });
   const first = reporter('boot-1');
@@ -329,7 +325,7 @@ it('what a host reports of its own accord is not told otherwise after its journa
   await again.stop();
   expect(await types('reporter')).toEqual([
     '_ AgentStarted 1',
-    'iter1 DeadlinePassed 1',
+    'iter1 BuildFailed 1',
     'iter0 RecordSucceeded 1',
     '_ AgentStarted 2',
     'iter2 RecordSucceeded 1',

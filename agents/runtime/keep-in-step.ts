@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LogConnection } from '../../eventlog/connect.ts';
 import { explainLogError } from '../../eventlog/log-fault.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
+import type { Trust } from '../../eventlog/trust.ts';
 import type { NewEvent } from '../../schemas/events.ts';
 import { compareWithLog, isReplaced } from './compare-with-log.ts';
 import { JournalContradicted, ReplacedAgent } from './errors.ts';
@@ -26,8 +27,7 @@ const contradictedBefore =
 export interface InStepOptions {
   fleet: string;
   host: string;
-  /** The host's own. */
-  publicKey: string;
+  trust: Trust;
   journal: Journal;
   journalFile: string;
   outbox: Outbox;

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { checkMessage, signatureHeader } from '../../eventlog/check-event.ts';
 import type { LogConnection } from '../../eventlog/connect.ts';
-import { checkMessage, signatureHeader } from '../../eventlog/event-log.ts';
 import { consumeMessages, type LogMessage } from '../../eventlog/follow-stream.ts';
 import { eventStream } from '../../eventlog/provision.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
-import type { PinnedKeys } from '../../eventlog/seal.ts';
+import type { Trust } from '../../eventlog/trust.ts';
+import { coordinator } from '../../schemas/events.ts';
 import type { Role, StepName } from '../../schemas/step-names.ts';
 import { steps } from '../../schemas/steps.ts';
 import type { Journal } from './journal.ts';
@@ -12,11 +13,9 @@ import type { Journal } from './journal.ts';
 export interface RequestLoopOptions {
   connection: LogConnection;
   journal: Journal;
-  fleet: string;
   host: string;
   role: Role;
-  /** The coordinator's pinned key, under its writer's name: nobody else's requests count. */
-  keys: PinnedKeys;
+  trust: Trust;
   /** A request was noted, or one was superseded. */
   onNoted: (superseded?: { iteration: string; step: StepName; attempt: number }) => void;
   /** For the host's own log: what was refused, or could not be asked for, and why. */
@@ -35,11 +34,11 @@ const note = (
   message: LogMessage,
   options: RequestLoopOptions,
 ): string | { acked: () => void } | undefined => {
-  const checked = checkMessage(options.keys, message, message.seq);
+  const checked = checkMessage(options.trust, message, message.seq);
   if ('refused' in checked) return checked.refused.why;
   const { event, bytes } = checked.logged;
+  if (event.source !== coordinator) return `it is ${event.source}'s, and only the coordinator asks`;
   if (event.kind !== 'step') return undefined; // a type this version does not know, or has nothing to do about
-  if (event.fleet !== options.fleet) return `it is of fleet ${event.fleet}`;
   if (steps[event.step].role !== options.role)
     return `a ${options.role} does no ${event.step}, that is for a ${steps[event.step].role}`;
   const { iteration, step, attempt } = event;

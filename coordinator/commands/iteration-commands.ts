@@ -1,11 +1,13 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
+import { serverTime } from '../../eventlog/server-time.ts';
+import { Duration, durationSeconds } from '../../schemas/plan.ts';
 import { Refused, type Command as Wish } from '../decide.ts';
 import { currentRules } from '../graph.ts';
 import { spokenSeconds } from '../markdown.ts';
 import { loadPlan } from '../plan-file.ts';
 import { progress, waitsFor } from '../progress.ts';
-import { type Session, speaker } from '../session.ts';
+import type { Session } from '../session.ts';
 import type { Iteration } from '../state.ts';
 import { verdictsOf } from '../verdicts.ts';
 import { watchIteration } from '../watch.ts';
@@ -20,7 +22,10 @@ import {
 } from './options.ts';
 import { columns } from './table.ts';
 
-const asOption = ['--as <name>', 'who says it (default: your user name)'] as const;
+const asOption = [
+  '--as <name>',
+  'who says it: a name that the config has the key of (default: its first)',
+] as const;
 const configOption = [
   '--config <file>',
   "the command line's config (default: the sandbox's, or /etc/kernel-agent/ka.yaml)",
@@ -66,11 +71,31 @@ export const exitAs = (iteration: Iteration): void => {
 };
 
 /** Starts an iteration from a plan's file. @throws {PlanFaults} @throws {Refused} if its name is taken. */
-export const startIteration = async (session: Session, planFile: string, by: string): Promise<string> => {
+export const startIteration = async (session: Session, planFile: string): Promise<string> => {
   const { plan, planSha256, series } = loadPlan(planFile, session.fleet);
+  const { by } = session;
   const data = { plan, planSha256, series, signingKey: session.fleet.signingKey, by, rules: currentRules };
   await session.command({ do: 'Start', iteration: plan.iteration, data });
   return plan.iteration;
+};
+
+const approvalLasts = '7d';
+
+/**
+ * Approves what preflight showed, for as long as `lasts`, by the clock of the log's server.
+ * @param lasts a duration like `7d`. @throws {Refused}
+ */
+export const approveIteration = async (
+  session: Session,
+  iteration: string,
+  note: string,
+  lasts = approvalLasts,
+): Promise<string> => {
+  const duration = Duration.safeParse(lasts);
+  if (!duration.success) throw new Refused(`--expires ${lasts}: expected a duration, like 12h or 7d`);
+  const now = await serverTime(session.connection);
+  const expires = new Date(now.getTime() + durationSeconds(duration.data) * 1000).toISOString();
+  return session.command({ do: 'Approve', iteration, by: session.by, note, approved: true, expires });
 };
 
 export const addIterationCommands = (program: Command, places: ConfigPlaces): void => {
@@ -82,9 +107,9 @@ export const addIterationCommands = (program: Command, places: ConfigPlaces): vo
     .option(...asOption)
     .option(...configOption)
     .option(...jsonOption)
-    .action((file: string, options: FleetOptions & { watch?: boolean; as?: string }) =>
+    .action((file: string, options: FleetOptions & { watch?: boolean }) =>
       withSession(options, places, async (session) => {
-        const name = await startIteration(session, file, speaker(options.as));
+        const name = await startIteration(session, file);
         if (!options.watch) {
           if (options.json) printJson({ iteration: name, status: 'running' });
           else print(`${name} started; see: ka watch ${name}`);
@@ -157,25 +182,38 @@ export const addIterationCommands = (program: Command, places: ConfigPlaces): vo
       .option(...jsonOption);
     if (note) command.option('-m, --note <note>', note === 'required' ? 'why (required)' : 'a note');
     command.action(async (...given: unknown[]) => {
-      const options = given[args.length + 1] as FleetOptions & { as?: string; note?: string };
+      const options = given[args.length + 1] as FleetOptions & { note?: string };
       const [iteration = '', ...rest] = given.slice(0, args.length + 1) as string[];
       if (note === 'required' && !options.note?.trim())
         throw new Refused(`ka ${name} needs a reason: -m WHY`);
-      const by = speaker(options.as);
       await withSession(options, places, async (session) => {
+        const { by } = session;
         const type = await session.command(wish(iteration, by, { note: options.note ?? '', args: rest }));
         if (options.json) printJson({ iteration, event: type, by });
         else say(`${type}: ${iteration} by ${by}`);
       });
     });
   };
-  saying('approve', 'approve what preflight showed', { note: 'asked' }, (iteration, by, { note }) => ({
-    do: 'Approve',
-    iteration,
-    by,
-    note,
-    approved: true,
-  }));
+  program
+    .command('approve')
+    .description('approve what preflight showed: this plan and this tree, once')
+    .argument('<iteration>')
+    .option('-m, --note <note>', 'a note')
+    .option(
+      '--expires <duration>',
+      `how long it lasts, if nothing is landed on it (default: ${approvalLasts})`,
+    )
+    .option(...asOption)
+    .option(...configOption)
+    .option(...jsonOption)
+    .action((iteration: string, options: FleetOptions & { note?: string; expires?: string }) =>
+      withSession(options, places, async (session) => {
+        const event = await approveIteration(session, iteration, options.note ?? '', options.expires);
+        const { by } = session;
+        if (options.json) printJson({ iteration, event, by });
+        else say(`${event}: ${iteration} by ${by}`);
+      }),
+    );
   saying(
     'reject',
     'reject what preflight showed; the iteration fails',

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import type { LoggedEvent } from '../../eventlog/event-log.ts';
+import type { LoggedEvent } from '../../eventlog/check-event.ts';
 import { readOutput } from '../../eventlog/output.ts';
 import { Duration, durationSeconds } from '../../schemas/plan.ts';
 import { StepName } from '../../schemas/step-names.ts';

@@ -7,6 +7,8 @@ import type { Iteration, State } from '../state.ts';
 export interface FleetOptions {
   config?: string;
   json?: boolean;
+  /** Who speaks. */
+  as?: string;
 }
 
 /** Where the command line's config is looked for, first found wins. */
@@ -33,7 +35,7 @@ export const withSession = async <Result>(
   places: ConfigPlaces,
   use: (session: Session) => Promise<Result>,
 ): Promise<Result> => {
-  const session = await openSession(configFile(options, places));
+  const session = await openSession(configFile(options, places), options.as);
   try {
     return await use(session);
   } finally {

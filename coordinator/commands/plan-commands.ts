@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { readConfigFile } from '../../eventlog/config-file.ts';
-import { ControlConfig } from '../../schemas/config.ts';
+import { OperatorConfig } from '../../schemas/config.ts';
 import {
   Envelope,
   fleetEvents,
@@ -39,7 +39,7 @@ const jsonSchemas: Record<string, () => unknown> = {
 
 const knownFleet = (options: FleetOptions, places: ConfigPlaces): Fleet | undefined => {
   try {
-    return readConfigFile(readConfigFile(configFile(options, places), ControlConfig).fleetFile, Fleet);
+    return readConfigFile(readConfigFile(configFile(options, places), OperatorConfig).fleetFile, Fleet);
   } catch (error) {
     if (options.config !== undefined || !(error instanceof Refused)) throw error;
     say('ka: no fleet is configured, so the plan’s hosts are not checked against one');

@@ -6,7 +6,7 @@ import { Journal } from '../../agents/runtime/journal.ts';
 import { appendEvent, EventLog } from '../../eventlog/event-log.ts';
 import { eventStream, isOpenTo } from '../../eventlog/provision.ts';
 import type { SealedEvent } from '../../eventlog/seal.ts';
-import { type LogServer, sealedStart, startLogServer } from '../../test/log-server.ts';
+import { type LogServer, person, sealedStart, startLogServer } from '../../test/log-server.ts';
 import { Refused } from '../decide.ts';
 import { addRestoreCommand } from './restore-command.ts';
 
@@ -15,18 +15,9 @@ let log: LogServer;
 const at = (name: string) => join(log.folder, name);
 beforeAll(async () => {
   log = await startLogServer(fleet, ['boltzmann']);
-  const pinned = (name: string) => ({ publicKey: log.key(name).publicKey });
-  const known = {
-    fleet,
-    signingKey: 'A'.repeat(40),
-    coordinator: pinned('coordinator'),
-    operator: pinned('operator'),
-    hosts: { boltzmann: { role: 'builder', ...pinned('boltzmann') } },
-  };
-  writeFileSync(at('fleet.yaml'), JSON.stringify(known));
-  const nats = { servers: [log.server.url], seedFile: log.seedFile('operator') };
-  const control = { fleetFile: at('fleet.yaml'), nats, keyFile: log.keyFile('operator') };
-  writeFileSync(at('operator.yaml'), JSON.stringify(control));
+  const nats = { servers: [log.server.url] };
+  const config = { fleetFile: log.fleetFile, nats, identities: { mfritsche: log.keyFile(person) } };
+  writeFileSync(at('operator.yaml'), JSON.stringify(config));
   vi.spyOn(process.stdout, 'write').mockReturnValue(true);
   vi.spyOn(process.stderr, 'write').mockReturnValue(true);
 });
@@ -44,12 +35,12 @@ const restore = async (args: readonly string[], journals: Record<string, string>
   addRestoreCommand(program, { candidates: [at('operator.yaml')] }, () => ({
     copy: at('log.db'),
     journals,
-    adminSeed: log.seedFile('admin'),
+    adminSeed: log.keyFile('admin'),
   }));
   await program.parseAsync(['restore', '--as', 'mfritsche', ...args], { from: 'user' });
 };
 const logOf = async () => {
-  const { events } = await new EventLog(await log.connect('coordinator'), log.pinned).read();
+  const { events } = await new EventLog(await log.connect('coordinator'), log.trust).read();
   return events.map(({ event }) => `${event.type}.${event.attempt}`);
 };
 

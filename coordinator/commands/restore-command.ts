@@ -2,13 +2,13 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { connectNats } from '../../eventlog/connect.ts';
 import { type ClosedLog, closeLog, readWholeLog, rebuildLog } from '../../eventlog/rebuild-log.ts';
-import { pinnedKeys } from '../../eventlog/seal.ts';
-import { noIteration, operator } from '../../schemas/events.ts';
+import { trustIn } from '../../eventlog/trust.ts';
+import { noIteration, personWriter } from '../../schemas/events.ts';
 import { Refused } from '../decide.ts';
 import { type MergedLog, mergeLog } from '../merge-log.ts';
 import { gather, type HeldMessage, type Source, saveMessages } from '../restore-sources.ts';
 import { sealDecided } from '../seal-decided.ts';
-import { foldLog, readControl, speaker } from '../session.ts';
+import { foldLog, readControl } from '../session.ts';
 import { type ConfigPlaces, configFile, print, printJson, say } from './options.ts';
 
 /** Where what a log is rebuilt from is found, unless it is named. */
@@ -112,23 +112,20 @@ export const addRestoreCommand = (
     .option('--no-copy', "leave the coordinator's copy out")
     .option('--journal <file...>', "hosts' journals: journal.db in each one's stateFolder")
     .option('--saved <file...>', 'what a log held before: the file that a restore which was cut has kept')
-    .option('--admin-seed <file>', 'the NATS seed of who may make the log anew')
+    .option('--admin-seed <file>', 'the key, an NKey seed, of who may make the log anew')
     .option('--save <file>', 'where what the log holds now is kept')
-    .option('--as <name>', 'who does this; default: your user name')
+    .option('--as <name>', 'who does this: a name that the config has the key of')
     .action(async (_options: RestoreOptions, command: Command) => {
       const options: RestoreOptions = command.optsWithGlobals();
       const file = configFile(options, places);
-      const { config, fleet, key } = readControl(file);
+      const { fleet, by, key, nats } = readControl(file, options.as);
       const found = sourcesOf(resolve(file));
       const adminSeed = options.adminSeed ?? found.adminSeed;
-      const by = speaker(options.as);
       if (options.write && adminSeed === undefined)
         throw new Refused('only the administrator may make the log anew: name the seed with --admin-seed');
 
       const connection = await connectNats(
-        options.write && adminSeed !== undefined
-          ? { ...config.nats, seedFile: adminSeed, name: 'admin' }
-          : { ...config.nats, name: operator },
+        options.write && adminSeed !== undefined ? { ...nats, keyFile: adminSeed, name: 'admin' } : nats,
       );
       let closed: ClosedLog | undefined;
       let again = 'ka log restore --write';
@@ -141,7 +138,7 @@ export const addRestoreCommand = (
           say(sentence);
         });
         const ofLog: HeldMessage[] = (now ?? []).map((message) => ({ ...message, from: 'the log' }));
-        const merged = mergeLog(pinnedKeys(fleet), ofLog.concat(read.held));
+        const merged = mergeLog(trustIn(fleet), ofLog.concat(read.held));
         const missing = missingCount(merged);
         if (!options.json) {
           print(now ? `the log holds ${now.length} events` : 'there is no log');
@@ -174,7 +171,7 @@ export const addRestoreCommand = (
             attempt: epoch - 1,
             data: { epoch, by, rebuilt: merged.events.length, missing },
           },
-          { fleet: fleet.fleet, name: operator, key },
+          { fleet: fleet.fleet, name: personWriter(by), key },
           state,
         );
         await rebuildLog(connection, { fleet: fleet.fleet, hosts: Object.keys(fleet.hosts) }, [

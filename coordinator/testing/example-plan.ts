@@ -1,8 +1,12 @@
 import { parse } from 'yaml';
+import { trustIn } from '../../eventlog/trust.ts';
 import { sha256 } from '../../eventlog/writer-key.ts';
+import { coordinator, personWriter } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { Plan } from '../../schemas/plan.ts';
+import { operatorRightNames } from '../../schemas/roles.ts';
 import type { LoadedPlan } from '../plan-file.ts';
+import { testKey } from './test-key.ts';
 
 const diff = (path: string, added: string) =>
   `--- a/${path}\n+++ b/${path}\n@@ -1,2 +1,3 @@\n first\n+${added}\n last\n`;
@@ -141,19 +145,29 @@ export const examplePlan = (change: (plan: Plan) => void = () => undefined): Loa
 
 export const exampleSigningKey = '92D5E96D8F63C75E4116AA1FF5C8C4603D0D250C';
 
-const publicKey = `${'A'.repeat(59)}=`;
+/** Each writer has a key of its own. */
+const pinned = (writer: string) => ({ publicKey: testKey(writer).publicKey });
 
 /** The fleet that the example plan is for. */
 export const exampleFleet = Fleet.parse({
   fleet: 'reauktion',
   signingKey: exampleSigningKey,
-  coordinator: { publicKey },
-  operator: { publicKey },
+  admin: pinned('admin'),
+  coordinator: pinned(coordinator),
+  operators: Object.fromEntries(
+    ['mfritsche', 'architect'].map((name) => [
+      name,
+      { ...pinned(personWriter(name)), may: operatorRightNames },
+    ]),
+  ),
   hosts: {
-    boltzmann: { role: 'builder', publicKey, graceSeconds: 60 },
-    fermi: { role: 'builder', publicKey },
-    hertz: { role: 'publisher', publicKey },
-    fresnel: { role: 'board', publicKey },
-    ohm: { role: 'board', publicKey },
+    boltzmann: { role: 'builder', ...pinned('boltzmann'), graceSeconds: 60 },
+    fermi: { role: 'builder', ...pinned('fermi') },
+    hertz: { role: 'publisher', ...pinned('hertz') },
+    fresnel: { role: 'board', ...pinned('fresnel') },
+    ohm: { role: 'board', ...pinned('ohm') },
   },
 });
+
+/** Whom that fleet trusts. */
+export const exampleTrust = trustIn(exampleFleet);

@@ -1,12 +1,11 @@
-import type { LoggedEvent } from '../../eventlog/event-log.ts';
+import type { LoggedEvent } from '../../eventlog/check-event.ts';
 import { sealEvent } from '../../eventlog/seal.ts';
-import { generateWriterKey, readWriterKey, type WriterKey } from '../../eventlog/writer-key.ts';
 import {
   coordinator,
   type EventType,
   type NewEvent,
-  operator,
   parseEvent,
+  personWriter,
   stepEventType,
 } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
@@ -18,18 +17,7 @@ import type { LoadedPlan } from '../plan-file.ts';
 import { type Attempt, type Iteration, initialState, lastAttempt, type State } from '../state.ts';
 import { goodEvidence } from './example-evidence.ts';
 import { examplePlan, exampleSigningKey } from './example-plan.ts';
-
-const keys = new Map<string, WriterKey>();
-
-/** Each writer's key, made when it is first asked for. */
-export const testKey = (writer: string): WriterKey => {
-  let key = keys.get(writer);
-  if (!key) {
-    key = readWriterKey(generateWriterKey());
-    keys.set(writer, key);
-  }
-  return key;
-};
+import { testKey } from './test-key.ts';
 
 /** A log in memory: its events are sealed with real keys, so their bytes are those that a log would hold. */
 export interface History {
@@ -74,7 +62,7 @@ export const createHistory = (from?: History): History => {
     },
     command: (command) => {
       const [event] = decide(command, state);
-      return event && history.append(operator, event);
+      return event && history.append(personWriter((event.data as { by: string }).by), event);
     },
     decideOnce: (command = { do: 'Advance' }) => {
       const [event] = decide(command, state);

@@ -2,11 +2,11 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { auditOf } from '../../coordinator/audit.ts';
 import { closeDocument } from '../../coordinator/close-document.ts';
-import { exitAs, startIteration } from '../../coordinator/commands/iteration-commands.ts';
+import { approveIteration, exitAs, startIteration } from '../../coordinator/commands/iteration-commands.ts';
 import { print, printJson, say } from '../../coordinator/commands/options.ts';
 import { ledger } from '../../coordinator/commands/proof-commands.ts';
 import { reviewOf } from '../../coordinator/graph.ts';
-import { openSession, type Session } from '../../coordinator/session.ts';
+import { openSession } from '../../coordinator/session.ts';
 import { evidenceOf, type Iteration } from '../../coordinator/state.ts';
 import { judgeSweep } from '../../coordinator/sweep-judgement.ts';
 import { watchIteration } from '../../coordinator/watch.ts';
@@ -20,10 +20,8 @@ interface DemoOptions extends SandboxOptions {
   plan?: string;
 }
 
-const demonstrator = 'demo';
-
-/** Says yes for each person that the plan asks, once there is something to review. A real plan waits for real people. */
-const approveAll = (session: Session) => {
+/** Says yes, with the key of each person that the plan asks, once there is something to review. A real plan waits for real people. */
+const approveAll = (configFile: string) => {
   const asked = new Set<string>();
   return (iteration: Iteration) => {
     if (iteration.ended) return;
@@ -31,9 +29,15 @@ const approveAll = (session: Session) => {
       if (asked.has(person)) continue;
       asked.add(person);
       const note = 'approved by the demo in their name: read the series before you do this';
-      void session
-        .command({ do: 'Approve', iteration: iteration.name, by: person, note, approved: true })
-        .catch((error: unknown) => say(`ka: ${error instanceof Error ? error.message : error}`));
+      const approve = async () => {
+        const session = await openSession(configFile, person);
+        try {
+          await approveIteration(session, iteration.name, note);
+        } finally {
+          await session.close();
+        }
+      };
+      void approve().catch((error: unknown) => say(`ka: ${error instanceof Error ? error.message : error}`));
     }
   };
 };
@@ -50,9 +54,9 @@ const carry = async (configFile: string, planFile: string, options: DemoOptions)
   const session = await openSession(configFile);
   try {
     const started = Date.now();
-    const name = await startIteration(session, planFile, demonstrator);
+    const name = await startIteration(session, planFile);
     const out = options.json ? process.stderr : process.stdout;
-    const iteration = await watchIteration(session, name, out, approveAll(session));
+    const iteration = await watchIteration(session, name, out, approveAll(configFile));
     const { events } = await session.read();
     const audit = auditOf(iteration, events);
     return {

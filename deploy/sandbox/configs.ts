@@ -2,7 +2,7 @@ import { rename, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { AgentConfig, ControlConfig, type Peer } from '../../schemas/config.ts';
+import { AgentConfig, CoordinatorConfig, OperatorConfig, type Peer } from '../../schemas/config.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { packager } from './baseline.ts';
 import { bootFiles, initramfsCommand, pacmanCommand, writePacmanConfigs } from './board-root.ts';
@@ -10,10 +10,10 @@ import type { SandboxExample } from './example.ts';
 import type { SandboxFacts } from './identity.ts';
 import {
   hostNames,
+  peopleNames,
   repositoryName,
   type SandboxHost,
   type SandboxPlaces,
-  type SandboxWriter,
   type SshHost,
   sandboxFleet,
   sandboxHosts,
@@ -68,10 +68,7 @@ export const writeConfigs = async (
   servers: SandboxServers,
   { user, worktrees }: { user: { uid: number; gid: number } | undefined; worktrees: string | undefined },
 ): Promise<void> => {
-  const nats = (writer: SandboxWriter) => ({
-    servers: [`nats://127.0.0.1:${servers.natsPort}`],
-    seedFile: places.seedFile(writer),
-  });
+  const nats = { servers: [`nats://127.0.0.1:${servers.natsPort}`] };
   const { username } = userInfo();
   const peer = (from: SandboxHost, to: SshHost, folder: string): Peer => ({
     address: '127.0.0.1',
@@ -84,9 +81,9 @@ export const writeConfigs = async (
   const common = (host: SandboxHost) => ({
     fleet: sandboxFleet,
     host,
-    nats: nats(host),
+    nats,
     keyFile: places.keyFile(host),
-    coordinatorKey: facts.publicKeys.coordinator,
+    fleetFile: places.fleetFile,
     stateFolder: `${places.host(host)}/state`,
   });
   const gitUrl = (name: string) =>
@@ -170,25 +167,36 @@ export const writeConfigs = async (
     Fleet.parse({
       fleet: sandboxFleet,
       signingKey: facts.fingerprint,
+      admin: { publicKey: facts.publicKeys.admin },
       coordinator: { publicKey: facts.publicKeys.coordinator },
-      operator: { publicKey: facts.publicKeys.operator },
+      operators: {
+        mfritsche: {
+          publicKey: facts.publicKeys.mfritsche,
+          may: ['start', 'retry', 'abort', 'waive', 'restore', 'keys'],
+        },
+        'sonnet-architect': { publicKey: facts.publicKeys['sonnet-architect'], may: ['approve'] },
+      },
       hosts: Object.fromEntries(
         hostNames.map((host) => [host, { role: sandboxHosts[host], publicKey: facts.publicKeys[host] }]),
       ),
     }),
   );
-  for (const [writer, file] of [
-    ['coordinator', places.coordinatorConfig],
-    ['operator', places.operatorConfig],
-  ] as const)
-    await writeYaml(
-      file,
-      ControlConfig.parse({
-        fleetFile: places.fleetFile,
-        nats: nats(writer),
-        keyFile: places.keyFile(writer),
-        stateFolder: join(places.control, 'state'),
-      }),
-    );
+  await writeYaml(
+    places.coordinatorConfig,
+    CoordinatorConfig.parse({
+      fleetFile: places.fleetFile,
+      nats,
+      keyFile: places.keyFile('coordinator'),
+      stateFolder: join(places.control, 'state'),
+    }),
+  );
+  await writeYaml(
+    places.operatorConfig,
+    OperatorConfig.parse({
+      fleetFile: places.fleetFile,
+      nats,
+      identities: Object.fromEntries(peopleNames.map((name) => [name, places.keyFile(name)])),
+    }),
+  );
   await writePacmanConfigs(places, { carch: example.carch, repositoryUrl: repositoryUrl(servers) });
 };

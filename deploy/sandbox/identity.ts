@@ -1,12 +1,9 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { createNatsKey } from '../../eventlog/nats-key.ts';
 import { generateWriterKey, readWriterKey } from '../../eventlog/writer-key.ts';
-import { PublicKey } from '../../schemas/fleet.ts';
-import { Fingerprint } from '../../schemas/names.ts';
-
+import { Fingerprint, PublicKey } from '../../schemas/names.ts';
 import { generateSshKey } from '../sshd.ts';
-import { hostNames, type SandboxPlaces, type SandboxWriter, writerNames } from './places.ts';
+import { hostNames, type SandboxPlaces, writerNames } from './places.ts';
 
 /** What a sandbox was made as. The file with it marks the folder as one that may be wiped. */
 const SandboxFacts = z.object({
@@ -16,9 +13,8 @@ const SandboxFacts = z.object({
   fingerprint: Fingerprint,
   /** Where builders find worktrees that outlive the sandbox. */
   worktrees: z.string().optional(),
-  /** Each writer's Ed25519 public key, and the public half of its NATS NKey. */
-  publicKeys: z.record(z.enum(writerNames), PublicKey),
-  natsKeys: z.record(z.enum([...writerNames, 'admin']), z.string()),
+  /** Each writer's public key, and the administrator's. */
+  publicKeys: z.record(z.enum([...writerNames, 'admin']), PublicKey),
 });
 export type SandboxFacts = z.infer<typeof SandboxFacts>;
 
@@ -43,22 +39,14 @@ export const writeFacts = async (
 
 const writeSecret = (file: string, text: string) => writeFile(file, text, { mode: 0o600 });
 
-/** Gives every writer its signing key and its NATS key, and every host its SSH key. The folders are there. */
-export const makeIdentities = async (
-  places: SandboxPlaces,
-): Promise<Pick<SandboxFacts, 'publicKeys' | 'natsKeys'>> => {
-  const publicKeys = {} as Record<SandboxWriter, string>;
-  const natsKeys = {} as Record<SandboxWriter | 'admin', string>;
-  for (const writer of writerNames) {
-    const pem = generateWriterKey();
-    await writeSecret(places.keyFile(writer), pem);
-    publicKeys[writer] = readWriterKey(pem).publicKey;
-  }
+/** Gives every writer its key, and every host its SSH key. The folders are there. */
+export const makeIdentities = async (places: SandboxPlaces): Promise<Pick<SandboxFacts, 'publicKeys'>> => {
+  const publicKeys = {} as SandboxFacts['publicKeys'];
   for (const writer of [...writerNames, 'admin'] as const) {
-    const { publicKey, seed } = createNatsKey();
-    await writeSecret(places.seedFile(writer), `${seed}\n`);
-    natsKeys[writer] = publicKey;
+    const seed = generateWriterKey();
+    await writeSecret(places.keyFile(writer), `${seed}\n`);
+    publicKeys[writer] = readWriterKey(seed).publicKey;
   }
   await Promise.all(hostNames.map((host) => generateSshKey(places.sshKey(host))));
-  return { publicKeys, natsKeys };
+  return { publicKeys };
 };

@@ -15,7 +15,9 @@ export const hostNames = Object.keys(sandboxHosts) as SandboxHost[];
 export const sshHosts = ['boltzmann', 'fermi', 'hertz'] as const;
 export type SshHost = (typeof sshHosts)[number];
 
-export const writerNames = ['coordinator', 'operator', ...hostNames] as const;
+/** The people of the sandbox: who carries iterations, and who reviews them. */
+export const peopleNames = ['mfritsche', 'sonnet-architect'] as const;
+export const writerNames = ['coordinator', ...peopleNames, ...hostNames] as const;
 export type SandboxWriter = (typeof writerNames)[number];
 
 export const sandboxFleet = 'sandbox';
@@ -64,15 +66,11 @@ export const sandboxPlaces = (sandboxFolder: string) => {
     /** While this file is there, the host has no power; the same for nats-server. */
     power: (name: SandboxHost | 'nats') => ({ off: join(folder, name, 'power/off') }),
     config: (name: SandboxHost) => join(host(name), 'config.yaml'),
-    /** A writer's Ed25519 key, its NATS seed. */
-    keyFile: (writer: SandboxWriter) =>
-      writer === 'coordinator' || writer === 'operator'
-        ? join(folder, 'control', `${writer}.pem`)
-        : join(host(writer), 'writer.pem'),
-    seedFile: (writer: SandboxWriter | 'admin') =>
-      writer === 'coordinator' || writer === 'operator' || writer === 'admin'
-        ? join(folder, 'control', `${writer}.nkey`)
-        : join(host(writer), 'nats.nkey'),
+    /** A writer's key: an NKey seed. */
+    keyFile: (writer: SandboxWriter | 'admin') =>
+      hostNames.some((name) => name === writer)
+        ? join(host(writer as SandboxHost), 'writer.nkey')
+        : join(folder, 'control', `${writer}.nkey`),
     sshKey: (name: SandboxHost) => join(host(name), 'ssh/id_ed25519'),
     sshd: (name: SshHost) => join(host(name), 'sshd'),
     knownHosts: (name: SandboxHost) => join(host(name), 'ssh/known_hosts'),

@@ -2,17 +2,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connectNats } from '../../eventlog/connect.ts';
 import { lastPresences } from '../../eventlog/presence.ts';
 import { outputStream, provision } from '../../eventlog/provision.ts';
-import { hostNames, type SandboxHost, type SandboxPlaces, sandboxFleet } from './places.ts';
+import { personWriter } from '../../schemas/events.ts';
+import { hostNames, peopleNames, type SandboxHost, type SandboxPlaces, sandboxFleet } from './places.ts';
 
 const readyWithinMs = 60_000;
 const lookEveryMs = 50;
 
 const withConnection = async <Result>(
   places: SandboxPlaces,
-  { url, name }: { url: string; name: 'admin' | 'operator' },
+  { url, name }: { url: string; name: 'admin' | (typeof peopleNames)[number] },
   action: (connection: Awaited<ReturnType<typeof connectNats>>) => Promise<Result>,
 ): Promise<Result> => {
-  const connection = await connectNats({ servers: [url], seedFile: places.seedFile(name), name });
+  const connection = await connectNats({
+    ...{ servers: [url], keyFile: places.keyFile(name) },
+    name: name === 'admin' ? name : personWriter(name),
+  });
   try {
     return await action(connection);
   } finally {
@@ -44,7 +48,7 @@ export const waitForHosts = (
     signal: AbortSignal;
   },
 ): Promise<void> =>
-  withConnection(places, { url, name: 'operator' }, async (operator) => {
+  withConnection(places, { url, name: peopleNames[0] }, async (operator) => {
     const until = Date.now() + readyWithinMs;
     while (!signal.aborted) {
       const seen = await lastPresences(operator, sandboxFleet, hostNames, outputStream);

@@ -11,6 +11,6 @@ export const sandboxRestoreSources = (configFile: string): RestoreSources => {
   return {
     copy: join(places.control, 'state/log.db'),
     journals: Object.fromEntries(journals.filter(([, file]) => existsSync(file))),
-    adminSeed: places.seedFile('admin'),
+    adminSeed: places.keyFile('admin'),
   };
 };

@@ -10,6 +10,7 @@ import { keepProcess } from './kept-process.ts';
 import { nodeArgv } from './node-argv.ts';
 import {
   hostNames,
+  peopleNames,
   type SandboxHost,
   type SandboxPlaces,
   type SshHost,
@@ -69,8 +70,12 @@ export const startServers = async (
     for (const end of running.splice(0)) await end();
   };
   try {
-    const hosts = Object.fromEntries(hostNames.map((host) => [host, facts.natsKeys[host]]));
-    const users = fleetUsers(sandboxFleet, { ...facts.natsKeys, hosts });
+    const { publicKeys } = facts;
+    const users = fleetUsers(sandboxFleet, {
+      ...publicKeys,
+      operators: Object.fromEntries(peopleNames.map((name) => [name, publicKeys[name]])),
+      hosts: Object.fromEntries(hostNames.map((host) => [host, publicKeys[host]])),
+    });
     const nats = await startNatsServer({ folder: places.nats, users });
     running.push(() => nats.stop());
     const sshds = new Map<SshHost, Sshd>();

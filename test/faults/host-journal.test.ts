@@ -10,9 +10,9 @@ import { parse, stringify } from 'yaml';
 import { nodeArgv } from '../../deploy/sandbox/node-argv.ts';
 import type { SandboxHost } from '../../deploy/sandbox/places.ts';
 import { readState } from '../../deploy/sandbox/sandbox-state.ts';
+import { signatureHeader } from '../../eventlog/check-event.ts';
 import { connectNats } from '../../eventlog/connect.ts';
 import { remakeDurable } from '../../eventlog/durables.ts';
-import { signatureHeader } from '../../eventlog/event-log.ts';
 import { lastPresences } from '../../eventlog/presence.ts';
 import { outputStream } from '../../eventlog/provision.ts';
 import { sha256 } from '../../eventlog/writer-key.ts';
@@ -44,7 +44,7 @@ describe('a host and its journal', () => {
   const admin = () =>
     connectNats({
       servers: [readState(fleet.places)?.natsUrl ?? ''],
-      seedFile: fleet.places.seedFile('admin'),
+      keyFile: fleet.places.keyFile('admin'),
       name: 'admin',
     });
   const troubleOf = async (host: SandboxHost): Promise<string | null | undefined> => {

@@ -26,7 +26,7 @@ describe('what lies between a host and the log', () => {
     async () => {
       const admin = await connectNats({
         servers: [readState(fleet.places)?.natsUrl ?? ''],
-        seedFile: fleet.places.seedFile('admin'),
+        keyFile: fleet.places.keyFile('admin'),
         name: 'admin',
       });
       try {

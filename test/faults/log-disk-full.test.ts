@@ -113,7 +113,7 @@ describe('the disk of a log alone', () => {
         await cp(`${store}.before`, store, { recursive: true, preserveTimestamps: true });
         await log.server.restart();
         const host = await log.connect('boltzmann');
-        const reader = new EventLog(await log.connect('coordinator'), log.pinned);
+        const reader = new EventLog(await log.connect('coordinator'), log.trust);
         const append = (attempt: number) => {
           const data = {
             role: 'builder',

@@ -5,8 +5,9 @@ import { afterEach, beforeEach, describe, expect } from 'vitest';
 import { replayCheck } from '../../coordinator/replay.ts';
 import { signal } from '../../deploy/sandbox/process-identity.ts';
 import { readState } from '../../deploy/sandbox/sandbox-state.ts';
+import type { LoggedEvent } from '../../eventlog/check-event.ts';
 import { connectNats } from '../../eventlog/connect.ts';
-import { appendEvent, type LoggedEvent } from '../../eventlog/event-log.ts';
+import { appendEvent } from '../../eventlog/event-log.ts';
 import { sealEvent } from '../../eventlog/seal.ts';
 import { readWriterKey } from '../../eventlog/writer-key.ts';
 import { coordinator } from '../../schemas/events.ts';
@@ -103,7 +104,7 @@ describe('a log that is cut, or lost', () => {
       // From the journals alone: what hosts never heard of is lost, and it says so.
       const without = await fleet.ka('log', 'restore', '--no-copy');
       expect(without.stdout).toMatch(/^there is no log\n\d+ events can be rebuilt\n/);
-      expect(without.stdout).toContain('operator/iter6.IterationStarted.1');
+      expect(without.stdout).toContain('@mfritsche/iter6.IterationStarted.1');
       expect(without.exitCode).toBe(0);
       const shown = await fleet.ka('log', 'restore');
       expect(shown.stdout).toContain('nothing is known to be missing\nnothing was written');
@@ -123,7 +124,7 @@ describe('a log that is cut, or lost', () => {
       // A request of the epoch before, as it may still be on its way, or come from a coordinator that was left behind.
       const connection = await connectNats({
         servers: [readState(fleet.places)?.natsUrl ?? ''],
-        seedFile: fleet.places.seedFile('coordinator'),
+        keyFile: fleet.places.keyFile('coordinator'),
         name: coordinator,
       });
       const old = before.find(({ event }) => event.type === 'PreflightRequested')?.event;

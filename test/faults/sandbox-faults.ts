@@ -6,7 +6,7 @@ import type { SandboxHost, SandboxPlaces } from '../../deploy/sandbox/places.ts'
 import { isRunning, type ProcessIdentity, signal } from '../../deploy/sandbox/process-identity.ts';
 import { killTree } from '../../deploy/sandbox/process-tree.ts';
 import { readState, type SupervisorState } from '../../deploy/sandbox/sandbox-state.ts';
-import type { BoardConfig, BuilderConfig, ControlConfig, PublisherConfig } from '../../schemas/config.ts';
+import type { BoardConfig, BuilderConfig, CoordinatorConfig, PublisherConfig } from '../../schemas/config.ts';
 import type { TcpProxy } from './tcp-proxy.ts';
 
 /** Any fleet that runs in a sandbox. */
@@ -19,7 +19,7 @@ interface Configs {
   fermi: BuilderConfig;
   hertz: PublisherConfig;
   fresnel: BoardConfig;
-  coordinator: ControlConfig;
+  coordinator: CoordinatorConfig;
 }
 
 /** What the supervisor says of one of its processes: `fresnel`, `nats-server`, `sshd-hertz`, `files`, … */

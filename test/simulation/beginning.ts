@@ -9,7 +9,7 @@ import {
   started,
   until,
 } from '../../coordinator/testing/history.ts';
-import type { LoggedEvent } from '../../eventlog/event-log.ts';
+import type { LoggedEvent } from '../../eventlog/check-event.ts';
 import { noIteration } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import { MemoryJournal } from './memory-journal.ts';

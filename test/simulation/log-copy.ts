@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { commandsBehind, decideFacts, writtenFact } from '../../coordinator/commands-behind.ts';
 import type { State } from '../../coordinator/state.ts';
-import type { LoggedEvent } from '../../eventlog/event-log.ts';
-import { coordinator, operator } from '../../schemas/events.ts';
+import type { LoggedEvent } from '../../eventlog/check-event.ts';
+import { coordinator, isPerson } from '../../schemas/events.ts';
 
 /** Hosts offer again what they wrote within seconds of finding it gone. */
 const waitForHostsMs = 15_000;
@@ -63,7 +63,7 @@ export const createSimulatedCopy = (begin: readonly LoggedEvent[], isBlind: bool
         .sort((a, b) => a.event.writerseq - b.event.writerseq);
       const [next] = own;
       if (next && (isBlind || isDueNow(next, state))) return { do: 'append', event: next };
-      if (events.some(({ event }) => event.source === operator)) return { do: 'wait' };
+      if (events.some(({ event }) => isPerson(event.source))) return { do: 'wait' };
       if (still?.count !== events.length) still = { count: events.length, since: now };
       if (!next) return { do: 'decide' };
       if (own.length < events.length && now - still.since < waitForHostsMs) return { do: 'wait' };

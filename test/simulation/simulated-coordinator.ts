@@ -2,7 +2,7 @@ import { type Command, decide } from '../../coordinator/decide.ts';
 import { evolve } from '../../coordinator/evolve.ts';
 import type { Iteration, State } from '../../coordinator/state.ts';
 import { createOpenSince, overdue } from '../../coordinator/time-limits.ts';
-import type { LoggedEvent } from '../../eventlog/event-log.ts';
+import type { LoggedEvent } from '../../eventlog/check-event.ts';
 import { sealEvent } from '../../eventlog/seal.ts';
 import { coordinator, type NewEvent } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';

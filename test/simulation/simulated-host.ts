@@ -1,6 +1,6 @@
 import { startsOf } from '../../agents/runtime/host-log.ts';
 import type { NotedRequest, OutboxEvent } from '../../agents/runtime/journal.ts';
-import type { LoggedEvent } from '../../eventlog/event-log.ts';
+import type { LoggedEvent } from '../../eventlog/check-event.ts';
 import { linkTo, sealEvent } from '../../eventlog/seal.ts';
 import type { WriterKey } from '../../eventlog/writer-key.ts';
 import { type NewEvent, noIteration } from '../../schemas/events.ts';

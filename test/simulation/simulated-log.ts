@@ -1,6 +1,6 @@
 import { evolve } from '../../coordinator/evolve.ts';
 import { initialState, type State } from '../../coordinator/state.ts';
-import type { LoggedEvent } from '../../eventlog/event-log.ts';
+import type { LoggedEvent } from '../../eventlog/check-event.ts';
 import type { Envelope } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { Beginning } from './beginning.ts';

@@ -2,9 +2,9 @@ import { commandsBehind } from '../../coordinator/commands-behind.ts';
 import { type Command, decide, Refused } from '../../coordinator/decide.ts';
 import { reviewOf } from '../../coordinator/graph.ts';
 import type { Iteration } from '../../coordinator/state.ts';
-import type { LoggedEvent } from '../../eventlog/event-log.ts';
+import type { LoggedEvent } from '../../eventlog/check-event.ts';
 import { sealEvent } from '../../eventlog/seal.ts';
-import { operator } from '../../schemas/events.ts';
+import { personWriter } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import { noKey } from './simulated-host.ts';
 import type { SimulatedLog } from './simulated-log.ts';
@@ -34,10 +34,11 @@ export const createSimulatedPeople = (sim: Simulation, log: SimulatedLog, fleet:
     try {
       const [event] = decide(command, state);
       if (!event) return;
+      const writer = personWriter((event.data as { by: string }).by);
       const { subject, bytes } = sealEvent(
         event,
-        { fleet: fleet.fleet, name: operator, key: noKey },
-        state.writers.get(operator),
+        { fleet: fleet.fleet, name: writer, key: noKey },
+        state.writers.get(writer),
         new Date(sim.wallClock()).toISOString(),
       );
       log.append(subject, bytes, state.sequence);

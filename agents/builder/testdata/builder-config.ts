@@ -12,9 +12,9 @@ export const builderConfig = (
   BuilderConfig.parse({
     fleet: 'test',
     host: 'boltzmann',
-    nats: { servers: ['127.0.0.1'], seedFile: join(folder, 'seed') },
+    nats: { servers: ['127.0.0.1'] },
     keyFile: join(folder, 'key.pem'),
-    coordinatorKey: `${'A'.repeat(59)}=`,
+    fleetFile: '/fleet.yaml',
     stateFolder: join(folder, 'state'),
     role: 'builder',
     repositories,
