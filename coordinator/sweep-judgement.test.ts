@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Cell } from '../schemas/steps.ts';
-import { judgeSweep } from './sweep-judgement.ts';
+import { judgeRows, judgeSweep } from './sweep-judgement.ts';
 import { sweptWith } from './testing/example-evidence.ts';
 import { examplePlan } from './testing/example-plan.ts';
 import { historyOf, started } from './testing/history.ts';
@@ -69,5 +69,36 @@ describe('a sweep', () => {
     const { rows } = judge((cell) => (cell.path === 'software' ? undefined : cell));
     expect(rows.map(({ passed }) => passed)).toEqual([false, false]);
     expect(rows[1]?.because).toMatch(/software was not swept/);
+  });
+
+  it.each<[string, Partial<Cell> | undefined, string]>([
+    ['another hash', { sha256: 'a', hashes: ['a', 'a'] }, 'FAIL'],
+    ['another hash in each run', { status: 'unstable', sha256: null, hashes: ['a', 'b'] }, 'FAIL'],
+    ['no use of the device', { status: 'no-device', device: null }, 'FAIL'],
+    ['a run that broke', { status: 'error', sha256: null, error: 'no output' }, 'ERROR'],
+    ['too few runs', { hashes: [good[0]?.sha256 ?? ''] }, 'MISS'],
+    ['nothing', undefined, 'MISS'],
+  ])('with %s for one path has a row of that verdict', (_name, change, verdict) => {
+    const table = good.flatMap((cell) =>
+      cell.row !== 'h264' || cell.path !== 'libva' ? [cell] : change ? [{ ...cell, ...change }] : [],
+    );
+    const [h264, mpeg2] = judgeRows(plan.sweep, { table });
+    expect(h264?.verdict).toBe(verdict);
+    expect(h264?.comparisons.map((one) => one.verdict)).toEqual([verdict, verdict]);
+    // A path alone is at fault only for what it shows alone.
+    const alone = change && 'sha256' in change && change.sha256 === 'a' ? 'PASS' : verdict;
+    expect(h264?.paths.map((one) => one.verdict)).toEqual([alone, 'PASS', 'PASS']);
+    expect(mpeg2?.verdict).toBe('PASS');
+  });
+
+  it('is a FAIL where one comparison FAILs and another is a MISS', () => {
+    const table = good
+      .filter(({ row, path }) => row !== 'h264' || path !== 'software')
+      .map((cell) =>
+        cell.row === 'h264' && cell.path === 'libva' ? { ...cell, sha256: 'a', hashes: ['a', 'a'] } : cell,
+      );
+    const [h264] = judgeRows(plan.sweep, { table });
+    expect(h264?.comparisons.map(({ verdict }) => verdict)).toEqual(['FAIL', 'MISS']);
+    expect(h264?.verdict).toBe('FAIL');
   });
 });
