@@ -1,26 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { replayCheck } from '../coordinator/replay.ts';
 import { foldLog } from '../coordinator/session.ts';
-import type { LoggedEvent } from '../eventlog/check-event.ts';
-import { type Envelope, type NewEvent, parseEvent, subjectOf } from '../schemas/events.ts';
-
-const folder = join(import.meta.dirname, 'histories');
-
-/** A history as `ka log --json` printed it: an envelope a line, with its sequence. */
-const readHistory = (name: string): LoggedEvent[] =>
-  readFileSync(join(folder, `${name}.jsonl`), 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => {
-      const { sequence, ...envelope } = JSON.parse(line) as Envelope & { sequence: number };
-      const bytes = new TextEncoder().encode(JSON.stringify(envelope));
-      const event = parseEvent(bytes);
-      const host = event.kind === 'step' && 'host' in event.data ? event.data.host : undefined;
-      const named = { ...envelope, ...(host === undefined ? {} : { host }) } as NewEvent;
-      return { sequence, subject: subjectOf(envelope.fleet, envelope.source, named), bytes, event };
-    });
+import { historiesFolder, readHistory } from '../coordinator/testing/recorded-history.ts';
 
 // What was once in a log stays readable, and today's code decides what was decided then. A file here is never
 // changed: a new shape of event comes with a history of its own.
@@ -43,7 +25,7 @@ describe('a recorded history', () => {
   });
 
   it('has its end stated here', () => {
-    expect(readdirSync(folder).sort()).toEqual(
+    expect(readdirSync(historiesFolder).sort()).toEqual(
       Object.keys(ends)
         .map((name) => `${name}.jsonl`)
         .sort(),
