@@ -1,0 +1,119 @@
+import type { Cell, StepEvidence } from '../../schemas/steps.ts';
+import { endingWords } from '../graph.ts';
+import { type Attempt, evidenceOf, type Iteration, lastAttempt } from '../state.ts';
+import { gravest, judgeRows, type RowVerdict, type SweepVerdict } from '../sweep-judgement.ts';
+import { answerCheck } from '../verdicts.ts';
+
+/** The two sweeps of an iteration: of the kernel that ran before, and of the one under test. */
+export type SweepStep = 'presweep' | 'sweep';
+
+/** A test with the tests that it consists of: sweep → row → path or comparison. */
+export interface SweepTest {
+  name: string;
+  /** SKIP only for a path that the plan compares with nothing. */
+  verdict: SweepVerdict | 'SKIP';
+  /** Empty for a PASS. */
+  because: string;
+  /** Why the plan expects a difference here, in its own words. */
+  note?: string;
+  /** What ran. */
+  cell?: Cell;
+  tests: SweepTest[];
+}
+
+export interface SweepResults {
+  /** The sweep as a whole. It is the gravest that its tests are. */
+  whole: SweepTest;
+  /** The last attempt; a sweep that nobody has asked for has none. */
+  attempt?: Attempt<SweepStep>;
+  swept?: StepEvidence<SweepStep>;
+  /** When it began, RFC 3339, by the board's clock; known of a sweep that came to its end. */
+  startTime?: string;
+  seconds?: number;
+}
+
+/** When a step began that was done at `time` and took `seconds`, by the clock of its host. */
+export const startOf = ({ time, seconds }: { time: string; seconds: number }): string =>
+  new Date(Date.parse(time) - seconds * 1000).toISOString();
+
+const rowTest = ({ plan }: Iteration, judged: RowVerdict): SweepTest => {
+  const { row, verdict, because, paths, comparisons } = judged;
+  const drift = plan.sweep.rows.find(({ name }) => name === row)?.because;
+  const alone = plan.sweep.paths.filter(({ name }) => !paths.some(({ path }) => path === name));
+  return {
+    name: row,
+    verdict,
+    because,
+    tests: [
+      ...paths.map(({ path, cell, ...found }) => ({
+        name: path,
+        ...found,
+        ...(cell ? { cell } : {}),
+        tests: [],
+      })),
+      ...alone.map(({ name }) => ({
+        name,
+        verdict: 'SKIP' as const,
+        because: 'the plan compares it with nothing here',
+        tests: [],
+      })),
+      ...comparisons.map(({ expectation, ...found }) => ({
+        name: expectation,
+        ...found,
+        ...(drift !== undefined && expectation.includes(' != ') ? { note: drift } : {}),
+        tests: [],
+      })),
+    ],
+  };
+};
+
+/** What no row tells: a sweep that broke, or one of another package. Its names hold a space, as no row's does. */
+const besideRows = (iteration: Iteration, step: SweepStep, rows: readonly SweepTest[]): SweepTest[] => {
+  const attempt = lastAttempt(iteration, step);
+  const broke = (why: string): SweepTest[] => [
+    { name: 'the attempt', verdict: 'ERROR', because: `${attempt?.host}: ${why}`, tests: [] },
+  ];
+  switch (attempt?.status) {
+    case undefined:
+    case 'open':
+      return [];
+    case 'failed':
+      return broke(attempt.failure.reason);
+    case 'superseded':
+      return attempt.because.startsWith(endingWords) ? [] : broke(attempt.because);
+    case 'succeeded': {
+      if (step === 'presweep' || rows.some(({ verdict }) => verdict !== 'PASS')) return [];
+      const { verdict, because } = answerCheck({ check: 'sweep-as-expected' }, iteration);
+      return verdict === 'FAIL' ? [{ name: 'the package', verdict, because, tests: [] }] : [];
+    }
+  }
+};
+
+/**
+ * The results of an iteration's sweep, as the plan's own judgement has them. Where there is no table every row is a
+ * MISS; a presweep is judged by the same expectations, and may fail them without fault of the series.
+ */
+export const sweepResults = (iteration: Iteration, step: SweepStep): SweepResults => {
+  const found = evidenceOf(iteration, step);
+  const attempt = lastAttempt(iteration, step);
+  const rows = judgeRows(iteration.plan.sweep, found?.evidence ?? { table: [] }).map((row) =>
+    rowTest(iteration, row),
+  );
+  const tests = [...rows, ...besideRows(iteration, step, rows)];
+  const verdict = gravest(tests.map((test) => (test.verdict === 'SKIP' ? 'PASS' : test.verdict)));
+  const asExpected = rows.filter((row) => row.verdict === 'PASS').length;
+  const because = found
+    ? `${asExpected} of ${rows.length} rows are as expected`
+    : `there is no evidence of ${step}`;
+  return {
+    whole: { name: step, verdict, because: verdict === 'PASS' ? '' : because, tests },
+    ...(attempt ? { attempt } : {}),
+    ...(found && attempt?.status === 'succeeded'
+      ? {
+          swept: found.evidence,
+          seconds: found.seconds,
+          startTime: startOf({ time: attempt.ended.time, seconds: found.seconds }),
+        }
+      : {}),
+  };
+};
