@@ -1,15 +1,23 @@
 import { checkEvent, type KeptMessage, type LoggedEvent, type RefusedMessage } from './check-event.ts';
+import type { WithheldMessage } from './log-tree.ts';
 import { linkTo } from './seal.ts';
 import type { Trust, TrustedWriter } from './trust.ts';
 import { isSignedBy, payloadTypes } from './writer-key.ts';
 
 export type Verified =
-  /** `faults`: it is its writer's, and what else is wrong with it. */
-  { logged: LoggedEvent; faults: string[] } | { refused: RefusedMessage };
+  /**
+   * `faults`: it is its writer's, and what else is wrong with it. `contradicts`: the sequence of the writer's event before,
+   * where it names another one as that.
+   */
+  { logged: LoggedEvent; faults: string[]; contradicts?: number } | { refused: RefusedMessage };
 
 /** Checks the messages of a log, each of them once and in order. */
 export interface Verifier {
   verify(message: KeptMessage): Verified;
+  /** Takes a message that is not shown as the next one of the writer that its subject names. */
+  pass(message: WithheldMessage): void;
+  /** The public key that a writer has now; null if it has none. */
+  keyOf(writer: string): string | null;
 }
 
 /** What a new key signs to become its writer's. */
@@ -23,7 +31,7 @@ export const rotationOf = (fleet: string, writer: string, from: string, to: stri
 export const createVerifier = (trust: Trust): Verifier => {
   /** The key that each writer has now; null if it was revoked and none came after it. */
   const keys = new Map<string, string | null>();
-  const chains = new Map<string, { seq: number; hash: string }>();
+  const chains = new Map<string, { seq: number; hash: string; sequence: number }>();
   const writers = new Map<string, TrustedWriter>(trust.writers);
   const current: Trust = { ...trust, writers };
   const use = (writer: string, key: string | null) => {
@@ -62,13 +70,17 @@ export const createVerifier = (trust: Trust): Verifier => {
       const { source, writerseq, prevhash } = event;
       const last = chains.get(source);
       const faults: string[] = [];
+      let contradicts: number | undefined;
       if (writerseq !== (last?.seq ?? 0) + 1)
         faults.push(
           writerseq <= (last?.seq ?? 0)
             ? `it is ${source}'s event ${writerseq} once more: ${source} has written ${last?.seq} already`
             : `${source}'s events ${(last?.seq ?? 0) + 1} to ${writerseq - 1} are missing before it`,
         );
-      else if (prevhash !== last?.hash) faults.push(`it does not follow from ${source}'s event before it`);
+      else if (prevhash !== last?.hash) {
+        faults.push(`it does not follow from ${source}'s event before it`);
+        contradicts = last?.sequence;
+      }
       if (event.kind === 'fleet' && event.type === 'KeyRotated') {
         const why = rotate(source, event.data.publicKey, event.data.proof);
         if (why !== undefined)
@@ -76,8 +88,13 @@ export const createVerifier = (trust: Trust): Verifier => {
       }
       if (event.kind === 'fleet' && event.type === 'KeyRevoked')
         revoke(event.data.writer, event.data.publicKey);
-      chains.set(source, linkTo(writerseq, bytes));
-      return { ...checked, faults };
+      chains.set(source, { ...linkTo(writerseq, bytes), sequence: message.sequence });
+      return { ...checked, faults, ...(contradicts === undefined ? {} : { contradicts }) };
     },
+    pass({ sequence, subject, sha256 }) {
+      const [, , writer = ''] = subject.split('.');
+      chains.set(writer, { seq: (chains.get(writer)?.seq ?? 0) + 1, hash: sha256, sequence });
+    },
+    keyOf: (writer) => keys.get(writer) ?? null,
   };
 };
