@@ -1,0 +1,94 @@
+import type { KeptMessage } from '../../eventlog/check-event.ts';
+import { logOrigin, signCheckpoint } from '../../eventlog/checkpoint.ts';
+import { LogTree } from '../../eventlog/log-tree.ts';
+import { linkTo, sealEvent } from '../../eventlog/seal.ts';
+import type { WriterKey } from '../../eventlog/writer-key.ts';
+import { coordinator, type EventType, type NewEvent, noIteration } from '../../schemas/events.ts';
+import type { LogHeader } from '../export/event-records.ts';
+import { exampleFleet } from './example-plan.ts';
+import { testKey } from './test-key.ts';
+
+const { fleet } = exampleFleet;
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+
+/** What is appended: an event, of a type that this version need not know. */
+export type Recordable = Omit<NewEvent, 'type'> & { type: string };
+
+/** A log as the server would hold it: every message signed with its writer's key, in one chain for each writer. */
+export class RecordedLog {
+  readonly messages: KeptMessage[] = [];
+  readonly #chains = new Map<string, { seq: number; hash: string }>();
+  readonly #keys = new Map<string, WriterKey>();
+  readonly #told = new Map<string, number>();
+  readonly #tree = new LogTree();
+  epoch = 1;
+
+  keyOf(writer: string): WriterKey {
+    return this.#keys.get(writer) ?? testKey(writer);
+  }
+
+  /** From now on the writer signs with this key. */
+  use(writer: string, key: WriterKey): void {
+    this.#keys.set(writer, key);
+  }
+
+  /** The event as its writer would seal it now. */
+  seal(writer: string, event: Recordable, sequence = this.messages.length + 1): KeptMessage {
+    const author = { fleet, name: writer, key: this.keyOf(writer), epoch: this.epoch };
+    const time = new Date(Date.UTC(2026, 4, 11) + sequence * 1000).toISOString();
+    const known = event as Recordable & { type: EventType };
+    const { subject, bytes, signature } = sealEvent(known, author, this.#chains.get(writer), time);
+    return { sequence, subject, bytes, signature };
+  }
+
+  append(writer: string, event: Recordable): KeptMessage {
+    const message = this.seal(writer, event);
+    const seq = (this.#chains.get(writer)?.seq ?? 0) + 1;
+    this.#chains.set(writer, linkTo(seq, message.bytes));
+    this.messages.push(message);
+    this.#tree.add(message);
+    return message;
+  }
+
+  /** A checkpoint over what is there, as the coordinator tells it to a host. */
+  checkpoint(host: string, attempt: number, change: object = {}): KeptMessage {
+    const { size } = this.#tree;
+    const from = this.#told.get(`${this.epoch}.${host}`) ?? 0;
+    this.#told.set(`${this.epoch}.${host}`, size);
+    const data = {
+      host,
+      size,
+      root: base64(this.#tree.rootAt(size)),
+      note: this.note(),
+      from,
+      proof: this.#tree.consistencyProof(from, size).map(base64),
+      ...change,
+    };
+    return this.append(coordinator, { type: 'Checkpointed', iteration: noIteration, attempt, host, data });
+  }
+
+  /** The coordinator's checkpoint over the first `size` messages. */
+  note(size = this.#tree.size): string {
+    const head = { size, root: this.#tree.rootAt(size) };
+    return signCheckpoint(logOrigin(fleet, this.epoch), head, this.keyOf(coordinator));
+  }
+
+  header(): LogHeader {
+    return { fleet, epoch: this.epoch, size: this.#tree.size, note: this.note() };
+  }
+}
+
+/** A log of six short events: a host is told a checkpoint, and goes on. */
+export const smallLog = (): RecordedLog => {
+  const log = new RecordedLog();
+  const say = (writer: string, type: string, data: object) =>
+    log.append(writer, { type, iteration: 'iter5', attempt: 1, data });
+  const data = { role: 'board', version: '1', bootId: 'b', release: 'r', package: null };
+  log.append('fresnel', { type: 'AgentStarted', iteration: noIteration, attempt: 1, data });
+  say('@mfritsche', 'RetryAsked', { by: 'mfritsche' });
+  log.checkpoint('fresnel', 1);
+  say('fresnel', 'LaterThanThis', {});
+  say('@mfritsche', 'AbortAsked', { by: 'mfritsche', why: '' });
+  say('hertz', 'LaterThanThis', {});
+  return log;
+};
