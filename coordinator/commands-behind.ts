@@ -12,6 +12,7 @@ export const commandsBehind = (event: KaEvent): Command[] => {
     const { because, again } = event.data;
     return [{ do: 'Advance' }, { do: again ? 'AskAgain' : 'TimeOut', iteration, step, attempt, because }];
   }
+  if (event.kind === 'fleet' && event.type === 'Checkpointed') return [{ do: 'Checkpoint', ...event.data }];
   if (event.kind !== 'iteration') return []; // an operator's LogRestored is no decision
   const { iteration } = event;
   switch (event.type) {

@@ -36,21 +36,15 @@ const read = async () => {
   return { events, state: foldLog(events) };
 };
 
-const append = async (
-  writer: string,
-  wire: NatsConnection,
-  event: Parameters<typeof sealEvent>[0],
-  state: State,
-) =>
-  appendEvent(
-    wire,
-    sealEvent(
-      event,
-      { fleet: fleet.fleet, name: writer, key: log.key(writer) },
-      state.writers.get(writer),
-      new Date().toISOString(),
-    ),
-  );
+/** Each writer's last event: it counts its own, whatever of them has come back yet. */
+const lastOwn = new Map<string, { seq: number; hash: string }>();
+
+const append = async (writer: string, wire: NatsConnection, event: Parameters<typeof sealEvent>[0]) => {
+  const author = { fleet: fleet.fleet, name: writer, key: log.key(writer) };
+  const sealed = sealEvent(event, author, lastOwn.get(writer), new Date().toISOString());
+  lastOwn.set(writer, linkTo(sealed.seq, sealed.bytes));
+  return appendEvent(wire, sealed);
+};
 
 /** Hosts that do everything at once and well, and people who approve: they answer the log as it grows. */
 const playHosts = async (iteration: string, signal: AbortSignal) => {
@@ -71,13 +65,12 @@ const playHosts = async (iteration: string, signal: AbortSignal) => {
         attempt: event.attempt,
         data,
       };
-      await append(host, wire, answer, state);
+      await append(host, wire, answer);
     } else if (event.type === 'ReviewRequested')
       for (const by of ['mfritsche', 'architect']) {
         const now = (await read()).state;
         const [approval] = decide({ ...approves(by), iteration } as Parameters<typeof decide>[0], now);
-        if (approval)
-          await append(writerOf(approval), wires.get(writerOf(approval)) ?? person, approval, now);
+        if (approval) await append(writerOf(approval), wires.get(writerOf(approval)) ?? person, approval);
       }
   });
 };
@@ -113,7 +106,7 @@ const startIteration = async (iteration: string) => {
   const command = startOf(examplePlan((plan) => Object.assign(plan, { iteration })));
   const [event] = decide(command, state);
   if (!event) throw new Error('nothing starts');
-  await append(writerOf(event), person, event, state);
+  await append(writerOf(event), person, event);
 };
 
 /** The coordinator's events of an iteration; no fact twice, and each linked to the one before. */

@@ -3,6 +3,7 @@ import type { KeptMessage, LoggedEvent, RefusedMessage } from '../eventlog/check
 import { connectedClock, type LogConnection } from '../eventlog/connect.ts';
 import { AppendConflict, appendEvent, EventLog } from '../eventlog/event-log.ts';
 import { failpoint } from '../eventlog/failpoint.ts';
+import { LogTree } from '../eventlog/log-tree.ts';
 import { listenForPresence } from '../eventlog/presence.ts';
 import { createSayOnce } from '../eventlog/say-once.ts';
 import type { SealedEvent } from '../eventlog/seal.ts';
@@ -11,6 +12,7 @@ import { trustIn } from '../eventlog/trust.ts';
 import type { WriterKey } from '../eventlog/writer-key.ts';
 import { coordinator, isPerson } from '../schemas/events.ts';
 import type { Fleet } from '../schemas/fleet.ts';
+import { checkpointsDue } from './checkpoints.ts';
 import { type Command, decide } from './decide.ts';
 import { evolve, passOver } from './evolve.ts';
 import { lastingApprovals } from './graph.ts';
@@ -60,6 +62,7 @@ export const runCoordinator = async ({
   const stopListening = listenForPresence(connection, fleet.fleet, (presence) => {
     lastSeen.set(presence.host, clock.now());
     tender.hear(presence, clock.now());
+    if (presence.checkpoint) knownBy.set(presence.host, presence.checkpoint);
   });
   const startedAt = clock.now();
   let openSince = createOpenSince();
@@ -70,6 +73,19 @@ export const runCoordinator = async ({
     openSince = createOpenSince();
   };
   let serverNow = 0;
+  let tree = new LogTree();
+  /** The message at hand, and the one that began this epoch of the log. */
+  let [atHand, restored] = [undefined as KeptMessage | undefined, undefined as KeptMessage | undefined];
+  /** The epoch in which the log was found to be another one than was signed before. */
+  let forked: number | undefined;
+  const knownBy = new Map<string, { epoch: number; size: number }>();
+  const making = () => ({
+    fleet: fleet.fleet,
+    key,
+    tree,
+    restored,
+    knownBy: (host: string) => knownBy.get(host),
+  });
   /** The state holds all that the log held when it was asked last; nothing is decided before. */
   let caughtUpWith = Number.POSITIVE_INFINITY;
 
@@ -132,7 +148,7 @@ export const runCoordinator = async ({
   const advanceOnce = async () => {
     const now = clock.now();
     const again = nextAgain(now);
-    if (again.do === 'wait') return;
+    if (again.do === 'wait' || forked) return;
     if (again.do === 'append') {
       const [, , , , type = ''] = again.event.subject.split('.');
       caughtUpWith = (await append(again.event, type)) ?? caughtUpWith;
@@ -146,7 +162,8 @@ export const runCoordinator = async ({
       openSince: since,
       isUnknownTo: tender.isUnknownTo(since),
     });
-    for (const command of [...expired(state, serverNow), ...late, { do: 'Advance' } as const]) {
+    const decisions = [...expired(state, serverNow), ...late, { do: 'Advance' } as const];
+    for (const command of decisions.concat(checkpointsDue(state, making()))) {
       const sequence = await decideOnce(command);
       if (sequence === undefined) continue;
       caughtUpWith = sequence; // it comes back by the log, and then the rest is decided
@@ -211,6 +228,8 @@ export const runCoordinator = async ({
       say('the log answers again');
       countAnew();
     }
+    atHand = message;
+    if (message.sequence === tree.size + 1) tree.add(message);
     withCopy(() => {
       const kept = copy.keep(message);
       isNew = kept !== 'known';
@@ -226,12 +245,31 @@ export const runCoordinator = async ({
   };
   const onCut = (last: number) => {
     state = initialState;
+    tree = new LogTree();
+    [restored, forked] = [undefined, undefined];
     countAnew();
     tender.cut();
     endsAt(last);
   };
+  /** What this coordinator has signed before has to be what it reads now, unless a person has restored the log since. */
+  const lookForFork = ({ event, sequence }: LoggedEvent) => {
+    if (event.kind !== 'fleet') return;
+    if (event.type === 'LogRestored') {
+      restored = atHand;
+      if (forked !== undefined && forked < event.data.epoch) forked = undefined;
+    }
+    if (event.type !== 'Checkpointed') return;
+    const { size, root } = event.data;
+    const now = size <= tree.size ? Buffer.from(tree.rootAt(size)).toString('base64') : 'nothing';
+    if (now === root) return;
+    forked = event.epoch ?? 1;
+    say(
+      `ALARM: the log was rewritten: at ${size} events its head was ${root}, signed at sequence ${sequence}, and is ${now} now; nothing is asked for any more; next: ka audit --verify, then ka log restore`,
+    );
+  };
   const onEvent = (logged: LoggedEvent) => {
     state = evolve(state, logged);
+    lookForFork(logged);
     // A person has put the log together again: what is not in it by now is given up.
     if (isNew && logged.event.type === 'LogRestored' && isPerson(logged.event.source))
       withCopy(() => copy.forgetLost());

@@ -1,7 +1,15 @@
 import type { z } from 'zod';
-import { type IterationEventType, iterationEvents, type NewEvent, stepEventType } from '../schemas/events.ts';
+import {
+  type fleetEvents,
+  type IterationEventType,
+  iterationEvents,
+  type NewEvent,
+  noIteration,
+  stepEventType,
+} from '../schemas/events.ts';
 import { installedBefore } from '../schemas/plan.ts';
 import { type StepName, stepNames } from '../schemas/step-names.ts';
+import { checkpointDue } from './checkpoints.ts';
 import { type Doom, doomOf, needsRollback, rollbackFault } from './doom.ts';
 import { endingWords, type ForwardStep, forwardSteps, isReady, lastingApprovals, reviewOf } from './graph.ts';
 import { requestFor } from './requests.ts';
@@ -20,6 +28,8 @@ export type Command =
   | { do: 'AskAgain'; iteration: string; step: StepName; attempt: number; because: string }
   /** A board that was changed is silent past the step's limit. */
   | { do: 'Lose'; iteration: string; step: StepName; attempt: number; because: string }
+  /** A host is told what the log holds. Its hashes are not decided: whoever checks the log makes them again. */
+  | ({ do: 'Checkpoint' } & z.output<(typeof fleetEvents)['Checkpointed']>)
   /** An approval has lasted as long as it was to, and nothing was landed on it. */
   | { do: 'Expire'; iteration: string; approval: number }
   | {
@@ -284,6 +294,13 @@ export const decide = (command: Command, state: State): NewEvent[] => {
       const type = command.approved ? 'ReviewApproved' : 'ReviewRejected';
       const count = iteration.approvals.filter(({ approved }) => approved === command.approved).length;
       return [iterationEvent(iteration.name, type, count + 1, data, iteration.last.eventId)];
+    }
+    case 'Checkpoint': {
+      const { do: _do, ...data } = command;
+      if (data.size !== state.sequence || !checkpointDue(state).includes(data.host)) return [];
+      const told = [...state.checkpoints.values()].map(({ number }) => number);
+      const attempt = Math.max(0, ...told) + 1;
+      return [{ type: 'Checkpointed', iteration: noIteration, attempt, host: data.host, data }];
     }
     case 'Expire': {
       const iteration = known(state, command.iteration);

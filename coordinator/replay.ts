@@ -41,9 +41,11 @@ const compare = (logged: LoggedEvent, state: State): Mismatch | undefined => {
     why,
   });
   const commands = commandsBehind(event);
-  const mine = event.kind !== 'fleet' && event.kind !== 'unknown';
-  if (!mine || commands.length === 0 || !maySay(event, state.iterations.get(event.iteration)))
-    return mismatch(`${event.source} has no such thing to say`);
+  const isOwn =
+    event.kind === 'fleet'
+      ? event.source === coordinator
+      : event.kind !== 'unknown' && maySay(event, state.iterations.get(event.iteration));
+  if (!isOwn || commands.length === 0) return mismatch(`${event.source} has no such thing to say`);
   const decided = commands.map((command) => decideFacts(command, state));
   const facts = decided.flatMap((one) => one.facts);
   // Of several events that one state asks for, any may be appended first.

@@ -1,5 +1,12 @@
 import type { MsgHdrs } from 'nats';
-import { type KaEvent, noIteration, parseEvent } from '../schemas/events.ts';
+import {
+  type EventType,
+  type KaEvent,
+  noIteration,
+  parseEvent,
+  type SignedEvent,
+  subjectOf,
+} from '../schemas/events.ts';
 import { mayWrite } from '../schemas/roles.ts';
 import type { Trust } from './trust.ts';
 import { isSignedBy, payloadTypes } from './writer-key.ts';
@@ -84,6 +91,38 @@ export const checkEvent = (
   if (why !== undefined) return refuse(why);
   if (!mayWrite(trusted, event.type)) return refuse(`${writer} may not write ${event.type}`);
   return { logged: { sequence, subject, bytes, event } };
+};
+
+/**
+ * As {@link checkEvent}, of an event that another one carries: it stands under no subject, and is taken for what it says it is.
+ * It has no place in the log either.
+ */
+export const checkSignedEvent = (
+  trust: Trust,
+  { writer, bytes, signature }: SignedEvent,
+): { logged: LoggedEvent } | { refused: RefusedMessage } => {
+  const refuse = (why: string) => ({ refused: { sequence: 0, subject: writer, why } });
+  const raw = Buffer.from(bytes, 'base64');
+  const keys = trust.writers.get(writer)?.keys ?? [];
+  if (!keys.some((key) => isSignedBy(key, payloadTypes.event, raw, signature)))
+    return refuse(`its signature is not ${writer}'s`);
+  try {
+    const event = parseEvent(raw);
+    const addressee = addresseeOf(event);
+    const own = {
+      ...event,
+      type: event.type as EventType,
+      ...(addressee === undefined ? {} : { host: addressee }),
+    };
+    return checkEvent(trust, {
+      sequence: 0,
+      subject: subjectOf(event.fleet, writer, own),
+      bytes: raw,
+      signature,
+    });
+  } catch (error) {
+    return refuse(`it can't be read: ${error instanceof Error ? error.message : error}`);
+  }
 };
 
 /** As {@link checkEvent}, of a message as the server hands it over. */

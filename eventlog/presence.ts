@@ -18,6 +18,8 @@ export const Presence = z.object({
   open: z.array(z.string()).optional(),
   /** The stream's sequence up to which its journal holds what was for it. */
   position: z.int().optional(),
+  /** The last checkpoint that it was told; absent if none. */
+  checkpoint: z.object({ epoch: z.int(), size: z.int() }).optional(),
   /** Why it does not work, for a person; null if it does. */
   trouble: z.string().nullable().optional(),
 });

@@ -178,6 +178,18 @@ export const runAgent = async <Config extends AgentConfig>(
     const event = await reportNow();
     if (!ends.aborted) putReport(event);
   };
+  /** A log that is not the one that this host knew is not worked for. */
+  let isForked = false;
+  const tellFork = () => {
+    const fork = journal.fork();
+    isForked = fork !== undefined;
+    if (isForked) work.setAside();
+    else work.wake();
+    trouble.set(
+      'log',
+      fork ? `${fork.why}; nothing is begun until the log is restored: ka log restore` : null,
+    );
+  };
   let running: NotedRequest | undefined;
   const runningNow = () => (running ? `${running.iteration} ${running.step} ${running.attempt}` : null);
   const systemd = createSystemd(() => !connection?.isClosed(), ends);
@@ -195,7 +207,7 @@ export const runAgent = async <Config extends AgentConfig>(
     },
     onTrouble: (what, error) =>
       say(`${what}: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
-    isHeld: () => !hasStarted || inStep.isHeld(),
+    isHeld: () => !hasStarted || inStep.isHeld() || isForked,
     onNoRoom: (error) => trouble.set('disk', error === null ? null : noRoomFor(journalFile, error)),
     failpoint: at,
     signal: ends,
@@ -217,6 +229,7 @@ export const runAgent = async <Config extends AgentConfig>(
             .openAttempts()
             .map(({ iteration, step, attempt }) => `${iteration} ${step} ${attempt}`),
           position: inStep.position(),
+          checkpoint: journal.lastCheckpoint(),
           trouble: trouble.now(),
         });
       presenting.over();
@@ -226,6 +239,7 @@ export const runAgent = async <Config extends AgentConfig>(
       isPresenting = false;
     }
   };
+  tellFork();
   const presence = setInterval(() => void present(), presenceEveryMs);
   const draining = setInterval(() => {
     void tellReport();
@@ -249,6 +263,7 @@ export const runAgent = async <Config extends AgentConfig>(
       trust,
       onNoted: (superseded) => work.wake(superseded),
       onRefused: say,
+      onCheckpoint: tellFork,
       mayTake: inStep.maySend,
       onceThereIsRoom: (work) => onceThereIsRoom(journalFile, trouble, ends, work),
       failpoint: at,

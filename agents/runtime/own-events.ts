@@ -1,4 +1,4 @@
-import { JournalMarks } from './journal-marks.ts';
+import { JournalCheckpoints } from './journal-checkpoints.ts';
 
 /** Where a message stands in the log, and its writer's signature: what it takes to put it there again. */
 export interface LogPlace {
@@ -16,7 +16,7 @@ export interface OutboxEvent {
 }
 
 /** A journal's outbox: this host's own events, those that are in the log and those that are not yet. */
-export class OwnEvents extends JournalMarks {
+export class OwnEvents extends JournalCheckpoints {
   /** The writer's last own event: its count and bytes. The next one links to it. */
   lastWritten(): { seq: number; bytes: Uint8Array } | undefined {
     return this.db.prepare('SELECT seq, bytes FROM outbox ORDER BY seq DESC LIMIT 1').get() as

@@ -9,6 +9,7 @@ import { coordinator } from '../../schemas/events.ts';
 import type { Role, StepName } from '../../schemas/step-names.ts';
 import { steps } from '../../schemas/steps.ts';
 import type { Journal } from './journal.ts';
+import { takeCheckpoint } from './take-checkpoint.ts';
 
 export interface RequestLoopOptions {
   connection: LogConnection;
@@ -18,6 +19,8 @@ export interface RequestLoopOptions {
   trust: Trust;
   /** A request was noted, or one was superseded. */
   onNoted: (superseded?: { iteration: string; step: StepName; attempt: number }) => void;
+  /** A checkpoint was taken note of. */
+  onCheckpoint: () => void;
   /** For the host's own log: what was refused, or could not be asked for, and why. */
   onRefused: (why: string) => void;
   /** Whether requests may be taken now; it is asked again and again. */
@@ -38,6 +41,12 @@ const note = (
   if ('refused' in checked) return checked.refused.why;
   const { event, bytes } = checked.logged;
   if (event.source !== coordinator) return `it is ${event.source}'s, and only the coordinator asks`;
+  if (event.kind === 'fleet' && event.type === 'Checkpointed') {
+    if (event.data.host !== options.host) return `it is for ${event.data.host}`;
+    const why = takeCheckpoint(options.journal, options.trust, event);
+    options.onCheckpoint();
+    return why;
+  }
   if (event.kind !== 'step') return undefined; // a type this version does not know, or has nothing to do about
   if (steps[event.step].role !== options.role)
     return `a ${options.role} does no ${event.step}, that is for a ${steps[event.step].role}`;

@@ -1,7 +1,7 @@
 /** Why a host does not work as it should, for people: in its own log when it changes, and in what it says of itself. */
 export interface Trouble {
   /** @param sentence null when it is over. */
-  set(kind: 'journal' | 'disk', sentence: string | null): void;
+  set(kind: 'journal' | 'disk' | 'log', sentence: string | null): void;
   /** All the trouble there is. */
   now(): string | null;
 }

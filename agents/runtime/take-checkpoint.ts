@@ -1,0 +1,75 @@
+import { checkSignedEvent } from '../../eventlog/check-event.ts';
+import { logOrigin, openCheckpoint } from '../../eventlog/checkpoint.ts';
+import { provesConsistency } from '../../eventlog/merkle-tree.ts';
+import { BadNote } from '../../eventlog/signed-note.ts';
+import type { Trust } from '../../eventlog/trust.ts';
+import { coordinator, type FleetEvent } from '../../schemas/events.ts';
+import type { Journal } from './journal.ts';
+import type { KeptCheckpoint } from './journal-checkpoints.ts';
+
+export type Checkpointed = Extract<FleetEvent, { type: 'Checkpointed' }>;
+
+const bytesOf = (text: string) => Buffer.from(text, 'base64');
+const spell = ({ epoch, size, root }: KeptCheckpoint) => `${root} over ${size} events of epoch ${epoch}`;
+
+/** Whether an operator who may restore the log has said that this epoch begins. */
+const isBegun = (trust: Trust, { data: { restored } }: Checkpointed, epoch: number): boolean => {
+  const checked = restored && checkSignedEvent(trust, restored);
+  if (!checked || 'refused' in checked) return false;
+  const { event } = checked.logged;
+  return event.kind === 'fleet' && event.type === 'LogRestored' && event.data.epoch === epoch;
+};
+
+/** Why what a host is told now does not go on from what it knows; undefined if it does. */
+const forkBetween = (
+  known: KeptCheckpoint,
+  told: KeptCheckpoint,
+  { from, proof }: Checkpointed['data'],
+): string | undefined => {
+  const heads = `this host knows ${spell(known)}, and is told ${spell(told)}`;
+  if (told.size <= known.size) return `the log was cut or rewritten: ${heads}`;
+  if (from !== known.size) return `nothing proves that the log goes on from what it was: ${heads}`;
+  const isProved = provesConsistency(
+    proof.map(bytesOf),
+    { size: known.size, root: bytesOf(known.root) },
+    { size: told.size, root: bytesOf(told.root) },
+  );
+  return isProved ? undefined : `the log was rewritten: ${heads}, which does not begin with it`;
+};
+
+/**
+ * Takes note of what the coordinator has signed of the log. Where it does not go on from what this host knows, the host
+ * works no more until an operator has restored the log. All of it is in the journal when this returns.
+ * @returns why it is no checkpoint at all, or undefined.
+ */
+export const takeCheckpoint = (journal: Journal, trust: Trust, event: Checkpointed): string | undefined => {
+  const { fleet, data } = event;
+  const epoch = event.epoch ?? 1;
+  try {
+    const keys = trust.writers.get(coordinator)?.keys ?? [];
+    const head = openCheckpoint(data.note, logOrigin(fleet, epoch), keys);
+    if (head.size !== data.size || Buffer.compare(head.root, bytesOf(data.root)) !== 0)
+      return `its note is over another head: ${head.size} events`;
+  } catch (error) {
+    if (!(error instanceof BadNote)) throw error;
+    return error.message;
+  }
+  const told = { epoch, size: data.size, root: data.root };
+  const known = journal.lastCheckpoint();
+  const before = journal.rootOf(epoch, told.size);
+  // One that comes once more, as after a journal was lost or the log restored, says nothing new.
+  if (before === told.root || (known !== undefined && epoch < known.epoch && before === undefined))
+    return undefined;
+  let fork: string | undefined;
+  if (known !== undefined && epoch > known.epoch) {
+    if (!isBegun(trust, event, epoch)) return `no operator has said that epoch ${epoch} begins`;
+  } else if (known !== undefined) fork = forkBetween(known, told, data);
+  journal.inOneCommit(() => {
+    if (fork !== undefined) journal.noteFork(epoch, fork);
+    else {
+      journal.noteCheckpoint(told);
+      journal.settleForks(epoch);
+    }
+  });
+  return undefined;
+};
