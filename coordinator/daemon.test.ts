@@ -8,6 +8,7 @@ import { type LogServer, people, startLogServer, until } from '../test/log-serve
 import { runCoordinator } from './daemon.ts';
 import { decide } from './decide.ts';
 import { evolve } from './evolve.ts';
+import { replayCheck } from './replay.ts';
 import { foldLog } from './session.ts';
 import { initialState, type State } from './state.ts';
 import { goodEvidence } from './testing/example-evidence.ts';
@@ -172,4 +173,42 @@ it('a coordinator goes on after the server was lost', async () => {
   stop.abort();
   await playing;
   await checkOwnEvents('iter7');
+});
+
+it('a coordinator tells its hosts what the log holds, and asks for nothing where it was rewritten', async () => {
+  const started = {
+    type: 'AgentStarted',
+    iteration: '_',
+    attempt: 1,
+    data: { role: 'board', version: '1', bootId: 'b', release: 'r', package: null },
+  } as const;
+  const wire = wires.get('fresnel') ?? person;
+  await append('fresnel', wire, started);
+  const one = await startCoordinator();
+  const told = async () =>
+    (await read()).events.flatMap(({ event }) => (event.type === 'Checkpointed' ? event : []));
+  const [first] = await until(async () => ((await told()).length > 0 ? told() : undefined));
+  await one.stop();
+  const { events } = await read();
+  expect(replayCheck(events).mismatches).toEqual([]);
+  expect(first).toMatchObject({ data: { host: 'fresnel', from: 0, size: events.length - 1 } });
+
+  const forged = { ...(first?.data as object), root: Buffer.alloc(32).toString('base64'), size: 3 };
+  const own = events.findLast(({ event }) => event.source === coordinator);
+  lastOwn.set(coordinator, linkTo(own?.event.writerseq ?? 0, own?.bytes ?? new Uint8Array()));
+  const asking = await log.connect(coordinator);
+  await append(coordinator, asking, {
+    type: 'Checkpointed',
+    iteration: '_',
+    attempt: 99,
+    host: 'fresnel',
+    data: forged,
+  });
+  await startIteration('iter8');
+  const two = await startCoordinator();
+  await until(() =>
+    two.said.some((text) => text.startsWith('ALARM: the log was rewritten: at 3 events its head was AAAA')),
+  );
+  await two.stop();
+  expect((await read()).events.filter(({ event }) => event.iteration === 'iter8')).toHaveLength(1);
 });
