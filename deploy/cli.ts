@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { addExportCommand } from '../coordinator/commands/export-command.ts';
 import { addFleetCommands } from '../coordinator/commands/fleet-commands.ts';
 import { addIterationCommands } from '../coordinator/commands/iteration-commands.ts';
 import { addLogCommands } from '../coordinator/commands/log-commands.ts';
@@ -6,6 +7,7 @@ import type { ConfigPlaces } from '../coordinator/commands/options.ts';
 import { addPlanCommands } from '../coordinator/commands/plan-commands.ts';
 import { addProofCommands } from '../coordinator/commands/proof-commands.ts';
 import { Refused } from '../coordinator/decide.ts';
+import { ArchiveFault } from '../coordinator/export/ustar.ts';
 import { PlanFaults } from '../coordinator/plan-file.ts';
 import { ConfigFault } from '../eventlog/config-file.ts';
 import { addDemoCommand } from './commands/demo.ts';
@@ -24,6 +26,7 @@ const badInput = 2;
 const explain = (error: unknown): { text: string; exitCode: number } => {
   if (error instanceof PlanFaults || error instanceof ConfigFault)
     return { text: error.message, exitCode: badInput };
+  if (error instanceof ArchiveFault) return { text: `ka: ${error.message}`, exitCode: badInput };
   if (error instanceof Refused) return { text: `ka: ${error.message}`, exitCode: badInput };
   const said = error instanceof Error ? error.message : String(error);
   const text =
@@ -46,6 +49,7 @@ addPlanCommands(program, places);
 addIterationCommands(program, places);
 addLogCommands(program, places, sandboxRestoreSources);
 addProofCommands(program, places);
+addExportCommand(program, places);
 addFleetCommands(program, places);
 addSandboxCommands(program);
 addDemoCommand(program);

@@ -4,6 +4,7 @@ import { type Audit, auditOf } from '../audit.ts';
 import { closeDocument } from '../close-document.ts';
 import { Refused } from '../decide.ts';
 import { replayCheck, stateAt } from '../replay.ts';
+import { verify } from './export-command.ts';
 import {
   type ConfigPlaces,
   type FleetOptions,
@@ -39,19 +40,30 @@ export const addProofCommands = (program: Command, places: ConfigPlaces): void =
   program
     .command('audit')
     .description(
-      'the ledger: clause → verdict → evidence → event; exit code 1 unless every clause is PASS or WAIVED',
+      'the ledger: clause → verdict → evidence → event; exit code 1 unless every clause is PASS or WAIVED. With --verify, a check of the whole log instead: keys, roles, chains, checkpoints',
     )
-    .argument('<iteration>')
+    .argument('[iteration]')
+    .option('--verify', 'check every message of the log; exit code 1 if one is not as it has to be')
+    .option('--from <file>', 'with --verify: of an export instead, without a server')
+    .option('--fleet <file>', "with --from: the fleet's file that pins the keys (default: the config's)")
     .option(...configOption)
     .option('--json', 'print one JSON document')
-    .action((name: string, options: FleetOptions) =>
-      withSession(options, places, async (session) => {
-        const { events, state } = await session.read();
-        const audit = auditOf(iterationIn(state, name), events);
-        if (options.json) printJson(audit);
-        else print(ledger(audit));
-        if (!isProved(audit)) process.exitCode = 1;
-      }),
+    .action(
+      (
+        name: string | undefined,
+        options: FleetOptions & { verify?: boolean; from?: string; fleet?: string },
+      ) => {
+        if (options.verify) return verify(options, places);
+        if (options.from !== undefined) throw new Refused('--from goes with --verify');
+        if (name === undefined) throw new Refused('ka audit needs an iteration, or --verify');
+        return withSession(options, places, async (session) => {
+          const { events, state } = await session.read();
+          const audit = auditOf(iterationIn(state, name), events);
+          if (options.json) printJson(audit);
+          else print(ledger(audit));
+          if (!isProved(audit)) process.exitCode = 1;
+        });
+      },
     );
 
   program

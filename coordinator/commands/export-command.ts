@@ -1,0 +1,132 @@
+import type { Command } from 'commander';
+import type { KeptMessage, LoggedEvent } from '../../eventlog/check-event.ts';
+import { readConfigFile } from '../../eventlog/config-file.ts';
+import { isWithheld } from '../../eventlog/log-tree.ts';
+import { trustIn } from '../../eventlog/trust.ts';
+import { createVerifier } from '../../eventlog/verifier.ts';
+import { OperatorConfig } from '../../schemas/config.ts';
+import { Fleet } from '../../schemas/fleet.ts';
+import { Refused } from '../decide.ts';
+import { isBad, readEventRecords } from '../export/event-records.ts';
+import { writeArchive } from '../export/export-archive.ts';
+import { derivedParts, eventsMember, exportIteration, iterationAt } from '../export/export-iteration.ts';
+import { readArchive } from '../export/read-archive.ts';
+import type { Session } from '../session.ts';
+import { type VerifiedLog, verifyLog } from '../verify-log.ts';
+import {
+  type ConfigPlaces,
+  configFile,
+  type FleetOptions,
+  print,
+  printJson,
+  say,
+  withSession,
+} from './options.ts';
+
+/** The log as it is now, every message of it. */
+const messagesOf = async (session: Session): Promise<KeptMessage[]> => {
+  const messages: KeptMessage[] = [];
+  const onCut = () => void messages.splice(0);
+  const until = await session.log.lastSequence();
+  const quiet = { onRefused: () => undefined, onAlarm: () => undefined };
+  await session.log.follow(
+    { until, onCut, onMessage: (one) => void messages.push(one), ...quiet },
+    () => undefined,
+  );
+  return messages;
+};
+
+const tellVerified = (what: string, { events, checkpoints, withheld, faults }: VerifiedLog): void => {
+  for (const { sequence, subject, why } of faults)
+    print(`sequence ${sequence}${subject === undefined ? '' : `, ${subject}`}: ${why}`);
+  if (withheld.length > 0)
+    say(`${withheld.join(', ')}: shown as hashes alone, nothing is to be concluded of it`);
+  print(
+    `${what}: ${events} events, ${checkpoints} checkpoints, ${faults.length === 0 ? 'nothing wrong' : `${faults.length} faults`}`,
+  );
+};
+
+/** What an export holds besides its events is made again from them, and compared. */
+const derivedFaults = async (file: string, fleet: Fleet, note: string, log: readonly KeptMessage[]) => {
+  const verifier = createVerifier(trustIn(fleet));
+  const events = log.flatMap((message): LoggedEvent[] => {
+    const verified = verifier.verify(message);
+    return 'logged' in verified ? [verified.logged] : [];
+  });
+  const names = new Set(events.map(({ event }) => event.iteration));
+  const iterations = [...names].flatMap((name) => iterationAt(events, name) ?? []);
+  const [iteration] = iterations;
+  if (!iteration || iterations.length > 1)
+    return [{ sequence: 0, why: `it shows ${iterations.length} iterations, expected one` }];
+  const faults: { sequence: number; why: string }[] = [];
+  for (const { name, bytes } of derivedParts(fleet.fleet, iteration, events, note)) {
+    const held = await readArchive(file, name, { limitBytes: largestMemberBytes });
+    if (!held || Buffer.compare(held, bytes) !== 0)
+      faults.push({ sequence: 0, why: `${name} is not what follows from the events` });
+  }
+  return faults;
+};
+
+const largestMemberBytes = 512 * 1024 * 1024;
+
+const verifyExport = async (file: string, fleet: Fleet): Promise<VerifiedLog> => {
+  const bytes = await readArchive(file, eventsMember, { limitBytes: largestMemberBytes });
+  if (!bytes) throw new Refused(`${file} holds no ${eventsMember}: it is no export of an iteration`);
+  const { header, records } = readEventRecords(bytes);
+  const all = [...records];
+  const verified = verifyLog(trustIn(fleet), { header, records: all });
+  if (verified.faults.length > 0 || isBad(header)) return verified;
+  const shown = all.flatMap((one) => (isBad(one) || isWithheld(one) ? [] : [one]));
+  return { ...verified, faults: await derivedFaults(file, fleet, header.note, shown) };
+};
+
+interface VerifyOptions extends FleetOptions {
+  from?: string;
+  fleet?: string;
+}
+
+/** The fleet whose keys are pinned here: what comes with an export says nothing about whom to trust. */
+const pinnedFleet = (options: VerifyOptions, places: ConfigPlaces): Fleet =>
+  readConfigFile(
+    options.fleet ?? readConfigFile(configFile(options, places), OperatorConfig).fleetFile,
+    Fleet,
+  );
+
+/** `ka audit --verify`: checks every message of the log, or of an export. Exit code 1 if one is not as it has to be. */
+export const verify = async (options: VerifyOptions, places: ConfigPlaces): Promise<void> => {
+  const { from } = options;
+  const verified =
+    from === undefined
+      ? await withSession(options, places, async (session) =>
+          verifyLog(trustIn(session.fleet), { records: await messagesOf(session) }),
+        )
+      : await verifyExport(from, pinnedFleet(options, places));
+  if (options.json) printJson(verified);
+  else tellVerified(from ?? 'the log', verified);
+  if (verified.faults.length > 0) process.exitCode = 1;
+};
+
+export const addExportCommand = (program: Command, places: ConfigPlaces): void => {
+  program
+    .command('export')
+    .description(
+      'write an iteration as one archive: signed events, attestations, report, sweeps as KTAP, JUnit and KCIDB',
+    )
+    .argument('<iteration>')
+    .requiredOption('--out <file>', 'the archive (tar)')
+    .option('--force', 'overwrite it')
+    .option('--config <file>', "the command line's config")
+    .option('--json', 'print one JSON document')
+    .action((name: string, options: FleetOptions & { out: string; force?: boolean }) =>
+      withSession(options, places, async (session) => {
+        const messages = await messagesOf(session);
+        const { events } = await session.read();
+        const parts = exportIteration(session.fleet.fleet, name, messages, events);
+        await writeArchive(options.out, parts, { overwrite: options.force === true });
+        if (options.json)
+          return printJson({ iteration: name, file: options.out, parts: parts.map((one) => one.name) });
+        print(`${options.out}: ${parts.map((one) => one.name).join(', ')}`);
+        print(`check it anywhere with: ka audit --verify --from ${options.out}`);
+      }),
+    );
+};
