@@ -292,9 +292,22 @@ describe('a checkpoint in a log', () => {
   it.each<[string, object, number, string]>([
     ['over another log', { root: rootOf(other), note: noteOver(other) }, 1, 'is not what it was'],
     ['that names another root than its note', { root: rootOf(other) }, 3, 'another size or root'],
-    ['over more than there is', { size: 3 }, 3, 'it covers 3 messages, and 2 are before it'],
+    [
+      'over more than there was',
+      {
+        size: 3,
+        note: signCheckpoint(
+          logOrigin('reauktion', 1),
+          { size: 3, root: other.rootAt(2) },
+          testKey('coordinator'),
+        ),
+        root: rootOf(other),
+      },
+      3,
+      'it covers 3 messages, and 2 are before it',
+    ],
     ['that another writer signed', { note: noteOver(other, testKey('hertz')) }, 3, 'is not signed by'],
-    ['that leaves out what the host was told', { from: 1 }, 3, 'goes on from size 1, and fresnel was told 0'],
+    ['that goes on from what the log was not', { from: 1 }, 3, 'its proof does not show'],
     ['with a proof of something else', { proof: [rootOf(other)] }, 3, 'its proof does not show'],
   ])('%s is found', (_, change, sequence, why) => {
     const log = started();
@@ -353,11 +366,11 @@ describe('a checkpoint in a log', () => {
     log.epoch = 2;
     log.checkpoint('fresnel', 2);
     expect(check(log)).toMatchObject({ checkpoints: 1, faults: [] });
-    log.epoch = 1;
+    log.epoch = 3;
     log.checkpoint('fresnel', 3);
     expect(first(check(log))).toMatchObject({
       sequence: 6,
-      why: 'it is of epoch 1 of the log, and stands in epoch 2',
+      why: 'it is of epoch 3 of the log, and nobody has begun that one before it',
     });
   });
 });
