@@ -62,6 +62,10 @@ export const BuilderConfig = z.strictObject({
     packager: z.string().min(1),
     /** More of makepkg's environment: MAKEFLAGS, COMPRESSZST, SOURCE_DATE_EPOCH and the like. */
     environment: z.record(z.string().regex(/^[A-Z][A-Z0-9_]*$/), z.string()).default({}),
+    /** Whether to build where nothing can keep a PKGBUILD's code from this host (`required`: no). */
+    confinement: z.enum(['required', 'if-possible']).default('if-possible'),
+    /** What a confined build reads besides the system's own folders: a toolchain in its own, say. */
+    readable: z.array(Path).optional(),
   }),
   /** Where built packages are offered to the publisher: one folder an attempt. */
   offeredFolder: Path,

@@ -227,6 +227,18 @@ export const steps = {
       before: z.object({ last: BuildBefore, first: BuildBefore.optional() }).optional(),
       seconds: Seconds,
       output: z.object({ lines: z.int(), sha256: Sha256 }),
+      /** What kept the PKGBUILD's code from the rest of the builder; absent where the builder does not say. */
+      confinement: z
+        .object({
+          by: z.enum(['bwrap', 'none']),
+          /** The user that it ran as. */
+          uid: z.int().min(0),
+          /** Whether prepare(), build() and package() could reach the network. */
+          network: z.boolean(),
+          /** Whether sources were fetched: then the PKGBUILD's top level, and its verify(), ran with network. */
+          fetched: z.boolean(),
+        })
+        .optional(),
     }),
   },
   /** Before anything lands: a key that can't sign is found now, and not after the build. */

@@ -69,7 +69,16 @@ export const build: Step<'build', BuilderConfig> = async (
     const seconds = (performance.now() - started) / 1000;
     const output = outputOf([prepared, built]);
     const done = { commit: request.commit, seconds, ...compiledBy(built) };
-    const evidence = { ...done, packages, buildinfo, sources, output, ...(before && { before }) };
+    const confinement = await makepkg.confinement(tree.place);
+    const evidence = {
+      ...done,
+      packages,
+      buildinfo,
+      sources,
+      output,
+      confinement,
+      ...(before && { before }),
+    };
     await tree.remember(done);
     await offerPackages(part, offered, evidence);
     return evidence;

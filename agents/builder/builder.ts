@@ -2,8 +2,12 @@ import type { BuilderConfig } from '../../schemas/config.ts';
 import type { RoleParts } from '../runtime/agent.ts';
 import { build } from './build.ts';
 import { land } from './land.ts';
+import { confinementMissing } from './makepkg/confinement.ts';
 import { preflight } from './preflight.ts';
 import { record } from './record.ts';
 
 /** What a builder does. */
-export const builder: RoleParts<BuilderConfig> = { steps: { preflight, land, build, record } };
+export const builder: RoleParts<BuilderConfig> = {
+  steps: { preflight, land, build, record },
+  missing: confinementMissing,
+};

@@ -31,6 +31,8 @@ export interface RoleParts<Config> {
   installed?: (config: Config) => Promise<string | null>;
   /** What the host has to tell of its own accord. It is asked again and again, and told once for each subject. */
   report?: (config: Config) => Promise<NewEvent | undefined>;
+  /** What the host lacks, though it works without: said once, when the agent starts. */
+  missing?: (config: Config) => Promise<string | undefined>;
 }
 
 /** Whom a host trusts, by its own copy of the fleet's file. @throws if that does not know this host as it is. */
@@ -64,7 +66,7 @@ const aloneAfterMs = 5_000;
  */
 export const runAgent = async <Config extends AgentConfig>(
   config: Config,
-  { steps, installed = async () => null, report = async () => undefined }: RoleParts<Config>,
+  { steps, installed = async () => null, report = async () => undefined, missing }: RoleParts<Config>,
   version: string,
   signal: AbortSignal,
 ): Promise<void> => {
@@ -115,6 +117,8 @@ export const runAgent = async <Config extends AgentConfig>(
   });
   let hasStarted = false;
   const started = { role, version, ...boot, package: await packageNow() };
+  const lacks = await missing?.(config);
+  if (lacks !== undefined) say(lacks);
   const reportNow = async () => {
     try {
       const event = await report(config);

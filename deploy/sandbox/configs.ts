@@ -107,6 +107,7 @@ export const writeConfigs = async (
       worktreesFolder: worktrees === undefined ? `${places.host(host)}/worktrees` : `${worktrees}/${host}`,
       packager,
       environment: { ...example.makepkgEnvironment },
+      confinement: 'if-possible',
     },
     offeredFolder: places.offered(host),
   });

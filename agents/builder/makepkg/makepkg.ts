@@ -1,9 +1,16 @@
-import { chown, cp, lchown, lstat, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { chown, lchown, lstat, mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { BuilderConfig } from '../../../schemas/config.ts';
-import { ProgramFailed, StepFailed } from '../../runtime/errors.ts';
+import type { StepEvidence } from '../../../schemas/steps.ts';
+import { StepFailed } from '../../runtime/errors.ts';
 import type { Ran, Run, RunOptions } from '../../runtime/run.ts';
+import { parseSrcinfo } from '../pkgbuild/srcinfo.ts';
 import { askOnce } from './answers.ts';
+import type { Reach } from './bubblewrap.ts';
+import { confinementOf } from './confinement.ts';
+import { inCopy } from './in-copy.ts';
+import { judge, lockedExitCode, outOfRoom } from './makepkg-failure.ts';
+import { namedSources } from './sources.ts';
 
 /** Where a build happens. Every path is the same for every build of a pkgbase: `.BUILDINFO` records them. */
 export interface BuildPlace {
@@ -22,79 +29,23 @@ export interface BuildPlace {
 }
 
 export interface Makepkg {
-  /** `.SRCINFO` of the PKGBUILD in a folder. It executes the PKGBUILD, as the unprivileged user. */
+  /** `.SRCINFO` of the PKGBUILD in a folder. It executes the PKGBUILD, confined and without network. */
   printSrcinfo: (folder: string) => Promise<string>;
   /** The names of the package files that a build would make. */
   packageList: (folder: string) => Promise<string[]>;
-  /** Verifies checksums, extracts the sources and runs `prepare()`, in a `src` that is not there yet. */
+  /** Fetches the sources, verifies checksums, extracts them and runs `prepare()`, in a `src` that is not there yet. */
   prepare: (place: BuildPlace) => Promise<Ran>;
   /** Builds and packages what is in `src`. */
   build: (place: BuildPlace) => Promise<Ran>;
   /** Makes a folder and gives it, with all it holds, to the user that builds. */
   give: (folder: string) => Promise<void>;
+  /** What kept the PKGBUILD's code from the rest of this host. */
+  confinement: (place: BuildPlace) => Promise<NonNullable<StepEvidence<'build'>['confinement']>>;
   /** Runs another program as the user that builds, under the place's lock. */
   runInside: (place: BuildPlace, argv: readonly string[], options?: RunOptions) => Promise<Ran>;
 }
 
 const buildTimeoutMs = 6 * 3600_000;
-const lockedExitCode = 75;
-
-/** What makepkg's exit codes mean, and whose fault each is; from its `util/error.sh`. */
-const meanings: Record<number, { fault: 'work' | 'host'; says: string }> = {
-  1: { fault: 'work', says: 'a checksum does not match, or source and sums differ in number' },
-  2: { fault: 'host', says: 'its configuration has an error' },
-  3: { fault: 'host', says: 'this makepkg does not know an option' },
-  4: { fault: 'work', says: 'a function of the PKGBUILD failed' },
-  5: { fault: 'work', says: 'the package could not be made' },
-  6: { fault: 'work', says: 'a source file is missing' },
-  7: { fault: 'work', says: 'the folder to package is missing' },
-  8: { fault: 'host', says: 'dependencies are missing' },
-  10: { fault: 'host', says: 'makepkg refuses to run as root; name a user in makepkg.user' },
-  11: { fault: 'host', says: 'its user may not write to a folder' },
-  12: { fault: 'work', says: 'the PKGBUILD has an error, or is not for this architecture' },
-  13: { fault: 'host', says: 'the package is there already' },
-  15: { fault: 'host', says: 'a program that makepkg needs is missing' },
-};
-
-const plain = (line: string): string => line.replace(/^==>\s*ERROR:\s*/, '').trim();
-
-/** makepkg's own words for what went wrong: its error lines, or the last line on stderr. */
-const said = ({ stdout, stderr }: ProgramFailed): string => {
-  const lines = `${stdout}\n${stderr}`.split('\n').filter((line) => line.trim() !== '');
-  const errors = lines
-    .filter((line) => /==> ERROR:|\.\.\. FAILED$|PKGBUILD: line \d+: /.test(line))
-    .map(plain);
-  return errors.length > 0 ? errors.slice(0, 3).join('; ') : plain(stderr.trim().split('\n').at(-1) ?? '');
-};
-
-const outOfRoom = (error: unknown, what: string): StepFailed | undefined =>
-  error instanceof ProgramFailed && /No space left on device/.test(`${error.stdout}\n${error.stderr}`)
-    ? new StepFailed('host', `${what}: no space left on this host's disk`, { cause: error })
-    : undefined;
-
-/** What a failed makepkg means for the step; anything that another try may mend is thrown as it is. */
-const judge = (error: unknown, what: string): unknown => {
-  if (!(error instanceof ProgramFailed)) return error;
-  const output = `${error.stdout}\n${error.stderr}`;
-  const fail = (fault: 'work' | 'host', reason: string) => new StepFailed(fault, reason, { cause: error });
-  if (/No space left on device/.test(output))
-    return fail('host', `${what}: no space left on this host's disk`);
-  if ((error.cause as { code?: string } | undefined)?.code === 'ENOENT')
-    return fail('host', `${what}: ${error.program} is not installed on this host`);
-  // Killed (by whom, nobody knows), timed out, or the network failed: the runtime tries again.
-  if (error.exitCode === undefined || /Failure while downloading/.test(output)) return error;
-  if (error.exitCode === lockedExitCode)
-    return new Error(`${what}: another build still works in the same folder`, { cause: error });
-  if (/^setpriv: /m.test(error.stderr))
-    return fail('host', `${what}: this host can't become makepkg.user: ${said(error)}`);
-  const meaning = meanings[error.exitCode];
-  if (!meaning) return fail('work', `${what} ended with exit code ${error.exitCode}: ${said(error)}`);
-  return fail(
-    meaning.fault,
-    `${what} ended with exit code ${error.exitCode}, ${meaning.says}: ${said(error)}`,
-  );
-};
-
 /** The folder itself comes last: whoever finds it given knows that all it held was given too. */
 const giveTree = async (path: string, uid: number, gid: number): Promise<void> => {
   const stat = await lstat(path);
@@ -103,37 +54,29 @@ const giveTree = async (path: string, uid: number, gid: number): Promise<void> =
   await lchown(path, uid, gid);
 };
 
-/** No pkgbase begins with a dot. */
-const copyPrefix = '.asked-';
-const staleCopyMs = 3600_000;
-
-/** A copy of a killed agent stays behind. */
-const removeStaleCopy = async (path: string): Promise<void> => {
-  if (!basename(path).startsWith(copyPrefix)) return;
-  const found = await lstat(path).catch(() => undefined);
-  if (found && Date.now() - found.mtimeMs > staleCopyMs) await rm(path, { recursive: true, force: true });
-};
+/** Where a confined fetch may write, and nothing of it stays. */
+const scratchFolder = '/tmp';
 
 /**
- * The one place that runs makepkg: as `makepkg.user` if the agent is root, with an environment of its own.
+ * The one place that runs makepkg: as `makepkg.user` if the agent is root, with an environment of its own, and confined
+ * where this host can (`confinement.ts`).
+ *
+ * To read a PKGBUILD is to run it, so even a question is asked without network. Sources are fetched by a makepkg of their
+ * own, which has network and runs the PKGBUILD's top level and verify(), and which reaches no key and no folder that is
+ * used later but the sources'. Of those, a later makepkg finds the ones that `.SRCINFO` names, and checks their sums.
+ *
  * Checksums are never skipped. Everything here throws {@link StepFailed} for what makepkg itself decides: `work`
  * for a bad PKGBUILD or build, with makepkg's own words; `host` for what this host lacks.
  */
 export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
   const { user, carch, packager, sourcesFolder, environment } = config.makepkg;
   const isRoot = process.getuid?.() === 0;
+  const cacheFolders = environment.CCACHE_DIR === undefined ? [] : [environment.CCACHE_DIR];
 
-  const unprivileged = (argv: readonly string[]): string[] => {
-    if (!isRoot) return [...argv];
-    if (!user)
-      throw new StepFailed(
-        'host',
-        'the agent is root and makepkg refuses root: name an unprivileged user in makepkg.user of its config',
-      );
-    const identity = [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups'];
-    return ['setpriv', ...identity, '--', ...argv];
+  const giveTop = async (folder: string) => {
+    await mkdir(folder, { recursive: true });
+    if (isRoot && user) await chown(folder, user.uid, user.gid);
   };
-
   const give = async (folder: string) => {
     await mkdir(folder, { recursive: true });
     if (isRoot && user) await giveTree(folder, user.uid, user.gid);
@@ -150,31 +93,13 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
     SRCDEST: sourcesFolder,
   });
 
-  const giveSources = async () => {
-    await mkdir(sourcesFolder, { recursive: true });
-    if (isRoot && user) await chown(sourcesFolder, user.uid, user.gid);
-  };
-
-  /** Runs `look` in a copy that `makepkg.user` can read: the agent's own folders are closed to it. */
-  const inCopy = async <Result>(folder: string, look: (copy: string) => Promise<Result>): Promise<Result> => {
-    const { worktreesFolder } = config.makepkg;
-    await mkdir(worktreesFolder, { recursive: true });
-    for (const name of await readdir(worktreesFolder)) await removeStaleCopy(join(worktreesFolder, name));
-    const copy = await mkdtemp(join(worktreesFolder, copyPrefix));
-    try {
-      await cp(folder, copy, { recursive: true, verbatimSymlinks: true });
-      await give(copy);
-      return await look(copy);
-    } finally {
-      await rm(copy, { recursive: true, force: true });
-    }
-  };
-
   const askIn = async (folder: string, option: string): Promise<string> => {
+    const { wrap } = await confinementOf(config);
+    const reach: Reach = { readable: [], writable: [folder], network: false, cwd: folder };
     // makepkg wants these to be writable, though it writes nothing when it is only asked.
     const writable = { HOME: folder, BUILDDIR: folder, PKGDEST: folder, SRCDEST: folder };
     const env = { ...environment, ...base, ...writable };
-    const readable = await run(unprivileged(['test', '-r', join(folder, 'PKGBUILD')]), {
+    const readable = await run(wrap(['test', '-r', join(folder, 'PKGBUILD')], reach), {
       exitCodes: [0, 1],
       quiet: true,
     }).catch((error: unknown) => Promise.reject(judge(error, 'test')));
@@ -183,7 +108,7 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
         'host',
         `makepkg.user can't read a PKGBUILD in ${folder}; every folder above has to be open to it (mode o+x)`,
       );
-    const ran = await run(unprivileged(['makepkg', option]), { cwd: folder, env, quiet: true }).catch(
+    const ran = await run(wrap(['makepkg', option], reach), { cwd: folder, env, quiet: true }).catch(
       (error: unknown) => Promise.reject(judge(error, `makepkg ${option}`)),
     );
     // bash says what it can't parse or run and goes on; makepkg then ends with 0 and half the facts.
@@ -193,13 +118,25 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
   };
   const asked = (folder: string, option: string): Promise<string> =>
     askOnce(config, option, folder, () =>
-      isRoot ? inCopy(folder, (copy) => askIn(copy, option)) : askIn(folder, option),
+      inCopy(folder, config.makepkg.worktreesFolder, async (copy) => {
+        await give(copy);
+        return askIn(copy, option);
+      }),
     );
+  const sourcesOf = async (place: BuildPlace) =>
+    namedSources(parseSrcinfo(await asked(place.packageFolder, '--printsrcinfo')));
 
-  const runInside: Makepkg['runInside'] = async (place, argv, options = {}) => {
+  /** Runs a program under the place's lock, as the user that builds, within its reach. */
+  const runWithin = async (
+    place: BuildPlace,
+    argv: readonly string[],
+    reach: Reach,
+    options: RunOptions,
+  ): Promise<Ran> => {
+    const { wrap } = await confinementOf(config);
     // flock stays in the program's process group and holds the lock until the program ends. So a makepkg that
-    // outlived its killed agent is waited for. The descriptor is not inherited (--close): fakeroot's daemon may
-    // outlive a killed makepkg, and would hold it for ever.
+    // outlived its killed agent is waited for, and what bwrap confines ends with flock. The descriptor is not inherited
+    // (--close): fakeroot's daemon may outlive a killed makepkg, and would hold it for ever.
     const lock = [
       'flock',
       '--close',
@@ -209,18 +146,64 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
       String(lockedExitCode),
       place.lockFile,
     ];
-    return run(unprivileged([...lock, ...argv]), {
+    return run([...lock, ...wrap(argv, reach)], {
       env: placeEnvironment(place),
       timeoutMs: buildTimeoutMs,
       ...options,
-    }).catch((error: unknown) => Promise.reject(outOfRoom(error, argv[0] ?? '') ?? error));
+    });
   };
 
-  const stage = async (place: BuildPlace, what: string, options: readonly string[]): Promise<Ran> => {
-    await giveSources();
-    return runInside(place, ['makepkg', '--nodeps', '--skippgpcheck', '--nocolor', ...options], {
-      cwd: place.packageFolder,
-    }).catch((error: unknown) => Promise.reject(judge(error, what)));
+  const stage = async (
+    place: BuildPlace,
+    options: readonly string[],
+    reach: Reach,
+    env = {},
+  ): Promise<Ran> => {
+    const [what = ''] = options;
+    const { by } = await confinementOf(config);
+    const argv = ['makepkg', '--nodeps', '--skippgpcheck', '--nocolor', ...options];
+    const cwd = place.packageFolder;
+    return runWithin(
+      place,
+      argv,
+      { ...reach, cwd },
+      {
+        cwd,
+        env: { ...placeEnvironment(place), ...env },
+      },
+    ).catch((error: unknown) =>
+      Promise.reject(judge(error, `makepkg ${what}`, { offline: by === 'bwrap' && !reach.network })),
+    );
+  };
+
+  const fetchSources = async (place: BuildPlace): Promise<Ran> => {
+    const { by } = await confinementOf(config);
+    const reach: Reach = { readable: [place.packageFolder], writable: [sourcesFolder], network: true };
+    return stage(
+      place,
+      ['--verifysource', '--nobuild'],
+      reach,
+      by === 'bwrap' ? { HOME: scratchFolder, BUILDDIR: scratchFolder } : {},
+    );
+  };
+
+  /** What a stage without network reaches: of the sources, which all packages share, its own, and only to read. */
+  const offline = async (
+    place: BuildPlace,
+    files: ReadonlySet<string>,
+    more: string[] = [],
+  ): Promise<Reach> => {
+    for (const folder of cacheFolders) await giveTop(folder);
+    const sources = (await readdir(sourcesFolder, { withFileTypes: true }))
+      // A link is one that a PKGBUILD made while it had network: bwrap would follow it outside.
+      .filter((entry) => files.has(entry.name) && (entry.isFile() || entry.isDirectory()))
+      .map(({ name }) => join(sourcesFolder, name));
+    return {
+      readable: [place.packageFolder, ...sources],
+      writable: [place.buildFolder, place.homeFolder, ...cacheFolders, ...more],
+      empty: [sourcesFolder],
+      network: false,
+    };
   };
 
   return {
@@ -230,9 +213,32 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
         .split('\n')
         .filter((line) => line !== '')
         .map((line) => line.slice(line.lastIndexOf('/') + 1)),
-    prepare: (place) => stage(place, 'makepkg --nobuild', ['--nobuild']),
-    build: (place) => stage(place, 'makepkg --noextract', ['--noextract', '--force']),
+    prepare: async (place) => {
+      await giveTop(sourcesFolder);
+      const { files, remote } = await sourcesOf(place);
+      const fetched = remote ? await fetchSources(place) : { stdout: '', stderr: '' };
+      // What was fetched is not fetched again (--holdver): there is no network.
+      const prepared = await stage(place, ['--nobuild', '--holdver'], await offline(place, files));
+      return {
+        exitCode: prepared.exitCode,
+        stdout: fetched.stdout + prepared.stdout,
+        stderr: fetched.stderr + prepared.stderr,
+      };
+    },
+    build: async (place) => {
+      const { files } = await sourcesOf(place);
+      return stage(place, ['--noextract', '--force'], await offline(place, files, [place.packagesFolder]));
+    },
     give,
-    runInside,
+    confinement: async (place) => {
+      const { by, uid } = await confinementOf(config);
+      return { by, uid, network: by === 'none', fetched: (await sourcesOf(place)).remote };
+    },
+    runInside: (place, argv, options = {}) => {
+      const reach: Reach = { readable: [], writable: [place.buildFolder], network: false };
+      return runWithin(place, argv, reach, options).catch((error: unknown) =>
+        Promise.reject(outOfRoom(error, argv[0] ?? '') ?? error),
+      );
+    },
   };
 };

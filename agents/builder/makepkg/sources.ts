@@ -1,0 +1,25 @@
+import type { Srcinfo } from '../pkgbuild/srcinfo.ts';
+
+const versioned = new Set(['bzr', 'fossil', 'git', 'hg', 'svn']);
+
+/** As makepkg names the file of a source in SRCDEST: `get_filename` in its `util/source.sh`. */
+const fileName = (source: string): string => {
+  const named = /^(.*?)::/.exec(source)?.[1];
+  if (named !== undefined) return named;
+  const kind = /^([a-z]+)(?:\+|:\/\/)/.exec(source)?.[1] ?? '';
+  if (!versioned.has(kind)) return source.slice(source.lastIndexOf('/') + 1);
+  const path = source.replace(/[#?].*$/, '').replace(/\/$/, '');
+  const last = path.slice(path.lastIndexOf('/') + 1);
+  if (kind === 'git') return last.replace(/\.git.*$/, '');
+  if (kind === 'bzr') return last.replace(/^.*?lp:/, '');
+  return kind === 'fossil' ? `${last}.fossil` : last;
+};
+
+/** A source that makepkg has to fetch. The others are files beside the PKGBUILD, or were put into SRCDEST by a person. */
+const isRemote = (source: string): boolean => /:\/\/|lp:/.test(source);
+
+/** What the sources of a package are called in SRCDEST, and whether any is to be fetched. */
+export const namedSources = ({ base }: Srcinfo): { files: Set<string>; remote: boolean } => {
+  const all = [...base.values].flatMap(([key, values]) => (/^source(_|$)/.test(key) ? values : []));
+  return { files: new Set(all.map(fileName)), remote: all.some(isRemote) };
+};
