@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
+import { mendConfinement, whyUnconfined } from '../../agents/builder/makepkg/confinement.ts';
 import {
   type ConfigPlaces,
   configFile,
@@ -42,6 +43,20 @@ const machineFindings = (): Finding[] => {
       mend: forLinux.length === 0 ? '' : installCommand(forLinux, 'debian'),
     },
   ];
+};
+
+/** Whether a builder on this machine would confine what a PKGBUILD runs: as `nobody`, where this is root. */
+const confinementFinding = async (): Promise<Finding> => {
+  const nobody = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : undefined;
+  const why = await whyUnconfined(nobody).catch((error: unknown) =>
+    error instanceof Error ? error.message : String(error),
+  );
+  return {
+    what: 'confinement of what a PKGBUILD runs',
+    fine: why === undefined,
+    found: why === undefined ? 'by bwrap' : `none: ${why}`,
+    mend: why === undefined ? '' : `${mendConfinement}; see makepkg.confinement in a builder's config`,
+  };
 };
 
 const fleetFindings = async (options: FleetOptions, places: ConfigPlaces): Promise<Finding[]> => {
@@ -99,7 +114,11 @@ export const addDoctorCommand = (program: Command, places: ConfigPlaces): void =
     .option('--config <file>', "the command line's config")
     .option('--json', 'print one JSON document')
     .action(async (options: FleetOptions) => {
-      const findings = [...machineFindings(), ...(await fleetFindings(options, places))];
+      const findings = [
+        ...machineFindings(),
+        await confinementFinding(),
+        ...(await fleetFindings(options, places)),
+      ];
       if (options.json) printJson({ findings });
       else
         for (const { what, fine, found, mend } of findings) {
