@@ -6,11 +6,13 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { stripVTControlCharacters } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { nodeArgv } from '../deploy/sandbox/node-argv.ts';
 import { identify, isRunning } from '../deploy/sandbox/process-identity.ts';
 import { descendantsOf, killTree } from '../deploy/sandbox/process-tree.ts';
 import { createFailpoints } from './faults/failpoints.ts';
+import { faultFailures } from './faults/fault-failures.ts';
 import { faultReport, keepResults, readResults, resultsOf, unproven } from './faults/fault-results.ts';
 import { faultTable } from './faults/fault-table.ts';
 import { waitUntil } from './faults/sandbox-faults.ts';
@@ -45,6 +47,22 @@ describe('the fault table', () => {
     const report = faultReport(results, undefined, 160);
     expect(report).toContain('1 of 2 failed in 2.6');
     expect(report).toMatch(/2 of \d+ rows proven$/);
+  });
+
+  it('says of each test that failed where it stands, and what its errors said, in a few lines', () => {
+    const lines = Array.from({ length: 9 }, (_, index) => `line ${index + 1}`);
+    const said = faultFailures([
+      { place: 'test/faults/a.test.ts:7', name: 'disk-full: x', messages: [lines.join('\n\n'), 'and so'] },
+      { place: 'test/faults/b.test.ts:3', name: 'signing-key: y', messages: [] },
+    ]);
+    expect(stripVTControlCharacters(said).split('\n')).toEqual([
+      'failed: disk-full: x (test/faults/a.test.ts:7)',
+      ...lines.slice(0, 6).map((line) => `    ${line}`),
+      '    … 3 more lines',
+      '    and so',
+      'failed: signing-key: y (test/faults/b.test.ts:3)',
+      '    it did not run',
+    ]);
   });
 });
 

@@ -1,6 +1,24 @@
-import type { Reporter, Vitest } from 'vitest/node';
+import type { Reporter, TestModule, Vitest } from 'vitest/node';
+import { type FailedTest, faultFailures } from './fault-failures.ts';
 import { faultReport, keepResults, type RowTest, resultsOf, unproven } from './fault-results.ts';
 import { faultTable } from './fault-table.ts';
+
+/** What failed of a file: its tests, and what is set up before and taken down after them. */
+const failedOf = (module: TestModule): FailedTest[] => {
+  const at = (line: number | undefined) =>
+    `${module.relativeModuleId}${line === undefined ? '' : `:${line}`}`;
+  const around = [module, ...module.children.allSuites()].map((suite) => ({
+    place: at(suite.type === 'suite' ? suite.location?.line : undefined),
+    name: suite.type === 'suite' ? suite.fullName : 'before or after its tests',
+    messages: suite.errors().map(({ message }) => message),
+  }));
+  const tests = [...module.children.allTests('failed')].map((test) => {
+    const errors = test.result().errors ?? [];
+    const lines = errors.flatMap(({ stacks }) => stacks ?? []).filter(({ file }) => file === module.moduleId);
+    return { place: at(lines[0]?.line), name: test.name, messages: errors.map(({ message }) => message) };
+  });
+  return [...around.filter(({ messages }) => messages.length > 0), ...tests];
+};
 
 /** Keeps the result of each row of the fault table, prints the table, and fails the run for a row that is not proven. */
 export const faultReporter = (): Reporter => {
@@ -9,7 +27,7 @@ export const faultReporter = (): Reporter => {
     onInit: (running) => {
       vitest = running;
     },
-    onTestRunEnd: async (modules) => {
+    onTestRunEnd: async (modules, unhandled) => {
       const tests = modules.flatMap((module) =>
         [...module.children.allTests()].flatMap((test): RowTest[] => {
           const row = test.meta().faultRow;
@@ -28,6 +46,13 @@ export const faultReporter = (): Reporter => {
       if (rows.length === 0) return;
       const open = unproven(results, rows);
       console.log(`\n${faultReport(results, rows)}`);
+      const outside = unhandled.map(({ message }) => ({
+        place: 'any',
+        name: 'outside of the tests',
+        messages: [message],
+      }));
+      const failed = [...modules.flatMap(failedOf), ...outside];
+      if (failed.length > 0) console.log(faultFailures(failed));
       if (open.length === 0) return;
       console.log(`not proven: ${open.join(', ')}`);
       process.exitCode = 1;
