@@ -1,5 +1,6 @@
 import type { LogConnection } from '../eventlog/connect.ts';
 import { durablePosition, nextFor, remakeDurable } from '../eventlog/durables.ts';
+import { explainLogError } from '../eventlog/log-fault.ts';
 import type { Presence } from '../eventlog/presence.ts';
 import { createSayOnce } from '../eventlog/say-once.ts';
 import type { Fleet } from '../schemas/fleet.ts';
@@ -126,7 +127,8 @@ export const createTender = (
           looking.over();
         } catch (error) {
           if (connection.isClosed()) return;
-          looking.trouble(error, "the hosts' durables can't be looked at: ");
+          const why = await explainLogError(connection, error);
+          looking.trouble(why, "the hosts' durables can't be looked at: ");
           return;
         }
     },
