@@ -102,10 +102,10 @@ describe('a board that boots otherwise than it should', () => {
     });
     const first = bootId();
     const underWay = await begin();
-    await waitUntil('the new kernel boots', () => bootId() !== first, 60_000);
+    await waitUntil('the new kernel boots', () => bootId() !== first);
     nats.set({ does: 'refuse' });
     const second = bootId();
-    await waitUntil('the old kernel boots', () => bootId() !== second, 60_000);
+    await waitUntil('the old kernel boots', () => bootId() !== second);
     expect(await isOver(underWay.iteration)).toBe(false);
     nats.set({ does: 'pass' });
     expect(await underWay.event('DeadlinePassed')).toMatchObject({
@@ -142,7 +142,7 @@ describe('a board that boots otherwise than it should', () => {
         false,
       );
       const underWay = await begin([['goBack:', 'limits: { reboot: 20s }\ngoBack:']]);
-      const lost = await underWay.event('BoardLost', 1, 90_000);
+      const lost = await underWay.event('BoardLost');
       expect(lost).toMatchObject({
         source: 'coordinator',
         data: {
@@ -158,7 +158,7 @@ describe('a board that boots otherwise than it should', () => {
       );
       expect(await isOver(underWay.iteration)).toBe(false);
       await setPower(fleet, 'fresnel', 'on');
-      const closed = await underWay.event('IterationClosed', 1, 90_000);
+      const closed = await underWay.event('IterationClosed');
       expect(closed.iteration).toBe(underWay.iteration);
       expect(await underWay.evidence('confirm')).toMatchObject({
         version: underWay.to,
@@ -183,7 +183,7 @@ describe('a board that boots otherwise than it should', () => {
       const underWay = await begin();
       await cutAt('install initramfs running');
       await cutAt('reboot arm result');
-      expect((await underWay.event('IterationClosed', 1, 90_000)).type).toBe('IterationClosed');
+      expect((await underWay.event('IterationClosed')).type).toBe('IterationClosed');
       expect(await underWay.evidence('reboot')).toMatchObject({
         outcome: 'new-kernel',
         package: underWay.to,

@@ -89,7 +89,7 @@ describe('a builder that is gone when its packages are needed', () => {
     async () => {
       const { underWay } = await atBuild('iter5', 'build acked');
       await setPower(fleet, 'boltzmann', 'off');
-      await underWay.event('IterationClosed', 1, 90_000);
+      await underWay.event('IterationClosed');
       expect(await builds('iter5')).toEqual(replaced);
       await fromFermi('iter5');
 
@@ -122,7 +122,7 @@ describe('a builder that is gone when its packages are needed', () => {
       ]);
       expect(reached.host).toBe('boltzmann');
       await setPower(fleet, 'boltzmann', 'off');
-      await underWay.evidence('publish', 1, 90_000);
+      await underWay.evidence('publish');
       expect(await builds('iter6')).toEqual(replaced);
       await fromFermi('iter6');
       await underWay.abort();
@@ -145,7 +145,7 @@ describe('a builder that is gone when its packages are needed', () => {
       ]);
       nats.set({ does: 'freeze' });
       await points.kill(reached, 'alone'); // it is started again at once, and works from its journal
-      await underWay.evidence('publish', 1, 90_000);
+      await underWay.evidence('publish');
       expect(await builds('iter7')).toEqual(replaced);
       await fromFermi('iter7');
       // It has built and offered what nobody asks for any more.
@@ -153,7 +153,7 @@ describe('a builder that is gone when its packages are needed', () => {
 
       const before = await published();
       nats.set({ does: 'pass' });
-      await underWay.event('BuildSucceeded', 2, 30_000);
+      await underWay.event('BuildSucceeded', 2);
       await sleep(2000);
       expect(await builds('iter7')).toEqual([...replaced, 'BuildSucceeded']);
       expect(await published()).toEqual(before);

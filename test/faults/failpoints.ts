@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identify, type ProcessIdentity, signal } from '../../deploy/sandbox/process-identity.ts';
 import { killTree } from '../../deploy/sandbox/process-tree.ts';
+import { patienceMs } from './patience.ts';
 
 /** A place where a daemon may be killed: whose, and which, as `eventlog/failpoint.ts` names them. */
 export interface Failpoint {
@@ -54,7 +55,7 @@ export const createFailpoints = async (folder: string) => {
    * Waits until a daemon stands at a failpoint: at this one, or at whichever is armed.
    * @throws {Error} after `timeoutMs`.
    */
-  const waitReached = async (wanted: Partial<Failpoint> = {}, timeoutMs = 60_000): Promise<Reached> => {
+  const waitReached = async (wanted: Partial<Failpoint> = {}, timeoutMs = patienceMs): Promise<Reached> => {
     const until = Date.now() + timeoutMs;
     for (;;) {
       const found = (await reached()).find(

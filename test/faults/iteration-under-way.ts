@@ -4,6 +4,10 @@ import { type StepSucceededData, stepEventType } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
 import { approver, type TestFleet } from '../test-fleet.ts';
+import { patienceMs } from './patience.ts';
+
+const wordOf = (event: LoggedEvent['event']): string =>
+  event.kind === 'step' && event.fact === 'Failed' ? `${event.type} (${event.data.reason})` : event.type;
 
 /**
  * An iteration that goes on while a test makes faults.
@@ -16,7 +20,7 @@ export const iterationUnderWay = (fleet: TestFleet, planFile: string, iteration:
     if (exitCode !== 0) throw new Error(`ka ${args.join(' ')} ended with ${exitCode}: ${stderr}`);
   };
   /** The nth event of a type, once the log holds it. @throws {Error} after `timeoutMs`, or once the iteration is over. */
-  const event = async (type: string, nth = 1, timeoutMs = 60_000): Promise<LoggedEvent['event']> => {
+  const event = async (type: string, nth = 1, timeoutMs = patienceMs): Promise<LoggedEvent['event']> => {
     const until = Date.now() + timeoutMs;
     for (;;) {
       // A read may meet a server that is down.
@@ -26,7 +30,7 @@ export const iterationUnderWay = (fleet: TestFleet, planFile: string, iteration:
       const last = events.at(-1)?.event;
       const isOver = last !== undefined && /^Iteration(Failed|Aborted|Closed)$/.test(last.type);
       if (Date.now() > until || (isOver && type !== 'IterationFailed')) {
-        const had = events.map(({ event }) => event.type).join(', ');
+        const had = events.map(({ event }) => wordOf(event)).join(', ');
         throw new Error(
           `${iteration} has no ${type} ${nth} in ${timeoutMs / 1000} s, or is over; it has ${had}`,
         );

@@ -18,7 +18,7 @@ describe('what lies between a host and the log', () => {
   afterAll(() => fleet?.remove());
 
   const seen = (iteration: string, type: string) =>
-    waitUntil(`${iteration} has ${type}`, async () => (await fleet.types(iteration)).includes(type), 90_000);
+    waitUntil(`${iteration} has ${type}`, async () => (await fleet.types(iteration)).includes(type));
 
   faultRow(
     'consumer-deleted',

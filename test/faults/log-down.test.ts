@@ -6,6 +6,7 @@ import { replayCheck } from '../../coordinator/replay.ts';
 import { planVariant } from '../plan-variant.ts';
 import { startTestFleet, type TestFleet } from '../test-fleet.ts';
 import { faultRow } from './fault-row.ts';
+import { patienceMs } from './patience.ts';
 import { processOf, setPower, waitUntil } from './sandbox-faults.ts';
 
 const downMs = 600_000;
@@ -33,18 +34,16 @@ describe('nats-server that stays away', () => {
     'killed during the build and gone for ten minutes: the build and the backup end without it, and the rest follows',
     async () => {
       const carrying = fleet.carry(await planVariant(fleet.folder, { iteration: 'iter5' }));
-      await waitUntil(
-        'the build is asked for',
-        async () => (await fleet.types('iter5')).includes('BuildRequested'),
-        60_000,
+      await waitUntil('the build is asked for', async () =>
+        (await fleet.types('iter5')).includes('BuildRequested'),
       );
       await setPower(fleet, 'nats', 'off');
       const since = Date.now();
-      await waitUntil('boltzmann has built', () => unsent('boltzmann').includes('BuildSucceeded'), 120_000);
+      await waitUntil('boltzmann has built', () => unsent('boltzmann').includes('BuildSucceeded'));
       await sleep(downMs - (Date.now() - since));
       const waiting = unsent('boltzmann');
       await setPower(fleet, 'nats', 'on');
-      await waitUntil('boltzmann has said it', () => unsent('boltzmann').length === 0, 30_000);
+      await waitUntil('boltzmann has said it', () => unsent('boltzmann').length === 0);
       const { exitCode, stdout } = await carrying;
       expect(stdout).toMatch(/ iter5 CLOSED: C1 PASS, /);
       expect(exitCode).toBe(0);
@@ -61,6 +60,6 @@ describe('nats-server that stays away', () => {
       );
       expect(replayCheck(await fleet.events()).mismatches).toEqual([]);
     },
-    downMs + 180_000,
+    downMs + 4 * patienceMs,
   );
 });

@@ -27,7 +27,7 @@ describe('a log that is cut, or lost', () => {
   afterEach(() => fleet?.remove());
 
   const seen = (iteration: string, type: string) =>
-    waitUntil(`${iteration} has ${type}`, async () => (await fleet.types(iteration)).includes(type), 90_000);
+    waitUntil(`${iteration} has ${type}`, async () => (await fleet.types(iteration)).includes(type));
   const logOf = (name: string) => readFile(fleet.places.log(name), 'utf8');
 
   /** Every event that was there is there again, nothing twice, and the coordinator's follow from the others. */

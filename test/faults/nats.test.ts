@@ -15,7 +15,7 @@ describe('nats-server in the middle of an iteration', () => {
 
   /** Waits for an event of the iteration. */
   const seen = (iteration: string, type: string) =>
-    waitUntil(`${iteration} has ${type}`, async () => (await fleet.types(iteration)).includes(type), 60_000);
+    waitUntil(`${iteration} has ${type}`, async () => (await fleet.types(iteration)).includes(type));
 
   faultRow(
     'nats-killed',

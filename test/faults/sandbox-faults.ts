@@ -7,6 +7,7 @@ import { isRunning, type ProcessIdentity, signal } from '../../deploy/sandbox/pr
 import { killTree } from '../../deploy/sandbox/process-tree.ts';
 import { readState, type SupervisorState } from '../../deploy/sandbox/sandbox-state.ts';
 import type { BoardConfig, BuilderConfig, CoordinatorConfig, PublisherConfig } from '../../schemas/config.ts';
+import { patienceMs } from './patience.ts';
 import type { TcpProxy } from './tcp-proxy.ts';
 
 /** Any fleet that runs in a sandbox. */
@@ -33,7 +34,7 @@ export const processOf = ({ places }: Fleet, name: string): SupervisorState['pro
 export const waitUntil = async (
   what: string,
   holds: () => boolean | Promise<boolean>,
-  timeoutMs = 30_000,
+  timeoutMs = patienceMs,
 ): Promise<void> => {
   for (const until = Date.now() + timeoutMs; !(await holds()); await sleep(20))
     if (Date.now() > until) throw new Error(`${what}: not within ${timeoutMs / 1000} s`);

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { faultReporter } from './fault-reporter.ts';
+import { patienceMs } from './patience.ts';
 
 /** A nats-server that is down for ten minutes takes ten minutes, whatever else runs: it is the first. */
 class WaitingFirst extends BaseSequencer {
@@ -20,7 +21,7 @@ export default defineConfig({
     // them waits ten minutes for a nats-server that is down.
     maxWorkers: 3,
     sequence: { sequencer: WaitingFirst },
-    testTimeout: 180_000,
-    hookTimeout: 120_000,
+    testTimeout: 4 * patienceMs,
+    hookTimeout: 2 * patienceMs,
   },
 });
