@@ -1,8 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { cp, readFile, rm, stat } from 'node:fs/promises';
+import { cp, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { backup } from '../../agents/board/backup.ts';
@@ -15,43 +13,27 @@ import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepEvidence, StepRequest } from '../../schemas/steps.ts';
 import { runStep } from '../run-step.ts';
 import { faultRow } from './fault-row.ts';
+import { fillDisk, mayMount } from './small-disk.ts';
+import { pacmanLock, upgradingPacman } from './upgrading-pacman.ts';
 
-const isRoot = process.getuid?.() === 0;
 const files = 3_000;
 
-describe.skipIf(!isRoot)('a board whose disk is full (root alone can mount a small one)', () => {
+describe.skipIf(!mayMount)('a board whose disk is full (root alone can mount a small one)', () => {
   let board: TempBoard;
   let host: BoardConfig;
   let packages: StepRequest<'stage'>['packages'];
   let held: StepEvidence<'backup'>;
   let count = 0;
   const fresh = () => ({ folder: join(board.folder, 'runs', String(++count)) });
-  const fillers: ChildProcess[] = [];
+  const fillers: NodeJS.Timeout[] = [];
   /** Takes all the room there is on a disk, and all that becomes free, until it is given back. */
-  const fill = async (folder: string) => {
-    const file = join(folder, 'somebody-elses');
-    const filler = spawn('timeout', [
-      '60',
-      'sh',
-      '-c',
-      `while :; do cat /dev/zero >> "$0" 2>/dev/null || sleep 0.005; done`,
-      file,
-    ]);
+  const fill = (folder: string) => {
+    const ballast = fillDisk(folder);
+    const filler = setInterval(() => ballast.add(), 5);
     fillers.push(filler);
-    const sizeNow = () =>
-      stat(file).then(
-        ({ size }) => size,
-        () => 0,
-      );
-    for (let before = -1, now = 0; now !== before || now === 0; now = await sizeNow()) {
-      before = now;
-      await sleep(150);
-    }
-    return async () => {
-      filler.kill();
-      await rm(file, { force: true });
-      await sleep(50);
-      await rm(file, { force: true });
+    return () => {
+      clearInterval(filler);
+      return ballast.drop();
     };
   };
   const wanted = () => ({
@@ -63,7 +45,7 @@ describe.skipIf(!isRoot)('a board whose disk is full (root alone can mount a sma
   });
   /** Which version is there, whole; undefined if it is half one. */
   const whole = async () => {
-    if (existsSync(join(host.pacman.databaseFolder, 'db.lck'))) return undefined;
+    if (existsSync(pacmanLock(host))) return undefined;
     const pacman = (...args: string[]) =>
       execa('pacman', ['--config', host.pacman.localConfigFile, ...args, ...names], { reject: false });
     const altered = (await pacman('-Qkk')).stdout.match(/, 0 altered files/g) ?? [];
@@ -81,7 +63,7 @@ describe.skipIf(!isRoot)('a board whose disk is full (root alone can mount a sma
     await board.boot('boot-0');
   });
   afterAll(async () => {
-    for (const filler of fillers) filler.kill();
+    for (const filler of fillers) clearInterval(filler);
     await board?.stop();
   });
 
@@ -95,7 +77,7 @@ describe.skipIf(!isRoot)('a board whose disk is full (root alone can mount a sma
         message: expect.stringMatching(/ are free in .* needs .*: make room there/),
       };
       const refused = async (disk: string, step: () => Promise<unknown>) => {
-        const giveBack = await fill(disk);
+        const giveBack = fill(disk);
         await expect(step()).rejects.toMatchObject(full).finally(giveBack);
       };
       await refused(host.stateFolder, () => runStep('backup', backup, request, host, fresh()));
@@ -119,20 +101,23 @@ describe.skipIf(!isRoot)('a board whose disk is full (root alone can mount a sma
     'disk-full',
     'on the board, in the middle of pacman: said so, and with room again the new version or the old one, whole',
     async () => {
-      const lock = join(host.pacman.databaseFolder, 'db.lck');
-      /** Runs a step while the room goes away as soon as pacman has begun. Gives what it said and the room back. */
+      /** Runs a step and takes the room away once pacman has begun. Gives what the step said, and the room back. */
       const cutByFullDisk = async (step: () => Promise<unknown>) => {
-        let filling: ReturnType<typeof fill> | undefined;
-        const watch = setInterval(() => {
-          if (!filling && existsSync(lock)) filling = fill(host.root);
-        }, 2);
-        const said = await step().then(
+        const said = step().then(
           () => 'done',
           (error: Error) => error.message,
         );
-        clearInterval(watch);
-        expect(await whole()).toBeUndefined();
-        await (await filling)?.();
+        // It stands still meanwhile: it could be quicker.
+        const pacman = await upgradingPacman(host);
+        process.kill(pacman, 'SIGSTOP');
+        const giveBack = fill(host.root);
+        try {
+          process.kill(pacman, 'SIGCONT');
+          await said;
+          expect(await whole()).toBeUndefined();
+        } finally {
+          await giveBack();
+        }
         return said;
       };
       const full = /half-way through linux-fourier.*\. The disk is full: make room\./;

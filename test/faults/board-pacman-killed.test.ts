@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,18 +15,11 @@ import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { runStep } from '../run-step.ts';
 import { faultRow } from './fault-row.ts';
+import { pacmanLock, upgradingPacman } from './upgrading-pacman.ts';
 
 /** So many files make an upgrade last a quarter of a second. */
 const files = 700;
 const pointsOfEach = 25;
-
-const argvOf = (pid: string): string[] => {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-  } catch {
-    return []; // it has ended
-  }
-};
 
 describe('an upgrade that is killed', () => {
   let board: TempBoard;
@@ -35,20 +28,8 @@ describe('an upgrade that is killed', () => {
   let pristine: string;
   let count = 0;
   const fresh = () => join(board.folder, 'runs', String(++count));
-  const lock = () => join(host.pacman.databaseFolder, 'db.lck');
-
-  /** The process that upgrades, as soon as it holds the lock. */
-  const pacmanStarted = async (): Promise<number> => {
-    for (const until = Date.now() + 30_000; Date.now() < until; await sleep(2)) {
-      if (!existsSync(lock())) continue;
-      for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-        const [program, ...args] = argvOf(pid);
-        if (program === 'pacman' && args.includes('-U') && args.includes(host.pacman.localConfigFile))
-          return Number(pid);
-      }
-    }
-    throw new Error('no pacman started');
-  };
+  const lock = () => pacmanLock(host);
+  const pacmanStarted = () => upgradingPacman(host);
   const goBack = () => execa('rsync', ['--archive', '--delete', `${pristine}/`, `${board.root}/`]);
   /** A whole version is one whose every file is there and that nothing locks. */
   const isHalf = async () => {
@@ -146,7 +127,6 @@ describe('an upgrade that is killed', () => {
       }
       expect(half).toBeGreaterThan(pointsOfEach / 2);
     },
-    300_000,
   );
 
   faultRow(
@@ -172,6 +152,5 @@ describe('an upgrade that is killed', () => {
       expect(seen.alone).toBeGreaterThan(3);
       expect(seen['with children']).toBeGreaterThan(3);
     },
-    300_000,
   );
 });

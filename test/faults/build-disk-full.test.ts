@@ -1,7 +1,5 @@
-import { cp, mkdir, readdir, readFile, rm, statfs } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { parse } from 'yaml';
 import type { BuilderConfig } from '../../schemas/config.ts';
@@ -12,28 +10,16 @@ import { startFailpointFleet } from './failpoint-fleet.ts';
 import type { Failpoints } from './failpoints.ts';
 import { faultRow } from './fault-row.ts';
 import { iterationUnderWay } from './iteration-under-way.ts';
+import { setPower, waitUntil } from './sandbox-faults.ts';
+import { fillDisk, mayMount, mountSmallDisk, resizeDisk, unmountDisk } from './small-disk.ts';
 
-/** A disk of its own for a folder, with what the folder holds: only root can do that. */
 const mounted: string[] = [];
-const mount = async (folder: string, size: string) => {
-  const held = `${folder}.held`;
-  await mkdir(folder, { recursive: true });
-  await cp(folder, held, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
-  await execa('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=755`, 'tmpfs', folder]);
+const mountSmall = async (folder: string, size: string) => {
   mounted.push(folder);
-  await cp(held, folder, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
-  await rm(held, { recursive: true });
+  await mountSmallDisk(folder, size);
 };
-const resize = (folder: string, size: string) => execa('mount', ['-o', `remount,size=${size}`, folder]);
-/** Leaves so many bytes of a folder's disk free. */
-const fill = async (folder: string, leaveBytes = 4096) => {
-  const { bavail, bsize } = await statfs(folder);
-  const bytes = Math.max(0, bavail * bsize - leaveBytes);
-  await execa('fallocate', ['-l', String(bytes), join(folder, '.ballast')]);
-};
-const makeRoom = (folder: string) => rm(join(folder, '.ballast'), { force: true });
 
-describe.runIf(process.getuid?.() === 0)('a disk that is full', () => {
+describe.runIf(mayMount)('a disk that is full', () => {
   let fleet: TestFleet;
   let points: Failpoints;
   let iter5: ReturnType<typeof iterationUnderWay>;
@@ -44,7 +30,7 @@ describe.runIf(process.getuid?.() === 0)('a disk that is full', () => {
   });
   afterAll(async () => {
     await fleet?.down();
-    for (const folder of mounted.reverse()) await execa('umount', ['-l', folder]);
+    for (const folder of mounted.reverse()) await unmountDisk(folder);
     await fleet?.remove();
   });
 
@@ -58,7 +44,7 @@ describe.runIf(process.getuid?.() === 0)('a disk that is full', () => {
     'disk-full',
     'on a builder, before the build: refused, nothing is begun, and the other builder takes over',
     async () => {
-      await mount(fleet.places.offered('boltzmann'), '8m');
+      await mountSmall(fleet.places.offered('boltzmann'), '8m');
       await points.arm('fermi', 'build packages running');
       await iter5.start();
       await iter5.approve();
@@ -75,20 +61,21 @@ describe.runIf(process.getuid?.() === 0)('a disk that is full', () => {
     'disk-full',
     'on a builder, in the middle of makepkg: no half package is offered; with room, a retry builds',
     async () => {
-      const reached = await points.waitReached({ host: 'fermi' });
+      await points.waitReached({ host: 'fermi' });
       const worktrees = await worktreesOf('fermi');
-      await mount(worktrees, '400m');
-      await fill(worktrees, 128 * 1024);
-      await points.kill(reached, 'with children');
+      await setPower(fleet, 'fermi', 'off'); // the program that it has started is at work there
+      await mountSmall(worktrees, '16m');
+      const ballast = fillDisk(worktrees, 128 * 1024);
+      await setPower(fleet, 'fermi', 'on');
       const { fault, reason } = await failed('BuildFailed', 2);
       expect(fault).toBe('host');
       expect(reason).toMatch(/no (space|room) left on .*disk/);
       expect(await readdir(fleet.places.offered('fermi'))).toEqual([]);
       expect(await iter5.failure()).toContain('build on fermi: ');
 
-      await makeRoom(worktrees);
-      await resize(fleet.places.offered('boltzmann'), '512m');
-      await mount(fleet.places.packageRepository, '1m'); // for the next row
+      await ballast.drop();
+      await resizeDisk(fleet.places.offered('boltzmann'), '512m');
+      await mountSmall(fleet.places.packageRepository, '1m'); // for the next row
       await iter5.retry();
       const { packages } = await iter5.evidence('build');
       const offered = await readdir(join(fleet.places.offered('boltzmann'), 'iter5.3'));
@@ -106,6 +93,7 @@ describe.runIf(process.getuid?.() === 0)('a disk that is full', () => {
         ...(await fleet.world()),
         views: await readdir(join(repository, 'views')),
       });
+      const isTidy = async () => (await readdir(work)).length === 0;
       const refused = await failed('PublishFailed');
       expect(refused).toMatchObject({ fault: 'host', begun: ['trial'] });
       expect(refused.reason).toMatch(
@@ -115,8 +103,10 @@ describe.runIf(process.getuid?.() === 0)('a disk that is full', () => {
       const before = await served();
 
       // Full only once it has begun: while it fetches, signs, builds the view.
-      await resize(repository, '64m');
-      await mount(work, '8m');
+      await resizeDisk(repository, '64m');
+      // The folder of the attempt is taken away after its outcome.
+      await waitUntil("hertz's work folder is empty", isTidy);
+      await mountSmall(work, '8m');
       const fillings = [
         ['publish fetch intent', 'state/work'],
         ['publish fetch result', 'state/work'],
@@ -128,17 +118,16 @@ describe.runIf(process.getuid?.() === 0)('a disk that is full', () => {
         const reached = await points.waitReached({ host: 'hertz', name: point });
         // The agent takes away what is in its work folder and not an open attempt's.
         const full = says === 'state/work' ? join(work, `publish.iter5.${index + 2}`) : repository;
-        await fill(full);
+        const ballast = fillDisk(full, 4096);
         await points.kill(reached, 'alone');
         const { fault, reason } = await failed('PublishFailed', index + 2);
         expect(fault).toBe('host');
         expect(reason).toMatch(new RegExp(`^There is no room left on the disk of .*hertz/${says}`));
         await iter5.failure(index + 3);
-        await makeRoom(full);
+        await ballast.drop();
         expect(await served()).toEqual(before);
       }
-      await sleep(200); // the folder of the attempt is taken away after its outcome
-      expect(await readdir(work)).toEqual([]);
+      await waitUntil("hertz's work folder is empty", isTidy);
 
       await iter5.retry();
       await iter5.event('IterationClosed');

@@ -1,7 +1,5 @@
-import { rmSync, writeFileSync } from 'node:fs';
-import { cp, mkdir, readFile, rename } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { appendEvent, EventLog } from '../../eventlog/event-log.ts';
 import { sealEvent } from '../../eventlog/seal.ts';
@@ -11,20 +9,7 @@ import { startTestFleet, type TestFleet } from '../test-fleet.ts';
 import { faultRow } from './fault-row.ts';
 import { iterationUnderWay } from './iteration-under-way.ts';
 import { killProcess, processOf, setPower, waitUntil } from './sandbox-faults.ts';
-
-const mayMount = process.getuid?.() === 0;
-const mountSmall = (folder: string) => execa('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', folder]);
-const unmount = (folder: string) => execa('umount', [folder], { reject: false });
-
-const fill = (folder: string) => {
-  for (let file = 0; ; file += 1)
-    try {
-      writeFileSync(join(folder, `filler-${file}`), Buffer.alloc(file === 0 ? 2_000_000 : 65_536));
-    } catch {
-      return; // no room is left
-    }
-};
-const makeRoom = (folder: string) => rmSync(join(folder, 'filler-0'));
+import { fillDisk, mayMount, mountSmallDisk, unmountDisk } from './small-disk.ts';
 
 describe("the log's disk is full", () => {
   let fleet: TestFleet;
@@ -35,21 +20,23 @@ describe("the log's disk is full", () => {
   });
   afterAll(async () => {
     await fleet?.down();
-    if (mayMount) await unmount(store);
+    if (mayMount) await unmountDisk(store);
     await fleet?.remove();
   });
 
   /** Moves the server's store to a disk of its own, of a few MiB. */
   const moveToSmallDisk = async () => {
     await setPower(fleet, 'nats', 'off');
-    await rename(store, `${store}.before`);
-    await mkdir(store);
-    await mountSmall(store);
-    await cp(`${store}.before`, store, { recursive: true, preserveTimestamps: true });
+    await mountSmallDisk(store, '8m');
     await setPower(fleet, 'nats', 'on');
   };
-  const said = async (name: string) =>
-    (await readFile(fleet.places.log(name), 'utf8')).split("the log's disk may be full").length - 1;
+  /** How often a daemon has said it, by its words. */
+  const said = async (name: string) => {
+    const times = new Map<string, number>();
+    for (const line of (await readFile(fleet.places.log(name), 'utf8')).split('\n'))
+      if (line.includes("the log's disk may be full")) times.set(line, (times.get(line) ?? 0) + 1);
+    return times;
+  };
 
   faultRow(
     'nats-disk-full',
@@ -64,13 +51,13 @@ describe("the log's disk is full", () => {
       );
       await underWay.start();
       await underWay.event('ReviewRequested');
-      fill(store);
+      const ballast = fillDisk(store);
       const began = Date.now();
       // The server acks what its memory takes, and finds out afterwards: so it is asked until it has.
       const approve = () => fleet.ka('approve', 'iter5', '--as', 'sonnet-architect', '-m', 'read it');
       let refused = await approve();
       if (refused.exitCode === 0) {
-        await waitUntil('the coordinator says it', async () => (await said('coordinator')) > 0, 60_000);
+        await waitUntil('the coordinator says it', async () => (await said('coordinator')).size > 0);
         refused = await fleet.ka('status');
       }
       expect(refused.exitCode).toBe(1);
@@ -79,21 +66,23 @@ describe("the log's disk is full", () => {
       );
       expect(Date.now() - began).toBeLessThan(90_000);
 
-      makeRoom(store);
+      await ballast.drop();
       await killProcess(fleet, 'nats-server');
       // What was acked and never written is lost: the coordinator names it, and a person says it again.
-      const approved = async () => (await fleet.types('iter5')).includes('ReviewApproved');
-      if (!(await approved())) await approve();
-      await underWay.event('IterationClosed', 1, 120_000);
+      await waitUntil('the review is approved', async () => {
+        const types = await fleet.types('iter5').catch((): string[] => []); // a read may meet a server that has just come back
+        return types.includes('ReviewApproved') || (await approve()).exitCode === 0;
+      });
+      await underWay.event('IterationClosed');
       for (const name of ['coordinator', 'boltzmann', 'hertz']) {
         expect(processOf(fleet, name).restarts).toBe(0);
-        expect(await said(name)).toBeLessThanOrEqual(2);
+        // Once, and once more where it was something else in between: each time somebody asks, it would be dozens.
+        expect([...(await said(name))].filter(([, times]) => times > 2)).toEqual([]);
       }
       const types = await fleet.types('iter5');
       expect(new Set(types).size).toBe(types.length);
       expect(types.filter((type) => type === 'ReviewApproved')).toHaveLength(1);
     },
-    300_000,
   );
 });
 
@@ -107,13 +96,11 @@ describe('the disk of a log alone', () => {
       const store = join(log.folder, 'nats/store');
       try {
         await log.server.stop();
-        await rename(store, `${store}.before`);
-        await mkdir(store);
-        await mountSmall(store);
-        await cp(`${store}.before`, store, { recursive: true, preserveTimestamps: true });
+        await mountSmallDisk(store, '8m');
         await log.server.restart();
         const host = await log.connect('boltzmann');
-        const reader = new EventLog(await log.connect('coordinator'), log.trust);
+        const coordinator = await log.connect('coordinator');
+        const reader = new EventLog(coordinator, log.trust);
         const append = (attempt: number) => {
           const data = {
             role: 'builder',
@@ -127,7 +114,7 @@ describe('the disk of a log alone', () => {
           return appendEvent(host, sealEvent(event, writer, undefined, '2026-05-11T08:00:00Z'));
         };
         for (const attempt of [1, 2, 3]) await append(attempt);
-        fill(store);
+        const ballast = fillDisk(store);
         const began = Date.now();
         // The server takes what its memory holds, and acks it: only then does it know.
         let why: unknown;
@@ -140,17 +127,17 @@ describe('the disk of a log alone', () => {
         await expect(reader.read()).rejects.toThrow("the log's disk may be full");
         expect(Date.now() - began).toBeLessThan(30_000);
 
-        makeRoom(store);
+        await ballast.drop();
         await log.server.kill('SIGKILL');
         await log.server.restart();
-        await until(() => host.rtt().catch(() => undefined));
+        for (const each of [host, coordinator]) await until(() => each.rtt().catch(() => undefined));
         for (const attempt of [1, 2, 3]) expect((await append(attempt)).outcome).toBe('there');
         for (let attempt = 4; attempt <= last; attempt += 1) await append(attempt);
         const attempts = (await reader.read()).events.map(({ event }) => event.attempt);
         expect(attempts).toEqual(Array.from({ length: last }, (_, index) => index + 1));
       } finally {
         await log.server.kill('SIGKILL');
-        await unmount(store);
+        await unmountDisk(store);
         await log.stop();
       }
     },

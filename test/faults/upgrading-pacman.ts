@@ -1,0 +1,28 @@
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { BoardConfig } from '../../schemas/config.ts';
+import { patienceMs } from './patience.ts';
+
+/** Whether a process holds a file open; one that ends while it is looked at does not. */
+const holds = (pid: string, file: string): boolean => {
+  try {
+    const fds = `/proc/${pid}/fd`;
+    return readdirSync(fds).some((fd) => readlinkSync(join(fds, fd)) === file);
+  } catch {
+    return false;
+  }
+};
+
+/** What pacman holds while it changes something. */
+export const pacmanLock = ({ pacman }: BoardConfig): string => join(pacman.databaseFolder, 'db.lck');
+
+/** The board's pacman that upgrades, as soon as it holds the lock. @throws {Error} if none does. */
+export const upgradingPacman = async (host: BoardConfig): Promise<number> => {
+  for (const until = Date.now() + patienceMs; Date.now() < until; await sleep(2)) {
+    if (!existsSync(pacmanLock(host))) continue;
+    const holder = readdirSync('/proc').find((pid) => /^\d+$/.test(pid) && holds(pid, pacmanLock(host)));
+    if (holder !== undefined) return Number(holder);
+  }
+  throw new Error('no pacman started');
+};
