@@ -10,11 +10,11 @@ import { startFailpointFleet } from './failpoint-fleet.ts';
 import type { Failpoints } from './failpoints.ts';
 import { faultRow } from './fault-row.ts';
 import { iterationUnderWay } from './iteration-under-way.ts';
-import { portsOf, setGrace, setPower, speakThrough } from './sandbox-faults.ts';
+import { portsOf, setGrace, setPower, speakThrough, waitUntil } from './sandbox-faults.ts';
 import { startProxy, type TcpProxy } from './tcp-proxy.ts';
 
 /** Longer than two of the signs of life that a host gives. */
-const graceSeconds = 6;
+const graceSeconds = 10;
 
 describe('a builder that is gone when its packages are needed', () => {
   let fleet: TestFleet;
@@ -149,7 +149,9 @@ describe('a builder that is gone when its packages are needed', () => {
       expect(await builds('iter7')).toEqual(replaced);
       await fromFermi('iter7');
       // It has built and offered what nobody asks for any more.
-      expect(await readdir(fleet.places.offered('boltzmann'))).toContain('iter7.1');
+      await waitUntil('boltzmann has built', async () =>
+        (await readdir(fleet.places.offered('boltzmann'))).includes('iter7.1'),
+      );
 
       const before = await published();
       nats.set({ does: 'pass' });

@@ -29,6 +29,13 @@ describe("the log's disk is full", () => {
     await setPower(fleet, 'nats', 'off');
     await mountSmallDisk(store, '8m');
     await setPower(fleet, 'nats', 'on');
+    // A server that was started does not answer yet, and a person's command does not wait for it.
+    await waitUntil('the log can be read', () =>
+      fleet.types().then(
+        () => true,
+        () => false,
+      ),
+    );
   };
   /** How often a daemon has said it, by its words. */
   const said = async (name: string) => {
