@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { durablePosition, nextFor } from '../eventlog/durables.ts';
 import { appendEvent, EventLog } from '../eventlog/event-log.ts';
 import type { Presence } from '../eventlog/presence.ts';
-import { eventStream } from '../eventlog/provision.ts';
+import { eventStream, logManager } from '../eventlog/provision.ts';
+import { pullMessages } from '../eventlog/pull.ts';
 import { sealEvent } from '../eventlog/seal.ts';
 import { coordinator } from '../schemas/events.ts';
 import { cutTail, type LogServer, startLogServer, until } from '../test/log-server.ts';
@@ -49,13 +50,12 @@ const append = async (writer: string, attempt: number, forHost = host) => {
 
 /** What the host's durable hands over now, acked. */
 const take = async (): Promise<number[]> => {
-  const consumer = await agent.jetstream().consumers.get(eventStream, host);
   const taken: number[] = [];
-  for await (const message of await consumer.fetch({ max_messages: 100, expires: 1_000 })) {
+  for await (const message of pullMessages(agent, host, 100, new AbortController().signal)) {
+    if (message === 'nothing now') break;
     taken.push(message.seq);
-    message.ack();
+    await message.ack();
   }
-  await agent.flush();
   return taken;
 };
 
@@ -104,7 +104,7 @@ it('a durable that stands where its host does is left alone', async () => {
 });
 
 it('a deleted durable is made again at the host’s own position, once the host is heard', async () => {
-  await (await wire.jetstreamManager()).consumers.delete(eventStream, host);
+  await (await logManager(wire)).consumers.delete(eventStream, host);
   await append(coordinator, 4);
   const one = tender();
   await one.look(await state(), nobody, 0);

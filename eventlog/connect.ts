@@ -8,6 +8,7 @@ import {
   type QueuedIterator,
   type Status,
 } from 'nats';
+import { inboxOf } from './inbox.ts';
 
 /** A connection to the fleet's NATS server, as the code outside this folder holds it. */
 export type LogConnection = NatsConnection;
@@ -60,7 +61,7 @@ export const connectNats = async ({
         name,
         ...(caFile === undefined ? {} : { tls: { caFile } }),
         authenticator: nkeyAuthenticator(seed),
-        inboxPrefix: `_INBOX_${name}`,
+        inboxPrefix: inboxOf(name),
         maxReconnectAttempts: -1,
         ignoreAuthErrorAbort: true,
         reconnectTimeWait: 500,

@@ -13,17 +13,19 @@ export interface StoredMessage {
  * Reads one message of the log by a direct get.
  * @param which A subject's last message, which needs a right to that subject alone; the one at a sequence; or the first
  * from a sequence on of the subjects that a filter lets through.
+ * @param timeout in milliseconds.
  * @returns undefined if there is none. @throws if the server does not answer.
  */
 export const directGet = async (
   connection: NatsConnection,
   which: { subject: string } | { seq: number; next_by_subj?: string },
+  timeout = 5_000,
 ): Promise<StoredMessage | undefined> => {
   const api = `$JS.API.DIRECT.GET.${eventStream}`;
   const reply =
     'subject' in which
-      ? await connection.request(`${api}.${which.subject}`, undefined, { timeout: 5_000 })
-      : await connection.request(api, JSON.stringify(which), { timeout: 5_000 });
+      ? await connection.request(`${api}.${which.subject}`, undefined, { timeout })
+      : await connection.request(api, JSON.stringify(which), { timeout });
   const { headers } = reply;
   if (headers?.code === 404) return undefined;
   if (headers?.code !== 0)

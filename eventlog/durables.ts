@@ -1,6 +1,6 @@
 import type { NatsConnection } from 'nats';
 import { directGet } from './direct-get.ts';
-import { durableConfig, durableInfo, eventStream, requestsFor } from './provision.ts';
+import { durableConfig, durableInfo, eventStream, logManager, requestsFor } from './provision.ts';
 
 /** Where a host's durable stands. Sequences are the stream's. */
 export interface DurablePosition {
@@ -15,7 +15,7 @@ export const durablePosition = async (
   connection: NatsConnection,
   host: string,
 ): Promise<DurablePosition | undefined> => {
-  const info = await durableInfo(await connection.jetstreamManager(), host);
+  const info = await durableInfo(await logManager(connection), host);
   return info && { ackedUpTo: info.ack_floor.stream_seq, deliveredUpTo: info.delivered.stream_seq };
 };
 
@@ -26,7 +26,7 @@ export const remakeDurable = async (
   host: string,
   from: number,
 ): Promise<void> => {
-  const manager = await connection.jetstreamManager();
+  const manager = await logManager(connection);
   if (await durableInfo(manager, host)) await manager.consumers.delete(eventStream, host);
   await manager.consumers.add(eventStream, durableConfig(fleet, host, from));
 };

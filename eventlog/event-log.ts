@@ -3,8 +3,9 @@ import type { Envelope } from '../schemas/events.ts';
 import { type KeptMessage, type LoggedEvent, type RefusedMessage, signatureHeader } from './check-event.ts';
 import { directGet } from './direct-get.ts';
 import { followStream, type Handed } from './follow-stream.ts';
+import { wrongLastSequence } from './log-end.ts';
 import { beingRestored, explainLogError } from './log-fault.ts';
-import { eventStream, isOpenTo } from './provision.ts';
+import { eventStream, isOpenTo, logManager } from './provision.ts';
 import type { SealedEvent } from './seal.ts';
 import type { Trust } from './trust.ts';
 import { createVerifier } from './verifier.ts';
@@ -21,8 +22,6 @@ export type Appended =
 export class AppendConflict extends Error {
   override readonly name = 'AppendConflict';
 }
-
-const wrongLastSequence = 10071;
 
 /** What makes two events the same fact: all but the writer's bookkeeping, which a second writer can't know. */
 const factOf = ({ time: _time, writerseq: _seq, prevhash: _prev, ...fact }: Envelope): string =>
@@ -64,7 +63,7 @@ export const appendEvent = async (
     });
   } catch (error) {
     if (!(error instanceof NatsError) || error.api_error?.err_code !== wrongLastSequence)
-      throw await explainLogError(connection, error);
+      throw await explainLogError(connection, error, sealed.subject);
     const there = await directGet(connection, { subject: sealed.subject });
     if (!there) {
       if (expectedLast === undefined) throw error; // it was there, and is not any more: nothing is known of it
@@ -104,7 +103,7 @@ export class EventLog {
   /** @throws {LogFault} if there is no log, or it is not whole. */
   async lastSequence(): Promise<number> {
     try {
-      const manager = await this.#connection.jetstreamManager();
+      const manager = await logManager(this.#connection);
       const { state, config } = await manager.streams.info(eventStream);
       if (!isOpenTo(config.subjects)) throw beingRestored;
       return state.last_seq;

@@ -10,10 +10,8 @@ import {
   type QueuedIterator,
   type Status,
 } from 'nats';
+import { logManager } from './provision.ts';
 import { sha256 } from './writer-key.ts';
-
-/** A message as it comes from a stream, before anything is made of it. */
-export type LogMessage = JsMsg;
 
 /** What a consumer's status says when it is gone. The server may have lost it in a restart. */
 const gone: ReadonlySet<string> = new Set(['consumer_deleted', 'consumer_not_found', 'stream_not_found']);
@@ -111,7 +109,7 @@ export const followStream = async (
   for (let begun = false; !signal?.aborted; ) {
     const name = nuid.next();
     const make = async () => {
-      const manager = await connection.jetstreamManager();
+      const manager = await logManager(connection);
       if (begun && guard && !(await guard.isHeld(handed))) {
         const anew = await guard.onCut();
         if (anew === 'enough') return undefined;

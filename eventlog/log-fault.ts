@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { ErrorCode, type NatsConnection, NatsError, type StreamConfig } from 'nats';
+import { directGet } from './direct-get.ts';
+import { lastSequenceFor } from './log-end.ts';
 import { eventStream, isOpenTo, streamNotFound } from './provision.ts';
 
 /** The server is there, and the log is not as it should be. One sentence for a person, with the next thing to do. */
@@ -17,6 +19,9 @@ const lost = new LogFault(
 );
 const silent = new LogFault(
   "nats-server answers, but its log does not: the log's disk may be full; next: make room there, then restart nats-server",
+);
+const mute = new LogFault(
+  "nats-server answers, but the log does not: it may be gone, which the coordinator says, or the log's disk may be full; next: make room there, then restart nats-server",
 );
 export const beingRestored = new LogFault(
   'the log is being restored and not whole yet; if nobody is at it, next: ka log restore --write',
@@ -39,7 +44,10 @@ const greets = async (connection: NatsConnection): Promise<boolean> => {
   }
 };
 
-/** What is known of the stream, where JetStream tells. */
+const isSilence = (error: unknown): boolean =>
+  error instanceof NatsError && (error.code === ErrorCode.NoResponders || error.code === ErrorCode.Timeout);
+
+/** What is known of the stream, where JetStream tells. Needs a right that a host has not. */
 const askStream = async (connection: NatsConnection): Promise<LogFault | undefined> => {
   const reply = await connection.request(`$JS.API.STREAM.INFO.${eventStream}`, undefined, {
     timeout: answersWithinMs,
@@ -49,24 +57,45 @@ const askStream = async (connection: NatsConnection): Promise<LogFault | undefin
   return config && !isOpenTo(config.subjects) ? beingRestored : undefined;
 };
 
+/** What a writer finds out with the right to its own subjects alone: a log that is being restored is read, and takes nothing. */
+const askAsWriter = async (connection: NatsConnection, subject: string): Promise<LogFault | undefined> => {
+  await directGet(connection, { subject }, answersWithinMs);
+  try {
+    await lastSequenceFor(connection, subject, answersWithinMs);
+    return undefined;
+  } catch (error) {
+    if (isSilence(error)) return beingRestored;
+    throw error;
+  }
+};
+
 /**
  * What went wrong with the log, in words where they are known: it is gone, it is being restored, its disk is full, the
  * server is silent. Anything else comes back as it is.
+ * @param ownSubject one of the writer's own, for who may not ask after the stream. A host's questions are not answered where
+ * nobody listens either, so it can't tell a log that is gone from one that is stuck.
  */
-export const explainLogError = async (connection: NatsConnection, error: unknown): Promise<unknown> => {
+export const explainLogError = async (
+  connection: NatsConnection,
+  error: unknown,
+  ownSubject?: string,
+): Promise<unknown> => {
   if (!(error instanceof NatsError) || connection.isClosed()) return error;
   const code = error.api_error?.err_code;
   if (code === streamNotFound) return lost;
   if (noRoom.has(code)) return silent;
   // Nobody listens to the subject, or nobody answers: as it is where a log is gone that has just been there.
-  if (error.code !== ErrorCode.NoResponders && error.code !== ErrorCode.Timeout) return error;
+  if (!isSilence(error)) return error;
   try {
-    return (await askStream(connection)) ?? error;
+    const ask = ownSubject === undefined ? askStream(connection) : askAsWriter(connection, ownSubject);
+    return (await ask) ?? error;
   } catch (cause) {
     const server = `nats-server at ${connection.getServer()}`;
     if (cause instanceof NatsError && cause.code === ErrorCode.NoResponders)
-      return new LogFault(`${server} has no JetStream, or not yet`, { cause });
-    if (await greets(connection)) return silent;
+      return ownSubject === undefined || connection.info?.jetstream === false
+        ? new LogFault(`${server} has no JetStream, or not yet`, { cause })
+        : lost;
+    if (await greets(connection)) return ownSubject === undefined ? silent : mute;
     return new LogFault(`${server} does not answer`, { cause });
   }
 };

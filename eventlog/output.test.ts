@@ -1,9 +1,10 @@
 import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { coordinator } from '../schemas/events.ts';
 import { type LogServer, person, startLogServer, until } from '../test/log-server.ts';
 import { createOutputWriter, type OutputLine, readOutput } from './output.ts';
 import { lastPresences, listenForPresence, type Presence, sayPresent } from './presence.ts';
-import { outputStream, provision } from './provision.ts';
+import { logManager, outputStream, provision } from './provision.ts';
 
 const fleet = 'test';
 let log: LogServer;
@@ -96,21 +97,22 @@ describe('presence', () => {
 
   it('is heard, but for rubbish and for what a host says of another', async () => {
     const heard: Presence[] = [];
-    const stop = listenForPresence(reader, fleet, (one) => heard.push(one));
-    await reader.flush();
+    const listener = await log.connect(coordinator);
+    const stop = listenForPresence(listener, fleet, (one) => heard.push(one));
+    await listener.flush();
     host.publish(`ka-out.${fleet}.boltzmann.presence`, 'no JSON');
     host.publish(`ka-out.${fleet}.boltzmann.presence`, JSON.stringify({ ...presence, host: 'fresnel' }));
     sayPresent(host, fleet, presence);
     await until(() => heard.length > 0);
     stop();
     expect(heard).toEqual([presence]);
-    expect(await reader.rtt()).toBeGreaterThanOrEqual(0); // the reader still reads
+    expect(await listener.rtt()).toBeGreaterThanOrEqual(0); // it still reads
   });
 
   it('is kept as the last word alone, and pushes no output out of its stream', async () => {
     for (let n = 0; n < 5; n += 1) sayPresent(host, fleet, { ...presence, unsent: n });
     await host.flush();
-    const manager = await reader.jetstreamManager();
+    const manager = await logManager(reader);
     const subjects = await until(async () => {
       const { state } = await manager.streams.info(outputStream, {
         subjects_filter: `ka-out.${fleet}.*.presence`,
@@ -127,7 +129,7 @@ describe('presence', () => {
 
 it('provisioning again changes nothing', async () => {
   const admin = await log.connect('admin');
-  const manager = await admin.jetstreamManager();
+  const manager = await logManager(admin);
   const seen = async () => [
     (await manager.streams.info('KA')).config,
     (await manager.streams.info(outputStream)).config,

@@ -1,7 +1,7 @@
 import type { NatsConnection } from 'nats';
 import { z } from 'zod';
 import { followStream, type Handed } from './follow-stream.ts';
-import { outputStream } from './provision.ts';
+import { logManager, outputStream } from './provision.ts';
 import { readJson } from './read-json.ts';
 
 /** Where one attempt's output goes. */
@@ -55,7 +55,7 @@ export const readOutput = async (
   onLine: (line: OutputLine) => void,
 ): Promise<void> => {
   const lastSequence = async () => {
-    const manager = await connection.jetstreamManager();
+    const manager = await logManager(connection);
     return (await manager.streams.info(outputStream)).state.last_seq;
   };
   const from = options.fromNow ? (await lastSequence()) + 1 : 1;

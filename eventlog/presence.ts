@@ -1,5 +1,6 @@
 import { headers, type NatsConnection } from 'nats';
 import { z } from 'zod';
+import { logManager } from './provision.ts';
 import { readJson } from './read-json.ts';
 
 /** What a host says of itself every few seconds. It is kept nowhere but as the last word of each host. */
@@ -61,7 +62,7 @@ export const lastPresences = async (
   hosts: readonly string[],
   stream: string,
 ): Promise<Map<string, Presence>> => {
-  const manager = await connection.jetstreamManager();
+  const manager = await logManager(connection);
   const found = new Map<string, Presence>();
   for (const host of hosts) {
     try {

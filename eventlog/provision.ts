@@ -60,6 +60,10 @@ export const durableConfig = (fleet: string, host: string, from = 1): Partial<Co
     : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from }),
 });
 
+/** What may be asked of the streams. The client's own first question is after the whole account: who may only read may not. */
+export const logManager = (connection: NatsConnection): Promise<JetStreamManager> =>
+  connection.jetstreamManager({ checkAPI: false });
+
 const consumerNotFound = 10014;
 export const streamNotFound = 10059;
 
@@ -113,7 +117,7 @@ export const provision = async (
   fleet: string,
   hosts: readonly string[],
 ): Promise<void> => {
-  const manager = await connection.jetstreamManager();
+  const manager = await logManager(connection);
   const there = await logInfo(manager);
   if (there && !isOpenTo(there.config.subjects)) return;
   await manager.streams.add(eventStreamConfig(openTo(fleet)));

@@ -6,11 +6,12 @@ import {
   eventStream,
   eventStreamConfig,
   logInfo,
+  logManager,
   openTo,
   provisionBesideLog,
 } from './provision.ts';
 
-const streamInfo = async (connection: NatsConnection) => logInfo(await connection.jetstreamManager());
+const streamInfo = async (connection: NatsConnection) => logInfo(await logManager(connection));
 
 /** Every message that the log holds, also where it is not whole; undefined if there is no log. */
 export const readWholeLog = async (connection: NatsConnection): Promise<KeptMessage[] | undefined> => {
@@ -43,7 +44,7 @@ export interface ClosedLog {
 export const closeLog = async (admin: NatsConnection, fleet: string): Promise<ClosedLog | undefined> => {
   const before = await streamInfo(admin);
   if (!before) return undefined;
-  const manager = await admin.jetstreamManager();
+  const manager = await logManager(admin);
   await manager.streams.update(eventStream, { subjects: closedTo(fleet) });
   return {
     reopen: async () => {
@@ -67,7 +68,7 @@ export const rebuildLog = async (
   { fleet, hosts }: { fleet: string; hosts: readonly string[] },
   messages: readonly Omit<KeptMessage, 'sequence'>[],
 ): Promise<void> => {
-  const manager = await admin.jetstreamManager();
+  const manager = await logManager(admin);
   const jetstream = admin.jetstream();
   if (await streamInfo(admin)) await manager.streams.delete(eventStream);
   const isAt = async (sequence: number, bytes: Uint8Array) => {

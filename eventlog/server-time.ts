@@ -1,5 +1,5 @@
 import type { NatsConnection } from 'nats';
-import { eventStream, outputStream } from './provision.ts';
+import { eventStream, logManager, outputStream } from './provision.ts';
 
 /**
  * The clock of the log's server, as it was when the fleet was last heard: hosts that are there say so every few seconds. It is
@@ -7,7 +7,7 @@ import { eventStream, outputStream } from './provision.ts';
  * @throws if the server does not answer.
  */
 export const serverTime = async (connection: NatsConnection): Promise<Date> => {
-  const manager = await connection.jetstreamManager();
+  const manager = await logManager(connection);
   const streams = await Promise.all([eventStream, outputStream].map((name) => manager.streams.info(name)));
   return new Date(Math.max(...streams.map(({ state }) => Date.parse(state.last_ts) || 0)));
 };

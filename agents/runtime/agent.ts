@@ -13,6 +13,7 @@ import type { AgentConfig } from '../../schemas/config.ts';
 import { type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { lastStart } from './compare-with-log.ts';
+import { createDurableWatch } from './durable-watch.ts';
 import { startsOf } from './host-log.ts';
 import type { NotedRequest } from './journal.ts';
 import { lockJournal } from './journal-lock.ts';
@@ -154,7 +155,9 @@ export const runAgent = async <Config extends AgentConfig>(
     void outbox.drain();
     work.wake();
   };
+  const durable = createDurableWatch();
   const inStep = createInStep({
+    durable,
     fleet,
     host,
     trust,
@@ -261,6 +264,7 @@ export const runAgent = async <Config extends AgentConfig>(
     void present();
     const requests = runRequestLoop({
       connection,
+      durable,
       journal,
       host,
       role,

@@ -1,7 +1,7 @@
 import { checkMessage, signatureHeader } from '../../eventlog/check-event.ts';
 import type { LogConnection } from '../../eventlog/connect.ts';
 import { directGet } from '../../eventlog/direct-get.ts';
-import { durableInfo, eventStream } from '../../eventlog/provision.ts';
+import { lastSequenceFor } from '../../eventlog/log-end.ts';
 import type { Trust } from '../../eventlog/trust.ts';
 import { type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
 import { JournalContradicted } from './errors.ts';
@@ -16,11 +16,11 @@ export interface HostLog {
   newest(): Promise<(OutboxEvent & LogPlace) | undefined>;
   /** The last start of this host's agent. */
   newestStart(): Promise<(OutboxEvent & LogPlace) | undefined>;
-  /** The durable that hands over its requests; undefined if there is none. */
-  durable(): ReturnType<typeof durableInfo>;
   /** The sequence of the log's last event, whoever's it is. */
   lastSequence(): Promise<number>;
   subject(event: Pick<NewEvent, 'iteration' | 'type' | 'attempt'>): string;
+  /** A subject of this host's own that nothing is ever said under. */
+  readonly subjectOfNothing: string;
   /** {@link startsOf} */
   readonly startPrefix: string;
 }
@@ -36,6 +36,7 @@ export const createHostLog = (
   { fleet, host, trust }: { fleet: string; host: string; trust: Trust },
 ): HostLog => {
   const startPrefix = startsOf(fleet, host);
+  const subjectOfNothing = `ka.${fleet}.${host}.${noIteration}.Nothing.0`;
   const read: HostLog['read'] = async (subject) => {
     const stored = await answer(directGet(connection, { subject }));
     if (!stored) return undefined;
@@ -53,12 +54,9 @@ export const createHostLog = (
     // A direct get takes a wildcard for the subject, and gives the last of all that match.
     newest: () => read(`ka.${fleet}.${host}.>`),
     newestStart: () => read(`${startPrefix}*`),
-    async lastSequence() {
-      const manager = await connection.jetstreamManager({ checkAPI: false });
-      return (await answer(manager.streams.info(eventStream))).state.last_seq;
-    },
-    durable: async () => answer(durableInfo(await connection.jetstreamManager({ checkAPI: false }), host)),
+    lastSequence: () => answer(lastSequenceFor(connection, subjectOfNothing)),
     subject: (event) => subjectOf(fleet, host, event),
+    subjectOfNothing,
     startPrefix,
   };
 };

@@ -5,6 +5,7 @@ import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { appendEvent, EventLog } from '../../eventlog/event-log.ts';
 import { listenForPresence, type Presence } from '../../eventlog/presence.ts';
+import { logManager } from '../../eventlog/provision.ts';
 import { sealEvent } from '../../eventlog/seal.ts';
 import { type LogServer, startLogServer, until } from '../../test/log-server.ts';
 import { recorder, recordingConfig, recordRequest, startAgent } from './testing/recording-agent.ts';
@@ -78,7 +79,7 @@ it.runIf(isRoot)(
     fill();
     await ask('iter2');
     expect(await trouble()).toMatch(/^the journal .* can't be written .*: make room in /);
-    const manager = await coordinator.jetstreamManager();
+    const manager = await logManager(coordinator);
     expect((await manager.consumers.info('KA', host)).num_ack_pending).toBe(1);
     expect([lines('iter2'), await outcomes('iter2')]).toEqual(['', []]);
     makeRoom();

@@ -144,6 +144,7 @@ const inStepOf = (host: Host, journal: Journal) => {
     journal,
     journalFile: join(stateOf(host), 'journal.db'),
     outbox,
+    durable: { hasHandedAll: () => false },
     trouble: { set: (_kind, sentence) => void troubles.push(sentence), now: () => null },
     report: async () => undefined,
     setWorkAside: () => {

@@ -5,13 +5,14 @@ import { createSayOnce } from '../../eventlog/say-once.ts';
 import type { Trust } from '../../eventlog/trust.ts';
 import type { NewEvent } from '../../schemas/events.ts';
 import { compareWithLog, isReplaced } from './compare-with-log.ts';
+import type { DurableWatch } from './durable-watch.ts';
 import { JournalContradicted, ReplacedAgent } from './errors.ts';
 import { createHostLog, type HostLog } from './host-log.ts';
 import type { Journal } from './journal.ts';
 import { isNoRoom } from './journal-schema.ts';
 import { noRoomFor } from './open-journal.ts';
 import type { Outbox } from './outbox.ts';
-import { createRemadeWatch, lackTrouble, settleLack } from './take-back.ts';
+import { lackTrouble, settleLack } from './take-back.ts';
 import type { Trouble } from './trouble.ts';
 import { watchConnection } from './watch-connection.ts';
 
@@ -32,6 +33,7 @@ export interface InStepOptions {
   journalFile: string;
   outbox: Outbox;
   trouble: Trouble;
+  durable: Pick<DurableWatch, 'hasHandedAll'>;
   /** What the host has to tell of its own accord. */
   report: () => Promise<NewEvent | undefined>;
   /** Ends the attempt that runs, without an outcome. Says whether none runs any more. */
@@ -62,7 +64,6 @@ export interface InStep {
 export const createInStep = (options: InStepOptions): InStep => {
   const { host, journal, outbox, trouble, signal } = options;
   let isCompared = false;
-  const remade = createRemadeWatch();
   let noRoom = false;
   let contradicts = journal.isContradicted();
   if (contradicts) trouble.set('journal', contradictedBefore);
@@ -100,8 +101,7 @@ export const createInStep = (options: InStepOptions): InStep => {
     const isSettled =
       lacks() &&
       options.setWorkAside() &&
-      (await settleLack({ host, journal, outbox, log, report: options.report }, remade));
-    if (isSettled) remade.reset();
+      (await settleLack({ host, journal, outbox, log, durable: options.durable, report: options.report }));
     if (contradicts) journal.noteNoContradiction();
     contradicts = false;
     looking.over();
@@ -146,7 +146,10 @@ export const createInStep = (options: InStepOptions): InStep => {
           if (signal.aborted || error instanceof ReplacedAgent) throw error;
           onError(error);
           if (watch.isUp() && !isNoRoom(error) && !(error instanceof JournalContradicted)) {
-            looking.trouble(await explainLogError(connection, error), "the log can't be looked at: ");
+            looking.trouble(
+              await explainLogError(connection, error, log.subjectOfNothing),
+              "the log can't be looked at: ",
+            );
           }
         }
         await sleep(lookEveryMs, undefined, { signal }).catch(() => undefined);

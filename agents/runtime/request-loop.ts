@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { checkMessage, signatureHeader } from '../../eventlog/check-event.ts';
 import type { LogConnection } from '../../eventlog/connect.ts';
-import { consumeMessages, type LogMessage } from '../../eventlog/follow-stream.ts';
-import { eventStream } from '../../eventlog/provision.ts';
+import { type PulledMessage, pullMessages } from '../../eventlog/pull.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
 import type { Trust } from '../../eventlog/trust.ts';
 import { coordinator } from '../../schemas/events.ts';
 import type { Role, StepName } from '../../schemas/step-names.ts';
 import { steps } from '../../schemas/steps.ts';
+import type { DurableWatch } from './durable-watch.ts';
 import type { Journal } from './journal.ts';
 import { takeCheckpoint } from './take-checkpoint.ts';
 
@@ -23,6 +23,7 @@ export interface RequestLoopOptions {
   onCheckpoint: () => void;
   /** For the host's own log: what was refused, or could not be asked for, and why. */
   onRefused: (why: string) => void;
+  durable: Pick<DurableWatch, 'given' | 'noted' | 'ended'>;
   /** Whether requests may be taken now; it is asked again and again. */
   mayTake: () => boolean;
   /** Does what writes to the journal once there is room for it. */
@@ -34,7 +35,7 @@ export interface RequestLoopOptions {
 
 /** Notes one message in the journal. Gives why it is refused, if it is; and for a request what to do once it is acked. */
 const note = (
-  message: LogMessage,
+  message: PulledMessage,
   options: RequestLoopOptions,
 ): string | { acked: () => void } | undefined => {
   const checked = checkMessage(options.trust, message, message.seq);
@@ -70,6 +71,7 @@ const note = (
 };
 
 const againAfterMs = 500;
+const onTheirWay = 100;
 
 /**
  * Takes this host's requests from the log into its journal, until `signal` fires. A message is acked once it is in
@@ -77,7 +79,7 @@ const againAfterMs = 500;
  * @throws if the connection was closed for good.
  */
 export const runRequestLoop = async (options: RequestLoopOptions): Promise<void> => {
-  const { connection, host, signal } = options;
+  const { connection, host, durable, signal } = options;
   const taking = createSayOnce(options.onRefused);
   while (!signal.aborted) {
     try {
@@ -85,8 +87,10 @@ export const runRequestLoop = async (options: RequestLoopOptions): Promise<void>
         await sleep(againAfterMs, undefined, { signal }).catch(() => undefined);
         continue;
       }
-      const consumer = await connection.jetstream().consumers.get(eventStream, host);
-      for await (const message of consumeMessages(connection, consumer, 100, signal)) {
+      for await (const message of pullMessages(connection, host, onTheirWay, signal)) {
+        durable.given(message);
+        taking.over();
+        if (message === 'nothing now') continue;
         // What can't be noted is not acked, and nothing that comes after it is noted before.
         const noted = await options.onceThereIsRoom(() => note(message, options));
         if (typeof noted === 'string') {
@@ -97,15 +101,17 @@ export const runRequestLoop = async (options: RequestLoopOptions): Promise<void>
           // A type that this version does not know is behind it as well.
           if (!noted) await options.onceThereIsRoom(() => options.journal.notePosition(message.seq));
           // An ack that the server did not hear is a message that comes again.
-          await message.ackAck().catch(() => false);
+          await message.ack().catch(() => undefined);
           noted?.acked();
         }
-        taking.over();
+        durable.noted();
       }
     } catch (error) {
       if (signal.aborted) return;
       // The host goes on with what its journal holds, and asks again: what was not acked comes again.
       taking.trouble(error, 'no requests can be taken: ');
+    } finally {
+      durable.ended();
     }
     if (signal.aborted) return;
     if (connection.isClosed()) throw new Error('the connection to the log was closed');

@@ -1,5 +1,6 @@
 import { type NewEvent, noIteration, stepEventType } from '../../schemas/events.ts';
 import { lastStart } from './compare-with-log.ts';
+import type { DurableWatch } from './durable-watch.ts';
 import type { HostLog } from './host-log.ts';
 import type { Journal } from './journal.ts';
 import type { Outbox } from './outbox.ts';
@@ -9,6 +10,7 @@ interface Lacking {
   journal: Journal;
   outbox: Pick<Outbox, 'put'>;
   log: HostLog;
+  durable: Pick<DurableWatch, 'hasHandedAll'>;
   /** What the host has to tell of its own accord. */
   report: () => Promise<NewEvent | undefined>;
 }
@@ -16,45 +18,21 @@ interface Lacking {
 export const lackTrouble =
   'the journal was lost, or is an old copy: nothing is begun until the log has told what this host had done';
 
-/** Whether all that was asked of this host, and called off, is in the journal. */
-const hasCaughtUp = (durable: Awaited<ReturnType<HostLog['durable']>>): boolean =>
-  durable?.num_pending === 0 && durable.num_ack_pending === 0;
-
-/** So long the coordinator may take to see that a journal is behind, and to make the host's durable anew. */
-const remadeWithinMs = 12_000;
-
-/**
- * Says when the host's durable was made anew since the first look. The coordinator does that for a journal that is
- * behind; where nothing for the host is missing, or the coordinator is away, it does not, and is not waited for for ever.
- */
-export const createRemadeWatch = () => {
-  let first: { created: string | undefined; at: number } | undefined;
-  return {
-    isOver: (durable: Awaited<ReturnType<HostLog['durable']>>): boolean => {
-      first ??= { created: durable?.created, at: performance.now() };
-      return (
-        (durable !== undefined && durable.created !== first.created) ||
-        performance.now() - first.at > remadeWithinMs
-      );
-    },
-    reset: (): void => {
-      first = undefined;
-    },
-  };
-};
-
 /**
  * Rebuilds a journal that was lost, or is an old copy, from what the log holds: the host's starts and outcomes. An
  * attempt that was asked for before, and has no outcome there, has failed: nobody knows what was done of it, and it is
  * never run again blindly. Cut anywhere, it is done again.
  * @returns false while not all of the host's requests have come again: an attempt may be called off after it was asked for.
  */
-export const settleLack = async (
-  { host, journal, outbox, log, report }: Lacking,
-  remade: Pick<ReturnType<typeof createRemadeWatch>, 'isOver'>,
-): Promise<boolean> => {
-  const durable = await log.durable();
-  if (!remade.isOver(durable) || !hasCaughtUp(durable)) return false;
+export const settleLack = async ({
+  host,
+  journal,
+  outbox,
+  log,
+  durable,
+  report,
+}: Lacking): Promise<boolean> => {
+  if (!durable.hasHandedAll()) return false;
   /** Whether the log holds this event, which is in the journal then. */
   const isThere = async (event: Parameters<HostLog['subject']>[0]): Promise<boolean> => {
     const subject = log.subject(event);
