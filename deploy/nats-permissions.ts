@@ -1,73 +1,105 @@
-import { personWriter } from '../schemas/events.ts';
+import { inboxOf } from '../eventlog/inbox.ts';
+import { eventStream, outputStream } from '../eventlog/provision.ts';
 
-/** A login of the NATS server, with what it may say and hear. Without permissions it may do everything. */
-export interface NatsUser {
-  /** The public NKey. The server never holds a secret. */
+/** One login of the NATS server. A writer whose key was changed has one more for each earlier key that is still listed. */
+export interface NatsWriter {
+  /** The writer's token in subjects: `boltzmann`, `coordinator`, `@lars`; and `admin`. */
+  writer: string;
+  /** The public NKey, `U…`. The server never holds a secret. */
   publicKey: string;
-  permissions?: { publish: readonly string[]; subscribe: readonly string[] };
+  role: 'admin' | 'coordinator' | 'person' | 'host';
 }
 
-/** Where a writer's replies arrive. A shared `_INBOX.>` would let one host read another's. */
-const inboxPrefix = (writer: string): string => `_INBOX_${writer}`;
+/** The subjects that a login may publish to, and subscribe to. Nothing else, and what is denied is denied in spite of a pattern. */
+export interface NatsPermissions {
+  publish: { allow: string[]; deny?: string[] };
+  subscribe: string[];
+}
 
-const inbox = (writer: string) => `${inboxPrefix(writer)}.>`;
-
-/**
- * A host writes its own facts and its own output, pulls from its own durable and reads its own events back.
- * It can't create a consumer: that would let it read everything.
- */
-const hostPermissions = (fleet: string, host: string) => ({
-  publish: [
-    `ka.${fleet}.${host}.>`,
-    `ka-out.${fleet}.${host}.>`,
-    `$JS.API.CONSUMER.MSG.NEXT.KA.${host}`,
-    `$JS.API.CONSUMER.INFO.KA.${host}`,
-    `$JS.ACK.KA.${host}.>`,
-    '$JS.API.STREAM.INFO.KA',
-    `$JS.API.DIRECT.GET.KA.ka.${fleet}.${host}.>`,
-  ],
-  subscribe: [inbox(host)],
+/** What a host asks for, one subject a service: what its account imports, and with its four patterns all that it may say. */
+export const hostServices = (fleet: string, host: string) => ({
+  events: `ka.${fleet}.${host}.>`,
+  output: `ka-out.${fleet}.${host}.>`,
+  pull: `$JS.API.CONSUMER.MSG.NEXT.${eventStream}.${host}`,
+  ack: `$JS.ACK.${eventStream}.${host}.>`,
+  read: `$JS.API.DIRECT.GET.${eventStream}.ka.${fleet}.${host}.>`,
 });
 
 /**
- * The coordinator and the operator read everything, through consumers of their own. Of STREAM.* they get what
- * only reads: an update with `max_msgs: 1` cuts the log in spite of `deny_delete`.
+ * A host writes its own events and its own output, pulls from its own durable and reads its own events back. It can't ask
+ * what a stream or a consumer is, and can't create a consumer: that would let it read everything.
  */
-const readerPermissions = (fleet: string, writer: string) => ({
-  publish: [
-    `ka.${fleet}.${writer}.>`,
-    '$JS.API.INFO',
-    '$JS.API.STREAM.INFO.*',
-    '$JS.API.STREAM.NAMES',
-    '$JS.API.STREAM.LIST',
-    '$JS.API.STREAM.MSG.GET.*',
-    '$JS.API.DIRECT.GET.>',
-    '$JS.API.CONSUMER.>',
-    '$JS.ACK.>',
-    '$JS.FC.>',
-  ],
-  subscribe: [inbox(writer), `ka-out.${fleet}.*.presence`],
-});
+const hostPermissions = (fleet: string, host: string): NatsPermissions => {
+  const { pull, ack, read } = hostServices(fleet, host);
+  return { publish: { allow: [`*.${fleet}.${host}.>`, pull, ack, read] }, subscribe: [`${inboxOf(host)}.>`] };
+};
 
-export interface FleetPublicKeys {
-  /** Creates the streams and the hosts' durables: needed when a fleet or a host is set up, and never else. */
-  admin: string;
-  coordinator: string;
-  /** By the person's name. */
-  operators: Readonly<Record<string, string>>;
-  hosts: Readonly<Record<string, string>>;
-}
-
-/** The fleet's NATS users, each with the least that it needs. Keys are public NKeys. */
-export const fleetUsers = (fleet: string, keys: FleetPublicKeys): NatsUser[] => [
-  { publicKey: keys.admin },
-  { publicKey: keys.coordinator, permissions: readerPermissions(fleet, 'coordinator') },
-  ...Object.entries(keys.operators).map(([name, publicKey]) => ({
-    publicKey,
-    permissions: readerPermissions(fleet, personWriter(name)),
-  })),
-  ...Object.entries(keys.hosts).map(([host, publicKey]) => ({
-    publicKey,
-    permissions: hostPermissions(fleet, host),
-  })),
+/** What it takes to follow a stream by consumers of one's own, which end by themselves. */
+const following = (stream: string) => [
+  `$JS.API.STREAM.INFO.${stream}`,
+  `$JS.API.CONSUMER.CREATE.${stream}.>`,
+  `$JS.API.CONSUMER.INFO.${stream}.*`,
+  `$JS.API.CONSUMER.MSG.NEXT.${stream}.*`,
+  `$JS.API.CONSUMER.DELETE.${stream}.*`,
 ];
+const readingLog = [
+  ...following(eventStream),
+  `$JS.API.DIRECT.GET.${eventStream}`,
+  `$JS.API.DIRECT.GET.${eventStream}.>`,
+];
+
+/** The coordinator reads the log, and makes the hosts' durables anew. What is in them is for the hosts alone. */
+const coordinatorPermissions = (
+  fleet: string,
+  writer: string,
+  hosts: readonly string[],
+): NatsPermissions => ({
+  publish: {
+    allow: [`ka.${fleet}.${writer}.>`, ...readingLog],
+    deny: hosts.map((host) => hostServices(fleet, host).pull),
+  },
+  subscribe: [`${inboxOf(writer)}.>`, `ka-out.${fleet}.*.presence`],
+});
+
+/** A person reads the log and the output, and leaves the hosts' durables alone. */
+const personPermissions = (fleet: string, writer: string, hosts: readonly string[]): NatsPermissions => ({
+  publish: {
+    allow: [
+      `ka.${fleet}.${writer}.>`,
+      ...readingLog,
+      ...following(outputStream),
+      `$JS.API.STREAM.MSG.GET.${outputStream}`,
+    ],
+    deny: hosts.flatMap((host) => [
+      hostServices(fleet, host).pull,
+      `$JS.API.CONSUMER.CREATE.${eventStream}.${host}`,
+      `$JS.API.CONSUMER.CREATE.${eventStream}.${host}.>`,
+      `$JS.API.CONSUMER.DELETE.${eventStream}.${host}`,
+    ]),
+  },
+  subscribe: [`${inboxOf(writer)}.>`],
+});
+
+/** The administrator makes the streams, and puts a log that was lost together again: everybody's events are said once more. */
+const adminPermissions = (fleet: string, writer: string): NatsPermissions => ({
+  publish: { allow: [`ka.${fleet}.>`, '$JS.API.>'] },
+  subscribe: [`${inboxOf(writer)}.>`],
+});
+
+/** What a login may do. @param hosts all of the fleet's. */
+export const permissionsOf = (
+  fleet: string,
+  { role, writer }: Pick<NatsWriter, 'role' | 'writer'>,
+  hosts: readonly string[],
+): NatsPermissions => {
+  switch (role) {
+    case 'admin':
+      return adminPermissions(fleet, writer);
+    case 'coordinator':
+      return coordinatorPermissions(fleet, writer, hosts);
+    case 'person':
+      return personPermissions(fleet, writer, hosts);
+    case 'host':
+      return hostPermissions(fleet, writer);
+  }
+};

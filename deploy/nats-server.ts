@@ -1,17 +1,16 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import type { NatsUser } from './nats-permissions.ts';
+import { type FleetLogins, natsConfig } from './nats-config.ts';
+import { natsEnvironment, notInstalled, serverVersion } from './nats-version.ts';
 
 export interface NatsServerOptions {
   /** Holds the server's config, log, ports file and JetStream's store. */
   folder: string;
-  /** Who may log in. Left out: anybody on this machine, with every right. */
-  users?: readonly NatsUser[];
+  logins: FleetLogins;
   /** Default: one that is free. */
   port?: number;
   /** Default: `nats-server`, looked for in PATH and where Debian keeps it. */
@@ -33,59 +32,6 @@ export interface NatsServer {
 }
 
 const readyWithinMs = 15_000;
-
-const notInstalled = 'nats-server is not installed: install the package nats-server';
-
-/** Debian keeps nats-server where only root's PATH looks. */
-const environment = { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin` };
-
-/** @throws {Error} if there is no nats-server. */
-const serverVersion = async (program: string): Promise<{ major: number; minor: number }> => {
-  const { stdout } = await promisify(execFile)(program, ['--version'], { env: environment }).catch(
-    (error: NodeJS.ErrnoException) => {
-      throw error.code === 'ENOENT' ? new Error(notInstalled, { cause: error }) : error;
-    },
-  );
-  const found = /v(\d+)\.(\d+)\./.exec(stdout);
-  if (!found) throw new Error(`nats-server --version says "${stdout.trim()}", which is no version`);
-  return { major: Number(found[1]), minor: Number(found[2]) };
-};
-
-/** The server's config. Its language takes JSON; strings stay quoted, since a bare `$` begins a variable. */
-const configText = (
-  { folder, users }: NatsServerOptions,
-  port: number,
-  { major, minor }: { major: number; minor: number },
-): string =>
-  JSON.stringify(
-    {
-      host: '127.0.0.1',
-      port,
-      ports_file_dir: resolve(folder),
-      jetstream: {
-        store_dir: join(resolve(folder), 'store'),
-        // Before 2.10 the server flushes every 60 s and there is nothing to set.
-        ...(major > 2 || minor >= 10 ? { sync_interval: 'always' } : {}),
-      },
-      ...(users === undefined
-        ? {}
-        : {
-            authorization: {
-              users: users.map(({ publicKey, permissions }) => ({
-                nkey: publicKey,
-                ...(permissions && {
-                  permissions: {
-                    publish: { allow: permissions.publish },
-                    subscribe: { allow: permissions.subscribe },
-                  },
-                }),
-              })),
-            },
-          }),
-    },
-    null,
-    2,
-  );
 
 const hasEnded = (child: ChildProcess) => child.exitCode !== null || child.signalCode !== null;
 
@@ -116,12 +62,20 @@ export const startNatsServer = async (options: NatsServerOptions): Promise<NatsS
   const [config, log] = [join(folder, 'nats-server.conf'), join(folder, 'nats-server.log')];
 
   const start = async (wantedPort: number) => {
-    await writeFile(config, configText(options, wantedPort, version), { mode: 0o600 });
+    const text = natsConfig({
+      host: '127.0.0.1',
+      port: wantedPort,
+      storeFolder: join(folder, 'store'),
+      logins: options.logins,
+      version,
+      portsFolder: folder,
+    });
+    await writeFile(config, text, { mode: 0o600 });
     const from = (await readFile(log, 'utf8').catch(() => '')).length;
     const output = openSync(log, 'a', 0o600);
     const child = spawn(program, ['--config', config], {
       stdio: ['ignore', output, output],
-      env: environment,
+      env: natsEnvironment,
     });
     closeSync(output);
     // A process that never began has no exit: it is told apart by its missing pid.

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
-import { fleetUsers } from '../deploy/nats-permissions.ts';
+import { fleetAccount, fleetLogins } from '../deploy/nats-config.ts';
 import { startNatsServer } from '../deploy/nats-server.ts';
 import { connectNats } from '../eventlog/connect.ts';
 import { eventStream, provision } from '../eventlog/provision.ts';
@@ -26,9 +26,9 @@ export const until = async <Value>(condition: () => Value | Promise<Value>): Pro
   }
 };
 
-/** The folder where a nats-server keeps a stream of the one account there is. @param natsFolder the server's own. */
+/** The folder where a nats-server keeps a stream of the log's account. @param natsFolder the server's own. */
 export const streamFolder = (natsFolder: string, stream = eventStream): string =>
-  join(natsFolder, 'store/jetstream/$G/streams', stream);
+  join(natsFolder, 'store/jetstream', fleetAccount, 'streams', stream);
 
 /**
  * Cuts the end off a stream's last block file, as a power cut does where the server had not flushed it. The server must not
@@ -106,12 +106,7 @@ export const startLogServer = async (
   writeFileSync(fleetFile, JSON.stringify(fleetDocument));
   const server = await startNatsServer({
     folder: join(folder, 'nats'),
-    users: fleetUsers(fleet, {
-      admin: publicKey('admin'),
-      coordinator: publicKey(coordinator),
-      operators: Object.fromEntries(people.map((name) => [name, publicKey(personWriter(name))])),
-      hosts: Object.fromEntries(hostNames.map((host) => [host, publicKey(host)])),
-    }),
+    logins: fleetLogins(fleetDocument),
   });
   const connections: NatsConnection[] = [];
   const connect = async (name: string): Promise<NatsConnection> => {

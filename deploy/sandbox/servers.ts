@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fleetUsers } from '../nats-permissions.ts';
+import { fleetLogins } from '../nats-config.ts';
 import { startNatsServer } from '../nats-server.ts';
 import { type Sshd, startSshd } from '../sshd.ts';
 import { type SandboxServers, servedFolders } from './configs.ts';
@@ -71,12 +71,14 @@ export const startServers = async (
   };
   try {
     const { publicKeys } = facts;
-    const users = fleetUsers(sandboxFleet, {
-      ...publicKeys,
-      operators: Object.fromEntries(peopleNames.map((name) => [name, publicKeys[name]])),
-      hosts: Object.fromEntries(hostNames.map((host) => [host, publicKeys[host]])),
+    const logins = fleetLogins({
+      fleet: sandboxFleet,
+      admin: { publicKey: publicKeys.admin },
+      coordinator: { publicKey: publicKeys.coordinator },
+      operators: Object.fromEntries(peopleNames.map((name) => [name, { publicKey: publicKeys[name] }])),
+      hosts: Object.fromEntries(hostNames.map((host) => [host, { publicKey: publicKeys[host] }])),
     });
-    const nats = await startNatsServer({ folder: places.nats, users });
+    const nats = await startNatsServer({ folder: places.nats, logins });
     running.push(() => nats.stop());
     const sshds = new Map<SshHost, Sshd>();
     running.push(async () => void (await Promise.all([...sshds.values()].map((sshd) => sshd.stop()))));

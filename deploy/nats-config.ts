@@ -1,0 +1,143 @@
+import { isIP } from 'node:net';
+import { Refused } from '../coordinator/decide.ts';
+import { coordinator, personWriter } from '../schemas/events.ts';
+import { hostServices, type NatsWriter, permissionsOf } from './nats-permissions.ts';
+
+/** The account that holds the log: the coordinator's, the people's and the administrator's. */
+export const fleetAccount = 'FLEET';
+const hostAccount = (host: string) => `HOST_${host}`;
+
+/** Who may log in: a fleet's writers. */
+export interface FleetLogins {
+  fleet: string;
+  writers: readonly NatsWriter[];
+}
+
+interface Keys {
+  publicKey: string;
+  earlierKeys?: readonly string[] | undefined;
+}
+
+/** The logins of the writers that a fleet's file names. An earlier key logs in for as long as it is listed. */
+export const fleetLogins = (file: {
+  fleet: string;
+  admin: Keys;
+  coordinator: Keys;
+  operators: Readonly<Record<string, Keys>>;
+  hosts: Readonly<Record<string, Keys>>;
+}): FleetLogins => {
+  const of = (writer: string, role: NatsWriter['role'], { publicKey, earlierKeys = [] }: Keys) =>
+    [publicKey, ...earlierKeys].map((key) => ({ writer, role, publicKey: key }));
+  return {
+    fleet: file.fleet,
+    writers: [
+      ...of('admin', 'admin', file.admin),
+      ...of(coordinator, 'coordinator', file.coordinator),
+      ...Object.entries(file.operators).flatMap(([name, keys]) => of(personWriter(name), 'person', keys)),
+      ...Object.entries(file.hosts).flatMap(([host, keys]) => of(host, 'host', keys)),
+    ],
+  };
+};
+
+export interface NatsConfigOptions {
+  /** An address, or a host name. */
+  host: string;
+  /** -1: the server picks one that is free. */
+  port: number;
+  /** Where JetStream keeps the log. */
+  storeFolder: string;
+  logins: FleetLogins;
+  /** Which server will read it. */
+  version: { major: number; minor: number };
+  /** PEM files. Needed where not only this machine can connect. */
+  tls?: { certFile: string; keyFile: string; caFile?: string };
+  /** Where the server writes which port it has picked. */
+  portsFolder?: string;
+}
+
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+
+/**
+ * The accounts. Each host has one of its own, and reaches the log's through services alone. Permissions are not enough: the
+ * server does what a JetStream answer's subject says in the account of who asked, and a client names that subject freely. In
+ * the log's own account a host would have `$JS.API.STREAM.DELETE.KA`, or another writer's subject, said by the server.
+ */
+const accounts = ({ fleet, writers }: FleetLogins) => {
+  const hosts = [...new Set(writers.filter(({ role }) => role === 'host').map(({ writer }) => writer))];
+  const usersOf = (of: readonly NatsWriter[]) =>
+    of.map((one) => {
+      const { publish, subscribe } = permissionsOf(fleet, one, hosts);
+      return { nkey: one.publicKey, permissions: { publish, subscribe: { allow: subscribe } } };
+    });
+  return {
+    [fleetAccount]: {
+      jetstream: 'enabled',
+      users: usersOf(writers.filter(({ role }) => role !== 'host')),
+      exports: hosts.flatMap((host) => {
+        const { pull, ...single } = hostServices(fleet, host);
+        const of = { accounts: [hostAccount(host)] };
+        return [
+          ...Object.values(single).map((service) => ({ service, ...of })),
+          { service: pull, response_type: 'stream', ...of }, // one pull is answered many times
+        ];
+      }),
+    },
+    ...Object.fromEntries(
+      hosts.map((host) => [
+        hostAccount(host),
+        {
+          users: usersOf(writers.filter(({ role, writer }) => role === 'host' && writer === host)),
+          imports: Object.values(hostServices(fleet, host)).map((subject) => ({
+            service: { account: fleetAccount, subject },
+          })),
+        },
+      ]),
+    ),
+  };
+};
+
+/**
+ * The whole config of a fleet's nats-server: one login a writer, by NKey, with what it needs and no more; nobody without
+ * a key, and nobody in the system's account. The server's language takes JSON; strings stay quoted, since a bare `$`
+ * begins a variable.
+ * @throws {Refused} in one sentence, where others could listen to the wire, or nobody could log in.
+ */
+export const natsConfig = ({
+  host,
+  port,
+  storeFolder,
+  logins,
+  version: { major, minor },
+  tls,
+  portsFolder,
+}: NatsConfigOptions): string => {
+  if (!tls && !isLoopback(host))
+    throw new Refused(
+      `nats-server would listen on ${host} without TLS, where others can read what is said: give --tls-cert and --tls-key, or listen on 127.0.0.1`,
+    );
+  // A server without a single user lets everybody in.
+  if (logins.writers.length === 0) throw new Refused('the fleet has no writers: nobody could log in');
+  return JSON.stringify(
+    {
+      host,
+      port,
+      ...(portsFolder === undefined ? {} : { ports_file_dir: portsFolder }),
+      ...(tls && {
+        tls: {
+          cert_file: tls.certFile,
+          key_file: tls.keyFile,
+          ...(tls.caFile === undefined ? {} : { ca_file: tls.caFile }),
+        },
+      }),
+      jetstream: {
+        store_dir: storeFolder,
+        // Before 2.10 the server flushes every 60 s and there is nothing to set.
+        ...(major > 2 || minor >= 10 ? { sync_interval: 'always' } : {}),
+      },
+      accounts: accounts(logins),
+    },
+    null,
+    2,
+  );
+};
