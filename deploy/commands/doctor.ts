@@ -9,6 +9,7 @@ import {
   printJson,
 } from '../../coordinator/commands/options.ts';
 import { openSession } from '../../coordinator/session.ts';
+import { excessRights } from '../../eventlog/permission-probe.ts';
 import { lastPresences } from '../../eventlog/presence.ts';
 import { outputStream } from '../../eventlog/provision.ts';
 import { installCommand, missingPrograms } from '../programs.ts';
@@ -72,7 +73,15 @@ const fleetFindings = async (options: FleetOptions, places: ConfigPlaces): Promi
     try {
       const names = Object.keys(session.fleet.hosts);
       const seen = await lastPresences(session.connection, session.fleet.fleet, names, outputStream);
+      const excess = await excessRights(session.connection, session.fleet.fleet);
       return [
+        {
+          what: 'permissions at nats-server',
+          fine: excess.length === 0,
+          found: excess.length === 0 ? 'each writer has its own' : `this login may ${excess.join(', ')}`,
+          mend:
+            excess.length === 0 ? '' : 'start nats-server with the config that ka fleet nats-config prints',
+        },
         { what: 'event log', fine: true, found: `${await session.log.lastSequence()} events`, mend: '' },
         ...names.map((host): Finding => {
           const last = seen.get(host);
