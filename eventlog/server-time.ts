@@ -1,13 +1,22 @@
-import type { NatsConnection } from 'nats';
-import { eventStream, logManager, outputStream } from './provision.ts';
+import { type NatsConnection, NatsError } from 'nats';
+import { explainLogError } from './log-fault.ts';
+import { eventStream, logManager, outputStream, streamNotFound } from './provision.ts';
 
 /**
  * The clock of the log's server, as it was when the fleet was last heard: hosts that are there say so every few seconds. It is
  * the one clock that everybody shares, and nobody's own.
- * @throws if the server does not answer.
+ * @throws {LogFault} if the log is gone, or does not answer; the output may be missing, as where its stream found no room.
  */
 export const serverTime = async (connection: NatsConnection): Promise<Date> => {
   const manager = await logManager(connection);
-  const streams = await Promise.all([eventStream, outputStream].map((name) => manager.streams.info(name)));
-  return new Date(Math.max(...streams.map(({ state }) => Date.parse(state.last_ts) || 0)));
+  const lastSaid = async (stream: string): Promise<number> => {
+    try {
+      return Date.parse((await manager.streams.info(stream)).state.last_ts) || 0;
+    } catch (error) {
+      const isMissing = error instanceof NatsError && error.api_error?.err_code === streamNotFound;
+      if (isMissing && stream === outputStream) return 0;
+      throw await explainLogError(connection, error);
+    }
+  };
+  return new Date(Math.max(...(await Promise.all([eventStream, outputStream].map(lastSaid)))));
 };
