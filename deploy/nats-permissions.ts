@@ -48,14 +48,17 @@ const readingLog = [
   `$JS.API.DIRECT.GET.${eventStream}.>`,
 ];
 
-/** The coordinator reads the log, and makes the hosts' durables anew. What is in them is for the hosts alone. */
+/**
+ * The coordinator reads the log, makes the hosts' durables anew, and asks how late it is by the output's last message. What is
+ * in the durables is for the hosts alone.
+ */
 const coordinatorPermissions = (
   fleet: string,
   writer: string,
   hosts: readonly string[],
 ): NatsPermissions => ({
   publish: {
-    allow: [`ka.${fleet}.${writer}.>`, ...readingLog],
+    allow: [`ka.${fleet}.${writer}.>`, ...readingLog, `$JS.API.STREAM.INFO.${outputStream}`],
     deny: hosts.map((host) => hostServices(fleet, host).pull),
   },
   subscribe: [`${inboxOf(writer)}.>`, `ka-out.${fleet}.*.presence`],

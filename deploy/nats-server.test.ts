@@ -186,6 +186,7 @@ const mayAsk: Record<Exclude<Writer, 'admin' | 'fresnel' | 'boltzmann before'>, 
     '$JS.API.DIRECT.GET.KA.ka.test.boltzmann.iter5.BuildSucceeded.1',
   ],
   coordinator: [
+    '$JS.API.STREAM.INFO.KA_OUT',
     ...readsLog,
     ...['boltzmann', 'fresnel'].flatMap((host) => [
       `$JS.API.CONSUMER.CREATE.KA.${host}`,
