@@ -132,6 +132,9 @@ export const natsConfig = ({
       }),
       jetstream: {
         store_dir: storeFolder,
+        // Its own choice is three quarters of what is free when it starts, and a stream that may grow larger is then not
+        // there: the output, after a restart on a disk that is nearly full.
+        max_file_store: 2 ** 50,
         // Before 2.10 the server flushes every 60 s and there is nothing to set.
         ...(major > 2 || minor >= 10 ? { sync_interval: 'always' } : {}),
       },
