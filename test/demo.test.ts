@@ -1,3 +1,4 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -65,6 +66,31 @@ describe('ka demo --keep', () => {
     expect(result.events).toBeGreaterThan(result.decided);
   });
 
+  it('exports the iteration, for anybody who pins the same keys to check; a changed byte is found', async () => {
+    const file = join(sandbox, 'iter5.tar');
+    const pinned = ['--fleet', join(sandbox, 'control/fleet.yaml')];
+    const live = await ka(['audit', '--verify', '--json', ...config]);
+    expect(JSON.parse(live.stdout)).toMatchObject({ checkpoints: 4, faults: [] });
+    expect((await ka(['export', 'iter5', '--out', file, ...config])).exitCode).toBe(0);
+    expect((await ka(['export', 'iter5', '--out', file, ...config])).stderr).toContain('is there already');
+    const checked = await ka(['audit', '--verify', '--from', file, '--json', ...pinned]);
+    expect(checked.exitCode).toBe(0);
+    expect(JSON.parse(checked.stdout)).toMatchObject({ checkpoints: 1, withheld: [], faults: [] });
+
+    const bytes = await readFile(file);
+    for (const [before, after] of [
+      ['5 of 5', '4 of 5'], // in the report
+      ['"sequence":9,', '"sequence":8,'],
+    ] as const) {
+      const changed = Buffer.from(bytes);
+      changed.set(Buffer.from(after), bytes.indexOf(before));
+      await writeFile(`${file}.changed`, changed);
+      const found = await ka(['audit', '--verify', '--from', `${file}.changed`, '--json', ...pinned]);
+      expect(found.exitCode).toBe(1);
+      expect(JSON.parse(found.stdout).faults).not.toEqual([]);
+    }
+  });
+
   it('shows the state as it was, and the log an event a line', async () => {
     const log = await ka(['log', 'iter5', '--json', ...config]);
     const events = log.stdout.split('\n').map((line) => JSON.parse(line));
@@ -118,7 +144,7 @@ describe('ka demo --keep', () => {
     ]);
     expect(again.exitCode).toBe(2);
     expect(again.stderr).toMatch(
-      /^ka: iteration "iter5" exists already, started .* by demo; give the plan another name$/m,
+      /^ka: iteration "iter5" exists already, started .* by mfritsche; give the plan another name$/m,
     );
   });
 });
