@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { appendEvent, EventLog } from '../../eventlog/event-log.ts';
-import { outputStream } from '../../eventlog/provision.ts';
+import { logManager, outputStream } from '../../eventlog/provision.ts';
 import { sealEvent } from '../../eventlog/seal.ts';
 import { startLogServer, until } from '../log-server.ts';
 import { planVariant } from '../plan-variant.ts';
@@ -110,7 +110,7 @@ describe('the disk of a log alone', () => {
         const coordinator = await log.connect('coordinator');
         const reader = new EventLog(coordinator, log.trust);
         // The output may grow larger than this disk: the server has it all the same.
-        const manager = await coordinator.jetstreamManager();
+        const manager = await logManager(await log.connect('admin'));
         expect((await manager.streams.info(outputStream)).config.name).toBe(outputStream);
         const append = (attempt: number) => {
           const data = {
