@@ -36,6 +36,9 @@ export interface RefusedMessage {
   why: string;
 }
 
+/** An event of its writer's, and which of that writer's keys has signed it; or why it is none. */
+export type Checked = { logged: LoggedEvent; key: string } | { refused: RefusedMessage };
+
 /** The header that carries the writer's signature over the exact bytes, base64. */
 export const signatureHeader = 'Ka-Signature';
 
@@ -69,17 +72,14 @@ const misplaced = (event: KaEvent, subject: string): string | undefined => {
  * Whether a message is an event of the writer that its subject names: signed by one of that writer's keys, of a type that its
  * role may write, and under the subject of its own fact. It is parsed only once the signature is good.
  */
-export const checkEvent = (
-  trust: Trust,
-  { sequence, subject, bytes, signature }: KeptMessage,
-): { logged: LoggedEvent } | { refused: RefusedMessage } => {
+export const checkEvent = (trust: Trust, { sequence, subject, bytes, signature }: KeptMessage): Checked => {
   const refuse = (why: string) => ({ refused: { sequence, subject, why } });
   if (!sayable.test(subject)) return refuse('nothing can be said under such a subject');
   const [, , writer = ''] = subject.split('.');
   const trusted = trust.writers.get(writer);
   if (trusted === undefined) return refuse(`no key is pinned for the writer "${writer}"`);
-  if (!trusted.keys.some((key) => isSignedBy(key, payloadTypes.event, bytes, signature)))
-    return refuse(`its signature is not ${writer}'s`);
+  const key = trusted.keys.find((one) => isSignedBy(one, payloadTypes.event, bytes, signature));
+  if (key === undefined) return refuse(`its signature is not ${writer}'s`);
   let event: KaEvent;
   try {
     event = parseEvent(bytes);
@@ -90,7 +90,7 @@ export const checkEvent = (
   const why = misplaced(event, subject);
   if (why !== undefined) return refuse(why);
   if (!mayWrite(trusted, event.type)) return refuse(`${writer} may not write ${event.type}`);
-  return { logged: { sequence, subject, bytes, event } };
+  return { logged: { sequence, subject, bytes, event }, key };
 };
 
 /**
@@ -130,5 +130,5 @@ export const checkMessage = (
   trust: Trust,
   { subject, data, headers }: { subject: string; data: Uint8Array; headers?: MsgHdrs | undefined },
   sequence: number,
-): { logged: LoggedEvent } | { refused: RefusedMessage } =>
+): Checked =>
   checkEvent(trust, { sequence, subject, bytes: data, signature: headers?.get(signatureHeader) ?? '' });

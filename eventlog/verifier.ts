@@ -1,8 +1,8 @@
 import { checkEvent, type KeptMessage, type LoggedEvent, type RefusedMessage } from './check-event.ts';
+import { createKeyHistory } from './key-history.ts';
 import type { WithheldMessage } from './log-tree.ts';
 import { linkTo } from './seal.ts';
 import type { Trust, TrustedWriter } from './trust.ts';
-import { isSignedBy, payloadTypes } from './writer-key.ts';
 
 export type Verified =
   /**
@@ -20,47 +20,22 @@ export interface Verifier {
   keyOf(writer: string): string | null;
 }
 
-/** What a new key signs to become its writer's. */
-export const rotationOf = (fleet: string, writer: string, from: string, to: string): Uint8Array =>
-  new TextEncoder().encode(JSON.stringify([fleet, writer, from, to]));
-
 /**
  * A verifier of a whole log, from its first message on: which key a writer has follows from the rotations and revocations
  * before, and each event has to follow from its writer's event before it.
  */
 export const createVerifier = (trust: Trust): Verifier => {
-  /** The key that each writer has now; null if it was revoked and none came after it. */
-  const keys = new Map<string, string | null>();
+  const history = createKeyHistory(trust);
   const chains = new Map<string, { seq: number; hash: string; sequence: number }>();
-  const writers = new Map<string, TrustedWriter>(trust.writers);
+  /** Each writer with the one key that it has now. */
+  const writers = new Map<string, TrustedWriter>();
   const current: Trust = { ...trust, writers };
-  const use = (writer: string, key: string | null) => {
+  const take = (writer: string) => {
     const pinned = trust.writers.get(writer);
-    if (!pinned) return;
-    keys.set(writer, key);
-    writers.set(writer, { ...pinned, keys: key === null ? [] : [key] });
+    const key = history.inUse(writer);
+    if (pinned) writers.set(writer, { ...pinned, keys: key === null ? [] : [key] });
   };
-  // The oldest key that is pinned is the one that the log begins with.
-  for (const [writer, { keys: pinned }] of trust.writers) use(writer, pinned.at(-1) ?? null);
-
-  const rotate = (writer: string, to: string, proof: string): string | undefined => {
-    const from = keys.get(writer) ?? '';
-    if (!isSignedBy(to, payloadTypes.keyRotation, rotationOf(trust.fleet, writer, from, to), proof))
-      return `the new key ${to} has not signed its rotation`;
-    const owner = [...trust.writers].find(
-      ([name, pinned]) => name !== writer && pinned.keys.includes(to),
-    )?.[0];
-    if (owner !== undefined) return `the new key is ${owner}'s`;
-    use(writer, to);
-    return undefined;
-  };
-  const revoke = (writer: string, key: string): void => {
-    if (keys.get(writer) !== key) return;
-    // The next newer one that the fleet's file pins takes its place.
-    const pinned = trust.writers.get(writer)?.keys ?? [];
-    const at = pinned.indexOf(key);
-    use(writer, at > 0 ? (pinned[at - 1] ?? null) : null);
-  };
+  for (const writer of trust.writers.keys()) take(writer);
 
   return {
     verify(message) {
@@ -68,6 +43,11 @@ export const createVerifier = (trust: Trust): Verifier => {
       if ('refused' in checked) return checked;
       const { event, bytes } = checked.logged;
       const { source, writerseq, prevhash } = event;
+      const why = history.note(event, message.sequence);
+      if (why !== undefined)
+        return { refused: { sequence: message.sequence, subject: message.subject, why } };
+      take(source);
+      if (event.kind === 'fleet' && event.type === 'KeyRevoked') take(event.data.writer);
       const last = chains.get(source);
       const faults: string[] = [];
       let contradicts: number | undefined;
@@ -81,20 +61,13 @@ export const createVerifier = (trust: Trust): Verifier => {
         faults.push(`it does not follow from ${source}'s event before it`);
         contradicts = last?.sequence;
       }
-      if (event.kind === 'fleet' && event.type === 'KeyRotated') {
-        const why = rotate(source, event.data.publicKey, event.data.proof);
-        if (why !== undefined)
-          return { refused: { sequence: message.sequence, subject: message.subject, why } };
-      }
-      if (event.kind === 'fleet' && event.type === 'KeyRevoked')
-        revoke(event.data.writer, event.data.publicKey);
       chains.set(source, { ...linkTo(writerseq, bytes), sequence: message.sequence });
-      return { ...checked, faults, ...(contradicts === undefined ? {} : { contradicts }) };
+      return { logged: checked.logged, faults, ...(contradicts === undefined ? {} : { contradicts }) };
     },
     pass({ sequence, subject, sha256 }) {
       const [, , writer = ''] = subject.split('.');
       chains.set(writer, { seq: (chains.get(writer)?.seq ?? 0) + 1, hash: sha256, sequence });
     },
-    keyOf: (writer) => keys.get(writer) ?? null,
+    keyOf: (writer) => history.inUse(writer),
   };
 };

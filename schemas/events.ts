@@ -132,7 +132,7 @@ export const fleetEvents = {
   /** By the writer, signed with the key that it has until then. Its own events after it are signed with the new one. */
   KeyRotated: z.object({
     publicKey: PublicKey,
-    /** The new key's signature over what `rotationOf` spells: whoever rotates to it, has it. */
+    /** The new key's signature over fleet, writer, old key and new one: whoever rotates to a key, has it. */
     proof: z.string(),
   }),
   /** By an operator: what this key signs after this event counts no more. */
