@@ -1,16 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KeptMessage, LoggedEvent, RefusedMessage } from '../eventlog/check-event.ts';
 import { connectedClock, type LogConnection } from '../eventlog/connect.ts';
+import type { DaemonKey } from '../eventlog/daemon-key.ts';
 import { AppendConflict, appendEvent, EventLog } from '../eventlog/event-log.ts';
 import { failpoint } from '../eventlog/failpoint.ts';
+import { createKeyHistory } from '../eventlog/key-history.ts';
 import { LogTree } from '../eventlog/log-tree.ts';
 import { listenForPresence } from '../eventlog/presence.ts';
 import { createSayOnce } from '../eventlog/say-once.ts';
 import type { SealedEvent } from '../eventlog/seal.ts';
 import { serverTime } from '../eventlog/server-time.ts';
 import { trustIn } from '../eventlog/trust.ts';
-import type { WriterKey } from '../eventlog/writer-key.ts';
-import { coordinator, isPerson } from '../schemas/events.ts';
+import { coordinator, isPerson, type NewEvent, noIteration } from '../schemas/events.ts';
 import type { Fleet } from '../schemas/fleet.ts';
 import { checkpointsDue } from './checkpoints.ts';
 import { type Command, decide } from './decide.ts';
@@ -23,10 +24,9 @@ import { initialState, type State } from './state.ts';
 import { createTender } from './tend-consumers.ts';
 import { createOpenSince, expired, overdue } from './time-limits.ts';
 
-export interface DaemonOptions {
+export interface DaemonOptions extends DaemonKey {
   connection: LogConnection;
   fleet: Fleet;
-  key: WriterKey;
   /** Where to keep the copy of the log. Without it, a cut is noticed only while this process lasts. */
   copyFile?: string | undefined;
   /** For the daemon's own log. */
@@ -47,12 +47,14 @@ export const runCoordinator = async ({
   connection,
   fleet,
   key,
+  former,
   copyFile,
   say,
   signal,
 }: DaemonOptions): Promise<void> => {
   let state: State = initialState;
   const trust = trustIn(fleet);
+  let keys = createKeyHistory(trust);
   const log = new EventLog(connection, trust);
   const copy = openLogCopy(copyFile, say);
   const sayAgain = createSayAgain(copy, trust, say);
@@ -79,9 +81,12 @@ export const runCoordinator = async ({
   /** The epoch in which the log was found to be another one than was signed before. */
   let forked: number | undefined;
   const knownBy = new Map<string, { epoch: number; size: number }>();
+  /** Whether the log still has to be told that this writer has another key. */
+  const owesRotation = () => former !== undefined && keys.inUse(coordinator) === former.publicKey;
+  const ownKey = () => (former && owesRotation() ? former : key);
   const making = () => ({
     fleet: fleet.fleet,
-    key,
+    key: ownKey(),
     tree,
     restored,
     knownBy: (host: string) => knownBy.get(host),
@@ -130,11 +135,14 @@ export const runCoordinator = async ({
     }
   };
 
+  const seal = (event: NewEvent) =>
+    sealDecided(event, { fleet: fleet.fleet, name: coordinator, key: ownKey() }, state);
+
   /** Appends the first event that the command makes of the state as it is. Gives its sequence, if one was appended. */
   const decideOnce = async (command: Command): Promise<number | undefined> => {
     const [event] = decide(command, state);
     if (!event) return undefined;
-    return append(sealDecided(event, { fleet: fleet.fleet, name: coordinator, key }, state), event.type);
+    return append(seal(event), event.type);
   };
 
   const nextAgain = (now: number): NextAgain => {
@@ -153,6 +161,15 @@ export const runCoordinator = async ({
       const [, , , , type = ''] = again.event.subject.split('.');
       caughtUpWith = (await append(again.event, type)) ?? caughtUpWith;
       return;
+    }
+    if (owesRotation()) {
+      const said = keys.rotationTo(coordinator, key);
+      const sequence = await append(
+        seal({ type: 'KeyRotated', iteration: noIteration, ...said }),
+        'KeyRotated',
+      );
+      caughtUpWith = sequence ?? caughtUpWith;
+      if (sequence !== undefined) return;
     }
     const since = openSince(state, now);
     const late = overdue(state, {
@@ -247,6 +264,7 @@ export const runCoordinator = async ({
     state = initialState;
     tree = new LogTree();
     [restored, forked] = [undefined, undefined];
+    keys = createKeyHistory(trust);
     countAnew();
     tender.cut();
     endsAt(last);
@@ -270,6 +288,7 @@ export const runCoordinator = async ({
   const onEvent = (logged: LoggedEvent) => {
     state = evolve(state, logged);
     lookForFork(logged);
+    keys.note(logged.event, logged.sequence);
     // A person has put the log together again: what is not in it by now is given up.
     if (isNew && logged.event.type === 'LogRestored' && isPerson(logged.event.source))
       withCopy(() => copy.forgetLost());

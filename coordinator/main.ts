@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readConfigFile } from '../eventlog/config-file.ts';
 import { connectNats } from '../eventlog/connect.ts';
-import { readWriterKey } from '../eventlog/writer-key.ts';
+import { readDaemonKey } from '../eventlog/daemon-key.ts';
+import { createSayOnce } from '../eventlog/say-once.ts';
+import { trustIn } from '../eventlog/trust.ts';
 import { CoordinatorConfig } from '../schemas/config.ts';
 import { coordinator } from '../schemas/events.ts';
 import { Fleet } from '../schemas/fleet.ts';
@@ -18,17 +19,20 @@ try {
   if (values.config === undefined) throw new Error('usage: main.ts --config FILE');
   const config = readConfigFile(values.config, CoordinatorConfig);
   const fleet = readConfigFile(config.fleetFile, Fleet);
+  const ownKey = readDaemonKey({ ...config, writer: coordinator, trust: trustIn(fleet) }, say);
+  const connecting = createSayOnce(say);
   const connection = await connectNats({
     ...config.nats,
     keyFile: config.keyFile,
     name: coordinator,
     wait: true,
+    onUnknownKey: (sentence) => connecting.trouble(sentence),
     signal: stop.signal,
   });
   await runCoordinator({
     connection,
     fleet,
-    key: readWriterKey(readFileSync(config.keyFile, 'utf8')),
+    ...ownKey,
     copyFile: config.stateFolder && join(config.stateFolder, 'log.db'),
     say,
     signal: stop.signal,

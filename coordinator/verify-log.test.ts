@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import type { KeptMessage } from '../eventlog/check-event.ts';
 import { logOrigin, signCheckpoint } from '../eventlog/checkpoint.ts';
+import { rotation } from '../eventlog/key-history.ts';
 import { isWithheld, LogTree, type WithheldMessage } from '../eventlog/log-tree.ts';
-import { rotationOf } from '../eventlog/verifier.ts';
 import type * as writerKey from '../eventlog/writer-key.ts';
 import { generateWriterKey, payloadTypes, readWriterKey, sha256 } from '../eventlog/writer-key.ts';
 import { noIteration } from '../schemas/events.ts';
@@ -340,11 +340,7 @@ describe('a checkpoint in a log', () => {
     const log = started();
     log.checkpoint('fresnel', 1);
     const [from, to] = [testKey('coordinator'), readWriterKey(generateWriterKey())];
-    const proof = to.sign(
-      payloadTypes.keyRotation,
-      rotationOf('reauktion', 'coordinator', from.publicKey, to.publicKey),
-    );
-    const data = { publicKey: to.publicKey, proof };
+    const data = rotation('reauktion', 'coordinator', from.publicKey, to);
     log.append('coordinator', { type: 'KeyRotated', iteration: noIteration, attempt: 1, data });
     log.use('coordinator', to);
     log.checkpoint('fresnel', 2);

@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   connect,
+  ErrorCode,
   Events,
   type NatsConnection,
+  NatsError,
   nkeyAuthenticator,
   type QueuedIterator,
   type Status,
@@ -23,6 +25,8 @@ export interface NatsOptions {
   name: string;
   /** Keep trying until `signal` fires, as a daemon does. Otherwise the first failure is the answer. */
   wait?: boolean;
+  /** Told, while it keeps trying, that the server does not know the key: nobody but a person mends that. */
+  onUnknownKey?: (sentence: string) => void;
   signal?: AbortSignal;
 }
 
@@ -45,6 +49,7 @@ export const connectNats = async ({
   keyFile,
   name,
   wait = false,
+  onUnknownKey,
   signal,
 }: NatsOptions): Promise<NatsConnection> => {
   let seed: Uint8Array;
@@ -73,6 +78,10 @@ export const connectNats = async ({
       const why = cause instanceof Error ? cause.message : String(cause);
       if (!wait)
         throw new LogUnreachable(`nats-server at ${servers.join(', ')} can't be reached: ${why}`, { cause });
+      if (cause instanceof NatsError && cause.code === ErrorCode.AuthorizationViolation)
+        onUnknownKey?.(
+          `nats-server at ${servers.join(', ')} does not know the key ${keyFile}: give it the fleet's users, ka fleet nats-config`,
+        );
       // Not the client's own `waitOnFirstConnect`, which nothing can stop.
       await sleep(againAfterMs, undefined, signal && { signal });
     }

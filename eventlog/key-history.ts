@@ -1,5 +1,5 @@
-import type { FleetEvent, KaEvent } from '../schemas/events.ts';
-import { personWriter } from '../schemas/events.ts';
+import { type FleetEvent, type KaEvent, personWriter } from '../schemas/events.ts';
+import type { LoggedEvent } from './check-event.ts';
 import type { Trust } from './trust.ts';
 import { isSignedBy, payloadTypes, type WriterKey } from './writer-key.ts';
 
@@ -118,4 +118,11 @@ export const createKeyHistory = ({ fleet, writers }: Trust): KeyHistory => {
       data: rotation(fleet, writer, inUse(writer) ?? '', next),
     }),
   };
+};
+
+/** The history that a whole log tells. @param events as a verifier let them through. */
+export const readKeyHistory = (trust: Trust, events: readonly LoggedEvent[]): KeyHistory => {
+  const history = createKeyHistory(trust);
+  for (const { event, sequence } of events) history.note(event, sequence);
+  return history;
 };

@@ -92,7 +92,7 @@ export const startLogServer = async (
   const keyFile = (name: string) => join(folder, `${name}.nkey`);
   for (const [name, seed] of seeds) writeFileSync(keyFile(name), seed, { mode: 0o600 });
   const pinned = (name: string) => ({ publicKey: publicKey(name) });
-  const fleetDocument = Fleet.parse({
+  let fleetDocument = Fleet.parse({
     fleet,
     signingKey: 'A'.repeat(40),
     admin: pinned('admin'),
@@ -104,10 +104,8 @@ export const startLogServer = async (
   });
   const fleetFile = join(folder, 'fleet.yaml');
   writeFileSync(fleetFile, JSON.stringify(fleetDocument));
-  const server = await startNatsServer({
-    folder: join(folder, 'nats'),
-    logins: fleetLogins(fleetDocument),
-  });
+  const logins = fleetLogins(fleetDocument);
+  const server = await startNatsServer({ folder: join(folder, 'nats'), logins });
   const connections: NatsConnection[] = [];
   const connect = async (name: string): Promise<NatsConnection> => {
     const connection = await connectNats({ servers: [server.url], keyFile: keyFile(name), name });
@@ -126,6 +124,21 @@ export const startLogServer = async (
     fleet: fleetDocument,
     fleetFile,
     trust: trustIn(fleetDocument),
+    /** Pins a newer key of a writer in the fleet's file, as its operator does, and gives the server the users anew. */
+    pin: async (writer: string, newer: string): Promise<Fleet> => {
+      const changed = structuredClone(fleetDocument);
+      const pins =
+        writer === coordinator
+          ? changed.coordinator
+          : (changed.hosts[writer] ?? changed.operators[writer.slice(1)]);
+      if (!pins) throw new Error(`the test's fleet has no ${writer}`);
+      Object.assign(pins, { publicKey: newer, earlierKeys: [pins.publicKey, ...(pins.earlierKeys ?? [])] });
+      fleetDocument = Fleet.parse(changed);
+      writeFileSync(fleetFile, JSON.stringify(fleetDocument));
+      Object.assign(logins, fleetLogins(fleetDocument));
+      await server.restart();
+      return fleetDocument;
+    },
     stop: async () => {
       await Promise.all(connections.map((connection) => connection.close()));
       await server.stop();

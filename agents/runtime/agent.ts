@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readConfigFile } from '../../eventlog/config-file.ts';
 import { connectNats, type LogConnection } from '../../eventlog/connect.ts';
+import { readDaemonKey } from '../../eventlog/daemon-key.ts';
 import { failpoint } from '../../eventlog/failpoint.ts';
 import { createOutputWriter } from '../../eventlog/output.ts';
 import { presenceEveryMs, sayPresent } from '../../eventlog/presence.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
 import { type Trust, trustIn } from '../../eventlog/trust.ts';
-import { readWriterKey } from '../../eventlog/writer-key.ts';
 import type { AgentConfig } from '../../schemas/config.ts';
 import { type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
@@ -20,6 +20,7 @@ import { lockJournal } from './journal-lock.ts';
 import { createInStep } from './keep-in-step.ts';
 import { noRoomFor, onceThereIsRoom, openJournal } from './open-journal.ts';
 import { createOutbox } from './outbox.ts';
+import { createOwnSigning } from './own-signing.ts';
 import { runRequestLoop } from './request-loop.ts';
 import { createSystemd } from './systemd.ts';
 import { createTrouble } from './trouble.ts';
@@ -37,7 +38,7 @@ export interface RoleParts<Config> {
 }
 
 /** Whom a host trusts, by its own copy of the fleet's file. @throws if that does not know this host as it is. */
-const trustOf = ({ fleetFile, fleet, host, role, keyFile }: AgentConfig, publicKey: string): Trust => {
+const trustOf = ({ fleetFile, fleet, host, role }: AgentConfig): Trust => {
   const trust = trustIn(readConfigFile(fleetFile, Fleet));
   if (trust.fleet !== fleet)
     throw new Error(`${fleetFile} is of fleet ${trust.fleet}, and the config says ${fleet}`);
@@ -45,10 +46,6 @@ const trustOf = ({ fleetFile, fleet, host, role, keyFile }: AgentConfig, publicK
   if (own?.role !== role)
     throw new Error(
       `${fleetFile} has ${own ? `${host} as a ${own.role}` : `no host ${host}`}, and the config says ${role}`,
-    );
-  if (!own.keys.includes(publicKey))
-    throw new Error(
-      `the key ${keyFile} is ${publicKey}, and ${fleetFile} pins another for ${host}: ${own.keys[0]}`,
     );
   return trust;
 };
@@ -73,15 +70,16 @@ export const runAgent = async <Config extends AgentConfig>(
 ): Promise<void> => {
   const { fleet, host, role } = config;
   const say = (text: string) => process.stderr.write(`${host}: ${text}\n`);
-  const [packaging, reporting, journalling, presenting] = [
+  const [packaging, reporting, journalling, presenting, connecting] = [
+    createSayOnce(say),
     createSayOnce(say),
     createSayOnce(say),
     createSayOnce(say),
     createSayOnce(say),
   ];
   const at = (name: string) => failpoint(host, name);
-  const key = readWriterKey(readFileSync(config.keyFile, 'utf8'));
-  const trust = trustOf(config, key.publicKey);
+  const trust = trustOf(config);
+  const ownKey = readDaemonKey({ ...config, writer: host, trust }, say);
   const boot = {
     bootId: readFileSync(config.bootIdFile, 'utf8').trim(),
     release: readFileSync(config.releaseFile, 'utf8').trim(),
@@ -105,13 +103,14 @@ export const runAgent = async <Config extends AgentConfig>(
     }
   };
 
+  const signing = createOwnSigning(journal, { fleet, host, ...ownKey });
   const ended = new AbortController();
   const ends = AbortSignal.any([signal, ended.signal]);
   let connection: LogConnection | undefined;
   const outbox = createOutbox({
     journal,
     connected: () => (inStep.maySend() ? connection : undefined),
-    writer: { fleet, name: host, key },
+    writer: { fleet, name: host, keyFor: signing.keyFor },
     onTrouble: say,
     onDoubt: () => inStep.doubt(),
     failpoint: at,
@@ -143,6 +142,8 @@ export const runAgent = async <Config extends AgentConfig>(
   /** Says that this agent has started, and what there is to report before any step's outcome; lets the steps begin. */
   const begin = () => {
     if (!hasStarted) {
+      const rotation = signing.owed();
+      if (rotation) outbox.put(rotation);
       outbox.put({
         type: 'AgentStarted',
         iteration: noIteration,
@@ -259,6 +260,7 @@ export const runAgent = async <Config extends AgentConfig>(
       keyFile: config.keyFile,
       name: host,
       wait: true,
+      onUnknownKey: (sentence) => connecting.trouble(sentence),
       signal: ends,
     });
     void present();

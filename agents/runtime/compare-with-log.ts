@@ -92,12 +92,14 @@ const countOn = async (
     journal.ownEvents('sent').some((known) => known.subject === subject),
   );
   if (sent) throw contradiction(sent.subject, sent.sequence);
+  // Which key signs what is written anew follows from it.
+  const rotation = await log.newestRotation();
   const anew = (event: NewEvent): NewEvent =>
     event.type === 'AgentStarted' ? { ...event, attempt: startsInLog + 1 } : event;
   journal.inOneCommit(() => {
     // The newest one last: the next own event links to it.
     if (!isAnnounced) journal.noteLack(lastSequence);
-    const before = [...elsewhere, ...(start ? [start] : [])].filter(
+    const before = [...elsewhere, ...(rotation ? [rotation] : []), ...(start ? [start] : [])].filter(
       ({ subject }) => subject !== newest.subject,
     );
     outbox.continueFrom([...before, newest], anew);

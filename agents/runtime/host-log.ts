@@ -16,6 +16,8 @@ export interface HostLog {
   newest(): Promise<(OutboxEvent & LogPlace) | undefined>;
   /** The last start of this host's agent. */
   newestStart(): Promise<(OutboxEvent & LogPlace) | undefined>;
+  /** The last rotation of this host's key. */
+  newestRotation(): Promise<(OutboxEvent & LogPlace) | undefined>;
   /** The sequence of the log's last event, whoever's it is. */
   lastSequence(): Promise<number>;
   subject(event: Pick<NewEvent, 'iteration' | 'type' | 'attempt'>): string;
@@ -28,6 +30,10 @@ export interface HostLog {
 /** What the subject of each `AgentStarted` of a host begins with; the number of the start follows. */
 export const startsOf = (fleet: string, host: string): string =>
   `ka.${fleet}.${host}.${noIteration}.AgentStarted.`;
+
+/** The same for each `KeyRotated`. */
+export const rotationsOf = (fleet: string, host: string): string =>
+  `ka.${fleet}.${host}.${noIteration}.KeyRotated.`;
 
 /** @param trust whom the host trusts, itself included. */
 export const createHostLog = (
@@ -54,6 +60,7 @@ export const createHostLog = (
     // A direct get takes a wildcard for the subject, and gives the last of all that match.
     newest: () => read(`ka.${fleet}.${host}.>`),
     newestStart: () => read(`${startPrefix}*`),
+    newestRotation: () => read(`${rotationsOf(fleet, host)}*`),
     lastSequence: () => answer(lastSequenceFor(connection, subjectOfNothing)),
     subject: (event) => subjectOf(fleet, host, event),
     subjectOfNothing,

@@ -95,4 +95,19 @@ export class JournalMarks {
   epoch(): number {
     return this.mark('epoch') ?? 1;
   }
+
+  /** The newest of a writer's keys that something for this host was signed with; undefined before the first. */
+  newestKey(writer: string): string | undefined {
+    return this.db.prepare('SELECT public_key FROM newest_key WHERE writer = ?').pluck().get(writer) as
+      | string
+      | undefined;
+  }
+
+  noteNewestKey(writer: string, publicKey: string): void {
+    this.db
+      .prepare(
+        'INSERT INTO newest_key VALUES (?, ?) ON CONFLICT (writer) DO UPDATE SET public_key = excluded.public_key',
+      )
+      .run(writer, publicKey);
+  }
 }

@@ -29,6 +29,7 @@ const schema = `
   ) STRICT;
   CREATE TABLE IF NOT EXISTS fork (epoch INTEGER PRIMARY KEY, why TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS newest_key (writer TEXT PRIMARY KEY, public_key TEXT NOT NULL) STRICT;
 `;
 
 /** What later versions added: a journal of an earlier one gets it when it is opened. `sequence` is the log's. */

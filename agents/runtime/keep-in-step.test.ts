@@ -134,7 +134,7 @@ const inStepOf = (host: Host, journal: Journal) => {
   const outbox = createOutbox({
     journal,
     connected: () => undefined,
-    writer: { fleet, name: host, key: log.key(host) },
+    writer: { fleet, name: host, keyFor: () => log.key(host) },
     onTrouble: () => undefined,
   });
   const inStep = createInStep({

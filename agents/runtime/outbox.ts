@@ -37,7 +37,8 @@ export interface OutboxOptions {
   journal: Journal;
   /** The connection, once there is one, and while own events may be sent. */
   connected: () => LogConnection | undefined;
-  writer: { fleet: string; name: string; key: WriterKey };
+  /** `keyFor`: the key that signs an event when it is journalled, or journalled anew. */
+  writer: { fleet: string; name: string; keyFor: (event: NewEvent) => WriterKey };
   /** Told once of each event that can't be sent, and why; a log that does not answer is none. */
   onTrouble: (what: string) => void;
   /** The log holds something under an own event's subject already: it is to be looked at before anything is sent. */
@@ -67,7 +68,8 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
   ) => {
     const written = journal.lastWritten();
     const last = written && linkTo(written.seq, written.bytes);
-    journal.noteOutcome(sealEvent(event, { ...writer, epoch: journal.epoch() }, last, time), answers);
+    const author = { ...writer, key: writer.keyFor(event), epoch: journal.epoch() };
+    journal.noteOutcome(sealEvent(event, author, last, time), answers);
   };
   const send = async (connection: LogConnection) => {
     try {

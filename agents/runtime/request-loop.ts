@@ -33,6 +33,24 @@ export interface RequestLoopOptions {
   signal: AbortSignal;
 }
 
+/**
+ * A host does not read the rotations in the log, but its own requests: once one was signed with a newer pinned key, the
+ * older ones count no more. Gives why it is refused, if it is.
+ */
+const refuseOlderKey = (
+  { trust, journal }: Pick<RequestLoopOptions, 'trust' | 'journal'>,
+  writer: string,
+  key: string,
+): string | undefined => {
+  const pinned = trust.writers.get(writer)?.keys ?? [];
+  const newest = journal.newestKey(writer);
+  const place = newest === undefined ? -1 : pinned.indexOf(newest); // the newer, the smaller
+  if (place >= 0 && pinned.indexOf(key) > place)
+    return `it is signed with ${key}, and ${writer} has signed with a newer key since: ${newest}`;
+  if (newest !== key) journal.noteNewestKey(writer, key);
+  return undefined;
+};
+
 /** Notes one message in the journal. Gives why it is refused, if it is; and for a request what to do once it is acked. */
 const note = (
   message: PulledMessage,
@@ -42,6 +60,8 @@ const note = (
   if ('refused' in checked) return checked.refused.why;
   const { event, bytes } = checked.logged;
   if (event.source !== coordinator) return `it is ${event.source}'s, and only the coordinator asks`;
+  const older = refuseOlderKey(options, event.source, checked.key);
+  if (older !== undefined) return older;
   if (event.kind === 'fleet' && event.type === 'Checkpointed') {
     if (event.data.host !== options.host) return `it is for ${event.data.host}`;
     const why = takeCheckpoint(options.journal, options.trust, event);

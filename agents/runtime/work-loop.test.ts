@@ -55,7 +55,7 @@ const start = (record: Does): WorkLoop => {
     outbox: createOutbox({
       journal,
       connected: () => undefined,
-      writer: { fleet: 'test', name: 'boltzmann', key },
+      writer: { fleet: 'test', name: 'boltzmann', keyFor: () => key },
       onTrouble: (what) => told.push(what),
     }),
     steps: { record: async (_request, context) => (await record(context)) as typeof evidence },

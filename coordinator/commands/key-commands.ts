@@ -1,0 +1,191 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { formerKeyFile, makeKeyFile, readKeyFile } from '../../eventlog/key-file.ts';
+import { readKeyHistory } from '../../eventlog/key-history.ts';
+import { trustIn } from '../../eventlog/trust.ts';
+import { coordinator, isPerson, noIteration, personWriter } from '../../schemas/events.ts';
+import { Refused } from '../decide.ts';
+import { fleetKeys } from '../fleet-keys.ts';
+import { makeDaemonsNextKey, type RotatedKey, rotatePersonsKey } from '../rotate-key.ts';
+import { readWriterConfig } from '../writer-config.ts';
+import {
+  type ConfigPlaces,
+  configFile,
+  type FleetOptions,
+  print,
+  printJson,
+  withSession,
+} from './options.ts';
+import { columns } from './table.ts';
+
+/** Where a writer stands in the fleet's file. */
+const placeInFleet = (writer: string): string => {
+  if (writer === coordinator) return coordinator;
+  return isPerson(writer) ? `operators.${writer.slice(1)}` : `hosts.${writer}`;
+};
+
+/** What is left to do, numbered. */
+const printSteps = (steps: readonly string[]): void => {
+  for (const [index, step] of steps.entries()) print(`  ${index + 1}. ${step}`);
+};
+
+const pinIt = ({ writer, publicKey, earlierKeys }: RotatedKey): string =>
+  [
+    `in the fleet's file, ${placeInFleet(writer)}:`,
+    `       publicKey: ${publicKey}`,
+    `       earlierKeys: [${earlierKeys.join(', ')}]`,
+  ].join('\n');
+const copyIt = "copy the fleet's file to every host, and to wherever ka and the coordinator run";
+const tellServer = 'give nats-server its users anew: ka fleet nats-config';
+
+const tellRotated = (rotated: RotatedKey): void => {
+  const { writer, publicKey, outcome, file } = rotated;
+  if (outcome === 'made') {
+    print(`${writer}'s next key is ${publicKey}; it waits in ${file}`);
+    const restart = `restart the other daemons, and then ${writer}'s: it takes the key, and says so in the log`;
+    printSteps([pinIt(rotated), copyIt, tellServer, restart]);
+    return;
+  }
+  print(
+    outcome === 'rotated'
+      ? `${writer} has a new key from now on: ${publicKey}`
+      : `${writer} has the key ${publicKey} already, and the fleet's file does not pin it`,
+  );
+  printSteps([
+    pinIt(rotated),
+    copyIt,
+    `${tellServer}; until then it lets ${writer} in with the old key alone`,
+    'restart the daemons',
+    `remove ${file} once all that works`,
+  ]);
+};
+
+export const addKeyCommands = (program: Command, places: ConfigPlaces): void => {
+  const key = program
+    .command('key')
+    .helpCommand(false)
+    .description("writers' keys: make, show, rotate, revoke");
+  const configOption = ['--config <file>', "the command line's config"] as const;
+  const asOption = ['--as <name>', 'who speaks: a name that the config has the key of'] as const;
+  const jsonOption = ['--json', 'print one JSON document'] as const;
+
+  key
+    .command('make')
+    .description('make a key in a file that is not there yet; the private half stays in it')
+    .argument('<file>')
+    .option(...jsonOption)
+    .action((name: string, options: { json?: boolean }) => {
+      const file = resolve(name);
+      // A daemon would rotate from it, though the new key does not follow from it.
+      if (existsSync(formerKeyFile(file)))
+        throw new Refused(
+          `${formerKeyFile(file)} is there, a key that was in use before: move it away first`,
+        );
+      const { publicKey } = makeKeyFile(file);
+      if (options.json) return printJson({ file, publicKey });
+      print(`the key is in ${file}; its line in the fleet's file:`);
+      print(`  publicKey: ${publicKey}`);
+    });
+
+  key
+    .command('show')
+    .description("the public key of a file, or every writer's as the log has them now")
+    .argument('[file]')
+    .option(...configOption)
+    .option(...jsonOption)
+    .action(async (file: string | undefined, options: FleetOptions) => {
+      if (file !== undefined) {
+        const { publicKey } = readKeyFile(resolve(file));
+        return options.json ? printJson({ file: resolve(file), publicKey }) : print(publicKey);
+      }
+      await withSession(options, places, async ({ fleet, read }) => {
+        const keys = fleetKeys(fleet, (await read()).events);
+        if (options.json) return printJson({ fleet: fleet.fleet, writers: keys });
+        const rows = keys.flatMap(({ writer, role, inUse, since, earlier, disagrees }) => [
+          [
+            writer,
+            role,
+            inUse ?? pc.red('none'),
+            since === null ? '' : `${since}`,
+            disagrees === null ? pc.green('agrees') : pc.red(disagrees),
+          ],
+          ...earlier.map((one) => [
+            '',
+            '',
+            pc.dim(one.publicKey),
+            pc.dim(`${one.since} to ${one.until}`),
+            one.revoked ? pc.red('revoked') : pc.dim('had before'),
+          ]),
+        ]);
+        print(columns(['writer', 'role', 'key', 'since event', 'fleet’s file'], rows));
+      });
+    });
+
+  key
+    .command('rotate')
+    .description("give a writer a new key, on that writer's own machine: its daemon's config, or a person's")
+    .option('--config <file>', "a host's config, the coordinator's, or the command line's")
+    .option('--as <name>', "whose key, where the config is the command line's")
+    .option(...jsonOption)
+    .action(async (options: FleetOptions) => {
+      const file = configFile(options, places);
+      const config = readWriterConfig(file);
+      const rotated =
+        config.kind === 'daemon' ? makeDaemonsNextKey(config) : await rotatePersonsKey(file, options.as);
+      if (options.json) printJson(rotated);
+      else tellRotated(rotated);
+    });
+
+  key
+    .command('revoke')
+    .description('say that a key that was stolen or lost counts no more; needs the right "keys"')
+    .argument('<writer>', 'a host, "coordinator", or "@" and a person’s name')
+    .requiredOption('--why <text>', 'what happened to it')
+    .option(...configOption)
+    .option(...asOption)
+    .option(...jsonOption)
+    .action((writer: string, options: FleetOptions & { why: string }) =>
+      withSession(options, places, async ({ by, fleet, read, say }) => {
+        const trust = trustIn(fleet);
+        if (!trust.writers.has(writer))
+          throw new Refused(
+            `there is no writer "${writer}"; there are ${[...trust.writers.keys()].join(', ')}`,
+          );
+        if (!fleet.operators[by]?.may.includes('keys'))
+          throw new Refused(`${by} may not revoke keys: the fleet's file does not give the right "keys"`);
+        let publicKey = '';
+        await say(({ events }) => {
+          const inUse = readKeyHistory(trust, events).inUse(writer);
+          if (inUse === null) throw new Refused(`${writer} has no key in use: it was revoked before`);
+          publicKey = inUse;
+          const own = events.filter(
+            ({ event }) => event.type === 'KeyRevoked' && event.source === personWriter(by),
+          );
+          return {
+            type: 'KeyRevoked',
+            iteration: noIteration,
+            attempt: own.length + 1,
+            data: { writer, publicKey, by, why: options.why },
+          };
+        });
+        const next = readKeyHistory(trust, (await read()).events).inUse(writer);
+        if (options.json) return printJson({ writer, revoked: publicKey, inUse: next });
+        print(
+          `${writer}'s key ${publicKey} is revoked: whoever reads the log takes nothing more that it signs`,
+        );
+        printSteps([
+          ...(next === null
+            ? [
+                `on ${writer}'s machine: stop what uses it, move its key files away, and make another: ka key make FILE`,
+                `in the fleet's file, ${placeInFleet(writer)}: the new publicKey, and ${publicKey} first among earlierKeys`,
+              ]
+            : [`the key that the fleet's file pins is in use from now on: ${next}`]),
+          `${tellServer}; until then it lets the revoked key in`,
+          `${copyIt}; hosts do not read the log, and trust the key until then`,
+          'restart the daemons',
+        ]);
+      }),
+    );
+};

@@ -1,0 +1,42 @@
+import { existsSync } from 'node:fs';
+import { formerKeyFile, nextKeyFile, readKeyFile, readKeyFileIfAny, takeNextKey } from './key-file.ts';
+import type { Trust } from './trust.ts';
+import type { WriterKey } from './writer-key.ts';
+
+/** What a daemon signs with. */
+export interface DaemonKey {
+  key: WriterKey;
+  /** The key that it had just before: it signs the rotation, while the log does not hold that. */
+  former?: WriterKey | undefined;
+}
+
+/**
+ * Reads a daemon's key. A next one that waits beside it takes its place once the fleet's file pins it: by then whoever
+ * checks has been told.
+ * @param say for the daemon's own log.
+ * @throws one sentence, if the fleet's file does not pin the key.
+ */
+export const readDaemonKey = (
+  { keyFile, fleetFile, writer, trust }: { keyFile: string; fleetFile: string; writer: string; trust: Trust },
+  say: (text: string) => void,
+): DaemonKey => {
+  const pinned = trust.writers.get(writer)?.keys ?? [];
+  const own = readKeyFile(keyFile);
+  if (!pinned.includes(own.publicKey))
+    throw new Error(
+      `the key ${keyFile} is ${own.publicKey}, and ${fleetFile} pins another for ${writer}: ${pinned[0]}`,
+    );
+  const waiting = nextKeyFile(keyFile);
+  if (existsSync(waiting)) {
+    const next = readKeyFile(waiting).publicKey;
+    if (pinned[0] === next && next !== own.publicKey) {
+      takeNextKey(keyFile);
+      say(`has a new key, ${next}; nats-server has to know it: ka fleet nats-config`);
+    } else say(`the key ${waiting} waits until ${fleetFile} pins it for ${writer}: ${next}`);
+  }
+  const key = readKeyFile(keyFile);
+  const former = readKeyFileIfAny(formerKeyFile(keyFile));
+  // Where a key was replaced without a rotation, one from longer ago may lie there still: it has nothing to say.
+  const isFormer = former !== undefined && pinned[0] === key.publicKey && pinned[1] === former.publicKey;
+  return { key, former: isFormer ? former : undefined };
+};

@@ -1,0 +1,110 @@
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { generateWriterKey, readWriterKey, type WriterKey } from './writer-key.ts';
+
+/** Where a writer's next key waits, beside the one that it has. */
+export const nextKeyFile = (keyFile: string): string => `${keyFile}.new`;
+/** Where the key that it had before is kept, until its owner removes it. */
+export const formerKeyFile = (keyFile: string): string => `${keyFile}.old`;
+
+/** @throws one sentence, if it can't be read or holds no key; never what it holds. */
+export const readKeyFile = (file: string): WriterKey => {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new Error(`the key ${file} can't be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
+  }
+  try {
+    return readWriterKey(text);
+  } catch (cause) {
+    throw new Error(`the key ${file} can't be used: ${cause instanceof Error ? cause.message : cause}`, {
+      cause,
+    });
+  }
+};
+
+/** As {@link readKeyFile}; undefined where there is no such file. */
+export const readKeyFileIfAny = (file: string): WriterKey | undefined =>
+  existsSync(file) ? readKeyFile(file) : undefined;
+
+const syncFolder = (folder: string): void => {
+  const descriptor = openSync(folder, 'r');
+  fsyncSync(descriptor);
+  closeSync(descriptor);
+};
+
+const spellMode = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
+
+/** What is wrong with the folder that holds a key: others could put another one in its place. Undefined if nothing is. */
+export const keyFolderFault = (file: string): string | undefined => {
+  const folder = dirname(file);
+  const { mode } = statSync(folder);
+  return mode & 0o022 ? `others may write to its folder ${folder} (mode ${spellMode(mode)})` : undefined;
+};
+
+/** What is wrong with how a key's file lies there, besides its folder. Undefined if nothing is. */
+export const keyFileFault = (file: string): string | undefined => {
+  const { mode, uid } = statSync(file);
+  if ((mode & 0o7777) !== 0o600) return `its mode is ${spellMode(mode)}, and 0600 was expected`;
+  const mine = process.getuid?.();
+  // Root looks after everybody's keys: each belongs to whom its folder does.
+  const owner = mine === 0 ? statSync(dirname(file)).uid : mine;
+  return uid === owner || uid === mine ? undefined : `it belongs to user ${uid}, and ${owner} was expected`;
+};
+
+/**
+ * Makes a key: the file is whole or not there, and nobody else can read it.
+ * @throws one sentence, if there is one already, or others may write to the folder.
+ */
+export const makeKeyFile = (file: string): WriterKey => {
+  const fault = keyFolderFault(file);
+  if (fault !== undefined)
+    throw new Error(`no key is made in ${file}: ${fault}; next: chmod go-w ${dirname(file)}`);
+  const part = `${file}.part`;
+  rmSync(part, { force: true }); // one that was cut
+  const seed = generateWriterKey();
+  const descriptor = openSync(part, 'wx', 0o600);
+  try {
+    writeSync(descriptor, `${seed}\n`);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+  try {
+    linkSync(part, file); // unlike a rename it replaces nothing
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
+    throw new Error(`${file} is there already, and a key is never overwritten; name another file`, { cause });
+  } finally {
+    rmSync(part);
+  }
+  syncFolder(dirname(file));
+  return readWriterKey(seed);
+};
+
+/**
+ * Puts the key that waits in the place of the one in use, which is kept beside it. Cut anywhere, there is a key in use, and
+ * it may be done again.
+ */
+export const takeNextKey = (keyFile: string): void => {
+  const former = formerKeyFile(keyFile);
+  const part = `${former}.part`;
+  rmSync(part, { force: true });
+  linkSync(keyFile, part);
+  renameSync(part, former);
+  rmSync(part, { force: true }); // a rename onto another name of the same file does nothing, rename(2)
+  renameSync(nextKeyFile(keyFile), keyFile);
+  syncFolder(dirname(keyFile));
+};
