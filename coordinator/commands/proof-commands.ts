@@ -4,6 +4,7 @@ import { type Audit, auditOf } from '../audit.ts';
 import { closeDocument } from '../close-document.ts';
 import { Refused } from '../decide.ts';
 import { replayCheck, stateAt } from '../replay.ts';
+import { differences } from '../state-diff.ts';
 import { verify } from './export-command.ts';
 import {
   type ConfigPlaces,
@@ -87,13 +88,12 @@ export const addProofCommands = (program: Command, places: ConfigPlaces): void =
     .command('replay')
     .description('the state as it was at a sequence, or a check that today’s code decides what the log holds')
     .option('--at <sequence>', 'the state after this sequence (default: the last)')
+    .option('--diff <sequence>', 'what changed in the state from --at to this sequence')
     .option('--check', 'decide again every event of coordinator and operator; exit code 1 if one differs')
     .option(...configOption)
     .option('--json', 'print one JSON document')
-    .action((options: FleetOptions & { at?: string; check?: boolean }) =>
+    .action((options: FleetOptions & { at?: string; diff?: string; check?: boolean }) =>
       withSession(options, places, async (session) => {
-        if (options.at !== undefined && !/^\d+$/.test(options.at))
-          throw new Refused(`--at ${options.at}: expected a sequence of the log`);
         const { events } = await session.read();
         if (options.check) {
           const result = replayCheck(events);
@@ -109,10 +109,22 @@ export const addProofCommands = (program: Command, places: ConfigPlaces): void =
           return;
         }
         const last = events.at(-1)?.sequence ?? 0;
-        const at = options.at === undefined ? last : Number(options.at);
-        if (at > last) throw new Refused(`the log ends at ${last}, there is no sequence ${at}`);
+        const point = (option: '--at' | '--diff', text: string | undefined): number => {
+          if (text === undefined) return last;
+          if (!/^\d+$/.test(text)) throw new Refused(`${option} ${text}: expected a sequence of the log`);
+          if (Number(text) > last) throw new Refused(`the log ends at ${last}, there is no sequence ${text}`);
+          return Number(text);
+        };
+        const at = point('--at', options.at);
         const state = stateAt(events, at);
-        print(options.json ? JSON.stringify(state) : JSON.stringify(state, null, 2));
+        if (options.diff === undefined)
+          return print(options.json ? JSON.stringify(state) : JSON.stringify(state, null, 2));
+        const to = point('--diff', options.diff);
+        const changes = differences(state, stateAt(events, to)).filter(({ path }) => path !== 'sequence');
+        if (options.json) return printJson({ from: at, to, changes });
+        for (const { path, before, after } of changes)
+          print(`${pc.bold(path)}  ${JSON.stringify(before)} → ${JSON.stringify(after)}`);
+        if (changes.length === 0) print(`nothing changed from ${at} to ${to}`);
       }),
     );
 };
