@@ -18,7 +18,7 @@ const gpg = ({ gnupgHome }: Signing): string[] => [
 const unusable: Record<string, string> = { e: 'it has expired', r: 'it is revoked', d: 'it is disabled' };
 
 /** Field 7 there: seconds since 1970, or `20380119T031408` where the year is far off. RFC 3339; null for never. */
-const expiryTime = (field: string): string | null => {
+export const expiryTime = (field: string): string | null => {
   if (field === '') return null;
   const [, date = '', time = ''] = /^(\d{8})T(\d{6})$/.exec(field) ?? [];
   const iso = `${date.replace(/(....)(..)(..)/, '$1-$2-$3')}T${time.replace(/(..)(..)(..)/, '$1:$2:$3')}Z`;

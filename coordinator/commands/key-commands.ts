@@ -56,7 +56,7 @@ const tellRotated = (rotated: RotatedKey): void => {
   printSteps([
     pinIt(rotated),
     copyIt,
-    `${tellServer}; until then it lets ${writer} in with the old key alone`,
+    `${tellServer}; until then it does not know the new key`,
     'restart the daemons',
     `remove ${file} once all that works`,
   ]);
@@ -182,7 +182,7 @@ export const addKeyCommands = (program: Command, places: ConfigPlaces): void => 
                 `in the fleet's file, ${placeInFleet(writer)}: the new publicKey, and ${publicKey} first among earlierKeys`,
               ]
             : [`the key that the fleet's file pins is in use from now on: ${next}`]),
-          `${tellServer}; until then it lets the revoked key in`,
+          `${tellServer}, and take the revoked key's user out of that: it is let in as long as it stands there`,
           `${copyIt}; hosts do not read the log, and trust the key until then`,
           'restart the daemons',
         ]);

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { mendConfinement, whyUnconfined } from '../../agents/builder/makepkg/confinement.ts';
@@ -12,15 +13,12 @@ import { openSession } from '../../coordinator/session.ts';
 import { excessRights } from '../../eventlog/permission-probe.ts';
 import { lastPresences } from '../../eventlog/presence.ts';
 import { outputStream } from '../../eventlog/provision.ts';
+import { type Finding, fine, wrong } from '../doctor/finding.ts';
+import { keyFindings } from '../doctor/key-findings.ts';
+import { localConfigs } from '../doctor/local-configs.ts';
+import { serverFindings } from '../doctor/server-findings.ts';
+import { loggedSigningFindings, signingFindings } from '../doctor/signing-findings.ts';
 import { installCommand, missingPrograms } from '../programs.ts';
-
-interface Finding {
-  what: string;
-  fine: boolean;
-  found: string;
-  /** What to do about it. */
-  mend: string;
-}
 
 const machineFindings = (): Finding[] => {
   const missing = missingPrograms(['all']);
@@ -60,40 +58,44 @@ const confinementFinding = async (): Promise<Finding> => {
   };
 };
 
-const fleetFindings = async (options: FleetOptions, places: ConfigPlaces): Promise<Finding[]> => {
-  let file: string;
+/** The command line's config, or why there is none. */
+const controlConfig = (options: FleetOptions, places: ConfigPlaces): { file: string } | { none: string } => {
   try {
-    file = configFile(options, places);
+    return { file: configFile(options, places) };
   } catch (error) {
-    const found = error instanceof Error ? error.message : String(error);
-    return [{ what: 'fleet', fine: true, found, mend: '' }];
+    return { none: error instanceof Error ? error.message : String(error) };
   }
+};
+
+const fleetFindings = async (file: string): Promise<Finding[]> => {
   try {
     const session = await openSession(file);
     try {
       const names = Object.keys(session.fleet.hosts);
       const seen = await lastPresences(session.connection, session.fleet.fleet, names, outputStream);
       const excess = await excessRights(session.connection, session.fleet.fleet);
+      const { events } = await session.read();
       return [
-        {
-          what: 'permissions at nats-server',
-          fine: excess.length === 0,
-          found: excess.length === 0 ? 'each writer has its own' : `this login may ${excess.join(', ')}`,
-          mend:
-            excess.length === 0 ? '' : 'start nats-server with the config that ka fleet nats-config prints',
-        },
-        { what: 'event log', fine: true, found: `${await session.log.lastSequence()} events`, mend: '' },
+        excess.length === 0
+          ? fine('permissions at nats-server', 'each writer has its own')
+          : wrong(
+              'permissions at nats-server',
+              `this login may ${excess.join(', ')}`,
+              'start nats-server with the config that ka fleet nats-config prints',
+            ),
+        fine('event log', `${events.length} events`),
+        ...loggedSigningFindings(events),
         ...names.map((host): Finding => {
           const last = seen.get(host);
           const silent = last ? Math.round((Date.now() - Date.parse(last.time)) / 1000) : undefined;
-          const fine = silent !== undefined && silent < 30;
-          if (fine && last?.trouble)
+          const isPresent = silent !== undefined && silent < 30;
+          if (isPresent && last?.trouble)
             return { what: host, fine: false, found: last.trouble, mend: 'see docs/when-things-go-wrong.md' };
           return {
             what: host,
-            fine,
+            fine: isPresent,
             found: silent === undefined ? 'was never seen' : `last seen ${silent} s ago`,
-            mend: fine
+            mend: isPresent
               ? ''
               : `on ${host}: systemctl status kernel-agent; in the sandbox: ka down, then ka up`,
           };
@@ -104,12 +106,11 @@ const fleetFindings = async (options: FleetOptions, places: ConfigPlaces): Promi
     }
   } catch (error) {
     return [
-      {
-        what: 'event log',
-        fine: false,
-        found: error instanceof Error ? error.message : String(error),
-        mend: 'start nats-server, or the sandbox with: ka up',
-      },
+      wrong(
+        'event log',
+        error instanceof Error ? error.message : String(error),
+        'start nats-server, or the sandbox with: ka up',
+      ),
     ];
   }
 };
@@ -123,10 +124,16 @@ export const addDoctorCommand = (program: Command, places: ConfigPlaces): void =
     .option('--config <file>', "the command line's config")
     .option('--json', 'print one JSON document')
     .action(async (options: FleetOptions) => {
+      const control = controlConfig(options, places);
+      const configs = localConfigs('file' in control ? control.file : undefined);
+      const own = configs.find(({ file }) => 'file' in control && file === resolve(control.file));
       const findings = [
         ...machineFindings(),
         await confinementFinding(),
-        ...(await fleetFindings(options, places)),
+        ...keyFindings(configs),
+        ...(await signingFindings(configs)),
+        ...(own ? await serverFindings(own.nats) : []),
+        ...('file' in control ? await fleetFindings(control.file) : [fine('fleet', control.none)]),
       ];
       if (options.json) printJson({ findings });
       else

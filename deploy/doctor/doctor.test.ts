@@ -1,0 +1,151 @@
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { makeKeyFile } from '../../eventlog/key-file.ts';
+import { generateWriterKey, readWriterKey } from '../../eventlog/writer-key.ts';
+import { type LogServer, startLogServer } from '../../test/log-server.ts';
+import { generateSigningKey } from '../../test/signing-key.ts';
+import { startNatsServer } from '../nats-server.ts';
+import { keyFindings } from './key-findings.ts';
+import { localConfigs } from './local-configs.ts';
+import { serverFindings } from './server-findings.ts';
+import { loggedSigningFindings, signingFindings } from './signing-findings.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'ka-doctor-'));
+let log: LogServer;
+beforeAll(async () => {
+  log = await startLogServer('test', ['boltzmann']);
+});
+afterAll(async () => {
+  await log.stop();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+const nats = { servers: ['nats://127.0.0.1:9'] };
+let folders = 0;
+/** A folder with a host's config and its key, beside the config of the command line. */
+const hostFolder = () => {
+  folders += 1;
+  const folder = join(scratch, `host-${folders}`);
+  mkdirSync(folder, { mode: 0o700 });
+  const keyFile = join(folder, 'boltzmann.nkey');
+  copyFileSync(log.keyFile('boltzmann'), keyFile);
+  const control = join(folder, 'ka.yaml');
+  writeFileSync(
+    join(folder, 'agent.yaml'),
+    JSON.stringify({ host: 'boltzmann', keyFile, fleetFile: log.fleetFile, nats }),
+  );
+  writeFileSync(control, JSON.stringify({ identities: {}, fleetFile: log.fleetFile, nats }));
+  const find = () => keyFindings(localConfigs(control).filter(({ file }) => file.startsWith(scratch)));
+  return { folder, keyFile, find };
+};
+
+it('a key in its place, as it is pinned, is fine', () => {
+  expect(hostFolder().find()).toMatchObject([{ fine: true, found: expect.stringMatching(/^U.* pins it$/) }]);
+});
+
+it.each<[string, (at: ReturnType<typeof hostFolder>) => void, RegExp, RegExp]>([
+  ['others may read', ({ keyFile }) => chmodSync(keyFile, 0o640), /mode is 0640, and 0600/, /^chmod 0600 /],
+  [
+    'is in a folder that others may write',
+    ({ folder }) => chmodSync(folder, 0o770),
+    /mode 0770/,
+    /^chmod go-w /,
+  ],
+  ['is not there', ({ keyFile }) => rmSync(keyFile), /no such file/, /ka key make/],
+  ['is none', ({ keyFile }) => writeFileSync(keyFile, 'rubbish'), /can't be used/, /ka key make/],
+  [
+    'is not the pinned one',
+    ({ keyFile }) => {
+      rmSync(keyFile);
+      makeKeyFile(keyFile);
+    },
+    /^it is U\S+, and \S+ pins U\S+ for boltzmann$/,
+    /^pin it in /,
+  ],
+])('a key that %s is told, with what to do', (_name, spoil, found, mend) => {
+  const at = hostFolder();
+  spoil(at);
+  expect(at.find()).toEqual([
+    {
+      what: `key of boltzmann, ${at.keyFile}`,
+      fine: false,
+      found: expect.stringMatching(found),
+      mend: expect.stringMatching(mend),
+    },
+  ]);
+});
+
+it.runIf(process.getuid?.() === 0)('a key that belongs to another user is told', async () => {
+  const at = hostFolder();
+  await execa('chown', ['65534', at.keyFile]);
+  expect(at.find()).toMatchObject([{ fine: false, found: 'it belongs to user 65534, and 0 was expected' }]);
+});
+
+it('a key that the fleet’s file has given up for a newer one is told', async () => {
+  const at = hostFolder();
+  await log.pin('boltzmann', readWriterKey(generateWriterKey()).publicKey);
+  expect(at.find()).toMatchObject([
+    {
+      fine: false,
+      found: expect.stringMatching(/pins a newer one/),
+      mend: expect.stringMatching(/^rotate it/),
+    },
+  ]);
+});
+
+it('an OpenPGP key that expires within 30 days, or has, is told, where it signs and where it is checked', async () => {
+  const signing = await generateSigningKey(join(scratch, 'gpg'), '40d');
+  const { gnupgHome, fingerprint, keyring } = signing;
+  const common = { fleetFile: '/f', nats, file: '/c' };
+  const configs = [
+    { ...common, signing: { gnupgHome, fingerprint, keyring } },
+    { ...common, signing: { fingerprint, keyring } },
+  ];
+  const inDays = (days: number) => signingFindings(configs, Date.now() + days * 24 * 3600 * 1000);
+  expect((await inDays(5)).map((one) => one.fine)).toEqual([true, true]);
+  for (const { fine, found, mend } of await inDays(15)) {
+    expect({ fine, mend }).toEqual({ fine: false, mend: expect.stringMatching(/^extend it/) });
+    expect(found).toMatch(/^expires on .*, in 2[45] days$/);
+  }
+  expect((await inDays(41)).map(({ found }) => found.slice(0, 11))).toEqual(['has expired', 'has expired']);
+  const missing = { ...common, signing: { fingerprint: 'A'.repeat(40), keyring } };
+  expect(await signingFindings([missing])).toMatchObject([{ fine: false, found: 'is not there' }]);
+  await signing.stop();
+});
+
+it('what the publisher said of its key in the log is told as well, the last time that it did', () => {
+  const said = (sequence: number, expires: string | null) => {
+    const data = { evidence: { fingerprint: 'A'.repeat(40), expires }, seconds: 1 };
+    return {
+      sequence,
+      event: { kind: 'step', step: 'keycheck', fact: 'Succeeded', source: 'hertz', data },
+    } as never;
+  };
+  const now = Date.parse('2026-05-11T00:00:00Z');
+  expect(loggedSigningFindings([], now)).toEqual([]);
+  expect(loggedSigningFindings([said(3, '2026-05-20T00:00:00Z')], now)).toMatchObject([
+    { fine: false, found: 'expires on 2026-05-20, in 9 days' },
+  ]);
+  expect(loggedSigningFindings([said(3, '2026-05-20T00:00:00Z'), said(9, null)], now)).toMatchObject([
+    { fine: true, found: 'does not expire' },
+  ]);
+});
+
+it('a server that lets in whom it does not know is told, and one that does not answer', async () => {
+  const open = await startNatsServer({ folder: join(scratch, 'open') });
+  expect(await serverFindings({ servers: [open.url] })).toMatchObject([
+    {
+      fine: false,
+      found: 'a key that was made up just now was let in',
+      mend: expect.stringMatching(/nats-config/),
+    },
+  ]);
+  await open.stop();
+  expect(await serverFindings({ servers: [log.server.url] })).toMatchObject([{ fine: true }]);
+  expect(await serverFindings({ servers: [open.url] })).toMatchObject([
+    { fine: false, found: expect.stringMatching(/can't be reached/) },
+  ]);
+});

@@ -1,0 +1,59 @@
+import { dirname } from 'node:path';
+import { readConfigFile } from '../../eventlog/config-file.ts';
+import { keyFileFault, keyFolderFault, readKeyFile } from '../../eventlog/key-file.ts';
+import { trustIn } from '../../eventlog/trust.ts';
+import { Fleet } from '../../schemas/fleet.ts';
+import { type Finding, fine, wrong } from './finding.ts';
+import { keysOf, type LocalConfig } from './local-configs.ts';
+
+const because = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** What is wrong with the way a key's file lies there; undefined if nothing is. */
+const placeFinding = (what: string, keyFile: string): Finding | undefined => {
+  let fault: string | undefined;
+  try {
+    fault = keyFileFault(keyFile);
+    if (fault !== undefined)
+      return wrong(what, fault, `chmod 0600 ${keyFile}, and chown it to whom its daemon runs as`);
+    fault = keyFolderFault(keyFile);
+  } catch (error) {
+    return wrong(what, because(error), `make the key: ka key make ${keyFile}`);
+  }
+  return fault === undefined ? undefined : wrong(what, fault, `chmod go-w ${dirname(keyFile)}`);
+};
+
+const pinFinding = (what: string, writer: string, keyFile: string, fleetFile: string): Finding => {
+  let own: string;
+  try {
+    own = readKeyFile(keyFile).publicKey;
+  } catch (error) {
+    const { code } =
+      (error instanceof Error ? (error.cause as { code?: string } | undefined) : undefined) ?? {};
+    if (code === 'EACCES')
+      return fine(what, 'in its place; whether it is the pinned one, its owner has to ask');
+    return wrong(what, because(error), `put the key back, or make one: ka key make FILE`);
+  }
+  try {
+    const keys = trustIn(readConfigFile(fleetFile, Fleet)).writers.get(writer)?.keys ?? [];
+    if (keys[0] === own) return fine(what, `${own}, as the fleet's file pins it`);
+    const mend = `pin it in ${fleetFile}, or put the right key in ${keyFile}; what the log says: ka key show`;
+    return keys.includes(own)
+      ? wrong(
+          what,
+          `it is ${own}, and ${fleetFile} pins a newer one: ${keys[0]}`,
+          'rotate it: ka key rotate, then restart the daemon',
+        )
+      : wrong(what, `it is ${own}, and ${fleetFile} pins ${keys[0] ?? 'none'} for ${writer}`, mend);
+  } catch (error) {
+    return wrong(what, because(error), `put right ${fleetFile}`);
+  }
+};
+
+/** Each key that a config on this machine names: how its file lies there, and whether it is the one that is pinned. */
+export const keyFindings = (configs: readonly LocalConfig[]): Finding[] =>
+  configs.flatMap((config) =>
+    keysOf(config).map(({ writer, keyFile }) => {
+      const what = `key of ${writer}, ${keyFile}`;
+      return placeFinding(what, keyFile) ?? pinFinding(what, writer, keyFile, config.fleetFile);
+    }),
+  );

@@ -1,0 +1,84 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expiryTime } from '../../agents/publisher/openpgp.ts';
+import { createRun } from '../../agents/runtime/run.ts';
+import type { LoggedEvent } from '../../eventlog/check-event.ts';
+import { type Finding, fine, wrong } from './finding.ts';
+import type { LocalConfig } from './local-configs.ts';
+
+const dayMs = 24 * 3600 * 1000;
+const soonDays = 30;
+
+/** @param expires RFC 3339; null for never. @param now milliseconds since 1970. */
+const expiryFinding = (what: string, expires: string | null, now: number): Finding => {
+  if (expires === null) return fine(what, 'does not expire');
+  const days = Math.floor((Date.parse(expires) - now) / dayMs);
+  const day = expires.slice(0, 10);
+  if (days >= soonDays) return fine(what, `expires on ${day}`);
+  return wrong(
+    what,
+    Date.parse(expires) <= now ? `has expired on ${day}` : `expires on ${day}, in ${days} days`,
+    'extend it (gpg --quick-set-expire FINGERPRINT 1y), and give every board the public half anew: packages that it signs are refused after that day',
+  );
+};
+
+/** The day a key expires, by gpg's own listing; undefined where it is not there. */
+const keyExpiry = async ({
+  gnupgHome,
+  keyring,
+  fingerprint,
+}: NonNullable<LocalConfig['signing']>): Promise<string | null | undefined> => {
+  // Who signs may have extended it; who only checks has what was exported. gpg writes into its home.
+  const home = gnupgHome ?? mkdtempSync(join(tmpdir(), 'ka-gpg-'));
+  const list = gnupgHome === undefined ? ['--show-keys', '--', keyring] : ['--list-keys', '--', fingerprint];
+  try {
+    const { exitCode, stdout } = await createRun(() => undefined)(
+      ['gpg', '--homedir', home, '--batch', '--no-tty', '--with-colons', ...list],
+      { exitCodes: [0, 2], quiet: true },
+    );
+    if (exitCode !== 0) return undefined;
+    const records = stdout.split('\n').map((line) => line.split(':'));
+    const at = records.findIndex((fields) => fields[0] === 'fpr' && fields[9] === fingerprint);
+    return at < 0 ? undefined : expiryTime(records[at - 1]?.[6] ?? '');
+  } finally {
+    if (gnupgHome === undefined) rmSync(home, { recursive: true });
+  }
+};
+
+/** The OpenPGP keys that this machine signs packages with, or checks them by. */
+export const signingFindings = async (
+  configs: readonly LocalConfig[],
+  now = Date.now(),
+): Promise<Finding[]> => {
+  const findings: Finding[] = [];
+  for (const { file, signing } of configs) {
+    if (!signing) continue;
+    const { gnupgHome, keyring, fingerprint } = signing;
+    const place = gnupgHome ?? keyring;
+    const what = `signing key ${fingerprint.slice(-16)} in ${place}`;
+    try {
+      const expires = await keyExpiry(signing);
+      findings.push(
+        expires === undefined
+          ? wrong(what, 'is not there', `import it, or put right "signing" in ${file}`)
+          : expiryFinding(what, expires, now),
+      );
+    } catch (error) {
+      findings.push(wrong(what, error instanceof Error ? error.message : String(error), 'install GnuPG'));
+    }
+  }
+  return findings;
+};
+
+/** What the publisher said last of its key: this machine need not have it. */
+export const loggedSigningFindings = (events: readonly LoggedEvent[], now = Date.now()): Finding[] => {
+  const last = events.findLast(
+    ({ event }) => event.kind === 'step' && event.step === 'keycheck' && event.fact === 'Succeeded',
+  );
+  if (last?.event.kind !== 'step' || last.event.step !== 'keycheck' || last.event.fact !== 'Succeeded')
+    return [];
+  const { evidence } = last.event.data;
+  const what = `signing key ${evidence.fingerprint.slice(-16)}, as ${last.event.source} said in event ${last.sequence}`;
+  return [expiryFinding(what, evidence.expires, now)];
+};
