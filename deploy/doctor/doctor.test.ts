@@ -1,13 +1,13 @@
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { makeKeyFile } from '../../eventlog/key-file.ts';
 import { generateWriterKey, readWriterKey } from '../../eventlog/writer-key.ts';
-import { type LogServer, startLogServer } from '../../test/log-server.ts';
+import { type LogServer, startLogServer, until } from '../../test/log-server.ts';
 import { generateSigningKey } from '../../test/signing-key.ts';
-import { startNatsServer } from '../nats-server.ts';
 import { keyFindings } from './key-findings.ts';
 import { localConfigs } from './local-configs.ts';
 import { serverFindings } from './server-findings.ts';
@@ -23,6 +23,8 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
+/** Without a config it knows nobody, and lets everybody in. */
+const natsServer = 'nats-server';
 const nats = { servers: ['nats://127.0.0.1:9'] };
 let folders = 0;
 /** A folder with a host's config and its key, beside the config of the command line. */
@@ -134,18 +136,33 @@ it('what the publisher said of its key in the log is told as well, the last time
   ]);
 });
 
+const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((listening) => server.once('listening', listening));
+  const { port } = server.address() as { port: number };
+  await new Promise((closed) => server.close(closed));
+  return port;
+};
+
 it('a server that lets in whom it does not know is told, and one that does not answer', async () => {
-  const open = await startNatsServer({ folder: join(scratch, 'open') });
-  expect(await serverFindings({ servers: [open.url] })).toMatchObject([
+  const url = `nats://127.0.0.1:${await freePort()}`;
+  const env = { PATH: `${process.env.PATH ?? ''}:/usr/sbin` };
+  const open = execa(natsServer, ['--addr', '127.0.0.1', '--port', new URL(url).port], {
+    env,
+    reject: false,
+  });
+  await until(async () => !(await serverFindings({ servers: [url] }))[0]?.found.includes("can't be reached"));
+  expect(await serverFindings({ servers: [url] })).toMatchObject([
     {
       fine: false,
       found: 'a key that was made up just now was let in',
       mend: expect.stringMatching(/nats-config/),
     },
   ]);
-  await open.stop();
+  open.kill();
+  await open;
   expect(await serverFindings({ servers: [log.server.url] })).toMatchObject([{ fine: true }]);
-  expect(await serverFindings({ servers: [open.url] })).toMatchObject([
+  expect(await serverFindings({ servers: [url] })).toMatchObject([
     { fine: false, found: expect.stringMatching(/can't be reached/) },
   ]);
 });
