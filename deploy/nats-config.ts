@@ -16,6 +16,7 @@ export interface FleetLogins {
 interface Keys {
   publicKey: string;
   earlierKeys?: readonly string[] | undefined;
+  revokedKeys?: readonly string[] | undefined;
 }
 
 /** The logins of the writers that a fleet's file names. An earlier key logs in for as long as it is listed. */
@@ -26,8 +27,16 @@ export const fleetLogins = (file: {
   operators: Readonly<Record<string, Keys>>;
   hosts: Readonly<Record<string, Keys>>;
 }): FleetLogins => {
-  const of = (writer: string, role: NatsWriter['role'], { publicKey, earlierKeys = [] }: Keys) =>
-    [publicKey, ...earlierKeys].map((key) => ({ writer, role, publicKey: key }));
+  const of = (
+    writer: string,
+    role: NatsWriter['role'],
+    { publicKey, earlierKeys = [], revokedKeys = [] }: Keys,
+  ) =>
+    [publicKey, ...earlierKeys.filter((key) => !revokedKeys.includes(key))].map((key) => ({
+      writer,
+      role,
+      publicKey: key,
+    }));
   return {
     fleet: file.fleet,
     writers: [

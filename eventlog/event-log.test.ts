@@ -158,7 +158,8 @@ describe('reading', () => {
       ['Invented', 'unknown'],
       ['AgentStarted', 'fleet'],
     ]);
-    expect(refused.map(({ sequence, why }) => [sequence - from, why.split(':')[0]])).toEqual([
+    const now = refused.filter(({ sequence }) => sequence >= from);
+    expect(now.map(({ sequence, why }) => [sequence - from, why.split(':')[0]])).toEqual([
       [0, "it can't be read"],
       [1, "its signature is not boltzmann's"],
       [2, "its signature is not boltzmann's"],

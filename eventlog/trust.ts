@@ -17,7 +17,7 @@ export interface Trust {
   writers: ReadonlyMap<string, TrustedWriter>;
 }
 
-/** What a fleet's file pins. */
+/** What a fleet's file pins, for who reads the whole log: which key counts where follows from the log. */
 export const trustIn = ({ fleet, coordinator: asking, operators, hosts }: Fleet): Trust => {
   const keysOf = ({
     publicKey,
@@ -36,4 +36,21 @@ export const trustIn = ({ fleet, coordinator: asking, operators, hosts }: Fleet)
       ...Object.entries(hosts).map(([name, one]) => [name, { role: one.role, keys: keysOf(one) }] as const),
     ]),
   };
+};
+
+/**
+ * What a fleet's file pins, for who reads a single message and not what came before it, as a host does: no revoked key
+ * counts, whenever it signed.
+ */
+export const trustNow = (fleet: Fleet): Trust => {
+  const trust = trustIn(fleet);
+  const { coordinator: asking, operators, hosts } = fleet;
+  const revoked = new Set(
+    [asking, ...Object.values(operators), ...Object.values(hosts)].flatMap((one) => one.revokedKeys ?? []),
+  );
+  const writers = [...trust.writers].map(([name, one]): [string, TrustedWriter] => [
+    name,
+    { ...one, keys: one.keys.filter((key) => !revoked.has(key)) },
+  ]);
+  return { ...trust, writers: new Map(writers) };
 };

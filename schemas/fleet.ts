@@ -7,6 +7,8 @@ const keys = {
   publicKey: PublicKey,
   /** Keys that the writer had before, the newest first: what they signed stands in the log. */
   earlierKeys: z.array(PublicKey).optional(),
+  /** Those of them that were revoked: they let nobody in, and sign nothing that a host takes. */
+  revokedKeys: z.array(PublicKey).optional(),
 };
 
 /** A person's name that can stand in a subject. */
@@ -42,8 +44,20 @@ export const Fleet = z
     const look = (
       owner: string,
       path: string[],
-      { publicKey, earlierKeys = [] }: { publicKey: string; earlierKeys?: string[] | undefined },
+      {
+        publicKey,
+        earlierKeys = [],
+        revokedKeys = [],
+      }: { publicKey: string; earlierKeys?: string[] | undefined; revokedKeys?: string[] | undefined },
     ) => {
+      for (const key of revokedKeys)
+        if (!earlierKeys.includes(key))
+          issues.push({
+            code: 'custom',
+            input: key,
+            path: [...path, 'revokedKeys'],
+            message: `has ${key}, which is none of earlierKeys: what it signed before could not be read`,
+          });
       for (const key of [publicKey, ...earlierKeys]) {
         const other = seen.get(key);
         if (other !== undefined)

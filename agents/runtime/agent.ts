@@ -8,7 +8,7 @@ import { failpoint } from '../../eventlog/failpoint.ts';
 import { createOutputWriter } from '../../eventlog/output.ts';
 import { presenceEveryMs, sayPresent } from '../../eventlog/presence.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
-import { type Trust, trustIn } from '../../eventlog/trust.ts';
+import { type Trust, trustIn, trustNow } from '../../eventlog/trust.ts';
 import type { AgentConfig } from '../../schemas/config.ts';
 import { type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
@@ -37,9 +37,14 @@ export interface RoleParts<Config> {
   missing?: (config: Config) => Promise<string | undefined>;
 }
 
-/** Whom a host trusts, by its own copy of the fleet's file. @throws if that does not know this host as it is. */
-const trustOf = ({ fleetFile, fleet, host, role }: AgentConfig): Trust => {
-  const trust = trustIn(readConfigFile(fleetFile, Fleet));
+/**
+ * Whom a host trusts, by its own copy of the fleet's file: in what it is asked, and in what it has said itself, whatever
+ * became of the key since.
+ * @throws if that does not know this host as it is.
+ */
+const trustOf = ({ fleetFile, fleet, host, role }: AgentConfig): { trust: Trust; ownTrust: Trust } => {
+  const known = readConfigFile(fleetFile, Fleet);
+  const trust = trustNow(known);
   if (trust.fleet !== fleet)
     throw new Error(`${fleetFile} is of fleet ${trust.fleet}, and the config says ${fleet}`);
   const own = trust.writers.get(host);
@@ -47,7 +52,7 @@ const trustOf = ({ fleetFile, fleet, host, role }: AgentConfig): Trust => {
     throw new Error(
       `${fleetFile} has ${own ? `${host} as a ${own.role}` : `no host ${host}`}, and the config says ${role}`,
     );
-  return trust;
+  return { trust, ownTrust: trustIn(known) };
 };
 
 const drainEveryMs = 1_000;
@@ -78,8 +83,8 @@ export const runAgent = async <Config extends AgentConfig>(
     createSayOnce(say),
   ];
   const at = (name: string) => failpoint(host, name);
-  const trust = trustOf(config);
-  const ownKey = readDaemonKey({ ...config, writer: host, trust }, say);
+  const { trust, ownTrust } = trustOf(config);
+  const ownKey = readDaemonKey({ ...config, writer: host, trust: ownTrust }, say);
   const boot = {
     bootId: readFileSync(config.bootIdFile, 'utf8').trim(),
     release: readFileSync(config.releaseFile, 'utf8').trim(),
@@ -161,7 +166,7 @@ export const runAgent = async <Config extends AgentConfig>(
     durable,
     fleet,
     host,
-    trust,
+    trust: ownTrust,
     journal,
     journalFile,
     outbox,

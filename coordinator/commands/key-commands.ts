@@ -182,7 +182,8 @@ export const addKeyCommands = (program: Command, places: ConfigPlaces): void => 
                 `in the fleet's file, ${placeInFleet(writer)}: the new publicKey, and ${publicKey} first among earlierKeys`,
               ]
             : [`the key that the fleet's file pins is in use from now on: ${next}`]),
-          `${tellServer}, and take the revoked key's user out of that: it is let in as long as it stands there`,
+          `in the fleet's file, ${placeInFleet(writer)}: ${publicKey} among earlierKeys and revokedKeys`,
+          `${tellServer}: nobody is let in with the revoked key any more`,
           `${copyIt}; hosts do not read the log, and trust the key until then`,
           'restart the daemons',
         ]);
