@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { readConfigFile } from '../eventlog/config-file.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { AgentConfig } from '../schemas/config.ts';
+import { printableLines } from '../schemas/printable.ts';
 import { runAgent } from './runtime/agent.ts';
 import { ReplacedAgent, staysDownCode } from './runtime/errors.ts';
 
@@ -35,6 +36,6 @@ try {
       break;
   }
 } catch (error) {
-  process.stderr.write(`agent: ${error instanceof Error ? error.message : error}\n`);
+  process.stderr.write(`${printableLines(`agent: ${error instanceof Error ? error.message : error}`)}\n`);
   process.exitCode = error instanceof ReplacedAgent ? staysDownCode : 1;
 }

@@ -1,4 +1,5 @@
 import type { FleetEvent, IterationEvent, KaEvent, StepEvent } from '../schemas/events.ts';
+import { printable } from '../schemas/printable.ts';
 import { spokenSeconds } from './markdown.ts';
 
 const short = (hash: string) => hash.slice(0, 12);
@@ -138,8 +139,7 @@ const fleetLine = (event: FleetEvent): string => {
   }
 };
 
-/** An event in one line, for people. */
-export const eventLine = (event: KaEvent): string => {
+const lineOf = (event: KaEvent): string => {
   switch (event.kind) {
     case 'step':
       return stepLine(event);
@@ -151,3 +151,6 @@ export const eventLine = (event: KaEvent): string => {
       return `${event.type} by ${event.source} (a type that this version does not know)`;
   }
 };
+
+/** An event in one line, for people: nothing that its writer put into it moves a terminal. */
+export const eventLine = (event: KaEvent): string => printable(lineOf(event));

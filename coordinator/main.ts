@@ -8,10 +8,11 @@ import { trustIn } from '../eventlog/trust.ts';
 import { CoordinatorConfig } from '../schemas/config.ts';
 import { coordinator } from '../schemas/events.ts';
 import { Fleet } from '../schemas/fleet.ts';
+import { printableLines } from '../schemas/printable.ts';
 import { runCoordinator } from './daemon.ts';
 
 const { values } = parseArgs({ options: { config: { type: 'string' } } });
-const say = (text: string) => void process.stderr.write(`coordinator: ${text}\n`);
+const say = (text: string) => void process.stderr.write(`${printableLines(`coordinator: ${text}`)}\n`);
 const stop = new AbortController();
 for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
 

@@ -8,6 +8,7 @@ import type { WriterKey } from '../eventlog/writer-key.ts';
 import { OperatorConfig } from '../schemas/config.ts';
 import { type EventType, type NewEvent, personWriter } from '../schemas/events.ts';
 import { Fleet } from '../schemas/fleet.ts';
+import { printable } from '../schemas/printable.ts';
 import { type Command, decide, Refused } from './decide.ts';
 import { evolve, passOver } from './evolve.ts';
 import { sealDecided } from './seal-decided.ts';
@@ -55,7 +56,7 @@ export const readIdentity = (configFile: string, as?: string) => {
   const keyFile = Object.hasOwn(config.identities, by) ? config.identities[by] : undefined;
   if (keyFile === undefined)
     throw new Refused(`"${by}" has no key here: ${configFile} has those of ${names.join(', ')}`);
-  const pinned = fleet.operators[by];
+  const pinned = Object.hasOwn(fleet.operators, by) ? fleet.operators[by] : undefined;
   if (!pinned)
     throw new Refused(`"${by}" is no operator of the fleet: ${config.fleetFile} names none of that name`);
   return { config, fleet, by, keyFile, pinned };
@@ -78,7 +79,7 @@ export const personsLog = (connection: LogConnection, fleet: Fleet) => {
   const alarm =
     (next: string) =>
     ({ sequence, subject, why }: RefusedMessage) =>
-      process.stderr.write(`ka: ALARM: sequence ${sequence}, ${subject}: ${why}; ${next}\n`);
+      process.stderr.write(`${printable(`ka: ALARM: sequence ${sequence}, ${subject}: ${why}; ${next}`)}\n`);
   const log = new EventLog(connection, trustIn(fleet), {
     onRefused: alarm('nothing is made of it'),
     onAlarm: alarm('see: ka audit --verify'),

@@ -2,6 +2,7 @@ import { createLogUpdate } from 'log-update';
 import pc from 'picocolors';
 import { type OutputLine, readOutput } from '../eventlog/output.ts';
 import type { KaEvent } from '../schemas/events.ts';
+import { printable, printableOutput, styledLines } from '../schemas/printable.ts';
 import { eventLine } from './event-line.ts';
 import { evolve } from './evolve.ts';
 import { createShown, createTrouble, cutSentence } from './follower.ts';
@@ -24,7 +25,8 @@ const clockTime = (time: string): string => time.slice(11, 19);
 const cut = (text: string, width: number): string =>
   text.length <= width ? text : `${text.slice(0, width - 1)}…`;
 
-const draw = (
+/** The view of an iteration's steps. @param lastLine each step's newest line of output. @param now ms since 1970. */
+export const draw = (
   iteration: Iteration,
   lastLine: ReadonlyMap<string, string>,
   now: number,
@@ -35,11 +37,11 @@ const draw = (
       row.seconds ?? (row.status === 'open' && row.since ? (now - row.since) / 1000 : undefined);
     const took = row.step === 'review' || seconds === undefined ? '' : spokenSeconds(Math.max(seconds, 0));
     const head = `${marks[row.status]} ${row.step.padEnd(10)} ${row.host.padEnd(12)} ${took.padStart(11)}`;
-    const tail = row.remark || (row.status === 'open' ? (lastLine.get(row.step) ?? '') : '');
+    const tail = printable(row.remark) || (row.status === 'open' ? (lastLine.get(row.step) ?? '') : '');
     return `${head}  ${pc.dim(cut(tail, Math.max(width - 42, 20)))}`;
   });
-  const title = `${pc.bold(iteration.name)}  ${iteration.plan.title}`;
-  const waiting = waitsFor(iteration);
+  const title = `${pc.bold(iteration.name)}  ${printable(iteration.plan.title)}`;
+  const waiting = printable(waitsFor(iteration));
   return [title, ...rows, ...(waiting ? [pc.dim(cut(`waits for ${waiting}`, width))] : [])].join('\n');
 };
 
@@ -68,7 +70,7 @@ export const watchIteration = async (
     if (live && iteration) view(draw(iteration, lastLine, Date.now(), out.columns ?? 80));
   };
   const redraw = live ? setInterval(show, 250) : undefined;
-  const onLine = ({ step, line }: OutputLine) => void lastLine.set(step, line);
+  const onLine = ({ step, line }: OutputLine) => void lastLine.set(step, printableOutput(line));
   if (live)
     void readOutput(
       session.connection,
@@ -81,7 +83,7 @@ export const watchIteration = async (
   const isNew = createShown();
   const tell = (text: string) => {
     if (live) view.clear();
-    out.write(`${text}\n`);
+    out.write(`${styledLines(text)}\n`);
   };
   const onCut = (lastSequence: number) => {
     state = initialState;
@@ -101,7 +103,7 @@ export const watchIteration = async (
       if (!iteration || logged.event.iteration !== name || !isNew(logged)) return stopIfEnded(iteration);
       if (!live) out.write(`${clockTime(logged.event.time)} ${name} ${eventLine(logged.event)}\n`);
       const failure = failureOf(logged.event);
-      if (failure.length > 0) tell(failure.map((line) => `    ${line}`).join('\n'));
+      if (failure.length > 0) tell(failure.map((line) => `    ${printableOutput(line)}`).join('\n'));
       onEvent(iteration);
       stopIfEnded(iteration);
     });

@@ -11,6 +11,7 @@ import { Refused } from '../coordinator/decide.ts';
 import { ArchiveFault } from '../coordinator/export/ustar.ts';
 import { PlanFaults } from '../coordinator/plan-file.ts';
 import { ConfigFault } from '../eventlog/config-file.ts';
+import { printableLines, styledLines } from '../schemas/printable.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addNatsConfigCommand } from './commands/nats-config.ts';
@@ -42,10 +43,14 @@ const explain = (error: unknown): { text: string; exitCode: number } => {
 const program = new Command('ka')
   .description('Carries a kernel iteration from a patch series to a verified board, and proves it.')
   .exitOverride()
+  .configureOutput({
+    writeOut: (text) => void process.stdout.write(styledLines(text)),
+    writeErr: (text) => void process.stderr.write(styledLines(text)),
+  })
   .showHelpAfterError('(see: ka help)')
   .addHelpText(
     'after',
-    '\nExit codes: 0 done, 1 the iteration or check failed, 2 bad use or bad input.\n`ka test` runs all checks and tests, `ka test faults` makes every fault happen, `ka test simulation` plays them in virtual time.',
+    '\nExit codes: 0 done, 1 the iteration or check failed, 2 bad use or bad input.\n`ka test` runs all checks and tests, `ka test faults` makes every fault happen, `ka test simulation` plays them in virtual time, `ka test fuzz` feeds hostile input.',
   );
 addPlanCommands(program, places);
 addIterationCommands(program, places);
@@ -74,7 +79,7 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : badInput;
   } else {
     const { text, exitCode } = explain(error);
-    process.stderr.write(`${text}\n`);
+    process.stderr.write(`${printableLines(text)}\n`);
     process.exitCode = exitCode;
   }
 }

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { readConfigFile } from '../../eventlog/config-file.ts';
 import { AgentConfig } from '../../schemas/config.ts';
+import { printableLines, printableOutput } from '../../schemas/printable.ts';
 import { createRun } from '../runtime/run.ts';
 import { watchDeadline } from './deadline/watch-deadline.ts';
 
@@ -15,9 +16,10 @@ try {
   const host = readConfigFile(values.config, AgentConfig);
   if (host.role !== 'board') throw new Error(`${host.host} is a ${host.role}: only a board has a deadline`);
   mkdirSync(host.stateFolder, { recursive: true, mode: 0o700 });
-  const note = (line: string) => void process.stderr.write(`${host.host}'s deadline: ${line}\n`);
+  const note = (line: string) =>
+    void process.stderr.write(`${host.host}'s deadline: ${printableOutput(line)}\n`);
   await watchDeadline({ host, run: createRun(note, stop.signal), note, signal: stop.signal });
 } catch (error) {
-  process.stderr.write(`deadline: ${error instanceof Error ? error.message : error}\n`);
+  process.stderr.write(`${printableLines(`deadline: ${error instanceof Error ? error.message : error}`)}\n`);
   process.exitCode = 1;
 }

@@ -12,6 +12,7 @@ import { type Trust, trustIn, trustNow } from '../../eventlog/trust.ts';
 import type { AgentConfig } from '../../schemas/config.ts';
 import { type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
+import { printableLines } from '../../schemas/printable.ts';
 import { lastStart } from './compare-with-log.ts';
 import { createDurableWatch } from './durable-watch.ts';
 import { startsOf } from './host-log.ts';
@@ -74,7 +75,7 @@ export const runAgent = async <Config extends AgentConfig>(
   signal: AbortSignal,
 ): Promise<void> => {
   const { fleet, host, role } = config;
-  const say = (text: string) => process.stderr.write(`${host}: ${text}\n`);
+  const say = (text: string) => process.stderr.write(`${printableLines(`${host}: ${text}`)}\n`);
   const [packaging, reporting, journalling, presenting, connecting] = [
     createSayOnce(say),
     createSayOnce(say),

@@ -6,6 +6,7 @@ import { trustIn } from '../../eventlog/trust.ts';
 import { createVerifier } from '../../eventlog/verifier.ts';
 import { OperatorConfig } from '../../schemas/config.ts';
 import { Fleet } from '../../schemas/fleet.ts';
+import { printable } from '../../schemas/printable.ts';
 import { Refused } from '../decide.ts';
 import { isBad, readEventRecords } from '../export/event-records.ts';
 import { writeArchive } from '../export/export-archive.ts';
@@ -38,7 +39,7 @@ const messagesOf = async (session: Session): Promise<KeptMessage[]> => {
 
 const tellVerified = (what: string, { events, checkpoints, withheld, faults }: VerifiedLog): void => {
   for (const { sequence, subject, why } of faults)
-    print(`sequence ${sequence}${subject === undefined ? '' : `, ${subject}`}: ${why}`);
+    print(printable(`sequence ${sequence}${subject === undefined ? '' : `, ${subject}`}: ${why}`));
   if (withheld.length > 0)
     say(`${withheld.join(', ')}: shown as hashes alone, nothing is to be concluded of it`);
   print(

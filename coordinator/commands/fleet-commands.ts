@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import pc from 'picocolors';
 import { lastPresences } from '../../eventlog/presence.ts';
 import { outputStream } from '../../eventlog/provision.ts';
+import { printable } from '../../schemas/printable.ts';
 import { spokenSeconds } from '../markdown.ts';
 import { type ConfigPlaces, type FleetOptions, print, printJson, withSession } from './options.ts';
 import { columns } from './table.ts';
@@ -41,8 +42,10 @@ export const addFleetCommands = (program: Command, places: ConfigPlaces): void =
             hosts.map((host) => [
               host.host,
               host.role,
-              host.package ?? host.release ?? '',
-              host.trouble === null ? (host.running ?? (host.present ? 'idle' : '')) : pc.red(host.trouble),
+              printable(host.package ?? host.release ?? ''),
+              host.trouble === null
+                ? printable(host.running ?? (host.present ? 'idle' : ''))
+                : pc.red(printable(host.trouble)),
               host.silentSeconds === null
                 ? pc.red('never')
                 : host.present

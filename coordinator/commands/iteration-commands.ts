@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import pc from 'picocolors';
 import { serverTime } from '../../eventlog/server-time.ts';
 import { Duration, durationSeconds } from '../../schemas/plan.ts';
+import { printable } from '../../schemas/printable.ts';
 import { Refused, type Command as Wish } from '../decide.ts';
 import { currentRules } from '../graph.ts';
 import { spokenSeconds } from '../markdown.ts';
@@ -45,9 +46,11 @@ const summary = (iteration: Iteration) => ({
   clauses: verdictsOf(iteration).map(({ id, verdict }) => ({ id, verdict })),
 });
 
-const tell = (iteration: Iteration) => {
-  print(`${pc.bold(iteration.name)}  ${iteration.plan.title}: ${iteration.ended?.status ?? 'running'}`);
-  print(
+/** Where an iteration stands, as people read it. */
+export const standing = (iteration: Iteration): string => {
+  const { name, plan, ended } = iteration;
+  return [
+    `${pc.bold(name)}  ${printable(plan.title)}: ${ended?.status ?? 'running'}`,
     columns(
       ['step', 'status', 'host', 'attempt', 'took', ''],
       progress(iteration).map(({ step, status, host, attempt, seconds, remark }) => [
@@ -56,13 +59,12 @@ const tell = (iteration: Iteration) => {
         host,
         attempt ? String(attempt) : '',
         seconds === undefined ? '' : spokenSeconds(seconds),
-        remark,
+        printable(remark),
       ]),
     ),
-  );
-  if (iteration.ended) print(`${iteration.ended.status}: ${iteration.ended.because}`);
-  else print(`waits for ${waitsFor(iteration)}`);
-  if (iteration.ended?.status === 'failed') print(`go back to: ${iteration.plan.goBack}`);
+    printable(ended ? `${ended.status}: ${ended.because}` : `waits for ${waitsFor(iteration)}`),
+    ...(ended?.status === 'failed' ? [printable(`go back to: ${plan.goBack}`)] : []),
+  ].join('\n');
 };
 
 /** Sets the exit code that an ended iteration gives: 0 only if it closed. */
@@ -132,7 +134,7 @@ export const addIterationCommands = (program: Command, places: ConfigPlaces): vo
         const { state } = await session.read();
         if (name !== undefined) {
           const iteration = iterationIn(state, name);
-          return options.json ? printJson(summary(iteration)) : tell(iteration);
+          return options.json ? printJson(summary(iteration)) : print(standing(iteration));
         }
         const all = [...state.iterations.values()].map(summary);
         if (options.json) return printJson(all);
@@ -145,7 +147,7 @@ export const addIterationCommands = (program: Command, places: ConfigPlaces): vo
               status,
               board,
               started,
-              because ?? `waits for ${waits}`,
+              printable(because ?? `waits for ${waits}`),
             ]),
           ),
         );

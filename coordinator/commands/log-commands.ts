@@ -3,6 +3,7 @@ import pc from 'picocolors';
 import type { LoggedEvent } from '../../eventlog/check-event.ts';
 import { readOutput } from '../../eventlog/output.ts';
 import { Duration, durationSeconds } from '../../schemas/plan.ts';
+import { printableOutput } from '../../schemas/printable.ts';
 import { StepName } from '../../schemas/step-names.ts';
 import { Refused } from '../decide.ts';
 import { eventLine } from '../event-line.ts';
@@ -106,7 +107,7 @@ export const addLogCommands = (
           session.connection,
           { fleet: session.fleet.fleet, iteration: name, step: known.data },
           { ...(options.follow ? { follow: true } : {}), signal: stopOnInterrupt() },
-          (line) => (options.json ? printJson(line) : print(line.line)),
+          (line) => (options.json ? printJson(line) : print(printableOutput(line.line))),
         );
       }),
     );

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { printableJson, styledLines } from '../../schemas/printable.ts';
 import { Refused } from '../decide.ts';
 import { openSession, type Session } from '../session.ts';
 import type { Iteration, State } from '../state.ts';
@@ -53,8 +54,13 @@ export const iterationIn = (state: State, name: string): Iteration => {
   return iteration;
 };
 
-/** Standard output, as it is: JSON documents and what people asked for. */
-export const print = (text: string): void => void process.stdout.write(`${text}\n`);
-export const printJson = (document: unknown): void => print(JSON.stringify(document));
+/**
+ * Standard output: what people asked for. Of what is no letter, only this program's own colours and line ends pass; what
+ * others have written is made printable where it enters a line.
+ */
+export const print = (text: string): void => void process.stdout.write(`${styledLines(text)}\n`);
+/** Standard output: a JSON document. @param indent blanks a level; without it, one line. */
+export const printJson = (document: unknown, indent?: number): void =>
+  void process.stdout.write(`${printableJson(document, indent)}\n`);
 /** Standard error: what is said besides. */
-export const say = (text: string): void => void process.stderr.write(`${text}\n`);
+export const say = (text: string): void => void process.stderr.write(`${styledLines(text)}\n`);

@@ -79,6 +79,6 @@ export const addPlanCommands = (program: Command, places: ConfigPlaces): void =>
       const make = Object.hasOwn(jsonSchemas, what) ? jsonSchemas[what] : undefined;
       if (!make)
         throw new Refused(`there is no schema "${what}"; there are ${Object.keys(jsonSchemas).join(', ')}`);
-      print(JSON.stringify(make(), null, 2));
+      printJson(make(), 2);
     });
 };

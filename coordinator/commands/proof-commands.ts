@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
+import { printable, printableJson, printableLines } from '../../schemas/printable.ts';
 import { type Audit, auditOf } from '../audit.ts';
 import { closeDocument } from '../close-document.ts';
 import { Refused } from '../decide.ts';
@@ -21,14 +22,14 @@ export const ledger = ({ clauses, risks }: Audit): string =>
   [
     ...clauses.map(({ id, verdict, says, because, evidence }) =>
       [
-        `${colouredVerdict(verdict.padEnd(6))} ${pc.bold(id.padEnd(4))} ${says}`,
-        ...(because ? [`            ${because}`] : []),
-        ...evidence.map((proof) => pc.dim(`            event ${proof.sequence}: ${proof.says}`)),
+        `${colouredVerdict(verdict.padEnd(6))} ${pc.bold(id.padEnd(4))} ${printable(says)}`,
+        ...(because ? [`            ${printable(because)}`] : []),
+        ...evidence.map((proof) => pc.dim(`            event ${proof.sequence}: ${printable(proof.says)}`)),
       ].join('\n'),
     ),
     ...risks.map(
       ({ id, risk, answer, cameUp }) =>
-        `${pc.yellow('came up')} ${pc.bold(id)} ${risk}\n            ${cameUp}; answered by: ${answer}`,
+        `${pc.yellow('came up')} ${pc.bold(id)} ${printable(risk)}\n            ${printable(`${cameUp}; answered by: ${answer}`)}`,
     ),
   ].join('\n');
 
@@ -80,7 +81,7 @@ export const addProofCommands = (program: Command, places: ConfigPlaces): void =
         const markdown = closeDocument(iteration);
         if (options.json)
           printJson({ iteration: name, status: iteration.ended?.status ?? 'running', markdown });
-        else print(markdown.trimEnd());
+        else print(printableLines(markdown.trimEnd()));
       }),
     );
 
@@ -100,7 +101,7 @@ export const addProofCommands = (program: Command, places: ConfigPlaces): void =
           if (options.json) printJson(result);
           else {
             for (const { sequence, type, why } of result.mismatches)
-              print(`sequence ${sequence}, ${type}: ${why}`);
+              print(printable(`sequence ${sequence}, ${type}: ${why}`));
             print(
               `${result.events} events, ${result.decided} decided again, ${result.mismatches.length} differ`,
             );
@@ -117,13 +118,12 @@ export const addProofCommands = (program: Command, places: ConfigPlaces): void =
         };
         const at = point('--at', options.at);
         const state = stateAt(events, at);
-        if (options.diff === undefined)
-          return print(options.json ? JSON.stringify(state) : JSON.stringify(state, null, 2));
+        if (options.diff === undefined) return printJson(state, options.json ? undefined : 2);
         const to = point('--diff', options.diff);
         const changes = differences(state, stateAt(events, to)).filter(({ path }) => path !== 'sequence');
         if (options.json) return printJson({ from: at, to, changes });
         for (const { path, before, after } of changes)
-          print(`${pc.bold(path)}  ${JSON.stringify(before)} → ${JSON.stringify(after)}`);
+          print(`${pc.bold(printable(path))}  ${printableJson(before)} → ${printableJson(after)}`);
         if (changes.length === 0) print(`nothing changed from ${at} to ${to}`);
       }),
     );

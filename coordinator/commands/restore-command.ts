@@ -4,6 +4,7 @@ import { connectNats } from '../../eventlog/connect.ts';
 import { type ClosedLog, closeLog, readWholeLog, rebuildLog } from '../../eventlog/rebuild-log.ts';
 import { trustIn } from '../../eventlog/trust.ts';
 import { noIteration, personWriter } from '../../schemas/events.ts';
+import { printable } from '../../schemas/printable.ts';
 import { Refused } from '../decide.ts';
 import { type MergedLog, mergeLog } from '../merge-log.ts';
 import { gather, type HeldMessage, type Source, saveMessages } from '../restore-sources.ts';
@@ -56,7 +57,7 @@ const tell = (merged: MergedLog): void => {
   print(`${events.length} events can be rebuilt`);
   print(`  written by   ${countBy(events.map(({ event }) => event.source))}`);
   print(`  taken from   ${countBy(events.map(({ from }) => from))}`);
-  for (const one of leftOut) print(`  left out     ${one}`);
+  for (const one of leftOut) print(printable(`  left out     ${one}`));
   if (missingCount(merged) === 0) {
     print('nothing is known to be missing');
     return;
@@ -64,7 +65,7 @@ const tell = (merged: MergedLog): void => {
   print(`${missingCount(merged)} events or more are missing, and nobody has them`);
   if (missingSequences.length > 0) print(`  sequences    ${few(missingSequences)}`);
   for (const [writer, gaps] of missingOf) print(`  of ${writer.padEnd(9)} ${gaps}`);
-  if (missingCauses.length > 0) print(`  answered     ${few(missingCauses)}`);
+  if (missingCauses.length > 0) print(printable(`  answered     ${few(missingCauses)}`));
 };
 
 /** The files to read, the better ones first. */

@@ -10,6 +10,7 @@ import { openSession } from '../../coordinator/session.ts';
 import { evidenceOf, type Iteration } from '../../coordinator/state.ts';
 import { judgeSweep } from '../../coordinator/sweep-judgement.ts';
 import { watchIteration } from '../../coordinator/watch.ts';
+import { printableLines } from '../../schemas/printable.ts';
 import { exampleForKernel } from '../sandbox/examples.ts';
 import { sandboxPlaces } from '../sandbox/places.ts';
 import { stopSandbox } from '../sandbox/sandbox.ts';
@@ -108,7 +109,7 @@ export const addDemoCommand = (program: Command): void => {
               `\nsweep: ${counted(summary.sweep.before)} before, ${counted(summary.sweep.after)} after\n`,
             );
             print(ledger(audit));
-            print(`\n${closeDocument(iteration)}`);
+            print(`\n${printableLines(closeDocument(iteration))}`);
           }
           if (summary.status !== 'closed') break;
         }

@@ -13,6 +13,7 @@ import { openSession } from '../../coordinator/session.ts';
 import { excessRights } from '../../eventlog/permission-probe.ts';
 import { lastPresences } from '../../eventlog/presence.ts';
 import { outputStream } from '../../eventlog/provision.ts';
+import { printable } from '../../schemas/printable.ts';
 import { type Finding, fine, wrong } from '../doctor/finding.ts';
 import { keyFindings } from '../doctor/key-findings.ts';
 import { localConfigs } from '../doctor/local-configs.ts';
@@ -138,7 +139,7 @@ export const addDoctorCommand = (program: Command, places: ConfigPlaces): void =
       if (options.json) printJson({ findings });
       else
         for (const { what, fine, found, mend } of findings) {
-          print(`${fine ? pc.green('ok') : pc.red('!!')}  ${what}: ${found}`);
+          print(`${fine ? pc.green('ok') : pc.red('!!')}  ${printable(`${what}: ${found}`)}`);
           if (mend) print(`    ${mend}`);
         }
       if (findings.some(({ fine }) => !fine)) process.exitCode = 1;
