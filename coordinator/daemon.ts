@@ -8,7 +8,7 @@ import { createKeyHistory } from '../eventlog/key-history.ts';
 import { LogTree } from '../eventlog/log-tree.ts';
 import { listenForPresence } from '../eventlog/presence.ts';
 import { createSayOnce } from '../eventlog/say-once.ts';
-import type { SealedEvent } from '../eventlog/seal.ts';
+import { EventTooLarge, type SealedEvent } from '../eventlog/seal.ts';
 import { serverTime } from '../eventlog/server-time.ts';
 import { trustIn } from '../eventlog/trust.ts';
 import { coordinator, isPerson, type NewEvent, noIteration } from '../schemas/events.ts';
@@ -69,7 +69,7 @@ export const runCoordinator = async ({
   const startedAt = clock.now();
   let openSince = createOpenSince();
   const [reading, appending] = [createSayOnce(say), createSayOnce(say)];
-  const [copying, judging] = [createSayOnce(say), createSayOnce(say)];
+  const [copying, judging, sealing] = [createSayOnce(say), createSayOnce(say), createSayOnce(say)];
   /** While the log answered nobody, no outcome could arrive: limits begin anew. */
   const countAnew = () => {
     openSince = createOpenSince();
@@ -140,9 +140,19 @@ export const runCoordinator = async ({
 
   /** Appends the first event that the command makes of the state as it is. Gives its sequence, if one was appended. */
   const decideOnce = async (command: Command): Promise<number | undefined> => {
-    const [event] = decide(command, state);
-    if (!event) return undefined;
-    return append(seal(event), event.type);
+    for (const event of decide(command, state)) {
+      let sealed: SealedEvent;
+      try {
+        sealed = seal(event);
+      } catch (error) {
+        if (!(error instanceof EventTooLarge)) throw error;
+        // One host's endless evidence stops its own iteration, and no other.
+        sealing.trouble(error, 'ALARM: nothing can be asked: ');
+        continue;
+      }
+      return append(sealed, event.type);
+    }
+    return undefined;
   };
 
   const nextAgain = (now: number): NextAgain => {

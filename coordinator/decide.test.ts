@@ -734,3 +734,16 @@ it('what people ask of an iteration that is not there is refused', () => {
     .when({ ...abort, iteration: 'iter9' } as typeof abort)
     .thenRefused(/the log holds: iter5/);
 });
+
+it('says of an endless reason no more than fits into the events that say it again', () => {
+  const reason = 'x'.repeat(900_000);
+  const { history } = given(...until('land'), failed('land', { reason }));
+  history.settle();
+  const told = history.events.slice(-3);
+  expect(told.map(({ event }) => event.type)).toEqual([
+    'PresweepSuperseded',
+    'BackupSuperseded',
+    'IterationFailed',
+  ]);
+  for (const { bytes } of told) expect(bytes.length).toBeLessThan(30_000);
+});

@@ -9,6 +9,9 @@ export interface Doom {
   because: string;
 }
 
+/** It is said again, in the end and in a rollback's request, which have to fit into an event of their own. */
+const longestReason = 20_000;
+
 const reasonOf = (attempt: Attempt & { status: 'failed' | 'superseded' }): string =>
   attempt.status === 'failed' ? attempt.failure.reason : attempt.because;
 
@@ -54,7 +57,7 @@ export const doomOf = (iteration: Iteration): Doom | undefined => {
   const [first] = [...steps, ...checks, ...nothingToBuild(iteration), ...wentBack(iteration)].sort(
     (a, b) => a.sequence - b.sequence,
   );
-  return first && { ends: 'failed', because: first.because };
+  return first && { ends: 'failed', because: first.because.slice(0, longestReason) };
 };
 
 /** Whether the board may no longer be as it was before the iteration. */

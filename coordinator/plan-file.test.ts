@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -197,5 +198,30 @@ describe('a bad plan', () => {
       /^plan\.yaml:[67]:\d+: /,
     );
     expect(() => loadPlan(join(folder, 'other.yaml'))).toThrow(/other\.yaml:1:1: there is no such file/);
+  });
+
+  it('names people and hosts that are called like a member of every object', () => {
+    expect(
+      faultsOf(
+        ['approvals: [mfritsche, architect]', 'approvals: [constructor, architect]'],
+        ['publisher: hertz', 'publisher: constructor'],
+      ),
+    ).toEqual(
+      expect.arrayContaining([
+        expect.stringContaining('unknown host "constructor"'),
+        expect.stringContaining('unknown person "constructor"'),
+      ]),
+    );
+  });
+
+  it('names a device, a pipe or a patch of 100 MB, none of which is read', () => {
+    expect(() => loadPlan('/dev/zero')).toThrow('/dev/zero:1:1: is no plain file');
+    const pipe = join(folder, 'pipe.yaml');
+    execFileSync('mkfifo', [pipe]);
+    expect(() => loadPlan(pipe)).toThrow('is no plain file');
+    truncateSync(join(folder, 'patches', '0001-helper.patch'), 100_000_000);
+    expect(faultsOf(['title: ', 'title: x'])).toEqual([
+      expect.stringContaining('patch 0001-helper.patch: has 100000000 bytes, at most 524288 are read'),
+    ]);
   });
 });

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, relative, resolve } from 'node:path';
+import { NoPlainFile, readPlainFile } from '../eventlog/plain-file.ts';
 import { sha256 } from '../eventlog/writer-key.ts';
 import type { Fleet } from '../schemas/fleet.ts';
 import { type Patch, Plan } from '../schemas/plan.ts';
-import { type FileFault, readYaml, spellFaults } from '../schemas/yaml-file.ts';
+import { type FileFault, longestYamlBytes, readYaml, spellFaults } from '../schemas/yaml-file.ts';
 import { DraftPlan } from './draft-plan.ts';
 import { patchFaults } from './patch-faults.ts';
 import { checkHosts, checkPlan, type Report } from './plan-rules.ts';
@@ -33,6 +33,12 @@ const longestSeriesBytes = 512 * 1024;
 /** Exactly the file's bytes, or nothing: a patch that travels altered has another hash. */
 const patchText = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+const whyUnread = (error: unknown, file: string): string => {
+  if (error instanceof NoPlainFile) return error.message;
+  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return `there is no ${file}`;
+  return `can't be read: ${error}`;
+};
+
 const readSeries = (
   { series: { folder: named, patches } }: DraftPlan,
   planFile: string,
@@ -48,13 +54,9 @@ const readSeries = (
     const at = ['series', 'patches', index];
     let text: string;
     try {
-      text = patchText.decode(readFileSync(resolve(folder, file)));
+      text = patchText.decode(readPlainFile(resolve(folder, file), longestSeriesBytes));
     } catch (error) {
-      const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-      const what = missing
-        ? `there is no ${relative(root, resolve(folder, file))}`
-        : `can't be read: ${error}`;
-      report(at, `patch ${file}: ${what}`);
+      report(at, `patch ${file}: ${whyUnread(error, relative(root, resolve(folder, file)))}`);
       return [];
     }
     for (const fault of patchFaults(text)) report(at, `patch ${file} ${fault}`);
@@ -77,12 +79,10 @@ const readSeries = (
 export const loadPlan = (planFile: string, fleet?: Fleet): LoadedPlan => {
   let text: string;
   try {
-    text = readFileSync(planFile, 'utf8');
+    text = readPlainFile(planFile, longestYamlBytes).toString('utf8');
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new PlanFaults([
-      `${planFile}:1:1: ${missing ? 'there is no such file' : `can't be read: ${error}`}`,
-    ]);
+    const message = whyUnread(error, 'such file');
+    throw new PlanFaults(spellFaults(planFile, [{ line: 1, column: 1, message }]));
   }
   const { value: plan, faults, place, raw } = readYaml(text, Plan);
   const found: FileFault[] = [...faults];

@@ -86,7 +86,7 @@ export const checkPlan = (plan: DraftPlan, report: Report) => {
 export const checkHosts = ({ board, hosts, review }: DraftPlan, fleet: Fleet, report: Report) => {
   const expect = (path: PropertyKey[], host: string | undefined, ...roles: Role[]) => {
     if (host === undefined) return;
-    const there = fleet.hosts[host];
+    const there = Object.hasOwn(fleet.hosts, host) ? fleet.hosts[host] : undefined;
     if (!there)
       report(
         path,
@@ -102,10 +102,12 @@ export const checkHosts = ({ board, hosts, review }: DraftPlan, fleet: Fleet, re
   expect(['hosts', 'backup'], hosts.backup, 'publisher', 'builder');
   expect(['board'], board, 'board');
   review.approvals.forEach((person, index) => {
-    if (person !== undefined && !fleet.operators[person]?.may.includes('approve'))
+    if (person === undefined) return;
+    const there = Object.hasOwn(fleet.operators, person) ? fleet.operators[person] : undefined;
+    if (!there?.may.includes('approve'))
       report(
         ['review', 'approvals', index],
-        fleet.operators[person]
+        there
           ? `${person} may not approve: the fleet's file does not say so`
           : `unknown person "${person}"; the fleet ${fleet.fleet} has ${Object.keys(fleet.operators).join(', ')}`,
       );

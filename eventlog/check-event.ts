@@ -1,4 +1,5 @@
 import type { MsgHdrs } from 'nats';
+import { z } from 'zod';
 import {
   type EventType,
   type KaEvent,
@@ -42,6 +43,18 @@ export type Checked = { logged: LoggedEvent; key: string } | { refused: RefusedM
 /** The header that carries the writer's signature over the exact bytes, base64. */
 export const signatureHeader = 'Ka-Signature';
 
+/** What a refusal says at most: a hostile writer's names are as long as it likes. */
+const longestWhy = 1000;
+
+/** In one sentence: what a hostile writer makes wrong a thousand times is not said a thousand times. */
+const whyUnread = (error: unknown): string => {
+  if (!(error instanceof z.ZodError))
+    return (error instanceof Error ? error.message : String(error)).slice(0, 200);
+  const [first] = error.issues;
+  const more = error.issues.length > 1 ? `, and ${error.issues.length - 1} more` : '';
+  return `${first?.path.join('.').slice(0, 100)}: ${first?.message.slice(0, 200)}${more}`;
+};
+
 /** A subject that a message can be said under: no wildcard, no empty token. */
 const sayable = /^[^\s.*>]+(\.[^\s.*>]+)*$/;
 
@@ -73,7 +86,7 @@ const misplaced = (event: KaEvent, subject: string): string | undefined => {
  * role may write, and under the subject of its own fact. It is parsed only once the signature is good.
  */
 export const checkEvent = (trust: Trust, { sequence, subject, bytes, signature }: KeptMessage): Checked => {
-  const refuse = (why: string) => ({ refused: { sequence, subject, why } });
+  const refuse = (why: string) => ({ refused: { sequence, subject, why: why.slice(0, longestWhy) } });
   if (!sayable.test(subject)) return refuse('nothing can be said under such a subject');
   const [, , writer = ''] = subject.split('.');
   const trusted = trust.writers.get(writer);
@@ -84,7 +97,7 @@ export const checkEvent = (trust: Trust, { sequence, subject, bytes, signature }
   try {
     event = parseEvent(bytes);
   } catch (error) {
-    return refuse(`it can't be read: ${error instanceof Error ? error.message : error}`);
+    return refuse(`it can't be read: ${whyUnread(error)}`);
   }
   if (event.fleet !== trust.fleet) return refuse(`it is of fleet ${event.fleet}, and this is ${trust.fleet}`);
   const why = misplaced(event, subject);

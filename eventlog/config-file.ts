@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
-import { readYaml, spellFaults } from '../schemas/yaml-file.ts';
+import { longestYamlBytes, readYaml, spellFaults } from '../schemas/yaml-file.ts';
+import { NoPlainFile, readPlainFile } from './plain-file.ts';
 
 /** A config file can't be used. The message has one `file:line:column: what is wrong` a line. */
 export class ConfigFault extends Error {
@@ -11,9 +11,13 @@ export class ConfigFault extends Error {
 export const readConfigFile = <Schema extends z.ZodType>(file: string, schema: Schema): z.infer<Schema> => {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readPlainFile(file, longestYamlBytes).toString('utf8');
   } catch (cause) {
-    throw new ConfigFault(`${file}:1:1: can't be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
+    const why =
+      cause instanceof NoPlainFile
+        ? cause.message
+        : `can't be read (${(cause as NodeJS.ErrnoException).code})`;
+    throw new ConfigFault(spellFaults(file, [{ line: 1, column: 1, message: why }]).join(''), { cause });
   }
   const { value, faults } = readYaml(text, schema);
   if (value === undefined) throw new ConfigFault(spellFaults(file, faults).join('\n'));

@@ -13,6 +13,7 @@ import {
   WriterName,
 } from './names.ts';
 import { Patch, Plan } from './plan.ts';
+import { Shallow } from './shallow.ts';
 import { Role, StepName, stepNames } from './step-names.ts';
 import { Boot, Failure, type StepEvidence, type StepRequest, steps } from './steps.ts';
 import { tolerant } from './tolerant.ts';
@@ -249,7 +250,7 @@ export const parseEvent = (bytes: Uint8Array): KaEvent => {
     const data = fleetEvents[type as FleetEventType].parse(envelope.data);
     return { ...envelope, kind: 'fleet', type, data } as FleetEvent;
   }
-  return { ...envelope, kind: 'unknown' };
+  return { ...envelope, kind: 'unknown', data: Shallow.parse(envelope.data) };
 };
 
 /** What is about to be written: the envelope without what its writer adds. */

@@ -16,6 +16,7 @@ import {
   TreePath,
 } from './names.ts';
 import { Patch, Plan } from './plan.ts';
+import { Shallow } from './shallow.ts';
 import type { Role, StepName } from './step-names.ts';
 
 const Seconds = z.number().min(0);
@@ -374,6 +375,6 @@ export const Failure = z.object({
   /** The effects that were begun. None means that nothing was changed. */
   begun: z.array(z.string()).default([]),
   /** What was seen up to there, in the shape of the step's evidence where it got that far. */
-  seen: z.unknown().optional(),
+  seen: Shallow.optional(),
 });
 export type Failure = z.infer<typeof Failure>;

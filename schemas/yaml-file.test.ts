@@ -59,3 +59,32 @@ describe('a file that people write', () => {
     expect(faults('- a\n')).toEqual(['menu.yaml:1:1: the file: expected object, received array']);
   });
 });
+
+describe('a file from nobody’s friend', () => {
+  const faults = (text: string) =>
+    spellFaults('x.yaml', readYaml(text, z.strictObject({ a: z.string() })).faults);
+
+  it('is refused if its aliases stand for more than a memory holds, or for themselves', () => {
+    const bomb = ['a: &a [x, x, x, x, x, x, x, x, x, x]'];
+    for (const [from, to] of ['ab', 'bc', 'cd', 'de']) {
+      bomb.push(`${to}: &${to} [${Array(10).fill(`*${from}`).join(', ')}]`);
+    }
+    expect(faults(bomb.join('\n'))).toEqual([expect.stringContaining('alias')]);
+    expect(faults('a: *nothing\n')).toEqual([expect.stringMatching(/alias/i)]);
+  });
+
+  it('is refused if it nests deeper than a stack is, or is longer than anybody writes', () => {
+    for (const open of ['[', '{', '- ', '? '])
+      expect(faults(open.repeat(50_000))).toEqual([expect.stringContaining('more than 50 deep')]);
+    expect(faults(`a: ${'x'.repeat(2_000_000)}`)).toEqual([
+      expect.stringContaining('at most 1048576 are read'),
+    ]);
+  });
+
+  it('is told of with letters alone, and not for ever', () => {
+    expect(faults('"\\e[2J\\u202e": 1\n').at(-1)).toContain(String.raw`unknown key "\x1b[2J\u202e"`);
+    const many = faults([...Array(3000).keys()].map((key) => `k${key}: 1\n`).join(''));
+    expect(many).toHaveLength(101);
+    expect(many.at(-1)).toContain('and 2901 more faults');
+  });
+});

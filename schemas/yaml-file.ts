@@ -1,5 +1,6 @@
 import { type Document, isMap, isNode, isPair, isScalar, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
+import { printable } from './printable.ts';
 
 /** Something wrong in a file that a person wrote. Lines and columns count from 1. */
 export interface FileFault {
@@ -96,20 +97,59 @@ export interface ReadYaml<Value> {
   place(path: Path): { line: number; column: number };
 }
 
+/** Nobody writes that much by hand, and a reader's time grows with it. */
+export const longestYamlBytes = 1024 * 1024;
+/** How deep lists and maps may stand in each other. */
+const deepest = 50;
+
+/** Whether brackets or indentation nest deeper than any file of ours: the parser would run out of stack. */
+const isTooDeep = (text: string): boolean => {
+  let open = 0;
+  for (const letter of text) {
+    if (letter === '[' || letter === '{') open += 1;
+    else if (letter === ']' || letter === '}') open = Math.max(open - 1, 0);
+    if (open > deepest) return true;
+  }
+  return text.split('\n').some((line) => {
+    const [lead = ''] = /^[\s?:-]*/.exec(line) ?? [];
+    return lead.replaceAll(/\s/g, '').length > deepest || lead.length > deepest * 20;
+  });
+};
+
+/** Why a text is not even looked at. */
+const unreadable = (text: string): string | undefined => {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > longestYamlBytes) return `the file has ${bytes} bytes, at most ${longestYamlBytes} are read`;
+  return isTooDeep(text) ? `the file nests lists and maps more than ${deepest} deep` : undefined;
+};
+
 /** Reads YAML against a schema and says everything that is wrong with it, each fault at its place. */
 export const readYaml = <Schema extends z.ZodType>(
   text: string,
   schema: Schema,
 ): ReadYaml<z.infer<Schema>> => {
+  const why = unreadable(text);
+  if (why !== undefined) {
+    const place = () => ({ line: 1, column: 1 });
+    return { value: undefined, faults: [{ ...place(), message: why }], raw: undefined, place };
+  }
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  // What it would warn of, a schema refuses.
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   const place = (path: Path) => placeOf(document, lines, path);
   const broken = document.errors.map((error) => {
     const { line, col } = lines.linePos(error.pos[0]);
     return { line, column: col, message: error.message };
   });
   if (broken.length > 0) return { value: undefined, faults: broken, raw: undefined, place };
-  const raw: unknown = document.toJS();
+  let raw: unknown;
+  try {
+    raw = document.toJS();
+  } catch (error) {
+    // An alias of nothing, or so many of them that they stand for more than any file holds.
+    const message = error instanceof Error ? error.message : String(error);
+    return { value: undefined, faults: [{ line: 1, column: 1, message }], raw: undefined, place };
+  }
   const parsed = schema.safeParse(raw);
   if (parsed.success) return { value: parsed.data, faults: [], raw, place };
   return {
@@ -120,8 +160,14 @@ export const readYaml = <Schema extends z.ZodType>(
   };
 };
 
-/** `file:line:column: what is wrong`, one a line, in the order of the file. */
-export const spellFaults = (file: string, faults: readonly FileFault[]): string[] =>
-  [...faults]
-    .sort((a, b) => a.line - b.line || a.column - b.column)
-    .map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`);
+/** More faults than that are one: the file is no such file. */
+const mostFaults = 100;
+
+/** `file:line:column: what is wrong`, one a line, in the order of the file, as a terminal may be shown it. */
+export const spellFaults = (file: string, faults: readonly FileFault[]): string[] => {
+  const sorted = [...faults].sort((a, b) => a.line - b.line || a.column - b.column);
+  const told = sorted.slice(0, mostFaults);
+  const next = sorted[mostFaults];
+  if (next) told.push({ ...next, message: `and ${sorted.length - mostFaults} more faults from here on` });
+  return told.map(({ line, column, message }) => printable(`${file}:${line}:${column}: ${message}`));
+};

@@ -89,7 +89,7 @@ export const publish: Step<'publish', PublisherConfig> = async (
   request,
   { effect, host, run, workFolder, key, signal },
 ) => {
-  const peer = host.peers[request.builder];
+  const peer = Object.hasOwn(host.peers, request.builder) ? host.peers[request.builder] : undefined;
   if (peer === undefined)
     throw new StepFailed(
       'host',

@@ -52,4 +52,14 @@ describe('a manifest', () => {
     rmSync(join(root, 'boot'), { recursive: true });
     expect(await alteredFiles(root, entries)).toHaveLength(3);
   });
+
+  it('is none of a package if it holds a pipe, or a path that leads out', async () => {
+    const run = createRun(() => undefined);
+    const archive = join(root, 'a.tar');
+    await run(['mkfifo', join(root, 'boot', 'pipe')]);
+    await run(['bsdtar', '-cf', archive, '-C', root, 'boot']);
+    await expect(listArchive(run, archive)).rejects.toThrow('holds ./boot/pipe (fifo)');
+    await run(['bsdtar', '-cPf', archive, '-s', ',^boot,a/../../boot,', '-C', root, 'boot']);
+    await expect(listArchive(run, archive)).rejects.toThrow('leads out of the archive');
+  });
 });

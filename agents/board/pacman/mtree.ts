@@ -37,7 +37,7 @@ export const parseMtree = (text: string): MtreeEntry[] => {
     if (name === '' || name.startsWith('#') || name.startsWith('/') || path === '.' || /^\.[^/]*$/.test(path))
       continue;
     const type = own.get('type');
-    if (type !== 'file' && type !== 'dir' && type !== 'link') continue;
+    if (type !== 'file' && type !== 'dir' && type !== 'link') continue; // see unsafeMember
     const sha256 = own.get('sha256digest') ?? own.get('sha256');
     const link = own.get('link');
     entries.push({
@@ -49,6 +49,23 @@ export const parseMtree = (text: string): MtreeEntry[] => {
     });
   }
   return entries;
+};
+
+/**
+ * A member of an archive's manifest that has no business in a package or a backup: a path that leads out of where it is
+ * unpacked, or a device, pipe or socket.
+ */
+export const unsafeMember = (text: string): string | undefined => {
+  for (const line of text.split('\n')) {
+    const [name = '', ...words] = line.trim().split(' ');
+    if (name === '' || name.startsWith('#') || name === '/set') continue;
+    const path = withoutEscapes(name);
+    const type = words.find((word) => word.startsWith('type='))?.slice('type='.length);
+    const leadsOut = path.startsWith('/') || path.split('/').includes('..');
+    if (leadsOut || (type !== undefined && !['file', 'dir', 'link'].includes(type)))
+      return `${path} (${leadsOut ? 'it leads out of the archive' : type})`;
+  }
+  return undefined;
 };
 
 const isAsListed = async (root: string, entry: MtreeEntry, mayDiffer: boolean): Promise<boolean> => {

@@ -1,6 +1,7 @@
+import { printable } from '../../../schemas/printable.ts';
 import { StepFailed } from '../../runtime/errors.ts';
 import type { Run } from '../../runtime/run.ts';
-import { type MtreeEntry, parseMtree } from './mtree.ts';
+import { type MtreeEntry, parseMtree, unsafeMember } from './mtree.ts';
 
 /** What a package file says of itself, and what it holds. */
 export interface PackageContent {
@@ -14,10 +15,20 @@ export interface PackageContent {
   backup: ReadonlySet<string>;
 }
 
-/** The content of an archive as a manifest: the sizes and sha256s are those of the bytes in it. */
+/**
+ * The content of an archive as a manifest: the sizes and sha256s are those of the bytes in it.
+ * @throws {StepFailed} (work) if it holds a device, or what would be unpacked somewhere else.
+ */
 export const listArchive = async (run: Run, file: string): Promise<MtreeEntry[]> => {
   const argv = ['bsdtar', '-cf', '-', '--format=mtree', '--options=!all,type,size,sha256,link', `@${file}`];
-  return parseMtree((await run(argv, { quiet: true })).stdout);
+  const { stdout } = await run(argv, { quiet: true });
+  const unsafe = unsafeMember(stdout);
+  if (unsafe !== undefined)
+    throw new StepFailed(
+      'work',
+      `${file} holds ${printable(unsafe)}; files, folders and links inside it were expected.`,
+    );
+  return parseMtree(stdout);
 };
 
 /**

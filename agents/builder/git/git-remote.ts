@@ -21,7 +21,7 @@ const protocolOf = (url: string): Remote['protocol'] | undefined => {
  * @throws {StepFailed} (host) if it names none such, by a URL of another kind, or by SSH without a key.
  */
 export const findRemote = (config: Pick<BuilderConfig, 'repositories' | 'git'>, name: string): Remote => {
-  const url = config.repositories[name];
+  const url = Object.hasOwn(config.repositories, name) ? config.repositories[name] : undefined;
   if (url === undefined)
     throw new StepFailed(
       'host',

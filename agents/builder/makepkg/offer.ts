@@ -11,11 +11,14 @@ import { syncPath } from '../../runtime/sync-path.ts';
 const manifestName = 'offer.json';
 
 const keyValues = (text: string): Record<string, string[]> => {
-  const values: Record<string, string[]> = {};
+  // Without a prototype: a key may be called `constructor`.
+  const values: Record<string, string[]> = Object.create(null);
   for (const line of text.split('\n')) {
     const [, key, value] = /^([^#=\s]+) = (.*)$/.exec(line) ?? [];
     if (key === undefined || value === undefined) continue;
-    values[key] = [...(values[key] ?? []), value];
+    const known = values[key];
+    if (known) known.push(value);
+    else values[key] = [value];
   }
   return values;
 };

@@ -33,15 +33,21 @@ export class BashSyntaxError extends Error {
 /** The line, from 1, on which an offset stands. */
 export const lineOf = (text: string, offset: number): number => text.slice(0, offset).split('\n').length;
 
-const closing = (text: string, at: number, open: string, close: string): number => {
+/** How deep quotes and substitutions may stand in each other: nobody writes more, and a stack ends somewhere. */
+const deepest = 50;
+
+const closing = (text: string, at: number, open: string, close: string, level: number): number => {
+  if (level > deepest)
+    throw new BashSyntaxError(`more than ${deepest} quotes and substitutions in each other`, at);
   let depth = 0;
   for (let i = at; i < text.length; i++) {
     const char = text[i];
     if (char === '\\') i++;
     else if (char === "'" && open !== '{') i = endOfSingle(text, i) - 1;
-    else if (char === '"') i = endOfDouble(text, i) - 1;
+    else if (char === '"') i = endOfDouble(text, i, level + 1) - 1;
     else if (char === '`') i = endOfBackticks(text, i) - 1;
-    else if (char === '$' && (text[i + 1] === '{' || text[i + 1] === '(')) i = endOfDollar(text, i) - 1;
+    else if (char === '$' && (text[i + 1] === '{' || text[i + 1] === '('))
+      i = endOfDollar(text, i, level + 1) - 1;
     else if (char === '#' && open === '(' && /[\s;(]/.test(text[i - 1] ?? ' '))
       while (i + 1 < text.length && text[i + 1] !== '\n') i++;
     else if (char === open) depth++;
@@ -64,22 +70,23 @@ const endOfBackticks = (text: string, at: number): number => {
   throw new BashSyntaxError('a ` without its end', at);
 };
 
-const endOfDouble = (text: string, at: number): number => {
+const endOfDouble = (text: string, at: number, level = 0): number => {
   for (let i = at + 1; i < text.length; i++) {
     const char = text[i];
     if (char === '\\') i++;
     else if (char === '`') i = endOfBackticks(text, i) - 1;
-    else if (char === '$' && (text[i + 1] === '{' || text[i + 1] === '(')) i = endOfDollar(text, i) - 1;
+    else if (char === '$' && (text[i + 1] === '{' || text[i + 1] === '('))
+      i = endOfDollar(text, i, level + 1) - 1;
     else if (char === '"') return i + 1;
   }
   throw new BashSyntaxError('a " without its end', at);
 };
 
 /** The end of what begins with `$`: `${…}`, `$(…)`, `$((…))`, `$'…'`, `$name`. */
-const endOfDollar = (text: string, at: number): number => {
+const endOfDollar = (text: string, at: number, level = 0): number => {
   const next = text[at + 1];
-  if (next === '{') return closing(text, at + 1, '{', '}');
-  if (next === '(') return closing(text, at + 1, '(', ')');
+  if (next === '{') return closing(text, at + 1, '{', '}', level);
+  if (next === '(') return closing(text, at + 1, '(', ')', level);
   if (next === "'") {
     for (let i = at + 2; i < text.length; i++) {
       if (text[i] === '\\') i++;
@@ -180,7 +187,7 @@ export const tokenize = (text: string): BashToken[] => {
     } else if (/\s/.test(char)) i++;
     else if (char === '\\' && text[i + 1] === '\n') i += 2;
     else if (char === '#') push('comment', endOfLine(text, i));
-    else if (text.startsWith('((', i)) push('word', closing(text, i, '(', ')'));
+    else if (text.startsWith('((', i)) push('word', closing(text, i, '(', ')', 0));
     else if (endsWord.test(char)) {
       push('operator', i + (operators.find((operator) => text.startsWith(operator, i))?.length ?? 1));
     } else {

@@ -1,5 +1,5 @@
 import { type BashArray, BashSyntaxError, type BashToken, tokenize } from './bash-array.ts';
-import { type BashVariables, expandWord } from './bash-word.ts';
+import { type BashVariables, expandWord, isTooMuch } from './bash-word.ts';
 
 export interface BashAssignment {
   name: string;
@@ -49,6 +49,9 @@ const closers = new Set(['fi', 'done', 'esac']);
 const connectives = new Set(['then', 'do', 'else', 'elif', '!', 'time']);
 const redirections = new Set(['<', '>', '>>', '<<', '<<-', '<<<', '&>', '&>>', '>&', '<&', '>|']);
 
+/** How deep blocks may stand in each other. */
+const deepest = 50;
+
 const assigned = (token: BashToken, conditional: boolean, within?: string): BashAssignment | undefined => {
   const match = /^([A-Za-z_]\w*)(?:\[([^\]]*)\])?(\+?=)/.exec(token.raw);
   if (!match?.[1]) return undefined;
@@ -76,6 +79,11 @@ export const readScript = (text: string): BashScript => {
   const tokens = tokenize(text).filter((token) => token.kind !== 'comment');
   let body: { name: string; start: number } | undefined;
   let open: { word: string; start: number; loop?: BashLoop; ends?: { name: string; start: number } }[] = [];
+  const deeper = (group: (typeof open)[number]) => {
+    if (open.length >= deepest)
+      throw new BashSyntaxError(`more than ${deepest} blocks in each other`, group.start);
+    open.push(group);
+  };
   let announced: { name: string; start: number } | undefined;
   let command: BashCommand | undefined;
 
@@ -117,7 +125,7 @@ export const readScript = (text: string): BashScript => {
       announced = { name: next.raw, start: token.start };
       i += next && tokens[i + 2]?.raw === '(' ? 3 : 1;
     } else if (!command && token.raw === '{') {
-      open.push({ word: '{', start: token.start, ...(announced ? { ends: announced } : {}) });
+      deeper({ word: '{', start: token.start, ...(announced ? { ends: announced } : {}) });
       if (announced && !body) body = announced;
       announced = undefined;
     } else if (!command && token.raw === '}') {
@@ -131,7 +139,7 @@ export const readScript = (text: string): BashScript => {
         loop = { variable: next.raw, over: [], start: token.start };
         for (i += 3; tokens[i]?.kind === 'word'; i++) loop.over.push(tokens[i] as BashToken);
       } else if (token.raw === 'case') while (i < tokens.length && tokens[i]?.raw !== 'in') i++;
-      open.push({ word: token.raw, start: token.start, ...(loop ? { loop } : {}) });
+      deeper({ word: token.raw, start: token.start, ...(loop ? { loop } : {}) });
     } else if (!command && closers.has(token.raw)) {
       const group = open.pop();
       if (!group || group.word === '{')
@@ -167,7 +175,8 @@ export const scriptVariables = (
   known: Readonly<Record<string, string>> = {},
 ): BashVariables => {
   const values = new Map<string, readonly string[] | undefined>();
-  const lookUp: BashVariables = (name) => (name in known ? [known[name] ?? ''] : values.get(name));
+  const lookUp: BashVariables = (name) =>
+    Object.hasOwn(known, name) ? [known[name] ?? ''] : values.get(name);
   for (const assignment of script.assignments) {
     if (assignment.in !== undefined) continue;
     const { name, array, append, value } = assignment;
@@ -180,7 +189,7 @@ export const scriptVariables = (
       before !== undefined &&
       expanded.every((part) => part !== undefined);
     const now = expanded.flatMap((part) => part ?? []);
-    if (!can) values.set(name, undefined);
+    if (!can || isTooMuch([...before, ...now])) values.set(name, undefined);
     else if (array) values.set(name, [...before, ...now]);
     else values.set(name, append ? [`${before[0] ?? ''}${now[0] ?? ''}`, ...before.slice(1)] : now);
   }

@@ -1,6 +1,16 @@
 /** What a script's variables hold, as far as the text tells: an array has several values, a string one. */
 export type BashVariables = (name: string) => readonly string[] | undefined;
 
+/**
+ * What a word may come to. A text of a few lines can stand for more than any memory holds, and can keep a regular
+ * expression busy for ever; then it says nothing that could be told without running it.
+ */
+const most = { words: 2000, letters: 64 * 1024, globbedLetters: 256, globStars: 2, level: 20 };
+
+/** Whether values are more than a PKGBUILD's variable ever holds. */
+export const isTooMuch = (values: readonly string[]): boolean =>
+  values.length > most.words || values.reduce((sum, { length }) => sum + length, 0) > most.letters;
+
 const endOfQuoted = (raw: string, at: number): number => {
   const quote = raw[at];
   let i = at + 1;
@@ -43,6 +53,7 @@ const range = (inner: string): string[] | undefined => {
   const match = /^(-?\d+)\.\.(-?\d+)$/.exec(inner);
   if (!match) return undefined;
   const [from, to] = [Number(match[1]), Number(match[2])];
+  if (!(Math.abs(to - from) < most.words)) return [];
   const width = /^-?0\d/.test(`${match[1]}`) || /^-?0\d/.test(`${match[2]}`) ? `${match[1]}`.length : 0;
   const step = from <= to ? 1 : -1;
   return Array.from({ length: Math.abs(to - from) + 1 }, (_, n) =>
@@ -50,36 +61,64 @@ const range = (inner: string): string[] | undefined => {
   );
 };
 
-/** Brace expansion, which bash does first and on the text alone: `x{,.sig}` → `x`, `x.sig`. */
-const expandBraces = (raw: string): string[] => {
+/** Brace expansion, which bash does first and on the text alone: `x{,.sig}` → `x`, `x.sig`. Undefined if it is too much. */
+const expandBraces = (raw: string, level = 0): string[] | undefined => {
+  if (level > most.level || raw.length > most.letters) return undefined;
   for (let i = 0; i < raw.length; i++) {
     const char = raw[i];
     if (char === '\\') i++;
     else if (char === '"' || char === "'") i = endOfQuoted(raw, i) - 1;
-    else if (char === '$' && raw[i + 1] === '{') i = endOfBraces(raw, i + 1) - 1;
-    else if (char === '{') {
+    else if (char === '$' && raw[i + 1] === '{') {
+      const end = endOfBraces(raw, i + 1);
+      if (end < 0) return undefined;
+      i = end - 1;
+    } else if (char === '{') {
       const end = endOfBraces(raw, i);
       if (end < 0) continue;
       const inner = raw.slice(i + 1, end - 1);
       const parts = range(inner) ?? alternatives(inner);
+      if (parts.length === 0) return undefined;
       if (parts.length < 2) continue;
-      return parts.flatMap((part) => expandBraces(raw.slice(0, i) + part + raw.slice(end)));
+      const words: string[] = [];
+      for (const part of parts) {
+        const more = expandBraces(raw.slice(0, i) + part + raw.slice(end), level + 1);
+        if (!more) return undefined;
+        words.push(...more);
+        if (isTooMuch(words)) return undefined;
+      }
+      return words;
     }
   }
   return [raw];
 };
 
+const isOrdered = (bracket: string): boolean =>
+  [...bracket.matchAll(/(.)-(.)/gsu)].every(([, from = '', to = '']) => from <= to);
+
+/** Whether a pattern is one that a regular expression can stand for, and comes to an end with. */
+const isPlainGlob = (pattern: string, value: string): boolean => {
+  const stars = pattern.match(/\*+/g)?.length ?? 0;
+  if (stars > 0 && (stars > most.globStars || value.length > most.globbedLetters)) return false;
+  // A range that goes backwards, or classes and escapes inside brackets.
+  return (pattern.match(/\[[^\]]*\]?/g) ?? []).every(
+    (bracket) => bracket.endsWith(']') && !/[\\[:]/.test(bracket.slice(1)) && isOrdered(bracket.slice(1, -1)),
+  );
+};
+
 /** A glob pattern as a regular expression without anchors. `lazy` takes the shortest match of `*`. */
 const globSource = (pattern: string, lazy: boolean): string =>
-  pattern.replace(/\\(.)|[*?]|\[!?[^\]]+\]|[.+^${}()|\\\]]/g, (part, escaped?: string) => {
-    if (escaped !== undefined) return escaped.replace(/[^\w]/, '\\$&');
-    if (part === '*') return lazy ? '[^]*?' : '[^]*';
-    if (part === '?') return '[^]';
-    if (part.length > 1) return part.replace(/^\[!/, '[^');
-    return `\\${part}`;
-  });
+  pattern
+    .replace(/\*+/g, '*')
+    .replace(/\\(.)|[*?]|\[!?[^\]]+\]|[.+^${}()|\\\]]/g, (part, escaped?: string) => {
+      if (escaped !== undefined) return escaped.replace(/[^\w]/, '\\$&');
+      if (part === '*') return lazy ? '[^]*?' : '[^]*';
+      if (part === '?') return '[^]';
+      if (part.length > 1) return part.replace(/^\[!/, '[^');
+      return `\\${part}`;
+    });
 
 const edited = (value: string, operator: string, rest: string): string | undefined => {
+  if (/^[#%/]/.test(operator) && !isPlainGlob(rest, value)) return undefined;
   const glob = (lazy: boolean) => globSource(rest, lazy);
   switch (operator) {
     case '#':
@@ -112,7 +151,12 @@ const edited = (value: string, operator: string, rest: string): string | undefin
 };
 
 /** What stands inside `${…}`. */
-const expandParameter = (inner: string, variables: BashVariables): readonly string[] | undefined => {
+const expandParameter = (
+  inner: string,
+  variables: BashVariables,
+  level: number,
+): readonly string[] | undefined => {
+  if (level > most.level) return undefined;
   const match = /^([A-Za-z_]\w*)(?:\[(@|\*|\d+)\])?(##|#|%%|%|\/\/|\/|,,|\^\^|:-|-|$)(.*)$/s.exec(inner);
   if (!match) return undefined;
   const [, name = '', index, operator = '', rest = ''] = match;
@@ -120,16 +164,16 @@ const expandParameter = (inner: string, variables: BashVariables): readonly stri
   if (!values) return undefined;
   const chosen = index === '@' || index === '*' ? values : [values[Number(index ?? 0)] ?? ''];
   if (operator === '') return chosen;
-  const argument = expandOne(rest, variables);
+  const argument = expandOne(rest, variables, level + 1);
   if (argument === undefined) return undefined;
   const results = chosen.map((value) => edited(value, operator, argument));
   return results.every((result) => result !== undefined) ? results : undefined;
 };
 
 /** Quote removal and parameters; a word that is one `${name[@]}` gives all its values. */
-const expandParts = (raw: string, variables: BashVariables): readonly string[] | undefined => {
+const expandParts = (raw: string, variables: BashVariables, level = 0): readonly string[] | undefined => {
   const whole = /^"?\$\{([^{}]*\[@\][^{}]*)\}"?$/.exec(raw);
-  if (whole?.[1] !== undefined) return expandParameter(whole[1], variables);
+  if (whole?.[1] !== undefined) return expandParameter(whole[1], variables, level);
   let value = '';
   let quoted = false;
   for (let i = 0; i < raw.length; i++) {
@@ -137,6 +181,7 @@ const expandParts = (raw: string, variables: BashVariables): readonly string[] |
     if (char === '"') quoted = !quoted;
     else if (char === "'" && !quoted) {
       const end = raw.indexOf("'", i + 1);
+      if (end < 0) return undefined;
       value += raw.slice(i + 1, end);
       i = end;
     } else if (char === '\\') {
@@ -147,19 +192,20 @@ const expandParts = (raw: string, variables: BashVariables): readonly string[] |
       const name = /^[A-Za-z_]\w*/.exec(raw.slice(i + 1))?.[0];
       const end = raw[i + 1] === '{' ? endOfBraces(raw, i + 1) : i + 1 + (name?.length ?? 0);
       const inner = raw[i + 1] === '{' ? raw.slice(i + 2, end - 1) : name;
-      if (inner === undefined) return undefined;
-      const values = expandParameter(inner, variables);
+      if (inner === undefined || end < 0) return undefined;
+      const values = expandParameter(inner, variables, level);
       if (!values) return undefined;
       value += values.join(' ');
       i = end - 1;
     } else value += char;
+    if (value.length > most.letters) return undefined;
   }
   return [value];
 };
 
 /** The one value of a word without brace expansion; undefined if only running it could tell. */
-const expandOne = (raw: string, variables: BashVariables): string | undefined => {
-  const values = expandParts(raw, variables);
+const expandOne = (raw: string, variables: BashVariables, level: number): string | undefined => {
+  const values = expandParts(raw, variables, level);
   return values?.length === 1 ? values[0] : values?.join(' ');
 };
 
@@ -170,10 +216,13 @@ const expandOne = (raw: string, variables: BashVariables): string | undefined =>
  */
 export const expandWord = (raw: string, variables: BashVariables): string[] | undefined => {
   const values: string[] = [];
-  for (const part of expandBraces(raw)) {
+  const parts = expandBraces(raw);
+  if (!parts) return undefined;
+  for (const part of parts) {
     const expanded = expandParts(part, variables);
     if (!expanded) return undefined;
     values.push(...expanded);
+    if (isTooMuch(values)) return undefined;
   }
   return values;
 };

@@ -1,6 +1,13 @@
+/** More repeats in one pattern, or longer lines, are none that a kernel's Makefile needs. */
+const mostRepeats = 3;
+const longestLine = 1000;
+
 /** A basic regular expression, as sed reads it, in JavaScript's own form; undefined if it holds more than that. */
 const fromBasic = (pattern: string): string | undefined => {
   if (/\\[^.*/[\]^$()+?|\\&-]|\[\[:/.test(pattern)) return undefined;
+  // A group that repeats, or many repeats after each other, may keep JavaScript's engine busy for ever.
+  if (/\\\)(\*|\\[+?])/.test(pattern) || (pattern.match(/\*|\\\+/g)?.length ?? 0) > mostRepeats)
+    return undefined;
   return pattern.replace(/\\([()+?|])|([()+?|{}])/g, (_, special?: string, plain?: string) =>
     special === undefined ? `\\${plain}` : special,
   );
@@ -21,9 +28,15 @@ const substitute = (text: string, command: string): string | undefined => {
   if (fields.length !== 3 || flags === undefined || !/^g?$/.test(flags)) return undefined;
   const source = fromBasic(pattern);
   if (source === undefined) return undefined;
-  const expression = new RegExp(source, flags);
-  return text
-    .split('\n')
+  let expression: RegExp;
+  try {
+    expression = new RegExp(source, flags);
+  } catch {
+    return undefined; // sed may take it, and this does not
+  }
+  const lines = text.split('\n');
+  if (lines.some(({ length }) => length > longestLine)) return undefined;
+  return lines
     .map((line) =>
       line.replace(expression, (...groups) =>
         replacement.replace(/\\(.)|&/g, (part, escaped?: string) => {

@@ -28,7 +28,9 @@ export const parseSrcinfo = (text: string): Srcinfo => {
     if (key === 'pkgbase' || key === 'pkgname') sections.push({ name: value, values: new Map() });
     const values = sections.at(-1)?.values;
     if (!values) throw new TypeError(`.SRCINFO: "${trimmed}" stands before the pkgbase`);
-    values.set(key, [...(values.get(key) ?? []), value]);
+    const known = values.get(key);
+    if (known) known.push(value);
+    else values.set(key, [value]);
   }
   const [base, ...packages] = sections;
   if (!base || packages.length === 0) throw new TypeError('.SRCINFO: no pkgbase and package in it');
@@ -46,11 +48,12 @@ export const srcinfoVersion = (srcinfo: Srcinfo): string => {
 };
 
 const minus = (values: readonly string[], others: readonly string[]): string[] => {
-  const left = [...others];
+  const left = new Map<string, number>();
+  for (const other of others) left.set(other, (left.get(other) ?? 0) + 1);
   return values.filter((value) => {
-    const at = left.indexOf(value);
-    if (at >= 0) left.splice(at, 1);
-    return at < 0;
+    const count = left.get(value) ?? 0;
+    if (count > 0) left.set(value, count - 1);
+    return count === 0;
   });
 };
 

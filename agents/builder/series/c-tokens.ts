@@ -69,6 +69,11 @@ const tokensOf = (code: string, added: boolean): Token[] =>
     column0: found.index === 0,
   }));
 
+/** A line may hold more words than a call takes arguments. */
+const append = (tokens: Token[], more: readonly Token[]): void => {
+  for (const token of more) tokens.push(token);
+};
+
 /** Reads the code that stands in a file after the hunk. Directives other than `#define` are left out. */
 export const readHunk = (hunk: Hunk): HunkCode => {
   const kept = hunk.lines.filter((line) => !line.startsWith('-') && !line.startsWith('\\'));
@@ -87,11 +92,11 @@ export const readHunk = (hunk: Hunk): HunkCode => {
       if (define) {
         const [all, name = '', parameters = ''] = define;
         directive = { name, added, parameters: parameters.match(/\w+/g) ?? [], body: [] };
-        directive.body.push(...tokensOf(code.slice(all.length), added));
+        append(directive.body, tokensOf(code.slice(all.length), added));
         defines.push(directive);
       } else if (/^\s*#/.test(code)) directive = 'other';
-      else tokens.push(...tokensOf(code, added));
-    } else if (directive !== 'other') directive.body.push(...tokensOf(code, added));
+      else append(tokens, tokensOf(code, added));
+    } else if (directive !== 'other') append(directive.body, tokensOf(code, added));
     if (!continues) directive = undefined;
   }
   return { tokens, defines };

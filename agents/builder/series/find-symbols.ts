@@ -15,6 +15,8 @@ export interface SymbolInTree {
 }
 
 const grepTimeoutMs = 10 * 60_000;
+/** A line that is longer was written by a machine, and says nothing of where a symbol comes from. */
+const longestLine = 1000;
 const comment = /^\s*(\/\*|\/\/|\*(\s|\/|$))/;
 const word = /[A-Za-z_]\w*/g;
 const exportOf = /\bEXPORT_SYMBOL\w*\(\s*(\w+)/;
@@ -28,7 +30,9 @@ const definitionRank = (symbol: string): ((path: string, line: string) => number
     `\\b(?:struct|union|enum)\\s+${symbol}\\s*\\{|^(?:typedef\\b.*|\\})\\s*\\b${symbol};`,
   );
   const enumerator = new RegExp(`^\\s+${symbol}\\s*(?:,|=[^=]|$|/\\*)`);
-  const functionHead = new RegExp(`^(?:[A-Za-z_](?:[\\w\\s*]|__\\w+\\([\\w, ]*\\))*[\\s*])?${symbol}\\s*\\(`);
+  const functionHead = new RegExp(
+    `^(?:[A-Za-z_](?:[\\w\\s*]|(?<=\\b__\\w+)\\([\\w, ]*\\))*[\\s*])?${symbol}\\s*\\(`,
+  );
   const variable = new RegExp(`^[A-Za-z_][\\w\\s*]*[\\s*]${symbol}\\s*(?:=|;|\\[)`);
   const kind = (path: string, line: string): number => {
     if (macro.test(line) || type.test(line)) return 3;
@@ -37,7 +41,7 @@ const definitionRank = (symbol: string): ((path: string, line: string) => number
     return variable.test(line) ? 1 : 0;
   };
   return (path, line) => {
-    const found = kind(path, line);
+    const found = line.length > longestLine ? 0 : kind(path, line);
     if (found === 0) return 0;
     const place = /^(tools|samples|Documentation|scripts)\//.test(path)
       ? 0

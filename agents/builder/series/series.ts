@@ -22,6 +22,15 @@ export interface FileDiff {
 
 const withoutPrefix = (name: string): string => name.replace(/\t.*$/, '').replace(/^[^/]*\//, '');
 
+/** The two names of `diff --git a/… b/…`; the second is taken to begin at the first ` b/`. */
+const namedInHeader = (line: string): { oldPath: string; path: string } => {
+  const names = line.slice('diff --git '.length);
+  const second = /"? "?b\//.exec(names);
+  if (!/^"?a\//.test(names) || !second) return { oldPath: '', path: '' };
+  const path = names.slice(second.index + second[0].length).replace(/"$/, '');
+  return { oldPath: names.slice(names.indexOf('/') + 1, second.index), path };
+};
+
 /**
  * The files and hunks of a patch, as `git format-patch` or `diff -u` print them. Text around the diff is passed
  * over; hunks are followed by their own line counts, so a removed `-- ` is not taken for the end of the mail.
@@ -35,9 +44,8 @@ export const parsePatch = (text: string): FileDiff[] => {
     const line = lines[at] ?? '';
     const next = lines[at + 1] ?? '';
     if (line.startsWith('diff --git ')) {
-      const path = /^diff --git "?a\/(.*?)"? "?b\/(.*?)"?$/.exec(line);
       head = [line];
-      current = { head, oldPath: path?.[1] ?? '', path: path?.[2] ?? '', hunks: [] };
+      current = { head, ...namedInHeader(line), hunks: [] };
       files.push(current);
     } else if (line.startsWith('--- ') && next.startsWith('+++ ')) {
       if (current === undefined || current.hunks.length > 0) {

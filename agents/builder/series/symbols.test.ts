@@ -153,3 +153,10 @@ describe('a series', () => {
     expect(parsePatch(text)[0]?.hunks[0]?.lines).toEqual([' a', '--- old', '-- ', '+new']);
   });
 });
+
+it('reads a line of two hundred thousand words, and soon', () => {
+  const startedAt = performance.now();
+  const line = '({'.repeat(100_000);
+  expect(readSymbols(`--- a/x.c\n+++ b/x.c\n@@ -0,0 +1 @@\n+f${line}\n`).uses).toEqual(new Set(['f']));
+  expect(performance.now() - startedAt).toBeLessThan(5000);
+});

@@ -40,6 +40,9 @@ const isConstant = (text: string): boolean => /^_*[A-Z][A-Z0-9_]+$/.test(text);
 /** Whether a name after `text` is declared by it: a type or another word stands before it, no operator. */
 const declares = (text: string | undefined): boolean => isName(text) && !control.has(text);
 
+/** How many words back a brace's meaning is looked for: a head that is longer is nobody's. */
+const longestHead = 40;
+
 type Brace = 'enum' | 'values' | 'block' | 'unknown';
 
 const braceOf = (before: readonly Token[]): Brace => {
@@ -72,7 +75,7 @@ const readTokens = (tokens: readonly Token[], outer: Brace, found: PatchSymbols)
       parens.push(before !== undefined && isConstant(before));
     } else if (text === ')') parens.pop();
     else if (text === '{') {
-      braces.push(braceOf(tokens.slice(statement, at)));
+      braces.push(braceOf(tokens.slice(Math.max(statement, at - longestHead), at)));
       if (parens.length === 0) statement = at + 1;
     } else if (text === '}') {
       braces.pop();
