@@ -1,0 +1,119 @@
+import fc from 'fast-check';
+import { z } from 'zod';
+import { requestFor } from '../../coordinator/requests.ts';
+import { historyOf, until } from '../../coordinator/testing/history.ts';
+import { stepEventType } from '../../schemas/events.ts';
+import { type StepName, stepNames } from '../../schemas/step-names.ts';
+import { steps } from '../../schemas/steps.ts';
+import { pureTarget } from './fuzz-target.ts';
+import { hostileText, mutated } from './hostile.ts';
+
+/**
+ * The texts of a request that any words may stand in, and what becomes of each: none is an argument or a path.
+ * `title` and `text` go to git as contents of a commit object and of files, the series to git by standard input,
+ * `because` into a line of output. What a backup holds (`files[].path`, `release`) is said by the board itself, and
+ * compared at most.
+ */
+export const freeTexts: ReadonlySet<string> = new Set([
+  ...['preflight.series.patches[].text', 'land.series.patches[].text', 'land.title'],
+  ...[
+    'record.title',
+    'record.files[].text',
+    'record.replacements[].before',
+    'record.replacements[].after',
+    'rollback.because',
+  ],
+  ...['install', 'reboot', 'rollback'].flatMap((step) => [
+    `${step}.backup.files[].path`,
+    `${step}.backup.release`,
+  ]),
+]);
+
+interface JsonSchema {
+  type?: string;
+  pattern?: string;
+  enum?: unknown[];
+  const?: unknown;
+  properties?: Record<string, JsonSchema>;
+  items?: JsonSchema;
+  anyOf?: JsonSchema[];
+}
+
+/** The strings of a schema: where they stand, and the pattern that they have to match. */
+const stringsOf = (schema: JsonSchema, path: string): { path: string; pattern: string | undefined }[] => {
+  if (schema.enum !== undefined || schema.const !== undefined) return [];
+  if (schema.type === 'string') return [{ path, pattern: schema.pattern }];
+  return [
+    ...Object.entries(schema.properties ?? {}).flatMap(([key, inner]) => stringsOf(inner, `${path}.${key}`)),
+    ...(schema.items ? stringsOf(schema.items, `${path}[]`) : []),
+    ...(schema.anyOf ?? []).flatMap((inner) => stringsOf(inner, path)),
+  ];
+};
+
+/** Every string that a request may hold. */
+export const requestStrings = () =>
+  stepNames.flatMap((step) =>
+    stringsOf(
+      z.toJSONSchema(steps[step].request, { io: 'input', unrepresentable: 'any' }) as JsonSchema,
+      step,
+    ),
+  );
+
+/** Why a text may not be a name, a version or a path of this fleet. */
+const unsafe = (text: string): string | undefined => {
+  if (text.startsWith('-')) return 'begins with "-"';
+  if (text.startsWith('/') || text.startsWith('~')) return 'is an absolute path';
+  if (text === '') return 'is empty';
+  if (text.split('/').some((part) => part === '..' || part === '.' || part === '')) return 'leads elsewhere';
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  if (/[\s\u0000-\u0020\u007f-\uffff*?$`|&;<>(){}'"\\%!=#,[\]]/.test(text))
+    return 'holds what a program may act on';
+  return undefined;
+};
+
+const textsIn = (value: unknown, path: string): { path: string; text: string }[] => {
+  if (typeof value === 'string') return [{ path, text: value }];
+  if (Array.isArray(value)) return value.flatMap((inner) => textsIn(inner, `${path}[]`));
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => textsIn(inner, `${path}.${key}`));
+};
+
+/** Requests with anything in them: of those that a host takes, no string but the free texts is an option, or leads elsewhere. */
+export const requests = pureTarget('requests', 40, () => {
+  const history = historyOf(...until('close'));
+  const good = stepNames.flatMap((step) => {
+    const asked = history.events.find(({ event }) => event.type === stepEventType(step, 'Requested'));
+    const request =
+      step === 'rollback'
+        ? requestFor(history.iteration(), step, 'lunch')
+        : asked && (asked.event.data as { request: unknown }).request;
+    return request === undefined ? [] : [{ step, request }];
+  });
+  const patterns = requestStrings().flatMap(({ pattern }) => pattern ?? []);
+  return {
+    input: fc.oneof(
+      fc
+        .constantFrom(...good)
+        .chain(({ step, request }) => mutated(request, 2).map((changed) => ({ step, request: changed }))),
+      // What each pattern takes, as far as it goes.
+      fc
+        .constantFrom(...patterns)
+        .chain((pattern) => fc.stringMatching(new RegExp(pattern)).map((text) => ({ pattern, text }))),
+      fc.constantFrom(...patterns).chain((pattern) => hostileText.map((text) => ({ pattern, text }))),
+    ) as fc.Arbitrary<{ step: StepName; request: unknown } | { pattern: string; text: string }>,
+    hold: (input) => {
+      if ('pattern' in input) {
+        const why = new RegExp(input.pattern).test(input.text) ? unsafe(input.text) : undefined;
+        if (why !== undefined)
+          throw new Error(`${JSON.stringify(input.text)} is taken for a name, and ${why}`);
+        return;
+      }
+      const taken = steps[input.step].request.safeParse(input.request);
+      if (!taken.success) return;
+      for (const { path, text } of textsIn(taken.data, input.step)) {
+        const why = freeTexts.has(path) ? undefined : unsafe(text);
+        if (why !== undefined) throw new Error(`${path} is taken as ${JSON.stringify(text)}, which ${why}`);
+      }
+    },
+  };
+});

@@ -1,0 +1,106 @@
+import fc from 'fast-check';
+import { auditOf } from '../../coordinator/audit.ts';
+import { standing } from '../../coordinator/commands/iteration-commands.ts';
+import { ledger } from '../../coordinator/commands/proof-commands.ts';
+import { columns } from '../../coordinator/commands/table.ts';
+import { eventLine } from '../../coordinator/event-line.ts';
+import { evolve } from '../../coordinator/evolve.ts';
+import { initialState, type State } from '../../coordinator/state.ts';
+import { historyOf, until } from '../../coordinator/testing/history.ts';
+import { draw } from '../../coordinator/watch.ts';
+import type { LoggedEvent } from '../../eventlog/check-event.ts';
+import { parseEvent } from '../../schemas/events.ts';
+import {
+  printable,
+  printableJson,
+  printableLines,
+  printableOutput,
+  styledLines,
+} from '../../schemas/printable.ts';
+import { pureTarget } from './fuzz-target.ts';
+import { hostileText } from './hostile.ts';
+import { expectPrintable } from './terminal-text.ts';
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: what picocolors prints
+const ownStyle = /\u001b\[(?:0|1|2|22|3[1-3]|39)m/g;
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the last look lets any pass
+const anyStyle = /\u001b\[\d{1,2}m/g;
+
+/** Every line of a text of ours: its own colours, and nothing else that a terminal acts on. */
+const expectStyled = (text: string): void => {
+  for (const line of text.split('\n')) expectPrintable(line.replaceAll(ownStyle, ''));
+};
+
+/** Every text of a document that its schema lets be any words, changed by `by`, one after the other. */
+const withTexts = (value: unknown, by: () => string | undefined): unknown => {
+  if (typeof value === 'string') return by() ?? value;
+  if (Array.isArray(value)) return value.map((inner) => withTexts(inner, by));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withTexts(inner, by)]));
+};
+
+/** What people are shown of a log, of output and of files: whatever others wrote, a terminal shows letters. */
+export const terminal = pureTarget('terminal', 40, () => {
+  const { events } = historyOf(...until('close'));
+  const states: State[] = [initialState];
+  for (const logged of events) states.push(evolve(states.at(-1) ?? initialState, logged));
+  const failure = { fault: 'work', reason: 'x', output: ['x', 'y'], begun: ['x'] };
+  const fieldsOf = (value: unknown): number => JSON.stringify(value).match(/"/g)?.length ?? 0;
+  const event = fc.nat(events.length - 1).chain((at) => {
+    const { event: whole } = events[at] as LoggedEvent;
+    const isOutcome = whole.kind === 'step' && whole.fact === 'Succeeded';
+    return fc.record({
+      at: fc.constant(at),
+      fails: fc.boolean().map((fails) => fails && isOutcome),
+      from: fc.nat(fieldsOf(whole.data)),
+      texts: fc.array(hostileText, { minLength: 1, maxLength: 3 }),
+    });
+  });
+  return {
+    input: event,
+    hold: ({ at, fails, from, texts }) => {
+      for (const text of texts) {
+        expectPrintable(printable(text));
+        expectPrintable(printableOutput(text));
+        expectStyled(printableLines(text));
+        expectStyled(styledLines(text).replaceAll(anyStyle, ''));
+        expectPrintable(printableJson({ [text]: text }));
+        if (JSON.parse(printableJson(text)) !== JSON.parse(JSON.stringify(text)))
+          throw new Error('its JSON is another text');
+        expectStyled(columns(['a', printable(text)], [[printable(text), 'b']]));
+      }
+      const logged = events[at] as LoggedEvent;
+      let field = 0;
+      const put = (value: unknown) =>
+        withTexts(value, () => {
+          field += 1;
+          return field > from ? texts[field - from - 1] : undefined;
+        });
+      const {
+        kind: _kind,
+        step,
+        fact: _fact,
+        ...envelope
+      } = logged.event as LoggedEvent['event'] & { step?: string; fact?: string };
+      const type = fails ? envelope.type.replace('Succeeded', 'Failed') : envelope.type;
+      const id = `${envelope.iteration}.${type}.${envelope.attempt}`;
+      const document = { ...envelope, id, type, data: put(fails ? failure : envelope.data) };
+      let shown: LoggedEvent['event'];
+      const bytes = new TextEncoder().encode(JSON.stringify(document));
+      try {
+        shown = parseEvent(bytes);
+      } catch {
+        return; // a name that is none: it is refused
+      }
+      expectPrintable(eventLine(shown));
+      const state = evolve(states[at] ?? initialState, { ...logged, bytes, event: shown });
+      for (const iteration of state.iterations.values()) {
+        if (from % 3 === 0) expectStyled(standing(iteration));
+        else if (from % 3 === 1) expectStyled(ledger(auditOf(iteration, events)));
+        else
+          expectStyled(draw(iteration, new Map([[step ?? 'build', printableOutput(texts[0] ?? '')]]), 0, 80));
+      }
+    },
+  };
+});
