@@ -1,14 +1,8 @@
 import type { MsgHdrs } from 'nats';
 import { z } from 'zod';
-import {
-  type EventType,
-  type KaEvent,
-  noIteration,
-  parseEvent,
-  type SignedEvent,
-  subjectOf,
-} from '../schemas/events.ts';
+import { type EventType, type KaEvent, noIteration, parseEvent, subjectOf } from '../schemas/events.ts';
 import { mayWrite } from '../schemas/roles.ts';
+import type { SignedEvent } from '../schemas/signed-event.ts';
 import type { Trust } from './trust.ts';
 import { isSignedBy, payloadTypes } from './writer-key.ts';
 
@@ -18,6 +12,8 @@ export interface LoggedEvent {
   sequence: number;
   subject: string;
   bytes: Uint8Array;
+  /** Its writer's, base64; absent in histories that were recorded without. */
+  signature?: string;
   event: KaEvent;
 }
 
@@ -103,7 +99,7 @@ export const checkEvent = (trust: Trust, { sequence, subject, bytes, signature }
   const why = misplaced(event, subject);
   if (why !== undefined) return refuse(why);
   if (!mayWrite(trusted, event.type)) return refuse(`${writer} may not write ${event.type}`);
-  return { logged: { sequence, subject, bytes, event }, key };
+  return { logged: { sequence, subject, bytes, signature, event }, key };
 };
 
 /**

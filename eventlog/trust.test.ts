@@ -17,7 +17,9 @@ it('a revoked key is known to who reads the log, and to nobody else', () => {
   expect(trustNow(fleet).writers.get('boltzmann')?.keys).toEqual([now]);
   expect(trustNow(Fleet.parse(withRevoked([]))).writers.get('boltzmann')?.keys).toEqual([now, stolen]);
   expect(fleetLogins(fleet).writers.map(({ publicKey }) => publicKey)).not.toContain(stolen);
-  expect(fleetLogins(Fleet.parse(withRevoked([]))).writers.map(({ publicKey }) => publicKey)).toContain(stolen);
+  expect(fleetLogins(Fleet.parse(withRevoked([]))).writers.map(({ publicKey }) => publicKey)).toContain(
+    stolen,
+  );
 });
 
 it('a key is revoked only where it is still named, and belongs to one writer', () => {

@@ -14,6 +14,7 @@ import {
 } from './names.ts';
 import { Patch, Plan } from './plan.ts';
 import { Shallow } from './shallow.ts';
+import { SignedEvent } from './signed-event.ts';
 import { Role, StepName, stepNames } from './step-names.ts';
 import { Boot, Failure, type StepEvidence, type StepRequest, steps } from './steps.ts';
 import { tolerant } from './tolerant.ts';
@@ -28,10 +29,6 @@ export const personWriter = (name: string): string => `@${name}`;
 export const isPerson = (writer: string): boolean => writer === operator || writer.startsWith('@');
 /** The iteration token of an event that belongs to the fleet and to no iteration. */
 export const noIteration = '_';
-
-/** An event as its writer signed it, carried by another one. */
-export const SignedEvent = z.object({ writer: WriterName, bytes: z.base64(), signature: z.base64() });
-export type SignedEvent = z.infer<typeof SignedEvent>;
 
 export const Verdict = z.enum(['PASS', 'FAIL', 'ERROR', 'MISS', 'SKIP', 'WAIVED']);
 export type Verdict = z.infer<typeof Verdict>;

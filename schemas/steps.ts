@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DsseEnvelope, Provenance } from './attestation.ts';
 import {
   BranchName,
   CellName,
@@ -59,6 +60,8 @@ const Installed = z.object({
   packages: z.array(InstalledPackage).min(1),
   image: BoardFile,
   initramfs: BoardFile,
+  /** sha256 of the build's attestation, which the board has checked: of its payload. */
+  attestation: Sha256.optional(),
 });
 
 /** What a running system says of itself: boot id, `uname -r`, `/proc/version`. */
@@ -74,6 +77,8 @@ const Rebooted = z.object({
   outcome: z.enum(['new-kernel', 'fell-back', 'rebooted-twice']),
   /** From the reboot command to the agent's return, by the board's own clock. */
   secondsDown: Seconds,
+  /** sha256 of the attestation of the build that runs now; absent where another kernel came back. */
+  attestation: Sha256.optional(),
 });
 
 const BackupHeld = z.object({
@@ -101,6 +106,8 @@ const SweepRequest = z.object({
     )
     .min(1),
   repeats: z.int().min(1),
+  /** The packages that are swept, as they were staged: what the board attests is about them. */
+  packages: z.array(PackageFile).min(1).optional(),
 });
 
 /** One codec on one path: `sha256` only where every repeat gave the same bytes. */
@@ -122,6 +129,8 @@ const Swept = z.object({
   version: PackageVersion,
   fixtures: z.array(z.object({ file: FileName, sha256: Sha256 })),
   table: z.array(Cell).min(1),
+  /** in-toto test result, by the board. Absent where no packages were named. */
+  attestation: DsseEnvelope.optional(),
 });
 
 /** A build that was finished in the builder's worktree of the package. */
@@ -211,7 +220,21 @@ export const steps = {
   },
   build: {
     role: 'builder',
-    request: z.object({ commit: ObjectId, package: PackageAt, fingerprint: Fingerprint.optional() }),
+    request: z.object({
+      commit: ObjectId,
+      package: PackageAt,
+      fingerprint: Fingerprint.optional(),
+      /** What was reviewed, and what of it the commit has to hold. */
+      source: z
+        .object({
+          planSha256: Sha256,
+          baseline: z.object({ tag: TagName, commit: ObjectId }),
+          tree: ObjectId,
+          patchset: Sha256,
+          patches: z.array(FileName).min(1),
+        })
+        .optional(),
+    }),
     evidence: z.object({
       commit: ObjectId,
       packages: z.array(PackageFile).min(1),
@@ -240,6 +263,8 @@ export const steps = {
           fetched: z.boolean(),
         })
         .optional(),
+      /** SLSA provenance, by the builder. Absent on builds that are older than attestations. */
+      attestation: DsseEnvelope.optional(),
     }),
   },
   /** Before anything lands: a key that can't sign is found now, and not after the build. */
@@ -260,6 +285,8 @@ export const steps = {
       folder: FileName,
       packages: z.array(PackageFile).min(1),
       version: PackageVersion,
+      /** The publisher refuses without it. */
+      provenance: Provenance.optional(),
     }),
     evidence: z.object({
       repository: z.string(),
@@ -312,6 +339,8 @@ export const steps = {
       release: Release,
       /** The archive that a rollback would need; the board refuses without it. */
       backup: BackupHeld,
+      /** The board refuses without it. */
+      provenance: Provenance.optional(),
     }),
     evidence: Installed,
   },
@@ -323,6 +352,8 @@ export const steps = {
       release: Release,
       /** What the board goes back to by itself, if nobody confirms the new kernel in time. */
       backup: BackupHeld.optional(),
+      /** What install has checked: sha256 of the attestation of the build that is to run. */
+      attestation: Sha256.optional(),
     }),
     evidence: Rebooted,
   },
@@ -376,5 +407,7 @@ export const Failure = z.object({
   begun: z.array(z.string()).default([]),
   /** What was seen up to there, in the shape of the step's evidence where it got that far. */
   seen: Shallow.optional(),
+  /** Of a build that failed: in-toto test result, by the builder. */
+  attestation: DsseEnvelope.optional(),
 });
 export type Failure = z.infer<typeof Failure>;

@@ -1,10 +1,15 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { createAttest } from '../agents/runtime/attest.ts';
 import { createEffect } from '../agents/runtime/effects.ts';
 import { Journal } from '../agents/runtime/journal.ts';
 import { createRun } from '../agents/runtime/run.ts';
 import type { Step } from '../agents/runtime/step.ts';
-import type { StepName } from '../schemas/step-names.ts';
+import { exampleFleet } from '../coordinator/testing/example-plan.ts';
+import { testKey } from '../coordinator/testing/test-key.ts';
+import { trustIn } from '../eventlog/trust.ts';
+import type { Fleet } from '../schemas/fleet.ts';
+import type { Role, StepName } from '../schemas/step-names.ts';
 import { type StepEvidence, type StepRequest, steps } from '../schemas/steps.ts';
 
 export interface StepRun<Name extends StepName> {
@@ -13,10 +18,14 @@ export interface StepRun<Name extends StepName> {
   lines: string[];
 }
 
+/** The host of the example fleet as which a step is run. */
+const hostOf: Record<Role, string> = { builder: 'boltzmann', publisher: 'hertz', board: 'fresnel' };
+
 /**
  * Runs one step as the agent would, over a real journal in `folder`, without an event log.
  * Running it again with the same folder and attempt goes on where the last run ended, as after a crash.
  * The request and the evidence are checked against their schemas.
+ * @param fleet whom the host trusts: the example fleet, unless another process has made its keys.
  */
 export const runStep = async <Name extends StepName, Host>(
   name: Name,
@@ -28,11 +37,13 @@ export const runStep = async <Name extends StepName, Host>(
     iteration = 'iter5',
     attempt = 1,
     signal = new AbortController().signal,
+    fleet = exampleFleet,
   }: {
     folder: string;
     iteration?: string;
     attempt?: number;
     signal?: AbortSignal;
+    fleet?: Fleet;
   },
 ): Promise<StepRun<Name>> => {
   const key = `${iteration}.${attempt}`;
@@ -50,6 +61,8 @@ export const runStep = async <Name extends StepName, Host>(
       effect: createEffect(journal, { iteration, step: name, attempt }, signal),
       host,
       run: createRun(note, signal),
+      attest: createAttest(testKey(hostOf[steps[name].role])),
+      trust: trustIn(fleet),
       note,
       workFolder,
       bootsAfter: (bootId) => journal.bootsAfter(bootId),

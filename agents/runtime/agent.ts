@@ -13,6 +13,7 @@ import type { AgentConfig } from '../../schemas/config.ts';
 import { type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { printableLines } from '../../schemas/printable.ts';
+import { createAttest } from './attest.ts';
 import { lastStart } from './compare-with-log.ts';
 import { createDurableWatch } from './durable-watch.ts';
 import { startsOf } from './host-log.ts';
@@ -212,6 +213,8 @@ export const runAgent = async <Config extends AgentConfig>(
     outbox,
     steps,
     host: config,
+    attest: createAttest(key),
+    trust,
     stateFolder: config.stateFolder,
     outputOf: (request) => createOutputWriter(() => connection, { fleet, host, ...request }),
     onRunning: (request) => {

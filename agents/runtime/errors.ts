@@ -1,20 +1,27 @@
+import type { DsseEnvelope } from '../../schemas/attestation.ts';
 import type { Fault } from '../../schemas/steps.ts';
 
 /**
  * It is decided: the step has failed, and the iteration hears of it.
  * Whoever throws it says who is to blame: `work` (the series, the plan, the build itself), which no other host
  * would do better, or `host` (no room, no key, a program missing), which a fallback may not share.
- * `seen` is what was found out until then, in the shape of the step's evidence.
+ * `seen` is what was found out until then, in the shape of the step's evidence; `attestation` says for others that it failed.
  */
 export class StepFailed extends Error {
   override readonly name = 'StepFailed';
   readonly fault: Fault;
   readonly seen: unknown;
+  readonly attestation: DsseEnvelope | undefined;
 
-  constructor(fault: Fault, reason: string, options: { seen?: unknown; cause?: unknown } = {}) {
+  constructor(
+    fault: Fault,
+    reason: string,
+    options: { seen?: unknown; attestation?: DsseEnvelope; cause?: unknown } = {},
+  ) {
     super(reason, options.cause === undefined ? {} : { cause: options.cause });
     this.fault = fault;
     this.seen = options.seen;
+    this.attestation = options.attestation;
   }
 }
 

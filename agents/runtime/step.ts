@@ -1,3 +1,5 @@
+import type { Trust } from '../../eventlog/trust.ts';
+import type { DsseEnvelope, Statement } from '../../schemas/attestation.ts';
 import type { EffectName } from '../../schemas/effects.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { StepEvidence, StepRequest } from '../../schemas/steps.ts';
@@ -50,6 +52,10 @@ export interface StepContext<Host, Effects extends EffectName = never> {
   readonly host: Host;
   /** Runs a program whose output goes to the step's stream. */
   readonly run: Run;
+  /** Signs a statement with this host's key. */
+  readonly attest: (statement: Statement) => DsseEnvelope;
+  /** Whom this host trusts, by its own copy of the fleet's file. */
+  readonly trust: Trust;
   /** A line of the step's own, for whoever follows its output. */
   readonly note: (line: string) => void;
   /** This attempt's own folder. It is there, it survives a restart, and it goes away with the attempt. */

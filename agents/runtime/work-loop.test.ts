@@ -6,6 +6,7 @@ import { sealEvent } from '../../eventlog/seal.ts';
 import { generateWriterKey, readWriterKey } from '../../eventlog/writer-key.ts';
 import { parseEvent } from '../../schemas/events.ts';
 import { until } from '../../test/log-server.ts';
+import { createAttest } from './attest.ts';
 import { StepFailed, Superseded } from './errors.ts';
 import { Journal } from './journal.ts';
 import { createOutbox } from './outbox.ts';
@@ -60,6 +61,8 @@ const start = (record: Does): WorkLoop => {
     }),
     steps: { record: async (_request, context) => (await record(context)) as typeof evidence },
     host: null,
+    attest: createAttest(key),
+    trust: { fleet: 'test', writers: new Map() },
     stateFolder: folder,
     outputOf: () => () => undefined,
     onRunning: () => undefined,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { EventTooLarge } from '../../eventlog/seal.ts';
+import type { Trust } from '../../eventlog/trust.ts';
 import type { EffectName } from '../../schemas/effects.ts';
 import { parseEvent, stepEventType } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
@@ -14,7 +15,7 @@ import type { Journal, NotedRequest } from './journal.ts';
 import { isNoRoom, NoRoom } from './journal-schema.ts';
 import type { Outbox } from './outbox.ts';
 import { createRun } from './run.ts';
-import type { Step } from './step.ts';
+import type { Step, StepContext } from './step.ts';
 
 /** The steps of one role, by name. */
 // biome-ignore lint/suspicious/noExplicitAny: each step has a request of its own; the schema checks it at the edge
@@ -25,6 +26,9 @@ export interface WorkLoopOptions<Host> {
   outbox: Outbox;
   steps: StepTable<Host>;
   host: Host;
+  /** Signs what the steps attest. */
+  attest: StepContext<Host>['attest'];
+  trust: Trust;
   stateFolder: string;
   /** A line of a step's output. */
   outputOf: (request: NotedRequest) => (line: string) => void;
@@ -169,6 +173,8 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
       effect: createEffect(journal, request, controller.signal, watch),
       host: options.host,
       run: createRun(output, controller.signal, onStarted),
+      attest: options.attest,
+      trust: options.trust,
       note: output,
       workFolder,
       bootsAfter: (bootId) => journal.bootsAfter(bootId),
@@ -226,7 +232,13 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
       const tried = journal.tries(request);
       if (error instanceof StepFailed) {
         output(reason);
-        failed({ fault: error.fault, reason, ...(error.seen === undefined ? {} : { seen: error.seen }) });
+        const { fault, seen, attestation } = error;
+        failed({
+          fault,
+          reason,
+          ...(seen === undefined ? {} : { seen }),
+          ...(attestation && { attestation }),
+        });
       } else if (error instanceof NeedsPerson || error instanceof EventTooLarge)
         failed({ fault: 'host', reason });
       else if (tried >= tries) failed({ fault: 'host', reason: `${reason} (given up after ${tries} tries)` });

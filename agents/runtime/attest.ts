@@ -1,0 +1,9 @@
+import { signEnvelope } from '../../eventlog/envelope.ts';
+import type { WriterKey } from '../../eventlog/writer-key.ts';
+import type { DsseEnvelope, Statement } from '../../schemas/attestation.ts';
+
+/** What a step attests with: its host's own key. */
+export const createAttest =
+  (key: WriterKey) =>
+  (statement: Statement): DsseEnvelope =>
+    signEnvelope(key, new TextEncoder().encode(JSON.stringify(statement)));

@@ -1,0 +1,142 @@
+import { z } from 'zod';
+import {
+  FleetName,
+  type HostName,
+  IterationName,
+  ObjectId,
+  PackageVersion,
+  PublicKey,
+  Sha256,
+} from './names.ts';
+import { SignedEvent } from './signed-event.ts';
+
+/**
+ * A signed message: DSSE, https://github.com/secure-systems-lab/dsse/blob/v1.0.2/envelope.md. The format allows several
+ * signatures; here it is one, and `keyid` is the signer's public key.
+ */
+export const DsseEnvelope = z.object({
+  payloadType: z.string(),
+  payload: z.base64(),
+  signatures: z.array(z.object({ keyid: PublicKey, sig: z.base64() })).length(1),
+});
+export type DsseEnvelope = z.infer<typeof DsseEnvelope>;
+
+/** Algorithm → hexadecimal. https://github.com/in-toto/attestation/blob/main/spec/v1/digest_set.md */
+const DigestSet = z
+  .record(z.string().min(1), z.string().regex(/^[0-9a-f]+$/))
+  .refine((digests) => Object.keys(digests).length > 0, { error: 'must hold a digest' });
+
+/** https://github.com/in-toto/attestation/blob/main/spec/v1/resource_descriptor.md */
+const ResourceDescriptor = z
+  .object({
+    name: z.string().optional(),
+    uri: z.string().optional(),
+    digest: DigestSet.optional(),
+    content: z.base64().optional(),
+    downloadLocation: z.string().optional(),
+    mediaType: z.string().optional(),
+    annotations: z.record(z.string(), z.unknown()).optional(),
+  })
+  .refine(({ uri, digest, content }) => (uri ?? digest ?? content) !== undefined, {
+    error: 'must have a uri, a digest or a content',
+  });
+export type ResourceDescriptor = z.infer<typeof ResourceDescriptor>;
+
+const Subject = z.object({ name: z.string().min(1), digest: DigestSet });
+
+/** in-toto Statement v1. https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md */
+const statementOf = <Type extends string, Predicate extends z.ZodType>(
+  predicateType: Type,
+  predicate: Predicate,
+) =>
+  z.object({
+    _type: z.literal('https://in-toto.io/Statement/v1'),
+    subject: z.array(Subject).min(1),
+    predicateType: z.literal(predicateType),
+    predicate,
+  });
+
+/** SLSA provenance v1. https://slsa.dev/spec/v1.0/provenance */
+export const ProvenanceStatement = statementOf(
+  'https://slsa.dev/provenance/v1',
+  z.object({
+    buildDefinition: z.object({
+      buildType: z.string(),
+      externalParameters: z.record(z.string(), z.unknown()),
+      internalParameters: z.record(z.string(), z.unknown()).optional(),
+      resolvedDependencies: z.array(ResourceDescriptor).optional(),
+    }),
+    runDetails: z.object({
+      builder: z.object({ id: z.string(), version: z.record(z.string(), z.string()).optional() }),
+      metadata: z
+        .object({
+          invocationId: z.string().optional(),
+          startedOn: z.iso.datetime().optional(),
+          finishedOn: z.iso.datetime().optional(),
+        })
+        .optional(),
+      byproducts: z.array(ResourceDescriptor).optional(),
+    }),
+  }),
+);
+export type ProvenanceStatement = z.infer<typeof ProvenanceStatement>;
+
+/** in-toto test result v0.1. https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md */
+export const TestResultStatement = statementOf(
+  'https://in-toto.io/attestation/test-result/v0.1',
+  z.object({
+    result: z.enum(['PASSED', 'WARNED', 'FAILED']),
+    configuration: z.array(ResourceDescriptor),
+    url: z.string().optional(),
+    passedTests: z.array(z.string()).optional(),
+    warnedTests: z.array(z.string()).optional(),
+    failedTests: z.array(z.string()).optional(),
+  }),
+);
+export type TestResultStatement = z.infer<typeof TestResultStatement>;
+
+/** All that a host of the fleet attests. */
+export type Statement = ProvenanceStatement | TestResultStatement;
+
+/** How a builder builds: a package of one commit, with makepkg. */
+export const buildType = 'urn:kernel-agent:build-type:makepkg:v1';
+
+/** What is reviewed and then built: a plan, and the tree that its series makes of the baseline. */
+const Reviewed = z.object({
+  planSha256: Sha256,
+  tree: ObjectId,
+  /** KernelCI's identity of the patch stack. */
+  patchset: Sha256,
+});
+
+/** `externalParameters` of {@link buildType}: all that the build was asked for. */
+export const BuildParameters = z.object({
+  fleet: FleetName,
+  iteration: IterationName,
+  attempt: z.int().min(1),
+  /** The landed commit, and the folder of the package in its repository. */
+  commit: ObjectId,
+  repository: z.string(),
+  folder: z.string(),
+  version: PackageVersion,
+  /** Absent where the iteration is older than attestations. */
+  ...Reviewed.partial().shape,
+});
+export type BuildParameters = z.infer<typeof BuildParameters>;
+
+/** What publisher and board want to see before they take a package: who built it from what, and who approved that. */
+export const Provenance = Reviewed.extend({
+  attestation: DsseEnvelope,
+  approvals: z.array(SignedEvent),
+  commit: ObjectId,
+});
+export type Provenance = z.infer<typeof Provenance>;
+
+/** The name of a host for others than this fleet. */
+export const hostUri = ({
+  fleet,
+  host,
+}: {
+  fleet: z.infer<typeof FleetName>;
+  host: z.infer<typeof HostName>;
+}) => `urn:kernel-agent:${fleet}:${host}`;
