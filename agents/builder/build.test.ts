@@ -5,9 +5,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { z } from 'zod';
+import { testKey } from '../../coordinator/testing/test-key.ts';
+import { openEnvelope } from '../../eventlog/envelope.ts';
+import { sha256 } from '../../eventlog/writer-key.ts';
+import {
+  BuildParameters,
+  type DsseEnvelope,
+  ProvenanceStatement,
+  TestResultStatement,
+} from '../../schemas/attestation.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
 import { runStep } from '../../test/run-step.ts';
+import { StepFailed } from '../runtime/errors.ts';
 import { build } from './build.ts';
+import { patchsetHash } from './series/series.ts';
 import { builderConfig } from './testdata/builder-config.ts';
 
 let folder: string;
@@ -45,12 +57,31 @@ const commit = (pkgrel: number, patches: string[], { more = '', edit = (text: st
   return sh(repository, `${git} add -A; ${git} commit -qm "tiny ${pkgrel}"; git rev-parse HEAD`).trim();
 };
 
-const run = (id: string, pkgrel: number, signal?: AbortSignal) =>
+/** What was reviewed: these patches, as the repository holds them. */
+const sourceOf = async (patches: string[]) => ({
+  planSha256: sha256('plan'),
+  baseline: { tag: 'v1.0', commit: sha256('baseline').slice(0, 40) },
+  tree: sha256('tree').slice(0, 40),
+  patchset: patchsetHash(
+    await Promise.all(
+      patches.map(async (file) => ({ text: await readFile(join(repository, 'arch/tiny', file), 'utf8') })),
+    ),
+  ),
+  patches,
+});
+type Source = Awaited<ReturnType<typeof sourceOf>>;
+
+const run = (
+  id: string,
+  pkgrel: number,
+  { signal, source }: { signal?: AbortSignal; source?: Source } = {},
+) =>
   runStep(
     'build',
     build,
     {
       commit: id,
+      ...(source ? { source } : {}),
       package: {
         repository: 'packages',
         branch: 'main',
@@ -72,8 +103,15 @@ const runUntil = async (name: string, id: string, pkgrel: number): Promise<void>
   const poll = setInterval(() => {
     if (existsSync(join(config.makepkg.worktreesFolder, 'tiny', name))) stop.abort(new Error('killed'));
   }, 5);
-  await expect(run(id, pkgrel, stop.signal)).rejects.toThrow('killed');
+  await expect(run(id, pkgrel, { signal: stop.signal })).rejects.toThrow('killed');
   clearInterval(poll);
+};
+
+/** What boltzmann has signed. */
+const statementIn = <Schema extends z.ZodType>(schema: Schema, envelope: DsseEnvelope | undefined) => {
+  if (!envelope) throw new Error('nothing is attested');
+  const bytes = openEnvelope([testKey('boltzmann').publicKey], envelope);
+  return schema.parse(JSON.parse(new TextDecoder().decode(bytes)));
 };
 
 const compiled = (lines: string[]) => lines.flatMap((line) => /^ {2}CC {6}(.*)/.exec(line)?.[1] ?? []).sort();
@@ -115,7 +153,29 @@ describe('build', { timeout: 120_000 }, () => {
     const second = commit(3, ['1.patch']);
 
     attempt = 1;
-    const one = await run(first, 2);
+    const source = await sourceOf(['1.patch', '2.patch']);
+    const one = await run(first, 2, { source });
+    const provenance = statementIn(ProvenanceStatement, one.evidence.attestation);
+    expect(provenance.subject).toEqual(
+      one.evidence.packages.map(({ file, sha256: hash }) => ({ name: file, digest: { sha256: hash } })),
+    );
+    const { buildDefinition, runDetails } = provenance.predicate;
+    expect(BuildParameters.parse(buildDefinition.externalParameters)).toMatchObject({
+      ...{ iteration: 'iter5', attempt: 1, commit: first, version: '1.0-2' },
+      ...{ planSha256: source.planSha256, tree: source.tree, patchset: source.patchset },
+    });
+    const patch = await readFile(join(repository, 'arch/tiny/1.patch'));
+    expect(buildDefinition.resolvedDependencies).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ name: 'baseline', digest: { gitCommit: source.baseline.commit } }),
+        { name: 'packages', digest: { gitCommit: first } },
+        { name: 'arch/tiny/1.patch', digest: { sha256: sha256(patch) } },
+        { name: 'arch/tiny/PKGBUILD', digest: expect.anything() },
+      ]),
+    );
+    const built = join(config.offeredFolder, 'iter5.1', 'tiny-1.0-2-aarch64.pkg.tar.zst');
+    const buildinfo = execFileSync('bsdtar', ['-xOf', built, '.BUILDINFO']);
+    expect(runDetails.byproducts).toEqual([{ name: '.BUILDINFO', digest: { sha256: sha256(buildinfo) } }]);
     expect(one.evidence.packages.map(({ file }) => file)).toEqual(['tiny-1.0-2-aarch64.pkg.tar.zst']);
     expect(one.evidence.buildinfo.startdir).toEqual([
       join(config.makepkg.worktreesFolder, 'tiny', 'package'),
@@ -178,11 +238,18 @@ describe('build', { timeout: 120_000 }, () => {
 
   test('a compile error fails build()', async () => {
     attempt = 5;
-    const failed = run(commit(6, [], { more: 'echo "int x = ;" >> main.c' }), 6);
+    const id = commit(6, [], { more: 'echo "int x = ;" >> main.c' });
+    const failed = run(id, 6);
     await expect(failed).rejects.toMatchObject({
       fault: 'work',
       message: expect.stringMatching(/exit code 4, .*failure occurred in build\(\)/),
     });
+    const error = await failed.catch((thrown: unknown) => thrown);
+    if (!(error instanceof StepFailed)) throw error;
+    const told = statementIn(TestResultStatement, error.attestation);
+    expect(told.subject).toEqual([{ name: 'packages', digest: { gitCommit: id } }]);
+    expect(told.predicate).toMatchObject({ result: 'FAILED', failedTests: ['build of tiny 1.0-6'] });
+    expect(ProvenanceStatement.safeParse(told).success).toBe(false);
     expect(existsSync(join(config.offeredFolder, 'iter5.5'))).toBe(false);
     // What the outputs are of now is in no build's record.
     expect(existsSync(join(config.makepkg.worktreesFolder, 'tiny', 'builds.json'))).toBe(false);
@@ -204,6 +271,20 @@ describe('build', { timeout: 120_000 }, () => {
       fault: 'work',
       message: 'the PKGBUILD is for tiny 1.0-8; expected tiny 1.0-9',
     });
+  });
+
+  test('a commit that holds another series than the reviewed one is refused before it is built', async () => {
+    attempt = 9;
+    const id = commit(9, ['1.patch']);
+    const source = await sourceOf(['1.patch', '2.patch']);
+    for (const [patches, message] of [
+      [['1.patch'], /holds the series \w{64}; expected the reviewed one, \w{64}/],
+      [['3.patch'], /no arch\/tiny\/3\.patch at/],
+    ] satisfies [string[], RegExp][])
+      await expect(run(id, 9, { source: { ...source, patches } })).rejects.toMatchObject({
+        fault: 'work',
+        message: expect.stringMatching(message),
+      });
   });
 
   test('a commit that nobody pushed is refused', async () => {

@@ -2,16 +2,19 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuilderConfig } from '../../schemas/config.ts';
-import type { StepRequest } from '../../schemas/steps.ts';
+import type { EffectName } from '../../schemas/effects.ts';
+import type { StepEvidence, StepRequest } from '../../schemas/steps.ts';
 import { type Need, orNoRoom, requireRoom } from '../runtime/disk-room.ts';
 import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
 import type { Ran, Run } from '../runtime/run.ts';
-import type { Probed, Step } from '../runtime/step.ts';
+import type { Probed, Step, StepContext } from '../runtime/step.ts';
+import { type AskedBuild, failedBuildOf, provenanceOf } from './build-statements.ts';
 import { createGit } from './git/git.ts';
 import { createMakepkg, type Makepkg } from './makepkg/makepkg.ts';
 import { inspectPackages, offerPackages, probeOffer, removeParts, takePackages } from './makepkg/offer.ts';
 import { openWorktree } from './makepkg/worktree.ts';
 import { parseSrcinfo, srcinfoVersion } from './pkgbuild/srcinfo.ts';
+import { requireReviewed } from './reviewed-series.ts';
 
 const megabyte = 1024 * 1024;
 
@@ -27,11 +30,24 @@ interface Checkout {
   epochSeconds: number;
 }
 
-/** Builds the packages of one commit and offers them to the publisher. */
-export const build: Step<'build', BuilderConfig> = async (
-  request,
-  { effect, host, run, key, workFolder },
-) => {
+/** Builds the packages of one commit, attests how, and offers them to the publisher. A failure is attested as one. */
+export const build: Step<'build', BuilderConfig> = async (request, context) => {
+  const { host, iteration, attempt, attest } = context;
+  const asked: AskedBuild = { host, iteration, attempt, request };
+  try {
+    return await buildPackages(asked, context);
+  } catch (error) {
+    if (!(error instanceof StepFailed)) throw error;
+    const { fault, message, seen, cause } = error;
+    throw new StepFailed(fault, message, { seen, cause, attestation: attest(failedBuildOf(asked, fault)) });
+  }
+};
+
+const buildPackages = async (
+  asked: AskedBuild,
+  { effect, host, run, key, workFolder, attest }: StepContext<BuilderConfig, EffectName<'build'>>,
+): Promise<StepEvidence<'build'>> => {
+  const { request } = asked;
   const makepkg = createMakepkg(run, host);
   const exported = join(workFolder, 'package');
   const checkoutFile = join(workFolder, 'checkout.json');
@@ -43,11 +59,14 @@ export const build: Step<'build', BuilderConfig> = async (
     act: () => orNoRoom(workFolder, () => checkOut(run, host, request, exported, checkoutFile)),
   });
 
+  const files = await requireReviewed(exported, request);
+
   const offered = join(host.offeredFolder, key);
   const part = `${offered}.part`;
   // Cut anywhere: the worktree puts itself right, half-made packages are in `.part`, and the rename is the last.
   const makePackages = async () => {
     const started = performance.now();
+    const startedOn = new Date().toISOString();
     const folder = join(host.makepkg.worktreesFolder, request.package.base);
     const tree = await openWorktree(makepkg, folder, request.package.base, {
       packagesFolder: part,
@@ -65,20 +84,26 @@ export const build: Step<'build', BuilderConfig> = async (
 
     const { names, to: version } = request.package;
     const expected = { names, version, carch: host.makepkg.carch };
-    const { packages, buildinfo } = await inspectPackages(run, part, expected);
+    const { packages, buildinfo, buildinfoSha256 } = await inspectPackages(run, part, expected);
     const seconds = (performance.now() - started) / 1000;
     const output = outputOf([prepared, built]);
     const done = { commit: request.commit, seconds, ...compiledBy(built) };
     const confinement = await makepkg.confinement(tree.place);
-    const evidence = {
-      ...done,
-      packages,
-      buildinfo,
-      sources,
-      output,
-      confinement,
-      ...(before && { before }),
-    };
+    const finishedOn = new Date().toISOString();
+    const attestation = attest(
+      provenanceOf(asked, {
+        packages,
+        buildinfo,
+        buildinfoSha256,
+        confinement,
+        files,
+        startedOn,
+        finishedOn,
+        epochSeconds,
+      }),
+    );
+    const seen = { packages, buildinfo, sources, output, confinement, attestation };
+    const evidence = { ...done, ...seen, ...(before && { before }) };
     await tree.remember(done);
     await offerPackages(part, offered, evidence);
     return evidence;

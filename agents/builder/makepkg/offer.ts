@@ -1,5 +1,6 @@
 import { chown, lchown, lstat, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { sha256 } from '../../../eventlog/writer-key.ts';
 import type { PackageFile, StepEvidence } from '../../../schemas/steps.ts';
 import { StepFailed } from '../../runtime/errors.ts';
 import { hashFile } from '../../runtime/hash-file.ts';
@@ -23,9 +24,9 @@ const keyValues = (text: string): Record<string, string[]> => {
   return values;
 };
 
-/** A file of the package's metadata, `.PKGINFO` or `.BUILDINFO`: key → values. */
-const metadata = async (run: Run, file: string, member: string) =>
-  keyValues((await run(['bsdtar', '-xOf', file, member], { quiet: true })).stdout);
+/** A file of the package's metadata, `.PKGINFO` or `.BUILDINFO`. */
+const metadata = async (run: Run, file: string, member: string): Promise<string> =>
+  (await run(['bsdtar', '-xOf', file, member], { quiet: true })).stdout;
 
 /**
  * Takes what a build left in `folder` away from the user that built it, who may not change it any more.
@@ -50,11 +51,11 @@ export const inspectPackages = async (
   run: Run,
   folder: string,
   { names, version, carch }: { names: readonly string[]; version: string; carch: string },
-): Promise<{ packages: PackageFile[]; buildinfo: Record<string, string[]> }> => {
+): Promise<{ packages: PackageFile[]; buildinfo: Record<string, string[]>; buildinfoSha256: string }> => {
   const files = (await readdir(folder)).filter((file) => file.endsWith('.pkg.tar.zst')).sort();
   const found = new Map<string, { file: string; version: string; arch: string }>();
   for (const file of files) {
-    const info = await metadata(run, join(folder, file), '.PKGINFO');
+    const info = keyValues(await metadata(run, join(folder, file), '.PKGINFO'));
     const [name = '', built = '', arch = ''] = [info.pkgname?.[0], info.pkgver?.[0], info.arch?.[0]];
     found.set(name, { file, version: built, arch });
   }
@@ -62,7 +63,7 @@ export const inspectPackages = async (
   if (list(found.keys()) !== list(names))
     throw new StepFailed('work', `makepkg built the packages ${list(found.keys())}; expected ${list(names)}`);
   const packages: PackageFile[] = [];
-  let buildinfo: Record<string, string[]> | undefined;
+  let buildinfo: string | undefined;
   for (const name of names) {
     const one = found.get(name);
     if (!one) continue;
@@ -74,7 +75,7 @@ export const inspectPackages = async (
     packages.push({ name, file: one.file, ...(await hashFile(path)) });
     buildinfo ??= await metadata(run, path, '.BUILDINFO');
   }
-  return { packages, buildinfo: buildinfo ?? {} };
+  return { packages, buildinfo: keyValues(buildinfo ?? ''), buildinfoSha256: sha256(buildinfo ?? '') };
 };
 
 /** Half-made packages of an attempt that was cut, failed or was superseded. A host makes one build at a time. */
