@@ -182,11 +182,14 @@ describe('the review', () => {
       .thenRefused(/past its review/);
   });
 
-  it('is not asked for by a plan that names nobody', () => {
+  it('is not asked for by a plan that names nobody, which only older iterations could have', () => {
     const loaded = examplePlan((plan) => {
       plan.review.approvals = [];
     });
-    given(started(loaded), keyChecked, succeeded('preflight'))
+    given()
+      .when(startOf(loaded))
+      .thenRefused(/asks for nobody's review/);
+    given(started(loaded, 2), keyChecked, succeeded('preflight'))
       .when(advance)
       .then('LandRequested.1 → boltzmann', 'PresweepRequested.1 → fresnel', 'BackupRequested.1 → fresnel');
   });

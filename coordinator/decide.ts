@@ -239,12 +239,11 @@ export const decide = (command: Command, state: State): NewEvent[] => {
         );
       const { by, plan, rules = 1 } = command.data;
       const { approvals, authorMayApprove } = plan.review;
-      if (
-        rules >= 3 &&
-        !authorMayApprove &&
-        approvals.length > 0 &&
-        approvals.every((person) => person === by)
-      )
+      if (rules >= 3 && approvals.length === 0)
+        throw new Refused(
+          `the plan of ${command.iteration} asks for nobody's review, and no host publishes or installs what nobody has approved: name somebody in review.approvals`,
+        );
+      if (rules >= 3 && !authorMayApprove && approvals.every((person) => person === by))
         throw new Refused(
           `${by} starts ${command.iteration} and would be its only approver: let the plan ask somebody else, or say review.authorMayApprove: true`,
         );

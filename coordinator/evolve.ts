@@ -9,6 +9,7 @@ import {
   personWriter,
   type StepEvent,
 } from '../schemas/events.ts';
+import type { SignedEvent } from '../schemas/signed-event.ts';
 import type { Attempt, EarlyOutcome, Ended, Iteration, State } from './state.ts';
 import { earlyKey, startIteration } from './state.ts';
 
@@ -94,7 +95,12 @@ const evolveStep = (iteration: Iteration, event: StepEvent, at: Ended): Iteratio
   }
 };
 
-const evolveIteration = (iteration: Iteration, event: IterationEvent, at: Ended): Iteration => {
+const evolveIteration = (
+  iteration: Iteration,
+  event: IterationEvent,
+  at: Ended,
+  signed: SignedEvent | undefined,
+): Iteration => {
   const known = { ...iteration, last: at };
   const { sequence } = at;
   switch (event.type) {
@@ -107,9 +113,10 @@ const evolveIteration = (iteration: Iteration, event: IterationEvent, at: Ended)
     case 'ReviewApproved':
     case 'ReviewRejected': {
       const approved = event.type === 'ReviewApproved';
+      const kept = iteration.rules >= 3 && signed ? { signed } : {};
       return {
         ...known,
-        approvals: [...known.approvals, { ...event.data, sequence, time: at.time, approved }],
+        approvals: [...known.approvals, { ...event.data, ...kept, sequence, time: at.time, approved }],
       };
     }
     case 'ApprovalExpired': {
@@ -177,11 +184,21 @@ const evolveFleet = (state: State, event: FleetEvent, at: Ended): State => {
   }
 };
 
+/** An approval as hosts are shown it. Of other events nobody asks. */
+const signedOf = (
+  { type, source }: IterationEvent,
+  bytes: Uint8Array,
+  signature: string | undefined,
+): SignedEvent | undefined =>
+  type === 'ReviewApproved' && signature !== undefined
+    ? { writer: source, bytes: Buffer.from(bytes).toString('base64'), signature }
+    : undefined;
+
 /**
  * The state after one more event. Pure and total: an event that this version does not know, or that is not its
  * writer's to say, changes only the position and its writer's count; the same event twice changes nothing.
  */
-export const evolve = (state: State, { event, sequence, bytes }: LoggedEvent): State => {
+export const evolve = (state: State, { event, sequence, bytes, signature }: LoggedEvent): State => {
   if (sequence <= state.sequence) return state;
   const at: Ended = { sequence, time: event.time, eventId: `${event.source}/${event.id}` };
   const next: State = {
@@ -203,7 +220,9 @@ export const evolve = (state: State, { event, sequence, bytes }: LoggedEvent): S
     return { ...next, iterations: new Map(state.iterations).set(event.iteration, startIteration(event, at)) };
   }
   let changed =
-    event.kind === 'step' ? evolveStep(iteration, event, at) : evolveIteration(iteration, event, at);
+    event.kind === 'step'
+      ? evolveStep(iteration, event, at)
+      : evolveIteration(iteration, event, at, signedOf(event, bytes, signature));
   let { early } = state;
   if (event.kind === 'step' && event.fact === 'Requested') {
     const key = earlyKey(event.iteration, event.step, event.attempt, event.data.host);

@@ -1,3 +1,4 @@
+import type { SignedEvent } from '../schemas/signed-event.ts';
 import type { StepName } from '../schemas/step-names.ts';
 import { type Attempt, evidenceOf, type Iteration } from './state.ts';
 
@@ -55,6 +56,22 @@ export const lastingApprovals = (iteration: Iteration): Iteration['approvals'] =
         (one) => one.expires !== undefined && !one.expired && !isUsed(iteration, one),
       );
 
+/** The last word of each person on this very plan and tree that still counts. */
+const lastWordsOn = (iteration: Iteration, tree: string): Map<string, Iteration['approvals'][number]> =>
+  new Map(
+    iteration.approvals
+      .filter(
+        (word) => word.planSha256 === iteration.planSha256 && word.tree === tree && word.expired !== true,
+      )
+      .map((word) => [word.by, word]),
+  );
+
+/** The approvals that the iteration rests on, as they were signed. */
+export const signedApprovals = (iteration: Iteration, tree: string): SignedEvent[] =>
+  [...lastWordsOn(iteration, tree).values()].flatMap(({ approved, by, signed }) =>
+    approved && signed && iteration.plan.review.approvals.includes(by) ? [signed] : [],
+  );
+
 /**
  * Where the review stands. An approval counts only for this very plan and preflight's very tree. The last word of
  * each person counts, since the last retry.
@@ -68,10 +85,7 @@ export const reviewOf = (
   if (!preflight) return undefined;
   const { tree } = preflight.evidence;
   const lastRetry = iteration.retries.at(-1)?.sequence ?? 0;
-  const counted = iteration.approvals.filter(
-    (word) => word.planSha256 === iteration.planSha256 && word.tree === tree && word.expired !== true,
-  );
-  const lastWords = new Map(counted.map((word) => [word.by, word]));
+  const lastWords = lastWordsOn(iteration, tree);
   return {
     asked: iteration.reviews.some(
       (review) => review.tree === tree && review.planSha256 === iteration.planSha256,

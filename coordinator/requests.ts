@@ -1,7 +1,9 @@
+import type { Provenance } from '../schemas/attestation.ts';
 import { installedBefore, type Plan } from '../schemas/plan.ts';
 import type { StepName } from '../schemas/step-names.ts';
-import type { StepEvidence, StepRequest } from '../schemas/steps.ts';
+import type { PackageFile, StepEvidence, StepRequest } from '../schemas/steps.ts';
 import { closeDocument, closeNote } from './close-document.ts';
+import { signedApprovals } from './graph.ts';
 import { evidenceOf, type Iteration } from './state.ts';
 import { isSweepAsExpected } from './verdicts.ts';
 
@@ -39,6 +41,45 @@ const sweepOf = ({ plan }: Iteration, version: string) => ({
   repeats: plan.sweep.repeats,
 });
 
+/** The commit that land made in the package's repository. */
+const landedCommit = (iteration: Iteration): string => {
+  const { repository } = iteration.plan.package;
+  const landed = need(iteration, 'land').commits.find((commit) => commit.repository === repository);
+  if (!landed) throw new Error(`${iteration.name}: land committed nothing to ${repository}`);
+  return landed.commit;
+};
+
+/** What a build attests, and hosts want to see: from the rules 3 on. */
+const sourceOf = (iteration: Iteration): Pick<StepRequest<'build'>, 'source'> => {
+  if (iteration.rules < 3) return {};
+  const { baseline, tree, patchset } = need(iteration, 'preflight');
+  const { planSha256, series } = iteration;
+  return { source: { planSha256, baseline, tree, patchset, patches: series.map(({ file }) => file) } };
+};
+
+/**
+ * Who built the packages from what, and who has approved that: from the rules 3 on. A build that nobody attests goes without,
+ * even where its clause was waived: hosts refuse it.
+ */
+const provenanceOf = (iteration: Iteration): { provenance?: Provenance } => {
+  const { attestation, commit } = need(iteration, 'build');
+  if (iteration.rules < 3 || !attestation) return {};
+  const { tree, patchset } = need(iteration, 'preflight');
+  const approvals = signedApprovals(iteration, tree);
+  return {
+    provenance: { attestation, approvals, planSha256: iteration.planSha256, tree, patchset, commit },
+  };
+};
+
+/** The packages as they were published, without their signatures. */
+const publishedPackages = (iteration: Iteration): PackageFile[] =>
+  need(iteration, 'publish').packages.map(({ name, file, sizeBytes, sha256 }) => ({
+    name,
+    file,
+    sizeBytes,
+    sha256,
+  }));
+
 /** What each step is asked with: facts of the plan, and evidence of the steps before it. */
 const requests: {
   readonly [Name in StepName]: (iteration: Iteration, because: string) => StepRequest<Name>;
@@ -58,13 +99,11 @@ const requests: {
     manifest: iteration.plan.manifest,
     package: packageAt(iteration),
   }),
-  build: (iteration) => {
-    const { commits } = need(iteration, 'land');
-    const landed = commits.find(({ repository }) => repository === iteration.plan.package.repository);
-    if (!landed)
-      throw new Error(`${iteration.name}: land committed nothing to ${iteration.plan.package.repository}`);
-    return { commit: landed.commit, package: packageAt(iteration) };
-  },
+  build: (iteration) => ({
+    commit: landedCommit(iteration),
+    package: packageAt(iteration),
+    ...sourceOf(iteration),
+  }),
   publish: (iteration) => {
     const built = evidenceOf(iteration, 'build');
     if (!built) throw new Error(`${iteration.name}: nothing is built yet`);
@@ -73,6 +112,7 @@ const requests: {
       folder: `${iteration.name}.${built.attempt}`,
       packages: built.evidence.packages,
       version: iteration.plan.package.to,
+      ...provenanceOf(iteration),
     };
   },
   presweep: (iteration) => sweepOf(iteration, installedBefore(iteration.plan)),
@@ -89,13 +129,21 @@ const requests: {
     const { to, release } = iteration.plan.package;
     const from = installedBefore(iteration.plan);
     const { packages, fingerprint } = need(iteration, 'publish');
-    return { packages, fingerprint, from, to, release, backup: need(iteration, 'backup') };
+    const backup = need(iteration, 'backup');
+    return { packages, fingerprint, from, to, release, backup, ...provenanceOf(iteration) };
   },
-  reboot: (iteration) => ({
-    ...kernelOf(iteration),
-    ...(iteration.rules < 2 ? {} : { backup: need(iteration, 'backup') }),
+  reboot: (iteration) => {
+    const { attestation } = need(iteration, 'install');
+    return {
+      ...kernelOf(iteration),
+      ...(iteration.rules < 2 ? {} : { backup: need(iteration, 'backup') }),
+      ...(iteration.rules < 3 || attestation === undefined ? {} : { attestation }),
+    };
+  },
+  sweep: (iteration) => ({
+    ...sweepOf(iteration, iteration.plan.package.to),
+    ...(iteration.rules < 3 ? {} : { packages: publishedPackages(iteration) }),
   }),
-  sweep: (iteration) => sweepOf(iteration, iteration.plan.package.to),
   confirm: kernelOf,
   rollback: (iteration, because) => ({
     because,

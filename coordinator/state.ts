@@ -1,5 +1,6 @@
 import type { IterationEvent, StepEvent } from '../schemas/events.ts';
 import type { Patch, Plan } from '../schemas/plan.ts';
+import type { SignedEvent } from '../schemas/signed-event.ts';
 import { type StepName, stepNames } from '../schemas/step-names.ts';
 import type { Failure, StepEvidence } from '../schemas/steps.ts';
 
@@ -35,6 +36,8 @@ export interface Approval {
   /** By the clock of the log's server. */
   expires?: string | undefined;
   expired?: boolean;
+  /** As its writer signed it, for the hosts that act on it. Kept by the rules from 3 on. */
+  signed?: SignedEvent;
 }
 
 /** All that is known of one iteration: a fold over the log. */

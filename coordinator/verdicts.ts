@@ -1,3 +1,4 @@
+import { attestationHash } from '../eventlog/envelope.ts';
 import { type Check, checkedStep } from '../schemas/checks.ts';
 import type { Verdict } from '../schemas/events.ts';
 import { installedBefore } from '../schemas/plan.ts';
@@ -17,6 +18,17 @@ const same = (found: unknown, expected: unknown): boolean =>
   JSON.stringify(found) === JSON.stringify(expected);
 const missing = (wanted: readonly string[], found: readonly string[]): string[] =>
   wanted.filter((one) => !found.includes(one));
+
+/** What a step has to link to: the build's attestation, from the rules 3 on. */
+const linkFault = (iteration: Iteration, linked: string | undefined): string | false => {
+  if (iteration.rules < 3) return false;
+  const attestation = evidenceOf(iteration, 'build')?.evidence.attestation;
+  const expected = attestation && attestationHash(attestation);
+  return (
+    (linked === undefined || linked !== expected) &&
+    `it rests on the attestation ${linked ?? '(none)'}, the build's is ${expected ?? '(none)'}`
+  );
+};
 
 /** Sentences about what does not hold; none means that it does. */
 type Faults = (string | false | undefined)[];
@@ -148,6 +160,7 @@ const faultsOf = (check: Check, iteration: Iteration): { faults: Faults; events:
             `.BUILDINFO says ${found.evidence.buildinfo.pkgver ?? 'nothing'}, not ${plan.package.to}`,
           !landed.evidence.commits.some(({ commit }) => commit === found.evidence.commit) &&
             `it was built from ${found.evidence.commit}, which is not what landed`,
+          iteration.rules >= 3 && !found.evidence.attestation && `${found.host} does not attest the build`,
         ],
         events: [found.sequence],
       };
@@ -229,6 +242,7 @@ const faultsOf = (check: Check, iteration: Iteration): { faults: Faults; events:
           ...packages.flatMap(({ name, filesAltered }) =>
             filesAltered.map((file) => `${name}: ${file} is altered`),
           ),
+          linkFault(iteration, found.evidence.attestation),
         ],
       };
     }
@@ -250,6 +264,7 @@ const faultsOf = (check: Check, iteration: Iteration): { faults: Faults; events:
           after.release !== plan.package.release &&
             `uname -r is ${after.release}, not ${plan.package.release}`,
           installed !== plan.package.to && `${installed} is installed, not ${plan.package.to}`,
+          outcome === 'new-kernel' && linkFault(iteration, found.evidence.attestation),
         ],
       };
     }
@@ -264,6 +279,7 @@ const faultsOf = (check: Check, iteration: Iteration): { faults: Faults; events:
           faults: [
             found.evidence.version !== plan.package.to &&
               `${found.evidence.version} was swept, not ${plan.package.to}`,
+            iteration.rules >= 3 && !found.evidence.attestation && `${found.host} does not attest the sweep`,
             ...after.rows.map(({ row, passed, because }) => !passed && `${row}: ${because}`),
           ],
         };

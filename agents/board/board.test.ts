@@ -16,6 +16,11 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { attestedBy, exampleProvenance } from '../../coordinator/testing/example-attestation.ts';
+import { exampleFleet } from '../../coordinator/testing/example-plan.ts';
+import { testKey } from '../../coordinator/testing/test-key.ts';
+import { attestationHash, openEnvelope } from '../../eventlog/envelope.ts';
+import { TestResultStatement } from '../../schemas/attestation.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
 import { runStep } from '../../test/run-step.ts';
@@ -66,6 +71,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     to,
     release: '7.0.0-fourier',
     backup: held,
+    provenance: exampleProvenance(packages),
   });
   const backToFirst = async () => {
     await rm(join(host.pacman.databaseFolder, 'db.lck'), { force: true });
@@ -273,6 +279,30 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     await runStep('stage', stage, staged(second), host, fresh());
   }, 20_000);
 
+  it('refuses to install what no pinned builder attests or nobody approved, before it begins anything', async () => {
+    const good = toInstall(second);
+    const { provenance: _none, ...without } = good;
+    const ofOther = exampleProvenance(second.map(({ file }) => ({ file, sha256: 'a'.repeat(64) })));
+    const { attestation } = good.provenance;
+    const mine = attestedBy('fresnel', JSON.parse(Buffer.from(attestation.payload, 'base64').toString()));
+    for (const request of [
+      without,
+      { ...good, provenance: ofOther },
+      { ...good, provenance: { ...good.provenance, attestation: mine } },
+      { ...good, provenance: { ...good.provenance, approvals: [] } },
+    ]) {
+      const { folder } = fresh();
+      await expect(runStep('install', install, request, host, { folder })).rejects.toMatchObject({
+        fault: 'work',
+        message: expect.stringMatching(/nothing is done with these packages/),
+      });
+      const journal = new Journal(join(folder, 'journal.db'));
+      expect(journal.begun({ iteration: 'iter5', step: 'install', attempt: 1 })).toEqual([]);
+      journal.close();
+    }
+    expect(await installedVersion()).toBe('7.0-1');
+  });
+
   it('mends what a pacman that was killed half-way left', async () => {
     const folder = fresh();
     const local = join(host.pacman.databaseFolder, 'local', `${names[1]}-7.0-2`);
@@ -318,8 +348,8 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
       agent,
       `import { install } from ${at('./install.ts')};
        import { runStep } from ${at('../../test/run-step.ts')};
-       const [request, host, folder] = ${JSON.stringify([toInstall(second), host, folder])};
-       await runStep('install', install, request, host, { folder });`,
+       const [request, host, folder, fleet] = ${JSON.stringify([toInstall(second), host, folder, exampleFleet])};
+       await runStep('install', install, request, host, { folder, fleet });`,
     );
     await appendFile(join(board.root, 'etc/fourier.conf'), 'mine=1\n');
     const log = (await readFile(host.pacman.logFile, 'utf8')).length;
@@ -332,7 +362,10 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     expect(existsSync(lock)).toBe(true);
 
     const { evidence } = await runStep('install', install, toInstall(second), host, { folder });
-    expect(evidence.version).toBe('7.0-2');
+    expect(evidence).toMatchObject({
+      version: '7.0-2',
+      attestation: attestationHash(toInstall(second).provenance.attestation),
+    });
     const logged = (await readFile(host.pacman.logFile, 'utf8')).slice(log);
     expect(logged.match(/transaction (started|completed)/g)).toEqual([
       'transaction started',
@@ -395,7 +428,8 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
 
   it('reboots once, into the new kernel, and sweeps it', async () => {
     const { folder } = fresh();
-    const request = { names, version: '7.0-2', release: '7.0.0-fourier' };
+    const attestation = attestationHash(toInstall(second).provenance.attestation);
+    const request = { names, version: '7.0-2', release: '7.0.0-fourier', attestation };
     const { evidence } = await throughReboot(folder, (signal) =>
       runStep('reboot', reboot, request, host, { folder, ...(signal ? { signal } : {}) }),
     );
@@ -404,13 +438,45 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
       after: { bootId: 'boot-1', release: '7.0.0-fourier' },
       package: '7.0-2',
       outcome: 'new-kernel',
+      attestation,
     });
     // The release is that of the old kernel too: the banner is what tells them apart.
     expect(evidence.before.release).toBe(evidence.after.release);
     expect(evidence.after.procVersion).toContain('#2 SMP');
 
-    const swept = await runStep('sweep', sweep, { ...sweepRequest, version: '7.0-2' }, host, fresh());
+    const packages = second.map(({ signatureSha256: _signature, ...file }) => file);
+    const sweeping = { ...sweepRequest, version: '7.0-2', packages };
+    const swept = await runStep('sweep', sweep, sweeping, host, fresh());
     expect(swept.evidence.table[0]?.sha256).toBe(swept.evidence.table[1]?.sha256);
+    const envelope = swept.evidence.attestation;
+    if (!envelope) throw new Error('the sweep is not attested');
+    const payload = openEnvelope([testKey('fresnel').publicKey], envelope);
+    const statement = TestResultStatement.parse(JSON.parse(Buffer.from(payload).toString()));
+    expect(statement.subject).toEqual(
+      packages.map(({ file, sha256 }) => ({ name: file, digest: { sha256 } })),
+    );
+    expect(statement.predicate).toMatchObject({
+      result: 'PASSED',
+      passedTests: ['h264/libva', 'h264/software', 'vp9/libva', 'vp9/software'],
+      failedTests: [],
+    });
+    expect(statement.predicate.configuration[0]).toMatchObject({
+      uri: 'urn:kernel-agent:test:fresnel:boot:boot-1',
+      annotations: { release: '7.0.0-fourier', version: '7.0-2' },
+    });
+  });
+
+  it('does not sweep in the name of packages that are not what is installed', async () => {
+    const [wanted] = second;
+    if (!wanted) throw new Error('nothing was built');
+    const request = { ...sweepRequest, version: '7.0-2', packages: [wanted] };
+    const other = { ...request, packages: [{ ...wanted, sha256: 'a'.repeat(64) }] };
+    await expect(runStep('sweep', sweep, other, host, fresh())).rejects.toThrow(/nobody can say/);
+    const image = join(board.root, 'boot/Image');
+    const kept = await readFile(image);
+    await appendFile(image, 'x');
+    await expect(runStep('sweep', sweep, request, host, fresh())).rejects.toThrow(/is not what .* holds/);
+    await writeFile(image, kept);
   });
 
   it('rolls back, from half an install and from the copy on the backup host', async () => {

@@ -2,12 +2,16 @@ import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { BoardConfig } from '../../schemas/config.ts';
-import type { Cell, StepEvidence, StepRequest } from '../../schemas/steps.ts';
+import type { Cell, PackageFile, StepEvidence, StepRequest } from '../../schemas/steps.ts';
 import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
 import { hashFile } from '../runtime/hash-file.ts';
 import type { StepContext } from '../runtime/step.ts';
 import { readBoot } from './boot.ts';
 import { installedVersion } from './pacman/installed.ts';
+import { readPackageFile } from './pacman/package-file.ts';
+import { createPacman } from './pacman/pacman.ts';
+import { hasContent, stagedFile } from './staged.ts';
+import { sweptStatementOf } from './sweep-statement.ts';
 
 type SweepRequest = StepRequest<'sweep'>;
 type Swept = StepEvidence<'sweep'>;
@@ -136,14 +140,37 @@ export const sweepTable = async (
 };
 
 /**
- * Runs every row on its paths, as often as asked, and tells what each gave. It changes nothing in the world.
- * @throws {StepFailed} (work) if another version is installed, (host) if a fixture or the program is missing.
+ * What the board attests is about these very files: they are as they were staged, and what is installed is what they hold.
+ * @throws {StepFailed} (host) if not.
+ */
+const requireInstalled = async ({ host, run }: Sweeper, packages: readonly PackageFile[]): Promise<void> => {
+  const pacman = createPacman(host, run);
+  for (const wanted of packages) {
+    const file = stagedFile(host, wanted);
+    if (!(await hasContent(file, wanted.sha256)))
+      throw new StepFailed(
+        'host',
+        `${file} is not there with the sha256 ${wanted.sha256}: nobody can say that it is what runs; stage it again.`,
+      );
+    if (!(await pacman.holds(await readPackageFile(run, file))))
+      throw new StepFailed(
+        'host',
+        `What is installed of ${wanted.name} on ${host.host} is not what ${file} holds: install it again.`,
+      );
+  }
+};
+
+/**
+ * Runs every row on its paths, as often as asked, and tells what each gave. It changes nothing in the world. Where the packages
+ * are named, the board attests it.
+ * @throws {StepFailed} (work) if another version is installed, (host) if a fixture or the program is missing, or the packages
+ * are others.
  */
 export const codecSweep = async (
   request: SweepRequest,
   context: StepContext<BoardConfig, 'table'>,
 ): Promise<Swept> => {
-  const { effect, host } = context;
+  const { effect, host, iteration, attest } = context;
   return effect('table', {
     // A sweep that was cut is begun again: its cells are to be of one boot.
     probe: () => ({ happened: 'no' }),
@@ -155,9 +182,14 @@ export const codecSweep = async (
           `${host.host} has ${version} installed and the sweep is for ${request.version}: correct the plan, or install that.`,
         );
       const fixtures = await hashFixtures(host.sweep.fixturesFolder, request.rows);
-      const { release, procVersion } = await readBoot(host);
+      const { packages } = request;
+      if (packages) await requireInstalled(context, packages);
+      const boot = await readBoot(host);
       const table = await sweepTable(request, context);
-      return { release, procVersion, version, fixtures, table };
+      const seen = { release: boot.release, procVersion: boot.procVersion, version, fixtures, table };
+      if (!packages) return seen;
+      const swept = { host, iteration, request, packages, boot, fixtures, table };
+      return { ...seen, attestation: attest(sweptStatementOf(swept)) };
     },
   });
 };

@@ -5,6 +5,7 @@ import type { StepRequest } from '../../schemas/steps.ts';
 import { requireRoom } from '../runtime/disk-room.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { hashFile } from '../runtime/hash-file.ts';
+import { requireProvenance } from '../runtime/provenance.ts';
 import type { Step } from '../runtime/step.ts';
 import { backupFile } from './backup-archive.ts';
 import { onBoard } from './board-root.ts';
@@ -71,7 +72,9 @@ const initramfsAt = async (file: string) => {
 };
 
 /** Installs the staged packages and makes their initramfs. The running kernel stays until the reboot. */
-export const install: Step<'install', BoardConfig> = async (request, { effect, host, run, note }) => {
+export const install: Step<'install', BoardConfig> = async (request, context) => {
+  const { effect, host, run, note, trust, iteration } = context;
+  const attestation = requireProvenance(request.provenance, trust, iteration, request.packages);
   refuseOtherKey(host, request.fingerprint);
   const pacman = createPacman(host, run);
   const read = async () => {
@@ -126,9 +129,6 @@ export const install: Step<'install', BoardConfig> = async (request, { effect, h
 
   await syncBoard({ effect, host, run });
 
-  return lookAtInstalled(
-    { host, run },
-    request.packages.map(({ name }) => name),
-    request.to,
-  );
+  const names = request.packages.map(({ name }) => name);
+  return { ...(await lookAtInstalled({ host, run }, names, request.to)), attestation };
 };

@@ -10,7 +10,7 @@ import { installedVersion } from './pacman/installed.ts';
  */
 export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
   const { effect, host, iteration, attempt, note } = context;
-  const { backup, version } = request;
+  const { backup, version, attestation } = request;
   const seconds = host.boot.confirmWithinSeconds;
   const since = await effect('arm', {
     before: () => bootNow(host),
@@ -27,9 +27,11 @@ export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
       return before;
     },
   });
-  return rebootBoard(context, {
+  const seen = await rebootBoard(context, {
     release: request.release,
     installedVersion: await installedVersion(context, request.names),
     since,
   });
+  const runs = seen.outcome === 'new-kernel' && seen.package === version;
+  return { ...seen, ...(runs && attestation !== undefined ? { attestation } : {}) };
 };

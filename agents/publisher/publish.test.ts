@@ -7,6 +7,8 @@ import { tmpdir, userInfo } from 'node:os';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { exampleProvenance } from '../../coordinator/testing/example-attestation.ts';
+import { exampleFleet } from '../../coordinator/testing/example-plan.ts';
 import { generateSshKey, type Sshd, startSshd } from '../../deploy/sshd.ts';
 import { PublisherConfig } from '../../schemas/config.ts';
 import type { EffectName } from '../../schemas/effects.ts';
@@ -80,7 +82,10 @@ const requested = async (version: string, offered = version): Promise<StepReques
       describePackage(run, join(folder, 'offered', offered, `${name}-${version}-any.pkg.tar.zst`)),
     ),
   );
-  return { builder: 'boltzmann', folder: offered, packages, version };
+  return {
+    ...{ builder: 'boltzmann', folder: offered, packages, version },
+    provenance: exampleProvenance(packages),
+  };
 };
 
 const publisher = (changes: Partial<PublisherConfig> = {}): PublisherConfig =>
@@ -245,6 +250,27 @@ test('a file that holds another version than was asked for is refused', async ()
   ).rejects.toMatchObject({ fault: 'work', message: expect.stringContaining('7.0-3 was asked for') });
 });
 
+test('packages that no builder attests, or that nobody approved, are not even fetched', async () => {
+  const { provenance, ...without } = await requested('7.0-2');
+  const ofOthers = exampleProvenance((await requested('7.0-10')).packages);
+  const host = publisher({ peers: { boltzmann: { ...publisher().peers.boltzmann, port: 1 } } as never });
+  for (const request of [
+    without,
+    { ...without, provenance: ofOthers },
+    { ...without, provenance: { ...provenance, commit: 'a'.repeat(40) } as typeof provenance },
+    { ...without, provenance: { ...exampleProvenance(without.packages), approvals: [] } },
+    { ...without, provenance: exampleProvenance(without.packages, { iteration: 'iter4' }) },
+  ])
+    await expect(
+      runStep('publish', publish, request, host, { folder: join(place, 'state') }),
+    ).rejects.toMatchObject({
+      fault: 'work',
+      message: expect.stringMatching(/nothing is done with these packages/),
+    });
+  expect(existsSync(join(place, 'repository'))).toBe(false);
+  expect(await readdir(join(place, 'state/work/publish.iter5.1'))).toEqual([]);
+});
+
 test('a key that can not sign is found out before anything else, and named', async () => {
   const { gnupgHome, keyring, fingerprint } = key;
   const expired = await generateSigningKey(join(place, 'expired'), 'seconds=1');
@@ -401,7 +427,7 @@ test('a process that is killed while it builds a view leaves the old one; the ne
     const { runStep } = await import(${source('../../test/run-step.ts')});
     const { publish } = await import(${source('publish.ts')});
     await runStep('publish', publish, ${JSON.stringify(await requested('7.0-2'))}, ${JSON.stringify(publisher())},
-      { folder: ${JSON.stringify(join(place, 'state'))}, attempt: 2 });`;
+      { folder: ${JSON.stringify(join(place, 'state'))}, attempt: 2, fleet: ${JSON.stringify(exampleFleet)} });`;
   const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
     stdio: 'inherit',
   });

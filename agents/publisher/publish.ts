@@ -4,6 +4,7 @@ import type { PackageFile, StepRequest } from '../../schemas/steps.ts';
 import { type Need, orNoRoom, requireRoom } from '../runtime/disk-room.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { hashFile } from '../runtime/hash-file.ts';
+import { requireProvenance } from '../runtime/provenance.ts';
 import type { Run } from '../runtime/run.ts';
 import { connect } from '../runtime/ssh.ts';
 import type { Step } from '../runtime/step.ts';
@@ -82,13 +83,14 @@ const expectAsked = (packages: readonly VersionedPackage[], request: StepRequest
 
 /**
  * Fetches the builder's packages, signs them with the one key, and publishes them.
- * @throws {StepFailed} (host) if the key can't sign, there is no room, or the builder can't be reached; (work) if a package is not the
- * one that was asked for, or the repository holds a newer one.
+ * @throws {StepFailed} (host) if the key can't sign, there is no room, or the builder can't be reached; (work) if nobody
+ * attests and approves the packages, one is not the one that was asked for, or the repository holds a newer one.
  */
 export const publish: Step<'publish', PublisherConfig> = async (
   request,
-  { effect, host, run, workFolder, key, signal },
+  { effect, host, run, workFolder, key, signal, trust, iteration },
 ) => {
+  requireProvenance(request.provenance, trust, iteration, request.packages);
   const peer = Object.hasOwn(host.peers, request.builder) ? host.peers[request.builder] : undefined;
   if (peer === undefined)
     throw new StepFailed(

@@ -1,11 +1,12 @@
+import { attestationHash } from '../../eventlog/envelope.ts';
 import { sha256 } from '../../eventlog/writer-key.ts';
 import { installedBefore } from '../../schemas/plan.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
 import type { Iteration } from '../state.ts';
+import { attestedBy, exampleBuild, exampleSweep, objectId } from './example-attestation.ts';
 import { exampleSigningKey } from './example-plan.ts';
 
-const objectId = (text: string) => sha256(text).slice(0, 40);
 const procVersion = (version: string) => `Linux version 7.0.0-fourier (gcc) #1 of ${version}`;
 
 const bump = ({ plan }: Iteration) => ({
@@ -19,6 +20,23 @@ const packages = ({ plan }: Iteration, version: string) =>
     const file = `${name}-${version}-aarch64.pkg.tar.zst`;
     return { name, file, sizeBytes: 1000, sha256: sha256(file), signatureSha256: sha256(`${file}.sig`) };
   });
+
+/** The commit that land makes in the package's repository. */
+const landed = ({ plan }: Iteration) => objectId(`${plan.package.repository} after`);
+
+const buildAttestation = (iteration: Iteration) =>
+  attestedBy(
+    'boltzmann',
+    exampleBuild(packages(iteration, iteration.plan.package.to), {
+      iteration: iteration.name,
+      planSha256: iteration.planSha256,
+      tree: objectId('tree'),
+      patchset: sha256('patchset'),
+      commit: landed(iteration),
+    }),
+  );
+/** What links to it, by the rules from 3 on. */
+const link = (iteration: Iteration) => ({ attestation: attestationHash(buildAttestation(iteration)) });
 
 const installed = ({ plan }: Iteration, version: string) => ({
   version,
@@ -51,10 +69,15 @@ const backup = ({ plan }: Iteration) => ({
 
 /** A sweep in which the rows named in `broken` lose the race on libva. */
 export const sweptWith = (
-  { plan }: Iteration,
+  iteration: Iteration,
   version: string,
   broken: readonly string[] = [],
 ): StepEvidence<'sweep'> => ({
+  ...tableWith(iteration, version, broken),
+  attestation: attestedBy(iteration.plan.board, exampleSweep(packages(iteration, version))),
+});
+
+const tableWith = ({ plan }: Iteration, version: string, broken: readonly string[]) => ({
   release: plan.package.release,
   procVersion: procVersion(version),
   version,
@@ -136,7 +159,7 @@ const good: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidenc
     };
   },
   build: (iteration) => ({
-    commit: objectId(`${iteration.plan.package.repository} after`),
+    commit: landed(iteration),
     packages: packages(iteration, iteration.plan.package.to).map(
       ({ signatureSha256: _signature, ...file }) => file,
     ),
@@ -144,6 +167,7 @@ const good: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidenc
     sources: { files: 100, changed: 4, removed: 0 },
     seconds: 1900,
     output: { lines: 5, sha256: sha256('output') },
+    attestation: buildAttestation(iteration),
   }),
   publish: (iteration) => ({
     repository: 'fourier',
@@ -153,7 +177,7 @@ const good: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidenc
     database: { file: 'fourier.db.tar.gz', sha256: sha256('db'), signatureSha256: sha256('db.sig') },
     mirror: { url: 'http://mirror.example.org', databaseSha256: sha256('db'), filesMatched: 2 },
   }),
-  presweep: (iteration) => sweptWith(iteration, installedBefore(iteration.plan), ['h264']),
+  presweep: (iteration) => tableWith(iteration, installedBefore(iteration.plan), ['h264']),
   backup,
   stage: (iteration) => ({
     fingerprint: exampleSigningKey,
@@ -162,8 +186,14 @@ const good: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidenc
       transfers: [{ path: 'repository', bytes: 1000, seconds: 1, complete: true }],
     })),
   }),
-  install: (iteration) => installed(iteration, iteration.plan.package.to),
-  reboot: (iteration) => rebooted(iteration, installedBefore(iteration.plan), iteration.plan.package.to),
+  install: (iteration) => ({
+    ...installed(iteration, iteration.plan.package.to),
+    ...link(iteration),
+  }),
+  reboot: (iteration) => ({
+    ...rebooted(iteration, installedBefore(iteration.plan), iteration.plan.package.to),
+    ...link(iteration),
+  }),
   sweep: (iteration) => sweptWith(iteration, iteration.plan.package.to),
   confirm: (iteration) => ({
     version: iteration.plan.package.to,

@@ -54,8 +54,8 @@ export const createHistory = (from?: History): History => {
       const time = new Date(Date.UTC(2026, 4, 11) + events.length * 1000).toISOString();
       const author = { fleet: 'reauktion', name: writer, key: testKey(writer) };
       const known = event as NewEvent & { type: EventType };
-      const { subject, bytes } = sealEvent(known, author, state.writers.get(writer), time);
-      const logged = { sequence: events.length + 1, subject, bytes, event: parseEvent(bytes) };
+      const { subject, bytes, signature } = sealEvent(known, author, state.writers.get(writer), time);
+      const logged = { sequence: events.length + 1, subject, bytes, signature, event: parseEvent(bytes) };
       events.push(logged);
       state = evolve(state, logged);
       return logged;
@@ -105,19 +105,19 @@ const outcome = (
 };
 
 /** The command that starts a plan. */
-export const startOf = ({ plan, planSha256, series }: LoadedPlan): Command => ({
+export const startOf = ({ plan, planSha256, series }: LoadedPlan, rules = currentRules): Command => ({
   do: 'Start',
   iteration: plan.iteration,
-  data: { plan, planSha256, series, signingKey: exampleSigningKey, by: 'mfritsche', rules: currentRules },
+  data: { plan, planSha256, series, signingKey: exampleSigningKey, by: 'mfritsche', rules },
 });
 
 /** Something that happens in a history. */
 export type Happening = (history: History) => void;
 
 export const started =
-  (loaded = examplePlan()): Happening =>
+  (loaded = examplePlan(), rules = currentRules): Happening =>
   (history) =>
-    void history.command(startOf(loaded));
+    void history.command(startOf(loaded, rules));
 export const succeeded =
   <Name extends StepName>(step: Name, evidence?: (iteration: Iteration) => StepEvidence<Name>): Happening =>
   (history) =>

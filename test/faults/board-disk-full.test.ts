@@ -9,6 +9,7 @@ import { rollback } from '../../agents/board/rollback.ts';
 import { stage } from '../../agents/board/stage.ts';
 import { names, startTempBoard, type TempBoard } from '../../agents/board/temp-board.ts';
 import { Journal } from '../../agents/runtime/journal.ts';
+import { exampleProvenance } from '../../coordinator/testing/example-attestation.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepEvidence, StepRequest } from '../../schemas/steps.ts';
 import { runStep } from '../run-step.ts';
@@ -42,6 +43,7 @@ describe.skipIf(!mayMount)('a board whose disk is full (root alone can mount a s
   const toInstall = () => ({
     ...{ packages, fingerprint: host.signing.fingerprint, from: '7.0-1', to: '7.0-2' },
     ...{ release: '7.0.0-fourier', backup: held },
+    provenance: exampleProvenance(packages),
   });
   /** Which version is there, whole; undefined if it is half one. */
   const whole = async () => {

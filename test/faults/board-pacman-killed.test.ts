@@ -10,6 +10,8 @@ import { backup } from '../../agents/board/backup.ts';
 import { install } from '../../agents/board/install.ts';
 import { stage } from '../../agents/board/stage.ts';
 import { names, startTempBoard, type TempBoard } from '../../agents/board/temp-board.ts';
+import { exampleProvenance } from '../../coordinator/testing/example-attestation.ts';
+import { exampleFleet } from '../../coordinator/testing/example-plan.ts';
 import { killTree } from '../../deploy/sandbox/process-tree.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
@@ -60,8 +62,8 @@ describe('an upgrade that is killed', () => {
       main,
       `import { install } from ${at('../../agents/board/install.ts')};
        import { runStep } from ${at('../run-step.ts')};
-       const [request, host, folder] = ${JSON.stringify([request, host, folder])};
-       await runStep('install', install, request, host, { folder });`,
+       const [request, host, folder, fleet] = ${JSON.stringify([request, host, folder, exampleFleet])};
+       await runStep('install', install, request, host, { folder, fleet });`,
     );
     return spawn(process.execPath, ['--import', 'tsx', main], { stdio: 'ignore' });
   };
@@ -82,6 +84,7 @@ describe('an upgrade that is killed', () => {
     const held = (await runStep('backup', backup, asked, host, { folder: fresh() })).evidence;
     request = {
       ...{ packages, fingerprint, from: '7.0-1', to: '7.0-2', release: '7.0.0-fourier', backup: held },
+      provenance: exampleProvenance(packages),
     };
     pristine = join(board.folder, 'pristine');
     await execa('cp', ['--archive', board.root, pristine]);

@@ -154,7 +154,13 @@ export const createSimulatedLog = (
       }
       if (expectedLast !== undefined && expectedLast !== events.length) return { outcome: 'moved' };
       if (there) sim.breaks('a subject holds one fact', `${subject} stands twice`);
-      const logged: LoggedEvent = { sequence: events.length + 1, subject, bytes, event: readEvent(bytes) };
+      const logged: LoggedEvent = {
+        sequence: events.length + 1,
+        subject,
+        bytes,
+        signature: '',
+        event: readEvent(bytes),
+      };
       sim.trace?.(`log: ${logged.sequence} ${subject}`);
       const state = evolve(log.stateAt(events.length), logged);
       events.push(logged);

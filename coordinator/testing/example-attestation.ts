@@ -1,0 +1,93 @@
+import { signEnvelope } from '../../eventlog/envelope.ts';
+import { sealEvent } from '../../eventlog/seal.ts';
+import { sha256 } from '../../eventlog/writer-key.ts';
+import {
+  buildType,
+  type DsseEnvelope,
+  hostUri,
+  type Provenance,
+  type ProvenanceStatement,
+  type Statement,
+  type TestResultStatement,
+} from '../../schemas/attestation.ts';
+import { type NewEvent, personWriter } from '../../schemas/events.ts';
+import type { SignedEvent } from '../../schemas/signed-event.ts';
+import type { PackageFile } from '../../schemas/steps.ts';
+import { testKey } from './test-key.ts';
+
+const fleet = 'reauktion';
+
+export const objectId = (text: string) => sha256(text).slice(0, 40);
+
+/** A statement in its envelope, signed by a host of the example fleet. */
+export const attestedBy = (host: string, statement: Statement): DsseEnvelope =>
+  signEnvelope(testKey(host), new TextEncoder().encode(JSON.stringify(statement)));
+
+type Packages = readonly Pick<PackageFile, 'file' | 'sha256'>[];
+const subjectsOf = (packages: Packages) =>
+  packages.map(({ file, sha256: hash }) => ({ name: file, digest: { sha256: hash } }));
+
+/** What the example's builds and approvals are about. */
+export interface About {
+  iteration: string;
+  planSha256: string;
+  tree: string;
+  patchset: string;
+  commit: string;
+}
+export const exampleAbout: About = {
+  iteration: 'iter5',
+  planSha256: sha256('plan'),
+  tree: objectId('tree'),
+  patchset: sha256('patchset'),
+  commit: objectId('commit'),
+};
+
+/** What boltzmann says of a build. */
+export const exampleBuild = (packages: Packages, about: About): ProvenanceStatement => ({
+  _type: 'https://in-toto.io/Statement/v1',
+  subject: subjectsOf(packages),
+  predicateType: 'https://slsa.dev/provenance/v1',
+  predicate: {
+    buildDefinition: {
+      buildType,
+      externalParameters: {
+        ...about,
+        ...{ fleet, attempt: 1, repository: 'marfrit-packages', folder: 'arch/linux', version: '7.0-2' },
+      },
+    },
+    runDetails: { builder: { id: hostUri({ fleet, host: 'boltzmann' }) } },
+  },
+});
+
+/** What fresnel says of a sweep. */
+export const exampleSweep = (packages: Packages): TestResultStatement => ({
+  _type: 'https://in-toto.io/Statement/v1',
+  subject: subjectsOf(packages),
+  predicateType: 'https://in-toto.io/attestation/test-result/v0.1',
+  predicate: { result: 'PASSED', configuration: [], passedTests: [], warnedTests: [], failedTests: [] },
+});
+
+/** An event as a writer of the example fleet signs it. @param source the writer that it names itself. */
+export const signedBy = (writer: string, event: NewEvent, source = writer): SignedEvent => {
+  const author = { fleet, name: source, key: testKey(writer) };
+  const { bytes, signature } = sealEvent(event, author, undefined, '2026-05-11T08:00:00Z');
+  return { writer, bytes: Buffer.from(bytes).toString('base64'), signature };
+};
+
+/** The approval of one of the example's people. */
+export const exampleApproval = ({ iteration, planSha256, tree }: About, by = 'architect'): SignedEvent =>
+  signedBy(personWriter(by), {
+    type: 'ReviewApproved',
+    iteration,
+    attempt: 1,
+    data: { by, note: 'read it', planSha256, tree },
+  });
+
+/** All that publisher and board want to see of packages. */
+export const exampleProvenance = (packages: Packages, changes: Partial<About> = {}): Provenance => {
+  const about = { ...exampleAbout, ...changes };
+  const { iteration: _iteration, ...shown } = about;
+  const attestation = attestedBy('boltzmann', exampleBuild(packages, about));
+  return { ...shown, attestation, approvals: [exampleApproval(about)] };
+};
