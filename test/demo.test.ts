@@ -2,6 +2,11 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sandboxPlaces } from '../deploy/sandbox/places.ts';
+import { readConfigFile } from '../eventlog/config-file.ts';
+import { attestationHash, openEnvelope } from '../eventlog/envelope.ts';
+import { ProvenanceStatement, TestResultStatement } from '../schemas/attestation.ts';
+import { Fleet } from '../schemas/fleet.ts';
 import { type KaRan, ka, testFolder } from './ka.ts';
 
 describe('ka demo --keep', () => {
@@ -55,6 +60,27 @@ describe('ka demo --keep', () => {
         sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
       });
     }
+  });
+
+  it('has an unbroken chain from what was approved to what the board swept', async () => {
+    const { stdout } = await ka(['log', 'iter5', '--json', ...config]);
+    const events = stdout.split('\n').map((line) => JSON.parse(line));
+    const data = (type: string) => events.find((event) => event.type === type).data;
+    const { hosts } = readConfigFile(sandboxPlaces(sandbox).fleetFile, Fleet);
+    const opened = (type: string, host: string) => {
+      const { attestation } = data(type).evidence;
+      const payload = openEnvelope([hosts[host]?.publicKey ?? ''], attestation);
+      return JSON.parse(new TextDecoder().decode(payload));
+    };
+    const built = ProvenanceStatement.parse(opened('BuildSucceeded', 'boltzmann'));
+    const { planSha256, tree } = data('ReviewApproved');
+    expect(built.predicate.buildDefinition.externalParameters).toMatchObject({ planSha256, tree });
+    const link = attestationHash(data('BuildSucceeded').evidence.attestation);
+    expect(data('InstallSucceeded').evidence.attestation).toBe(link);
+    expect(data('RebootSucceeded').evidence.attestation).toBe(link);
+    const swept = TestResultStatement.parse(opened('SweepSucceeded', 'fresnel'));
+    expect(swept.subject).toEqual(built.subject);
+    expect(swept.predicate.result).toBe('PASSED');
   });
 
   it('decides again what the log holds', async () => {
