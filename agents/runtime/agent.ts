@@ -213,7 +213,7 @@ export const runAgent = async <Config extends AgentConfig>(
     outbox,
     steps,
     host: config,
-    attest: createAttest(key),
+    attest: createAttest(ownKey.key),
     trust,
     stateFolder: config.stateFolder,
     outputOf: (request) => createOutputWriter(() => connection, { fleet, host, ...request }),
