@@ -9,6 +9,7 @@ import { OperatorConfig } from '../schemas/config.ts';
 import { type EventType, type NewEvent, personWriter } from '../schemas/events.ts';
 import { Fleet } from '../schemas/fleet.ts';
 import { printable } from '../schemas/printable.ts';
+import { mayWrite } from '../schemas/roles.ts';
 import { type Command, decide, Refused } from './decide.ts';
 import { evolve, passOver } from './evolve.ts';
 import { sealDecided } from './seal-decided.ts';
@@ -127,7 +128,15 @@ export const openSession = async (configFile: string, as?: string): Promise<Sess
   const connection = await connectNats(nats);
   const { log, read } = personsLog(connection, fleet);
   const writer = { fleet: fleet.fleet, name: personWriter(by), key };
-  const say: Session['say'] = (make) => appendMade(connection, read, writer, make);
+  const own = { role: 'operator', may: fleet.operators[by]?.may } as const;
+  // Whoever reads the log would take it for nothing, and it would stand there for ever.
+  const permitted = (event: NewEvent): NewEvent => {
+    if (mayWrite(own, event.type)) return event;
+    throw new Refused(
+      `${by} may not say ${event.type}: the fleet's file lets ${by} ${own.may?.join(', ')}; let somebody else with --as NAME`,
+    );
+  };
+  const say: Session['say'] = (make) => appendMade(connection, read, writer, (now) => permitted(make(now)));
   return {
     by,
     fleet,

@@ -23,6 +23,8 @@ export const freeTexts: ReadonlySet<string> = new Set([
     'record.replacements[].after',
     'rollback.because',
   ],
+  // Compared with the one type there is, and nothing else.
+  ...['publish', 'install'].map((step) => `${step}.provenance.attestation.payloadType`),
   ...['install', 'reboot', 'rollback'].flatMap((step) => [
     `${step}.backup.files[].path`,
     `${step}.backup.release`,
