@@ -22,7 +22,8 @@ export const until = async <Value>(condition: () => Value | Promise<Value>): Pro
     const value = await condition();
     if (value !== false && value !== undefined && value !== null) return value;
     if (Date.now() - started > waitAtMostMs) throw new Error(`waited in vain for ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    // A condition often reads a whole log, and checks every signature in it.
+    await new Promise((resolve) => setTimeout(resolve, 40));
   }
 };
 

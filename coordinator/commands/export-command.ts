@@ -10,7 +10,6 @@ import { printable } from '../../schemas/printable.ts';
 import { Refused } from '../decide.ts';
 import { isBad, readEventRecords } from '../export/event-records.ts';
 import { writeArchive } from '../export/export-archive.ts';
-import { derivedParts, eventsMember, exportIteration, iterationAt } from '../export/export-iteration.ts';
 import { readArchive } from '../export/read-archive.ts';
 import type { Session } from '../session.ts';
 import { type VerifiedLog, verifyLog } from '../verify-log.ts';
@@ -49,6 +48,7 @@ const tellVerified = (what: string, { events, checkpoints, withheld, faults }: V
 
 /** What an export holds besides its events is made again from them, and compared. */
 const derivedFaults = async (file: string, fleet: Fleet, note: string, log: readonly KeptMessage[]) => {
+  const { derivedParts, iterationAt } = await loadExport();
   const verifier = createVerifier(trustIn(fleet));
   const events = log.flatMap((message): LoggedEvent[] => {
     const verified = verifier.verify(message);
@@ -68,9 +68,13 @@ const derivedFaults = async (file: string, fleet: Fleet, note: string, log: read
   return faults;
 };
 
+/** What writes XML takes as long to load as all the rest of a command: it is loaded by those that need it. */
+const loadExport = () => import('../export/export-iteration.ts');
+
 const largestMemberBytes = 512 * 1024 * 1024;
 
 const verifyExport = async (file: string, fleet: Fleet): Promise<VerifiedLog> => {
+  const { eventsMember } = await loadExport();
   const bytes = await readArchive(file, eventsMember, { limitBytes: largestMemberBytes });
   if (!bytes) throw new Refused(`${file} holds no ${eventsMember}: it is no export of an iteration`);
   const { header, records } = readEventRecords(bytes);
@@ -120,6 +124,7 @@ export const addExportCommand = (program: Command, places: ConfigPlaces): void =
     .option('--json', 'print one JSON document')
     .action((name: string, options: FleetOptions & { out: string; force?: boolean }) =>
       withSession(options, places, async (session) => {
+        const { exportIteration } = await loadExport();
         const messages = await messagesOf(session);
         const { events } = await session.read();
         const parts = exportIteration(session.fleet.fleet, name, messages, events);
