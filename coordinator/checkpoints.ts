@@ -46,8 +46,11 @@ export const checkpointsDue = (
     signature: restored.signature,
   };
   return due.map((host) => {
-    const known = knownBy(host) ?? state.checkpoints.get(host);
-    const from = known?.epoch === epoch && known.size <= head.size ? known.size : 0;
+    // What the log tells it reaches the host before this does, whatever the host said last of what it knows.
+    const known = [knownBy(host), state.checkpoints.get(host)].map((one) =>
+      one?.epoch === epoch && one.size <= head.size ? one.size : 0,
+    );
+    const from = Math.max(...known);
     const proof = tree.consistencyProof(from, head.size).map(base64);
     const told = { host, size: head.size, root: base64(head.root), note, from, proof };
     return { do: 'Checkpoint', ...told, ...(proved ? { restored: proved } : {}) } as const;

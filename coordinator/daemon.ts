@@ -70,6 +70,7 @@ export const runCoordinator = async ({
   let openSince = createOpenSince();
   const [reading, appending] = [createSayOnce(say), createSayOnce(say)];
   const [copying, judging, sealing] = [createSayOnce(say), createSayOnce(say), createSayOnce(say)];
+  const [taken, forking] = [createSayOnce(say), createSayOnce(say)];
   /** While the log answered nobody, no outcome could arrive: limits begin anew. */
   const countAnew = () => {
     openSince = createOpenSince();
@@ -80,6 +81,7 @@ export const runCoordinator = async ({
   let [atHand, restored] = [undefined as KeptMessage | undefined, undefined as KeptMessage | undefined];
   /** The epoch in which the log was found to be another one than was signed before. */
   let forked: number | undefined;
+  let forkSays = '';
   const knownBy = new Map<string, { epoch: number; size: number }>();
   /** Whether the log still has to be told that this writer has another key. */
   const owesRotation = () => former !== undefined && keys.inUse(coordinator) === former.publicKey;
@@ -120,17 +122,26 @@ export const runCoordinator = async ({
     tender.cut();
   };
 
-  /** Appends an event. Gives its sequence, if it was. */
-  const append = async (sealed: SealedEvent, type: string): Promise<number | undefined> => {
+  /** Appends an event. Gives its sequence, if it was; `taken` if its subject holds what does not count, for ever. */
+  const append = async (sealed: SealedEvent, type: string): Promise<number | 'taken' | undefined> => {
+    const decidedAt = state.sequence;
     try {
       failpoint(coordinator, `before ${type}`);
-      const appended = await appendEvent(connection, sealed, state.sequence);
+      const appended = await appendEvent(connection, sealed, decidedAt);
       failpoint(coordinator, `after ${type}`);
+      if (appended.outcome === 'there' && appended.sequence <= decidedAt) {
+        const there = `${sealed.subject} is there, at sequence ${appended.sequence}, and does not count: see ka audit --verify`;
+        taken.trouble(new Error(there), 'ALARM: ');
+        return 'taken';
+      }
       if (appending.over()) countAnew();
       return appended.outcome === 'appended' ? appended.sequence : undefined;
     } catch (error) {
-      if (error instanceof AppendConflict) appending.trouble(error, 'ALARM: ');
-      else if (!signal.aborted) appending.trouble(error, `${sealed.subject} could not be appended: `);
+      if (error instanceof AppendConflict) {
+        taken.trouble(error, 'ALARM: ');
+        return 'taken';
+      }
+      if (!signal.aborted) appending.trouble(error, `${sealed.subject} could not be appended: `);
       return undefined; // the next look at the clock decides again
     }
   };
@@ -138,7 +149,10 @@ export const runCoordinator = async ({
   const seal = (event: NewEvent) =>
     sealDecided(event, { fleet: fleet.fleet, name: coordinator, key: ownKey() }, state);
 
-  /** Appends the first event that the command makes of the state as it is. Gives its sequence, if one was appended. */
+  /**
+   * Appends the first event that the command makes of the state as it is, and that can be appended: one iteration that can't go
+   * on stops no other. Gives its sequence, if one was appended.
+   */
   const decideOnce = async (command: Command): Promise<number | undefined> => {
     for (const event of decide(command, state)) {
       let sealed: SealedEvent;
@@ -150,7 +164,8 @@ export const runCoordinator = async ({
         sealing.trouble(error, 'ALARM: nothing can be asked: ');
         continue;
       }
-      return append(sealed, event.type);
+      const appended = await append(sealed, event.type);
+      if (appended !== 'taken') return appended;
     }
     return undefined;
   };
@@ -166,10 +181,17 @@ export const runCoordinator = async ({
   const advanceOnce = async () => {
     const now = clock.now();
     const again = nextAgain(now);
-    if (again.do === 'wait' || forked) return;
+    if (again.do === 'wait') return;
+    if (forked !== undefined) return void forking.trouble(new Error(forkSays), 'ALARM: ');
+    const inUse = keys.inUse(coordinator);
+    if (inUse !== ownKey().publicKey) {
+      const told = `the key ${ownKey().publicKey} is not the coordinator's any more, that is ${inUse ?? 'none'}: nothing is asked for; see: ka key show`;
+      return void forking.trouble(new Error(told), 'ALARM: ');
+    }
     if (again.do === 'append') {
       const [, , , , type = ''] = again.event.subject.split('.');
-      caughtUpWith = (await append(again.event, type)) ?? caughtUpWith;
+      const appended = await append(again.event, type);
+      if (typeof appended === 'number') caughtUpWith = appended;
       return;
     }
     if (owesRotation()) {
@@ -178,7 +200,7 @@ export const runCoordinator = async ({
         seal({ type: 'KeyRotated', iteration: noIteration, ...said }),
         'KeyRotated',
       );
-      caughtUpWith = sequence ?? caughtUpWith;
+      if (typeof sequence === 'number') caughtUpWith = sequence;
       if (sequence !== undefined) return;
     }
     const since = openSince(state, now);
@@ -291,9 +313,7 @@ export const runCoordinator = async ({
     const now = size <= tree.size ? Buffer.from(tree.rootAt(size)).toString('base64') : 'nothing';
     if (now === root) return;
     forked = event.epoch ?? 1;
-    say(
-      `ALARM: the log was rewritten: at ${size} events its head was ${root}, signed at sequence ${sequence}, and is ${now} now; nothing is asked for any more; next: ka audit --verify, then ka log restore`,
-    );
+    forkSays = `the log was rewritten: at ${size} events its head was ${root}, signed at sequence ${sequence}, and is ${now} now; nothing is asked for any more; next: ka audit --verify, then ka log restore`;
   };
   const onEvent = (logged: LoggedEvent) => {
     state = evolve(state, logged);

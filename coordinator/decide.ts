@@ -329,6 +329,15 @@ export const decide = (command: Command, state: State): NewEvent[] => {
         throw new Refused(
           `${iteration.name} was rolled back on ${iteration.plan.board}: start a new iteration with a new pkgrel`,
         );
+      // An approval is for one landing.
+      if (
+        iteration.rules >= 3 &&
+        evidenceOf(iteration, 'land') &&
+        failedChecks(iteration).some(({ step }) => step === 'land')
+      )
+        throw new Refused(
+          `what ${iteration.name} has landed is not what was to be landed, and to land again takes another review: start a new iteration`,
+        );
       const { by } = command;
       return [
         iterationEvent(

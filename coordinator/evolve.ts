@@ -129,6 +129,8 @@ const evolveIteration = (
     case 'ClauseWaived':
       return { ...known, waivers: [...known.waivers, { ...event.data, sequence }] };
     case 'RetryAsked': {
+      // Whoever signs it by hand can't open again what is closed, or on a board that was rolled back.
+      if (known.ended?.status !== 'failed' || known.attempts.rollback.length > 0) return known;
       const { ended: _ended, ...open } = known;
       return { ...open, retries: [...known.retries, { by: event.data.by, sequence }] };
     }
@@ -176,6 +178,10 @@ const evolveFleet = (state: State, event: FleetEvent, at: Ended): State => {
       if (event.source !== coordinator) return state;
       const { host, size } = event.data;
       const told = { number: event.attempt, size, epoch: event.epoch ?? 1 };
+      const before = state.checkpoints.get(host);
+      // One that stands there once more says nothing new.
+      if (before && (before.epoch > told.epoch || (before.epoch === told.epoch && before.size >= size)))
+        return state;
       return { ...state, checkpoints: new Map(state.checkpoints).set(host, told) };
     }
     case 'KeyRotated':

@@ -7,7 +7,7 @@ import { mergeLog } from './merge-log.ts';
 import { replayCheck } from './replay.ts';
 import type { HeldMessage } from './restore-sources.ts';
 import { exampleTrust } from './testing/example-plan.ts';
-import { historyOf, until } from './testing/history.ts';
+import { createHistory, historyOf, until } from './testing/history.ts';
 import { testKey } from './testing/test-key.ts';
 
 const { events } = historyOf(...until('install'), (history) => history.settle());
@@ -151,3 +151,50 @@ it('puts a chain together that is longer than any stack', () => {
   );
   expect(merged.events.map(({ event }) => event.attempt)).toEqual(chain.map(({ seq }) => seq));
 }, 30_000);
+
+it('leaves out what a revoked key signed after its revocation, and keeps what its writer said then', () => {
+  const log = createHistory();
+  const started = (attempt: number) => ({
+    ...{ type: 'AgentStarted', iteration: '_', attempt },
+    data: { role: 'builder', version: '1', bootId: 'b', release: 'r', package: null },
+  });
+  const [before] = [log.append('boltzmann', started(1))];
+  const revoked = log.append('@mfritsche', {
+    ...{ type: 'KeyRevoked', iteration: '_', attempt: 1 },
+    data: { writer: 'boltzmann', publicKey: testKey('stolen').publicKey, by: 'mfritsche', why: 'stolen' },
+  });
+  const trust = {
+    ...exampleTrust,
+    writers: new Map(exampleTrust.writers).set('boltzmann', {
+      role: 'builder',
+      keys: [testKey('boltzmann').publicKey, testKey('stolen').publicKey],
+    }),
+  };
+  const sealed = (key: string, bootId: string) => {
+    const event = started(2);
+    return sealEvent(
+      { ...event, type: 'AgentStarted', data: { ...event.data, bootId } },
+      { fleet: exampleTrust.fleet, name: 'boltzmann', key: testKey(key) },
+      linkTo(1, before.bytes),
+      '2026-05-11T08:00:00Z',
+    );
+  };
+  const of = (sequence: number, { subject, bytes, signature }: ReturnType<typeof sealed>): HeldMessage => ({
+    ...{ sequence, subject, bytes, signature },
+    from: 'the copy',
+  });
+  const first = { ...held(before), signature: testKey('stolen').sign(payloadTypes.event, before.bytes) };
+  const merged = mergeLog(trust, [
+    first,
+    held(revoked),
+    of(3, sealed('stolen', 'thief')),
+    of(4, sealed('boltzmann', 'honest')),
+  ]);
+  expect(merged.events.map(({ event }) => event.type)).toEqual([
+    'AgentStarted',
+    'KeyRevoked',
+    'AgentStarted',
+  ]);
+  expect(merged.events.at(-1)?.event.data).toMatchObject({ bootId: 'honest' });
+  expect(merged.leftOut).toEqual([expect.stringContaining('boltzmann had another key there')]);
+});

@@ -1,4 +1,5 @@
 import { checkEvent, type LoggedEvent } from '../eventlog/check-event.ts';
+import { createKeyHistory } from '../eventlog/key-history.ts';
 import { linkTo } from '../eventlog/seal.ts';
 import type { Trust } from '../eventlog/trust.ts';
 import type { HeldMessage } from './restore-sources.ts';
@@ -64,6 +65,31 @@ const chainsOf = (
 };
 
 /**
+ * Why a message does not count where it stands, though its writer pins the key: that one was revoked, or replaced, before it. Known of
+ * the source that tells of those, where sequences mean the same.
+ */
+const keyJudge = (trust: Trust, held: readonly HeldMessage[]) => {
+  const history = createKeyHistory(trust);
+  let source: string | undefined;
+  const inOrder = held
+    .filter(({ subject }) => /\.Key(Rotated|Revoked)\./.test(subject))
+    .sort((a, b) => (a.sequence ?? 0) - (b.sequence ?? 0));
+  for (const { sequence, from, ...message } of inOrder) {
+    if (sequence === null || (source !== undefined && source !== from)) continue;
+    const checked = checkEvent(trust, { ...message, sequence });
+    if ('refused' in checked) continue;
+    source = from;
+    history.note(checked.logged.event, sequence);
+  }
+  return ({ from, sequence }: HeldMessage, writer: string, key: string): string | undefined => {
+    if (from !== source || sequence === null) return undefined;
+    const period = history.of(writer).find(({ publicKey }) => publicKey === key);
+    const isIn = period && sequence >= period.since && sequence <= (period.until ?? sequence);
+    return isIn ? undefined : `${writer} had another key there than the one that signed it`;
+  };
+};
+
+/**
  * Puts a log together from all that is still held of it, signatures checked. The order is that of the sequences as they
  * were; but each writer's events stay in its own order, and nothing stands before what it answers.
  * @param held the better source first: of two that have the same subject, the first one counts.
@@ -73,7 +99,9 @@ export const mergeLog = (trust: Trust, held: readonly HeldMessage[]): MergedLog 
   const abandoned = new Set<string>();
   let epoch = 1;
   const bySubject = new Map<string, MergedEvent>();
-  for (const { sequence, subject, bytes, signature, from } of held) {
+  const judge = keyJudge(trust, held);
+  for (const one of held) {
+    const { sequence, subject, bytes, signature, from } = one;
     const known = bySubject.get(subject);
     if (known) {
       known.before ??= sequence;
@@ -82,6 +110,11 @@ export const mergeLog = (trust: Trust, held: readonly HeldMessage[]): MergedLog 
     const checked = checkEvent(trust, { sequence: sequence ?? 0, subject, bytes, signature });
     if ('refused' in checked) {
       if (!known) leftOut.push(`${subject} of ${from}: ${checked.refused.why}`);
+      continue;
+    }
+    const why = judge(one, checked.logged.event.source, checked.key);
+    if (why !== undefined) {
+      leftOut.push(`${subject} of ${from}: ${why}`);
       continue;
     }
     epoch = Math.max(epoch, epochOf(checked.logged));

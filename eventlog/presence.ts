@@ -14,13 +14,13 @@ export const Presence = z.object({
   /** What it is doing: `iter5 build 1`, or null. */
   running: z.string().nullable(),
   /** Own events that are not in the log yet. */
-  unsent: z.int(),
+  unsent: z.int().min(0),
   /** The attempts that are open in its journal: `iter5 build 1`. Absent from older agents. */
   open: z.array(z.string()).optional(),
   /** The stream's sequence up to which its journal holds what was for it. */
-  position: z.int().optional(),
+  position: z.int().min(0).optional(),
   /** The last checkpoint that it was told; absent if none. */
-  checkpoint: z.object({ epoch: z.int(), size: z.int() }).optional(),
+  checkpoint: z.object({ epoch: z.int().min(1), size: z.int().min(0) }).optional(),
   /** Why it does not work, for a person; null if it does. */
   trouble: z.string().nullable().optional(),
 });

@@ -1,6 +1,8 @@
 import { coordinator, personWriter } from '../schemas/events.ts';
 import type { Fleet } from '../schemas/fleet.ts';
 import type { OperatorRight, WriterRole } from '../schemas/roles.ts';
+import { ConfigFault } from './config-file.ts';
+import { rawPublicKey } from './writer-key.ts';
 
 /** What is pinned of a writer. */
 export interface TrustedWriter {
@@ -17,6 +19,18 @@ export interface Trust {
   writers: ReadonlyMap<string, TrustedWriter>;
 }
 
+/** @throws {ConfigFault} if a letter of it is wrong: a checksum tells. */
+const mustBeKey = (key: string): void => {
+  try {
+    rawPublicKey(key);
+  } catch (cause) {
+    throw new ConfigFault(
+      `the fleet's file pins ${key}, which is no NKey: its checksum is wrong; see: ka key show FILE`,
+      { cause },
+    );
+  }
+};
+
 /** What a fleet's file pins, for who reads the whole log: which key counts where follows from the log. */
 export const trustIn = ({ fleet, coordinator: asking, operators, hosts }: Fleet): Trust => {
   const keysOf = ({
@@ -25,7 +39,11 @@ export const trustIn = ({ fleet, coordinator: asking, operators, hosts }: Fleet)
   }: {
     publicKey: string;
     earlierKeys?: string[] | undefined;
-  }) => [publicKey, ...earlierKeys];
+  }) => {
+    const keys = [publicKey, ...earlierKeys];
+    for (const key of keys) mustBeKey(key);
+    return keys;
+  };
   return {
     fleet,
     writers: new Map<string, TrustedWriter>([

@@ -46,6 +46,8 @@ export const BuilderConfig = z.strictObject({
   role: z.literal('builder'),
   /** The git repositories that plans name, by URL. */
   repositories: z.record(RepositoryName, z.string().min(1)),
+  /** The repositories that `record` may write to, by name: none with packages or patches in it. */
+  recordsIn: z.array(RepositoryName).default([]),
   git: z.strictObject({
     author: z.strictObject({ name: z.string().min(1), email: z.string().min(1) }),
     /** For URLs that speak SSH: the key to log in with and the hosts it may meet. */

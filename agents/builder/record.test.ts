@@ -75,4 +75,11 @@ describe('record', () => {
     expect(evidence.commit.files).toHaveLength(2);
     expect(await gitIn(fleet.paths['kernel-agent'], 'rev-list', '--count', 'main')).toBe('2');
   });
+
+  it('writes to no repository that its host does not name for it', async () => {
+    const elsewhere = { ...request, repository: 'marfrit-packages' };
+    await expect(
+      runStep('record', record, elsewhere, fleet.host, { folder: await fleet.runFolder() }),
+    ).rejects.toThrow(/records in kernel-agent, not in "marfrit-packages": add it to recordsIn/);
+  });
 });

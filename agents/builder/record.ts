@@ -8,6 +8,12 @@ import { createGit } from './git/git.ts';
 /** Commits what the log says of an iteration to the campaign's repository, in one commit. */
 export const record: Step<'record', BuilderConfig> = async (request, context) => {
   const { effect, host, run, iteration, step, attempt } = context;
+  // Whoever asks may say what is written there, and nobody reviews it.
+  if (!host.recordsIn.includes(request.repository))
+    throw new StepFailed(
+      'host',
+      `${host.host} records in ${host.recordsIn.join(', ') || 'no repository'}, not in "${request.repository}": add it to recordsIn of its config, unless packages are built from it.`,
+    );
   const git = createGit(run, host);
   const committing: Committing = {
     repository: request.repository,

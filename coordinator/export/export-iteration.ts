@@ -1,5 +1,5 @@
 import type { KeptMessage, LoggedEvent } from '../../eventlog/check-event.ts';
-import type { WithheldMessage } from '../../eventlog/log-tree.ts';
+import { LogTree, type WithheldMessage } from '../../eventlog/log-tree.ts';
 import { sha256 } from '../../eventlog/writer-key.ts';
 import { noIteration } from '../../schemas/events.ts';
 import { closeDocument } from '../close-document.ts';
@@ -19,13 +19,24 @@ const part = (name: string, text: string): ArchivePart => ({ name, bytes: Buffer
 const json = (document: unknown): string => `${JSON.stringify(document, null, 2)}\n`;
 
 /** The first checkpoint over the end of an iteration. */
-const headerOver = (fleet: string, iteration: Iteration, events: readonly LoggedEvent[]): LogHeader => {
+const headerOver = (
+  fleet: string,
+  iteration: Iteration,
+  messages: readonly KeptMessage[],
+  events: readonly LoggedEvent[],
+): LogHeader => {
+  const tree = new LogTree();
+  for (const message of messages) tree.add(message);
+  const isOver = (size: number, root: string) =>
+    size <= tree.size && Buffer.from(tree.rootAt(size)).toString('base64') === root;
   const { name, ended } = iteration;
   if (!ended)
     throw new Refused(`${name} is under way: it can be exported once it has ended; see: ka status ${name}`);
   for (const { event } of events)
     if (event.kind === 'fleet' && event.type === 'Checkpointed' && event.data.size >= ended.sequence) {
-      const { size, note } = event.data;
+      const { size, root, note } = event.data;
+      // One from before the log was restored is over another order.
+      if (!isOver(size, root)) continue;
       return { fleet, epoch: event.epoch ?? 1, size, note };
     }
   throw new Refused(
@@ -85,7 +96,7 @@ export const exportIteration = (
 ): ArchivePart[] => {
   const iteration = iterationAt(events, name);
   if (!iteration) throw new Refused(`there is no iteration "${name}"`);
-  const header = headerOver(fleet, iteration, events);
+  const header = headerOver(fleet, iteration, messages, events);
   const records = messages.slice(0, header.size).map((message): LogRecord => {
     const [, , , of] = message.subject.split('.');
     return of === name || of === noIteration ? message : withheld(message);

@@ -32,9 +32,12 @@ export interface SweepResults {
   seconds?: number;
 }
 
+/** No step takes a year, whatever its host says: the time would be none. */
+const longestSeconds = 366 * 86_400;
+
 /** When a step began that was done at `time` and took `seconds`, by the clock of its host. */
 export const startOf = ({ time, seconds }: { time: string; seconds: number }): string =>
-  new Date(Date.parse(time) - seconds * 1000).toISOString();
+  new Date(Date.parse(time) - Math.min(seconds, longestSeconds) * 1000).toISOString();
 
 const rowTest = ({ plan }: Iteration, judged: RowVerdict): SweepTest => {
   const { row, verdict, because, paths, comparisons } = judged;

@@ -96,6 +96,7 @@ export const writeConfigs = async (
     procVersionFile: '/proc/version',
     role: 'builder',
     repositories: Object.fromEntries(example.repositories.map((name) => [name, gitUrl(name)])),
+    recordsIn: ['campaign'],
     git: {
       author: { name: `kernel-agent on ${host}`, email: `${host}@kernel-agent.invalid` },
       ssh: { identity: places.sshKey(host), knownHosts: places.knownHosts(host) },

@@ -18,6 +18,7 @@ export const builderConfig = (
     stateFolder: join(folder, 'state'),
     role: 'builder',
     repositories,
+    recordsIn: ['kernel-agent'],
     git: { author: { name: 'kernel-agent', email: 'kernel-agent@example.org' } },
     makepkg: {
       ...(process.getuid?.() === 0 ? { user: { uid: 65534, gid: 65534 } } : {}),
