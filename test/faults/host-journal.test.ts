@@ -42,6 +42,12 @@ describe('a host and its journal', () => {
     while (journal.pragma('wal_checkpoint(TRUNCATE)', { simple: true }) !== 0);
     journal.close();
   };
+  const positionOf = (host: SandboxHost): number => {
+    const journal = new Database(journalOf(host), { readonly: true });
+    const position = journal.prepare("SELECT value FROM mark WHERE name = 'position'").pluck().get();
+    journal.close();
+    return Number(position ?? 0);
+  };
   const admin = () =>
     connectNats({
       servers: [readState(fleet.places)?.natsUrl ?? ''],
@@ -213,6 +219,13 @@ describe('a host and its journal', () => {
         await waitUntil('hertz works', async () => (await starts('hertz')) > startsBefore);
         // The agent that had its place before has left it something to take back.
         await waitUntil('hertz has no trouble', async () => (await troubleOf('hertz')) === null);
+        // What the rows before have said a hundred times is still being taken: nothing may be written after this.
+        const toldLast = async () =>
+          (await fleet.events()).findLast(({ subject }) => subject.endsWith('.hertz'))?.sequence ?? 0;
+        await waitUntil(
+          'hertz has all that is for it',
+          async () => positionOf('hertz') >= (await toldLast()),
+        );
         emptyWriteAheadLog('hertz'); // it would take what is written for a while
         const ballast = fillDisk(state);
         // Whatever the board holds by now: preflight has nothing to say against this plan, however late it ends.

@@ -51,7 +51,10 @@ type World = Awaited<ReturnType<typeof countWorld>>;
 
 /** Every failpoint that there is on the way from plan to close, and back. */
 const known = new Set(
-  failpointsOf(stepNames, ['ReviewRequested', 'IterationClosed', 'IterationFailed']).map(({ name }) => name),
+  // The checkpoints come once the iteration has ended, and so after what is carried here.
+  failpointsOf(stepNames, ['ReviewRequested', 'IterationClosed', 'IterationFailed', 'Checkpointed']).map(
+    ({ name }) => name,
+  ),
 );
 
 /**
