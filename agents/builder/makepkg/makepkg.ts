@@ -1,4 +1,4 @@
-import { chown, lchown, lstat, mkdir, readdir } from 'node:fs/promises';
+import { chown, lchown, lstat, mkdir, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuilderConfig } from '../../../schemas/config.ts';
 import type { StepEvidence } from '../../../schemas/steps.ts';
@@ -52,6 +52,12 @@ const giveTree = async (path: string, uid: number, gid: number): Promise<void> =
   if (stat.uid === uid && stat.gid === gid) return;
   if (stat.isDirectory()) for (const name of await readdir(path)) await giveTree(join(path, name), uid, gid);
   await lchown(path, uid, gid);
+};
+
+/** Whether a link leads to what the system brings along, as where a distribution packages a source. */
+const isOfSystem = async (path: string): Promise<boolean> => {
+  const target = await realpath(path).catch(() => undefined);
+  return target !== undefined && /^\/(usr|opt)\//.test(target);
 };
 
 /** Where a confined fetch may write, and nothing of it stays. */
@@ -194,10 +200,16 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
     more: string[] = [],
   ): Promise<Reach> => {
     for (const folder of cacheFolders) await giveTop(folder);
-    const sources = (await readdir(sourcesFolder, { withFileTypes: true }))
-      // A link is one that a PKGBUILD made while it had network: bwrap would follow it outside.
-      .filter((entry) => files.has(entry.name) && (entry.isFile() || entry.isDirectory()))
-      .map(({ name }) => join(sourcesFolder, name));
+    const there = (await readdir(sourcesFolder, { withFileTypes: true })).filter(({ name }) =>
+      files.has(name),
+    );
+    const sources: string[] = [];
+    for (const entry of there) {
+      const path = join(sourcesFolder, entry.name);
+      // A link may be one that a PKGBUILD made while it had network, and bwrap would follow it outside: it counts only where it
+      // leads to what every program sees anyway.
+      if (entry.isFile() || entry.isDirectory() || (await isOfSystem(path))) sources.push(path);
+    }
     return {
       readable: [place.packageFolder, ...sources],
       writable: [place.buildFolder, place.homeFolder, ...cacheFolders, ...more],
