@@ -45,8 +45,8 @@ export const judge = (error: unknown, what: string, { offline = false } = {}): u
   if (!(error instanceof ProgramFailed)) return error;
   const output = `${error.stdout}\n${error.stderr}`;
   const fail = (fault: 'work' | 'host', reason: string) => new StepFailed(fault, reason, { cause: error });
-  if (/No space left on device/.test(output))
-    return fail('host', `${what}: no space left on this host's disk`);
+  const full = outOfRoom(error, what);
+  if (full) return full;
   if ((error.cause as { code?: string } | undefined)?.code === 'ENOENT')
     return fail('host', `${what}: ${error.program} is not installed on this host`);
   // Killed (by whom, nobody knows) or timed out: the runtime tries again.
