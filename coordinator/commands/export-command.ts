@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { KeptMessage, LoggedEvent } from '../../eventlog/check-event.ts';
 import { readConfigFile } from '../../eventlog/config-file.ts';
+import type { LogReports } from '../../eventlog/event-log.ts';
 import { isWithheld } from '../../eventlog/log-tree.ts';
 import { trustIn } from '../../eventlog/trust.ts';
 import { createVerifier } from '../../eventlog/verifier.ts';
@@ -23,18 +24,22 @@ import {
   withSession,
 } from './options.ts';
 
-/** The log as it is now, every message of it. */
-const messagesOf = async (session: Session): Promise<KeptMessage[]> => {
+/** The log as it is now: every message of it, and those of them that are events. @param told instead of the session's own. */
+const readWhole = async ({ log }: Session, told: LogReports = {}) => {
   const messages: KeptMessage[] = [];
-  const onCut = () => void messages.splice(0);
-  const until = await session.log.lastSequence();
-  const quiet = { onRefused: () => undefined, onAlarm: () => undefined };
-  await session.log.follow(
-    { until, onCut, onMessage: (one) => void messages.push(one), ...quiet },
-    () => undefined,
-  );
-  return messages;
+  const events: LoggedEvent[] = [];
+  const onCut = () => {
+    messages.length = 0;
+    events.length = 0;
+  };
+  const until = await log.lastSequence();
+  const onMessage = (message: KeptMessage) => void messages.push(message);
+  await log.follow({ until, onCut, onMessage, ...told }, (logged) => void events.push(logged));
+  return { messages, events };
 };
+
+/** For who tells of all that is wrong afterwards. */
+const quiet: LogReports = { onRefused: () => undefined, onAlarm: () => undefined };
 
 const tellVerified = (what: string, { events, checkpoints, withheld, faults }: VerifiedLog): void => {
   for (const { sequence, subject, why } of faults)
@@ -103,7 +108,7 @@ export const verify = async (options: VerifyOptions, places: ConfigPlaces): Prom
   const verified =
     from === undefined
       ? await withSession(options, places, async (session) =>
-          verifyLog(trustIn(session.fleet), { records: await messagesOf(session) }),
+          verifyLog(trustIn(session.fleet), { records: (await readWhole(session, quiet)).messages }),
         )
       : await verifyExport(from, pinnedFleet(options, places));
   if (options.json) printJson(verified);
@@ -125,8 +130,7 @@ export const addExportCommand = (program: Command, places: ConfigPlaces): void =
     .action((name: string, options: FleetOptions & { out: string; force?: boolean }) =>
       withSession(options, places, async (session) => {
         const { exportIteration } = await loadExport();
-        const messages = await messagesOf(session);
-        const { events } = await session.read();
+        const { messages, events } = await readWhole(session);
         const parts = exportIteration(session.fleet.fleet, name, messages, events);
         await writeArchive(options.out, parts, { overwrite: options.force === true });
         if (options.json)
