@@ -1,14 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { build } from 'esbuild';
 import { columns } from '../../coordinator/commands/table.ts';
 import { printable } from '../../schemas/printable.ts';
+import { withBundledWorker } from '../bundled-worker.ts';
 import type { FuzzResult, FuzzTarget } from './fuzz-target.ts';
 import type { Job } from './fuzz-worker.ts';
-import { repositoryRoot } from './places.ts';
 import { inputOf } from './run-target.ts';
 import { targetNamed, targets } from './targets.ts';
 
@@ -116,24 +113,7 @@ const runAll = async (workerFile: string, jobs: readonly Job[]) => {
 
 /** As {@link runAll}, from a bundle, which threads can run. */
 const runBundled = async (jobs: readonly Job[]) => {
-  mkdirSync(join(repositoryRoot, '.ka'), { recursive: true });
-  const folder = mkdtempSync(join(repositoryRoot, '.ka', 'fuzz-'));
-  try {
-    const outfile = join(folder, 'fuzz-worker.mjs');
-    await build({
-      entryPoints: [join(repositoryRoot, 'test/fuzz/fuzz-worker.ts')],
-      outfile,
-      bundle: true,
-      platform: 'node',
-      target: 'node20',
-      format: 'esm',
-      packages: 'external',
-      logLevel: 'warning',
-    });
-    return await runAll(outfile, jobs);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  return withBundledWorker('fuzz/fuzz-worker.ts', (workerFile) => runAll(workerFile, jobs));
 };
 
 const wholeNumber = (text: string, option: string): number => {

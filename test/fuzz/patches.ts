@@ -7,10 +7,10 @@ import { checkSeries, parsePatch, patchsetHash, singleHunk } from '../../agents/
 import { readSymbols } from '../../agents/builder/series/symbols.ts';
 import { StepFailed } from '../../agents/runtime/errors.ts';
 import { patchFaults } from '../../coordinator/patch-faults.ts';
+import { checkout } from '../../deploy/checkout.ts';
 import { sha256 } from '../../eventlog/writer-key.ts';
 import { pureTarget } from './fuzz-target.ts';
 import { hostileText, mutatedText } from './hostile.ts';
-import { repositoryRoot } from './places.ts';
 
 const pieces = [
   ...[
@@ -101,7 +101,7 @@ const reaching = fc
 
 /** Patches: what reaches out of the tree is found, however it is spelled, and any text can be read. */
 export const patches = pureTarget('patches', 130, () => {
-  const folder = join(repositoryRoot, 'examples/iteration-5/patches');
+  const folder = join(checkout, 'examples/iteration-5/patches');
   const texts = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8'));
   const text = fc.oneof(
     { weight: 4, arbitrary: fc.constantFrom(...texts).chain((one) => mutatedText(one, pieces)) },

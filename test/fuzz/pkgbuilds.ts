@@ -6,9 +6,9 @@ import { predictRelease } from '../../agents/builder/pkgbuild/kernel-release.ts'
 import { bumpPkgbuild } from '../../agents/builder/pkgbuild/pkgbuild.ts';
 import { PkgbuildError } from '../../agents/builder/pkgbuild/pkgbuild-error.ts';
 import { bumpProblems, compareSrcinfo, parseSrcinfo } from '../../agents/builder/pkgbuild/srcinfo.ts';
+import { checkout } from '../../deploy/checkout.ts';
 import { pureTarget } from './fuzz-target.ts';
 import { hostileText, mutatedText } from './hostile.ts';
-import { repositoryRoot } from './places.ts';
 
 const pieces = [
   ...[
@@ -97,7 +97,7 @@ const sums = () => 'a'.repeat(64);
 
 /** The text of a PKGBUILD, of a Makefile and of a `.SRCINFO`: they are read without running them, or refused with a sentence. */
 export const pkgbuilds = pureTarget('pkgbuilds', 130, () => {
-  const texts = bases.map((file) => readFileSync(join(repositoryRoot, file), 'utf8'));
+  const texts = bases.map((file) => readFileSync(join(checkout, file), 'utf8'));
   const pkgbuild = fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom(...texts).chain((text) => mutatedText(text, pieces)) },
     {

@@ -1,14 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { build } from 'esbuild';
+import { withBundledWorker } from '../bundled-worker.ts';
 import { runSchedule } from './run-schedule.ts';
 import type { Chunk, Result } from './schedule-worker.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
 const chunkSize = 500;
 
 const add = (sum: Record<string, number>, more: Record<string, number>) => {
@@ -57,24 +53,9 @@ const runAll = async (workerFile: string, schedules: number, from: number): Prom
 
 /** Runs them from a bundle, which is a quarter faster than the sources through tsx. */
 const runBundled = async (schedules: number, from: number): Promise<Result> => {
-  mkdirSync(join(root, '.ka'), { recursive: true });
-  const folder = mkdtempSync(join(root, '.ka', 'simulation-'));
-  try {
-    const outfile = join(folder, 'schedule-worker.mjs');
-    await build({
-      entryPoints: [fileURLToPath(new URL('schedule-worker.ts', import.meta.url))],
-      outfile,
-      bundle: true,
-      platform: 'node',
-      target: 'node20',
-      format: 'esm',
-      packages: 'external',
-      logLevel: 'warning',
-    });
-    return await runAll(outfile, schedules, from);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  return withBundledWorker('simulation/schedule-worker.ts', (workerFile) =>
+    runAll(workerFile, schedules, from),
+  );
 };
 
 const wholeNumber = (text: string, option: string): number => {
