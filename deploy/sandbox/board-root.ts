@@ -55,8 +55,8 @@ export const makeBoardRoot = async (places: SandboxPlaces, example: SandboxExamp
 };
 
 /**
- * Installs the baseline from the repository over HTTP, as the board's people did before iteration 5 began, and makes
- * the initramfs. pacman keeps the package file in its cache, from where a backup takes it.
+ * Installs the baseline from the repository over HTTP, as the board's people did before iteration 5 began. pacman keeps
+ * the package file in its cache, from where a backup takes it.
  * @throws {Error} if pacman says it is done and the packages are not there.
  */
 export const installBaseline = async (
@@ -77,6 +77,5 @@ export const installBaseline = async (
   const [version, other] = versions;
   if (version === undefined || other !== undefined)
     throw new Error(`after the install, pacman -Q says "${stdout.trim()}"`);
-  await run(initramfsCommand(places));
   return version;
 };

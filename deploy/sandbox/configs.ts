@@ -3,7 +3,6 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { AgentConfig, CoordinatorConfig, OperatorConfig, type Peer } from '../../schemas/config.ts';
-import { Fleet } from '../../schemas/fleet.ts';
 import { packager } from './baseline.ts';
 import { bootFiles, initramfsCommand, pacmanCommand, writePacmanConfigs } from './board-root.ts';
 import type { SandboxExample } from './example.ts';
@@ -15,8 +14,6 @@ import {
   type SandboxHost,
   type SandboxPlaces,
   type SshHost,
-  sandboxFleet,
-  sandboxHosts,
 } from './places.ts';
 
 /** Where the sandbox's servers listen now, on 127.0.0.1. */
@@ -59,7 +56,7 @@ const writeYaml = async (file: string, value: unknown): Promise<void> => {
 
 /**
  * Writes every config of the fleet for where its servers listen now: each host's, the coordinator's, the operator's,
- * the fleet file, and pacman's. What is written is what the daemons' own schemas accept.
+ * and pacman's. What is written is what the daemons' own schemas accept. A virtual board has its own from its enrolment.
  */
 export const writeConfigs = async (
   places: SandboxPlaces,
@@ -79,7 +76,7 @@ export const writeConfigs = async (
     folder,
   });
   const common = (host: SandboxHost) => ({
-    fleet: sandboxFleet,
+    fleet: facts.fleet,
     host,
     nats,
     keyFile: places.keyFile(host),
@@ -113,7 +110,7 @@ export const writeConfigs = async (
     offeredFolder: places.offered(host),
   });
 
-  const configs: Record<SandboxHost, unknown> = {
+  const configs: Partial<Record<SandboxHost, unknown>> = {
     boltzmann: builder('boltzmann'),
     fermi: builder('fermi'),
     hertz: {
@@ -125,7 +122,9 @@ export const writeConfigs = async (
       },
       ...publishing(places, facts.fingerprint, servers),
     },
-    fresnel: {
+  };
+  if (facts.board === 'folder')
+    configs.fresnel = {
       ...common('fresnel'),
       bootIdFile: places.board.bootIdFile,
       releaseFile: places.board.releaseFile,
@@ -155,34 +154,15 @@ export const writeConfigs = async (
         command: [...example.board.sweepCommand(places)],
         fixturesFolder: places.board.fixtures,
       },
-    },
-  };
-  for (const host of hostNames) await writeYaml(places.config(host), AgentConfig.parse(configs[host]));
+    };
+  for (const host of hostNames)
+    if (configs[host]) await writeYaml(places.config(host), AgentConfig.parse(configs[host]));
 
   // A port other than 22 stands beside the address in brackets, sshd(8).
   const { hertz } = servers.ssh;
   for (const host of ['boltzmann', 'fermi'] as const)
     await writeFile(places.knownHosts(host), `[127.0.0.1]:${hertz.port} ${hertz.hostKey}\n`);
 
-  await writeYaml(
-    places.fleetFile,
-    Fleet.parse({
-      fleet: sandboxFleet,
-      signingKey: facts.fingerprint,
-      admin: { publicKey: facts.publicKeys.admin },
-      coordinator: { publicKey: facts.publicKeys.coordinator },
-      operators: {
-        mfritsche: {
-          publicKey: facts.publicKeys.mfritsche,
-          may: ['start', 'retry', 'abort', 'waive', 'restore', 'keys'],
-        },
-        'sonnet-architect': { publicKey: facts.publicKeys['sonnet-architect'], may: ['approve'] },
-      },
-      hosts: Object.fromEntries(
-        hostNames.map((host) => [host, { role: sandboxHosts[host], publicKey: facts.publicKeys[host] }]),
-      ),
-    }),
-  );
   await writeYaml(
     places.coordinatorConfig,
     CoordinatorConfig.parse({

@@ -16,10 +16,18 @@ export interface KeptProcess {
   readonly restarts: number;
   readonly why: string | undefined;
   start(): void;
-  /** SIGTERM, as systemd would; SIGKILL after 10 s. It then stays down until it is started. */
+  /** Asks it to end: SIGTERM, as systemd would, and SIGKILL after 10 s. It then stays down until it is started. */
   stop(): Promise<void>;
   /** SIGKILL to it and all its descendants, as a power cut would. It then stays down until it is started. */
   kill(): Promise<void>;
+}
+
+/** What is kept running, and how it ends. */
+export interface Kept {
+  /** Asked anew for each start. */
+  argv: () => readonly string[];
+  /** How it is asked to end, where that is not SIGTERM, and how long that may take. */
+  end?: { ask: () => Promise<unknown>; withinMs: number };
 }
 
 const firstPauseMs = 250;
@@ -29,11 +37,10 @@ const graceMs = 10_000;
 const settledMs = 20_000;
 
 /**
- * @param argv Asked anew for each start.
  * @param onChange Told whenever it has started or ended.
  */
 export const keepProcess = (
-  { argv, logFile }: { argv: () => readonly string[]; logFile: string },
+  { argv, end, logFile }: Kept & { logFile: string },
   onChange: () => void,
 ): KeptProcess => {
   let child: ChildProcess | undefined;
@@ -109,8 +116,10 @@ export const keepProcess = (
       const running = giveUp();
       if (!running) return;
       const ended = once(running, 'exit');
-      running.kill('SIGTERM');
-      const inTime = await Promise.race([ended.then(() => true), sleep(graceMs, false, { ref: false })]);
+      if (end) await end.ask().catch(() => running.kill('SIGTERM'));
+      else running.kill('SIGTERM');
+      const within = sleep(end?.withinMs ?? graceMs, false, { ref: false });
+      const inTime = await Promise.race([ended.then(() => true), within]);
       if (!inTime) {
         running.kill('SIGKILL');
         await ended;

@@ -20,7 +20,6 @@ export const peopleNames = ['mfritsche', 'sonnet-architect'] as const;
 export const writerNames = ['coordinator', ...peopleNames, ...hostNames] as const;
 export type SandboxWriter = (typeof writerNames)[number];
 
-export const sandboxFleet = 'sandbox';
 /** The name of hertz's package repository. */
 export const repositoryName = 'marfrit';
 

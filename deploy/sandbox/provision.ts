@@ -4,11 +4,13 @@ import { describePackage } from '../../agents/publisher/package-database.ts';
 import { publishPackages } from '../../agents/publisher/publish-packages.ts';
 import type { Run } from '../../agents/runtime/run.ts';
 import { buildBaseline, makeOpenFolder } from './baseline.ts';
-import { installBaseline, makeBoardRoot, writePacmanConfigs } from './board-root.ts';
+import type { BoardKind } from './board-machine.ts';
+import { initramfsCommand, installBaseline, makeBoardRoot, writePacmanConfigs } from './board-root.ts';
 import { publishing, repositoryUrl, servedFolders } from './configs.ts';
 import type { Making, SandboxExample } from './example.ts';
 import { startFileServer } from './file-server.ts';
-import { makeIdentities, writeFacts } from './identity.ts';
+import { writeFleetFile } from './fleet-file.ts';
+import { type FixedPorts, makeIdentities, type SandboxFacts, writeFacts } from './identity.ts';
 import { keptWorktrees } from './kept-worktrees.ts';
 import { defaultCacheFolder, hostNames, type SandboxPlaces, sandboxPlaces } from './places.ts';
 import { createLoggedRun } from './run-program.ts';
@@ -67,6 +69,32 @@ const publishAndInstall = async (
   }
 };
 
+/** What a fleet's board is made as. */
+export interface BoardMaking {
+  kind: BoardKind;
+  /** The fleet's name, and where its servers listen for good. */
+  fleet: string;
+  ports?: FixedPorts;
+  /**
+   * Makes the board around its root at `places.root`, into which `install` puts pacman's keyring and configs, the
+   * fixtures and the baseline packages.
+   */
+  make(making: Making, run: Run, example: SandboxExample, install: () => Promise<void>): Promise<void>;
+  /** What the board needs once everything else of the fleet is there. */
+  finish?(making: Making, facts: Omit<SandboxFacts, 'kind'>): Promise<void>;
+}
+
+/** A board that is a folder of this machine. */
+export const folderBoardMaking: BoardMaking = {
+  kind: 'folder',
+  fleet: 'sandbox',
+  make: async ({ places }, run, example, install) => {
+    await makeBoardRoot(places, example);
+    await install();
+    await run(initramfsCommand(places));
+  },
+};
+
 /**
  * Makes a sandbox fleet as it stands before the iteration: hosts with their keys, git repositories, the package
  * repository with the signed baseline, and a board that has it installed. What was in the folder is wiped, if it
@@ -76,11 +104,13 @@ const publishAndInstall = async (
 export const provisionSandbox = async ({
   folder,
   example,
+  board = folderBoardMaking,
   onProgress = () => undefined,
   cacheFolder = defaultCacheFolder(),
 }: {
   folder: string;
   example: SandboxExample;
+  board?: BoardMaking;
   onProgress?: (line: string) => void;
   cacheFolder?: string;
 }): Promise<void> => {
@@ -102,9 +132,7 @@ export const provisionSandbox = async ({
     const run = createLoggedRun(places.log('provision'));
     const making: Making = { places, cacheFolder, onProgress };
 
-    const identities = await makeIdentities(places);
-    await makeBoardRoot(places, example);
-    const fingerprint = await placeSigningKey(run, places, cacheFolder, onProgress);
+    const publicKeys = await makeIdentities(places, board.kind);
     onProgress('making the git repositories');
     await example.makeRepositories(making);
     for (const host of ['boltzmann', 'fermi'] as const) {
@@ -116,16 +144,25 @@ export const provisionSandbox = async ({
     if (fixturesFolder !== undefined) await cp(fixturesFolder, places.board.fixtures, { recursive: true });
 
     const files = await buildBaseline(run, example, making, example.packageFolder(making));
-    const baselineVersion = await publishAndInstall(run, places, example, { files, fingerprint, onProgress });
-    await endGpgDaemons(run, places);
+    let [fingerprint, baselineVersion] = ['', ''];
+    await board.make(making, run, example, async () => {
+      fingerprint = await placeSigningKey(run, places, cacheFolder, onProgress);
+      baselineVersion = await publishAndInstall(run, places, example, { files, fingerprint, onProgress });
+      await endGpgDaemons(run, places);
+    });
+    await writeFleetFile(places, { fleet: board.fleet, board: board.kind, fingerprint }, publicKeys);
     const worktrees = await keptWorktrees(example, making);
-    await writeFacts(places, {
+    const facts: Omit<SandboxFacts, 'kind'> = {
+      fleet: board.fleet,
+      board: board.kind,
       example: example.name,
       baselineVersion,
       fingerprint,
       ...(worktrees === undefined ? {} : { worktrees }),
-      ...identities,
-    });
+      ...(board.ports && { ports: board.ports }),
+    };
+    await board.finish?.(making, facts);
+    await writeFacts(places, facts);
   } finally {
     await letGo();
   }

@@ -3,7 +3,7 @@ import { connectNats } from '../../eventlog/connect.ts';
 import { lastPresences } from '../../eventlog/presence.ts';
 import { outputStream, provision } from '../../eventlog/provision.ts';
 import { personWriter } from '../../schemas/events.ts';
-import { hostNames, peopleNames, type SandboxHost, type SandboxPlaces, sandboxFleet } from './places.ts';
+import { hostNames, peopleNames, type SandboxHost, type SandboxPlaces } from './places.ts';
 
 const readyWithinMs = 60_000;
 const lookEveryMs = 50;
@@ -25,8 +25,8 @@ const withConnection = async <Result>(
 };
 
 /** Makes the fleet's streams and each host's durable, where they are not there yet. */
-export const provisionLog = (places: SandboxPlaces, url: string): Promise<void> =>
-  withConnection(places, { url, name: 'admin' }, (admin) => provision(admin, sandboxFleet, hostNames));
+export const provisionLog = (places: SandboxPlaces, url: string, fleet: string): Promise<void> =>
+  withConnection(places, { url, name: 'admin' }, (admin) => provision(admin, fleet, hostNames));
 
 /**
  * Waits until every host that is up has said, after `since`, that it is there.
@@ -37,11 +37,13 @@ export const waitForHosts = (
   places: SandboxPlaces,
   url: string,
   {
+    fleet,
     since,
     isUp,
     fault,
     signal,
   }: {
+    fleet: string;
     since: number;
     isUp: (host: SandboxHost) => boolean;
     fault: () => string | undefined;
@@ -51,7 +53,7 @@ export const waitForHosts = (
   withConnection(places, { url, name: peopleNames[0] }, async (operator) => {
     const until = Date.now() + readyWithinMs;
     while (!signal.aborted) {
-      const seen = await lastPresences(operator, sandboxFleet, hostNames, outputStream);
+      const seen = await lastPresences(operator, fleet, hostNames, outputStream);
       const heard = (host: SandboxHost) => Date.parse(seen.get(host)?.time ?? '') > since;
       const silent = hostNames.filter((host) => isUp(host) && !heard(host));
       if (silent.length === 0) return;

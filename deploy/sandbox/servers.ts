@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readConfigFile } from '../../eventlog/config-file.ts';
+import { Fleet } from '../../schemas/fleet.ts';
 import { fleetLogins } from '../nats-config.ts';
 import { startNatsServer } from '../nats-server.ts';
 import { type Sshd, startSshd } from '../sshd.ts';
@@ -8,15 +10,7 @@ import { type SandboxServers, servedFolders } from './configs.ts';
 import type { SandboxFacts } from './identity.ts';
 import { keepProcess } from './kept-process.ts';
 import { nodeArgv } from './node-argv.ts';
-import {
-  hostNames,
-  peopleNames,
-  type SandboxHost,
-  type SandboxPlaces,
-  type SshHost,
-  sandboxFleet,
-  sshHosts,
-} from './places.ts';
+import { type SandboxHost, type SandboxPlaces, type SshHost, sshHosts } from './places.ts';
 import { identify } from './process-identity.ts';
 import type { SupervisorState } from './sandbox-state.ts';
 
@@ -56,13 +50,13 @@ const pickedPort = async ({ portFile, log }: SandboxPlaces): Promise<number> => 
 };
 
 /**
- * Starts them all, on ports that are free.
+ * Starts them all, on the fleet's own ports or on ports that are free.
  * @param onChange Told whenever one of them has started or ended.
  * @throws {Error} if one does not start; those that did are stopped.
  */
 export const startServers = async (
   places: SandboxPlaces,
-  facts: SandboxFacts,
+  { ports }: Pick<SandboxFacts, 'ports'>,
   onChange: () => void,
 ): Promise<RunningServers> => {
   const running: (() => Promise<void>)[] = [];
@@ -70,21 +64,16 @@ export const startServers = async (
     for (const end of running.splice(0)) await end();
   };
   try {
-    const { publicKeys } = facts;
-    const logins = fleetLogins({
-      fleet: sandboxFleet,
-      admin: { publicKey: publicKeys.admin },
-      coordinator: { publicKey: publicKeys.coordinator },
-      operators: Object.fromEntries(peopleNames.map((name) => [name, { publicKey: publicKeys[name] }])),
-      hosts: Object.fromEntries(hostNames.map((host) => [host, { publicKey: publicKeys[host] }])),
-    });
-    const nats = await startNatsServer({ folder: places.nats, logins });
+    const logins = fleetLogins(readConfigFile(places.fleetFile, Fleet));
+    const nats = await startNatsServer({ folder: places.nats, logins, ...(ports && { port: ports.nats }) });
     running.push(() => nats.stop());
     const sshds = new Map<SshHost, Sshd>();
     running.push(async () => void (await Promise.all([...sshds.values()].map((sshd) => sshd.stop()))));
-    await Promise.all(sshHosts.map(async (host) => sshds.set(host, await startSshdOf(places, host))));
+    await Promise.all(
+      sshHosts.map(async (host) => sshds.set(host, await startSshdOf(places, host, ports?.ssh[host]))),
+    );
 
-    let filesPort = 0;
+    let filesPort = ports?.files ?? 0;
     const folders = Object.entries(servedFolders(places)).map(([name, folder]) => `${name}=${folder}`);
     const argv = () =>
       nodeArgv(

@@ -1,15 +1,16 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { virtualBoard } from '../lab/virtual-board.ts';
 import { buildUser } from './baseline.ts';
+import { type BoardMachine, folderBoard } from './board-machine.ts';
 import { writeConfigs } from './configs.ts';
 import { exampleNamed } from './examples.ts';
 import { readFacts, type SandboxFacts } from './identity.ts';
-import { type KeptProcess, keepProcess } from './kept-process.ts';
+import { type Kept, type KeptProcess, keepProcess } from './kept-process.ts';
 import { holdWorktrees } from './kept-worktrees.ts';
 import { lastLine } from './last-line.ts';
 import { nodeArgv } from './node-argv.ts';
 import { hostNames, type SandboxHost, type SandboxPlaces, sandboxPlaces } from './places.ts';
-import { boot } from './power.ts';
 import { provisionLog, waitForHosts } from './readiness.ts';
 import { createLoggedRun } from './run-program.ts';
 import { holdSandbox } from './sandbox-lock.ts';
@@ -21,11 +22,11 @@ const lookEveryMs = 100;
 /** So many ends in a row are no bad luck. */
 const endsInVain = 3;
 
-/** What runs on a host while it has power, by name: the main file of each. It is started as `FILE --config CONFIG`. */
-const hostDaemons = (host: SandboxHost): Readonly<Record<string, string>> => ({
-  [host]: 'agents/main.ts',
-  ...(host === 'fresnel' ? { 'fresnel-deadline': 'agents/board/deadline-main.ts' } : {}),
-});
+const machineOf: Record<SandboxFacts['board'], (places: SandboxPlaces, facts: SandboxFacts) => BoardMachine> =
+  {
+    folder: folderBoard,
+    virtual: virtualBoard,
+  };
 
 const said = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
@@ -33,6 +34,12 @@ const said = (error: unknown) => (error instanceof Error ? error.message : Strin
 const supervise = async (places: SandboxPlaces, facts: SandboxFacts, signal: AbortSignal): Promise<void> => {
   const run = createLoggedRun(places.log('provision'));
   const daemons = new Map<string, KeptProcess>();
+  const board = machineOf[facts.board](places, facts);
+  /** What runs on a host while it has power, by name. */
+  const processesOf = (host: SandboxHost): Readonly<Record<string, Kept>> =>
+    host === 'fresnel'
+      ? board.processes
+      : { [host]: { argv: () => nodeArgv('agents/main.ts', '--config', places.config(host)) } };
   let servers: RunningServers | undefined;
   const powerless = new Set<SandboxHost>();
   /** Why the board does not boot, where it has power. */
@@ -44,7 +51,7 @@ const supervise = async (places: SandboxPlaces, facts: SandboxFacts, signal: Abo
   const tell = (change: Partial<SupervisorState> = {}): Promise<void> => {
     Object.assign(state, change);
     const described = [...daemons].map(([name, daemon]) => {
-      const host = hostNames.find((each) => Object.hasOwn(hostDaemons(each), name));
+      const host = hostNames.find((each) => Object.hasOwn(processesOf(each), name));
       const off = host && powerless.has(host) ? 'off' : undefined;
       const why = off ?? (host === 'fresnel' ? bootFailed : undefined) ?? daemon.why;
       const { identity, restarts } = daemon;
@@ -79,25 +86,23 @@ const supervise = async (places: SandboxPlaces, facts: SandboxFacts, signal: Abo
         user: await buildUser(run),
         worktrees: worktrees?.folder,
       }),
-      provisionLog(places, natsUrl),
+      provisionLog(places, natsUrl, facts.fleet),
     ]);
 
-    const daemon = (name: string, ...argv: [file: string, ...args: string[]]): KeptProcess => {
-      const kept = keepProcess(
-        { argv: () => nodeArgv(...argv), logFile: places.log(name) },
-        () => void tell(),
-      );
-      daemons.set(name, kept);
-      return kept;
+    const keep = (name: string, kept: Kept): KeptProcess => {
+      const daemon = keepProcess({ ...kept, logFile: places.log(name) }, () => void tell());
+      daemons.set(name, daemon);
+      return daemon;
     };
-    daemon('coordinator', 'coordinator/main.ts', '--config', places.coordinatorConfig).start();
+    keep('coordinator', {
+      argv: () => nodeArgv('coordinator/main.ts', '--config', places.coordinatorConfig),
+    }).start();
     for (const host of hostNames)
-      for (const [name, file] of Object.entries(hostDaemons(host)))
-        daemon(name, file, '--config', places.config(host));
+      for (const [name, kept] of Object.entries(processesOf(host))) keep(name, kept);
     const daemonsOf = (host: SandboxHost) =>
-      Object.keys(hostDaemons(host)).flatMap((name) => daemons.get(name) ?? []);
+      Object.keys(processesOf(host)).flatMap((name) => daemons.get(name) ?? []);
     const powerOn = async (host: SandboxHost) => {
-      const booted = host === 'fresnel' ? await boot(places) : undefined;
+      const booted = host === 'fresnel' ? await board.boot() : undefined;
       if (booted) bootFailed = booted.up ? undefined : `off: ${booted.why}`;
       if (booted?.up !== false) for (const each of daemonsOf(host)) each.start();
       await tell();
@@ -116,6 +121,7 @@ const supervise = async (places: SandboxPlaces, facts: SandboxFacts, signal: Abo
       else await powerOn(host);
     }
     await waitForHosts(places, natsUrl, {
+      fleet: facts.fleet,
       since,
       isUp: (host) => !powerless.has(host) && (host !== 'fresnel' || bootFailed === undefined),
       fault: () => {
@@ -129,7 +135,7 @@ const supervise = async (places: SandboxPlaces, facts: SandboxFacts, signal: Abo
     const watchServers = servers.watch(signal);
     while (!signal.aborted) {
       for (const host of hostNames) await switchPower(host);
-      if (existsSync(places.board.rebootFile) && !powerless.has('fresnel')) {
+      if (board.wantsReboot() && !powerless.has('fresnel')) {
         await Promise.all(daemonsOf('fresnel').map((each) => each.stop()));
         await powerOn('fresnel');
       }
