@@ -8,6 +8,9 @@ import { type BootResult, boot } from './power.ts';
 export const boardKinds = ['folder', 'virtual'] as const;
 export type BoardKind = (typeof boardKinds)[number];
 
+/** How long a fleet may take to be there, its board's boot included. Emulation is slow, and more so on a busy machine. */
+export const readyWithinMs: Readonly<Record<BoardKind, number>> = { folder: 60_000, virtual: 300_000 };
+
 /** The machine behind fresnel, as the supervisor that has its power in its hands sees it. */
 export interface BoardMachine {
   /** What runs while it has power, by name. */

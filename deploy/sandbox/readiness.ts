@@ -5,7 +5,6 @@ import { outputStream, provision } from '../../eventlog/provision.ts';
 import { personWriter } from '../../schemas/events.ts';
 import { hostNames, peopleNames, type SandboxHost, type SandboxPlaces } from './places.ts';
 
-const readyWithinMs = 60_000;
 const lookEveryMs = 50;
 
 const withConnection = async <Result>(
@@ -31,19 +30,21 @@ export const provisionLog = (places: SandboxPlaces, url: string, fleet: string):
 /**
  * Waits until every host that is up has said, after `since`, that it is there.
  * @param fault What shows that waiting is in vain.
- * @throws {Error} with that, or after a minute.
+ * @throws {Error} with that, or after `withinMs`.
  */
 export const waitForHosts = (
   places: SandboxPlaces,
   url: string,
   {
     fleet,
+    withinMs,
     since,
     isUp,
     fault,
     signal,
   }: {
     fleet: string;
+    withinMs: number;
     since: number;
     isUp: (host: SandboxHost) => boolean;
     fault: () => string | undefined;
@@ -51,7 +52,7 @@ export const waitForHosts = (
   },
 ): Promise<void> =>
   withConnection(places, { url, name: peopleNames[0] }, async (operator) => {
-    const until = Date.now() + readyWithinMs;
+    const until = Date.now() + withinMs;
     while (!signal.aborted) {
       const seen = await lastPresences(operator, fleet, hostNames, outputStream);
       const heard = (host: SandboxHost) => Date.parse(seen.get(host)?.time ?? '') > since;
@@ -61,7 +62,7 @@ export const waitForHosts = (
       if (why !== undefined) throw new Error(why);
       if (Date.now() > until)
         throw new Error(
-          `nothing was heard of ${silent.join(', ')} within ${readyWithinMs / 1000} s; see ${silent.map(places.log).join(', ')}`,
+          `nothing was heard of ${silent.join(', ')} within ${withinMs / 1000} s; see ${silent.map(places.log).join(', ')}`,
         );
       await sleep(lookEveryMs);
     }

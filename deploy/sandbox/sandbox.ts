@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readyWithinMs } from './board-machine.ts';
 import { readFacts } from './identity.ts';
 import { lastLine } from './last-line.ts';
 import { nodeArgv } from './node-argv.ts';
@@ -10,7 +11,8 @@ import { end, isRunning } from './process-identity.ts';
 import { sandboxHolder } from './sandbox-lock.ts';
 import { endLeftovers, readState, type SupervisorState } from './sandbox-state.ts';
 
-const startsWithinMs = 90_000;
+/** What its servers take, beside the hosts. */
+const serversWithinMs = 30_000;
 
 /**
  * Starts the fleet that was set up in a folder, in a process of its own that outlives this one. It is ready when this
@@ -24,7 +26,7 @@ export const startSandbox = async (folder: string): Promise<void> => {
     throw new Error(
       `a sandbox fleet runs in ${places.folder} (process ${holder.pid}); stop it with \`ka down\` first`,
     );
-  await readFacts(places);
+  const startsWithinMs = serversWithinMs + readyWithinMs[(await readFacts(places)).board];
   await endLeftovers(places);
   const logFile = places.log('supervisor');
   mkdirSync(dirname(logFile), { recursive: true });

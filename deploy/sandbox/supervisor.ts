@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { virtualBoard } from '../lab/virtual-board.ts';
 import { buildUser } from './baseline.ts';
-import { type BoardMachine, folderBoard } from './board-machine.ts';
+import { type BoardMachine, folderBoard, readyWithinMs } from './board-machine.ts';
 import { writeConfigs } from './configs.ts';
 import { exampleNamed } from './examples.ts';
 import { readFacts, type SandboxFacts } from './identity.ts';
@@ -122,6 +122,7 @@ const supervise = async (places: SandboxPlaces, facts: SandboxFacts, signal: Abo
     }
     await waitForHosts(places, natsUrl, {
       fleet: facts.fleet,
+      withinMs: readyWithinMs[facts.board],
       since,
       isUp: (host) => !powerless.has(host) && (host !== 'fresnel' || bootFailed === undefined),
       fault: () => {
