@@ -77,7 +77,8 @@ const needsPam = async (user: string): Promise<boolean> => {
   return stdout.split(':')[1]?.startsWith('!') ?? false;
 };
 
-const freePort = async (address: string): Promise<number> => {
+/** A port that nobody listens on at this moment. Somebody else may take it before it is used. */
+export const freePort = async (address: string): Promise<number> => {
   const server = createServer().listen(0, address);
   await once(server, 'listening');
   const bound = server.address();

@@ -24,25 +24,34 @@ export const initramfsCommand = (places: SandboxPlaces): string[] => [
   bootFiles.initramfs,
 ];
 
-/** Writes both of pacman's configurations: with the fleet's repository, and without one for `-U`. */
-export const writePacmanConfigs = async (
-  { board, root }: SandboxPlaces,
+/** Both of pacman's configurations, as text: with the fleet's repository, and without one for `-U`. */
+export const pacmanConfigs = (
+  paths: { root: string } & Record<'database' | 'cache' | 'log' | 'gpg' | 'hooks', string>,
   { carch, repositoryUrl }: { carch: string; repositoryUrl: string },
-): Promise<void> => {
-  const options = `# Written by kernel-agent's sandbox each time that it starts.
+): { withRepository: string; local: string } => {
+  const local = `# Written by kernel-agent, for a board of its own.
 [options]
-RootDir = ${root}
-DBPath = ${board.database}
-CacheDir = ${board.cache}
-LogFile = ${board.log}
-GPGDir = ${board.gpg}
-HookDir = ${board.hooks}
+RootDir = ${paths.root}
+DBPath = ${paths.database}
+CacheDir = ${paths.cache}
+LogFile = ${paths.log}
+GPGDir = ${paths.gpg}
+HookDir = ${paths.hooks}
 Architecture = ${carch}
 SigLevel = Required DatabaseRequired
 LocalFileSigLevel = Required
 `;
-  await writeFile(board.localPacmanConfig, options);
-  await writeFile(board.pacmanConfig, `${options}\n[${repositoryName}]\nServer = ${repositoryUrl}\n`);
+  return { local, withRepository: `${local}\n[${repositoryName}]\nServer = ${repositoryUrl}\n` };
+};
+
+/** Writes both for the board's root as this machine reaches it. */
+export const writePacmanConfigs = async (
+  { board, root }: SandboxPlaces,
+  of: { carch: string; repositoryUrl: string },
+): Promise<void> => {
+  const { local, withRepository } = pacmanConfigs({ root, ...board }, of);
+  await writeFile(board.localPacmanConfig, local);
+  await writeFile(board.pacmanConfig, withRepository);
 };
 
 /** The board's root, empty: pacman's folders, the boot loader's config, and what the sweep decodes. */

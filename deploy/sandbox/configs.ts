@@ -180,5 +180,6 @@ export const writeConfigs = async (
       identities: Object.fromEntries(peopleNames.map((name) => [name, places.keyFile(name)])),
     }),
   );
-  await writePacmanConfigs(places, { carch: example.carch, repositoryUrl: repositoryUrl(servers) });
+  if (facts.board === 'folder')
+    await writePacmanConfigs(places, { carch: example.carch, repositoryUrl: repositoryUrl(servers) });
 };

@@ -1,0 +1,83 @@
+import { userInfo } from 'node:os';
+import { bootFiles } from '../sandbox/board-root.ts';
+import type { SandboxExample } from '../sandbox/example.ts';
+import type { FixedPorts } from '../sandbox/identity.ts';
+import type { SandboxPlaces } from '../sandbox/places.ts';
+
+/** How a guest of QEMU's user network reaches the loopback of the machine that it runs on. */
+export const machineFromGuest = '10.0.2.2';
+
+/** Where pacman is at home on the virtual board, by the paths that the board itself uses. */
+export const boardPacman = {
+  root: '/',
+  configFile: '/etc/pacman.conf',
+  localConfigFile: '/etc/pacman-local.conf',
+  database: '/var/lib/pacman',
+  cache: '/var/cache/pacman/pkg',
+  log: '/var/log/pacman.log',
+  gpg: '/etc/pacman.d/gnupg',
+  hooks: '/etc/pacman.d/hooks',
+} as const;
+
+/** How long the new kernel may go unconfirmed here: longer than its boot and sweep take under emulation. */
+const confirmWithinSeconds = 420;
+
+/**
+ * The virtual board's own config, as an operator writes it for `ka enrol --host-config`: what a real board's says, for
+ * this one's paths and programs.
+ * @param hertz The public host key of the backup host's SSH server.
+ */
+export const boardHostConfig = (
+  places: SandboxPlaces,
+  example: SandboxExample,
+  { ports, fingerprint, hertz }: { ports: FixedPorts; fingerprint: string; hertz: string },
+) => ({
+  role: 'board',
+  nats: { servers: [`nats://${machineFromGuest}:${ports.nats}`] },
+  peers: {
+    hertz: {
+      address: machineFromGuest,
+      port: ports.ssh.hertz,
+      user: userInfo().username,
+      hostKey: hertz,
+      folder: places.shared,
+    },
+  },
+  root: '/',
+  packages: [...example.package.names],
+  pacman: {
+    command: ['pacman'],
+    configFile: boardPacman.configFile,
+    localConfigFile: boardPacman.localConfigFile,
+    cacheFolder: boardPacman.cache,
+    logFile: boardPacman.log,
+    databaseFolder: boardPacman.database,
+  },
+  boot: {
+    image: bootFiles.image,
+    initramfs: bootFiles.initramfs,
+    initramfsCommand: ['/usr/local/sbin/fresnel-initramfs'],
+    keep: [bootFiles.deviceTrees, bootFiles.extlinux],
+    rebootCommand: ['systemctl', 'reboot'],
+    confirmWithinSeconds,
+    loader: {
+      kind: 'u-boot',
+      configFile: bootFiles.extlinux,
+      label: 'fourier',
+      variable: 'ka_trial',
+      setCommand: ['fw_setenv'],
+      printCommand: ['fw_printenv'],
+    },
+    traces: {
+      pstoreFolders: ['/var/lib/systemd/pstore', '/sys/fs/pstore'],
+      watchdogStatusFile: '/sys/class/watchdog/watchdog0/bootstatus',
+    },
+  },
+  repositoryUrl: `http://${machineFromGuest}:${ports.files}/arch`,
+  signing: { fingerprint, keyring: places.keyring('fresnel') },
+  sweep: {
+    command: ['/usr/local/lib/fresnel-sweep/fence-sweep'],
+    fixturesFolder: '/usr/local/lib/fresnel-sweep',
+    timeoutSeconds: 120,
+  },
+});

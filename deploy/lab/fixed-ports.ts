@@ -1,0 +1,22 @@
+import { FixedPorts } from '../sandbox/identity.ts';
+import { freePort } from '../sshd.ts';
+
+/**
+ * Ports that are free now, for a fleet whose board is told once where its servers are. A later start fails if another
+ * program has taken one of them.
+ */
+export const chooseFixedPorts = async (): Promise<FixedPorts> => {
+  const taken = new Set<number>();
+  const next = async (): Promise<number> => {
+    const port = await freePort('127.0.0.1');
+    if (taken.has(port)) return next();
+    taken.add(port);
+    return port;
+  };
+  return FixedPorts.parse({
+    nats: await next(),
+    files: await next(),
+    ssh: { boltzmann: await next(), fermi: await next(), hertz: await next() },
+    board: await next(),
+  });
+};
