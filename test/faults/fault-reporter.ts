@@ -1,7 +1,7 @@
 import type { Reporter, TestModule, Vitest } from 'vitest/node';
 import { type FailedTest, faultFailures } from './fault-failures.ts';
 import { faultReport, keepResults, type RowTest, resultsOf, unproven } from './fault-results.ts';
-import { faultTable } from './fault-table.ts';
+import type { Fault } from './fault-table.ts';
 
 /** What failed of a file: its tests, and what is set up before and taken down after them. */
 const failedOf = (module: TestModule): FailedTest[] => {
@@ -20,8 +20,8 @@ const failedOf = (module: TestModule): FailedTest[] => {
   return [...around.filter(({ messages }) => messages.length > 0), ...tests];
 };
 
-/** Keeps the result of each row of the fault table, prints the table, and fails the run for a row that is not proven. */
-export const faultReporter = (): Reporter => {
+/** Keeps the result of each row of a fault table, prints the table, and fails the run for a row that is not proven. */
+export const faultReporter = (table: readonly Fault[]): Reporter => {
   let vitest: Vitest | undefined;
   return {
     onInit: (running) => {
@@ -42,7 +42,7 @@ export const faultReporter = (): Reporter => {
       const isWhole =
         vitest?.getGlobalTestNamePattern() === undefined &&
         modules.length === (await vitest?.globTestSpecifications())?.length;
-      const rows = faultTable.filter(({ id }) => isWhole || ran[id]);
+      const rows = table.filter(({ id }) => isWhole || ran[id]);
       if (rows.length === 0) return;
       const open = unproven(results, rows);
       console.log(`\n${faultReport(results, rows)}`);

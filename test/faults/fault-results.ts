@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path';
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import { z } from 'zod';
+import type { LabFaultId } from '../lab/lab-table.ts';
 import { type Fault, type FaultId, faultTable } from './fault-table.ts';
 
 const LastResult = z.object({
@@ -39,7 +40,7 @@ export const keepResults = async (ran: FaultResults, file = resultsFile): Promis
 
 /** One test of a row, as it ended; one that never began since its set-up failed has failed. */
 export interface RowTest {
-  row: FaultId;
+  row: FaultId | LabFaultId;
   state: 'passed' | 'failed';
   seconds: number;
 }

@@ -1,20 +1,21 @@
 import { it, type TestContext } from 'vitest';
+import type { LabFaultId } from '../lab/lab-table.ts';
 import type { FaultId } from './fault-table.ts';
 
 declare module 'vitest' {
   interface TaskMeta {
     /** The row of the fault table that this test proves. */
-    faultRow?: FaultId;
+    faultRow?: FaultId | LabFaultId;
   }
 }
 
 /**
- * A test that makes one row of the fault table happen for real. A row may have many.
+ * A test that makes one row of a fault table happen for real. A row may have many.
  * @param title What exactly is done, and what must come of it.
  * @param timeoutMs Default: the suite's own.
  */
 export const faultRow = (
-  id: FaultId,
+  id: FaultId | LabFaultId,
   title: string,
   test: (context: TestContext) => void | Promise<void>,
   timeoutMs?: number,

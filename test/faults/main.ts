@@ -1,18 +1,29 @@
 import { parseArgs } from 'node:util';
 import { startVitest } from 'vitest/node';
+import { labTable } from '../lab/lab-table.ts';
 import { faultReport, readResults } from './fault-results.ts';
-import { faultTable } from './fault-table.ts';
+import { type Fault, faultTable } from './fault-table.ts';
 
-/** `main.ts [--last] [FILTER…]`: runs the rows whose id holds a FILTER, or all; with --last it only shows what was. */
-const { values, positionals } = parseArgs({
+const tables: Readonly<Record<string, readonly Fault[]>> = { faults: faultTable, lab: labTable };
+
+/**
+ * `main.ts faults|lab [--last] [FILTER…]`: runs the rows of that table whose id holds a FILTER, or all; with --last it
+ * only shows what was.
+ */
+const {
+  values,
+  positionals: [suite = 'faults', ...positionals],
+} = parseArgs({
   options: { last: { type: 'boolean', default: false } },
   allowPositionals: true,
 });
-const rows = faultTable.filter(
+const table = tables[suite];
+if (!table) throw new Error(`there is no table ${suite}`);
+const rows = table.filter(
   ({ id }) => positionals.length === 0 || positionals.some((filter) => id.includes(filter)),
 );
 if (rows.length === 0) {
-  const ids = faultTable.map(({ id }) => id).join(' ');
+  const ids = table.map(({ id }) => id).join(' ');
   process.stderr.write(`ka: no fault’s row has ${positionals.join(' or ')} in its name; there are: ${ids}\n`);
   process.exitCode = 2;
 } else if (values.last) {
@@ -21,7 +32,7 @@ if (rows.length === 0) {
   const testNamePattern = `(^| )(${rows.map(({ id }) => id).join('|')}): `;
   const vitest = await startVitest('test', [], {
     run: true,
-    config: `${import.meta.dirname}/vitest.config.ts`,
+    config: `${import.meta.dirname}/../${suite}/vitest.config.ts`,
     ...(positionals.length === 0 ? {} : { testNamePattern }),
   });
   await vitest.exit();

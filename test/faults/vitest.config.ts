@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { faultReporter } from './fault-reporter.ts';
+import { faultTable } from './fault-table.ts';
 import { patienceMs } from './patience.ts';
 
 /** A nats-server that is down for ten minutes takes ten minutes, whatever else runs: it is the first. */
@@ -16,7 +17,7 @@ export default defineConfig({
   root: resolve(import.meta.dirname, '../..'),
   test: {
     include: ['test/faults/**/*.test.ts'],
-    reporters: ['default', faultReporter()],
+    reporters: ['default', faultReporter(faultTable)],
     // Each file has a fleet of its own. Three of them at once are enough for the two cores of the smallest machine: one of
     // them waits ten minutes for a nats-server that is down.
     maxWorkers: 3,

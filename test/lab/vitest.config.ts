@@ -1,0 +1,17 @@
+import { resolve } from 'node:path';
+import { defineConfig } from 'vitest/config';
+import { faultReporter } from '../faults/fault-reporter.ts';
+import { labTable } from './lab-table.ts';
+
+/** One lab for all of it, and one thing at a time: the board is emulated, and so are its minutes. */
+export default defineConfig({
+  root: resolve(import.meta.dirname, '../..'),
+  test: {
+    include: ['test/lab/**/*.test.ts'],
+    reporters: ['default', faultReporter(labTable)],
+    maxWorkers: 1,
+    fileParallelism: false,
+    testTimeout: 20 * 60_000,
+    hookTimeout: 40 * 60_000,
+  },
+});
