@@ -1,0 +1,28 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Run } from '../../agents/runtime/run.ts';
+import { checkout } from '../checkout.ts';
+
+const source = join(checkout, 'examples/lab/fence-sweep.c');
+
+/**
+ * Compiles the lab's sweep for the board, static: it needs nothing there but the kernel. Gives the program's file,
+ * `fence-sweep` in the folder.
+ * @throws {ProgramFailed} if the compiler, its static libc or the kernel's headers (6.0 or newer) are not there.
+ */
+export const buildSweepProgram = async (
+  run: Run,
+  into: string,
+  compiler = 'aarch64-linux-gnu-gcc',
+): Promise<string> => {
+  const program = join(into, 'fence-sweep');
+  await mkdir(into, { recursive: true });
+  await run(
+    [
+      ...[compiler, '-std=gnu11', '-O2', '-Wall', '-Wextra', '-Wconversion', '-Werror', '-static', '-s'],
+      ...['-o', program, source],
+    ],
+    { quiet: true, timeoutMs: 120_000 },
+  );
+  return program;
+};
