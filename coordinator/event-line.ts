@@ -1,5 +1,6 @@
 import type { FleetEvent, IterationEvent, KaEvent, StepEvent } from '../schemas/events.ts';
 import { printable } from '../schemas/printable.ts';
+import { howItFellBack } from './fell-back.ts';
 import { spokenSeconds } from './markdown.ts';
 
 const short = (hash: string) => hash.slice(0, 12);
@@ -43,8 +44,9 @@ const sawOf = (event: StepEvent & { fact: 'Succeeded' }): string => {
       return `${version}, ${count(files, 'file')} checked, initramfs ${short(initramfs.sha256)}`;
     }
     case 'reboot': {
-      const { outcome, after, secondsDown } = event.data.evidence;
-      return `${outcome} after ${spokenSeconds(secondsDown)}, ${after.release}, boot ${after.bootId.slice(0, 8)}`;
+      const { outcome, after, secondsDown, fellBack } = event.data.evidence;
+      const how = fellBack ? `; ${howItFellBack(fellBack)}` : '';
+      return `${outcome} after ${spokenSeconds(secondsDown)}, ${after.release}, boot ${after.bootId.slice(0, 8)}${how}`;
     }
     case 'presweep':
     case 'sweep': {

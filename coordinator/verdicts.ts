@@ -3,6 +3,7 @@ import { type Check, checkedStep } from '../schemas/checks.ts';
 import type { Verdict } from '../schemas/events.ts';
 import { installedBefore } from '../schemas/plan.ts';
 import type { StepName } from '../schemas/step-names.ts';
+import { howItFellBack } from './fell-back.ts';
 import { reviewOf } from './graph.ts';
 import { evidenceOf, type Iteration } from './state.ts';
 import { judgeSweep } from './sweep-judgement.ts';
@@ -249,13 +250,13 @@ const faultsOf = (check: Check, iteration: Iteration): { faults: Faults; events:
     case 'kernel-running': {
       const found = seen('reboot');
       if (!found) return undefined;
-      const { outcome, before, after, imageBanner, package: installed } = found.evidence;
+      const { outcome, before, after, imageBanner, package: installed, fellBack } = found.evidence;
       return {
         events: [found.sequence],
         faults: [
           outcome !== 'new-kernel' &&
             (outcome === 'fell-back'
-              ? `the board came back on ${after.procVersion.trim()}`
+              ? `the board came back on ${after.procVersion.trim()}${fellBack ? `, ${howItFellBack(fellBack)}` : ''}`
               : `the board rebooted more than once`),
           after.bootId === before.bootId && `the boot id is still ${before.bootId}`,
           !after.procVersion.startsWith(imageBanner) &&

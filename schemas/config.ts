@@ -96,6 +96,27 @@ export const PublisherConfig = z.strictObject({
 });
 export type PublisherConfig = z.infer<typeof PublisherConfig>;
 
+const extlinux = {
+  /** Below `root`. */
+  configFile: Path.default('/boot/extlinux/extlinux.conf'),
+  /** The label that boots the installed kernel. */
+  label: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, { error: 'must be the name of a label' }),
+};
+const UBootConfig = z.strictObject({
+  kind: z.literal('u-boot'),
+  ...extlinux,
+  /** The variable of U-Boot's environment whose label boots next, once. */
+  variable: z
+    .string()
+    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'must be the name of a variable' })
+    .default('ka_trial'),
+  setCommand: Argv.default(['fw_setenv']),
+  printCommand: Argv.default(['fw_printenv']),
+});
+export type UBootConfig = z.infer<typeof UBootConfig>;
+const ExtlinuxConfig = z.strictObject({ kind: z.literal('extlinux'), ...extlinux });
+export type ExtlinuxConfig = z.infer<typeof ExtlinuxConfig>;
+
 export const BoardConfig = z.strictObject({
   ...common,
   role: z.literal('board'),
@@ -127,7 +148,27 @@ export const BoardConfig = z.strictObject({
      * be longer than the sweep takes.
      */
     confirmWithinSeconds: z.int().min(1).default(3600),
+    /** What boots the board, and can try a kernel once. Without one, each boot is of what is installed. */
+    loader: z
+      .discriminatedUnion('kind', [UBootConfig, ExtlinuxConfig, z.strictObject({ kind: z.literal('none') })])
+      .optional(),
+    /** Where a kernel that ended leaves its traces. Without them nobody can tell how it ended. */
+    traces: z
+      .strictObject({
+        /** Where the kernel's last words are found: `/sys/fs/pstore`, and where systemd-pstore(8) moves them. */
+        pstoreFolders: z.array(Path),
+        /** `bootstatus` of the hardware watchdog. */
+        watchdogStatusFile: Path,
+      })
+      .optional(),
   }),
+  /** Where it can be seen whether the board has a network. */
+  network: z
+    .strictObject({
+      interfacesFolder: Path.default('/sys/class/net'),
+      routeFiles: z.array(Path).default(['/proc/net/route', '/proc/net/ipv6_route']),
+    })
+    .prefault({}),
   /** Where the repository's `current` view is served. */
   repositoryUrl: z.url(),
   /** A download below 1 kB/s for so long counts as stalled; 10 where it isn't said. */

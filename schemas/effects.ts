@@ -15,11 +15,11 @@ export const stepEffects = {
   backup: ['archive', 'copy'],
   /** One a package file: its name follows. */
   stage: ['package'],
-  install: ['packages', 'initramfs', 'sync'],
-  reboot: ['arm', 'reboot'],
+  install: ['hold', 'packages', 'initramfs', 'sync'],
+  reboot: ['arm', 'trial', 'reboot'],
   sweep: ['table'],
-  confirm: ['disarm'],
-  rollback: ['disarm', 'archive', 'packages', 'files', 'sync', 'reboot'],
+  confirm: ['settle', 'disarm'],
+  rollback: ['disarm', 'archive', 'packages', 'files', 'sync', 'settle', 'reboot'],
   record: ['commit'],
 } as const satisfies Record<StepName, readonly string[]>;
 

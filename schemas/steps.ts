@@ -68,6 +68,14 @@ const Installed = z.object({
 export const Boot = z.object({ bootId: z.string(), release: z.string(), procVersion: z.string() });
 export type Boot = z.infer<typeof Boot>;
 
+/** How the new kernel ended, where another one came back. */
+const FellBack = z.object({
+  how: z.enum(['panic', 'watchdog', 'unknown']),
+  /** Its last words, where it left any. */
+  says: z.string().optional(),
+});
+export type FellBack = z.infer<typeof FellBack>;
+
 const Rebooted = z.object({
   before: Boot,
   after: Boot,
@@ -75,6 +83,8 @@ const Rebooted = z.object({
   imageBanner: z.string(),
   package: PackageVersion,
   outcome: z.enum(['new-kernel', 'fell-back', 'rebooted-twice']),
+  /** Absent where the installed kernel came back, and on boards that do not look. */
+  fellBack: FellBack.optional(),
   /** From the reboot command to the agent's return, by the board's own clock. */
   secondsDown: Seconds,
   /** sha256 of the attestation of the build that runs now; absent where another kernel came back. */

@@ -7,6 +7,7 @@ import type { Step } from '../runtime/step.ts';
 import { type BackupArchive, backupFile, createBackupArchive, moduleReleases } from './backup-archive.ts';
 import { onBoard } from './board-root.ts';
 import { bannerRelease, imageBanner } from './boot.ts';
+import { createBootLoader } from './boot-loader/boot-loader.ts';
 import { cachedPackage, type KeptPackage } from './pacman/cached-package.ts';
 import { createPacman } from './pacman/pacman.ts';
 import { peerNamed } from './peer-named.ts';
@@ -35,6 +36,7 @@ export const backup: Step<'backup', BoardConfig> = async (
       return there ? { happened: 'yes', result: made } : { happened: 'no' };
     },
     act: async () => {
+      await createBootLoader({ host, run, note }).requireSettled();
       const packages: KeptPackage[] = [];
       const releases = new Set<string>();
       for (const name of names) {

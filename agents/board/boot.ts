@@ -8,6 +8,7 @@ import type { Boot, StepEvidence } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import type { StepContext } from '../runtime/step.ts';
 import { onBoard } from './board-root.ts';
+import { howItEnded, knownRecords } from './boot-traces.ts';
 
 type Rebooted = StepEvidence<'reboot'>;
 
@@ -74,29 +75,56 @@ export const imageBanner = async (image: string): Promise<string> => {
 /** `Linux version 7.0.0-fourier (…` → `7.0.0-fourier`: what `uname -r` will say. */
 export const bannerRelease = (banner: string): string => banner.split(' ')[2] ?? '';
 
+/** Whether a boot is of the kernel that is installed. If nobody can tell, it isn't. */
+export const runsInstalled = (
+  host: Pick<BoardConfig, 'root' | 'boot'>,
+  { procVersion }: Boot,
+): Promise<boolean> =>
+  imageBanner(onBoard(host.root, host.boot.image)).then(
+    (banner) => procVersion.startsWith(banner),
+    () => false,
+  );
+
+/** @throws {StepFailed} (host) if what runs is not what is installed. */
+export const requireRunsInstalled = async (
+  host: Pick<BoardConfig, 'host' | 'root' | 'boot'>,
+  { procVersion }: Boot,
+): Promise<void> => {
+  const banner = await imageBanner(onBoard(host.root, host.boot.image));
+  if (!procVersion.startsWith(banner))
+    throw new StepFailed(
+      'host',
+      `${host.host} runs ${procVersion}, and the installed image is ${banner}: another kernel has booted, as after a power cut.`,
+    );
+};
+
 /** What came back, compared with what was installed. `boots` are those that the agent has seen since. */
 export const rebootOutcome = (
   { after, imageBanner, boots }: { after: Boot; imageBanner: string; boots: readonly string[] },
   release: string,
 ): Rebooted['outcome'] => {
-  if (new Set([...boots, after.bootId]).size > 1) return 'rebooted-twice';
-  return after.release === release && after.procVersion.startsWith(imageBanner) ? 'new-kernel' : 'fell-back';
+  // A trial that came up and ended is two boots, and what came back is what counts.
+  if (after.release !== release || !after.procVersion.startsWith(imageBanner)) return 'fell-back';
+  return new Set([...boots, after.bootId]).size > 1 ? 'rebooted-twice' : 'new-kernel';
 };
 
 /** A boot that ended, or is going to, and when that was: milliseconds since 1970. */
 export interface BootBefore {
   boot: Boot;
   at: number;
+  /** The kernels' last words that were there then. An older version journalled none. */
+  records?: string[];
 }
 
 /** The boot that runs now, as one that is about to end. */
-export const bootNow = async (host: Parameters<typeof readBoot>[0]): Promise<BootBefore> => ({
+export const bootNow = async (host: BoardConfig): Promise<BootBefore> => ({
   boot: await readBoot(host),
   at: Date.now(),
+  records: await knownRecords(host.boot.traces),
 });
 
 /**
- * Reboots once and says what came back. The agent dies with the old boot; the new one's probes the boot id. A board that
+ * Reboots once and says what came back, and how the new kernel ended where it did not. The agent dies with the old boot; the new one's probes the boot id. A board that
  * has booted since `since` for another reason, as after a power cut, has done what was to be done: it counts, and the
  * board is not rebooted again.
  * @param since The boot that the reboot is to end; otherwise the one that runs when the effect is begun.
@@ -118,6 +146,10 @@ export const rebootBoard = async (
     (await readBoot(host)).bootId === boot.bootId
       ? undefined
       : { before: boot, secondsDown: Math.max(0, Date.now() - at) / 1000 };
+  const kept = ({ banner, records }: BootBefore & { banner: string }) => ({
+    banner,
+    ...(records === undefined ? {} : { records }),
+  });
   const seen = await effect('reboot', {
     // The banner of what is installed now: if the board goes back on its own, the image is another one afterwards.
     before: async () => {
@@ -127,15 +159,15 @@ export const rebootBoard = async (
     },
     probe: async (before) => {
       const result = await ended(before);
-      return result ? { happened: 'yes', result: { ...result, banner: before.banner } } : { happened: 'no' };
+      return result ? { happened: 'yes', result: { ...result, ...kept(before) } } : { happened: 'no' };
     },
-    act: async (before): Promise<{ before: Boot; secondsDown: number; banner: string }> => {
+    act: async (before): Promise<{ before: Boot; secondsDown: number } & ReturnType<typeof kept>> => {
       const already = await ended(before);
       if (already) {
         note(
           `${host.host} has booted again by itself since ${before.boot.bootId}: that counts as the reboot`,
         );
-        return { ...already, banner: before.banner };
+        return { ...already, ...kept(before) };
       }
       const tries = Number(await readFile(triesFile, 'utf8').catch(() => '0')) + 1;
       if (tries > rebootTries)
@@ -157,5 +189,9 @@ export const rebootBoard = async (
   const { before, secondsDown } = seen;
   const banner = seen.banner ?? (await imageBanner(image)); // an older version journalled none
   const outcome = rebootOutcome({ after, imageBanner: banner, boots: bootsAfter(before.bootId) }, release);
-  return { before, after, imageBanner: banner, package: installedVersion, outcome, secondsDown };
+  const fellBack = outcome === 'fell-back' ? await howItEnded(host.boot.traces, seen.records) : undefined;
+  return {
+    ...{ before, after, imageBanner: banner, package: installedVersion, outcome, secondsDown },
+    ...(fellBack === undefined ? {} : { fellBack }),
+  };
 };

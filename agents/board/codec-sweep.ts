@@ -6,7 +6,7 @@ import type { Cell, PackageFile, StepEvidence, StepRequest } from '../../schemas
 import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
 import { hashFile } from '../runtime/hash-file.ts';
 import type { StepContext } from '../runtime/step.ts';
-import { readBoot } from './boot.ts';
+import { readBoot, requireRunsInstalled } from './boot.ts';
 import { installedVersion } from './pacman/installed.ts';
 import { readPackageFile } from './pacman/package-file.ts';
 import { createPacman } from './pacman/pacman.ts';
@@ -163,8 +163,8 @@ const requireInstalled = async ({ host, run }: Sweeper, packages: readonly Packa
 /**
  * Runs every row on its paths, as often as asked, and tells what each gave. It changes nothing in the world. Where the packages
  * are named, the board attests it.
- * @throws {StepFailed} (work) if another version is installed, (host) if a fixture or the program is missing, or the packages
- * are others.
+ * @throws {StepFailed} (work) if another version is installed, (host) if another kernel runs than is installed, a fixture or
+ * the program is missing, or the packages are others.
  */
 export const codecSweep = async (
   request: SweepRequest,
@@ -181,10 +181,11 @@ export const codecSweep = async (
           'work',
           `${host.host} has ${version} installed and the sweep is for ${request.version}: correct the plan, or install that.`,
         );
+      const boot = await readBoot(host);
+      await requireRunsInstalled(host, boot);
       const fixtures = await hashFixtures(host.sweep.fixturesFolder, request.rows);
       const { packages } = request;
       if (packages) await requireInstalled(context, packages);
-      const boot = await readBoot(host);
       const table = await sweepTable(request, context);
       const seen = { release: boot.release, procVersion: boot.procVersion, version, fixtures, table };
       if (!packages) return seen;

@@ -3,12 +3,17 @@ import { StepFailed } from '../runtime/errors.ts';
 import type { Step } from '../runtime/step.ts';
 import { onBoard } from './board-root.ts';
 import { imageBanner, readBoot } from './boot.ts';
+import { createBootLoader } from './boot-loader/boot-loader.ts';
 import { disarm, readDisarmed, readFired } from './deadline/deadline.ts';
 import { installedVersion } from './pacman/installed.ts';
 
-/** The kernel that runs is the verified one: the board's own deadline is called off, and the kernel stays. */
+/**
+ * The kernel that runs is the verified one: it boots by default from now on, then the board's own deadline is called off. Cut
+ * in between it boots and is still to be confirmed; cut before, the held kernel boots, and there is nothing to confirm.
+ */
 export const confirm: Step<'confirm', BoardConfig> = async (request, context) => {
-  const { effect, host, iteration, note } = context;
+  const { effect, host, run, iteration, note } = context;
+  const loader = createBootLoader({ host, run, note });
   const { names, version, release } = request;
 
   /** @throws {StepFailed} (host) if what runs is not what was verified. */
@@ -34,6 +39,13 @@ export const confirm: Step<'confirm', BoardConfig> = async (request, context) =>
 
   // Looked at before anything is called off: a cut up to here leaves the deadline armed.
   const boot = await verified();
+  await effect('settle', {
+    probe: async () => ((await loader.isSettled()) ? { happened: 'yes', result: null } : { happened: 'no' }),
+    act: async () => {
+      await loader.settle();
+      return null;
+    },
+  });
   const deadline = await effect('disarm', {
     probe: async () =>
       (await readDisarmed(host))?.iteration === iteration

@@ -2,13 +2,14 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
-import { requireRoom } from '../runtime/disk-room.ts';
+import { type Need, requireRoom } from '../runtime/disk-room.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { hashFile } from '../runtime/hash-file.ts';
 import { requireProvenance } from '../runtime/provenance.ts';
 import type { Step } from '../runtime/step.ts';
 import { backupFile } from './backup-archive.ts';
 import { onBoard } from './board-root.ts';
+import { createBootLoader } from './boot-loader/boot-loader.ts';
 import { lookAtInstalled } from './pacman/installed.ts';
 import { type PackageContent, readPackageFile } from './pacman/package-file.ts';
 import { createPacman, type Pacman } from './pacman/pacman.ts';
@@ -48,6 +49,7 @@ const refuseWithoutBackupOrRoom = async (
   { backup }: Request,
   host: BoardConfig,
   contents: readonly PackageContent[],
+  held: readonly Need[],
 ): Promise<void> => {
   const archive = backupFile(host, backup);
   if (!(await hasContent(archive, backup.archive.sha256)))
@@ -62,6 +64,7 @@ const refuseWithoutBackupOrRoom = async (
   await requireRoom('the install, with the reserve and a rollback,', [
     { folder: host.root, bytes: host.reserveBytes + sum(installed) },
     { folder: host.stateFolder, bytes: sum(sizes) },
+    ...held,
   ]);
 };
 
@@ -71,7 +74,10 @@ const initramfsAt = async (file: string) => {
   return found ? { mtimeMs: found.mtimeMs, ...(await hashFile(file)) } : null;
 };
 
-/** Installs the staged packages and makes their initramfs. The running kernel stays until the reboot. */
+/**
+ * Holds the kernel that runs, then installs the staged packages and makes their initramfs. Whatever pacman is cut in, the
+ * held kernel boots.
+ */
 export const install: Step<'install', BoardConfig> = async (request, context) => {
   const { effect, host, run, note, trust, iteration } = context;
   const attestation = requireProvenance(request.provenance, trust, iteration, request.packages);
@@ -82,15 +88,26 @@ export const install: Step<'install', BoardConfig> = async (request, context) =>
     return Promise.all(request.packages.map((wanted) => readPackageFile(run, stagedFile(host, wanted))));
   };
 
-  let interrupted = false;
-  await effect('packages', {
+  const loader = createBootLoader({ host, run, note });
+  await effect('hold', {
     // What is refused here is refused before anything is begun: the board is as it was.
     before: async () => {
       const contents = await read();
       await refuseOtherVersions(request, host, pacman, contents);
-      await refuseWithoutBackupOrRoom(request, host, contents);
+      await refuseWithoutBackupOrRoom(request, host, contents, await loader.requireReady());
       return null;
     },
+    // Its label is written last: once it boots by default, its files are there.
+    probe: async () => ((await loader.isHeld()) ? { happened: 'yes', result: null } : { happened: 'no' }),
+    act: async () => {
+      await loader.cancelTry(); // one that somebody left over would boot what is half installed
+      await loader.hold();
+      return null;
+    },
+  });
+
+  let interrupted = false;
+  await effect('packages', {
     // A pacman that outlived the agent may still be at it. Half an install is none: act clears it away.
     probe: async () => {
       interrupted = true;

@@ -1,10 +1,12 @@
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { verifySignature } from '../runtime/openpgp-verify.ts';
 import type { StepContext } from '../runtime/step.ts';
 import { backupFile, boardEntries, unpackBackup } from './backup-archive.ts';
+import { onBoard } from './board-root.ts';
+import { type BootLoader, createBootLoader } from './boot-loader/boot-loader.ts';
 import { lookAtInstalled } from './pacman/installed.ts';
 import { alteredFiles } from './pacman/mtree.ts';
 import { type PackageContent, readPackageFile } from './pacman/package-file.ts';
@@ -15,13 +17,30 @@ import { syncBoard } from './sync-board.ts';
 
 type Backup = StepEvidence<'backup'>;
 type Context = Pick<
-  StepContext<BoardConfig, 'packages' | 'files' | 'sync'>,
+  StepContext<BoardConfig, 'packages' | 'files' | 'sync' | 'settle'>,
   'effect' | 'host' | 'run' | 'note' | 'workFolder'
 >;
 
 /**
+ * Before what is installed is written over: whatever a cut leaves of it then, something whole boots. That is the kernel from
+ * before, which is held until it is put back, or the one that runs. A board where none can be held goes back all the same.
+ */
+const holdMeanwhile = async (loader: BootLoader, note: (line: string) => void): Promise<void> => {
+  for (const make of [
+    () => loader.cancelTry(),
+    async () => {
+      if (!(await loader.isHeld())) await loader.hold();
+    },
+  ])
+    await make().catch((error: unknown) =>
+      note(`what boots meanwhile: ${error instanceof Error ? error.message : error}`),
+    );
+};
+
+/**
  * Puts the board back to a backup whose archive is here, from any state that an install or a cut leaves: packages, then
- * boot files and modules over them, then the disk. Each part may be done again, and what is right already stays.
+ * boot files and modules over them, then the disk, and last what names the kernel that boots: until then it is one that
+ * nothing here writes to. Each part may be done again, and what is right already stays.
  * @returns What is installed then, looked at, and whether anything had to be changed for it.
  * @throws {StepFailed} (work) if the archive is no backup of that version, (host) if the board isn't as it was then.
  */
@@ -31,6 +50,7 @@ export const putBack = async (
 ): Promise<{ installed: StepEvidence<'install'>; changed: boolean }> => {
   const { effect, host, run, note, workFolder } = context;
   const pacman = createPacman(host, run);
+  const loader = createBootLoader({ host, run, note });
   const archive = backupFile(host, backup);
 
   const unpacked = await unpackBackup(run, archive, join(workFolder, 'backup'));
@@ -57,19 +77,23 @@ export const putBack = async (
     act: async () => {
       await pacman.quiet();
       if (await holdsAll(pacman, contents)) return false;
+      await holdMeanwhile(loader, note);
       // The install that failed may have left anything in the way.
       await upgrade(note, pacman, contents, { overwrite: true, acceptExpiredKey: true });
       return true;
     },
   });
 
-  const entries = await boardEntries(run, archive);
+  const all = await boardEntries(run, archive);
+  const bootConfig = loader.configFile && relative(host.root, onBoard(host.root, loader.configFile));
+  const entries = all.filter(({ path }) => path !== bootConfig);
   const altered = () => alteredFiles(host.root, entries);
   const filesChanged = await effect('files', {
     probe: async () =>
       (await altered()).length === 0 ? { happened: 'yes', result: true } : { happened: 'no' },
     act: async () => {
       if ((await altered()).length === 0) return false;
+      await holdMeanwhile(loader, note);
       await restore(unpacked.folder, host.root, entries);
       const [wrong, ...more] = await altered();
       if (wrong !== undefined)
@@ -82,7 +106,20 @@ export const putBack = async (
 
   await syncBoard(context);
 
+  const ofBoot = all.filter(({ path }) => path === bootConfig);
+  const bootsAsBefore = async () =>
+    (await alteredFiles(host.root, ofBoot)).length === 0 && (await loader.isSettled());
+  const bootChanged = await effect('settle', {
+    probe: async () => ((await bootsAsBefore()) ? { happened: 'yes', result: true } : { happened: 'no' }),
+    act: async () => {
+      if (await bootsAsBefore()) return false;
+      await restore(unpacked.folder, host.root, ofBoot);
+      await loader.settle();
+      return true;
+    },
+  });
+
   const names = backup.packages.map(({ name }) => name);
   const installed = await lookAtInstalled(context, names, backup.version);
-  return { installed, changed: packagesChanged || filesChanged };
+  return { installed, changed: packagesChanged || filesChanged || bootChanged };
 };

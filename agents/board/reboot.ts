@@ -1,18 +1,21 @@
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { Step } from '../runtime/step.ts';
-import { bootNow, rebootBoard } from './boot.ts';
+import { bootNow, readBoot, rebootBoard, runsInstalled } from './boot.ts';
+import { createBootLoader } from './boot-loader/boot-loader.ts';
 import { arm, isOf, readArmed, readFired } from './deadline/deadline.ts';
 import { installedVersion } from './pacman/installed.ts';
 
 /**
- * Arms the board's own deadline, reboots, and says which kernel came back. That it fell back is a fact for the
- * coordinator, not a failure here. Cut between the two, the deadline is armed: whatever boots next has to be confirmed.
+ * Arms the board's own deadline, lets the next boot be the new kernel's trial, reboots, and says which kernel came back. That
+ * it fell back is a fact for the coordinator, not a failure here. Cut after `arm`, whatever boots next has to be confirmed;
+ * cut before `trial`, what boots is the kernel that is held, and the reboot is still to come.
  */
 export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
-  const { effect, host, iteration, attempt, note } = context;
+  const { effect, host, run, iteration, attempt, note } = context;
   const { backup, version, attestation } = request;
   const seconds = host.boot.confirmWithinSeconds;
-  const since = await effect('arm', {
+  const loader = createBootLoader({ host, run, note });
+  const armedIn = await effect('arm', {
     before: () => bootNow(host),
     // It may have gone off, too, where a power cut has booted the new kernel: then it is armed no more, but was.
     probe: async (before) =>
@@ -25,6 +28,28 @@ export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
         note(`unless ${version} is confirmed within ${seconds} s, the board goes back to ${backup.version}`);
       }
       return before;
+    },
+  });
+  const since = await effect('trial', {
+    before: () => bootNow(host),
+    // Where the power was cut, the variable may have been taken, or never been written: what runs tells. If it is not the new
+    // kernel, to try it is still to be done, at worst for the second time.
+    probe: async (before) => {
+      if (!loader.triesOnce) return { happened: 'yes', result: armedIn };
+      const now = await readBoot(host);
+      const isTried =
+        now.bootId === before.boot.bootId
+          ? await loader.isTrying(now.bootId)
+          : await runsInstalled(host, now);
+      return isTried ? { happened: 'yes', result: before } : { happened: 'no' };
+    },
+    act: async () => {
+      if (!loader.triesOnce) return armedIn;
+      // A boot since `arm` was of the kernel that is held: it was not the trial.
+      const now = await bootNow(host);
+      await loader.tryOnce(now.boot.bootId);
+      note(`the next boot, and only that one, is of ${version}`);
+      return now;
     },
   });
   const seen = await rebootBoard(context, {

@@ -1,18 +1,28 @@
-import { open, readFile, rename, unlink } from 'node:fs/promises';
+import { open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { z } from 'zod';
 import { syncPath } from '../../runtime/sync-path.ts';
 
 /**
- * Writes JSON so that a power cut leaves the old file or the new one, whole, and the new one once this returns. Two
- * processes may write the same file: the later one counts.
+ * Writes a file so that a power cut leaves the old one or the new one, whole, and the new one once this returns. Two
+ * processes may write the same file: the later one counts. Its mode stays as it is.
  */
-export const writeDurably = async (file: string, value: unknown): Promise<void> => {
+export const replaceDurably = async (file: string, text: string): Promise<void> => {
+  const mode = (await stat(file)).mode & 0o7777;
+  await writeTextDurably(file, text, mode);
+};
+
+/** Writes JSON as durably, for nobody else to read. */
+export const writeDurably = (file: string, value: unknown): Promise<void> =>
+  writeTextDurably(file, `${JSON.stringify(value, undefined, 2)}\n`, 0o600);
+
+const writeTextDurably = async (file: string, text: string, mode: number): Promise<void> => {
   const partFile = `${file}.${process.pid}.part`;
   try {
-    const part = await open(partFile, 'w', 0o600);
+    const part = await open(partFile, 'w', mode);
     try {
-      await part.writeFile(`${JSON.stringify(value, undefined, 2)}\n`);
+      await part.chmod(mode); // whatever the umask is
+      await part.writeFile(text);
       await part.sync();
     } finally {
       await part.close();

@@ -6,8 +6,9 @@ import type { BoardConfig } from '../../../schemas/config.ts';
 import type { Boot } from '../../../schemas/steps.ts';
 import type { Run } from '../../runtime/run.ts';
 import type { Effect } from '../../runtime/step.ts';
-import { onBoard } from '../board-root.ts';
-import { imageBanner, readBoot } from '../boot.ts';
+import { readBoot, runsInstalled } from '../boot.ts';
+import { createBootLoader } from '../boot-loader/boot-loader.ts';
+import { networkFault } from '../network-fault.ts';
 import { createPacman } from '../pacman/pacman.ts';
 import { putBack } from '../put-back.ts';
 import { hasContent } from '../staged.ts';
@@ -127,13 +128,6 @@ export const watchDeadline = async ({
   const failed = ({ backup }: Deadline, why: string): string =>
     `${triesAtMost} tries to put ${backup.version} back failed: ${why}`;
 
-  /** Whether the kernel that runs is the one that boots next. If nobody can tell, it isn't. */
-  const runsInstalled = ({ procVersion }: Boot): Promise<boolean> =>
-    imageBanner(onBoard(host.root, host.boot.image)).then(
-      (banner) => procVersion.startsWith(banner),
-      () => false,
-    );
-
   const tryToPutBack = async (deadline: Deadline, before: DeadlineReport): Promise<void> => {
     const boot = await readBoot(host);
     // A power cut ends a try; this process, started again in the same boot, goes on with the one that it has begun.
@@ -155,7 +149,7 @@ export const watchDeadline = async ({
       const { changed } = await putBack({ effect, host, run, note, workFolder }, deadline.backup);
       const restored = { ...report, restored: true, restoredIn: boot };
       // Where no report could be written, this is the boot after the reboot, and would otherwise not be the last one.
-      const isBack = tries === 1 && starts === 1 && !changed && (await runsInstalled(boot));
+      const isBack = tries === 1 && starts === 1 && !changed && (await runsInstalled(host, boot));
       await keepOutcome(isBack ? ended(restored, boot) : restored);
     } catch (error) {
       if (signal.aborted) return;
@@ -212,11 +206,27 @@ export const watchDeadline = async ({
     const because = isLate
       ? `nobody confirmed ${armed.version} within ${armed.seconds} s of its boot`
       : `${armed.version} booted ${boots} times and nobody confirmed it`;
-    await goOn(armed, because);
+    const lacks = await networkFault(host.network);
+    await goOn(armed, lacks === undefined ? because : `${because}; it had no network: ${lacks}`);
   };
 
   const looking = createSayOnce(note);
+  const loader = createBootLoader({ host, run, note });
+  const telling = createSayOnce(note);
+  let isTold = false;
+  /** As early as can be: where the boot loader itself knows no trial, the next boot is the new kernel's until then. */
+  const tellLoader = async () => {
+    if (isTold) return;
+    try {
+      await loader.booted((await readBoot(host)).bootId);
+      isTold = true;
+      telling.over();
+    } catch (error) {
+      telling.trouble(error); // the deadline itself does not wait for that
+    }
+  };
   while (!signal.aborted) {
+    await tellLoader();
     try {
       await look();
       looking.over();

@@ -1,0 +1,133 @@
+/**
+ * extlinux.conf as U-Boot reads it: a line is a keyword, in any case, and the rest of the line. A label ends at the first
+ * keyword that is none of its own. https://docs.u-boot.org/en/latest/develop/distro.html
+ */
+export interface ExtlinuxLabel {
+  name: string;
+  kernel?: string;
+  initrd?: string;
+  fdt?: string;
+  fdtDir?: string;
+  fdtOverlays?: string;
+  /** Its other lines that boot, as they stand: APPEND and the like. */
+  others: string[];
+}
+
+export interface ExtlinuxConf {
+  labels: ExtlinuxLabel[];
+  /** What the DEFAULT lines name. U-Boot takes the last, and ONTIMEOUT for another of them. */
+  defaults: string[];
+  /** The label that boots if nobody says otherwise. */
+  boots: string | undefined;
+  /** Whether it reads other files, which may name another default. */
+  includes: boolean;
+}
+
+const begin = '# kernel-agent: the kernel from before the iteration; it goes when the new one is confirmed';
+const end = '# kernel-agent: end';
+
+const lineOf = (line: string): { word: string; value: string } => {
+  const [, word = '', value = ''] = /^\s*([^\s#]\S*)\s*(.*?)\s*$/.exec(line) ?? [];
+  return { word: word.toLowerCase(), value };
+};
+const isDefault = (line: string) => /^(default|ontimeout)$/.test(lineOf(line).word);
+
+export const readExtlinux = (text: string): ExtlinuxConf => {
+  const conf: ExtlinuxConf = { labels: [], defaults: [], boots: undefined, includes: false };
+  let menuDefault: string | undefined;
+  let label: ExtlinuxLabel | undefined;
+  for (const line of text.split('\n')) {
+    const { word, value } = lineOf(line);
+    switch (word) {
+      case '':
+        break;
+      case 'label':
+        label = { name: value, others: [] };
+        conf.labels.push(label);
+        break;
+      case 'kernel':
+      case 'linux':
+        if (label) label.kernel = value;
+        break;
+      // Of these the first counts.
+      case 'initrd':
+        if (label) label.initrd ??= value;
+        break;
+      case 'fdt':
+      case 'devicetree':
+        if (label) label.fdt ??= value;
+        break;
+      case 'fdtdir':
+      case 'devicetreedir':
+        if (label) label.fdtDir ??= value;
+        break;
+      case 'fdtoverlays':
+      case 'devicetree-overlay':
+        if (label) label.fdtOverlays ??= value;
+        break;
+      case 'append':
+        if (label) {
+          const initrd = /(?:^|\s)initrd=(\S+)/.exec(value)?.[1];
+          if (initrd !== undefined) label.initrd ??= initrd;
+          label.others.push(line.trim());
+        }
+        break;
+      case 'ipappend':
+      case 'kaslrseed':
+      case 'localboot':
+        label?.others.push(line.trim());
+        break;
+      case 'menu':
+        if (label && /^default\b/i.test(value)) menuDefault ??= label.name;
+        if (/^include\b/i.test(value)) conf.includes = true;
+        break;
+      case 'default':
+      case 'ontimeout':
+        conf.defaults.push(value);
+        label = undefined;
+        break;
+      case 'include':
+        conf.includes = true;
+        label = undefined;
+        break;
+      default:
+        label = undefined;
+    }
+  }
+  conf.boots = conf.defaults.at(-1) ?? menuDefault ?? conf.labels[0]?.name;
+  return conf;
+};
+
+/** The text with another default. What stands around the names stays. */
+export const withDefault = (text: string, name: string): string =>
+  text
+    .split('\n')
+    .map((line) => (isDefault(line) ? line.replace(/^(\s*\S+\s+).*?(\s*)$/, `$1${name}$2`) : line))
+    .join('\n');
+
+/** The text with a block of our own at its end: this label, which is the default. */
+export const withOwnLabel = (text: string, { name, ...label }: ExtlinuxLabel): string => {
+  const says = (word: string, value: string | undefined) => (value === undefined ? [] : [`${word} ${value}`]);
+  const lines = [
+    'MENU LABEL the kernel from before the iteration',
+    ...says('KERNEL', label.kernel),
+    // Before APPEND: where that names one too, the first counts.
+    ...says('INITRD', label.initrd),
+    ...says('FDT', label.fdt),
+    ...says('FDTDIR', label.fdtDir),
+    ...says('FDTOVERLAYS', label.fdtOverlays),
+    ...label.others,
+  ];
+  const ownDefault = readExtlinux(text).defaults.length > 0 ? [] : [`DEFAULT ${name}`];
+  const block = [begin, ...ownDefault, `LABEL ${name}`, ...lines.map((line) => `    ${line}`), end];
+  const whole = text === '' || text.endsWith('\n') ? text : `${text}\n`;
+  return withDefault(`${whole}${block.join('\n')}\n`, name);
+};
+
+/** The text without the block that {@link withOwnLabel} has added. */
+export const withoutOwnLabel = (text: string): string => {
+  const lines = text.split('\n');
+  const from = lines.indexOf(begin);
+  const to = lines.indexOf(end, from);
+  return from < 0 || to < 0 ? text : [...lines.slice(0, from), ...lines.slice(to + 1)].join('\n');
+};

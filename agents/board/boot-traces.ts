@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { BoardConfig } from '../../schemas/config.ts';
+import { printable } from '../../schemas/printable.ts';
+import type { FellBack } from '../../schemas/steps.ts';
+
+type Traces = BoardConfig['boot']['traces'];
+
+/** A record of pstore is as large as its part of the memory that survives a reset, and mostly 64 kB. */
+const largestRecord = 1024 * 1024;
+const longestWords = 300;
+/** WDIOF_CARDRESET of linux/watchdog.h: the watchdog has reset the machine. */
+const cardReset = 0x20;
+
+/** What kernels said at their end: the text of each record, by its sha256. systemd-pstore(8) moves them, so names say nothing. */
+const readRecords = async ({ pstoreFolders }: NonNullable<Traces>): Promise<Map<string, string>> => {
+  const found = new Map<string, string>();
+  for (const folder of pstoreFolders) {
+    const names = await readdir(folder, { recursive: true }).catch(() => []);
+    for (const name of names.filter((each) => basename(each).startsWith('dmesg'))) {
+      const file = join(folder, name);
+      const seen = await stat(file).catch(() => undefined);
+      if (!seen?.isFile() || seen.size > largestRecord) continue;
+      const bytes = await readFile(file).catch(() => undefined);
+      if (bytes) found.set(createHash('sha256').update(bytes).digest('hex'), bytes.toString('latin1'));
+    }
+  }
+  return found;
+};
+
+/** The records that are there now: none of them is of a kernel that has yet to boot. */
+export const knownRecords = async (traces: Traces): Promise<string[]> =>
+  traces ? [...(await readRecords(traces)).keys()] : [];
+
+const lastWords = (text: string, pattern: RegExp): string | undefined => {
+  const found = pattern.exec(text)?.[0];
+  return found === undefined ? undefined : printable(found).trim().slice(0, longestWords);
+};
+
+/**
+ * How the kernel before this boot ended, by the traces that it left: a record of a panic, or a watchdog that says it has
+ * reset the board. A kernel that hung without either, and a power cut, leave none.
+ * @param known The records from before it booted; undefined where nobody looked.
+ * @returns undefined on a board whose config names no traces.
+ */
+export const howItEnded = async (
+  traces: Traces,
+  known: readonly string[] | undefined,
+): Promise<FellBack | undefined> => {
+  if (!traces) return undefined;
+  const records = known ? await readRecords(traces) : new Map<string, string>();
+  const texts = [...records].flatMap(([hash, text]) => (known?.includes(hash) ? [] : [text]));
+  for (const text of texts) {
+    const panic = lastWords(text, /Kernel panic - not syncing[^\n\0]*/);
+    if (panic !== undefined) return { how: 'panic', says: panic };
+  }
+  const status = Number((await readFile(traces.watchdogStatusFile, 'utf8').catch(() => '0')).trim());
+  if ((status & cardReset) !== 0) return { how: 'watchdog' };
+  const oops = texts.flatMap(
+    (text) => lastWords(text, /(Internal error|Oops|BUG|Unable to handle)[^\n\0]*/) ?? [],
+  );
+  return { how: 'unknown', ...(oops[0] === undefined ? {} : { says: oops[0] }) };
+};

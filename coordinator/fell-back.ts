@@ -1,0 +1,14 @@
+import type { FellBack } from '../schemas/steps.ts';
+
+/** How a new kernel ended that did not come back, as part of a sentence. */
+export const howItFellBack = ({ how, says }: FellBack): string => {
+  const words = says === undefined ? '' : `: ${says}`;
+  switch (how) {
+    case 'panic':
+      return `the new kernel panicked${words}`;
+    case 'watchdog':
+      return `the new kernel hung, and the hardware watchdog reset the board${words}`;
+    case 'unknown':
+      return `how the new kernel ended is not known: no panic was recorded and no watchdog has reset the board${words && `; it said${words}`}`;
+  }
+};
