@@ -38,7 +38,7 @@ import { rollback } from './rollback.ts';
 import { stage } from './stage.ts';
 import { type SignedPackage, stagedFile } from './staged.ts';
 import { sweep } from './sweep.ts';
-import { names, pacmanCommand, sign, startTempBoard, type TempBoard } from './temp-board.ts';
+import { extlinuxConf, names, pacmanCommand, sign, startTempBoard, type TempBoard } from './temp-board.ts';
 
 const sweepRequest = {
   paths: [
@@ -485,7 +485,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     await writeFile(join(host.pacman.databaseFolder, 'db.lck'), '');
     await rm(join(host.pacman.databaseFolder, 'local', `${names[0]}-7.0-2`, 'desc'));
     await rm(host.boot.initramfs);
-    await writeFile(join(board.root, 'boot/extlinux/extlinux.conf'), 'DEFAULT trial\n');
+    await writeFile(join(board.root, 'boot/extlinux/extlinux.conf'), `${extlinuxConf}LABEL trial\n`);
     const request = { because: 'sweep failed', from: '7.0-2', backup: held };
     const { evidence } = await throughReboot(folder, (signal) =>
       runStep('rollback', rollback, request, host, { folder, ...(signal ? { signal } : {}) }),
@@ -502,7 +502,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     expect(evidence.installed.initramfs.sha256).toBe(
       held.files.find(({ path }) => path === '/boot/initramfs.img')?.sha256,
     );
-    expect(await readFile(join(board.root, 'boot/extlinux/extlinux.conf'), 'utf8')).toBe('DEFAULT fourier\n');
+    expect(await readFile(join(board.root, 'boot/extlinux/extlinux.conf'), 'utf8')).toBe(extlinuxConf);
     expect(existsSync(join(host.pacman.databaseFolder, 'db.lck'))).toBe(false);
     expect((await board.pacman('-Qkk', ...names)).stdout).toMatch(/0 altered files/);
   }, 20_000);

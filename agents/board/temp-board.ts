@@ -22,6 +22,7 @@ import { AgentConfig, type BoardConfig } from '../../schemas/config.ts';
 import { generateSigningKey, type SigningKey } from '../../test/signing-key.ts';
 import { hashFile } from '../runtime/hash-file.ts';
 import { createRun } from '../runtime/run.ts';
+import { trialBootLine } from './boot-loader/u-boot-environment.ts';
 import type { SignedPackage } from './staged.ts';
 
 const run = createRun(() => undefined);
@@ -45,6 +46,15 @@ export const pacmanCommand: string[] | undefined = isRoot
     : undefined;
 
 export const names = ['linux-fourier', 'linux-fourier-headers'];
+
+export const extlinuxConf = `# the board's own
+DEFAULT fourier
+LABEL fourier
+  KERNEL /boot/Image
+  INITRD /boot/initramfs.img
+  FDTDIR /boot/dtbs
+  APPEND root=LABEL=fresnel rw
+`;
 
 /** The release does not name the pkgrel; the banner does. */
 const pkgbuild = (pkgver: string, pkgrel: string, headers: number) => `
@@ -96,7 +106,7 @@ export const startTempBoard = async (disks: { root?: string; state?: string } = 
   await chmod(at('gpg'), 0o755);
   const repository = at('peer', 'views', 'v1');
   await mkdir(repository, { recursive: true });
-  await writeFile(join(root, 'boot/extlinux/extlinux.conf'), 'DEFAULT fourier\n');
+  await writeFile(join(root, 'boot/extlinux/extlinux.conf'), extlinuxConf);
   await writeFile(join(root, 'boot/initramfs.img'), 'initramfs from before\n');
 
   const key = await generateSigningKey(at('key'));
@@ -152,6 +162,13 @@ export const startTempBoard = async (disks: { root?: string; state?: string } = 
   const publicKey = await generateSshKey(at('ssh-key'));
   const sshd = await startSshd({ folder: at('sshd'), authorizedKeys: [publicKey] });
 
+  const environmentConfig = at('fw_env.config');
+  await writeFile(at('u-boot.env'), Buffer.alloc(4096));
+  await writeFile(environmentConfig, `${at('u-boot.env')} 0x0 0x1000\n`);
+  await writeFile(at('initial.env'), `bootcmd=${trialBootLine('ka_trial')}\n`);
+  await run(['fw_setenv', '-c', environmentConfig, '-f', at('initial.env'), 'bootdelay', '2']);
+  await mkdir(at('pstore'));
+
   const banner = (image: string) => /Linux version [^\n]*/.exec(image)?.[0] ?? '';
   const boot = async (bootId: string) => {
     const image = await readFile(join(root, 'boot/Image'), 'latin1').catch(() => '');
@@ -162,8 +179,15 @@ export const startTempBoard = async (disks: { root?: string; state?: string } = 
   await boot('boot-0');
   await writeFile(
     at('reboot.mjs'),
-    `import { readFileSync, writeFileSync } from 'node:fs';
-     const banner = /Linux version [^\\n]*/.exec(readFileSync('${root}/boot/Image', 'latin1'))[0];
+    `import { execFileSync } from 'node:child_process';
+     import { readFileSync, writeFileSync } from 'node:fs';
+     const fw = (program, ...args) => execFileSync(program, ['-c', '${environmentConfig}', ...args], { encoding: 'utf8' });
+     const trial = /^ka_trial=(.+)$/m.exec(fw('fw_printenv'))?.[1];
+     if (trial) fw('fw_setenv', 'ka_trial');
+     const conf = readFileSync('${root}/boot/extlinux/extlinux.conf', 'utf8');
+     const label = trial ?? /^DEFAULT (.*)$/m.exec(conf)[1];
+     const kernel = conf.split('LABEL ' + label + '\\n')[1].match(/KERNEL (.*)/)[1];
+     const banner = /Linux version [^\\n]*/.exec(readFileSync('${root}' + kernel, 'latin1'))[0];
      writeFileSync('${at('proc-version')}', banner + '\\n');
      writeFileSync('${at('release')}', banner.split(' ')[2] + '\\n');
      const id = readFileSync('${at('boot-id')}', 'utf8').trim();
@@ -223,6 +247,7 @@ export const startTempBoard = async (disks: { root?: string; state?: string } = 
       fixturesFolder: at('fixtures'),
       timeoutSeconds: 10,
     },
+    network: { interfacesFolder: at('interfaces'), routeFiles: [at('routes')] },
     reserveBytes: 1024,
   }) as BoardConfig;
 
@@ -265,10 +290,25 @@ export const startTempBoard = async (disks: { root?: string; state?: string } = 
   const pacman = (...args: string[]) =>
     run([...pacmanCommand, '--config', at('local.conf'), '--noconfirm', ...args]);
 
+  /** The same board behind a U-Boot that tries a kernel once. */
+  const trying: BoardConfig = {
+    ...host,
+    boot: {
+      ...host.boot,
+      loader: {
+        ...{ kind: 'u-boot', configFile: '/boot/extlinux/extlinux.conf', label: 'fourier' },
+        ...{ variable: 'ka_trial', setCommand: ['fw_setenv', '-c', environmentConfig] },
+        printCommand: ['fw_printenv', '-c', environmentConfig],
+      },
+      traces: { pstoreFolders: [at('pstore')], watchdogStatusFile: at('watchdog-status') },
+    },
+  };
+
   return {
     folder,
     root,
     host,
+    trying,
     key,
     expireKey,
     serving,

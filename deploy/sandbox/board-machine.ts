@@ -3,6 +3,7 @@ import type { Kept } from './kept-process.ts';
 import { nodeArgv } from './node-argv.ts';
 import type { SandboxPlaces } from './places.ts';
 import { type BootResult, boot } from './power.ts';
+import { createLoggedRun } from './run-program.ts';
 
 /** What the fleet's board is: a folder of this machine, or a virtual machine. */
 export const boardKinds = ['folder', 'virtual'] as const;
@@ -23,6 +24,7 @@ export interface BoardMachine {
 
 /** A board that is a folder: its agent and its deadline are processes of this machine. */
 export const folderBoard = (places: SandboxPlaces): BoardMachine => {
+  const run = createLoggedRun(places.log('provision'));
   const daemon = (file: string): Kept => ({
     argv: () => nodeArgv(file, '--config', places.config('fresnel')),
   });
@@ -31,7 +33,7 @@ export const folderBoard = (places: SandboxPlaces): BoardMachine => {
       fresnel: daemon('agents/main.ts'),
       'fresnel-deadline': daemon('agents/board/deadline-main.ts'),
     },
-    boot: () => boot(places),
+    boot: () => boot(run, places),
     wantsReboot: () => existsSync(places.board.rebootFile),
   };
 };

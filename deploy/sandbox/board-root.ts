@@ -1,5 +1,6 @@
 import { copyFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { trialBootLine } from '../../agents/board/boot-loader/u-boot-environment.ts';
 import type { Run } from '../../agents/runtime/run.ts';
 import { checkout } from '../checkout.ts';
 import { makeOpenFolder } from './baseline.ts';
@@ -13,7 +14,39 @@ export const bootFiles = {
   initramfs: '/boot/initramfs-fresnel-fourier.img',
   deviceTrees: '/boot/dtbs-fresnel-fourier',
   extlinux: '/boot/extlinux/extlinux.conf',
+  /** The label in it that boots them. */
+  label: 'fourier',
 } as const;
+
+/** The variable of U-Boot's environment that names the label to try once. */
+export const trialVariable = 'ka_trial';
+
+/** How U-Boot's environment is read and written: fw_printenv(1), fw_setenv(1). */
+export const environmentCommand = (
+  { board }: SandboxPlaces,
+  program: 'fw_printenv' | 'fw_setenv',
+): string[] => [program, '--config', board.environmentConfig];
+
+/** In bytes, as U-Boot for QEMU's virt machine has it. */
+const environmentBytes = 0x40000;
+
+/** A board whose flash holds U-Boot's environment, as `saveenv` leaves it, and whose hardware has nothing to report. */
+const makeHardware = async (run: Run, places: SandboxPlaces): Promise<void> => {
+  const { board } = places;
+  for (const file of [board.environment, board.watchdogStatus]) await makeOpenFolder(dirname(file));
+  for (const folder of [board.pstore, join(board.interfaces, 'lo'), join(board.interfaces, 'eth0')])
+    await makeOpenFolder(folder);
+  await writeFile(join(board.interfaces, 'lo/operstate'), 'unknown\n');
+  await writeFile(join(board.interfaces, 'eth0/operstate'), 'up\n');
+  await writeFile(board.routes, 'Iface\tDestination\tGateway\neth0\t00000000\t0202000A\n');
+  await writeFile(board.watchdogStatus, '0\n');
+  await writeFile(board.environment, Buffer.alloc(environmentBytes));
+  await writeFile(board.environmentConfig, `${board.environment} 0x0 0x${environmentBytes.toString(16)}\n`);
+  const initial = `${board.environment}.txt`;
+  await writeFile(initial, `bootcmd=${trialBootLine(trialVariable)}\n`);
+  const set = environmentCommand(places, 'fw_setenv');
+  await run([...set, '--defenv', initial, 'bootdelay', '2']);
+};
 
 export const pacmanCommand = asPacmanUser(['pacman']);
 
@@ -54,13 +87,18 @@ export const writePacmanConfigs = async (
   await writeFile(board.pacmanConfig, withRepository);
 };
 
-/** The board's root, empty: pacman's folders, the boot loader's config, and what the sweep decodes. */
-export const makeBoardRoot = async (places: SandboxPlaces, example: SandboxExample): Promise<void> => {
+/** The board's root, empty: pacman's folders and the boot loader's config; and the hardware around it. */
+export const makeBoardRoot = async (
+  run: Run,
+  places: SandboxPlaces,
+  example: SandboxExample,
+): Promise<void> => {
   const { board, root } = places;
   for (const folder of [root, board.database, board.cache, board.hooks, join(root, 'boot/extlinux')])
     await makeOpenFolder(folder);
   await makeOpenFolder(join(root, 'var/log'));
   await copyFile(join(example.board.bootFolder, 'extlinux.conf'), board.extlinux);
+  await makeHardware(run, places);
 };
 
 /**

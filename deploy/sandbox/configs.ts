@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { AgentConfig, CoordinatorConfig, OperatorConfig, type Peer } from '../../schemas/config.ts';
 import { packager } from './baseline.ts';
-import { bootFiles, initramfsCommand, pacmanCommand, writePacmanConfigs } from './board-root.ts';
+import {
+  bootFiles,
+  environmentCommand,
+  initramfsCommand,
+  pacmanCommand,
+  trialVariable,
+  writePacmanConfigs,
+} from './board-root.ts';
 import type { SandboxExample } from './example.ts';
 import type { SandboxFacts } from './identity.ts';
 import {
@@ -147,7 +154,20 @@ export const writeConfigs = async (
         initramfsCommand: initramfsCommand(places),
         keep: [bootFiles.deviceTrees, bootFiles.extlinux],
         rebootCommand: ['touch', places.board.rebootFile],
+        loader: {
+          kind: 'u-boot',
+          configFile: bootFiles.extlinux,
+          label: bootFiles.label,
+          variable: trialVariable,
+          setCommand: environmentCommand(places, 'fw_setenv'),
+          printCommand: environmentCommand(places, 'fw_printenv'),
+        },
+        traces: {
+          pstoreFolders: [places.board.pstore],
+          watchdogStatusFile: places.board.watchdogStatus,
+        },
       },
+      network: { interfacesFolder: places.board.interfaces, routeFiles: [places.board.routes] },
       repositoryUrl: repositoryUrl(servers),
       signing: { fingerprint: facts.fingerprint, keyring: places.keyring('fresnel') },
       sweep: {

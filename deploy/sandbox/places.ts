@@ -91,6 +91,15 @@ export const sandboxPlaces = (sandboxFolder: string) => {
       gpg: join(root, 'etc/pacman.d/gnupg'),
       hooks: join(root, 'etc/pacman.d/hooks'),
       extlinux: join(root, 'boot/extlinux/extlinux.conf'),
+      /** What U-Boot keeps between boots, outside the root: its environment, and where fw_setenv finds it. */
+      environment: join(folder, 'fresnel/flash/u-boot.env'),
+      environmentConfig: join(folder, 'fresnel/flash/fw_env.config'),
+      /** The traces of a kernel that ended, and of the hardware watchdog. */
+      pstore: join(folder, 'fresnel/pstore'),
+      watchdogStatus: join(folder, 'fresnel/proc/watchdog_bootstatus'),
+      /** What the board sees of its network: interfaces, and the routing table. */
+      interfaces: join(folder, 'fresnel/proc/net_interfaces'),
+      routes: join(folder, 'fresnel/proc/net_route'),
       /** The image that runs: a copy made at boot, which an install doesn't change. */
       runningImage: join(folder, 'fresnel/running/image'),
       bootIdFile: join(folder, 'fresnel/proc/boot_id'),

@@ -2,10 +2,14 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createRun } from '../../agents/runtime/run.ts';
+import { environmentCommand } from './board-root.ts';
 import { sandboxPlaces } from './places.ts';
-import { boot, defaultKernel } from './power.ts';
+import { boot as bootBoard, bootedKernel } from './power.ts';
 
 let places: ReturnType<typeof sandboxPlaces>;
+const run = createRun(() => undefined);
+const boot = (of: typeof places) => bootBoard(run, of);
 const install = (text: string) => writeFileSync(join(places.root, 'boot/Image'), text);
 
 beforeEach(() => {
@@ -18,9 +22,11 @@ afterEach(() => rmSync(places.folder, { recursive: true, force: true }));
 
 test('the default entry’s kernel is the one that boots', () => {
   const text = 'default new\nlabel old\n  kernel /boot/old\nLABEL new\n  MENU LABEL x\n  LINUX /boot/new\n';
-  expect(defaultKernel(text)).toBe('/boot/new');
-  expect(defaultKernel('LABEL only\n KERNEL /boot/only\n')).toBe('/boot/only');
-  expect(defaultKernel('DEFAULT gone\nLABEL a\n KERNEL /boot/a\n')).toBeUndefined();
+  expect(bootedKernel(text)).toBe('/boot/new');
+  expect(bootedKernel('LABEL only\n KERNEL /boot/only\n')).toBe('/boot/only');
+  expect(bootedKernel('DEFAULT gone\nLABEL a\n KERNEL /boot/a\n')).toBeUndefined();
+  expect(bootedKernel(text, 'old')).toBe('/boot/old');
+  expect(bootedKernel(text, 'gone')).toBe('/boot/new');
 });
 
 test('each boot has an id of its own, and what is installed later does not run before the next one', async () => {
@@ -47,4 +53,18 @@ test('a board whose image is missing, or is no kernel, does not come up', async 
   expect(await boot(places)).toMatchObject({ up: false, why: expect.stringContaining('is no kernel') });
   rmSync(join(places.root, 'boot/Image'));
   expect(await boot(places)).toMatchObject({ up: false, why: expect.stringContaining('not there') });
+});
+
+test('a label that the environment names boots once', async () => {
+  const { board, root } = places;
+  writeFileSync(board.extlinux, 'DEFAULT a\nLABEL a\n  KERNEL /boot/Image\nLABEL b\n  KERNEL /boot/b\n');
+  writeFileSync(join(root, 'boot/b'), 'Linux version 7.0.0-b (me@here) #2 today\n');
+  mkdirSync(dirname(board.environment), { recursive: true });
+  writeFileSync(board.environment, Buffer.alloc(4096));
+  writeFileSync(board.environmentConfig, `${board.environment} 0x0 0x1000\n`);
+  writeFileSync(join(places.folder, 'initial'), 'bootdelay=2\n');
+  const set = environmentCommand(places, 'fw_setenv');
+  await run([...set, '--defenv', join(places.folder, 'initial'), 'ka_trial', 'b']);
+  expect(await boot(places)).toMatchObject({ release: '7.0.0-b' });
+  expect(await boot(places)).toMatchObject({ release: '7.0.0-x' });
 });

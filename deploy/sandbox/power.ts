@@ -1,10 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { appendFile, copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { Run } from '../../agents/runtime/run.ts';
+import { environmentCommand, trialVariable } from './board-root.ts';
 import type { SandboxPlaces } from './places.ts';
 
-/** The image that extlinux.conf names for its default entry: https://wiki.syslinux.org/wiki/index.php?title=EXTLINUX */
-export const defaultKernel = (extlinux: string): string | undefined => {
+/**
+ * The image that extlinux.conf names for an entry, or for its default: https://wiki.syslinux.org/wiki/index.php?title=EXTLINUX
+ * @param override U-Boot's pxe_label_override: an entry that is not there is none.
+ */
+export const bootedKernel = (extlinux: string, override?: string): string | undefined => {
   let chosen: string | undefined;
   let label: string | undefined;
   const kernels = new Map<string, string>();
@@ -14,6 +19,8 @@ export const defaultKernel = (extlinux: string): string | undefined => {
     if (/^label$/i.test(word)) label = value;
     if (/^(kernel|linux)$/i.test(word) && label !== undefined) kernels.set(label, value);
   }
+  const overridden = kernels.get(override ?? '');
+  if (overridden !== undefined) return overridden;
   return kernels.get(chosen ?? '') ?? (chosen === undefined ? kernels.values().next().value : undefined);
 };
 
@@ -31,19 +38,30 @@ const replace = async (file: string, text: string): Promise<void> => {
 
 export type BootResult = { up: true; release: string; bootId: string } | { up: false; why: string };
 
+/** Does what the bootcmd in the environment says: takes the variable's label, and clears it for good before it boots. */
+const takeTrial = async (run: Run, places: SandboxPlaces): Promise<string | undefined> => {
+  const print = environmentCommand(places, 'fw_printenv');
+  // An environment that is damaged is none: the bootcmd that U-Boot was built with knows of no trial.
+  const said = await run(print, { quiet: true }).catch(() => undefined);
+  const label = new RegExp(`^${trialVariable}=(.+)$`, 'm').exec(said?.stdout ?? '')?.[1];
+  if (label !== undefined) await run([...environmentCommand(places, 'fw_setenv'), trialVariable]);
+  return label;
+};
+
 /**
- * Boots the sandbox board: finds the kernel that its boot folder names now, keeps a copy of it as the one that runs,
- * and lets /proc say so under a new boot id.
+ * Boots the sandbox board as U-Boot would: finds the kernel that its environment or its boot folder names now, keeps a copy
+ * of it as the one that runs, and lets /proc say so under a new boot id.
  * @returns Not up, if a real board would stop in its boot loader too.
  */
-export const boot = async ({ root, board }: SandboxPlaces): Promise<BootResult> => {
+export const boot = async (run: Run, places: SandboxPlaces): Promise<BootResult> => {
+  const { root, board } = places;
   for (const folder of [dirname(board.runningImage), dirname(board.bootIdFile)])
     await mkdir(folder, { recursive: true });
   await mkdir(dirname(board.rebootFile), { recursive: true });
   await rm(board.rebootFile, { force: true });
   const extlinux = await readFile(board.extlinux, 'utf8').catch(() => undefined);
   if (extlinux === undefined) return { up: false, why: `there is no ${board.extlinux}` };
-  const kernel = defaultKernel(extlinux);
+  const kernel = bootedKernel(extlinux, await takeTrial(run, places));
   if (kernel === undefined)
     return { up: false, why: `${board.extlinux} names no kernel for its default entry` };
   const installed = join(root, kernel);

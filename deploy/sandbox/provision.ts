@@ -89,7 +89,7 @@ export const folderBoardMaking: BoardMaking = {
   kind: 'folder',
   fleet: 'sandbox',
   make: async ({ places }, run, example, install) => {
-    await makeBoardRoot(places, example);
+    await makeBoardRoot(run, places, example);
     await install();
     await run(initramfsCommand(places));
   },

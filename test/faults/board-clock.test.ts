@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { createRun } from '../../agents/runtime/run.ts';
 import { nodeArgv } from '../../deploy/sandbox/node-argv.ts';
 import { boot } from '../../deploy/sandbox/power.ts';
 import { isRunning, signal } from '../../deploy/sandbox/process-identity.ts';
@@ -88,7 +89,12 @@ describe.skipIf(!liar)('a clock that is wrong by years (root and libfaketime can
       const machine = setInterval(() => {
         if (!existsSync(board.rebootFile) || turning !== undefined) return;
         turning = stopLate()
-          .then(() => boot(fleet.places))
+          .then(() =>
+            boot(
+              createRun(() => undefined),
+              fleet.places,
+            ),
+          )
           .then(start)
           .finally(() => {
             turning = undefined;

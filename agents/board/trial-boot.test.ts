@@ -1,0 +1,223 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { exampleProvenance } from '../../coordinator/testing/example-attestation.ts';
+import type { BoardConfig } from '../../schemas/config.ts';
+import type { StepEvidence } from '../../schemas/steps.ts';
+import { runStep } from '../../test/run-step.ts';
+import { Journal } from '../runtime/journal.ts';
+import { createRun } from '../runtime/run.ts';
+import { backup } from './backup.ts';
+import { confirm } from './confirm.ts';
+import { install } from './install.ts';
+import { reboot } from './reboot.ts';
+import { rollback } from './rollback.ts';
+import { stage } from './stage.ts';
+import type { SignedPackage } from './staged.ts';
+import { sweep } from './sweep.ts';
+import { extlinuxConf, names, pacmanCommand, startTempBoard, type TempBoard } from './temp-board.ts';
+
+const kernel = { names, version: '7.0-2', release: '7.0.0-fourier' };
+
+describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
+  let board: TempBoard;
+  let host: BoardConfig;
+  let first: string[];
+  let second: SignedPackage[];
+  let held: StepEvidence<'backup'>;
+  let count = 0;
+  const fresh = () => ({ folder: join(board.folder, 'runs', String(++count)) });
+  const bootId = () => readFileSync(host.bootIdFile, 'utf8').trim();
+  const runs = () => /#(\d) SMP/.exec(readFileSync(host.procVersionFile, 'utf8'))?.[1];
+  const conf = () => readFileSync(join(board.root, 'boot/extlinux/extlinux.conf'), 'utf8');
+  /** Power comes back: whatever the boot loader is set to boots. */
+  const powerOn = () => createRun(() => undefined)(host.boot.rebootCommand);
+  const installing = () => ({
+    ...{ packages: second, fingerprint: host.signing.fingerprint, from: '7.0-1', to: '7.0-2' },
+    ...{ release: kernel.release, backup: held, provenance: exampleProvenance(second) },
+  });
+  /** The board, whose pacman ends as soon as it is to install. */
+  const unable = (): BoardConfig => {
+    const script = 'case " $* " in *" -U "*) exit 1;; esac; exec "$@"';
+    const command = ['sh', '-c', script, 'sh', ...host.pacman.command];
+    return { ...host, pacman: { ...host.pacman, command } };
+  };
+  const rebooting = () => ({ ...kernel, backup: held });
+  /** Runs a step until the board is in another boot, as far as its agent lives, and again in that boot. */
+  const through = async <Result>(folder: string, step: (signal: AbortSignal) => Promise<Result>) => {
+    await mkdir(folder, { recursive: true });
+    const noteBoot = () => {
+      const journal = new Journal(join(folder, 'journal.db'));
+      journal.noteBoot(bootId());
+      journal.close();
+    };
+    noteBoot();
+    const [before, stop] = [bootId(), new AbortController()];
+    const ended = step(stop.signal).catch(() => undefined);
+    for (const until = Date.now() + 20_000; bootId() === before && Date.now() < until; ) await sleep(20);
+    stop.abort();
+    await ended;
+    noteBoot();
+    return step(new AbortController().signal);
+  };
+  const rebooted = (folder: string, on = host) =>
+    through(folder, (signal) => runStep('reboot', reboot, rebooting(), on, { folder, signal }));
+
+  beforeAll(async () => {
+    board = await startTempBoard();
+    host = board.trying;
+    first = await board.build('7.0-1');
+    second = await board.publish(await board.build('7.0-2'));
+    for (const file of first)
+      for (const one of [file, `${file}.sig`]) await cp(one, join(host.pacman.cacheFolder, basename(one)));
+    await board.pacman('-U', ...first);
+    await board.boot('boot-0');
+    const request = { host: 'hertz', names, version: '7.0-1' };
+    held = (await runStep('backup', backup, request, host, fresh())).evidence;
+    const lan = { host: 'hertz', view: 'v1' };
+    const staging = { packages: second, fingerprint: host.signing.fingerprint, lan };
+    await runStep('stage', stage, staging, host, fresh());
+  }, 60_000);
+  afterAll(() => board?.stop());
+  /** 7.0-1 is installed and runs; nothing is held, armed or recorded. */
+  beforeEach(async () => {
+    await rm(join(board.root, 'boot/kernel-agent'), { recursive: true, force: true });
+    await writeFile(join(board.root, 'boot/extlinux/extlinux.conf'), extlinuxConf);
+    await board.pacman('-U', '--overwrite', '*', ...first);
+    await writeFile(host.boot.initramfs, 'initramfs from before\n');
+    for (const name of ['', '-disarmed', '-fired', '-report', '-seen'])
+      await rm(join(host.stateFolder, `deadline${name}.json`), { force: true });
+    await board.boot('boot-0');
+  });
+
+  it('leaves the old kernel the default until the new one is confirmed, also where pacman was cut', async () => {
+    const cut = fresh();
+    await expect(runStep('install', install, installing(), unable(), cut)).rejects.toThrow();
+    expect(conf()).toContain('DEFAULT kernel-agent-held');
+    await writeFile(join(board.root, 'boot/Image'), 'half');
+    await powerOn();
+    expect(runs()).toBe('1');
+    await runStep('install', install, installing(), host, cut);
+    await powerOn();
+    expect(runs()).toBe('1');
+    const { evidence } = await rebooted(fresh().folder);
+    expect(evidence).toMatchObject({ outcome: 'new-kernel', package: '7.0-2' });
+    expect(evidence.fellBack).toBeUndefined();
+    expect(conf()).toContain('DEFAULT kernel-agent-held');
+
+    const confirming = fresh();
+    await runStep('confirm', confirm, kernel, host, confirming);
+    expect(conf()).toBe(extlinuxConf);
+    expect(existsSync(join(board.root, 'boot/kernel-agent'))).toBe(false);
+    await powerOn();
+    expect(runs()).toBe('2');
+  }, 30_000);
+
+  it('is still to come where the power was cut before it was set', async () => {
+    await runStep('install', install, installing(), host, fresh());
+    const { folder } = fresh();
+    const loader = { ...host.boot.loader, setCommand: ['false'] } as typeof host.boot.loader;
+    const unset = { ...host, boot: { ...host.boot, loader } };
+    await expect(runStep('reboot', reboot, rebooting(), unset, { folder })).rejects.toThrow(/false/);
+    await powerOn();
+    expect([bootId(), runs()]).toEqual(['boot-1', '1']);
+    const { evidence } = await rebooted(folder);
+    expect(evidence).toMatchObject({
+      ...{ outcome: 'new-kernel', before: { bootId: 'boot-1' }, after: { bootId: 'boot-2' } },
+    });
+  }, 30_000);
+
+  it.each([
+    ['before its result was journalled', true],
+    ['before the reboot was asked for', false],
+  ])(
+    'has happened where the power was cut after it was set, %s',
+    async (_, forgets) => {
+      await runStep('install', install, installing(), host, fresh());
+      const { folder } = fresh();
+      const idle = { ...host, boot: { ...host.boot, rebootCommand: ['false'] } };
+      await expect(runStep('reboot', reboot, rebooting(), idle, { folder })).rejects.toThrow(/false/);
+      if (forgets) {
+        const journal = new Journal(join(folder, 'journal.db'));
+        journal.close();
+        const { default: Database } = await import('better-sqlite3');
+        const db = new Database(join(folder, 'journal.db'));
+        db.exec(
+          `UPDATE effect SET result = NULL WHERE name = 'trial'; DELETE FROM effect WHERE name = 'reboot'`,
+        );
+        db.close();
+      }
+      await powerOn();
+      const { evidence } = await runStep('reboot', reboot, rebooting(), host, { folder });
+      expect(evidence).toMatchObject({ outcome: 'new-kernel', before: { bootId: 'boot-0' } });
+      expect(bootId()).toBe('boot-1');
+    },
+    30_000,
+  );
+
+  it.each([
+    [
+      'panicked',
+      'pstore/dmesg-ramoops-0',
+      '<0>Panic#1 Part1\n[ 3.1] Kernel panic - not syncing: no init\n',
+      'panic',
+    ],
+    ['hung', 'watchdog-status', '32\n', 'watchdog'],
+    ['lost its power', 'other', '', 'unknown'],
+  ])(
+    'that %s ends with the old kernel, and how is known',
+    async (_, file, trace, how) => {
+      await rm(join(board.folder, 'watchdog-status'), { force: true });
+      await writeFile(join(board.folder, 'pstore/dmesg-ramoops-1'), 'Kernel panic - not syncing: years ago');
+      await runStep('install', install, installing(), host, fresh());
+      const dies = ['sh', '-c', 'printf "$3" > "$2"; "$0" "$1"; "$0" "$1"', ...host.boot.rebootCommand];
+      const rebootCommand = [...dies, join(board.folder, file), trace];
+      const { folder } = fresh();
+      const { evidence } = await rebooted(folder, { ...host, boot: { ...host.boot, rebootCommand } });
+      expect(evidence).toMatchObject({ outcome: 'fell-back', package: '7.0-2', fellBack: { how } });
+      expect(evidence.fellBack?.says).toBe(
+        how === 'panic' ? 'Kernel panic - not syncing: no init' : undefined,
+      );
+      expect(runs()).toBe('1');
+      await rm(join(board.folder, 'pstore/dmesg-ramoops-0'), { force: true });
+      const cells = {
+        paths: [
+          { name: 'a', device: false },
+          { name: 'b', device: false },
+        ],
+        rows: [{ name: 'r' }],
+      };
+      const sweeping = { ...cells, version: '7.0-2', repeats: 1 };
+      await expect(runStep('sweep', sweep, sweeping, host, fresh())).rejects.toMatchObject({
+        ...{ fault: 'host', message: expect.stringMatching(/#1 SMP.*another kernel has booted/) },
+      });
+      const back = fresh();
+      const request = { because: how, from: '7.0-2', backup: held };
+      const rolled = await through(back.folder, (signal) =>
+        runStep('rollback', rollback, request, host, { ...back, signal }),
+      );
+      expect(rolled.evidence.rebooted).toMatchObject({ outcome: 'new-kernel', package: '7.0-1' });
+      expect(conf()).toBe(extlinuxConf);
+      expect(existsSync(join(board.root, 'boot/kernel-agent'))).toBe(false);
+    },
+    30_000,
+  );
+
+  it('that is taken back after it was confirmed holds the kernel that runs meanwhile', async () => {
+    await runStep('install', install, installing(), host, fresh());
+    await rebooted(fresh().folder);
+    await runStep('confirm', confirm, kernel, host, fresh());
+    const back = fresh();
+    const request = { because: 'aborted', from: '7.0-2', backup: held };
+    await expect(runStep('rollback', rollback, request, unable(), back)).rejects.toThrow();
+    await writeFile(join(board.root, 'boot/Image'), 'half');
+    await powerOn();
+    expect(runs()).toBe('2');
+    await through(back.folder, (signal) => runStep('rollback', rollback, request, host, { ...back, signal }));
+    expect([runs(), conf()]).toEqual(['1', extlinuxConf]);
+    expect(await readFile(host.boot.initramfs, 'utf8')).toBe('initramfs from before\n');
+  }, 30_000);
+});
