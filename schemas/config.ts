@@ -112,6 +112,8 @@ const UBootConfig = z.strictObject({
     .default('ka_trial'),
   setCommand: Argv.default(['fw_setenv']),
   printCommand: Argv.default(['fw_printenv']),
+  /** Prints the environment that holds `bootcmd`, where the variable stands in one of its own. */
+  bootPrintCommand: Argv.optional(),
 });
 export type UBootConfig = z.infer<typeof UBootConfig>;
 const ExtlinuxConfig = z.strictObject({ kind: z.literal('extlinux'), ...extlinux });

@@ -12,6 +12,7 @@ import { Journal } from '../runtime/journal.ts';
 import { createRun } from '../runtime/run.ts';
 import { backup } from './backup.ts';
 import { confirm } from './confirm.ts';
+import { watchDeadline } from './deadline/watch-deadline.ts';
 import { install } from './install.ts';
 import { reboot } from './reboot.ts';
 import { rollback } from './rollback.ts';
@@ -143,7 +144,6 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
       if (forgets) {
         const journal = new Journal(join(folder, 'journal.db'));
         journal.close();
-        const { default: Database } = await import('better-sqlite3');
         const db = new Database(join(folder, 'journal.db'));
         db.exec(
           `UPDATE effect SET result = NULL WHERE name = 'trial'; DELETE FROM effect WHERE name = 'reboot'`,
@@ -158,53 +158,61 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
     30_000,
   );
 
-  it.each([
-    [
-      'panicked',
-      'pstore/dmesg-ramoops-0',
-      '<0>Panic#1 Part1\n[ 3.1] Kernel panic - not syncing: no init\n',
-      'panic',
-    ],
-    ['hung', 'watchdog-status', '32\n', 'watchdog'],
-    ['lost its power', 'other', '', 'unknown'],
-  ])(
-    'that %s ends with the old kernel, and how is known',
-    async (_, file, trace, how) => {
-      await rm(join(board.folder, 'watchdog-status'), { force: true });
-      await writeFile(join(board.folder, 'pstore/dmesg-ramoops-1'), 'Kernel panic - not syncing: years ago');
-      await runStep('install', install, installing(), host, fresh());
-      const dies = ['sh', '-c', 'printf "$3" > "$2"; "$0" "$1"; "$0" "$1"', ...host.boot.rebootCommand];
-      const rebootCommand = [...dies, join(board.folder, file), trace];
-      const { folder } = fresh();
-      const { evidence } = await rebooted(folder, { ...host, boot: { ...host.boot, rebootCommand } });
-      expect(evidence).toMatchObject({ outcome: 'fell-back', package: '7.0-2', fellBack: { how } });
-      expect(evidence.fellBack?.says).toBe(
-        how === 'panic' ? 'Kernel panic - not syncing: no init' : undefined,
-      );
-      expect(runs()).toBe('1');
-      await rm(join(board.folder, 'pstore/dmesg-ramoops-0'), { force: true });
-      const cells = {
-        paths: [
-          { name: 'a', device: false },
-          { name: 'b', device: false },
-        ],
-        rows: [{ name: 'r' }],
-      };
-      const sweeping = { ...cells, version: '7.0-2', repeats: 1 };
-      await expect(runStep('sweep', sweep, sweeping, host, fresh())).rejects.toMatchObject({
-        ...{ fault: 'host', message: expect.stringMatching(/#1 SMP.*another kernel has booted/) },
-      });
-      const back = fresh();
-      const request = { because: how, from: '7.0-2', backup: held };
-      const rolled = await through(back.folder, (signal) =>
-        runStep('rollback', rollback, request, host, { ...back, signal }),
-      );
-      expect(rolled.evidence.rebooted).toMatchObject({ outcome: 'new-kernel', package: '7.0-1' });
-      expect(conf()).toBe(extlinuxConf);
-      expect(existsSync(join(board.root, 'boot/kernel-agent'))).toBe(false);
-    },
-    30_000,
-  );
+  it('that panicked ends with the old kernel, which is known', async () => {
+    await writeFile(join(board.folder, 'pstore/dmesg-ramoops-1'), 'Kernel panic - not syncing: years ago');
+    await runStep('install', install, installing(), host, fresh());
+    const dies = ['sh', '-c', 'printf "$3" > "$2"; "$0" "$1"; "$0" "$1"', ...host.boot.rebootCommand];
+    const trace = '<0>Panic#1 Part1\n[ 3.1] Kernel panic - not syncing: no init\n';
+    const rebootCommand = [...dies, join(board.folder, 'pstore/dmesg-ramoops-0'), trace];
+    const { folder } = fresh();
+    const { evidence } = await rebooted(folder, { ...host, boot: { ...host.boot, rebootCommand } });
+    expect(evidence).toMatchObject({ outcome: 'fell-back', package: '7.0-2', fellBack: { how } });
+    expect(evidence.fellBack?.says).toBe(how === 'panic' ? 'Kernel panic - not syncing: no init' : undefined);
+    expect(runs()).toBe('1');
+    await rm(join(board.folder, 'pstore/dmesg-ramoops-0'), { force: true });
+    const cells = {
+      paths: [
+        { name: 'a', device: false },
+        { name: 'b', device: false },
+      ],
+      rows: [{ name: 'r' }],
+    };
+    const sweeping = { ...cells, version: '7.0-2', repeats: 1 };
+    await expect(runStep('sweep', sweep, sweeping, host, fresh())).rejects.toMatchObject({
+      ...{ fault: 'host', message: expect.stringMatching(/#1 SMP.*another kernel has booted/) },
+    });
+    const back = fresh();
+    const request = { because: 'it panicked', from: '7.0-2', backup: held };
+    const rolled = await through(back.folder, (signal) =>
+      runStep('rollback', rollback, request, host, { ...back, signal }),
+    );
+    expect(rolled.evidence.rebooted).toMatchObject({ outcome: 'new-kernel', package: '7.0-1' });
+    expect(conf()).toBe(extlinuxConf);
+    expect(existsSync(join(board.root, 'boot/kernel-agent'))).toBe(false);
+  }, 30_000);
+
+  it('is ended by the board’s deadline where extlinux.conf alone names it', async () => {
+    const loader = {
+      kind: 'extlinux',
+      configFile: '/boot/extlinux/extlinux.conf',
+      label: 'fourier',
+    } as const;
+    const alone = { ...host, boot: { ...host.boot, loader } };
+    await runStep('install', install, installing(), alone, fresh());
+    const { evidence } = await rebooted(fresh().folder, alone);
+    expect(evidence).toMatchObject({ outcome: 'new-kernel', package: '7.0-2' });
+    expect(conf()).toContain('DEFAULT fourier');
+    const stop = new AbortController();
+    const run = createRun(() => undefined);
+    const note = () => undefined;
+    const watching = watchDeadline({ host: alone, run, note, signal: stop.signal, everyMs: 20 });
+    for (const until = Date.now() + 5_000; !conf().includes('DEFAULT k') && Date.now() < until; )
+      await sleep(20);
+    stop.abort();
+    await watching;
+    await powerOn();
+    expect(runs()).toBe('1');
+  }, 30_000);
 
   it('that is taken back after it was confirmed holds the kernel that runs meanwhile', async () => {
     await runStep('install', install, installing(), host, fresh());

@@ -201,6 +201,27 @@ describe('U-Boot’s environment', () => {
     );
   });
 
+  it('may hold the variable alone, where taking it is to erase it', async () => {
+    const erased = () => put('trial.env', 'x'.repeat(4096));
+    erased();
+    put('trial.config', `${at('trial.env')} 0x0 0x1000\n`);
+    const command = (program: string) => [program, '-c', at('trial.config'), '-f', '/dev/null'];
+    const apart = {
+      ...{ kind: 'u-boot', label: 'fourier', bootPrintCommand: uBoot().printCommand },
+      ...{ setCommand: command('fw_setenv'), printCommand: command('fw_printenv') },
+    };
+    const loader = loaderOf(apart);
+    fw('fw_setenv', 'ka_boot', 'if env import -c 4040000 1000 ka_trial; then run x; fi');
+    await expect(loader.requireReady()).rejects.toThrow(/never erases/);
+    fw('fw_setenv', 'ka_boot', 'if env import -c 4040000 1000 ka_trial; then erase 4040000 +40000; fi');
+    await loader.requireReady();
+    await loader.cancelTry();
+    await loader.tryOnce('boot-0');
+    expect(await loader.isTrying('boot-0')).toBe(true);
+    erased();
+    expect(await loader.isTrying('boot-0')).toBe(false);
+  });
+
   it('that was lost in a cut is refused for a trial, and boots what is held', async () => {
     const loader = loaderOf(uBoot());
     await loader.hold();

@@ -4,6 +4,7 @@ import type { Run } from '../../runtime/run.ts';
 interface Commands {
   setCommand: readonly string[];
   printCommand: readonly string[];
+  bootPrintCommand?: readonly string[] | undefined;
 }
 
 /**
@@ -34,22 +35,29 @@ export const bootLineFault = (
   variable: string,
 ): string | undefined => {
   if (!variables.has('bootcmd')) return 'it holds no bootcmd (saveenv at U-Boot’s prompt stores one)';
+  if (variables.has('pxe_label_override'))
+    return 'it holds pxe_label_override, which would boot each time instead of DEFAULT: remove that';
   const text = reached(variables);
   const name = variable.replaceAll(/\W/g, '\\$&');
+  // One of its own is imported from where it stands, and taken by erasing or writing that place.
+  if (new RegExp(`\\benv\\s+import\\b[^;]*\\b${name}\\b`).test(text))
+    return /\b(erase|write|saveenv|env\s+save)\b/.test(text)
+      ? undefined
+      : `its bootcmd imports ${variable} and never erases it`;
   if (!new RegExp(`\\$\\{?${name}\\b`).test(text)) return `its bootcmd never looks at ${variable}`;
   if (!new RegExp(`\\bsetenv\\s+${name}\\s*(;|$)|\\benv\\s+delete\\s+(-\\w+\\s+)*${name}\\b`, 'm').test(text))
     return `its bootcmd never clears ${variable}`;
   if (!/\bsaveenv\b|\benv\s+save\b/.test(text)) return `its bootcmd never saves that ${variable} is cleared`;
-  if (variables.has('pxe_label_override'))
-    return 'it holds pxe_label_override, which would boot each time instead of DEFAULT: remove that';
   return undefined;
 };
 
 /** U-Boot's environment, by way of the programs that read and write it: fw_printenv(1), fw_setenv(1). */
-export const createUBootEnvironment = (run: Run, { setCommand, printCommand }: Commands) => {
-  /** @throws {StepFailed} (host) if it can't be read: U-Boot then boots by the line that it was built with. */
-  const read = async (): Promise<ReadonlyMap<string, string>> => {
-    const { stdout } = await run(printCommand, { quiet: true }).catch((error: unknown) => {
+export const createUBootEnvironment = (
+  run: Run,
+  { setCommand, printCommand, bootPrintCommand }: Commands,
+) => {
+  const readFrom = async (command: readonly string[]): Promise<ReadonlyMap<string, string>> => {
+    const { stdout } = await run(command, { quiet: true }).catch((error: unknown) => {
       if (!(error instanceof ProgramFailed)) throw error;
       throw new StepFailed(
         'host',
@@ -64,8 +72,19 @@ export const createUBootEnvironment = (run: Run, { setCommand, printCommand }: C
       }),
     );
   };
+  /** @throws {StepFailed} (host) if it can't be read: U-Boot then boots by the line that it was built with. */
+  const read = async (): Promise<ReadonlyMap<string, string>> => {
+    if (bootPrintCommand === undefined) return readFrom(printCommand);
+    // One that holds nothing but the variable is erased by taking it, and can't be read then.
+    return readFrom(printCommand).catch((error: unknown) => {
+      if (error instanceof StepFailed) return new Map<string, string>();
+      throw error;
+    });
+  };
   return {
     read,
+    /** The environment that holds bootcmd. @throws {StepFailed} (host) if it can't be read. */
+    readBoot: () => readFrom(bootPrintCommand ?? printCommand),
     /** Sets or, without a value, removes a variable, and reads it back. @throws {StepFailed} (host) if that isn't so then. */
     set: async (name: string, value?: string): Promise<void> => {
       await run([...setCommand, name, ...(value === undefined ? [] : [value])]);

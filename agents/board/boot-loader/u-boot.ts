@@ -15,7 +15,7 @@ export const createUBoot = (parts: BootLoaderParts, config: UBootConfig): BootLo
   const environment = createUBootEnvironment(parts.run, config);
 
   const requireBootLine = async () => {
-    const fault = bootLineFault(await environment.read(), variable);
+    const fault = bootLineFault(await environment.readBoot(), variable);
     if (fault !== undefined)
       throw new StepFailed(
         'host',
