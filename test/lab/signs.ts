@@ -1,0 +1,90 @@
+import { open } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { eventLine } from '../../coordinator/event-line.ts';
+import type { Session } from '../../coordinator/session.ts';
+import type { LoggedEvent } from '../../eventlog/check-event.ts';
+import { readOutput } from '../../eventlog/output.ts';
+
+/** Where a sign is seen: an event in the log, a line of a step's output, a line on the board's console. */
+export type SignKind = 'event' | 'output' | 'console';
+
+/** The signs that an iteration and its board give, from the moment on at which they are watched. */
+export interface Signs {
+  /** Waits for one after the last that was waited for. @returns the line. @throws {Error} after `withinMs`. */
+  wait(kind: SignKind, pattern: RegExp, withinMs: number): Promise<string>;
+  /** What was seen last of each kind, for a person. */
+  last(): string;
+  stop(): Promise<void>;
+}
+
+const lookEveryMs = 50;
+
+/**
+ * @param iteration Its events and output count, and the starts of the board's agent.
+ * @param consoleLog The file to which the board's serial line is written.
+ */
+export const watchSigns = async (session: Session, iteration: string, consoleLog: string): Promise<Signs> => {
+  const seen: Record<SignKind, string[]> = { event: [], output: [], console: [] };
+  const passed: Record<SignKind, number> = { event: 0, output: 0, console: 0 };
+  const stop = new AbortController();
+  const { signal } = stop;
+
+  const output = async () => {
+    while (!signal.aborted)
+      await readOutput(
+        session.connection,
+        { fleet: session.fleet.fleet, iteration },
+        { follow: true, signal },
+        ({ step, line }) => void seen.output.push(`${step}: ${line}`),
+      ).catch(() => sleep(lookEveryMs));
+  };
+  const before = (await session.read()).events.length;
+  const isBoardStart = ({ type, source }: LoggedEvent["event"]) =>
+    type === 'AgentStarted' && source.endsWith("fresnel");
+  const events = async () => {
+    for (; !signal.aborted; await sleep(200)) {
+      const log = await session.read().catch(() => undefined);
+      const of =
+        log?.events.slice(before).filter(({ event }) => event.iteration === iteration || isBoardStart(event)) ?? [];
+      seen.event.push(...of.slice(seen.event.length).map(({ event }) => `${event.type} ${eventLine(event)}`));
+    }
+  };
+  const file = await open(consoleLog, 'a+');
+  const console_ = async () => {
+    const { size } = await file.stat();
+    let [at, rest] = [size, ''];
+    for (; !signal.aborted; await sleep(lookEveryMs)) {
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(65_536), 0, 65_536, at);
+      at += bytesRead;
+      const lines = (rest + buffer.toString('latin1', 0, bytesRead)).split(/\r?\n/);
+      rest = lines.pop() ?? '';
+      seen.console.push(...lines);
+    }
+  };
+  const watching = Promise.all([output(), events(), console_()]);
+
+  const last = () =>
+    Object.entries(seen)
+      .map(([kind, lines]) => `${kind}: ${lines.slice(-3).join(' | ')}`)
+      .join('\n');
+  return {
+    wait: async (kind, pattern, withinMs) => {
+      for (const until = Date.now() + withinMs; ; await sleep(lookEveryMs)) {
+        const at = seen[kind].findIndex((line, index) => index >= passed[kind] && pattern.test(line));
+        const found = seen[kind][at];
+        if (found !== undefined) {
+          passed[kind] = at + 1;
+          return found;
+        }
+        if (Date.now() > until)
+          throw new Error(`no ${kind} like ${pattern} within ${withinMs / 1000} s; the last were\n${last()}`);
+      }
+    },
+    last,
+    stop: async () => {
+      stop.abort();
+      await watching;
+      await file.close();
+    },
+  };
+};
