@@ -101,6 +101,8 @@ const extlinux = {
   configFile: Path.default('/boot/extlinux/extlinux.conf'),
   /** The label that boots the installed kernel. */
   label: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, { error: 'must be the name of a label' }),
+  /** For boot files on ext4, which U-Boot reads without the journal: the file system is frozen for a moment after each change. */
+  freeze: z.boolean().optional(),
 };
 const UBootConfig = z.strictObject({
   kind: z.literal('u-boot'),

@@ -67,6 +67,8 @@ export const boardHostConfig = (
       variable: 'ka_trial',
       setCommand: ['fw_setenv'],
       printCommand: ['fw_printenv'],
+      bootPrintCommand: ['fw_printenv', '-c', '/etc/fw_env_boot.config'],
+      freeze: true,
     },
     traces: {
       pstoreFolders: ['/var/lib/systemd/pstore', '/sys/fs/pstore'],

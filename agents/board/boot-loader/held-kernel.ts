@@ -15,6 +15,7 @@ import {
   withOwnLabel,
   withoutOwnLabel,
 } from './extlinux-conf.ts';
+import { flush } from './flush.ts';
 
 /** The label that boots what is held. */
 export const heldLabel = 'kernel-agent-held';
@@ -55,9 +56,12 @@ const sizeOf = async (file: string) => {
  */
 export const createHeldKernel = (
   { host, run, note }: BootLoaderParts,
-  { configFile, label }: { configFile: string; label: string },
+  { configFile, label, freeze }: { configFile: string; label: string; freeze?: boolean | undefined },
 ) => {
   const file = onBoard(host.root, configFile);
+  const flushed = async () => {
+    if (freeze) await flush(run, dirname(file));
+  };
   const refuse = (why: string, cause?: unknown) =>
     new StepFailed('host', why, cause === undefined ? {} : { cause });
   const read = () =>
@@ -66,6 +70,7 @@ export const createHeldKernel = (
     });
   const write = async (before: string, text: string) => {
     if (text !== before) await replaceDurably(file, text);
+    await flushed();
   };
 
   const requireSettled = async () => {
@@ -150,6 +155,7 @@ export const createHeldKernel = (
 
   return {
     requireSettled,
+    flushed,
     /** The room that the copies take. @throws {StepFailed} (host) if what is installed can't be held. */
     needs: async (): Promise<Need[]> => {
       const { folder, files } = await plan();
@@ -188,6 +194,7 @@ export const createHeldKernel = (
       if (readExtlinux(text).boots === heldLabel || (await hasHeld()))
         await write(text, withDefault(withoutOwnLabel(text), label));
       await requireSettled();
+      await flushed(); // a rollback has put the file back itself, and it still may name the copies where U-Boot looks
       for (const each of [`${folderNow()}.part`, folderNow()])
         await rm(each, { recursive: true, force: true });
     },

@@ -38,6 +38,7 @@ export const createUBoot = (parts: BootLoaderParts, config: UBootConfig): BootLo
     isHeld: kernel.isHeld,
     tryOnce: async () => {
       await requireBootLine();
+      await kernel.flushed(); // what the trial boots was written since
       await environment.set(variable, label);
     },
     isTrying: isSet,
