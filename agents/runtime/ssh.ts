@@ -1,11 +1,10 @@
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'ssh2';
 import type { Peer } from '../../schemas/config.ts';
 import { StepFailed } from './errors.ts';
 import { isMissing, openSftp, type Sftp } from './sftp.ts';
 import { hashRemote, resumePart, writeRemote } from './sftp-copy.ts';
+import { logIn, named } from './ssh-login.ts';
 import { syncPath } from './sync-path.ts';
 
 /** A connection to a pinned peer. Remote paths are relative to the peer's folder and hold no `..`. */
@@ -31,80 +30,6 @@ export interface Connection {
   hash(remote: string): Promise<{ sizeBytes: number; sha256: string } | undefined>;
   close(): void;
 }
-
-/** A peer that reboots or a router that is late is worth a second and a third try. */
-const unreachablePausesMs = [500, 2000];
-
-const named = (peer: Peer) => `${peer.user}@${peer.address}:${peer.port}`;
-
-const login = async (peer: Peer, privateKey: Buffer, signal?: AbortSignal): Promise<Client> => {
-  const client = new Client();
-  let shown: string | undefined;
-  const stop = () => client.destroy();
-  signal?.addEventListener('abort', stop, { once: true });
-  try {
-    await new Promise<void>((resolve, reject) => {
-      client.once('ready', resolve);
-      client.once('error', reject);
-      client.once('close', () => reject(new Error('the connection was closed')));
-      client.connect({
-        host: peer.address,
-        port: peer.port,
-        username: peer.user,
-        privateKey,
-        // The pinned key is an ed25519 one; another type of key could only be refused.
-        algorithms: { serverHostKey: ['ssh-ed25519'] },
-        hostVerifier: (key: Buffer) => {
-          shown = `ssh-ed25519 ${key.toString('base64')}`;
-          return shown === peer.hostKey;
-        },
-        keepaliveInterval: 10_000,
-        keepaliveCountMax: 3,
-        readyTimeout: 20_000,
-      });
-    });
-  } catch (error) {
-    signal?.throwIfAborted();
-    client.on('error', () => undefined);
-    client.destroy();
-    if (shown !== undefined && shown !== peer.hostKey)
-      throw new StepFailed(
-        'host',
-        `${named(peer)} shows the host key "${shown}" and "${peer.hostKey}" is pinned: somebody else answers there, or the peer was set up anew and its key has to be enrolled again.`,
-      );
-    if (error instanceof Error && 'level' in error && error.level === 'client-authentication')
-      throw new StepFailed(
-        'host',
-        `${named(peer)} refuses the key ${peer.identity}: put its public half into authorized_keys there.`,
-        { cause: error },
-      );
-    throw error;
-  } finally {
-    signal?.removeEventListener('abort', stop);
-  }
-  // Without it a stream waits for acknowledgements of its own small packets.
-  client.setNoDelay(true);
-  return client;
-};
-
-/** Tries again where nobody answered; a key that was refused stays refused. */
-const reach = async (peer: Peer, privateKey: Buffer, signal?: AbortSignal): Promise<Client> => {
-  for (const pauseMs of [...unreachablePausesMs, undefined]) {
-    try {
-      return await login(peer, privateKey, signal);
-    } catch (error) {
-      if (error instanceof StepFailed || signal?.aborted) throw error;
-      if (pauseMs === undefined)
-        throw new StepFailed(
-          'host',
-          `${named(peer)} can't be reached over SSH (${error instanceof Error ? error.message : String(error)}): see that it is up, and its address in this host's config.`,
-          { cause: error },
-        );
-      await sleep(pauseMs, undefined, signal ? { signal } : {});
-    }
-  }
-  throw new TypeError('unreachable');
-};
 
 /** @throws {StepFailed} (work) if the path could lead out of the peer's folder. */
 const inside = (peer: Peer, remote: string): string => {
@@ -155,7 +80,7 @@ export const connect = async (peer: Peer, signal?: AbortSignal): Promise<Connect
       },
     );
   });
-  const client = await reach(peer, privateKey, signal);
+  const client = await logIn({ ...peer, privateKey }, signal);
   const sftp = await openSftp(client, signal);
   return {
     async fetch(remote, local, expected) {
