@@ -4,6 +4,7 @@ import { readConfigFile } from '../../eventlog/config-file.ts';
 import { AgentConfig } from '../../schemas/config.ts';
 import { printableLines, printableOutput } from '../../schemas/printable.ts';
 import { createRun } from '../runtime/run.ts';
+import { createSystemd } from '../runtime/systemd.ts';
 import { watchDeadline } from './deadline/watch-deadline.ts';
 
 /** `deadline-main.ts --config FILE`: the board's own deadline, a daemon beside the agent. It knows neither log nor journal. */
@@ -18,7 +19,10 @@ try {
   mkdirSync(host.stateFolder, { recursive: true, mode: 0o700 });
   const note = (line: string) =>
     void process.stderr.write(`${host.host}'s deadline: ${printableOutput(line)}\n`);
+  const systemd = createSystemd(() => true, stop.signal); // a yes by itself says that this process is not stuck
+  systemd.ready('watching');
   await watchDeadline({ host, run: createRun(note, stop.signal), note, signal: stop.signal });
+  systemd.stopping();
 } catch (error) {
   process.stderr.write(`${printableLines(`deadline: ${error instanceof Error ? error.message : error}`)}\n`);
   process.exitCode = 1;
