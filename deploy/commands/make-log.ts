@@ -1,0 +1,37 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { type ConfigPlaces, configFile, print } from '../../coordinator/commands/options.ts';
+import { readConfigFile } from '../../eventlog/config-file.ts';
+import { connectNats } from '../../eventlog/connect.ts';
+import { provision } from '../../eventlog/provision.ts';
+import { OperatorConfig } from '../../schemas/config.ts';
+import { Fleet } from '../../schemas/fleet.ts';
+
+/** Adds `ka fleet make-log`. @param program has the command `fleet` already. */
+export const addMakeLogCommand = (program: Command, places: ConfigPlaces): void => {
+  program.commands
+    .find((command) => command.name() === 'fleet')
+    ?.command('make-log')
+    .description(
+      "make the fleet's log at nats-server, and each host's place in it, where they are not there yet",
+    )
+    .requiredOption('--admin-seed <file>', "the administrator's key, an NKey seed")
+    .option('--config <file>', "the command line's config, which names the fleet's file and the server")
+    .action(async (options: { adminSeed: string }, command: Command) => {
+      // `fleet` takes --config as well, and the first one that does gets it.
+      const { config } = command.optsWithGlobals<{ config?: string }>();
+      const { nats, fleetFile } = readConfigFile(
+        configFile(config === undefined ? {} : { config }, places),
+        OperatorConfig,
+      );
+      const { fleet, hosts } = readConfigFile(fleetFile, Fleet);
+      const names = Object.keys(hosts);
+      const connection = await connectNats({ ...nats, keyFile: resolve(options.adminSeed), name: 'admin' });
+      try {
+        await provision(connection, fleet, names);
+      } finally {
+        await connection.close();
+      }
+      print(`the log of ${fleet} is there, with a place for ${names.join(', ') || 'no host yet'}`);
+    });
+};
