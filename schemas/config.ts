@@ -196,6 +196,32 @@ export type BoardConfig = z.infer<typeof BoardConfig>;
 export const AgentConfig = z.discriminatedUnion('role', [BuilderConfig, PublisherConfig, BoardConfig]);
 export type AgentConfig = z.infer<typeof AgentConfig>;
 
+/** What enrolment itself decides of a host's config. */
+const decided = { fleet: true, host: true, keyFile: true, fleetFile: true, stateFolder: true } as const;
+/** A file here that is carried over to the host, relative to the file that names it. */
+const Carried = z.string().min(1);
+const carriedNats = { nats: Nats.extend({ caFile: Carried.optional() }) };
+const PeerOfEnrolled = Peer.omit({ identity: true });
+
+/** What an operator writes of a host that is to be enrolled: its config without what enrolment decides. */
+export const EnrolledHost = z.discriminatedUnion('role', [
+  BuilderConfig.omit(decided).extend({
+    ...carriedNats,
+    git: BuilderConfig.shape.git.extend({ ssh: z.strictObject({ knownHosts: Carried }).optional() }),
+  }),
+  PublisherConfig.omit(decided).extend({
+    ...carriedNats,
+    peers: z.record(HostName, PeerOfEnrolled),
+    signing: PublisherConfig.shape.signing.extend({ keyring: Carried }),
+  }),
+  BoardConfig.omit(decided).extend({
+    ...carriedNats,
+    peers: z.record(HostName, PeerOfEnrolled),
+    signing: BoardConfig.shape.signing.extend({ keyring: Carried }),
+  }),
+]);
+export type EnrolledHost = z.infer<typeof EnrolledHost>;
+
 /** The config of the coordinator's daemon. */
 export const CoordinatorConfig = z.strictObject({
   fleetFile: Path,

@@ -1,0 +1,82 @@
+import { execFile } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { generateWriterKey, readWriterKey } from '../../eventlog/writer-key.ts';
+import { EnrolledHost } from '../../schemas/config.ts';
+import { Role } from '../../schemas/step-names.ts';
+import { bundleAgent, bundleEnroller } from './agent-bundle.ts';
+import { completeConfig } from './host-config.ts';
+import { addonFile } from './sqlite-addon.ts';
+import { writtenHosts } from './testdata/written-hosts.ts';
+
+const run = promisify(execFile);
+/** Runs a program and gives what it said, however it ended. */
+const saidBy = (argv: string[], cwd: string): Promise<string> =>
+  run(process.execPath, argv, { cwd, timeout: 30_000 }).then(
+    ({ stdout, stderr }) => stdout + stderr,
+    (error: { stdout: string; stderr: string }) => error.stdout + error.stderr,
+  );
+
+let folder: string;
+/** Far from the checkout, so that nothing is found in its node_modules. */
+const place = (name: string) => join(folder, name);
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ka-bundle-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const install = async (role: Role): Promise<string> => {
+  const at = place(role);
+  mkdirSync(at);
+  for (const [name, bytes] of await bundleAgent(role)) writeFileSync(join(at, name), bytes);
+  const sqlite = dirname(createRequire(import.meta.url).resolve('better-sqlite3/package.json'));
+  copyFileSync(join(sqlite, 'build/Release', addonFile), join(at, addonFile));
+  return at;
+};
+
+it.each(Role.options)('makes an agent of a %s that runs without a single package beside it', async (role) => {
+  const at = await install(role);
+  const text = readFileSync(join(at, 'agent.mjs'), 'utf8');
+  for (const other of Role.options)
+    expect(text.includes(`\n// agents/${other}/${other}.ts\n`)).toBe(other === role);
+  const newKey = () => readWriterKey(generateWriterKey()).publicKey;
+  const fleetFile = join(at, 'fleet.yaml');
+  writeFileSync(
+    fleetFile,
+    stringify({
+      fleet: 'reauktion',
+      signingKey: 'A'.repeat(40),
+      admin: { publicKey: newKey() },
+      coordinator: { publicKey: newKey() },
+      operators: {},
+      hosts: {},
+    }),
+  );
+  const { config } = completeConfig(EnrolledHost.parse(writtenHosts[role]), {
+    fleet: 'reauktion',
+    host: 'fresnel',
+    file: '/etc/fresnel.yaml',
+  });
+  writeFileSync(join(at, 'agent.yaml'), stringify({ ...config, fleetFile }));
+
+  // All of the role's code is loaded by then; that this fleet does not know the host comes after.
+  expect(await saidBy(['agent.mjs', '--config', 'agent.yaml'], at)).toBe(
+    `agent: ${fleetFile} has no host fresnel, and the config says ${role}\n`,
+  );
+  expect(await saidBy(['host.mjs', 'check'], at)).toBe('');
+  const empty = { deadline: null, attempts: [], unsent: 0 };
+  expect(JSON.parse(await saidBy(['host.mjs', 'open', '--config', 'agent.yaml'], at))).toEqual(empty);
+});
+
+it('makes an enroller that comes over a pipe, and says of what it can’t do why', async () => {
+  const child = run(process.execPath, ['--input-type=module', '-'], { cwd: folder });
+  child.child.stdin?.end(
+    `globalThis.asked = ${JSON.stringify({ do: 'nothing' })};\n${await bundleEnroller()}`,
+  );
+  await expect(child).rejects.toThrow('Invalid');
+});

@@ -1,0 +1,63 @@
+import { expect, it } from 'vitest';
+import { parseDocument } from 'yaml';
+import { generateWriterKey, readWriterKey } from '../../eventlog/writer-key.ts';
+import { Fleet } from '../../schemas/fleet.ts';
+import { withHost } from './fleet-file.ts';
+
+const newKey = () => readWriterKey(generateWriterKey()).publicKey;
+const old = newKey();
+const keys = { publicKey: newKey(), next: null };
+const fileWith = (hosts: string) => `# the fleet of the reauktion
+fleet: reauktion
+signingKey: ${'A'.repeat(40)} # of packages
+admin: { publicKey: ${newKey()} }
+coordinator:
+  publicKey: ${newKey()}   # on hertz
+operators: {}
+${hosts}`;
+const pinned = `hosts:
+  # the PineBook
+  fresnel: { role: board, publicKey: ${old}, graceSeconds: 60 } # loses power at times
+`;
+const board = { host: 'fresnel', role: 'board', keys, replacesKey: false } as const;
+const hostsOf = (text: string) => Fleet.parse(parseDocument(text).toJS()).hosts;
+
+it.each(['hosts: {} # none yet\n', pinned])(
+  'adds a host, and leaves the rest as it is written: %j',
+  (hosts) => {
+    const before = fileWith(hosts);
+    const after = withHost(before, { ...board, host: 'boltzmann', role: 'builder' });
+    expect(hostsOf(after).boltzmann).toEqual({
+      role: 'builder',
+      publicKey: keys.publicKey,
+      graceSeconds: 300,
+    });
+    const comments = before.match(/#.*/g) ?? [];
+    expect(comments.every((comment) => after.includes(comment))).toBe(true);
+    expect(hostsOf(after).fresnel).toEqual(hostsOf(before).fresnel);
+  },
+);
+
+it('changes not a letter where the host is in it already, with its key or the one that waits', () => {
+  const text = fileWith(pinned);
+  expect(withHost(text, { ...board, keys: { publicKey: old, next: null } })).toBe(text);
+  expect(withHost(text, { ...board, keys: { publicKey: keys.publicKey, next: old } })).toBe(text);
+});
+
+it('pins another key than the one that is pinned only where that is asked for, and keeps the lost one for the past', () => {
+  const text = fileWith(pinned);
+  expect(() => withHost(text, board)).toThrow(`pins ${old} for fresnel, and the host has ${keys.publicKey}`);
+  const after = withHost(text, { ...board, replacesKey: true });
+  expect(hostsOf(after).fresnel).toEqual({
+    role: 'board',
+    publicKey: keys.publicKey,
+    earlierKeys: [old],
+    revokedKeys: [old],
+    graceSeconds: 60,
+  });
+  expect(after).toContain('# loses power at times');
+});
+
+it('refuses a host that is something else in the fleet', () => {
+  expect(() => withHost(fileWith(pinned), { ...board, role: 'builder' })).toThrow('has fresnel as a board');
+});

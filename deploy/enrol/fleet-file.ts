@@ -1,0 +1,48 @@
+import { isMap, parseDocument } from 'yaml';
+import { Refused } from '../../coordinator/decide.ts';
+import { Fleet } from '../../schemas/fleet.ts';
+import type { Role } from '../../schemas/step-names.ts';
+
+export interface HostKeys {
+  publicKey: string;
+  /** The one that waits to take its place. */
+  next: string | null;
+}
+
+/**
+ * The fleet's file with a host and its key in it; everything else in it, comments included, stays as it is written. The same
+ * text where it is in it already.
+ * @param replacesKey the host was set up anew: the key that is pinned is lost, and becomes an earlier one that is revoked.
+ * @throws {Refused} if the file has the host as something else, or with a key that the host does not have.
+ */
+export const withHost = (
+  text: string,
+  { host, role, keys, replacesKey }: { host: string; role: Role; keys: HostKeys; replacesKey: boolean },
+): string => {
+  const document = parseDocument(text);
+  const fleet = Fleet.parse(document.toJS());
+  const known = Object.hasOwn(fleet.hosts, host) ? fleet.hosts[host] : undefined;
+  if (!known) {
+    const hosts = document.get('hosts');
+    if (isMap(hosts)) hosts.flow = false; // `hosts: {}` of a fleet without any
+    document.setIn(['hosts', host], document.createNode({ role, publicKey: keys.publicKey }));
+  } else {
+    if (known.role !== role)
+      throw new Refused(`the fleet's file has ${host} as a ${known.role}, and its config says ${role}`);
+    if ([keys.publicKey, keys.next].includes(known.publicKey)) return text;
+    if (!replacesKey)
+      throw new Refused(
+        `the fleet's file pins ${known.publicKey} for ${host}, and the host has ${keys.publicKey}: if it was set up anew, revoke the lost key (ka key revoke ${host} --why …), then enrol with --replace-key`,
+      );
+    const earlier = [known.publicKey, ...(known.earlierKeys ?? [])];
+    document.setIn(['hosts', host, 'publicKey'], keys.publicKey);
+    document.setIn(['hosts', host, 'earlierKeys'], earlier);
+    document.setIn(
+      ['hosts', host, 'revokedKeys'],
+      [...new Set([known.publicKey, ...(known.revokedKeys ?? [])])],
+    );
+  }
+  const changed = document.toString({ lineWidth: 0 });
+  Fleet.parse(parseDocument(changed).toJS());
+  return changed;
+};

@@ -1,0 +1,64 @@
+import { expect, it } from 'vitest';
+import { EnrolledHost } from '../../schemas/config.ts';
+import { readYaml } from '../../schemas/yaml-file.ts';
+import { completeConfig } from './host-config.ts';
+import { writtenHosts } from './testdata/written-hosts.ts';
+import { quotePath, unitFiles } from './unit-files.ts';
+
+const complete = (role: keyof typeof writtenHosts) =>
+  completeConfig(EnrolledHost.parse(writtenHosts[role]), {
+    fleet: 'reauktion',
+    host: 'fresnel',
+    file: '/home/lars/fleet/fresnel.yaml',
+  });
+
+it('gives a host its places, and names what is carried over by its place there', () => {
+  const { config, carried } = complete('board');
+  expect(config).toMatchObject({
+    fleet: 'reauktion',
+    host: 'fresnel',
+    keyFile: '/var/lib/kernel-agent/keys/host.nkey',
+    fleetFile: '/etc/kernel-agent/fleet.yaml',
+    nats: { caFile: '/etc/kernel-agent/nats-ca.pem' },
+    peers: { hertz: { port: 22, identity: '/var/lib/kernel-agent/keys/id_ed25519' } },
+    signing: { keyring: '/etc/kernel-agent/packages.gpg' },
+  });
+  expect([...carried]).toEqual([
+    ['/etc/kernel-agent/nats-ca.pem', '/home/lars/fleet/ca.pem'],
+    ['/etc/kernel-agent/packages.gpg', '/home/lars/fleet/packages.gpg'],
+  ]);
+});
+
+it('gives a builder’s git the identity that is made there', () => {
+  const { config } = complete('builder');
+  expect(config).toMatchObject({
+    git: {
+      ssh: { identity: '/var/lib/kernel-agent/keys/id_ed25519', knownHosts: '/etc/kernel-agent/known_hosts' },
+    },
+  });
+});
+
+it.each(['keyFile: /root/key', 'stateFolder: /srv', 'host: fresnel'])(
+  'refuses what enrolment decides: %s',
+  (line) => {
+    const { faults } = readYaml(`role: board\n${line}\n`, EnrolledHost);
+    expect(faults.map(({ message }) => message)).toContain(`unknown key "${line.split(':')[0]}"`);
+  },
+);
+
+it('lets a unit write to the folders of its config that are not its own state, however they are called', async () => {
+  const { files, units } = await unitFiles(complete('builder').config);
+  expect(units).toEqual(['kernel-agent.service']);
+  const dropIn = files.get('/etc/systemd/system/kernel-agent.service.d/10-folders.conf');
+  expect(dropIn?.match(/^ReadWritePaths=.*$/gm)).toEqual(['ReadWritePaths="/srv/work trees/100%%"']);
+  expect(quotePath('/a"b\\c')).toBe('"/a\\"b\\\\c"');
+});
+
+it('gives a board the unit of its own deadline', async () => {
+  const { files, units } = await unitFiles(complete('board').config);
+  expect(units).toEqual(['kernel-agent-deadline.service', 'kernel-agent.service']);
+  expect([...files.keys()]).toEqual([
+    '/etc/systemd/system/kernel-agent.service',
+    '/etc/systemd/system/kernel-agent-deadline.service',
+  ]);
+});

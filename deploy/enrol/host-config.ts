@@ -1,0 +1,99 @@
+import { dirname, resolve } from 'node:path';
+import { AgentConfig, type EnrolledHost } from '../../schemas/config.ts';
+import { hostPlaces } from './places.ts';
+
+export interface HostConfig {
+  config: AgentConfig;
+  /** Files here that belong on the host, by their place there. */
+  carried: ReadonlyMap<string, string>;
+}
+
+/**
+ * A host's whole config from what its operator wrote: with the places that enrolment decides, and with the files that are
+ * carried over named by theirs.
+ * @param file that it was read from: the files that it names are relative to it.
+ */
+export const completeConfig = (
+  written: EnrolledHost,
+  { fleet, host, file }: { fleet: string; host: string; file: string },
+): HostConfig => {
+  const carried = new Map<string, string>();
+  const carry = (local: string, there: string): string => {
+    carried.set(there, resolve(dirname(file), local));
+    return there;
+  };
+  const { caFile, ...nats } = written.nats;
+  const common = {
+    fleet,
+    host,
+    nats: { ...nats, ...(caFile === undefined ? {} : { caFile: carry(caFile, hostPlaces.ca) }) },
+    keyFile: hostPlaces.key,
+    fleetFile: hostPlaces.fleet,
+    stateFolder: hostPlaces.state,
+  };
+  if (written.role === 'builder') {
+    const { ssh, ...git } = written.git;
+    const loginOverSsh = ssh && {
+      ssh: { identity: hostPlaces.identity, knownHosts: carry(ssh.knownHosts, hostPlaces.knownHosts) },
+    };
+    return {
+      config: AgentConfig.parse({ ...written, ...common, git: { ...git, ...loginOverSsh } }),
+      carried,
+    };
+  }
+  const peers = Object.fromEntries(
+    Object.entries(written.peers).map(([name, peer]) => [name, { ...peer, identity: hostPlaces.identity }]),
+  );
+  const signing = { ...written.signing, keyring: carry(written.signing.keyring, hostPlaces.keyring) };
+  return { config: AgentConfig.parse({ ...written, ...common, peers, signing }), carried };
+};
+
+/** Whether the host logs in anywhere over SSH, and needs an identity. */
+export const needsIdentity = (config: AgentConfig): boolean =>
+  config.role === 'builder' ? config.git.ssh !== undefined : Object.keys(config.peers).length > 0;
+
+/** The folders of its own that a config names, which the agent's user writes to. */
+export const ownFolders = (config: AgentConfig): string[] => {
+  switch (config.role) {
+    case 'builder':
+      return [config.makepkg.sourcesFolder, config.makepkg.worktreesFolder, config.offeredFolder];
+    case 'publisher': {
+      const mirror = config.mirror?.destination;
+      return [config.repository.folder, ...(mirror?.startsWith('/') ? [mirror] : [])];
+    }
+    case 'board':
+      return [];
+  }
+};
+
+const everyHost = ['env', 'systemd-notify', 'ssh-keygen', 'getent', 'journalctl', 'sync', 'dd'];
+
+/** The programs that a host's steps run, and those that enrolment does. */
+export const neededPrograms = (config: AgentConfig): string[] => {
+  switch (config.role) {
+    case 'builder':
+      return [
+        ...everyHost,
+        ...['useradd', 'makepkg', 'vercmp', 'git', 'patch', 'rsync', 'bsdtar', 'fakeroot', 'setpriv'],
+        ...(config.makepkg.confinement === 'required' ? ['bwrap'] : []),
+        ...(config.git.ssh ? ['ssh'] : []),
+      ];
+    case 'publisher':
+      return [
+        ...everyHost,
+        ...['useradd', 'gpg', 'gpgv', 'gpgconf', 'repo-add', 'vercmp', 'bsdtar'],
+        ...(config.mirror ? ['rsync', 'curl'] : []),
+      ];
+    case 'board':
+      return [
+        ...everyHost,
+        ...['gpgv', 'gpg', 'pacman-conf', 'vercmp', 'bsdtar', 'tar', 'curl'],
+        ...[
+          config.pacman.command,
+          config.boot.initramfsCommand,
+          config.boot.rebootCommand,
+          config.sweep.command,
+        ].flatMap(([program]) => program ?? []),
+      ];
+  }
+};

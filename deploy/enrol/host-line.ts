@@ -1,0 +1,95 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { logIn, named } from '../../agents/runtime/ssh-login.ts';
+import { Refused } from '../../coordinator/decide.ts';
+import { printable } from '../../schemas/printable.ts';
+import { bundleEnroller } from './agent-bundle.ts';
+import type { Destination } from './destination.ts';
+import type { Asked } from './on-host/asked.ts';
+import { type RanThere, runThere } from './remote-shell.ts';
+
+/** How to log in to a host that is enrolled or retired. */
+export interface HostLogin extends Destination {
+  /** `SHA256:…` or `ssh-ed25519 AAAA…`. */
+  hostKey: string;
+  /** The private key's file. Default: the ssh-agent's keys, or ~/.ssh/id_ed25519 where there is no agent. */
+  identity?: string;
+}
+
+/** A line to a host, on which it is asked and answers. */
+export interface HostLine {
+  /** @throws {Error} with what the host says of why not. */
+  ask<Answer extends z.ZodType>(asked: Asked, answer: Answer): Promise<z.infer<Answer>>;
+  close(): void;
+}
+
+/** Where units find programs, and so where a host's Node has to be. systemd.exec(5) */
+const path = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const leastNode = [20, 19] as const;
+
+const credentials = async (identity: string | undefined) => {
+  const agent = process.env.SSH_AUTH_SOCK;
+  if (identity === undefined && agent) return { agent, identity: 'of the ssh-agent' };
+  const file = identity ?? join(homedir(), '.ssh/id_ed25519');
+  if (!existsSync(file))
+    throw new Refused(`there is no key ${file} to log in with: name one with --identity`);
+  return { privateKey: await readFile(file), identity: file };
+};
+
+const Failed = z.object({ failed: z.string() });
+const lastLine = (text: string): string => printable(text.trim().split('\n').at(-1) ?? '');
+
+const whyFailed = ({ exitCode, stdout, stderr }: RanThere): string => {
+  try {
+    return printable(Failed.parse(JSON.parse(stdout)).failed);
+  } catch {
+    return lastLine(stderr) || `exit code ${exitCode}`; // Node itself failed
+  }
+};
+
+/**
+ * Logs in to a host and sees that it has a Node that the agent runs on.
+ * @param onLine is handed what the host says while it works.
+ * @throws {Refused} if it has none, or whoever logs in is not root and can't become it.
+ * @throws {StepFailed} (host) if it can't be reached, refuses the key, or shows another host key.
+ */
+export const openHostLine = async (
+  login: HostLogin,
+  onLine: (line: string) => void,
+  signal?: AbortSignal,
+): Promise<HostLine> => {
+  const client = await logIn({ ...login, ...(await credentials(login.identity)) }, signal);
+  client.on('error', () => undefined); // what is under way hears of it by the close that follows
+  try {
+    const asRoot = login.user === 'root' ? [] : ['sudo', '-n', '--'];
+    const node = [...asRoot, 'env', path, 'node'];
+    const { exitCode, stdout, stderr } = await runThere(client, [...node, '--version']);
+    if (exitCode !== 0 && asRoot.length > 0 && /sudo/.test(stderr))
+      throw new Refused(
+        `${named(login)} can't become root without a password (${lastLine(stderr)}): log in as root, or let ${login.user} do so in sudoers`,
+      );
+    const [, major = '0', minor = '0'] = /^v(\d+)\.(\d+)\./.exec(stdout) ?? [];
+    const isEnough =
+      Number(major) > leastNode[0] || (Number(major) === leastNode[0] && Number(minor) >= leastNode[1]);
+    if (exitCode !== 0 || !isEnough)
+      throw new Refused(
+        `${named(login)} has ${exitCode === 0 ? `Node ${printable(stdout.trim())}` : 'no Node'}, and the agent needs ${leastNode.join('.')} or later in /usr/bin or /usr/local/bin`,
+      );
+    const program = await bundleEnroller();
+    return {
+      async ask(asked, answer) {
+        const input = `globalThis.asked = ${JSON.stringify(asked)};\n${program}`;
+        const ran = await runThere(client, [...node, '--input-type=module', '-'], { input, onLine });
+        if (ran.exitCode !== 0) throw new Error(`${named(login)}: ${whyFailed(ran)}`);
+        return answer.parse(JSON.parse(ran.stdout));
+      },
+      close: () => void client.end(),
+    };
+  } catch (error) {
+    client.end();
+    throw error;
+  }
+};

@@ -1,0 +1,64 @@
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { z } from 'zod';
+import type { Run } from '../../../agents/runtime/run.ts';
+import { syncPath } from '../../../agents/runtime/sync-path.ts';
+import type { Applied, Apply } from './asked.ts';
+import { wantedGpgConfig } from './gpg-config.ts';
+import { makeHostKey, makeIdentity, readHostKey, readIdentity } from './host-keys.ts';
+import { findOwner, ownerLookUp } from './owner.ts';
+import { placeFile, placeFolder, placeLink } from './place-file.ts';
+
+/** Puts a host right. What is right already stays as it is; cut anywhere, it may be done again. */
+export const apply = async (
+  run: Run,
+  asked: Apply,
+  say: (line: string) => void,
+): Promise<z.infer<typeof Applied>> => {
+  const changed: string[] = [];
+  const note = (what: string, did: boolean) => {
+    if (!did) return;
+    changed.push(what);
+    say(what);
+  };
+  if (asked.user && !(await findOwner(run, asked.user.name))) {
+    await run([
+      'useradd',
+      ...['--system', '--user-group', '--no-create-home', '--home-dir', asked.user.home],
+      ...['--shell', '/usr/sbin/nologin', '--', asked.user.name],
+    ]);
+    note(`user ${asked.user.name}`, true);
+  }
+  const ownerOf = ownerLookUp(run);
+  for (const folder of asked.folders)
+    note(folder.path, await placeFolder({ ...folder, owner: await ownerOf(folder.owner) }));
+  const { keyFile, identityFile, owedFile } = asked.places;
+  if (asked.keysOf !== null) {
+    const owner = await ownerOf(asked.keysOf);
+    note(keyFile, await makeHostKey(keyFile, owner));
+    if (identityFile !== null)
+      note(identityFile, await makeIdentity(run, identityFile, asked.identityComment, owner));
+  }
+  if (asked.files.length + asked.links.length > 0 && !existsSync(owedFile)) {
+    await writeFile(owedFile, 'The units have to be restarted: enrol again.\n');
+    await syncPath(owedFile);
+    await syncPath(dirname(owedFile));
+  }
+  for (const file of asked.files)
+    note(
+      file.path,
+      await placeFile({ ...file, owner: await ownerOf(file.owner) }, Buffer.from(file.base64, 'base64')),
+    );
+  if (asked.pacmanConfig !== null) {
+    const wanted = await wantedGpgConfig(run, asked.pacmanConfig);
+    if (wanted) note(wanted.file.path, await placeFile(wanted.file, wanted.bytes));
+  }
+  if (asked.check !== null) await run(asked.check, { timeoutMs: 120_000 });
+  for (const { path, target } of asked.links) note(path, await placeLink(path, target));
+  return {
+    changed,
+    key: readHostKey(keyFile),
+    sshPublicKey: identityFile === null ? null : await readIdentity(identityFile),
+  };
+};

@@ -1,0 +1,119 @@
+import { z } from 'zod';
+
+/** A file as it should lie on a host. */
+const WantedFile = z.object({
+  path: z.string(),
+  /** Permission bits. */
+  mode: z.int(),
+  /** A user's name, whose group is that of the same name. */
+  owner: z.string(),
+  sha256: z.string(),
+});
+export type WantedFile = z.infer<typeof WantedFile>;
+
+const Folder = z.object({ path: z.string(), mode: z.int(), owner: z.string() });
+const Link = z.object({ path: z.string(), target: z.string() });
+
+const Places = z.object({
+  keyFile: z.string(),
+  /** Where the SSH identity for peers is, if the host has any. */
+  identityFile: z.string().nullable(),
+  /** Is there from before the first file is changed until the units run with all of them. */
+  owedFile: z.string(),
+});
+
+export const Survey = z.object({
+  do: z.literal('survey'),
+  places: Places,
+  user: z.string().nullable(),
+  programs: z.array(z.string()),
+  files: z.array(WantedFile),
+  folders: z.array(Folder),
+  links: z.array(Link),
+  /** pacman's config, for gpg's `ignore-time-conflict` in its keyring. */
+  pacmanConfig: z.string().nullable(),
+  units: z.array(z.string()),
+});
+export type Survey = z.infer<typeof Survey>;
+
+export const Apply = z.object({
+  do: z.literal('apply'),
+  places: Places,
+  /** A system user to make if it is not there, with its home. */
+  user: z.object({ name: z.string(), home: z.string() }).nullable(),
+  folders: z.array(Folder),
+  files: z.array(WantedFile.extend({ base64: z.string() })),
+  links: z.array(Link),
+  /** Make the host's keys if they are not there; they belong to that user. */
+  keysOf: z.string().nullable(),
+  identityComment: z.string(),
+  pacmanConfig: z.string().nullable(),
+  /** A program that has to end well with what was put there, before anything names it. */
+  check: z.array(z.string()).nullable(),
+});
+export type Apply = z.infer<typeof Apply>;
+
+export const Start = z.object({
+  do: z.literal('start'),
+  places: Places,
+  units: z.array(z.string()),
+  /** Folders that hold one build each, and the builds that stay. */
+  builds: z.object({ folder: z.string(), keep: z.array(z.string()) }),
+});
+export type Start = z.infer<typeof Start>;
+
+export const Retire = z.object({
+  do: z.literal('retire'),
+  units: z.array(z.string()),
+  /** A program that says what is open, as JSON: run before anything is touched. */
+  openWork: z.array(z.string()),
+  force: z.boolean(),
+  dryRun: z.boolean(),
+  /** Files and folders to remove with all that is in them. */
+  remove: z.array(z.string()),
+  /** The user to remove, if any. */
+  user: z.string().nullable(),
+});
+export type Retire = z.infer<typeof Retire>;
+
+export const Asked = z.discriminatedUnion('do', [Survey, Apply, Start, Retire]);
+export type Asked = z.infer<typeof Asked>;
+
+const Key = z.object({ publicKey: z.string(), next: z.string().nullable() });
+
+export const Surveyed = z.object({
+  uid: z.int(),
+  hostname: z.string(),
+  node: z.object({ arch: z.string(), abi: z.string(), version: z.string(), file: z.string() }),
+  /** systemd's version; null where it does not run this machine. */
+  systemd: z.string().nullable(),
+  missing: z.array(z.string()),
+  hasUser: z.boolean(),
+  /** Free bytes of the disk of each folder that files go to. */
+  free: z.array(z.object({ folder: z.string(), bytes: z.number() })),
+  /** The paths of files, folders and links that are not there, and of those that are otherwise. */
+  absent: z.array(z.string()),
+  other: z.array(z.string()),
+  key: Key.nullable(),
+  sshPublicKey: z.string().nullable(),
+  isOwed: z.boolean(),
+  /** What each link names now. */
+  links: z.record(z.string(), z.string()),
+  units: z.array(z.object({ name: z.string(), active: z.string(), enabled: z.string() })),
+});
+export type Surveyed = z.infer<typeof Surveyed>;
+
+export const Applied = z.object({
+  changed: z.array(z.string()),
+  key: Key.nullable(),
+  sshPublicKey: z.string().nullable(),
+});
+
+export const Started = z.object({
+  units: z.array(z.object({ name: z.string(), active: z.string(), says: z.array(z.string()) })),
+});
+
+export const Retired = z.object({
+  refused: z.string().nullable(),
+  did: z.array(z.string()),
+});

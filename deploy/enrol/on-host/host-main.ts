@@ -1,0 +1,55 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import Database from 'better-sqlite3';
+import type { z } from 'zod';
+import { readArmed, readFired, readReport } from '../../../agents/board/deadline/deadline.ts';
+import { readConfigFile } from '../../../eventlog/config-file.ts';
+import { AgentConfig } from '../../../schemas/config.ts';
+import { printableLines } from '../../../schemas/printable.ts';
+import type { OpenWork } from './retire.ts';
+
+/** What a host says of itself once its agent is installed: `host.mjs check`, or `host.mjs open --config FILE`. */
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { config: { type: 'string' } },
+});
+
+/** Whether better-sqlite3's addon is one for this host's Node and its libraries. */
+const check = () => void new Database(':memory:').prepare('SELECT 1').get();
+
+/** What this host would leave undone if its agent were taken away. */
+const openWork = async (configFile: string): Promise<z.infer<typeof OpenWork>> => {
+  const config = readConfigFile(configFile, AgentConfig);
+  const [armed, fired, report] =
+    config.role === 'board'
+      ? await Promise.all([readArmed(config), readFired(config), readReport(config)])
+      : [];
+  const deadline = armed
+    ? `the deadline of ${armed.iteration} is armed`
+    : fired && report?.over !== true
+      ? `the deadline of ${fired.iteration} has gone off and is not done`
+      : null;
+  const file = join(config.stateFolder, 'journal.db');
+  if (!existsSync(file)) return { deadline, attempts: [], unsent: 0 };
+  const journal = new Database(file, { readonly: true });
+  const attempts = journal
+    .prepare<[], { iteration: string; step: string; attempt: number }>(
+      "SELECT iteration, step, attempt FROM request WHERE state = 'open' ORDER BY noted",
+    )
+    .all()
+    .map(({ iteration, step, attempt }) => `${iteration} ${step} ${attempt}`);
+  const unsent = journal.prepare<[], { n: number }>('SELECT count(*) AS n FROM outbox WHERE sent = 0').get();
+  journal.close();
+  return { deadline, attempts, unsent: unsent?.n ?? 0 };
+};
+
+try {
+  if (positionals[0] === 'check') check();
+  else if (positionals[0] === 'open' && values.config !== undefined)
+    process.stdout.write(`${JSON.stringify(await openWork(values.config))}\n`);
+  else throw new Error('usage: host.mjs check | host.mjs open --config FILE');
+} catch (error) {
+  process.stderr.write(`${printableLines(error instanceof Error ? error.message : String(error))}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,28 @@
+import type { Run } from '../../../agents/runtime/run.ts';
+
+export interface Owner {
+  uid: number;
+  gid: number;
+}
+
+export const isEntryMissing = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+
+/** A user of this machine and its group, as NSS knows them; undefined if there is no such user. */
+export const findOwner = async (run: Run, name: string): Promise<Owner | undefined> => {
+  const { exitCode, stdout } = await run(['getent', 'passwd', name], { exitCodes: [0, 2], quiet: true });
+  if (exitCode !== 0) return undefined;
+  const [, , uid, gid] = stdout.trim().split(':');
+  return { uid: Number(uid), gid: Number(gid) };
+};
+
+/** Looks each name up once. @throws if there is no such user. */
+export const ownerLookUp = (run: Run) => {
+  const found = new Map<string, Owner>();
+  return async (name: string): Promise<Owner> => {
+    const owner = found.get(name) ?? (await findOwner(run, name));
+    if (!owner) throw new Error(`this host has no user ${name}`);
+    found.set(name, owner);
+    return owner;
+  };
+};

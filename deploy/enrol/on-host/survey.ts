@@ -1,0 +1,99 @@
+import { accessSync, constants, existsSync } from 'node:fs';
+import { readFile, statfs } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Run } from '../../../agents/runtime/run.ts';
+import type { Survey, Surveyed } from './asked.ts';
+import { wantedGpgConfig } from './gpg-config.ts';
+import { readHostKey, readIdentity } from './host-keys.ts';
+import { findOwner } from './owner.ts';
+import { fileState, folderState, linkTarget, type State } from './place-file.ts';
+
+/** Where units and agents find programs. */
+const programFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+
+const isProgram = (name: string): boolean =>
+  (name.startsWith('/') ? [name] : programFolders.map((folder) => join(folder, name))).some((file) => {
+    try {
+      accessSync(file, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+
+const firstAbove = (path: string): string =>
+  existsSync(path) || path === '/' ? path : firstAbove(dirname(path));
+
+/** `systemd 257 (257.7-1)`; null unless it is what runs this machine, sd_booted(3). */
+const systemdVersion = async (run: Run): Promise<string | null> => {
+  if (!existsSync('/run/systemd/system')) return null;
+  const { stdout } = await run(['systemctl', '--version'], { quiet: true });
+  return /^systemd (\d+)/.exec(stdout)?.[1] ?? null;
+};
+
+const unitState = async (run: Run, name: string) => {
+  const ask = async (verb: string) =>
+    (await run(['systemctl', verb, name], { exitCodes: [0, 1, 3, 4], quiet: true })).stdout.trim() ||
+    'not-found';
+  return { name, active: await ask('is-active'), enabled: await ask('is-enabled') };
+};
+
+/** What a host is, and how it differs from what it should be. Changes nothing. */
+export const survey = async (run: Run, asked: Survey): Promise<Surveyed> => {
+  const absent: string[] = [];
+  const other: string[] = [];
+  const note = (path: string, state: State) => {
+    if (state === 'absent') absent.push(path);
+    if (state === 'other') other.push(path);
+  };
+  const owners = new Map<string, Awaited<ReturnType<typeof findOwner>>>();
+  for (const { owner } of [...asked.files, ...asked.folders])
+    if (!owners.has(owner)) owners.set(owner, await findOwner(run, owner));
+  /** Who is not there owns nothing. */
+  const ownerOf = (name: string) => owners.get(name) ?? { uid: -1, gid: -1 };
+  for (const file of asked.files) note(file.path, await fileState({ ...file, owner: ownerOf(file.owner) }));
+  for (const folder of asked.folders)
+    note(folder.path, await folderState({ ...folder, owner: ownerOf(folder.owner) }));
+  const links: Record<string, string> = {};
+  for (const { path, target } of asked.links) {
+    const now = await linkTarget(path);
+    if (now !== undefined) links[path] = now;
+    if (now !== target) note(path, now === undefined ? 'absent' : 'other');
+  }
+  if (asked.pacmanConfig !== null && isProgram('pacman-conf')) {
+    const wanted = await wantedGpgConfig(run, asked.pacmanConfig);
+    if (wanted) note(wanted.file.path, existsSync(wanted.file.path) ? 'other' : 'absent');
+  }
+  const free = [];
+  for (const folder of new Set([
+    ...asked.files.map(({ path }) => dirname(path)),
+    ...asked.folders.map(({ path }) => path),
+  ])) {
+    const { bavail, bsize } = await statfs(firstAbove(folder));
+    free.push({ folder, bytes: bavail * bsize });
+  }
+  const systemd = await systemdVersion(run);
+  const { keyFile, identityFile, owedFile } = asked.places;
+  return {
+    uid: process.getuid?.() ?? -1,
+    hostname: (await readFile('/etc/hostname', 'utf8').catch(() => hostname())).trim(),
+    node: {
+      arch: process.arch,
+      abi: process.versions.modules,
+      version: process.versions.node,
+      file: process.execPath,
+    },
+    systemd,
+    missing: asked.programs.filter((program) => !isProgram(program)),
+    hasUser: asked.user === null || (await findOwner(run, asked.user)) !== undefined,
+    free,
+    absent,
+    other,
+    key: readHostKey(keyFile),
+    sshPublicKey: identityFile === null ? null : await readIdentity(identityFile),
+    isOwed: existsSync(owedFile),
+    links,
+    units: systemd === null ? [] : await Promise.all(asked.units.map((name) => unitState(run, name))),
+  };
+};

@@ -1,0 +1,67 @@
+import type { AgentConfig } from '../../schemas/config.ts';
+import type { Surveyed } from './on-host/asked.ts';
+import { hostPlaces } from './places.ts';
+
+const neededBytes = 64 * 1024 * 1024;
+const megabytes = (bytes: number): string => `${Math.floor(bytes / 1024 / 1024)} MB`;
+
+/** Why an agent can't be put on a machine, each with what to do. */
+export const unfit = (seen: Surveyed, host: string): string[] => [
+  ...(seen.uid === 0 ? [] : [`the login became user ${seen.uid} and not root`]),
+  ...(seen.systemd === null ? ['systemd does not run it'] : []),
+  ...(seen.missing.length === 0 ? [] : [`it lacks ${seen.missing.join(', ')}: install them on ${host}`]),
+  ...seen.free
+    .filter(({ bytes }) => bytes < neededBytes)
+    .map(
+      ({ folder, bytes }) =>
+        `${megabytes(bytes)} are free for ${folder} and ${megabytes(neededBytes)} are needed`,
+    ),
+];
+
+/** What would be done on a host, a line each; none where all is as it should be. */
+export const differences = (
+  seen: Surveyed,
+  wanted: { user: string | null; units: readonly string[]; build: string; hasNewKey: boolean; host: string },
+): string[] => {
+  const lines = [
+    ...(seen.hasUser ? [] : [`make the system user ${wanted.user}`]),
+    ...(seen.key ? [] : [`make the host's key ${hostPlaces.key}`]),
+    ...(wanted.hasNewKey ? [`pin the host's key for ${wanted.host} in the fleet's file here`] : []),
+    ...(seen.key ? [] : [`put ${hostPlaces.fleet}`]),
+    ...seen.absent.filter((path) => path !== hostPlaces.current).map((path) => `put ${path}`),
+    ...seen.other.filter((path) => path !== hostPlaces.current).map((path) => `change ${path}`),
+  ];
+  const now = seen.links[hostPlaces.current];
+  if (now !== wanted.build)
+    lines.push(
+      now === undefined ? `install build ${wanted.build}` : `go from build ${now} to ${wanted.build}`,
+    );
+  const isDown = seen.units.some(({ active, enabled }) => active !== 'active' || enabled !== 'enabled');
+  if (lines.length > 0 || isDown || seen.isOwed)
+    lines.push(`enable and restart ${wanted.units.join(' and ')}`);
+  return lines;
+};
+
+const authorize = (config: AgentConfig, sshPublicKey: string): string[] => {
+  if (config.role === 'builder')
+    return [`let this key read and write the git repositories of the config: ${sshPublicKey}`];
+  return Object.entries(config.peers).map(
+    ([name, { user, address, folder }]) =>
+      `on ${name}, in the authorized_keys of ${user} (${address}), for the folder ${folder}: ${sshPublicKey}`,
+  );
+};
+
+/** What is left to do by hand, on other machines, for this host to take part. */
+export const whatRemains = (
+  config: AgentConfig,
+  { isNewInFleet, key, sshPublicKey }: { isNewInFleet: boolean } & Pick<Surveyed, 'key' | 'sshPublicKey'>,
+): string[] => [
+  ...(isNewInFleet
+    ? [
+        'give nats-server its users anew: ka fleet nats-config, then reload it',
+        "copy the fleet's file to the coordinator and restart it; enrol the other hosts again, which gives them the file",
+      ]
+    : []),
+  ...(key?.next ? [`the key ${key.next} waits beside the host's own: see docs/trust.md on rotating`] : []),
+  ...(sshPublicKey === null ? [] : authorize(config, sshPublicKey)),
+];

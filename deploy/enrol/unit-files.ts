@@ -1,0 +1,39 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { AgentConfig } from '../../schemas/config.ts';
+import { checkout } from '../checkout.ts';
+import { ownFolders } from './host-config.ts';
+import { hostPlaces, stateHome } from './places.ts';
+
+export const agentUnit = 'kernel-agent.service';
+export const deadlineUnit = 'kernel-agent-deadline.service';
+
+const read = (name: string): Promise<string> => readFile(join(checkout, 'deploy/systemd', name), 'utf8');
+
+/** A path as a unit's setting takes it: quoted, `%` and `\` doubled. systemd.syntax(7), systemd.unit(5) */
+export const quotePath = (path: string): string =>
+  `"${path.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%')}"`;
+
+/** What a config names outside of the unit's own state: where a sandboxed agent may write all the same. */
+const dropIn = (config: AgentConfig): string => {
+  const gnupg = config.role === 'publisher' ? [config.signing.gnupgHome] : [];
+  const paths = [...ownFolders(config), ...gnupg].filter((path) => !`${path}/`.startsWith(`${stateHome}/`));
+  const lines = paths.map((path) => `ReadWritePaths=${quotePath(path)}\n`);
+  return `# Written by ka enrol: the folders that the agent's config names.\n[Service]\n${lines.join('')}`;
+};
+
+/** The unit files of a host, by their place there, and the units' names. */
+export const unitFiles = async (
+  config: AgentConfig,
+): Promise<{ units: string[]; files: Map<string, string> }> => {
+  const files = new Map<string, string>([
+    [hostPlaces.unit, await read(`kernel-agent-${config.role}.service`)],
+  ]);
+  if (config.role !== 'board') {
+    files.set(hostPlaces.dropIn, dropIn(config));
+    return { units: [agentUnit], files };
+  }
+  files.set(hostPlaces.deadlineUnit, await read(deadlineUnit));
+  // The deadline first: from the first step on, the board can go back on its own.
+  return { units: [deadlineUnit, agentUnit], files };
+};
