@@ -15,6 +15,7 @@ import { printableLines, styledLines } from '../schemas/printable.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addEnrolCommands } from './commands/enrol.ts';
+import { addLabCommands } from './commands/lab.ts';
 import { addMakeLogCommand } from './commands/make-log.ts';
 import { addNatsConfigCommand } from './commands/nats-config.ts';
 import { addSandboxCommands } from './commands/sandbox-commands.ts';
@@ -66,6 +67,7 @@ addKeyCommands(program, places);
 addEnrolCommands(program, places);
 addSandboxCommands(program);
 addDemoCommand(program);
+addLabCommands(program);
 addDoctorCommand(program, places);
 for (const command of program.commands)
   for (const each of [command, ...command.commands]) each.exitOverride();

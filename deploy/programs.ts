@@ -2,8 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { checkout } from './checkout.ts';
 
-/** Who needs a program: whatever runs a fleet, the second example alone, or the fault suite alone. */
-export type ProgramNeed = 'all' | 'linux' | 'faults';
+const needs = ['all', 'linux', 'faults', 'lab'] as const;
+/** Who needs a program: whatever runs a fleet, whatever builds the real kernel, the fault suite, or the virtual board. */
+export type ProgramNeed = (typeof needs)[number];
 
 export interface Program {
   /** A program's name, or the absolute path of a file. */
@@ -14,8 +15,7 @@ export interface Program {
   need: ProgramNeed;
 }
 
-const isNeed = (text: string | undefined): text is ProgramNeed =>
-  text === 'all' || text === 'linux' || text === 'faults';
+const isNeed = (text: string | undefined): text is ProgramNeed => needs.some((need) => need === text);
 
 /** What the sandbox fleet runs on, from the list that `ka` itself reads. */
 export const programs: readonly Program[] = readFileSync(join(checkout, 'deploy/programs.tsv'), 'utf8')
@@ -25,7 +25,7 @@ export const programs: readonly Program[] = readFileSync(join(checkout, 'deploy/
     const [program, debian, arch, need] = line.split('\t');
     if (!program || !debian || !arch || !isNeed(need))
       throw new Error(
-        `deploy/programs.tsv: "${line}" is not program, Debian package, Arch package, all|linux|faults`,
+        `deploy/programs.tsv: "${line}" is not program, Debian package, Arch package, ${needs.join('|')}`,
       );
     return { program, debian, arch: arch === '-' ? null : arch, need };
   });

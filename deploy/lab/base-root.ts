@@ -1,0 +1,69 @@
+import { join } from 'node:path';
+import type { Run } from '../../agents/runtime/run.ts';
+import { cached, cacheKey } from '../sandbox/cache.ts';
+import { enableForeignPrograms } from './foreign-programs.ts';
+
+const suite = 'trixie';
+const fallbackMirror = 'http://deb.debian.org/debian';
+const madeWithinMs = 3600_000;
+
+/** What the board runs, and what its own kernel packages, initramfs and boot loader are handled with. */
+const packages = [
+  ...[
+    'systemd',
+    'systemd-sysv',
+    'systemd-resolved',
+    'udev',
+    'dbus',
+    'dbus-bin',
+    'kmod',
+    'procps',
+    'iproute2',
+    'less',
+  ],
+  ...['openssh-server', 'rsync', 'curl', 'ca-certificates', 'zstd', 'libarchive-tools'],
+  ...[
+    'nodejs',
+    'gnupg',
+    'gpgv',
+    'pacman-package-manager',
+    'makepkg',
+    'initramfs-tools',
+    'libubootenv-tool',
+    'e2fsprogs',
+  ],
+] as const;
+
+/** Where this machine gets its own Debian packages from; Debian's own address if it says nothing that can be used. */
+const debianMirror = async (run: Run): Promise<string> => {
+  const format = '$(LABEL) $(REPO_URI)';
+  const { stdout } = await run(['apt-get', 'indextargets', '--format', format, 'Created-By: Packages'], {
+    quiet: true,
+  });
+  const [own] = stdout.split('\n').flatMap((line) => /^Debian (https?:\S+)$/.exec(line)?.[1] ?? []);
+  return own ?? fallbackMirror;
+};
+
+/**
+ * A root of Debian trixie for arm64 as a tar archive, with nothing in it that is this board's own. It is made by
+ * mmdebstrap once, which takes some minutes, and then kept in the cache.
+ * @returns The archive.
+ */
+export const baseRoot = async (
+  run: Run,
+  { cacheFolder, onProgress }: { cacheFolder: string; onProgress: (line: string) => void },
+): Promise<string> => {
+  const options = [
+    ...['--architectures=arm64', '--variant=minbase', '--format=tar', '--skip=cleanup/tmp'],
+    '--aptopt=Apt::Install-Recommends "false"',
+    `--include=${packages.join(',')}`,
+  ];
+  const key = cacheKey(suite, ...options);
+  const folder = await cached(cacheFolder, `board-root-${suite}-${key}`, async (into) => {
+    await enableForeignPrograms(run);
+    const mirror = await debianMirror(run);
+    onProgress(`making a root of Debian ${suite} for arm64 (five minutes; kept in ${cacheFolder})`);
+    await run(['mmdebstrap', ...options, suite, join(into, 'root.tar'), mirror], { timeoutMs: madeWithinMs });
+  });
+  return join(folder, 'root.tar');
+};

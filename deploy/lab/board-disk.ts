@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Run } from '../../agents/runtime/run.ts';
+import { generateSshKey } from '../sshd.ts';
+import { boardFiles, initramfsProgram, maskedUnits } from './board-files.ts';
+import { makeDiskImage } from './disk-image.ts';
+import { makeFlashImage } from './flash-image.ts';
+import type { LabPlaces } from './lab-places.ts';
+
+const diskBytes = 3 * 1024 ** 3;
+
+/** Of Debian's initramfs: what only finds drivers and checks disks. All that mounts the root is in the kernel itself. */
+const leftOutOfInitramfs = ['hooks/udev', 'hooks/fsck', 'scripts/init-top/udev', 'scripts/init-bottom/udev'];
+
+const ownUnits = ['systemd-networkd', 'systemd-resolved', 'ssh'];
+
+/** @throws {Error} if something is mounted below the folder: removing it would empty that as well. */
+const removeRoot = async (root: string): Promise<void> => {
+  const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
+  const below = mounts
+    .map((line) => line.split(' ')[4] ?? '')
+    .find((point) => `${point}/`.startsWith(`${root}/`));
+  if (below !== undefined)
+    throw new Error(
+      `${below} is a mount point in the board's root folder, which is to be removed: unmount it first`,
+    );
+  await rm(root, { recursive: true, force: true });
+};
+
+const writeBoardFiles = async (
+  places: LabPlaces,
+  administratorKey: string,
+  hostKey: string,
+): Promise<void> => {
+  const { root } = places;
+  const files = boardFiles({
+    administratorKey,
+    hostKey: { secret: await readFile(places.hostKey, 'utf8'), public: hostKey },
+    machineId: randomBytes(16).toString('hex'),
+  });
+  for (const { path, text, mode = 0o644 } of files) {
+    const file = join(root, path);
+    await mkdir(dirname(file), { recursive: true, mode: 0o755 });
+    // What stands there may be a link to somewhere else.
+    await rm(file, { force: true });
+    await writeFile(file, text);
+    await chmod(file, mode);
+  }
+  await chmod(join(root, 'root/.ssh'), 0o700);
+  await rm(join(root, 'etc/resolv.conf'), { force: true });
+  await symlink('/run/systemd/resolve/resolv.conf', join(root, 'etc/resolv.conf'));
+  for (const unit of maskedUnits) {
+    const file = join(root, 'etc/systemd/system', unit);
+    await rm(file, { force: true });
+    await symlink('/dev/null', file);
+  }
+  for (const name of leftOutOfInitramfs)
+    await rm(join(root, 'usr/share/initramfs-tools', name), { force: true });
+};
+
+/**
+ * Makes the virtual board's disk and flash, as new from its maker: Debian, the baseline kernel, a boot loader's
+ * configuration, and an SSH server that lets the administrator's key in. No part of kernel-agent is on it. A make that
+ * was cut is begun anew. The board is off meanwhile.
+ * @param archive {@link baseRoot}'s.
+ * @param fill Installs into the root folder what the board has from its distribution: pacman's configuration and kernel.
+ * @returns The board's host key, `ssh-ed25519 AAAA…`.
+ */
+export const makeBoardDisk = async ({
+  run,
+  places,
+  archive,
+  fill,
+  ports,
+  onProgress,
+}: {
+  run: Run;
+  places: LabPlaces;
+  archive: string;
+  fill: (root: string) => Promise<void>;
+  ports: { board: number };
+  onProgress: (line: string) => void;
+}): Promise<string> => {
+  const { root } = places;
+  await removeRoot(root);
+  for (const folder of [root, places.machine, dirname(places.consoleLog)])
+    await mkdir(folder, { recursive: true });
+  const administratorKey = await generateSshKey(places.administratorKey);
+  const hostKey = await generateSshKey(places.hostKey);
+  await writeFile(places.knownHosts, `[127.0.0.1]:${ports.board} ${hostKey}\n`);
+
+  onProgress("filling the virtual board's root");
+  await chmod(root, 0o755);
+  await run([
+    'tar',
+    '--extract',
+    '--preserve-permissions',
+    '--numeric-owner',
+    '--file',
+    archive,
+    '--directory',
+    root,
+  ]);
+  await writeBoardFiles(places, administratorKey, hostKey);
+  await run(['systemctl', `--root=${root}`, 'enable', ...ownUnits.map((unit) => `${unit}.service`)]);
+  await fill(root);
+  onProgress("making the virtual board's initramfs, disk and flash");
+  await run(['chroot', root, initramfsProgram]);
+  await makeDiskImage(run, { folder: root, file: places.disk, sizeBytes: diskBytes });
+  await makeFlashImage(run, places.flash);
+  await removeRoot(root);
+  return hostKey;
+};

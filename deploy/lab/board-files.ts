@@ -1,0 +1,116 @@
+import { bootFiles } from '../sandbox/board-root.ts';
+import { fwEnvConfig, watchdogSeconds } from './boot-environment.ts';
+
+/** A file that the board has, but for what its packages bring. */
+export interface BoardFile {
+  /** As the board names it. */
+  path: string;
+  text: string;
+  mode?: number;
+}
+
+export const initramfsProgram = '/usr/local/sbin/fresnel-initramfs';
+
+/** Is found by the boot loader; B's label `fourier` is the kernel that pacman installs. */
+export const extlinuxConf = `DEFAULT fourier
+TIMEOUT 1
+LABEL fourier
+  KERNEL ${bootFiles.image}
+  INITRD ${bootFiles.initramfs}
+  APPEND root=/dev/vda1 rw console=ttyAMA0 panic=5 quiet systemd.show_status=0 i6300esb.heartbeat=${watchdogSeconds}
+`;
+
+const initramfsScript = `#!/bin/sh
+# Makes the initramfs of the installed kernel, whose release its image states: beside its place, then renamed.
+set -eu
+image=${bootFiles.image}
+initramfs=${bootFiles.initramfs}
+release=$(LC_ALL=C grep -aom1 'Linux version [^ ]* (' "$image" | head -n 1 | cut -d ' ' -f 3)
+if [ -z "$release" ]; then
+  echo "fresnel-initramfs: $image does not say which release it is" >&2
+  exit 1
+fi
+if [ ! -d "/usr/lib/modules/$release" ]; then
+  echo "fresnel-initramfs: there are no modules for $release in /usr/lib/modules" >&2
+  exit 1
+fi
+mkinitramfs -o "$initramfs.part" "$release"
+sync "$initramfs.part"
+mv "$initramfs.part" "$initramfs"
+echo "initramfs for $release: $(stat -c %s "$initramfs") bytes"
+`;
+
+/** Units that a board under emulation has no time for, or no kernel. */
+export const maskedUnits = [
+  ...['apt-daily.timer', 'apt-daily-upgrade.timer', 'apt-daily.service', 'apt-daily-upgrade.service'],
+  ...['dpkg-db-backup.timer', 'e2scrub_all.timer', 'e2scrub_reap.service', 'fstrim.timer'],
+  ...[
+    'systemd-networkd-wait-online.service',
+    'systemd-network-generator.service',
+    'systemd-timesyncd.service',
+  ],
+  ...['systemd-hwdb-update.service', 'systemd-firstboot.service', 'systemd-update-utmp.service'],
+  ...[
+    'systemd-sysctl.service',
+    'systemd-modules-load.service',
+    'modprobe@configfs.service',
+    'modprobe@drm.service',
+  ],
+  ...[
+    'modprobe@efi_pstore.service',
+    'modprobe@fuse.service',
+    'sys-kernel-config.mount',
+    'sys-kernel-debug.mount',
+  ],
+  ...['sys-kernel-tracing.mount', 'dev-hugepages.mount', 'dev-mqueue.mount', 'console-getty.service'],
+  ...['getty@tty1.service', 'serial-getty@ttyAMA0.service'],
+] as const;
+
+/**
+ * What makes Debian's root this board: name, disk, network, an SSH server for root's key alone, a watchdog that systemd
+ * feeds, and how the kernel is booted.
+ * @param keys The administrator's public key; the board's own host key, both halves.
+ * @param machineId 32 hexadecimal digits, machine-id(5). Without one the first boot would take far longer.
+ */
+export const boardFiles = ({
+  administratorKey,
+  hostKey,
+  machineId,
+}: {
+  administratorKey: string;
+  hostKey: { secret: string; public: string };
+  machineId: string;
+}): BoardFile[] => [
+  { path: '/etc/hostname', text: 'fresnel\n' },
+  { path: '/etc/hosts', text: '127.0.0.1 localhost\n127.0.1.1 fresnel\n' },
+  { path: '/etc/machine-id', text: `${machineId}\n` },
+  { path: '/etc/fstab', text: '/dev/vda1 / ext4 rw,noatime 0 1\n' },
+  {
+    path: '/etc/systemd/network/10-ether.network',
+    text: '[Match]\nType=ether\n\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n',
+  },
+  { path: '/etc/ssh/ssh_host_ed25519_key', text: hostKey.secret, mode: 0o600 },
+  { path: '/etc/ssh/ssh_host_ed25519_key.pub', text: `${hostKey.public}\n` },
+  {
+    path: '/etc/ssh/sshd_config.d/10-board.conf',
+    text: 'HostKey /etc/ssh/ssh_host_ed25519_key\nPermitRootLogin prohibit-password\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUseDNS no\nPrintLastLog no\n',
+  },
+  { path: '/root/.ssh/authorized_keys', text: `${administratorKey}\n`, mode: 0o600 },
+  { path: '/etc/fw_env.config', text: fwEnvConfig },
+  // libubootenv begins an erased environment with what this holds, and refuses to without it.
+  { path: '/etc/u-boot-initial-env', text: '' },
+  {
+    path: '/etc/systemd/system.conf.d/10-board.conf',
+    text: `[Manager]\nRuntimeWatchdogSec=${watchdogSeconds}\nRebootWatchdogSec=${watchdogSeconds}\nDefaultTimeoutStopSec=30s\n`,
+  },
+  {
+    path: '/etc/systemd/journald.conf.d/10-board.conf',
+    text: '[Journal]\nStorage=persistent\nSystemMaxUse=64M\n',
+  },
+  {
+    path: '/etc/initramfs-tools/conf.d/board',
+    text: 'MODULES=list\nCOMPRESS=gzip\nBUSYBOX=n\nFSTYPE=ext4\n',
+  },
+  { path: initramfsProgram, text: initramfsScript, mode: 0o755 },
+  { path: bootFiles.extlinux, text: extlinuxConf },
+];
