@@ -1,22 +1,37 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { print, printJson } from '../../coordinator/commands/options.ts';
+import { exitAs } from '../../coordinator/commands/iteration-commands.ts';
+import { print, printJson, say } from '../../coordinator/commands/options.ts';
+import { evidenceOf } from '../../coordinator/state.ts';
+import type { Boot } from '../../schemas/steps.ts';
 import { attachConsole } from '../lab/attach-console.ts';
 import { type BoardStatus, boardStatus } from '../lab/board-status.ts';
+import { exampleLab } from '../lab/example-lab.ts';
+import { destroyLab, makeLab, startLab } from '../lab/lab.ts';
 import { defaultLabFolder, labPlaces } from '../lab/lab-places.ts';
 import { sshArgv } from '../lab/ssh-argv.ts';
 import { readFacts } from '../sandbox/identity.ts';
 import { sandboxPlaces } from '../sandbox/places.ts';
+import { stopSandbox } from '../sandbox/sandbox.ts';
+import { type Carried, carryPlans, documentOf } from './carry-plans.ts';
 
-export interface LabOptions {
+interface LabOptions {
   dir?: string;
   json?: boolean;
 }
 
-export const labFolderOf = ({ dir }: Pick<LabOptions, 'dir'>): string => dir ?? defaultLabFolder();
+interface CarryOptions extends LabOptions {
+  keep?: boolean;
+  plan?: string;
+}
 
-export const labDirOption = ['--dir <folder>', `the lab's folder (default: ${defaultLabFolder()})`] as const;
+const progress = (line: string) => say(`· ${line}`);
+
+const labFolderOf = ({ dir }: Pick<LabOptions, 'dir'>): string => dir ?? defaultLabFolder();
+
+const labDirOption = ['--dir <folder>', `the lab's folder (default: ${defaultLabFolder()})`] as const;
 
 /** @throws {Error} if there is no lab in the folder. */
 const labIn = async (options: LabOptions) => {
@@ -35,17 +50,112 @@ const told = (status: BoardStatus): string =>
     ...Object.entries(status.units).map(([unit, state]) => `unit     ${unit} is ${state}`),
   ].join('\n');
 
+/** How to talk to a running lab. */
+const howToTalk = (folder: string, iteration = 'ITERATION'): string => {
+  const dir = folder === defaultLabFolder() ? '' : ` --dir ${folder}`;
+  const config = ` --config ${sandboxPlaces(folder).operatorConfig}`;
+  return [
+    `the lab runs in ${folder}`,
+    `  ka lab status${dir}`,
+    `  ka lab ssh${dir}`,
+    `  ka lab console${dir}`,
+    `  ka fleet${config}`,
+    `  ka audit ${iteration}${config}`,
+    `stop it with: ka lab down${dir}`,
+  ].join('\n');
+};
+
+/** What an iteration did to the board: the boot before it and the boot that it ended in, and the seconds between them. */
+const bootsOf = ({ iteration }: Carried) => {
+  const rebooted = evidenceOf(iteration, 'reboot')?.evidence;
+  const boot = ({ bootId, procVersion }: Boot) => ({ bootId, procVersion });
+  return {
+    before: rebooted ? boot(rebooted.before) : null,
+    after: rebooted ? boot(rebooted.after) : null,
+    secondsDown: rebooted?.secondsDown ?? null,
+  };
+};
+
+const carryInLab = async (options: CarryOptions) => {
+  const folder = labFolderOf(options);
+  const stop = () => void stopSandbox(folder).finally(() => process.exit(1));
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  await makeLab(folder, progress);
+  const places = sandboxPlaces(folder);
+  let last: Carried | undefined;
+  try {
+    const plans = options.plan ? [resolve(options.plan)] : exampleLab.planFiles(places);
+    const carried = await carryPlans(places.operatorConfig, plans, options);
+    last = carried.at(-1);
+    if (options.json) printJson(documentOf(carried.map((one) => ({ ...one.summary, boots: bootsOf(one) }))));
+    if (last) exitAs(last.iteration);
+  } finally {
+    if (options.keep) say(howToTalk(folder, last?.iteration.name));
+    else {
+      say('· stopping the lab');
+      await stopSandbox(folder);
+    }
+  }
+};
+
 /** `ka lab`, with what talks to its virtual board. */
 export const addLabCommands = (program: Command): Command => {
   const lab = program
     .command('lab')
-    .description('the virtual board: a fleet whose board really boots what was built');
+    .description(
+      'carry iteration 5 from plan to close in a fresh lab: a fleet whose board is a virtual machine that boots what was built',
+    )
+    .option('--keep', 'leave the lab running, and say how to talk to it')
+    .option('--plan <file>', "another plan than the lab's own")
+    .option(...labDirOption)
+    .option('--json', 'print one JSON document')
+    .action(carryInLab);
+  // `--dir` may stand before the subcommand and after it.
+  lab.enablePositionalOptions();
+  lab
+    .command('up')
+    .description('start the lab, or make it where there is none')
+    .option(...labDirOption)
+    .option('--json', 'print one JSON document')
+    .action(async (_own: LabOptions, self: Command) => {
+      const options = self.optsWithGlobals<LabOptions>();
+      const folder = labFolderOf(options);
+      await startLab(folder, progress);
+      if (options.json) printJson({ folder, config: sandboxPlaces(folder).operatorConfig });
+      else print(howToTalk(folder));
+    });
+  lab
+    .command('down')
+    .description('shut the board down and stop the lab; its folder stays')
+    .option(...labDirOption)
+    .option('--json', 'print one JSON document')
+    .action(async (_own: LabOptions, self: Command) => {
+      const options = self.optsWithGlobals<LabOptions>();
+      const folder = labFolderOf(options);
+      const stopped = await stopSandbox(folder);
+      if (options.json) printJson({ folder, stopped });
+      else print(stopped ? `stopped the lab in ${folder}` : `nothing runs in ${folder}`);
+    });
+  lab
+    .command('destroy')
+    .description('stop the lab and remove it, the board with its disk and all')
+    .option(...labDirOption)
+    .option('--json', 'print one JSON document')
+    .action(async (_own: LabOptions, self: Command) => {
+      const options = self.optsWithGlobals<LabOptions>();
+      const folder = labFolderOf(options);
+      const removed = await destroyLab(folder);
+      if (options.json) printJson({ folder, removed });
+      else print(removed ? `removed the lab in ${folder}` : `there is nothing in ${folder}`);
+    });
   lab
     .command('ssh')
     .description("run a command on the virtual board as its administrator, or a shell; ssh's own exit code")
     .argument('[command...]', 'what to run there; words that begin with - stand after --')
     .option(...labDirOption)
-    .action(async (command: string[], options: LabOptions) => {
+    .action(async (command: string[], _own: LabOptions, self: Command) => {
+      const options = self.optsWithGlobals<LabOptions>();
       const { places, ports } = await labIn(options);
       const [file = '', ...args] = sshArgv(places, ports, command);
       const [code, signal] = await once(spawn(file, args, { stdio: 'inherit' }), 'exit');
@@ -55,13 +165,16 @@ export const addLabCommands = (program: Command): Command => {
     .command('console')
     .description("the virtual board's serial console; leave it with Ctrl-]")
     .option(...labDirOption)
-    .action(async (options: LabOptions) => attachConsole((await labIn(options)).places));
+    .action(async (_own: LabOptions, self: Command) =>
+      attachConsole((await labIn(self.optsWithGlobals<LabOptions>())).places),
+    );
   lab
     .command('status')
     .description('how the virtual board is: power, SSH, kernel, the agent')
     .option(...labDirOption)
     .option('--json', 'print one JSON document')
-    .action(async (options: LabOptions) => {
+    .action(async (_own: LabOptions, self: Command) => {
+      const options = self.optsWithGlobals<LabOptions>();
       const { places, ports } = await labIn(options);
       const status = await boardStatus(places, ports);
       if (options.json) printJson(status);

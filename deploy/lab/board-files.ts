@@ -1,5 +1,5 @@
 import { bootFiles } from '../sandbox/board-root.ts';
-import { fwEnvConfig, watchdogSeconds } from './boot-environment.ts';
+import { bootEnvConfig, bootEnvConfigFile, fwEnvConfig, watchdogSeconds } from './boot-environment.ts';
 
 /** A file that the board has, but for what its packages bring. */
 export interface BoardFile {
@@ -11,7 +11,7 @@ export interface BoardFile {
 
 export const initramfsProgram = '/usr/local/sbin/fresnel-initramfs';
 
-/** Is found by the boot loader; B's label `fourier` is the kernel that pacman installs. */
+/** Is found by the boot loader; the label `fourier` is the kernel that pacman installs. */
 export const extlinuxConf = `DEFAULT fourier
 TIMEOUT 1
 LABEL fourier
@@ -50,12 +50,7 @@ export const maskedUnits = [
     'systemd-timesyncd.service',
   ],
   ...['systemd-hwdb-update.service', 'systemd-firstboot.service', 'systemd-update-utmp.service'],
-  ...[
-    'systemd-sysctl.service',
-    'systemd-modules-load.service',
-    'modprobe@configfs.service',
-    'modprobe@drm.service',
-  ],
+  ...['systemd-sysctl.service', 'modprobe@configfs.service', 'modprobe@drm.service'],
   ...[
     'modprobe@efi_pstore.service',
     'modprobe@fuse.service',
@@ -97,6 +92,7 @@ export const boardFiles = ({
   },
   { path: '/root/.ssh/authorized_keys', text: `${administratorKey}\n`, mode: 0o600 },
   { path: '/etc/fw_env.config', text: fwEnvConfig },
+  { path: bootEnvConfigFile, text: bootEnvConfig },
   // libubootenv begins an erased environment with what this holds, and refuses to without it.
   { path: '/etc/u-boot-initial-env', text: '' },
   {

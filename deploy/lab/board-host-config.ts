@@ -3,6 +3,8 @@ import { bootFiles } from '../sandbox/board-root.ts';
 import type { SandboxExample } from '../sandbox/example.ts';
 import type { FixedPorts } from '../sandbox/identity.ts';
 import type { SandboxPlaces } from '../sandbox/places.ts';
+import { initramfsProgram } from './board-files.ts';
+import { bootEnvConfigFile } from './boot-environment.ts';
 
 /** How a guest of QEMU's user network reaches the loopback of the machine that it runs on. */
 export const machineFromGuest = '10.0.2.2';
@@ -18,6 +20,9 @@ export const boardPacman = {
   gpg: '/etc/pacman.d/gnupg',
   hooks: '/etc/pacman.d/hooks',
 } as const;
+
+/** Where the board has its sweep. */
+export const sweepFolder = '/usr/local/lib/fresnel-sweep';
 
 /** How long the new kernel may go unconfirmed here: longer than its boot and sweep take under emulation. */
 const confirmWithinSeconds = 420;
@@ -56,7 +61,7 @@ export const boardHostConfig = (
   boot: {
     image: bootFiles.image,
     initramfs: bootFiles.initramfs,
-    initramfsCommand: ['/usr/local/sbin/fresnel-initramfs'],
+    initramfsCommand: [initramfsProgram],
     keep: [bootFiles.deviceTrees, bootFiles.extlinux],
     rebootCommand: ['systemctl', 'reboot'],
     confirmWithinSeconds,
@@ -67,7 +72,7 @@ export const boardHostConfig = (
       variable: 'ka_trial',
       setCommand: ['fw_setenv'],
       printCommand: ['fw_printenv'],
-      bootPrintCommand: ['fw_printenv', '-c', '/etc/fw_env_boot.config'],
+      bootPrintCommand: ['fw_printenv', '-c', bootEnvConfigFile],
       freeze: true,
     },
     traces: {
@@ -78,8 +83,8 @@ export const boardHostConfig = (
   repositoryUrl: `http://${machineFromGuest}:${ports.files}/arch`,
   signing: { fingerprint, keyring: places.keyring('fresnel') },
   sweep: {
-    command: ['/usr/local/lib/fresnel-sweep/fence-sweep'],
-    fixturesFolder: '/usr/local/lib/fresnel-sweep',
+    command: [`${sweepFolder}/fence-sweep`],
+    fixturesFolder: sweepFolder,
     timeoutSeconds: 120,
   },
 });

@@ -30,6 +30,10 @@ const trialAddress = hex(flash.bankAddress + flash.trial.offset);
 /** Which of the board's flash libubootenv reads and writes, fw_env.config(5): device, offset, size, sector size. */
 export const fwEnvConfig = `/dev/mtd0 0x${trialAddress} 0x${hex(flash.trial.sizeBytes)} 0x${hex(flash.sectorBytes)}\n`;
 
+/** The same for the environment that U-Boot boots by, which is only ever read. */
+export const bootEnvConfigFile = '/etc/fw_env_boot.config';
+export const bootEnvConfig = `/dev/mtd0 0x${hex(flash.bankAddress)} 0x${hex(flash.environmentBytes)} 0x${hex(flash.sectorBytes)}\n`;
+
 /** A part of RAM that nobody else uses and a warm reset leaves alone: 1 MiB, 128 KiB a record. */
 const ramoops = { address: 0x50000000, sizeBytes: 0x100000, recordBytes: 0x20000 };
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { createRun } from '../../agents/runtime/run.ts';
 import { missingPrograms } from '../programs.ts';
-import { defaultKernel } from '../sandbox/power.ts';
+import { bootedKernel } from '../sandbox/power.ts';
 import { boardFiles, extlinuxConf, maskedUnits } from './board-files.ts';
 import { flash, fwEnvConfig } from './boot-environment.ts';
 import { makeDiskImage } from './disk-image.ts';
@@ -67,7 +67,7 @@ const files = boardFiles({
 });
 
 test('the boot loader finds the kernel that pacman installs, and each file is there once', () => {
-  expect(defaultKernel(extlinuxConf)).toBe('/boot/Image-fresnel-fourier');
+  expect(bootedKernel(extlinuxConf)).toBe('/boot/Image-fresnel-fourier');
   expect(new Set(files.map(({ path }) => path)).size).toBe(files.length);
   expect(new Set(maskedUnits).size).toBe(maskedUnits.length);
 });

@@ -1,7 +1,35 @@
+import { createRun } from '../../agents/runtime/run.ts';
 import type { BoardMachine } from '../sandbox/board-machine.ts';
-import type { SandboxFacts } from '../sandbox/identity.ts';
+import type { FixedPorts, SandboxFacts } from '../sandbox/identity.ts';
+import type { Kept } from '../sandbox/kept-process.ts';
 import type { SandboxPlaces } from '../sandbox/places.ts';
+import { type LabPlaces, labPlaces } from './lab-places.ts';
+import { qemuArgv } from './qemu.ts';
+import { sshArgv } from './ssh-argv.ts';
 
-export const virtualBoard = (_places: SandboxPlaces, _facts: SandboxFacts): BoardMachine => {
-  throw new Error('not yet');
+const shutDownWithinMs = 120_000;
+
+/** QEMU, which ends in order when the guest has shut down: SIGTERM would be a power cut. */
+export const machine = (places: LabPlaces, ports: FixedPorts): Kept => ({
+  argv: () => qemuArgv(places, ports),
+  end: {
+    // The connection ends with the guest's network, whatever systemctl says.
+    ask: () =>
+      createRun(() => undefined)(sshArgv(places, ports, ['systemctl', 'poweroff']), {
+        quiet: true,
+        timeoutMs: 30_000,
+        exitCodes: [0, 255],
+      }),
+    withinMs: shutDownWithinMs,
+  },
+});
+
+/** A board that is a virtual machine: its agent and its deadline are its own business. */
+export const virtualBoard = ({ folder }: SandboxPlaces, { ports }: SandboxFacts): BoardMachine => {
+  if (!ports) throw new Error(`the virtual board in ${folder} has no ports: make the lab again`);
+  return {
+    processes: { fresnel: machine(labPlaces(folder), ports) },
+    boot: async () => ({ up: true }),
+    wantsReboot: () => false,
+  };
 };

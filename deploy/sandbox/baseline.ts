@@ -42,38 +42,42 @@ export const buildBaseline = async (
     makepkgVersion,
     JSON.stringify(example.makepkgEnvironment),
   );
-  const kept = await cached(cacheFolder, `baseline-${example.name}-${key}`, async (into) => {
-    onProgress('building the baseline package with makepkg');
-    const build = join(places.folder, 'baseline');
-    await rm(build, { recursive: true, force: true });
-    const folder = (name: string) => join(build, name);
-    for (const name of ['sources', 'build', 'packages', 'home'])
-      await mkdir(folder(name), { recursive: true });
-    await cp(packageFolder, folder('package'), { recursive: true });
-    await example.makeSources(making, folder('sources'));
-    const user = await buildUser(run);
-    if (user) await give(build, user);
-    const become = user
-      ? ['setpriv', `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', '--']
-      : [];
-    await run([...become, 'makepkg', '--nodeps', '--skippgpcheck', '--nocolor', '--force'], {
-      cwd: folder('package'),
-      timeoutMs: 2 * 3600_000,
-      env: {
-        ...example.makepkgEnvironment,
-        CARCH: example.carch,
-        PKGEXT: '.pkg.tar.zst',
-        PACKAGER: packager,
-        HOME: folder('home'),
-        BUILDDIR: folder('build'),
-        PKGDEST: folder('packages'),
-        SRCDEST: folder('sources'),
-      },
-    });
-    for (const file of await readdir(folder('packages')))
-      await copyFile(join(folder('packages'), file), join(into, file));
-    await rm(build, { recursive: true, force: true });
-  });
+  const kept = await cached(
+    cacheFolder,
+    `baseline-${example.kernelOf ?? example.name}-${key}`,
+    async (into) => {
+      onProgress('building the baseline package with makepkg');
+      const build = join(places.folder, 'baseline');
+      await rm(build, { recursive: true, force: true });
+      const folder = (name: string) => join(build, name);
+      for (const name of ['sources', 'build', 'packages', 'home'])
+        await mkdir(folder(name), { recursive: true });
+      await cp(packageFolder, folder('package'), { recursive: true });
+      await example.makeSources(making, folder('sources'));
+      const user = await buildUser(run);
+      if (user) await give(build, user);
+      const become = user
+        ? ['setpriv', `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', '--']
+        : [];
+      await run([...become, 'makepkg', '--nodeps', '--skippgpcheck', '--nocolor', '--force'], {
+        cwd: folder('package'),
+        timeoutMs: 2 * 3600_000,
+        env: {
+          ...example.makepkgEnvironment,
+          CARCH: example.carch,
+          PKGEXT: '.pkg.tar.zst',
+          PACKAGER: packager,
+          HOME: folder('home'),
+          BUILDDIR: folder('build'),
+          PKGDEST: folder('packages'),
+          SRCDEST: folder('sources'),
+        },
+      });
+      for (const file of await readdir(folder('packages')))
+        await copyFile(join(folder('packages'), file), join(into, file));
+      await rm(build, { recursive: true, force: true });
+    },
+  );
   const files = (await readdir(kept))
     .filter((file) => file.endsWith('.pkg.tar.zst'))
     .map((file) => join(kept, file));

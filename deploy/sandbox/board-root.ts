@@ -4,7 +4,7 @@ import { trialBootLine } from '../../agents/board/boot-loader/u-boot-environment
 import type { Run } from '../../agents/runtime/run.ts';
 import { checkout } from '../checkout.ts';
 import { makeOpenFolder } from './baseline.ts';
-import type { SandboxExample } from './example.ts';
+import { folderBoardOf, type SandboxExample } from './example.ts';
 import { repositoryName, type SandboxPlaces } from './places.ts';
 import { asPacmanUser } from './signing-key.ts';
 
@@ -97,7 +97,7 @@ export const makeBoardRoot = async (
   for (const folder of [root, board.database, board.cache, board.hooks, join(root, 'boot/extlinux')])
     await makeOpenFolder(folder);
   await makeOpenFolder(join(root, 'var/log'));
-  await copyFile(join(example.board.bootFolder, 'extlinux.conf'), board.extlinux);
+  await copyFile(join(folderBoardOf(example).bootFolder, 'extlinux.conf'), board.extlinux);
   await makeHardware(run, places);
 };
 

@@ -12,7 +12,7 @@ import {
   trialVariable,
   writePacmanConfigs,
 } from './board-root.ts';
-import type { SandboxExample } from './example.ts';
+import { folderBoardOf, type SandboxExample } from './example.ts';
 import type { SandboxFacts } from './identity.ts';
 import {
   hostNames,
@@ -171,7 +171,7 @@ export const writeConfigs = async (
       repositoryUrl: repositoryUrl(servers),
       signing: { fingerprint: facts.fingerprint, keyring: places.keyring('fresnel') },
       sweep: {
-        command: [...example.board.sweepCommand(places)],
+        command: [...folderBoardOf(example).sweepCommand(places)],
         fixturesFolder: places.board.fixtures,
       },
     };

@@ -15,8 +15,6 @@ const tarball = '/usr/src/linux-source-6.1.tar.xz';
 const tree = basename(tarball, '.tar.xz');
 const quiet = createRun(() => undefined);
 
-/** The repositories besides the kernel's, and the folder with what each holds at the start. */
-const contents = { 'kernel-agent': 'manifest', 'marfrit-packages': 'package', campaign: 'campaign' } as const;
 const packageFolder = 'arch/linux-fresnel-fourier';
 
 /** Where the templates of this example are, filled. */
@@ -94,10 +92,19 @@ export const placePlans = async (
   return plans.map((name) => join(to, name));
 };
 
-/** Iteration 5 on Debian's Linux 6.1, in two iterations: the series, and then one driver's patch again. */
-export const exampleLinux: SandboxExample = {
-  name: 'linux',
-  repositories: ['kernel', ...Object.keys(contents)],
+/** In which examples on the real kernel differ. */
+type OnLinux = Pick<SandboxExample, 'name' | 'board' | 'planFiles'> & {
+  /** What the campaign's repository holds at the start. */
+  campaignFolder: string;
+  /** Writes the plans, with the series beside them, into a folder. */
+  placePlans(to: string, values: Readonly<Record<'PKGVER' | 'COMMIT', string>>): Promise<unknown>;
+};
+
+/** An example on Debian's Linux 6.1. They share the kernel, its package and all that was built of it. */
+export const exampleOnLinux = ({ campaignFolder, placePlans: place, ...own }: OnLinux): SandboxExample => ({
+  ...own,
+  kernelOf: 'linux',
+  repositories: ['kernel', 'kernel-agent', 'marfrit-packages', 'campaign'],
   makeRepositories: async (making) => {
     const { places } = making;
     const sha256 = await tarballSha256();
@@ -106,8 +113,12 @@ export const exampleLinux: SandboxExample = {
     // From a path on the same file system, git links the objects instead of copying them.
     await quiet(['git', 'clone', '--quiet', '--bare', kernel.repository, places.repository('kernel')]);
     const values = { PKGVER: kernel.version, TARBALL_SHA256: sha256, COMMIT: kernel.commit };
-    for (const [name, content] of Object.entries(contents)) {
-      await fillFolder(join(folder, content), filled(making, content), values);
+    for (const [name, content, from] of [
+      ['kernel-agent', 'manifest', join(folder, 'manifest')],
+      ['marfrit-packages', 'package', join(folder, 'package')],
+      ['campaign', 'campaign', campaignFolder],
+    ] as const) {
+      await fillFolder(from, filled(making, content), values);
       await makeBareRepository(quiet, places.repository(name), filled(making, content), {
         author: 'Markus Fritsche',
         email: 'mfritsche@example.org',
@@ -115,7 +126,7 @@ export const exampleLinux: SandboxExample = {
         message: `${name}: as of linux-fresnel-fourier ${kernel.version}-1`,
       });
     }
-    await placePlans(places.plan, values);
+    await place(places.plan, values);
   },
   // The link is as good as the file to makepkg, and saves 140 MB a builder.
   makeSources: (_making, sources) => symlink(tarball, join(sources, basename(tarball))),
@@ -131,10 +142,17 @@ export const exampleLinux: SandboxExample = {
   baselineKey: async () => (await quiet(['aarch64-linux-gnu-gcc', '--version'])).stdout,
   // rsync and make would cope with another tree; nothing of the old one is worth keeping.
   worktreesKey: async () => (await tarballSha256()).slice(0, 16),
+});
+
+/** Iteration 5 on Debian's Linux 6.1, in two iterations: the series, and then one driver's patch again. */
+export const exampleLinux = exampleOnLinux({
+  name: 'linux',
+  campaignFolder: join(folder, 'campaign'),
+  placePlans,
   board: {
     bootFolder: join(folder, 'boot'),
     sweepCommand: ({ root }) => [process.execPath, join(folder, 'sweep.mjs'), '--root', root],
     fixturesFolder: undefined,
   },
   planFiles: ({ plan }) => plans.map((name) => join(plan, name)),
-};
+});

@@ -28,11 +28,14 @@ export interface SandboxExample {
   };
   /** The PKGBUILD's folder as the packages repository holds it at the start. */
   packageFolder(making: Making): string;
+  /** The example whose baseline and worktrees this one shares in the cache: the same kernel. Default: none. */
+  kernelOf?: string;
   /** What the baseline package is made from besides its folder, as text: a change of it builds the package anew. */
   baselineKey(making: Making): Promise<string>;
   /** Where builders' worktrees outlive a sandbox, to be found again by the next: what they are of. */
   worktreesKey?(): Promise<string>;
-  board: {
+  /** What a board has that is a folder of this machine. */
+  board?: {
     /** The folder with `extlinux.conf` for the board's /boot/extlinux. */
     bootFolder: string;
     /** What is run as `… ROW PATH FIXTURE OUTPUT`. */
@@ -42,3 +45,9 @@ export interface SandboxExample {
   /** The operator's plans, in the order of their iterations. Where they depend on this machine's files, they are written with the repositories. */
   planFiles(places: SandboxPlaces): string[];
 }
+
+/** What an example's board has as a folder of this machine. @throws {Error} if it can't be one. */
+export const folderBoardOf = ({ name, board }: SandboxExample): NonNullable<SandboxExample['board']> => {
+  if (!board) throw new Error(`the example ${name} needs a virtual board: ka lab`);
+  return board;
+};

@@ -1,9 +1,10 @@
 import { Refused } from '../../coordinator/decide.ts';
+import { exampleLab } from '../lab/example-lab.ts';
 import type { SandboxExample } from './example.ts';
 import { exampleIteration5 } from './example-iteration-5.ts';
 import { exampleLinux } from './example-linux.ts';
 
-const examples: readonly SandboxExample[] = [exampleIteration5, exampleLinux];
+const examples: readonly SandboxExample[] = [exampleIteration5, exampleLinux, exampleLab];
 
 /** @throws {Error} if there is no example of that name. */
 export const exampleNamed = (name: string): SandboxExample => {

@@ -27,7 +27,7 @@ export const keptWorktrees = async (
 ): Promise<string | undefined> => {
   if (!example.worktreesKey) return undefined;
   const { cacheFolder } = making;
-  const prefix = `worktrees-${example.name}-`;
+  const prefix = `worktrees-${example.kernelOf ?? example.name}-`;
   const name = `${prefix}${await example.worktreesKey()}`;
   // The unprivileged user that builds has to get through.
   for (const folder of [cacheFolder, join(cacheFolder, name)]) await makeOpenFolder(folder);

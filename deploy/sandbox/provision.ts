@@ -7,7 +7,7 @@ import { buildBaseline, makeOpenFolder } from './baseline.ts';
 import type { BoardKind } from './board-machine.ts';
 import { initramfsCommand, installBaseline, makeBoardRoot, writePacmanConfigs } from './board-root.ts';
 import { publishing, repositoryUrl, servedFolders } from './configs.ts';
-import type { Making, SandboxExample } from './example.ts';
+import { folderBoardOf, type Making, type SandboxExample } from './example.ts';
 import { startFileServer } from './file-server.ts';
 import { writeFleetFile } from './fleet-file.ts';
 import { type FixedPorts, makeIdentities, type SandboxFacts, writeFacts } from './identity.ts';
@@ -76,8 +76,8 @@ export interface BoardMaking {
   fleet: string;
   ports?: FixedPorts;
   /**
-   * Makes the board around its root at `places.root`, into which `install` puts pacman's keyring and configs, the
-   * fixtures and the baseline packages.
+   * Makes the board around its root at `places.root`, into which `install` puts pacman's keyring and the
+   * baseline packages.
    */
   make(making: Making, run: Run, example: SandboxExample, install: () => Promise<void>): Promise<void>;
   /** What the board needs once everything else of the fleet is there. */
@@ -90,6 +90,9 @@ export const folderBoardMaking: BoardMaking = {
   fleet: 'sandbox',
   make: async ({ places }, run, example, install) => {
     await makeBoardRoot(run, places, example);
+    const { fixturesFolder } = folderBoardOf(example);
+    await makeOpenFolder(places.board.fixtures);
+    if (fixturesFolder !== undefined) await cp(fixturesFolder, places.board.fixtures, { recursive: true });
     await install();
     await run(initramfsCommand(places));
   },
@@ -139,10 +142,6 @@ export const provisionSandbox = async ({
       for (const each of [places.sources(host), places.offered(host)]) await makeOpenFolder(each);
       await example.makeSources(making, places.sources(host));
     }
-    const { fixturesFolder } = example.board;
-    await makeOpenFolder(places.board.fixtures);
-    if (fixturesFolder !== undefined) await cp(fixturesFolder, places.board.fixtures, { recursive: true });
-
     const files = await buildBaseline(run, example, making, example.packageFolder(making));
     let [fingerprint, baselineVersion] = ['', ''];
     await board.make(making, run, example, async () => {
