@@ -113,6 +113,7 @@ export const putBack = async (
     probe: async () => ((await bootsAsBefore()) ? { happened: 'yes', result: true } : { happened: 'no' }),
     act: async () => {
       if (await bootsAsBefore()) return false;
+      await loader.flushed(); // what the file is going to name
       await restore(unpacked.folder, host.root, ofBoot);
       await loader.settle();
       return true;

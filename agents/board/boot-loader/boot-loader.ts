@@ -36,6 +36,8 @@ export interface BootLoader {
   /** What is installed boots from now on, and nothing is held any more. */
   settle(): Promise<void>;
   isSettled(): Promise<boolean>;
+  /** Brings what was written to where the boot loader sees it, as far as a sync does not. */
+  flushed(): Promise<void>;
 }
 
 export interface BootLoaderParts {

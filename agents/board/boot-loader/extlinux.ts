@@ -51,5 +51,6 @@ export const createExtlinux = (parts: BootLoaderParts, config: ExtlinuxConfig): 
       await kernel.settle();
     },
     isSettled: async () => !(await read()) && (await kernel.isSettled()),
+    flushed: kernel.flushed,
   };
 };

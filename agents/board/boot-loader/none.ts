@@ -14,4 +14,5 @@ export const withoutTrial: BootLoader = {
   booted: async () => undefined,
   settle: async () => undefined,
   isSettled: async () => true,
+  flushed: async () => undefined,
 };

@@ -47,5 +47,6 @@ export const createUBoot = (parts: BootLoaderParts, config: UBootConfig): BootLo
     // A trial that is left over would boot what DEFAULT names by then.
     settle: kernel.settle,
     isSettled: kernel.isSettled,
+    flushed: kernel.flushed,
   };
 };
