@@ -12,26 +12,16 @@ const packages = [
   ...[
     'systemd',
     'systemd-sysv',
-    'systemd-resolved',
     'udev',
     'dbus',
-    'dbus-bin',
     'kmod',
     'procps',
     'iproute2',
-    'less',
-  ],
-  ...['openssh-server', 'rsync', 'curl', 'ca-certificates', 'zstd', 'libarchive-tools'],
-  ...[
-    'nodejs',
-    'gnupg',
-    'gpgv',
-    'pacman-package-manager',
-    'makepkg',
-    'initramfs-tools',
-    'libubootenv-tool',
     'e2fsprogs',
+    'initramfs-tools',
   ],
+  ...['openssh-server', 'rsync', 'curl', 'ca-certificates', 'zstd', 'libarchive-tools', 'libubootenv-tool'],
+  ...['nodejs', 'gnupg', 'gpgv', 'pacman-package-manager', 'makepkg'],
 ] as const;
 
 /** Where this machine gets its own Debian packages from; Debian's own address if it says nothing that can be used. */
@@ -63,7 +53,10 @@ export const baseRoot = async (
     await enableForeignPrograms(run);
     const mirror = await debianMirror(run);
     onProgress(`making a root of Debian ${suite} for arm64 (five minutes; kept in ${cacheFolder})`);
-    await run(['mmdebstrap', ...options, suite, join(into, 'root.tar'), mirror], { timeoutMs: madeWithinMs });
+    // What it mounts is gone with it, however it ends.
+    await run(['unshare', '--mount', '--', 'mmdebstrap', ...options, suite, join(into, 'root.tar'), mirror], {
+      timeoutMs: madeWithinMs,
+    });
   });
   return join(folder, 'root.tar');
 };

@@ -3,7 +3,7 @@ import { chmod, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises
 import { dirname, join } from 'node:path';
 import type { Run } from '../../agents/runtime/run.ts';
 import { generateSshKey } from '../sshd.ts';
-import { boardFiles, initramfsProgram, maskedUnits } from './board-files.ts';
+import { boardFiles, initramfsProgram, maskedGenerators, maskedUnits } from './board-files.ts';
 import { makeDiskImage } from './disk-image.ts';
 import { makeFlashImage } from './flash-image.ts';
 import type { LabPlaces } from './lab-places.ts';
@@ -13,7 +13,7 @@ const diskBytes = 3 * 1024 ** 3;
 /** Of Debian's initramfs: what only finds drivers and checks disks. All that mounts the root is in the kernel itself. */
 const leftOutOfInitramfs = ['hooks/udev', 'hooks/fsck', 'scripts/init-top/udev', 'scripts/init-bottom/udev'];
 
-const ownUnits = ['systemd-networkd', 'systemd-resolved', 'ssh'];
+const ownUnits = ['systemd-networkd.service', 'ssh.service'];
 
 /** @throws {Error} if something is mounted below the folder: removing it would empty that as well. */
 const removeRoot = async (root: string): Promise<void> => {
@@ -26,6 +26,15 @@ const removeRoot = async (root: string): Promise<void> => {
       `${below} is a mount point in the board's root folder, which is to be removed: unmount it first`,
     );
   await rm(root, { recursive: true, force: true });
+};
+
+/** As `systemctl mask` does it. */
+const mask = async (folder: string, names: readonly string[]): Promise<void> => {
+  await mkdir(folder, { recursive: true });
+  for (const name of names) {
+    await rm(join(folder, name), { force: true });
+    await symlink('/dev/null', join(folder, name));
+  }
 };
 
 const writeBoardFiles = async (
@@ -48,13 +57,8 @@ const writeBoardFiles = async (
     await chmod(file, mode);
   }
   await chmod(join(root, 'root/.ssh'), 0o700);
-  await rm(join(root, 'etc/resolv.conf'), { force: true });
-  await symlink('/run/systemd/resolve/resolv.conf', join(root, 'etc/resolv.conf'));
-  for (const unit of maskedUnits) {
-    const file = join(root, 'etc/systemd/system', unit);
-    await rm(file, { force: true });
-    await symlink('/dev/null', file);
-  }
+  await mask(join(root, 'etc/systemd/system'), maskedUnits);
+  await mask(join(root, 'etc/systemd/system-generators'), maskedGenerators);
   for (const name of leftOutOfInitramfs)
     await rm(join(root, 'usr/share/initramfs-tools', name), { force: true });
 };
@@ -103,7 +107,8 @@ export const makeBoardDisk = async ({
     root,
   ]);
   await writeBoardFiles(places, administratorKey, hostKey);
-  await run(['systemctl', `--root=${root}`, 'enable', ...ownUnits.map((unit) => `${unit}.service`)]);
+  await run(['systemctl', `--root=${root}`, 'enable', ...ownUnits]);
+  await run(['systemctl', `--root=${root}`, 'set-default', 'multi-user.target'], { quiet: true });
   await fill(root);
   onProgress("making the virtual board's initramfs, disk and flash");
   await run(['chroot', root, initramfsProgram]);

@@ -40,25 +40,44 @@ mv "$initramfs.part" "$initramfs"
 echo "initramfs for $release: $(stat -c %s "$initramfs") bytes"
 `;
 
-/** Units that a board under emulation has no time for, or no kernel. */
+/** Units and generators that a board under emulation has no time for, or no use. */
 export const maskedUnits = [
   ...['apt-daily.timer', 'apt-daily-upgrade.timer', 'apt-daily.service', 'apt-daily-upgrade.service'],
   ...['dpkg-db-backup.timer', 'e2scrub_all.timer', 'e2scrub_reap.service', 'fstrim.timer'],
   ...[
+    'systemd-tmpfiles-clean.timer',
     'systemd-networkd-wait-online.service',
     'systemd-network-generator.service',
     'systemd-timesyncd.service',
   ],
-  ...['systemd-hwdb-update.service', 'systemd-firstboot.service', 'systemd-update-utmp.service'],
-  ...['systemd-sysctl.service', 'modprobe@configfs.service', 'modprobe@drm.service'],
   ...[
-    'modprobe@efi_pstore.service',
-    'modprobe@fuse.service',
-    'sys-kernel-config.mount',
-    'sys-kernel-debug.mount',
+    'systemd-hwdb-update.service',
+    'systemd-firstboot.service',
+    'systemd-sysusers.service',
+    'ldconfig.service',
   ],
-  ...['sys-kernel-tracing.mount', 'dev-hugepages.mount', 'dev-mqueue.mount', 'console-getty.service'],
-  ...['getty@tty1.service', 'serial-getty@ttyAMA0.service'],
+  ...['systemd-journal-catalog-update.service', 'systemd-update-done.service', 'systemd-binfmt.service'],
+  ...['proc-sys-fs-binfmt_misc.automount', 'systemd-update-utmp.service', 'systemd-sysctl.service'],
+  ...['systemd-logind.service', 'modprobe@configfs.service', 'modprobe@drm.service', 'modprobe@fuse.service'],
+  ...['modprobe@efi_pstore.service', 'sys-kernel-config.mount', 'sys-kernel-debug.mount'],
+  ...['sys-kernel-tracing.mount', 'sys-fs-fuse-connections.mount', 'dev-hugepages.mount', 'dev-mqueue.mount'],
+  ...['console-getty.service', 'getty@tty1.service', 'serial-getty@ttyAMA0.service'],
+  ...['systemd-ask-password-console.path', 'systemd-ask-password-wall.path', 'sshd-keygen.service'],
+] as const;
+
+export const maskedGenerators = [
+  ...[
+    'debug',
+    'getty',
+    'gpt-auto',
+    'hibernate-resume',
+    'rc-local',
+    'run',
+    'ssh',
+    'system-update',
+    'sysv',
+    'tpm2',
+  ].map((name) => `systemd-${name}-generator`),
 ] as const;
 
 /**
@@ -79,7 +98,7 @@ export const boardFiles = ({
   { path: '/etc/hostname', text: 'fresnel\n' },
   { path: '/etc/hosts', text: '127.0.0.1 localhost\n127.0.1.1 fresnel\n' },
   { path: '/etc/machine-id', text: `${machineId}\n` },
-  { path: '/etc/fstab', text: '/dev/vda1 / ext4 rw,noatime 0 1\n' },
+  { path: '/etc/fstab', text: '/dev/vda1 / ext4 rw,noatime 0 0\n' },
   {
     path: '/etc/systemd/network/10-ether.network',
     text: '[Match]\nType=ether\n\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n',
@@ -91,6 +110,8 @@ export const boardFiles = ({
     text: 'HostKey /etc/ssh/ssh_host_ed25519_key\nPermitRootLogin prohibit-password\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUseDNS no\nPrintLastLog no\n',
   },
   { path: '/root/.ssh/authorized_keys', text: `${administratorKey}\n`, mode: 0o600 },
+  // QEMU's own resolver.
+  { path: '/etc/resolv.conf', text: 'nameserver 10.0.2.3\n' },
   { path: '/etc/fw_env.config', text: fwEnvConfig },
   { path: bootEnvConfigFile, text: bootEnvConfig },
   // libubootenv begins an erased environment with what this holds, and refuses to without it.
