@@ -4,7 +4,6 @@ import { cached, cacheKey } from '../sandbox/cache.ts';
 import { enableForeignPrograms } from './foreign-programs.ts';
 
 const suite = 'trixie';
-const fallbackMirror = 'http://deb.debian.org/debian';
 const madeWithinMs = 3600_000;
 
 /** What the board runs, and what its own kernel packages, initramfs and boot loader are handled with. */
@@ -24,14 +23,18 @@ const packages = [
   ...['nodejs', 'gnupg', 'gpgv', 'pacman-package-manager', 'makepkg'],
 ] as const;
 
-/** Where this machine gets its own Debian packages from; Debian's own address if it says nothing that can be used. */
+/** Where this machine gets its own Debian packages from. @throws {Error} if its apt names no such place. */
 const debianMirror = async (run: Run): Promise<string> => {
   const format = '$(LABEL) $(REPO_URI)';
   const { stdout } = await run(['apt-get', 'indextargets', '--format', format, 'Created-By: Packages'], {
     quiet: true,
   });
   const [own] = stdout.split('\n').flatMap((line) => /^Debian (https?:\S+)$/.exec(line)?.[1] ?? []);
-  return own ?? fallbackMirror;
+  if (own === undefined)
+    throw new Error(
+      'apt on this machine has no Debian archive over HTTP to make the board’s root from: name one in its sources, and run apt-get update',
+    );
+  return own;
 };
 
 /**
