@@ -93,6 +93,9 @@ export const neededPrograms = (config: AgentConfig): string[] => {
           config.boot.initramfsCommand,
           config.boot.rebootCommand,
           config.sweep.command,
+          ...(config.boot.loader?.kind === 'u-boot'
+            ? [config.boot.loader.setCommand, config.boot.loader.printCommand]
+            : []),
         ].flatMap(([program]) => program ?? []),
       ];
   }
