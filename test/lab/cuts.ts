@@ -54,7 +54,11 @@ export const cutIterations: readonly CutIteration[] = [
     ends: 'failed',
     cuts: [
       { at: 'as the new kernel starts', sign: ['console', trialBoot], afterMs: 4_000 },
-      { at: 'as the rollback replaces the kernel', sign: ['output', /^rollback: .*(up|down)grading/], afterMs: 300 },
+      {
+        at: 'as the rollback replaces the kernel',
+        sign: ['output', /^rollback: .*(up|down)grading/],
+        afterMs: 300,
+      },
     ],
   },
   {

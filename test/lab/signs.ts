@@ -39,13 +39,15 @@ export const watchSigns = async (session: Session, iteration: string, consoleLog
       ).catch(() => sleep(lookEveryMs));
   };
   const before = (await session.read()).events.length;
-  const isBoardStart = ({ type, source }: LoggedEvent["event"]) =>
-    type === 'AgentStarted' && source.endsWith("fresnel");
+  const isBoardStart = ({ type, source }: LoggedEvent['event']) =>
+    type === 'AgentStarted' && source.endsWith('fresnel');
   const events = async () => {
     for (; !signal.aborted; await sleep(200)) {
       const log = await session.read().catch(() => undefined);
       const of =
-        log?.events.slice(before).filter(({ event }) => event.iteration === iteration || isBoardStart(event)) ?? [];
+        log?.events
+          .slice(before)
+          .filter(({ event }) => event.iteration === iteration || isBoardStart(event)) ?? [];
       seen.event.push(...of.slice(seen.event.length).map(({ event }) => `${event.type} ${eventLine(event)}`));
     }
   };

@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import type { Iteration } from '../../coordinator/state.ts';
+import { faultRow } from '../faults/fault-row.ts';
+import { cutIterations } from './cuts.ts';
+import { type LabFleet, startLabFleet } from './lab-fleet.ts';
+
+let lab: LabFleet;
+beforeAll(async () => {
+  lab = await startLabFleet();
+});
+afterAll(() => lab?.down());
+
+/** The board as it has to be when nothing is under way: one kernel, the installed one, and nothing armed or left. */
+const expectSettled = async (pkgrel: number) => {
+  const now = await lab.board();
+  expect(now.installed).toBe(lab.version(pkgrel));
+  // The package's own pkgrel is the kernel's build number.
+  expect(now.version).toMatch(new RegExp(`#${pkgrel} `));
+  expect(await lab.onBoard('grep -c kernel-agent-held /boot/extlinux/extlinux.conf || true')).toBe('0');
+  expect(
+    await lab.onBoard('ls -d /boot/kernel-agent /var/lib/kernel-agent/deadline.json 2>/dev/null || true'),
+  ).toBe('');
+  expect(
+    await lab.onBoard(
+      'pacman -Qkk --config /etc/pacman-local.conf 2>&1 | grep -v " 0 altered files" || true',
+    ),
+  ).toBe('');
+};
+
+/** What the iteration says of its end, and of how the trial ended. */
+const told = (iteration: Iteration): string =>
+  [
+    iteration.ended?.because,
+    ...iteration.attempts.reboot.map((one) =>
+      one.status === 'succeeded' ? JSON.stringify(one.evidence) : '',
+    ),
+  ].join('\n');
+
+/** Carries a plan that has to fail, on a board that has to be as before. */
+const goesBack = async (...[what, during]: Parameters<LabFleet['carry']>) => {
+  const before = await lab.board();
+  const { iteration, pkgrels } = await lab.carry(what, during);
+  expect(iteration.ended?.status).toBe('failed');
+  await expectSettled(pkgrels.installed);
+  const after = await lab.board();
+  expect(after.bootId).not.toBe(before.bootId);
+  expect(after.version).toBe(before.version);
+  return iteration;
+};
+
+faultRow('hypothesis-wrong', 'the exported row stays red, and that is reported', async () => {
+  const iteration = await goesBack('wrong-hypothesis');
+  expect(iteration.ended?.because).toContain('exported');
+  expect(iteration.plan.goBack).toMatch(/phase 0/);
+  expect(iteration.ended?.because).toContain('phase 0');
+});
+
+faultRow('kernel-panics', 'its last words are kept, and the board is back by itself', async () => {
+  expect(told(await goesBack('panic'))).toMatch(/"how":"panic"/);
+});
+
+faultRow('kernel-hangs', 'the watchdog that the boot loader has armed ends it', async () => {
+  expect(told(await goesBack('hang'))).toMatch(/"how":"watchdog"/);
+});
+
+faultRow('kernel-no-network', 'nobody can be asked, so the board goes back on its own', async () => {
+  // It is not going to be confirmed: the test need not wait as long as a sweep may take.
+  const config = '/etc/kernel-agent/agent.yaml';
+  const setSeconds = async (seconds: number) => {
+    await lab.onBoard(`sed -i 's/confirmWithinSeconds: .*/confirmWithinSeconds: ${seconds}/' ${config}`);
+    await lab.onBoard('systemctl restart kernel-agent.service kernel-agent-deadline.service');
+  };
+  const seconds = Number(await lab.onBoard(`sed -n 's/.*confirmWithinSeconds: //p' ${config}`));
+  await setSeconds(60);
+  try {
+    const iteration = await goesBack('no-network');
+    const { events } = await lab.session.read();
+    const passed = events.find(
+      ({ event }) => event.type === 'DeadlinePassed' && event.iteration === iteration.name,
+    );
+    expect(JSON.stringify(passed?.event)).toContain('no network');
+  } finally {
+    await setSeconds(seconds);
+  }
+});
+
+describe('power cuts', () => {
+  for (const { name, ends, cuts } of cutIterations)
+    faultRow(
+      'power-cut',
+      `${cuts.map(({ at }) => at).join(', ')}: ${ends === 'closed' ? 'it closes' : 'it is rolled back'}`,
+      async () => {
+        const { iteration, pkgrels } = await lab.carry('again', async (signs) => {
+          for (const {
+            at,
+            sign: [kind, pattern],
+            afterMs,
+          } of cuts) {
+            await signs.wait(kind, pattern, 20 * 60_000);
+            await new Promise((done) => setTimeout(done, afterMs));
+            const now = await lab.cutPower();
+            process.stderr.write(`${name}: cut ${at}; ${now.version.replace(/.*#/, '#')} boots\n`);
+          }
+        });
+        expect(iteration.ended?.status).toBe(ends);
+        await expectSettled(ends === 'closed' ? pkgrels.to : pkgrels.installed);
+      },
+      60 * 60_000,
+    );
+});
