@@ -58,7 +58,7 @@ export const maskedUnits = [
   ],
   ...['systemd-journal-catalog-update.service', 'systemd-update-done.service', 'systemd-binfmt.service'],
   ...['proc-sys-fs-binfmt_misc.automount', 'systemd-update-utmp.service', 'systemd-sysctl.service'],
-  ...['systemd-logind.service', 'modprobe@configfs.service', 'modprobe@drm.service', 'modprobe@fuse.service'],
+  ...['modprobe@configfs.service', 'modprobe@drm.service', 'modprobe@fuse.service'],
   ...['modprobe@efi_pstore.service', 'sys-kernel-config.mount', 'sys-kernel-debug.mount'],
   ...['sys-kernel-tracing.mount', 'sys-fs-fuse-connections.mount', 'dev-hugepages.mount', 'dev-mqueue.mount'],
   ...['console-getty.service', 'getty@tty1.service', 'serial-getty@ttyAMA0.service'],
@@ -112,6 +112,8 @@ export const boardFiles = ({
   { path: '/root/.ssh/authorized_keys', text: `${administratorKey}\n`, mode: 0o600 },
   // QEMU's own resolver.
   { path: '/etc/resolv.conf', text: 'nameserver 10.0.2.3\n' },
+  // pam_env complains of each login without it.
+  { path: '/etc/default/locale', text: '' },
   { path: '/etc/fw_env.config', text: fwEnvConfig },
   { path: bootEnvConfigFile, text: bootEnvConfig },
   // libubootenv begins an erased environment with what this holds, and refuses to without it.
@@ -119,6 +121,11 @@ export const boardFiles = ({
   {
     path: '/etc/systemd/system.conf.d/10-board.conf',
     text: `[Manager]\nRuntimeWatchdogSec=${watchdogSeconds}\nRebootWatchdogSec=${watchdogSeconds}\nDefaultTimeoutStopSec=30s\n`,
+  },
+  // All drivers of the board's own devices are in the kernel, so only what has a name or a link has to be told of.
+  {
+    path: '/etc/systemd/system/systemd-udev-trigger.service.d/10-board.conf',
+    text: `[Service]\nExecStart=\nExecStart=-udevadm trigger --type=devices --action=add ${['net', 'block', 'mtd', 'video4linux', 'dma_heap', 'watchdog'].map((name) => `--subsystem-match=${name}`).join(' ')}\n`,
   },
   {
     path: '/etc/systemd/journald.conf.d/10-board.conf',
