@@ -98,7 +98,11 @@ export const install: Step<'install', BoardConfig> = async (request, context) =>
       return null;
     },
     // Its label is written last: once it boots by default, its files are there.
-    probe: async () => ((await loader.isHeld()) ? { happened: 'yes', result: null } : { happened: 'no' }),
+    probe: async () => {
+      if (!(await loader.isHeld())) return { happened: 'no' };
+      await loader.flushed(); // the cut may have come before the boot loader sees it
+      return { happened: 'yes', result: null };
+    },
     act: async () => {
       await loader.cancelTry(); // one that somebody left over would boot what is half installed
       await loader.hold();
@@ -145,6 +149,7 @@ export const install: Step<'install', BoardConfig> = async (request, context) =>
   });
 
   await syncBoard({ effect, host, run });
+  await loader.requireHeld(); // whatever pacman's hooks, or a person, have done meanwhile
 
   const names = request.packages.map(({ name }) => name);
   return { ...(await lookAtInstalled({ host, run }, names, request.to)), attestation };

@@ -26,12 +26,7 @@ type Context = Pick<
  * before, which is held until it is put back, or the one that runs. A board where none can be held goes back all the same.
  */
 const holdMeanwhile = async (loader: BootLoader, note: (line: string) => void): Promise<void> => {
-  for (const make of [
-    () => loader.cancelTry(),
-    async () => {
-      if (!(await loader.isHeld())) await loader.hold();
-    },
-  ])
+  for (const make of [loader.cancelTry, loader.hold])
     await make().catch((error: unknown) =>
       note(`what boots meanwhile: ${error instanceof Error ? error.message : error}`),
     );

@@ -45,6 +45,7 @@ export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
     },
     act: async () => {
       if (!loader.triesOnce) return armedIn;
+      await loader.requireHeld(); // a person may have been at it since the install
       // A boot since `arm` was of the kernel that is held: it was not the trial.
       const now = await bootNow(host);
       await loader.tryOnce(now.boot.bootId);

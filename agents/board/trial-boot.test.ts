@@ -117,6 +117,17 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
     expect(runs()).toBe('2');
   }, 30_000);
 
+  it('is refused where something has rewritten extlinux.conf since', async () => {
+    const rewrites = ['sh', '-c', 'echo x >> "$1"; printf "$2" > "$0"'];
+    const file = join(board.root, 'boot/extlinux/extlinux.conf');
+    const initramfsCommand = [...rewrites, file, host.boot.initramfs, extlinuxConf];
+    const hooked = { ...host, boot: { ...host.boot, initramfsCommand } };
+    const says = { fault: 'host', message: expect.stringMatching(/something rewrote it/) };
+    await expect(runStep('install', install, installing(), hooked, fresh())).rejects.toMatchObject(says);
+    await expect(runStep('reboot', reboot, rebooting(), host, fresh())).rejects.toMatchObject(says);
+    expect(bootId()).toBe('boot-0');
+  }, 30_000);
+
   it('is still to come where the power was cut before it was set', async () => {
     await runStep('install', install, installing(), host, fresh());
     const { folder } = fresh();

@@ -60,7 +60,8 @@ const uBoot = () => ({
   printCommand: ['fw_printenv', '-c', at('fw_env.config')],
 });
 const extlinuxAlone = { kind: 'extlinux', label: 'fourier' };
-const loaderOf = (loader: object) => createBootLoader({ host: host(loader), run, note: () => undefined });
+const loaderOf = (loader: object, by = run) =>
+  createBootLoader({ host: host(loader), run: by, note: () => undefined });
 /** What U-Boot does at power-on, in the words of `trialBootLine`; with extlinux alone it only looks at DEFAULT. */
 const bootsNext = () => {
   const label = /^ka_trial=(.*)$/m.exec(fw('fw_printenv'))?.[1];
@@ -144,6 +145,33 @@ describe.each([
     await loader.tryOnce('boot-3');
     await loader.settle();
     expect([powerOn(), powerOn()]).toEqual([fresh, fresh]);
+  });
+
+  it('brings what was copied, and what names it, to where U-Boot looks, also where a cut came in between', async () => {
+    const named: boolean[] = [];
+    const loader = loaderOf({ ...config(), freeze: true }, async (argv, options) => {
+      if (!argv.includes('fsfreeze')) return run(argv, options);
+      named.push(extlinux().includes(heldLabel)); // a real freeze would be this machine's
+      return { exitCode: 0, stdout: `${argv[1]}\n`, stderr: '' };
+    });
+    await loader.hold();
+    expect(named).toEqual([false, true]);
+    await loader.hold();
+    expect(named).toEqual([false, true, true]);
+  });
+
+  it('refuses a trial where nothing is held any more, or nobody could tell the two kernels apart', async () => {
+    const loader = loaderOf(config());
+    await loader.hold();
+    await expect(loader.requireHeld()).rejects.toThrow(/are both Linux version .* timestamp/);
+    put('root/boot/Image', `${fresh}\n`);
+    await loader.requireHeld();
+    await loader.tryOnce('boot-0');
+    await loader.requireHeld();
+    put('root/boot/extlinux/extlinux.conf', conf);
+    await expect(loader.requireHeld()).rejects.toMatchObject({
+      ...{ name: 'StepFailed', fault: 'host', message: expect.stringMatching(/something rewrote it/) },
+    });
   });
 
   it.each([

@@ -25,6 +25,11 @@ export interface BootLoader {
   /** Holds the installed kernel, which has to be the one that runs. Where one is held already, it stays. */
   hold(): Promise<void>;
   isHeld(): Promise<boolean>;
+  /**
+   * Looks whether a kernel is still there to go back to, and can be told from the one that is installed.
+   * @throws {StepFailed} (host) if not.
+   */
+  requireHeld(): Promise<void>;
   /** Lets the next boot, and only that one, be of what is installed. @param bootId of the boot that runs now. */
   tryOnce(bootId: string): Promise<void>;
   /** Whether the next boot is the trial. @param bootId of the boot that runs now. */

@@ -34,10 +34,13 @@ export const createExtlinux = (parts: BootLoaderParts, config: ExtlinuxConfig): 
     requireSettled: kernel.requireSettled,
     hold: kernel.hold,
     isHeld: kernel.isHeld,
+    // DEFAULT names the new one already where the trial is set once more in the same boot.
+    requireHeld: kernel.requireHeld,
     tryOnce: async (bootId) => {
       // First: a cut after this one boots the held kernel once more, and sets DEFAULT to what it is.
       await mkdir(dirname(trialFile), { recursive: true });
       await writeDurably(trialFile, { bootId });
+      await kernel.flushed(); // what the file is going to name
       await kernel.bootByDefault('installed');
     },
     isTrying: async (bootId) => (await read())?.bootId === bootId && (await kernel.boots('installed')),

@@ -152,8 +152,24 @@ export const createHeldKernel = (
       throw refuse(`${file} boots ${found ?? 'nothing'} by default, and should boot ${name}.`);
   };
   const hasHeld = async () => readExtlinux(await read()).labels.some(({ name }) => name === heldLabel);
+  const rewritten = () =>
+    refuse(
+      `${file} does not boot ${heldLabel} any more: something rewrote it since the install began (a pacman hook?); keep that from it.`,
+    );
 
   return {
+    rewritten,
+    /** @throws {StepFailed} (host) if no label holds a kernel, or nobody could tell it from the installed one. */
+    requireHeld: async (): Promise<void> => {
+      if (!(await hasHeld())) throw rewritten();
+      const [held, installed] = await Promise.all(
+        [join(folderNow(), 'image'), onBoard(host.root, host.boot.image)].map(imageBanner),
+      );
+      if (held === installed)
+        throw refuse(
+          `the installed kernel and the one that is held are both ${held}: nobody could tell which of the two boots; give the build its own version or timestamp.`,
+        );
+    },
     requireSettled,
     flushed,
     /** The room that the copies take. @throws {StepFailed} (host) if what is installed can't be held. */
@@ -162,7 +178,7 @@ export const createHeldKernel = (
       return files.flatMap(({ holds }) => holds.map(({ sizeBytes }) => ({ folder, bytes: sizeBytes })));
     },
     hold: async (): Promise<void> => {
-      if ((await boots()) === heldLabel) return;
+      if ((await boots()) === heldLabel) return flushed(); // a cut may have come before it was
       const { folder, own, files } = await plan();
       const part = `${folder}.part`;
       for (const each of [part, folder]) await rm(each, { recursive: true, force: true });
@@ -181,6 +197,7 @@ export const createHeldKernel = (
         }
       await rename(part, folder);
       await syncPath(dirname(folder));
+      await flushed(); // before the file names it
       const text = await read();
       await write(text, withOwnLabel(text, own));
       note(`${own.kernel} holds the kernel that runs, and boots by default until another is confirmed`);

@@ -8,6 +8,7 @@ export const withoutTrial: BootLoader = {
   requireSettled: async () => undefined,
   hold: async () => undefined,
   isHeld: async () => true,
+  requireHeld: async () => undefined,
   tryOnce: async () => undefined,
   isTrying: async () => true,
   cancelTry: async () => undefined,

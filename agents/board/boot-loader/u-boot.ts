@@ -36,6 +36,10 @@ export const createUBoot = (parts: BootLoaderParts, config: UBootConfig): BootLo
     requireSettled: kernel.requireSettled,
     hold: kernel.hold,
     isHeld: kernel.isHeld,
+    requireHeld: async () => {
+      await kernel.requireHeld();
+      if (!(await kernel.isHeld())) throw kernel.rewritten();
+    },
     tryOnce: async () => {
       await requireBootLine();
       await kernel.flushed(); // what the trial boots was written since

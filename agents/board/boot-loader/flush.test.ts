@@ -1,0 +1,15 @@
+import { expect, it } from 'vitest';
+import { createRun } from '../../runtime/run.ts';
+import { flush } from './flush.ts';
+
+it('says so where a file system can’t be frozen', async () => {
+  await expect(
+    flush(
+      createRun(() => undefined),
+      '/proc/self',
+    ),
+  ).rejects.toMatchObject({
+    ...{ name: 'StepFailed', fault: 'host' },
+    message: expect.stringMatching(/\/proc\/self can't be frozen.*freeze failed/),
+  });
+});
