@@ -1,4 +1,4 @@
-import { copyFile, cp, mkdir, readdir, rm, symlink } from 'node:fs/promises';
+import { copyFile, cp, mkdir, rm, symlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describePackage } from '../../agents/publisher/package-database.ts';
 import { publishPackages } from '../../agents/publisher/publish-packages.ts';
@@ -6,6 +6,7 @@ import type { Run } from '../../agents/runtime/run.ts';
 import { buildBaseline, makeOpenFolder } from './baseline.ts';
 import type { BoardKind } from './board-machine.ts';
 import { initramfsCommand, installBaseline, makeBoardRoot, writePacmanConfigs } from './board-root.ts';
+import { claimFolder, sandboxEntries } from './claim-folder.ts';
 import { publishing, repositoryUrl, servedFolders } from './configs.ts';
 import { folderBoardOf, type Making, type SandboxExample } from './example.ts';
 import { startFileServer } from './file-server.ts';
@@ -23,11 +24,8 @@ const longestFolder = 107 - '/fresnel/root/etc/pacman.d/gnupg/S.gpg-agent.browse
 
 /** @throws {Error} if something that is no sandbox stands there. */
 const wipe = async (places: SandboxPlaces): Promise<void> => {
-  const held = (await readdir(places.folder)).filter((name) => !/^lock(\.\d+)?$/.test(name));
-  if (held.length > 0 && !held.includes(basename(places.marker)))
-    throw new Error(`${places.folder} holds files and is no sandbox of kernel-agent: name another folder`);
   // The marker stays: a wipe that was cut is still known for a sandbox.
-  for (const name of held)
+  for (const name of await sandboxEntries(places))
     if (name !== basename(places.marker))
       await rm(join(places.folder, name), { recursive: true, force: true });
 };
@@ -122,7 +120,7 @@ export const provisionSandbox = async ({
     throw new Error(
       `${places.folder} is longer than ${longestFolder} characters, too long for GnuPG's sockets: name another folder`,
     );
-  await makeOpenFolder(places.folder);
+  await claimFolder(places);
   const letGo = await holdSandbox(places);
   try {
     await endLeftovers(places);

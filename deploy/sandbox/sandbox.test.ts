@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { claimFolder } from './claim-folder.ts';
 import { exampleNamed } from './examples.ts';
 import { sandboxPlaces } from './places.ts';
 import { identify, isRunning } from './process-identity.ts';
@@ -18,10 +19,21 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 test('a folder that is no sandbox is not wiped', async () => {
   writeFileSync(join(folder, 'thesis.tex'), '');
+  const { mode } = statSync(folder);
   await expect(provisionSandbox({ folder, example: exampleNamed('iteration-5') })).rejects.toThrow(
     /holds files and is no sandbox/,
   );
   expect(await readdir(folder)).toEqual(['thesis.tex']);
+  expect(statSync(folder).mode).toBe(mode);
+});
+
+test('an empty folder of somebody else’s keeps its mode, and a sandbox’s own is opened', async () => {
+  const places = sandboxPlaces(folder);
+  await expect(claimFolder(places)).rejects.toThrow(`${folder} is closed to other users`);
+  expect(statSync(folder).mode & 0o777).toBe(0o700);
+  writeFileSync(places.marker, '{}');
+  await claimFolder(places);
+  expect(statSync(folder).mode & 0o777).toBe(0o755);
 });
 
 test('a sandbox that somebody holds is neither set up nor started again', async () => {
