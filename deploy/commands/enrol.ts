@@ -28,6 +28,7 @@ interface EnrolCommand extends FleetOptions, LoginOptions {
   hostConfig: string;
   fleetFile?: string;
   replaceKey?: boolean;
+  force?: boolean;
   nodeHeaders?: string;
 }
 
@@ -79,6 +80,7 @@ export const addEnrolCommands = (program: Command, places: ConfigPlaces): void =
     .option('--config <file>', "the command line's config, which names the fleet's file")
     .option('--fleet-file <file>', "the fleet's file, where there is no config yet")
     .option('--replace-key', 'the host was set up anew: pin its new key, the lost one is revoked')
+    .option('--force', 'restart its units even if the host is at something')
     .option('--node-headers <folder>', "headers of the host's Node, where they can't be fetched")
     .action(async (name: string, options: EnrolCommand) => {
       const host = readHost(name);
@@ -92,6 +94,7 @@ export const addEnrolCommands = (program: Command, places: ConfigPlaces): void =
         fleetFile: resolve(fleetFile),
         dryRun: options.dryRun === true,
         replacesKey: options.replaceKey === true,
+        force: options.force === true,
         ...(options.nodeHeaders === undefined ? {} : { nodeHeaders: resolve(options.nodeHeaders) }),
         onProgress: progress,
       });

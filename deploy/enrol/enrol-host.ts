@@ -10,8 +10,8 @@ import { withHost } from './fleet-file.ts';
 import { completeConfig, neededPrograms } from './host-config.ts';
 import { type HostLogin, openHostLine } from './host-line.ts';
 import { Applied, Started, Surveyed } from './on-host/asked.ts';
-import { hostPlaces, programsFolder, stateHome } from './places.ts';
-import { differences, unfit, whatRemains } from './plan.ts';
+import { hostPlaces, openWorkArgv, programsFolder, stateHome } from './places.ts';
+import { cutByRestart, differences, unfit, whatRemains } from './plan.ts';
 import { addonFile, sqliteAddon } from './sqlite-addon.ts';
 import { unitFiles } from './unit-files.ts';
 import { buildFiles, type FileWithBytes, fleetCopy, wantedHost } from './wanted-host.ts';
@@ -27,6 +27,8 @@ export interface EnrolOptions {
   dryRun?: boolean;
   /** The host was set up anew: its new key takes the place of the one that is pinned. */
   replacesKey?: boolean;
+  /** Restarts the units whatever the host is at. */
+  force?: boolean;
   /** Headers of the host's Node, where they are not this machine's and node-gyp is not to fetch them. */
   nodeHeaders?: string;
   cacheFolder?: string;
@@ -85,6 +87,8 @@ export const enrolHost = async (options: EnrolOptions): Promise<Enrolled> => {
     const asked = {
       do: 'survey' as const,
       places,
+      configFile: hostPlaces.config,
+      openWork: openWorkArgv,
       user,
       programs: neededPrograms(config),
       folders: wanted.folders,
@@ -95,7 +99,7 @@ export const enrolHost = async (options: EnrolOptions): Promise<Enrolled> => {
     };
     onProgress(`looking at ${host}`);
     const first = await line.ask(asked, Surveyed);
-    const why = unfit(first, host);
+    const why = unfit(first, { host, fleet: fleet.fleet });
     if (why.length > 0) throw new Refused(`${host} can't be enrolled yet: ${why.join('; ')}`);
 
     const addon = await sqliteAddon(first.node, {
@@ -120,6 +124,7 @@ export const enrolHost = async (options: EnrolOptions): Promise<Enrolled> => {
     const seen = await line.ask(
       {
         ...asked,
+        openWork: [],
         folders: [...wanted.folders, buildFolder],
         files: describe([...buildOnes, ...configOnes]),
         links: [link],
@@ -138,6 +143,9 @@ export const enrolHost = async (options: EnrolOptions): Promise<Enrolled> => {
       restarted,
       remains: whatRemains(config, { isNewInFleet: newFleetText !== fleetText, ...keys }),
     });
+    const cut = found.length === 0 || options.force ? null : cutByRestart(first, host);
+    if (cut !== null && !options.dryRun) throw new Refused(`${cut}; --force does it all the same`);
+    if (cut !== null) onProgress(`only with --force now: ${cut}`);
     if (options.dryRun || found.length === 0) return enrolled(first, false);
 
     const common = {

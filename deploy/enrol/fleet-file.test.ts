@@ -61,3 +61,9 @@ it('pins another key than the one that is pinned only where that is asked for, a
 it('refuses a host that is something else in the fleet', () => {
   expect(() => withHost(fileWith(pinned), { ...board, role: 'builder' })).toThrow('has fresnel as a board');
 });
+
+it('refuses a machine that has the key of another host', () => {
+  expect(() =>
+    withHost(fileWith(pinned), { ...board, host: 'boltzmann', keys: { publicKey: old, next: null } }),
+  ).toThrow(/has the key that the fleet's file pins for fresnel/);
+});

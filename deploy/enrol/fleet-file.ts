@@ -22,6 +22,14 @@ export const withHost = (
   const document = parseDocument(text);
   const fleet = Fleet.parse(document.toJS());
   const known = Object.hasOwn(fleet.hosts, host) ? fleet.hosts[host] : undefined;
+  const [other] =
+    Object.entries(fleet.hosts).find(
+      ([name, { publicKey }]) => name !== host && [keys.publicKey, keys.next].includes(publicKey),
+    ) ?? [];
+  if (other !== undefined)
+    throw new Refused(
+      `the machine has the key that the fleet's file pins for ${other}: see where --ssh leads, or if ${other} is to become ${host}, remove its keys there (ka retire ${other} --purge)`,
+    );
   if (!known) {
     const hosts = document.get('hosts');
     if (isMap(hosts)) hosts.flow = false; // `hosts: {}` of a fleet without any

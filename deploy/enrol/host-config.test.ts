@@ -17,10 +17,10 @@ it('gives a host its places, and names what is carried over by its place there',
   expect(config).toMatchObject({
     fleet: 'reauktion',
     host: 'fresnel',
-    keyFile: '/var/lib/kernel-agent/keys/host.nkey',
+    keyFile: '/var/lib/kernel-agent-host/keys/host.nkey',
     fleetFile: '/etc/kernel-agent/fleet.yaml',
     nats: { caFile: '/etc/kernel-agent/nats-ca.pem' },
-    peers: { hertz: { port: 22, identity: '/var/lib/kernel-agent/keys/id_ed25519' } },
+    peers: { hertz: { port: 22, identity: '/var/lib/kernel-agent-host/keys/id_ed25519' } },
     signing: { keyring: '/etc/kernel-agent/packages.gpg' },
   });
   expect([...carried]).toEqual([
@@ -33,7 +33,10 @@ it('gives a builder’s git the identity that is made there', () => {
   const { config } = complete('builder');
   expect(config).toMatchObject({
     git: {
-      ssh: { identity: '/var/lib/kernel-agent/keys/id_ed25519', knownHosts: '/etc/kernel-agent/known_hosts' },
+      ssh: {
+        identity: '/var/lib/kernel-agent-host/keys/id_ed25519',
+        knownHosts: '/etc/kernel-agent/known_hosts',
+      },
     },
   });
 });

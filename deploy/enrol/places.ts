@@ -1,7 +1,8 @@
 /** Where enrolment puts things on a host. */
 export const configFolder = '/etc/kernel-agent';
 export const programsFolder = '/usr/local/lib/kernel-agent';
-export const stateHome = '/var/lib/kernel-agent';
+/** Closed to others; so not the folder that a lab or a sandbox of this machine lies in. */
+export const stateHome = '/var/lib/kernel-agent-host';
 export const unitFolder = '/etc/systemd/system';
 
 export const hostPlaces = {
@@ -22,6 +23,23 @@ export const hostPlaces = {
   dropIn: `${unitFolder}/kernel-agent.service.d/10-folders.conf`,
   deadlineUnit: `${unitFolder}/kernel-agent-deadline.service`,
 } as const;
+
+/** All that enrolment writes to the config folder, which may be a coordinator's as well. */
+export const configFiles: readonly string[] = [
+  hostPlaces.fleet,
+  hostPlaces.keyring,
+  hostPlaces.knownHosts,
+  hostPlaces.ca,
+  hostPlaces.owed,
+  // Last: it says whose machine this is.
+  hostPlaces.config,
+];
+
+/** What an administrator added to the units with `systemctl edit` is of no use without them. */
+export const dropInFolders: readonly string[] = [`${hostPlaces.unit}.d`, `${hostPlaces.deadlineUnit}.d`];
+
+/** Asks a host's installed program what is open there. */
+export const openWorkArgv = ['node', `${hostPlaces.current}/host.mjs`, 'open', '--config', hostPlaces.config];
 
 /** The user that a builder's and a publisher's agent runs as. */
 export const agentUser = 'kernel-agent';

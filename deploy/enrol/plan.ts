@@ -1,15 +1,36 @@
 import type { AgentConfig } from '../../schemas/config.ts';
 import type { Surveyed } from './on-host/asked.ts';
-import { hostPlaces } from './places.ts';
+import { hostPlaces, stateHome } from './places.ts';
 
 const neededBytes = 64 * 1024 * 1024;
 const megabytes = (bytes: number): string => `${Math.floor(bytes / 1024 / 1024)} MB`;
 
+/** Why a machine that has an agent already is not the one that is meant. */
+const someoneElse = (
+  { enrolledAs }: Surveyed,
+  { host, fleet }: { host: string; fleet: string },
+): string[] => {
+  if (enrolledAs === null) return [];
+  const retire = `see where --ssh leads, or retire it there first (ka retire ${enrolledAs.host})`;
+  if (enrolledAs.host !== host)
+    return [`the machine is enrolled as ${enrolledAs.host}, and a machine has one agent: ${retire}`];
+  if (enrolledAs.fleet !== fleet)
+    return [`it is enrolled in the fleet ${enrolledAs.fleet}, and this one is ${fleet}: ${retire}`];
+  if (enrolledAs.keyFile !== hostPlaces.key)
+    return [
+      `its key is in ${enrolledAs.keyFile}, and is now kept in ${hostPlaces.keys}: stop its units, copy the folders keys and state from there to ${stateHome} with cp -a, remove ${hostPlaces.config}, and enrol again`,
+    ];
+  return [];
+};
+
 /** Why an agent can't be put on a machine, each with what to do. */
-export const unfit = (seen: Surveyed, host: string): string[] => [
+export const unfit = (seen: Surveyed, wanted: { host: string; fleet: string }): string[] => [
+  ...someoneElse(seen, wanted),
   ...(seen.uid === 0 ? [] : [`the login became user ${seen.uid} and not root`]),
   ...(seen.systemd === null ? ['systemd does not run it'] : []),
-  ...(seen.missing.length === 0 ? [] : [`it lacks ${seen.missing.join(', ')}: install them on ${host}`]),
+  ...(seen.missing.length === 0
+    ? []
+    : [`it lacks ${seen.missing.join(', ')}: install them on ${wanted.host}`]),
   ...seen.free
     .filter(({ bytes }) => bytes < neededBytes)
     .map(
@@ -17,6 +38,15 @@ export const unfit = (seen: Surveyed, host: string): string[] => [
         `${megabytes(bytes)} are free for ${folder} and ${megabytes(neededBytes)} are needed`,
     ),
 ];
+
+/** What a restart of a host's units would cut, in a sentence; null if nothing. */
+export const cutByRestart = ({ open }: Surveyed, host: string): string | null => {
+  if (open?.deadline)
+    return `${open.deadline}, and the units of ${host} would be restarted: wait until the iteration has confirmed or rolled back`;
+  if (open && open.attempts.length > 0)
+    return `${host} is at ${open.attempts.join(', ')}, which a restart would cut: wait until that is done`;
+  return null;
+};
 
 /** What would be done on a host, a line each; none where all is as it should be. */
 export const differences = (

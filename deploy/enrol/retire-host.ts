@@ -1,7 +1,16 @@
 import { Refused } from '../../coordinator/decide.ts';
 import { type HostLogin, openHostLine } from './host-line.ts';
 import { Retired } from './on-host/asked.ts';
-import { agentUser, configFolder, hostPlaces, programsFolder, stateHome } from './places.ts';
+import {
+  agentUser,
+  configFiles,
+  configFolder,
+  dropInFolders,
+  hostPlaces,
+  openWorkArgv,
+  programsFolder,
+  stateHome,
+} from './places.ts';
 import { agentUnit, deadlineUnit } from './unit-files.ts';
 
 export interface RetireOptions {
@@ -16,38 +25,46 @@ export interface RetireOptions {
   signal?: AbortSignal;
 }
 
+/** What enrolment put on a host, in the order in which it goes; what others keep in the same folders stays. */
+export const removedFiles = (purge: boolean): string[] => [
+  hostPlaces.unit,
+  hostPlaces.deadlineUnit,
+  ...dropInFolders,
+  // Before the config, which what is open is asked with.
+  programsFolder,
+  ...configFiles,
+  ...(purge ? [hostPlaces.state, hostPlaces.keys] : []),
+];
+
 /**
  * Takes the agent off a machine. State and keys stay there unless they are purged.
  * @returns what was done, or with a dry run would be.
- * @throws {Refused} if the host is at something, or something of it is not in the log yet.
+ * @throws {Refused} if another host answers there, if the host is at something, or something of it is not in the log yet.
  */
 export const retireHost = async (options: RetireOptions): Promise<string[]> => {
   const { host, login, dryRun = false, purge = false, force = false, onProgress = () => undefined } = options;
   const line = await openHostLine(login, (said) => onProgress(`${host}: ${said}`), options.signal);
   try {
-    const { refused, did } = await line.ask(
+    const { refused, isForceable, did } = await line.ask(
       {
         do: 'retire',
+        host,
+        configFile: hostPlaces.config,
         // The agent first: until it is gone it may arm the deadline.
         units: [agentUnit, deadlineUnit],
-        openWork: ['node', `${hostPlaces.current}/host.mjs`, 'open', '--config', hostPlaces.config],
+        openWork: openWorkArgv,
         force,
         dryRun,
-        remove: [
-          hostPlaces.unit,
-          hostPlaces.dropIn.slice(0, hostPlaces.dropIn.lastIndexOf('/')),
-          hostPlaces.deadlineUnit,
-          // Before the config, which what is open is asked with.
-          programsFolder,
-          configFolder,
-          ...(purge ? [stateHome] : []),
-        ],
+        remove: removedFiles(purge),
+        removeIfEmpty: [configFolder, ...(purge ? [stateHome] : [])],
         user: purge ? agentUser : null,
       },
       Retired,
     );
     if (refused !== null)
-      throw new Refused(`${host} is not retired: ${refused}; --force does it all the same`);
+      throw new Refused(
+        `${host} is not retired: ${refused}${isForceable ? '; --force does it all the same' : ''}`,
+      );
     return did;
   } finally {
     line.close();

@@ -5,6 +5,9 @@ import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 import { staysDownCode } from '../../agents/runtime/errors.ts';
 import { checkout } from '../checkout.ts';
+import { stateHome } from '../enrol/places.ts';
+import { defaultLabFolder } from '../lab/lab-places.ts';
+import { defaultSandboxFolder } from '../sandbox/places.ts';
 
 const analyze = promisify(execFile);
 const folder = join(checkout, 'deploy/systemd');
@@ -49,4 +52,20 @@ it.each(['kernel-agent-board', 'kernel-agent-deadline'])('lets a pacman go on wh
   const text = readFileSync(fileOf(unit), 'utf8');
   expect(text).toMatch(/^KillMode=process$/m);
   expect(text).not.toMatch(/^PrivateTmp=yes$/m);
+});
+
+it('leaves a builder’s /proc as the kernel makes it: of one with mounts on it no user namespace gets a new one', () => {
+  const text = readFileSync(fileOf('kernel-agent-builder'), 'utf8');
+  expect(text).not.toMatch(
+    /^(ProtectHostname|ProtectKernelTunables|ProtectKernelLogs|ProtectProc|ProcSubset|InaccessiblePaths|ReadOnlyPaths)=/m,
+  );
+});
+
+it.each(['builder', 'publisher', 'board'])('keeps the state of a %s where enrolment puts it', (role) => {
+  const name = stateHome.replace('/var/lib/', '');
+  const units = [`kernel-agent-${role}`, ...(role === 'board' ? ['kernel-agent-deadline'] : [])];
+  for (const unit of units) expect(readFileSync(fileOf(unit), 'utf8')).toContain(`StateDirectory=${name}\n`);
+  // It is closed to others, and that lab and sandbox lie in is not.
+  for (const folder of [defaultLabFolder(), defaultSandboxFolder(), '/var/lib/kernel-agent/lab'])
+    expect(`${folder}/`.startsWith(`${stateHome}/`)).toBe(false);
 });

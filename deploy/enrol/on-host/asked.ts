@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { EnrolledAs } from './enrolled-as.ts';
+import { OpenWork } from './open-work.ts';
 
 /** A file as it should lie on a host. */
 const WantedFile = z.object({
@@ -25,6 +27,10 @@ const Places = z.object({
 export const Survey = z.object({
   do: z.literal('survey'),
   places: Places,
+  /** The agent's config, which says who the machine is already. */
+  configFile: z.string(),
+  /** A program that says what is open, as JSON. */
+  openWork: z.array(z.string()),
   user: z.string().nullable(),
   programs: z.array(z.string()),
   files: z.array(WantedFile),
@@ -64,6 +70,9 @@ export type Start = z.infer<typeof Start>;
 
 export const Retire = z.object({
   do: z.literal('retire'),
+  /** Who the machine has to be, by the agent's config there. */
+  host: z.string(),
+  configFile: z.string(),
   units: z.array(z.string()),
   /** A program that says what is open, as JSON: run before anything is touched. */
   openWork: z.array(z.string()),
@@ -71,6 +80,8 @@ export const Retire = z.object({
   dryRun: z.boolean(),
   /** Files and folders to remove with all that is in them. */
   remove: z.array(z.string()),
+  /** Folders to remove if nothing is in them then. */
+  removeIfEmpty: z.array(z.string()),
   /** The user to remove, if any. */
   user: z.string().nullable(),
 });
@@ -83,6 +94,9 @@ const Key = z.object({ publicKey: z.string(), next: z.string().nullable() });
 
 export const Surveyed = z.object({
   uid: z.int(),
+  enrolledAs: EnrolledAs.nullable(),
+  /** null where no agent is installed, or one that doesn't run. */
+  open: OpenWork.nullable(),
   hostname: z.string(),
   node: z.object({ arch: z.string(), abi: z.string(), version: z.string(), file: z.string() }),
   /** systemd's version; null where it does not run this machine. */
@@ -115,5 +129,7 @@ export const Started = z.object({
 
 export const Retired = z.object({
   refused: z.string().nullable(),
+  /** Whether it is done all the same where that is asked for. */
+  isForceable: z.boolean(),
   did: z.array(z.string()),
 });

@@ -2,12 +2,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import Database from 'better-sqlite3';
-import type { z } from 'zod';
 import { readArmed, readFired, readReport } from '../../../agents/board/deadline/deadline.ts';
 import { readConfigFile } from '../../../eventlog/config-file.ts';
 import { AgentConfig } from '../../../schemas/config.ts';
 import { printableLines } from '../../../schemas/printable.ts';
-import type { OpenWork } from './retire.ts';
+import type { OpenWork } from './open-work.ts';
 
 /** What a host says of itself once its agent is installed: `host.mjs check`, or `host.mjs open --config FILE`. */
 const { values, positionals } = parseArgs({
@@ -19,7 +18,7 @@ const { values, positionals } = parseArgs({
 const check = () => void new Database(':memory:').prepare('SELECT 1').get();
 
 /** What this host would leave undone if its agent were taken away. */
-const openWork = async (configFile: string): Promise<z.infer<typeof OpenWork>> => {
+const openWork = async (configFile: string): Promise<OpenWork> => {
   const config = readConfigFile(configFile, AgentConfig);
   const [armed, fired, report] =
     config.role === 'board'

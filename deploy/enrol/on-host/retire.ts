@@ -1,23 +1,17 @@
 import { existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { z } from 'zod';
+import { readdir, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { z } from 'zod';
 import type { Run } from '../../../agents/runtime/run.ts';
 import type { Retire, Retired } from './asked.ts';
+import { readEnrolledAs } from './enrolled-as.ts';
+import { readOpenWork } from './open-work.ts';
 import { findOwner } from './owner.ts';
 
-/** What a host would leave undone. */
-export const OpenWork = z.object({
-  /** The deadline that would put an unconfirmed kernel away, or is at it. */
-  deadline: z.string().nullable(),
-  attempts: z.array(z.string()),
-  unsent: z.int(),
-});
-
 const whyNot = async (run: Run, argv: readonly string[]): Promise<string | null> => {
-  const file = argv.find((word) => word.endsWith('.mjs'));
-  if (file === undefined || !existsSync(file)) return null; // nothing was installed, or it was taken away before
-  const { stdout } = await run(argv, { quiet: true });
-  const { deadline, attempts, unsent } = OpenWork.parse(JSON.parse(stdout));
+  const open = await readOpenWork(run, argv);
+  if (open === null) return null;
+  const { deadline, attempts, unsent } = open;
   if (deadline !== null)
     return `${deadline}: wait until the iteration has confirmed or rolled back; without its agent nobody would put the old kernel back`;
   if (attempts.length > 0)
@@ -39,8 +33,15 @@ export const retire = async (
     say(what);
     if (!asked.dryRun) await act();
   };
+  const enrolled = readEnrolledAs(asked.configFile);
+  if (enrolled !== null && enrolled.host !== asked.host)
+    return {
+      refused: `the machine that answers there is ${enrolled.host} of the fleet ${enrolled.fleet}, and not ${asked.host}: see where --ssh leads`,
+      isForceable: false,
+      did,
+    };
   const refused = asked.force ? null : await whyNot(run, asked.openWork);
-  if (refused !== null) return { refused, did };
+  if (refused !== null) return { refused, isForceable: true, did };
   for (const unit of asked.units) {
     const { stdout } = await run(['systemctl', 'show', '--property=LoadState', '--value', unit], {
       quiet: true,
@@ -52,9 +53,15 @@ export const retire = async (
   }
   for (const path of asked.remove)
     if (existsSync(path)) await step(`remove ${path}`, () => rm(path, { recursive: true, force: true }));
+  for (const folder of asked.removeIfEmpty) {
+    if (!existsSync(folder)) continue;
+    const left = (await readdir(folder)).filter((name) => !asked.remove.includes(join(folder, name)));
+    if (left.length === 0) await step(`remove ${folder}`, () => rmdir(folder));
+    else say(`${folder} stays, with ${left.toSorted().join(', ')}: that is not enrolment's`);
+  }
   const { user } = asked;
   if (user !== null && (await findOwner(run, user)))
     await step(`remove the user ${user}`, () => run(['userdel', '--', user]));
   if (did.length > 0 && !asked.dryRun) await run(['systemctl', 'daemon-reload']);
-  return { refused: null, did };
+  return { refused: null, isForceable: false, did };
 };

@@ -4,8 +4,10 @@ import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Run } from '../../../agents/runtime/run.ts';
 import type { Survey, Surveyed } from './asked.ts';
+import { readEnrolledAs } from './enrolled-as.ts';
 import { wantedGpgConfig } from './gpg-config.ts';
 import { readHostKey, readIdentity } from './host-keys.ts';
+import { readOpenWork } from './open-work.ts';
 import { findOwner } from './owner.ts';
 import { fileState, folderState, linkTarget, type State } from './place-file.ts';
 
@@ -77,6 +79,9 @@ export const survey = async (run: Run, asked: Survey): Promise<Surveyed> => {
   const { keyFile, identityFile, owedFile } = asked.places;
   return {
     uid: process.getuid?.() ?? -1,
+    enrolledAs: readEnrolledAs(asked.configFile),
+    // One that doesn't run is at nothing, and enrolment is what mends it: after a cut, or with another Node there.
+    open: await readOpenWork(run, asked.openWork).catch(() => null),
     hostname: (await readFile('/etc/hostname', 'utf8').catch(() => hostname())).trim(),
     node: {
       arch: process.arch,

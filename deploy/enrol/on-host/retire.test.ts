@@ -1,0 +1,88 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { Run } from '../../../agents/runtime/run.ts';
+import { configFiles, configFolder, hostPlaces, programsFolder, stateHome } from '../places.ts';
+import { removedFiles } from '../retire-host.ts';
+import { retire } from './retire.ts';
+
+let machine: string;
+const there = (path: string) => join(machine, path);
+const put = (path: string, text = '') => {
+  mkdirSync(dirname(there(path)), { recursive: true });
+  writeFileSync(there(path), text);
+};
+
+beforeEach(() => {
+  machine = mkdtempSync(join(tmpdir(), 'ka-retire-'));
+  for (const file of configFiles) put(file);
+  put(hostPlaces.config, `fleet: reauktion\nhost: fresnel\nkeyFile: ${hostPlaces.key}\nrole: board\n`);
+  put(`${programsFolder}/0123/agent.mjs`);
+  put(hostPlaces.unit);
+  put(`${hostPlaces.deadlineUnit}.d/override.conf`);
+  put(hostPlaces.key);
+  put(`${hostPlaces.state}/journal.db`);
+});
+afterEach(() => rmSync(machine, { recursive: true, force: true }));
+
+const said: string[] = [];
+/** No systemd runs a test's machine: of its programs none answers. */
+const run: Run = async () => ({ exitCode: 0, stdout: 'not-found\n', stderr: '' });
+const retireHere = (change: Partial<Parameters<typeof retire>[1]> = {}, purge = false) =>
+  retire(
+    run,
+    {
+      do: 'retire',
+      host: 'fresnel',
+      configFile: there(hostPlaces.config),
+      units: [],
+      openWork: [],
+      force: false,
+      dryRun: false,
+      remove: removedFiles(purge).map(there),
+      removeIfEmpty: [configFolder, ...(purge ? [stateHome] : [])].map(there),
+      user: null,
+      ...change,
+    },
+    (line) => said.push(line),
+  );
+
+it('removes what enrolment put there, and leaves state and keys', async () => {
+  await retireHere();
+  expect(existsSync(there(configFolder))).toBe(false);
+  expect(existsSync(there(programsFolder))).toBe(false);
+  expect(readdirSync(there(dirname(hostPlaces.unit)))).toEqual([]);
+  expect(readdirSync(there(stateHome)).toSorted()).toEqual(['keys', 'state']);
+});
+
+it('leaves what others keep in the same folders: a coordinator’s config and key, an operator’s folders', async () => {
+  put(`${configFolder}/coordinator.yaml`);
+  put(`${configFolder}/keys/coordinator.nkey`);
+  put(`${stateHome}/sources/linux.tar`);
+  await retireHere({}, true);
+  expect(readdirSync(there(configFolder)).toSorted()).toEqual(['coordinator.yaml', 'keys']);
+  expect(existsSync(there(`${configFolder}/keys/coordinator.nkey`))).toBe(true);
+  expect(readdirSync(there(stateHome))).toEqual(['sources']);
+  expect(said).toContain(
+    `${there(configFolder)} stays, with coordinator.yaml, keys: that is not enrolment's`,
+  );
+});
+
+it('removes a host’s whole home where nothing else is in it', async () => {
+  await retireHere({}, true);
+  expect(existsSync(there(stateHome))).toBe(false);
+});
+
+it('says of a dry run what it would do, and does nothing', async () => {
+  const dry = await retireHere({ dryRun: true }, true);
+  expect(existsSync(there(hostPlaces.key))).toBe(true);
+  expect(dry.did).toEqual((await retireHere({}, true)).did);
+});
+
+it('leaves another host’s machine alone, even by force', async () => {
+  const { refused, isForceable, did } = await retireHere({ host: 'boltzmann', force: true }, true);
+  expect(refused).toContain('is fresnel of the fleet reauktion, and not boltzmann');
+  expect({ isForceable, did }).toEqual({ isForceable: false, did: [] });
+  expect(existsSync(there(hostPlaces.unit))).toBe(true);
+});

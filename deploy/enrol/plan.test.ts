@@ -1,0 +1,47 @@
+import { expect, it } from 'vitest';
+import type { Surveyed } from './on-host/asked.ts';
+import { hostPlaces } from './places.ts';
+import { cutByRestart, unfit } from './plan.ts';
+
+const machine: Surveyed = {
+  uid: 0,
+  enrolledAs: null,
+  open: null,
+  hostname: 'fresnel',
+  node: { arch: 'arm64', abi: '115', version: '20.19.2', file: '/usr/bin/node' },
+  systemd: '257',
+  missing: [],
+  hasUser: true,
+  free: [],
+  absent: [],
+  other: [],
+  key: null,
+  sshPublicKey: null,
+  isOwed: false,
+  links: {},
+  units: [],
+};
+const wanted = { host: 'fresnel', fleet: 'reauktion' };
+const as = (enrolledAs: Partial<NonNullable<Surveyed['enrolledAs']>>) =>
+  unfit({ ...machine, enrolledAs: { ...wanted, keyFile: hostPlaces.key, ...enrolledAs } }, wanted);
+
+it('takes a machine that has no agent, and one that is that very host already', () => {
+  expect(unfit(machine, wanted)).toEqual([]);
+  expect(as({})).toEqual([]);
+});
+
+it.each([
+  [{ host: 'boltzmann' }, /is enrolled as boltzmann, and a machine has one agent/],
+  [{ fleet: 'lab' }, /is enrolled in the fleet lab, and this one is reauktion/],
+  [{ keyFile: '/var/lib/kernel-agent/keys/host.nkey' }, /its key is in .* copy the folders/],
+] as const)('refuses a machine that is somebody else: %j', (enrolledAs, why) => {
+  expect(as(enrolledAs)).toEqual([expect.stringMatching(why)]);
+});
+
+it('says what a restart would cut', () => {
+  const cut = (open: Surveyed['open']) => cutByRestart({ ...machine, open }, 'fresnel');
+  expect(cut(null)).toBeNull();
+  expect(cut({ deadline: null, attempts: [], unsent: 3 })).toBeNull();
+  expect(cut({ deadline: null, attempts: ['five build 1'], unsent: 0 })).toMatch(/is at five build 1/);
+  expect(cut({ deadline: 'the deadline of five is armed', attempts: [], unsent: 0 })).toMatch(/is armed/);
+});
