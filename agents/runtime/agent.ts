@@ -58,6 +58,8 @@ const trustOf = ({ fleetFile, fleet, host, role }: AgentConfig): { trust: Trust;
 };
 
 const drainEveryMs = 1_000;
+/** How old what a presence says of the installed package may be. */
+const packageEveryMs = 20_000;
 const stopWithinMs = 2_000;
 /** So long an agent waits for the log to compare its journal with, before it works on without. */
 const aloneAfterMs = 5_000;
@@ -206,6 +208,13 @@ export const runAgent = async <Config extends AgentConfig>(
     );
   };
   let running: NotedRequest | undefined;
+  /** A small board has more to do than to ask its package manager with each presence. */
+  let lastPackage: { at: number; name: string | null } | undefined;
+  const packageSeen = async () => {
+    if (!lastPackage || performance.now() - lastPackage.at > packageEveryMs)
+      lastPackage = { name: await packageNow(), at: performance.now() };
+    return lastPackage.name;
+  };
   const runningNow = () => (running ? `${running.iteration} ${running.step} ${running.attempt}` : null);
   const systemd = createSystemd(() => !connection?.isClosed(), ends);
   const work = createWorkLoop({
@@ -219,6 +228,7 @@ export const runAgent = async <Config extends AgentConfig>(
     outputOf: (request) => createOutputWriter(() => connection, { fleet, host, ...request }),
     onRunning: (request) => {
       running = request;
+      lastPackage = undefined;
       systemd.status(runningNow() ?? 'idle');
       void present();
     },
@@ -236,7 +246,7 @@ export const runAgent = async <Config extends AgentConfig>(
     isPresenting = true;
     try {
       const time = new Date().toISOString();
-      const known = { host, role, time, ...boot, package: await packageNow() };
+      const known = { host, role, time, ...boot, package: await packageSeen() };
       if (!ends.aborted)
         sayPresent(connection, fleet, {
           ...known,

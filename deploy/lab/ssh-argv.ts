@@ -11,7 +11,7 @@ export const sshArgv = (
   command: readonly string[],
 ): string[] => [
   ...['ssh', '-F', 'none', '-i', places.administratorKey, '-p', String(ports.board)],
-  ...['-o', 'IdentitiesOnly=yes', '-o', 'BatchMode=yes', '-o', 'LogLevel=ERROR', '-o', 'ConnectTimeout=10'],
+  ...['-o', 'IdentitiesOnly=yes', '-o', 'BatchMode=yes', '-o', 'LogLevel=ERROR', '-o', 'ConnectTimeout=30'],
   ...['-o', 'StrictHostKeyChecking=yes', '-o', `UserKnownHostsFile="${places.knownHosts}"`],
   'root@127.0.0.1',
   ...(command.length > 0 ? ['--', ...command] : []),

@@ -15,7 +15,7 @@ import { ka, testFolder } from '../ka.ts';
 import { approver } from '../test-fleet.ts';
 import { type Signs, watchSigns } from './signs.ts';
 
-const iterationWithinMs = 30 * 60_000;
+const iterationWithinMs = 40 * 60_000;
 const bootsWithinMs = 5 * 60_000;
 const pkgbuild = 'main:arch/linux-fresnel-fourier/PKGBUILD';
 
@@ -49,7 +49,7 @@ export const startLabFleet = async () => {
   const lab = labPlaces(folder);
 
   const onBoard = async (...command: string[]): Promise<string> =>
-    (await run(sshArgv(lab, ports, command), { quiet: true, timeoutMs: 60_000 })).stdout.trim();
+    (await run(sshArgv(lab, ports, command), { quiet: true, timeoutMs: 120_000 })).stdout.trim();
   const [kernel] = (await session.read()).state.iterations.values();
   if (!kernel) throw new Error(`nothing was carried in ${folder} yet`);
   const { baseline, package: built } = kernel.plan;

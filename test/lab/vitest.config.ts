@@ -11,7 +11,7 @@ export default defineConfig({
     reporters: ['default', faultReporter(labTable)],
     maxWorkers: 1,
     fileParallelism: false,
-    testTimeout: 20 * 60_000,
+    testTimeout: 45 * 60_000,
     hookTimeout: 40 * 60_000,
   },
 });
