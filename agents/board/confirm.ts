@@ -16,14 +16,18 @@ export const confirm: Step<'confirm', BoardConfig> = async (request, context) =>
   const loader = createBootLoader({ host, run, note });
   const { names, version, release } = request;
 
-  /** @throws {StepFailed} (host) if what runs is not what was verified. */
-  const verified = async () => {
+  /** @throws {StepFailed} (host) if the board goes back on its own. */
+  const refuseFired = async () => {
     const fired = await readFired(host);
     if (fired?.iteration === iteration)
       throw new StepFailed(
         'host',
         `nobody confirmed ${version} within ${fired.seconds} s: the board's own deadline has gone off, and ${host.host} goes back to ${fired.backup.version}.`,
       );
+  };
+  /** @throws {StepFailed} (host) if what runs is not what was verified. */
+  const verified = async () => {
+    await refuseFired();
     const installed = await installedVersion(context, names);
     if (installed !== version)
       throw new StepFailed('host', `${installed} is installed on ${host.host}, not ${version}.`);
@@ -42,6 +46,7 @@ export const confirm: Step<'confirm', BoardConfig> = async (request, context) =>
   await effect('settle', {
     probe: async () => ((await loader.isSettled()) ? { happened: 'yes', result: null } : { happened: 'no' }),
     act: async () => {
+      await refuseFired(); // what is held is what its put-back needs; one that goes off from here on holds what runs
       await loader.settle();
       return null;
     },

@@ -147,6 +147,20 @@ describe.each([
     expect([powerOn(), powerOn()]).toEqual([fresh, fresh]);
   });
 
+  it('leaves nothing of a copy that failed, and goes back to what is held where DEFAULT names another', async () => {
+    const failing = loaderOf(config(), (argv, options) =>
+      run(argv[0] === 'sync' ? ['false'] : argv, options),
+    );
+    await expect(failing.hold()).rejects.toThrow(/false/);
+    expect(existsSync(at('root/boot/kernel-agent.part'))).toBe(false);
+    const loader = loaderOf(config());
+    await loader.hold();
+    put('root/boot/extlinux/extlinux.conf', extlinux().replace(/default .*/, 'default fourier'));
+    put('root/boot/Image', 'half of');
+    await loader.hold();
+    expect(powerOn()).toBe(old);
+  });
+
   it('brings what was copied, and what names it, to where U-Boot looks, also where a cut came in between', async () => {
     const named: boolean[] = [];
     const loader = loaderOf({ ...config(), freeze: true }, async (argv, options) => {
@@ -248,6 +262,25 @@ describe('U-Boot’s environment', () => {
     expect(await loader.isTrying('boot-0')).toBe(true);
     erased();
     expect(await loader.isTrying('boot-0')).toBe(false);
+  });
+
+  it('is written to its end although the agent stops, and what can’t be read is not taken for erased', async () => {
+    const agent = new AbortController();
+    const slow = ['sh', '-c', 'sleep 0.3; exec "$@"', 'sh', ...uBoot().setCommand];
+    const writing = loaderOf(
+      { ...uBoot(), setCommand: slow },
+      createRun(() => undefined, agent.signal),
+    );
+    const tried = writing.tryOnce('boot-0').catch(() => undefined);
+    setTimeout(() => agent.abort(), 200);
+    await tried;
+    expect(fw('fw_printenv')).toContain('ka_trial=fourier');
+    const printCommand = ['fw_printenv', '-c', at('none.config'), '-f', '/dev/null'];
+    const apart = { ...uBoot(), printCommand, bootPrintCommand: uBoot().printCommand };
+    await expect(loaderOf(apart).cancelTry()).rejects.toMatchObject({ fault: 'host' });
+    put('none.config', `${at('erased')} 0x0 0x1000\n`);
+    put('erased', 'x'.repeat(4096));
+    await loaderOf({ ...apart, printCommand: printCommand.slice(0, 3) }).cancelTry();
   });
 
   it('that was lost in a cut is refused for a trial, and boots what is held', async () => {

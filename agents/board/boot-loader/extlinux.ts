@@ -46,8 +46,12 @@ export const createExtlinux = (parts: BootLoaderParts, config: ExtlinuxConfig): 
     isTrying: async (bootId) => (await read())?.bootId === bootId && (await kernel.boots('installed')),
     cancelTry,
     booted: async (bootId) => {
-      const trial = await read();
-      if (trial && trial.bootId !== bootId) await cancelTry();
+      const isOver = async () => ((await read())?.bootId ?? bootId) !== bootId;
+      if (!(await isOver())) return;
+      if (await kernel.hasHeld()) await kernel.bootByDefault('held');
+      // The agent may have set the next one meanwhile.
+      if (await isOver()) await forget();
+      else if (await read()) await kernel.bootByDefault('installed');
     },
     settle: async () => {
       await forget();

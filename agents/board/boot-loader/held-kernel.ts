@@ -77,7 +77,7 @@ export const createHeldKernel = (
     const conf = readExtlinux(await read());
     if (conf.labels.some(({ name }) => name === heldLabel) || conf.boots === heldLabel)
       throw refuse(
-        `${file} still has the label ${heldLabel} of an iteration that was never ended: let DEFAULT name ${label}, if that one boots, and remove the other.`,
+        `${file} still has the label ${heldLabel} of an iteration that was never ended: what ${label} boots may be half installed, so put the backup or a whole package back first; then let DEFAULT name ${label}, and remove the other label.`,
       );
   };
 
@@ -142,7 +142,25 @@ export const createHeldKernel = (
     return { folder, own, files };
   };
 
+  /** Copies what is to be held, and reads it back from the disk. */
+  const copy = async (files: Awaited<ReturnType<typeof plan>>['files'], part: string) => {
+    await orNoRoom(dirname(part), async () => {
+      for (const each of files)
+        await cp(each.file, join(part, each.copy), { recursive: true, dereference: true });
+    });
+    await run(['sync', '--file-system', '--', part]);
+    for (const { file: from, copy: to, holds } of files)
+      for (const { below } of holds) {
+        const [source, made] = [from, join(part, to)].map((path) =>
+          below === '' ? path : join(path, below),
+        );
+        if ((await hashFile(source ?? '')).sha256 !== (await hashFile(made ?? '')).sha256)
+          throw refuse(`${made} is not as ${source} although it was just copied: look at the disk.`);
+      }
+  };
+
   const folderNow = () => join(dirname(onBoard(host.root, host.boot.image)), 'kernel-agent');
+  const heldImage = () => join(folderNow(), 'image');
   const boots = async () => readExtlinux(await read()).boots;
   const setDefault = async (name: string) => {
     const text = await read();
@@ -163,7 +181,7 @@ export const createHeldKernel = (
     requireHeld: async (): Promise<void> => {
       if (!(await hasHeld())) throw rewritten();
       const [held, installed] = await Promise.all(
-        [join(folderNow(), 'image'), onBoard(host.root, host.boot.image)].map(imageBanner),
+        [heldImage(), onBoard(host.root, host.boot.image)].map(imageBanner),
       );
       if (held === installed)
         throw refuse(
@@ -179,22 +197,16 @@ export const createHeldKernel = (
     },
     hold: async (): Promise<void> => {
       if ((await boots()) === heldLabel) return flushed(); // a cut may have come before it was
+      // Its copies are whole as long as a label names them.
+      if ((await hasHeld()) && (await imageBanner(heldImage()).catch(() => undefined)) !== undefined)
+        return setDefault(heldLabel);
       const { folder, own, files } = await plan();
       const part = `${folder}.part`;
       for (const each of [part, folder]) await rm(each, { recursive: true, force: true });
-      await orNoRoom(dirname(folder), async () => {
-        for (const { file: from, copy } of files)
-          await cp(from, join(part, copy), { recursive: true, dereference: true });
+      await copy(files, part).catch(async (error: unknown) => {
+        await rm(part, { recursive: true, force: true }); // its room is what a rollback may lack
+        throw error;
       });
-      await run(['sync', '--file-system', '--', part]);
-      for (const { file: from, copy, holds } of files)
-        for (const { below } of holds) {
-          const [source, made] = [from, join(part, copy)].map((path) =>
-            below === '' ? path : join(path, below),
-          );
-          if ((await hashFile(source ?? '')).sha256 !== (await hashFile(made ?? '')).sha256)
-            throw refuse(`${made} is not as ${source} although it was just copied: look at the disk.`);
-        }
       await rename(part, folder);
       await syncPath(dirname(folder));
       await flushed(); // before the file names it

@@ -51,6 +51,12 @@ export const bootLineFault = (
   return undefined;
 };
 
+/** What fw_printenv says of a place that holds no environment: libubootenv's words, and those of U-Boot's own tools. */
+const saysErased = (error: unknown): boolean =>
+  error instanceof StepFailed &&
+  error.cause instanceof ProgramFailed &&
+  /Cannot read environment, using default|Bad CRC/.test(error.cause.stderr);
+
 /** U-Boot's environment, by way of the programs that read and write it: fw_printenv(1), fw_setenv(1). */
 export const createUBootEnvironment = (
   run: Run,
@@ -77,7 +83,7 @@ export const createUBootEnvironment = (
     if (bootPrintCommand === undefined) return readFrom(printCommand);
     // One that holds nothing but the variable is erased by taking it, and can't be read then.
     return readFrom(printCommand).catch((error: unknown) => {
-      if (error instanceof StepFailed) return new Map<string, string>();
+      if (saysErased(error)) return new Map<string, string>();
       throw error;
     });
   };
@@ -87,7 +93,8 @@ export const createUBootEnvironment = (
     readBoot: () => readFrom(bootPrintCommand ?? printCommand),
     /** Sets or, without a value, removes a variable, and reads it back. @throws {StepFailed} (host) if that isn't so then. */
     set: async (name: string, value?: string): Promise<void> => {
-      await run([...setCommand, name, ...(value === undefined ? [] : [value])]);
+      // Half of one is none: the agent's end must not be that of what writes it.
+      await run([...setCommand, name, ...(value === undefined ? [] : [value])], { outlive: true });
       const found = (await read()).get(name);
       if (found !== value)
         throw new StepFailed(
