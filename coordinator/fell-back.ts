@@ -9,6 +9,6 @@ export const howItFellBack = ({ how, says }: FellBack): string => {
     case 'watchdog':
       return `the new kernel hung, and the hardware watchdog reset the board${words}`;
     case 'unknown':
-      return `how the new kernel ended is not known: no panic was recorded and no watchdog has reset the board${words && `; it said${words}`}`;
+      return `how the new kernel ended is not known: no panic was recorded, and no watchdog says that it reset the board${words && `; what was found${words}`}`;
   }
 };

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { howItEnded, knownRecords } from './boot-traces.ts';
+import { earlierTraces, howItEnded } from './boot-traces.ts';
 import { networkFault } from './network-fault.ts';
 
 let folder: string;
@@ -15,6 +15,9 @@ const put = (file: string, text: string) => {
   mkdirSync(join(at(file), '..'), { recursive: true });
   writeFileSync(at(file), text);
 };
+const banner = 'Linux version 7.0.0-fourier (builder@boltzmann) (gcc 12.2) #2 SMP';
+const oops = (build: string) =>
+  `Unable to handle kernel paging request\nCPU: 1 PID: 1 Comm: init Not tainted 7.0.0-fourier ${build} PREEMPT\n`;
 const traces = () => ({
   pstoreFolders: [at('pstore'), at('archive')],
   watchdogStatusFile: at('bootstatus'),
@@ -30,9 +33,10 @@ it.each([
   [
     'an oops that the power ended',
     'pstore/dmesg-ramoops-1',
-    'x\nUnable to handle kernel paging request\n',
+    oops('#2'),
     { how: 'unknown', says: 'Unable to handle kernel paging request' },
   ],
+  ['an oops of the kernel from before', 'pstore/dmesg-ramoops-1', oops('#1'), { how: 'unknown' }],
   ['the watchdog', 'bootstatus', '32\n', { how: 'watchdog' }],
   [
     'what left no trace',
@@ -43,15 +47,21 @@ it.each([
 ])('tells %s', async (_, file, text, expected) => {
   put('pstore/dmesg-ramoops-0', 'Kernel panic - not syncing: years ago');
   put('bootstatus', '0\n');
-  const known = await knownRecords(traces());
+  const earlier = await earlierTraces(traces());
   put(file, text);
-  expect(await howItEnded(traces(), known)).toEqual(expected);
+  expect(await howItEnded(traces(), earlier, banner)).toEqual(expected);
 });
 
 it('says nothing where nobody told it where to look, and blames no record that it can’t date', async () => {
   put('pstore/dmesg-ramoops-0', 'Kernel panic - not syncing: years ago');
-  expect(await howItEnded(undefined, [])).toBeUndefined();
-  expect(await howItEnded(traces(), undefined)).toEqual({ how: 'unknown' });
+  expect(await howItEnded(undefined, {}, banner)).toBeUndefined();
+  expect(await howItEnded(traces(), {}, banner)).toEqual({ how: 'unknown' });
+});
+
+it('blames no watchdog that said so before', async () => {
+  put('bootstatus', '32\n');
+  expect(await howItEnded(traces(), await earlierTraces(traces()), banner)).toEqual({ how: 'unknown' });
+  expect(await howItEnded(traces(), { records: [] }, banner)).toEqual({ how: 'unknown' });
 });
 
 const header = 'Iface\tDestination\tGateway\n';

@@ -29,9 +29,28 @@ const readRecords = async ({ pstoreFolders }: NonNullable<Traces>): Promise<Map<
   return found;
 };
 
-/** The records that are there now: none of them is of a kernel that has yet to boot. */
-export const knownRecords = async (traces: Traces): Promise<string[]> =>
-  traces ? [...(await readRecords(traces)).keys()] : [];
+/** What was there before a kernel booted, and so tells nothing of it. An older version journalled less, or nothing. */
+export interface EarlierTraces {
+  /** The records' sha256. */
+  records?: string[];
+  /** Whether the watchdog says that it has reset the machine: some drivers go on saying so. */
+  watchdog?: boolean;
+}
+
+const saysReset = async ({ watchdogStatusFile }: NonNullable<Traces>): Promise<boolean> =>
+  (Number((await readFile(watchdogStatusFile, 'utf8').catch(() => '0')).trim()) & cardReset) !== 0;
+
+/** The traces that are there now: none of them is of a kernel that has yet to boot. */
+export const earlierTraces = async (traces: Traces): Promise<EarlierTraces> =>
+  traces
+    ? { records: [...(await readRecords(traces)).keys()], watchdog: await saysReset(traces) }
+    : { records: [] };
+
+/** `7.0.0-fourier #2`: how a kernel calls itself in its oops (dump_stack_print_info), by its banner. */
+const nameInOops = (banner: string): string | undefined => {
+  const [, release, build] = /^Linux version (\S+) .*\) (#\S+)/.exec(banner) ?? [];
+  return release && `${release} ${build}`;
+};
 
 const lastWords = (text: string, pattern: RegExp): string | undefined => {
   const found = pattern.exec(text)?.[0];
@@ -41,12 +60,14 @@ const lastWords = (text: string, pattern: RegExp): string | undefined => {
 /**
  * How the kernel before this boot ended, by the traces that it left: a record of a panic, or a watchdog that says it has
  * reset the board. A kernel that hung without either, and a power cut, leave none.
- * @param known The records from before it booted; undefined where nobody looked.
+ * @param earlier What was there before it booted.
+ * @param banner The kernel's own: an oops is its only where that names it.
  * @returns undefined on a board whose config names no traces.
  */
 export const howItEnded = async (
   traces: Traces,
-  known: readonly string[] | undefined,
+  { records: known, watchdog }: EarlierTraces,
+  banner: string,
 ): Promise<FellBack | undefined> => {
   if (!traces) return undefined;
   const records = known ? await readRecords(traces) : new Map<string, string>();
@@ -55,10 +76,10 @@ export const howItEnded = async (
     const panic = lastWords(text, /Kernel panic - not syncing[^\n\0]*/);
     if (panic !== undefined) return { how: 'panic', says: panic };
   }
-  const status = Number((await readFile(traces.watchdogStatusFile, 'utf8').catch(() => '0')).trim());
-  if ((status & cardReset) !== 0) return { how: 'watchdog' };
-  const oops = texts.flatMap(
-    (text) => lastWords(text, /(Internal error|Oops|BUG|Unable to handle)[^\n\0]*/) ?? [],
-  );
+  if (watchdog === false && (await saysReset(traces))) return { how: 'watchdog' };
+  const name = nameInOops(banner);
+  const oops = texts
+    .filter((text) => name !== undefined && text.includes(`${name} `))
+    .flatMap((text) => lastWords(text, /(Internal error|Oops|BUG|Unable to handle)[^\n\0]*/) ?? []);
   return { how: 'unknown', ...(oops[0] === undefined ? {} : { says: oops[0] }) };
 };

@@ -8,7 +8,7 @@ import type { Boot, StepEvidence } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import type { StepContext } from '../runtime/step.ts';
 import { onBoard } from './board-root.ts';
-import { howItEnded, knownRecords } from './boot-traces.ts';
+import { type EarlierTraces, earlierTraces, howItEnded } from './boot-traces.ts';
 
 type Rebooted = StepEvidence<'reboot'>;
 
@@ -85,16 +85,17 @@ export const runsInstalled = (
     () => false,
   );
 
-/** @throws {StepFailed} (host) if what runs is not what is installed. */
+/** @throws {StepFailed} (host) if what runs is not what is installed; `then` ends its sentence. */
 export const requireRunsInstalled = async (
   host: Pick<BoardConfig, 'host' | 'root' | 'boot'>,
   { procVersion }: Boot,
+  then: string,
 ): Promise<void> => {
   const banner = await imageBanner(onBoard(host.root, host.boot.image));
   if (!procVersion.startsWith(banner))
     throw new StepFailed(
       'host',
-      `${host.host} runs ${procVersion}, and the installed image is ${banner}: another kernel has booted, as after a power cut.`,
+      `${host.host} runs ${procVersion}, and the installed image is ${banner}: ${then}`,
     );
 };
 
@@ -109,18 +110,16 @@ export const rebootOutcome = (
 };
 
 /** A boot that ended, or is going to, and when that was: milliseconds since 1970. */
-export interface BootBefore {
+export interface BootBefore extends EarlierTraces {
   boot: Boot;
   at: number;
-  /** The kernels' last words that were there then. An older version journalled none. */
-  records?: string[];
 }
 
 /** The boot that runs now, as one that is about to end. */
 export const bootNow = async (host: BoardConfig): Promise<BootBefore> => ({
   boot: await readBoot(host),
   at: Date.now(),
-  records: await knownRecords(host.boot.traces),
+  ...(await earlierTraces(host.boot.traces)),
 });
 
 /**
@@ -146,10 +145,7 @@ export const rebootBoard = async (
     (await readBoot(host)).bootId === boot.bootId
       ? undefined
       : { before: boot, secondsDown: Math.max(0, Date.now() - at) / 1000 };
-  const kept = ({ banner, records }: BootBefore & { banner: string }) => ({
-    banner,
-    ...(records === undefined ? {} : { records }),
-  });
+  const kept = ({ boot: _boot, at: _at, ...rest }: BootBefore & { banner: string }) => rest;
   const seen = await effect('reboot', {
     // The banner of what is installed now: if the board goes back on its own, the image is another one afterwards.
     before: async () => {
@@ -189,7 +185,7 @@ export const rebootBoard = async (
   const { before, secondsDown } = seen;
   const banner = seen.banner ?? (await imageBanner(image)); // an older version journalled none
   const outcome = rebootOutcome({ after, imageBanner: banner, boots: bootsAfter(before.bootId) }, release);
-  const fellBack = outcome === 'fell-back' ? await howItEnded(host.boot.traces, seen.records) : undefined;
+  const fellBack = outcome === 'fell-back' ? await howItEnded(host.boot.traces, seen, banner) : undefined;
   return {
     ...{ before, after, imageBanner: banner, package: installedVersion, outcome, secondsDown },
     ...(fellBack === undefined ? {} : { fellBack }),

@@ -170,7 +170,7 @@ export const codecSweep = async (
   request: SweepRequest,
   context: StepContext<BoardConfig, 'table'>,
 ): Promise<Swept> => {
-  const { effect, host, iteration, attest } = context;
+  const { effect, host, iteration, step, attest } = context;
   return effect('table', {
     // A sweep that was cut is begun again: its cells are to be of one boot.
     probe: () => ({ happened: 'no' }),
@@ -182,7 +182,13 @@ export const codecSweep = async (
           `${host.host} has ${version} installed and the sweep is for ${request.version}: correct the plan, or install that.`,
         );
       const boot = await readBoot(host);
-      await requireRunsInstalled(host, boot);
+      await requireRunsInstalled(
+        host,
+        boot,
+        step === 'presweep'
+          ? `nothing was changed yet; reboot ${host.host}, then ka retry.`
+          : `another kernel has booted since the reboot, as after a power cut; ${host.host} goes back.`,
+      );
       const fixtures = await hashFixtures(host.sweep.fixturesFolder, request.rows);
       const { packages } = request;
       if (packages) await requireInstalled(context, packages);

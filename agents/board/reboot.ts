@@ -1,4 +1,5 @@
 import type { BoardConfig } from '../../schemas/config.ts';
+import type { FellBack } from '../../schemas/steps.ts';
 import type { Step } from '../runtime/step.ts';
 import { bootNow, readBoot, rebootBoard, runsInstalled } from './boot.ts';
 import { createBootLoader } from './boot-loader/boot-loader.ts';
@@ -48,6 +49,7 @@ export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
       await loader.requireHeld(); // a person may have been at it since the install
       // A boot since `arm` was of the kernel that is held: it was not the trial.
       const now = await bootNow(host);
+      await loader.booted(now.boot.bootId); // so that the board's deadline does not end this one for an older one
       await loader.tryOnce(now.boot.bootId);
       note(`the next boot, and only that one, is of ${version}`);
       return now;
@@ -58,6 +60,13 @@ export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
     installedVersion: await installedVersion(context, request.names),
     since,
   });
+  const { bootId } = seen.after;
+  /** A variable that is still there was never looked at. What can't be read tells nothing. */
+  const isUntaken = async () =>
+    loader.triesOnce && seen.outcome === 'fell-back' && (await loader.isTrying(bootId).catch(() => false));
+  const untaken: FellBack = { how: 'unknown', says: 'the boot loader never took the trial' };
+  const fellBack = (await isUntaken()) ? { fellBack: untaken } : {};
+  await loader.booted(bootId); // the board's deadline may not run
   const runs = seen.outcome === 'new-kernel' && seen.package === version;
-  return { ...seen, ...(runs && attestation !== undefined ? { attestation } : {}) };
+  return { ...seen, ...fellBack, ...(runs && attestation !== undefined ? { attestation } : {}) };
 };

@@ -169,6 +169,19 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
     30_000,
   );
 
+  it('that the boot loader never took is told', async () => {
+    await runStep('install', install, installing(), host, fresh());
+    const script = 'fw_setenv -c "$0" ka_trial; "$@"; exec fw_setenv -c "$0" ka_trial fourier';
+    const { loader } = host.boot;
+    const config = loader?.kind === 'u-boot' ? (loader.printCommand[2] ?? '') : '';
+    const rebootCommand = ['sh', '-c', script, config, ...host.boot.rebootCommand];
+    const { evidence } = await rebooted(fresh().folder, { ...host, boot: { ...host.boot, rebootCommand } });
+    expect(evidence).toMatchObject({
+      outcome: 'fell-back',
+      fellBack: { says: 'the boot loader never took the trial' },
+    });
+  }, 30_000);
+
   it('that panicked ends with the old kernel, which is known', async () => {
     await writeFile(join(board.folder, 'pstore/dmesg-ramoops-1'), 'Kernel panic - not syncing: years ago');
     await runStep('install', install, installing(), host, fresh());
@@ -192,7 +205,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
     };
     const sweeping = { ...cells, version: '7.0-2', repeats: 1 };
     await expect(runStep('sweep', sweep, sweeping, host, fresh())).rejects.toMatchObject({
-      ...{ fault: 'host', message: expect.stringMatching(/#1 SMP.*another kernel has booted/) },
+      ...{ fault: 'host', message: expect.stringMatching(/#1 SMP.*another kernel has booted.*goes back/) },
     });
     const back = fresh();
     const request = { because: 'it panicked', from: '7.0-2', backup: held };
@@ -212,9 +225,10 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
     } as const;
     const alone = { ...host, boot: { ...host.boot, loader } };
     await runStep('install', install, installing(), alone, fresh());
-    const { evidence } = await rebooted(fresh().folder, alone);
-    expect(evidence).toMatchObject({ outcome: 'new-kernel', package: '7.0-2' });
-    expect(conf()).toContain('DEFAULT fourier');
+    const stays = { ...alone, boot: { ...alone.boot, rebootCommand: ['false'] } };
+    await expect(runStep('reboot', reboot, rebooting(), stays, fresh())).rejects.toThrow(/false/);
+    await powerOn();
+    expect([runs(), conf().includes('DEFAULT fourier')]).toEqual(['2', true]);
     const stop = new AbortController();
     const run = createRun(() => undefined);
     const note = () => undefined;

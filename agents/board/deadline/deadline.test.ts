@@ -347,6 +347,17 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
     }
   }, 30_000);
 
+  it('does not blame the new kernel for what another one lacks', async () => {
+    await armed(1);
+    await board.boot('boot-1');
+    const old = (await readFile(host.procVersionFile, 'utf8')).trim().replace('#2', '#1');
+    await writeFile(host.procVersionFile, `${old}\n`);
+    await watchUntil('it goes off', async () => (await readReport(host)) !== undefined);
+    expect((await readReport(host))?.because).toBe(
+      `7.0-2 ended before it was confirmed, and ${old} runs since`,
+    );
+  }, 30_000);
+
   it('does not wait for a kernel that does not stay up so long', async () => {
     await armed(3600);
     for (let boots = 1; boots <= 3; boots += 1) {

@@ -6,7 +6,8 @@ import type { BoardConfig } from '../../../schemas/config.ts';
 import type { Boot } from '../../../schemas/steps.ts';
 import type { Run } from '../../runtime/run.ts';
 import type { Effect } from '../../runtime/step.ts';
-import { readBoot, runsInstalled } from '../boot.ts';
+import { onBoard } from '../board-root.ts';
+import { imageBanner, readBoot, runsInstalled } from '../boot.ts';
 import { createBootLoader } from '../boot-loader/boot-loader.ts';
 import { networkFault } from '../network-fault.ts';
 import { createPacman } from '../pacman/pacman.ts';
@@ -195,14 +196,21 @@ export const watchDeadline = async ({
       if (fired) await goOn(fired, `nobody confirmed ${fired.version} in time`);
       return;
     }
-    const { bootId } = await readBoot(host);
+    const { bootId, procVersion } = await readBoot(host);
     if (bootId === armed.boot.bootId) return;
     const { seconds, boots } = await unconfirmed(seen, armed, bootId);
     const isLate = seconds >= armed.seconds;
     if (!isLate && boots <= unconfirmedBootsAtMost) return;
     // What the agent, or a person, does with pacman now is let finish; it may be what confirms or rolls back.
     await createPacman(host, run).quiet();
+    const isOther = await imageBanner(onBoard(host.root, host.boot.image)).then(
+      (banner) => !procVersion.startsWith(banner),
+      () => false,
+    );
     if (!(await fire(host))) return;
+    // What this one lacks says nothing of the kernel that was to be confirmed.
+    if (isOther)
+      return goOn(armed, `${armed.version} ended before it was confirmed, and ${procVersion} runs since`);
     const because = isLate
       ? `nobody confirmed ${armed.version} within ${armed.seconds} s of its boot`
       : `${armed.version} booted ${boots} times and nobody confirmed it`;
