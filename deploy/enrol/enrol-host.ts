@@ -1,4 +1,4 @@
-import { readFile, realpath, rename, stat, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createRun } from '../../agents/runtime/run.ts';
 import { Refused } from '../../coordinator/decide.ts';
 import { readConfigFile } from '../../eventlog/config-file.ts';
@@ -6,7 +6,7 @@ import { EnrolledHost } from '../../schemas/config.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { defaultCacheFolder } from '../sandbox/places.ts';
 import { bundleAgent } from './agent-bundle.ts';
-import { withHost } from './fleet-file.ts';
+import { changeFleetFile, withHost } from './fleet-file.ts';
 import { completeConfig, neededPrograms } from './host-config.ts';
 import { type HostLogin, openHostLine } from './host-line.ts';
 import { Applied, Started, Surveyed } from './on-host/asked.ts';
@@ -57,13 +57,6 @@ const send = (files: readonly FileWithBytes[]) =>
   files.map(({ bytes, ...file }) => ({ ...file, base64: Buffer.from(bytes).toString('base64') }));
 const describe = (files: readonly FileWithBytes[]) => files.map(({ bytes: _, ...file }) => file);
 
-/** Replaces the operator's file by way of a `.part` beside it. */
-const writeFleetFile = async (file: string, text: string): Promise<void> => {
-  const real = await realpath(file);
-  await writeFile(`${real}.part`, text, { mode: (await stat(real)).mode & 0o777, flush: true });
-  await rename(`${real}.part`, real);
-};
-
 /**
  * Makes a machine a host of the fleet, over SSH: its keys are made there, its agent is put there and runs when this returns.
  * What is right already stays as it is. Cut anywhere, it may be done again.
@@ -113,13 +106,13 @@ export const enrolHost = async (options: EnrolOptions): Promise<Enrolled> => {
     const buildFolder = { path: folder, mode: 0o755, owner: 'root' };
     const link = { path: hostPlaces.current, target: build };
     const fleetText = await readFile(fleetFile, 'utf8');
-    const fleetWith = (keys: NonNullable<typeof first.key>) =>
-      withHost(fleetText, { host, role: config.role, keys, replacesKey: options.replacesKey === true });
+    const withKeys = (text: string, keys: NonNullable<typeof first.key>) =>
+      withHost(text, { host, role: config.role, keys, replacesKey: options.replacesKey === true });
     if (first.key === null && fleet.hosts[host] !== undefined && !options.replacesKey)
       throw new Refused(
         `the fleet's file pins ${fleet.hosts[host].publicKey} for ${host}, and there is no key on it: put its key back in ${places.keyFile}, or if it is lost, revoke it (ka key revoke ${host} --why …), then enrol with --replace-key`,
       );
-    const newFleetText = first.key ? fleetWith(first.key) : undefined;
+    const newFleetText = first.key ? withKeys(fleetText, first.key) : undefined;
     const configOnes = [...wanted.files, ...(newFleetText === undefined ? [] : [fleetCopy(newFleetText)])];
     const seen = await line.ask(
       {
@@ -141,7 +134,7 @@ export const enrolHost = async (options: EnrolOptions): Promise<Enrolled> => {
       sshPublicKey: keys.sshPublicKey,
       differences: found,
       restarted,
-      remains: whatRemains(config, { isNewInFleet: newFleetText !== fleetText, ...keys }),
+      remains: whatRemains(config, { isChanged: found.length > 0, ...keys }),
     });
     const cut = found.length === 0 || options.force ? null : cutByRestart(first, host);
     if (cut !== null && !options.dryRun) throw new Refused(`${cut}; --force does it all the same`);
@@ -171,11 +164,9 @@ export const enrolHost = async (options: EnrolOptions): Promise<Enrolled> => {
       Applied,
     );
     if (prepared.key === null) throw new Error(`${host} has no key in ${places.keyFile} after it was made`);
-    const pinned = fleetWith(prepared.key);
-    if (pinned !== fleetText) {
-      await writeFleetFile(fleetFile, pinned);
-      onProgress(`${fleetFile}: ${host} has the key ${prepared.key.publicKey}`);
-    }
+    const { key } = prepared;
+    const { text: pinned, isChanged } = await changeFleetFile(fleetFile, (text) => withKeys(text, key));
+    if (isChanged) onProgress(`${fleetFile}: ${host} has the key ${key.publicKey}`);
     await line.ask(
       {
         ...common,
@@ -200,14 +191,18 @@ export const enrolHost = async (options: EnrolOptions): Promise<Enrolled> => {
       },
       Started,
     );
+    const done = enrolled(prepared, true);
     const down = started.units.filter(({ active }) => active !== 'active');
-    if (down.length > 0)
+    if (down.length > 0) {
+      // It may be why they are down.
+      for (const each of done.remains) onProgress(`remains to do by hand: ${each}`);
       throw new Error(
         down
           .map(({ name, active, says }) => `${name} on ${host} is ${active}; it says:\n${says.join('\n')}`)
           .join('\n'),
       );
-    return enrolled(prepared, true);
+    }
+    return done;
   } finally {
     line.close();
   }

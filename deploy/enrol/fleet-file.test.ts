@@ -1,8 +1,11 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { parseDocument } from 'yaml';
 import { generateWriterKey, readWriterKey } from '../../eventlog/writer-key.ts';
 import { Fleet } from '../../schemas/fleet.ts';
-import { withHost } from './fleet-file.ts';
+import { changeFleetFile, withHost } from './fleet-file.ts';
 
 const newKey = () => readWriterKey(generateWriterKey()).publicKey;
 const old = newKey();
@@ -66,4 +69,21 @@ it('refuses a machine that has the key of another host', () => {
   expect(() =>
     withHost(fileWith(pinned), { ...board, host: 'boltzmann', keys: { publicKey: old, next: null } }),
   ).toThrow(/has the key that the fleet's file pins for fresnel/);
+});
+
+it('changes the file as it stands now, and leaves no lock behind', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ka-fleet-'));
+  try {
+    const file = join(folder, 'fleet.yaml');
+    writeFileSync(file, fileWith('hosts: {}\n'));
+    const names = ['boltzmann', 'fermi', 'hertz'];
+    for (const host of names)
+      await changeFleetFile(file, (text) =>
+        withHost(text, { ...board, host, keys: { publicKey: newKey(), next: null } }),
+      );
+    expect(Object.keys(hostsOf(readFileSync(file, 'utf8')))).toEqual(names);
+    expect(readdirSync(folder)).toEqual(['fleet.yaml']);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

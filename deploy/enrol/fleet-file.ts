@@ -1,7 +1,10 @@
+import { readFile, realpath, rename, stat, writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isMap, parseDocument } from 'yaml';
 import { Refused } from '../../coordinator/decide.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import type { Role } from '../../schemas/step-names.ts';
+import { takeLock } from '../sandbox/sandbox-lock.ts';
 
 export interface HostKeys {
   publicKey: string;
@@ -53,4 +56,35 @@ export const withHost = (
   const changed = document.toString({ lineWidth: 0 });
   Fleet.parse(parseDocument(changed).toJS());
   return changed;
+};
+
+const lockWithinMs = 10_000;
+
+/**
+ * Changes the operator's fleet file as it stands now, and not as it stood minutes ago: two enrolments may run at once, and
+ * somebody may have written to it. The new text is written beside it and renamed.
+ * @throws {Refused} if another process holds it, or as `change` does; the file is as it was then.
+ */
+export const changeFleetFile = async (
+  file: string,
+  change: (text: string) => string,
+): Promise<{ text: string; isChanged: boolean }> => {
+  const real = await realpath(file);
+  let letGo = await takeLock(`${real}.lock`);
+  for (let waitedMs = 0; !letGo; waitedMs += 50) {
+    if (waitedMs > lockWithinMs)
+      throw new Refused(`another enrolment writes to ${file}: enrol again when it is done`);
+    await sleep(50);
+    letGo = await takeLock(`${real}.lock`);
+  }
+  try {
+    const before = await readFile(real, 'utf8');
+    const text = change(before);
+    if (text === before) return { text, isChanged: false };
+    await writeFile(`${real}.part`, text, { mode: (await stat(real)).mode & 0o777, flush: true });
+    await rename(`${real}.part`, real);
+    return { text, isChanged: true };
+  } finally {
+    await letGo();
+  }
 };

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { EnrolledHost } from '../../schemas/config.ts';
 import { readYaml } from '../../schemas/yaml-file.ts';
-import { completeConfig } from './host-config.ts';
+import { completeConfig, neededPrograms } from './host-config.ts';
 import { writtenHosts } from './testdata/written-hosts.ts';
 import { quotePath, unitFiles } from './unit-files.ts';
 
@@ -64,4 +64,20 @@ it('gives a board the unit of its own deadline', async () => {
     '/etc/systemd/system/kernel-agent.service',
     '/etc/systemd/system/kernel-agent-deadline.service',
   ]);
+});
+
+it('asks a board for what its boot loader is handled with', () => {
+  const board = writtenHosts.board as Extract<EnrolledHost, { role: 'board' }>;
+  const programs = (loader: unknown) =>
+    neededPrograms(
+      completeConfig(EnrolledHost.parse({ ...board, boot: { ...board.boot, loader } }), {
+        fleet: 'reauktion',
+        host: 'fresnel',
+        file: '/home/lars/fresnel.yaml',
+      }).config,
+    );
+  expect(programs(undefined)).not.toContain('fw_setenv');
+  expect(programs({ kind: 'u-boot', label: 'fourier', freeze: true })).toEqual(
+    expect.arrayContaining(['fw_setenv', 'fw_printenv', 'fsfreeze', 'find']),
+  );
 });

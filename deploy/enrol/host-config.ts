@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import { AgentConfig, type EnrolledHost } from '../../schemas/config.ts';
+import { AgentConfig, type BoardConfig, type EnrolledHost } from '../../schemas/config.ts';
 import { hostPlaces } from './places.ts';
 
 export interface HostConfig {
@@ -66,6 +66,20 @@ export const ownFolders = (config: AgentConfig): string[] => {
   }
 };
 
+/** What the board's boot loader is handled with; a freeze finds out which file system it freezes. */
+const loaderCommands = (loader: BoardConfig['boot']['loader']): (readonly string[])[] => {
+  if (loader === undefined || loader.kind === 'none') return [];
+  const commands =
+    loader.kind === 'u-boot'
+      ? [
+          loader.setCommand,
+          loader.printCommand,
+          ...(loader.bootPrintCommand ? [loader.bootPrintCommand] : []),
+        ]
+      : [];
+  return [...commands, ...(loader.freeze ? [['fsfreeze'], ['find']] : [])];
+};
+
 const everyHost = ['env', 'systemd-notify', 'ssh-keygen', 'getent', 'journalctl', 'sync', 'dd'];
 
 /** The programs that a host's steps run, and those that enrolment does. */
@@ -93,9 +107,7 @@ export const neededPrograms = (config: AgentConfig): string[] => {
           config.boot.initramfsCommand,
           config.boot.rebootCommand,
           config.sweep.command,
-          ...(config.boot.loader?.kind === 'u-boot'
-            ? [config.boot.loader.setCommand, config.boot.loader.printCommand]
-            : []),
+          ...loaderCommands(config.boot.loader),
         ].flatMap(([program]) => program ?? []),
       ];
   }

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import ssh2 from 'ssh2';
 import { z } from 'zod';
 import { logIn, named } from '../../agents/runtime/ssh-login.ts';
 import { Refused } from '../../coordinator/decide.ts';
@@ -36,7 +37,14 @@ const credentials = async (identity: string | undefined) => {
   const file = identity ?? join(homedir(), '.ssh/id_ed25519');
   if (!existsSync(file))
     throw new Refused(`there is no key ${file} to log in with: name one with --identity`);
-  return { privateKey: await readFile(file), identity: file };
+  const privateKey = await readFile(file);
+  // ssh2 says so only once it is connected, as if nobody answered there.
+  const parsed = ssh2.utils.parseKey(privateKey);
+  if (parsed instanceof Error)
+    throw new Refused(
+      `${file} can't be used to log in (${printable(parsed.message)}): one with a passphrase belongs in an ssh-agent (ssh-add ${file}), or name another with --identity`,
+    );
+  return { privateKey, identity: file };
 };
 
 const Failed = z.object({ failed: z.string() });

@@ -81,17 +81,24 @@ const authorize = (config: AgentConfig, sshPublicKey: string): string[] => {
   );
 };
 
-/** What is left to do by hand, on other machines, for this host to take part. */
+/**
+ * What is left to do by hand for this host to take part.
+ * @param isChanged whether something on it or in the fleet's file was changed. What was done elsewhere after an earlier
+ * change, which may have been cut, nobody here knows: so it is said again.
+ */
 export const whatRemains = (
   config: AgentConfig,
-  { isNewInFleet, key, sshPublicKey }: { isNewInFleet: boolean } & Pick<Surveyed, 'key' | 'sshPublicKey'>,
+  { isChanged, key, sshPublicKey }: { isChanged: boolean } & Pick<Surveyed, 'key' | 'sshPublicKey'>,
 ): string[] => [
-  ...(isNewInFleet
+  ...(isChanged
     ? [
-        'give nats-server its users anew: ka fleet nats-config, then reload it',
-        "copy the fleet's file to the coordinator and restart it; enrol the other hosts again, which gives them the file",
+        'unless that was done since its key was pinned: give nats-server its users anew (ka fleet nats-config, then reload it), and the host its place in the log (ka fleet make-log)',
+        "unless they have this fleet's file: copy it to the coordinator and restart that; enrol the other hosts again, which gives it to them",
       ]
     : []),
   ...(key?.next ? [`the key ${key.next} waits beside the host's own: see docs/trust.md on rotating`] : []),
   ...(sshPublicKey === null ? [] : authorize(config, sshPublicKey)),
+  ...(config.role === 'board' && config.boot.loader === undefined
+    ? ['the config has no boot.loader, so a new kernel that does not come up stays: see docs/boot-loader.md']
+    : []),
 ];
