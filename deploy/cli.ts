@@ -19,11 +19,12 @@ import { addLabCommands } from './commands/lab.ts';
 import { addMakeLogCommand } from './commands/make-log.ts';
 import { addNatsConfigCommand } from './commands/nats-config.ts';
 import { addSandboxCommands } from './commands/sandbox-commands.ts';
-import { defaultSandboxFolder, sandboxPlaces } from './sandbox/places.ts';
+import { defaultSandboxFolder, installedConfig, sandboxPlaces } from './sandbox/places.ts';
 import { sandboxRestoreSources } from './sandbox/restore-sources.ts';
 
 const places: ConfigPlaces = {
-  candidates: [sandboxPlaces(defaultSandboxFolder()).operatorConfig, '/etc/kernel-agent/ka.yaml'],
+  // What somebody has installed is their fleet; a sandbox that once ran here is not.
+  candidates: [installedConfig, sandboxPlaces(defaultSandboxFolder()).operatorConfig],
 };
 
 const badInput = 2;

@@ -29,7 +29,7 @@ const asOption = [
 ] as const;
 const configOption = [
   '--config <file>',
-  "the command line's config (default: the sandbox's, or /etc/kernel-agent/ka.yaml)",
+  "the command line's config (default: /etc/kernel-agent/ka.yaml, or the sandbox's)",
 ] as const;
 const jsonOption = ['--json', 'print one JSON document'] as const;
 

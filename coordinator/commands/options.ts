@@ -14,7 +14,7 @@ export interface FleetOptions {
 
 /** Where the command line's config is looked for, first found wins. */
 export interface ConfigPlaces {
-  /** The running sandbox's, and the installed one's. */
+  /** The installed one's, and the running sandbox's. */
   candidates: readonly string[];
 }
 

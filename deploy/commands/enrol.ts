@@ -87,6 +87,7 @@ export const addEnrolCommands = (program: Command, places: ConfigPlaces): void =
       const login = loginOf(options);
       const fleetFile =
         options.fleetFile ?? readConfigFile(configFile(options, places), OperatorConfig).fleetFile;
+      progress(`the fleet's file is ${resolve(fleetFile)}`);
       const enrolled = await enrolHost({
         host,
         login,

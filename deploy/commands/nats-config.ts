@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { type ConfigPlaces, configFile, print } from '../../coordinator/commands/options.ts';
+import { type ConfigPlaces, configFile, print, say } from '../../coordinator/commands/options.ts';
 import { Refused } from '../../coordinator/decide.ts';
 import { readConfigFile } from '../../eventlog/config-file.ts';
 import { OperatorConfig } from '../../schemas/config.ts';
@@ -70,6 +70,7 @@ export const addNatsConfigCommand = (program: Command, places: ConfigPlaces): vo
       const file =
         options.fleetFile ??
         readConfigFile(configFile(config === undefined ? {} : { config }, places), OperatorConfig).fleetFile;
+      say(`· the fleet's file is ${resolve(file)}`);
       print(
         natsConfig({
           ...readListen(options.listen),

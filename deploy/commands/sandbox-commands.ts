@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { print, printJson, say } from '../../coordinator/commands/options.ts';
 import { exampleForKernel } from '../sandbox/examples.ts';
-import { defaultSandboxFolder } from '../sandbox/places.ts';
+import { defaultSandboxFolder, installedConfig } from '../sandbox/places.ts';
 import { provisionSandbox } from '../sandbox/provision.ts';
 import { sandboxStatus, startSandbox, stopSandbox } from '../sandbox/sandbox.ts';
 
@@ -16,7 +17,7 @@ export const folderOf = ({ dir }: Pick<SandboxOptions, 'dir'>): string => dir ??
 /** How to talk to a running sandbox, and how to stop it. */
 export const howToTalk = (folder: string, configFile: string, iteration = 'ITERATION'): string => {
   const isDefault = folder === defaultSandboxFolder();
-  const config = isDefault ? '' : ` --config ${configFile}`;
+  const config = isDefault && !existsSync(installedConfig) ? '' : ` --config ${configFile}`;
   return [
     `the sandbox fleet runs in ${folder}`,
     `  ka fleet${config}`,

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import type { Run } from '../../agents/runtime/run.ts';
 import { cached, cacheKey } from '../sandbox/cache.ts';
-import { enableForeignPrograms } from './foreign-programs.ts';
 
 const suite = 'trixie';
 const madeWithinMs = 3600_000;
@@ -53,7 +52,6 @@ export const baseRoot = async (
   ];
   const key = cacheKey(suite, ...options);
   const folder = await cached(cacheFolder, `board-root-${suite}-${key}`, async (into) => {
-    await enableForeignPrograms(run);
     const mirror = await debianMirror(run);
     onProgress(`making a root of Debian ${suite} for arm64 (five minutes; kept in ${cacheFolder})`);
     // What it mounts is gone with it, however it ends.

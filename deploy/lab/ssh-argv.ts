@@ -16,3 +16,12 @@ export const sshArgv = (
   'root@127.0.0.1',
   ...(command.length > 0 ? ['--', ...command] : []),
 ];
+
+/**
+ * Whether an ssh that ended with 255 had never come so far as to run anything, by what it says: the same code ends a
+ * connection that goes down with the guest. While the guest boots, QEMU takes the connection itself and drops it again.
+ */
+export const neverConnected = (stderr: string): boolean =>
+  /^(ssh: connect to |kex_exchange_identification: |banner exchange: |Host key verification failed|Permission denied)|during banner exchange|Permission denied \(/m.test(
+    stderr,
+  );

@@ -9,6 +9,7 @@ import { makeBoardDisk } from './board-disk.ts';
 import { boardPacman, machineFromGuest, sweepFolder } from './board-host-config.ts';
 import { enrolBoard } from './enrol-board.ts';
 import { exampleLab } from './example-lab.ts';
+import { enableForeignPrograms } from './foreign-programs.ts';
 import { labPlaces } from './lab-places.ts';
 import { buildSweepProgram } from './sweep-program.ts';
 
@@ -18,6 +19,8 @@ export const virtualBoardMaking = (ports: FixedPorts): BoardMaking => ({
   fleet: 'lab',
   ports,
   make: async ({ places, cacheFolder, onProgress }, run, example, install) => {
+    // For the board's initramfs too, which is made in a chroot: not only where the cache is empty.
+    await enableForeignPrograms(run);
     const archive = await baseRoot(run, { cacheFolder, onProgress });
     const fill = async (root: string) => {
       await install();

@@ -5,7 +5,7 @@ import type { Kept } from '../sandbox/kept-process.ts';
 import type { SandboxPlaces } from '../sandbox/places.ts';
 import { type LabPlaces, labPlaces } from './lab-places.ts';
 import { qemuArgv } from './qemu.ts';
-import { sshArgv } from './ssh-argv.ts';
+import { neverConnected, sshArgv } from './ssh-argv.ts';
 
 const shutDownWithinMs = 120_000;
 
@@ -14,12 +14,15 @@ export const machine = (places: LabPlaces, ports: FixedPorts): Kept => ({
   argv: () => qemuArgv(places, ports),
   end: {
     // The connection ends with the guest's network, whatever systemctl says.
-    ask: () =>
-      createRun(() => undefined)(sshArgv(places, ports, ['systemctl', 'poweroff']), {
+    ask: async () => {
+      const ran = await createRun(() => undefined)(sshArgv(places, ports, ['systemctl', 'poweroff']), {
         quiet: true,
         timeoutMs: 30_000,
         exitCodes: [0, 255],
-      }),
+      });
+      if (ran.exitCode === 255 && neverConnected(ran.stderr))
+        throw new Error(`the virtual board could not be asked to shut down: ${ran.stderr.trim()}`);
+    },
     withinMs: shutDownWithinMs,
   },
 });

@@ -31,6 +31,9 @@ export const defaultSandboxFolder = (): string =>
     ? '/var/lib/kernel-agent/sandbox'
     : join(process.env.XDG_STATE_HOME || join(homedir(), '.local/state'), 'kernel-agent/sandbox');
 
+/** The command line's config of a fleet that somebody has installed: it goes before a sandbox's. */
+export const installedConfig = '/etc/kernel-agent/ka.yaml';
+
 /** Where what is expensive and the same for every sandbox is kept. It may be deleted at any time. */
 export const defaultCacheFolder = (): string =>
   asRoot()

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { link, rm, writeFile } from 'node:fs/promises';
-import type { SandboxPlaces } from './places.ts';
+import { defaultLabFolder } from '../lab/lab-places.ts';
+import { defaultSandboxFolder, type SandboxPlaces } from './places.ts';
 import { identify, isRunning, type ProcessIdentity } from './process-identity.ts';
 
 /** The living process that holds the sandbox: its supervisor, or somebody who sets it up. */
@@ -41,6 +42,18 @@ export const takeLock = async (lock: string): Promise<(() => Promise<void>) | un
   }
 };
 
+/** The command that stops what runs there. Of a fleet that is being set up nobody knows yet what its board will be. */
+export const howToStop = ({ folder, marker }: Pick<SandboxPlaces, 'folder' | 'marker'>): string => {
+  let isLab = folder === defaultLabFolder();
+  try {
+    isLab ||= JSON.parse(readFileSync(marker, 'utf8')).board === 'virtual';
+  } catch {
+    // there is no marker yet
+  }
+  const [command, usual] = isLab ? ['ka lab down', defaultLabFolder()] : ['ka down', defaultSandboxFolder()];
+  return `stop it with \`${command}${folder === usual ? '' : ` --dir ${folder}`}\` first`;
+};
+
 /**
  * Takes the sandbox for this process, as {@link takeLock} does.
  * @throws {Error} if another one holds it.
@@ -50,6 +63,6 @@ export const holdSandbox = async (places: SandboxPlaces): Promise<() => Promise<
   if (letGo) return letGo;
   const holder = sandboxHolder(places);
   throw new Error(
-    `a sandbox fleet runs in ${places.folder} (process ${holder?.pid ?? 'just ended'}); stop it with \`ka down\` first`,
+    `a sandbox fleet runs in ${places.folder} (process ${holder?.pid ?? 'just ended'}); ${howToStop(places)}`,
   );
 };

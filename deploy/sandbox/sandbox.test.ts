@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { claimFolder } from './claim-folder.ts';
 import { exampleNamed } from './examples.ts';
-import { sandboxPlaces } from './places.ts';
+import { defaultSandboxFolder, sandboxPlaces } from './places.ts';
 import { identify, isRunning } from './process-identity.ts';
 import { provisionSandbox } from './provision.ts';
 import { startSandbox, stopSandbox } from './sandbox.ts';
-import { holdSandbox, sandboxHolder } from './sandbox-lock.ts';
+import { holdSandbox, howToStop, sandboxHolder } from './sandbox-lock.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -38,12 +38,17 @@ test('an empty folder of somebody else’s keeps its mode, and a sandbox’s own
 
 test('a sandbox that somebody holds is neither set up nor started again', async () => {
   const letGo = await holdSandbox(sandboxPlaces(folder));
-  await expect(startSandbox(folder)).rejects.toThrow(
-    /a sandbox fleet runs in .* stop it with `ka down` first/,
-  );
+  await expect(startSandbox(folder)).rejects.toThrow(`; stop it with \`ka down --dir ${folder}\` first`);
   await expect(holdSandbox(sandboxPlaces(folder))).rejects.toThrow(/runs in/);
   await letGo();
   expect(sandboxHolder(sandboxPlaces(folder))).toBeUndefined();
+});
+
+test('what stops a lab is another command than what stops a sandbox', () => {
+  const places = sandboxPlaces(folder);
+  writeFileSync(places.marker, JSON.stringify({ board: 'virtual' }));
+  expect(howToStop(places)).toContain(`ka lab down --dir ${folder}`);
+  expect(howToStop(sandboxPlaces(defaultSandboxFolder()))).toContain('`ka down`');
 });
 
 test('the lock of a process that is gone holds nobody up, even if its pid was given to another', async () => {

@@ -2,13 +2,13 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readyWithinMs } from './board-machine.ts';
+import { endsWithinMs, readyWithinMs } from './board-machine.ts';
 import { readFacts } from './identity.ts';
 import { lastLine } from './last-line.ts';
 import { nodeArgv } from './node-argv.ts';
 import { type SandboxPlaces, sandboxPlaces } from './places.ts';
 import { end, isRunning } from './process-identity.ts';
-import { sandboxHolder } from './sandbox-lock.ts';
+import { howToStop, sandboxHolder } from './sandbox-lock.ts';
 import { endLeftovers, readState, type SupervisorState } from './sandbox-state.ts';
 
 /** What its servers take, beside the hosts. */
@@ -23,9 +23,7 @@ export const startSandbox = async (folder: string): Promise<void> => {
   const places = sandboxPlaces(folder);
   const holder = existsSync(places.folder) ? sandboxHolder(places) : undefined;
   if (holder)
-    throw new Error(
-      `a sandbox fleet runs in ${places.folder} (process ${holder.pid}); stop it with \`ka down\` first`,
-    );
+    throw new Error(`a sandbox fleet runs in ${places.folder} (process ${holder.pid}); ${howToStop(places)}`);
   const startsWithinMs = serversWithinMs + readyWithinMs[(await readFacts(places)).board];
   await endLeftovers(places);
   const logFile = places.log('supervisor');
@@ -61,7 +59,11 @@ export const startSandbox = async (folder: string): Promise<void> => {
 export const stopSandbox = async (folder: string): Promise<boolean> => {
   const places = sandboxPlaces(folder);
   const holder = sandboxHolder(places);
-  if (holder) await end(holder, 60_000);
+  const board = await readFacts(places).then(
+    (facts) => facts.board,
+    () => 'folder' as const, // it is being set up
+  );
+  if (holder) await end(holder, endsWithinMs[board]);
   const left = (readState(places)?.processes ?? []).some(({ process }) => process && isRunning(process));
   if (left) await endLeftovers(places);
   return holder !== undefined || left;
