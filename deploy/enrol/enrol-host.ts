@@ -187,7 +187,11 @@ export const enrolHost = async (options: EnrolOptions): Promise<Enrolled> => {
         do: 'start',
         places,
         units,
-        builds: { folder: programsFolder, keep: [build, ...(before === undefined ? [] : [before])] },
+        // Where this build ran already, nobody knows which one it took the place of: that one stays.
+        builds: {
+          folder: programsFolder,
+          keep: before === undefined || before === build ? null : [build, before],
+        },
       },
       Started,
     );

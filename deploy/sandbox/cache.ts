@@ -1,6 +1,8 @@
 import { hash } from 'node:crypto';
 import { cp, lstat, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { createRun } from '../../agents/runtime/run.ts';
+import { identify } from './process-identity.ts';
 
 /** The hash of what a cached thing is made from. */
 export const cacheKey = (...parts: readonly string[]): string =>
@@ -21,6 +23,18 @@ export const folderKey = async (folder: string): Promise<string> => {
   return lines.sort().join('\n');
 };
 
+/** Removes what killed processes have left half-made. */
+const removeDeadParts = async (cacheFolder: string): Promise<void> => {
+  for (const name of await readdir(cacheFolder)) {
+    const [, pid] = /\.part-(\d+)$/.exec(name) ?? [];
+    if (pid !== undefined && !identify(Number(pid)))
+      await rm(join(cacheFolder, name), { recursive: true, force: true });
+  }
+};
+
+const syncFilesystem = (folder: string) =>
+  createRun(() => undefined)(['sync', '-f', '--', folder], { quiet: true });
+
 /**
  * The folder `<cacheFolder>/<name>-<key>`, made by `make` if it is not there: in a folder beside it that is renamed,
  * so what is in the cache is whole. Only its owner may look into it.
@@ -33,11 +47,14 @@ export const cached = async (
   const folder = join(cacheFolder, name);
   if (await lstat(folder).catch(() => undefined)) return folder;
   await mkdir(cacheFolder, { recursive: true });
+  await removeDeadParts(cacheFolder);
   const part = `${folder}.part-${process.pid}`;
   await rm(part, { recursive: true, force: true });
   await mkdir(part, { mode: 0o700 });
   try {
     await make(part);
+    // A power cut after the rename would leave a name that says "whole" over files without their bytes.
+    await syncFilesystem(part);
     // Somebody else may have made it meanwhile: theirs is as good.
     await rename(part, folder).catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;

@@ -63,8 +63,8 @@ export const Start = z.object({
   do: z.literal('start'),
   places: Places,
   units: z.array(z.string()),
-  /** Folders that hold one build each, and the builds that stay. */
-  builds: z.object({ folder: z.string(), keep: z.array(z.string()) }),
+  /** The folder that holds one folder a build, and the builds that stay; null: all of them. */
+  builds: z.object({ folder: z.string(), keep: z.array(z.string()).nullable() }),
 });
 export type Start = z.infer<typeof Start>;
 

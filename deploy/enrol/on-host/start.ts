@@ -60,7 +60,7 @@ export const start = async (run: Run, asked: Start): Promise<z.infer<typeof Star
   if (units.every(({ active }) => active === 'active')) {
     const { folder, keep } = asked.builds;
     for (const entry of await readdir(folder, { withFileTypes: true }))
-      if (entry.isDirectory() && !keep.includes(entry.name))
+      if (entry.isDirectory() && keep?.includes(entry.name) === false)
         await rm(join(folder, entry.name), { recursive: true, force: true });
     await rm(asked.places.owedFile, { force: true });
     await syncPath(dirname(asked.places.owedFile));
