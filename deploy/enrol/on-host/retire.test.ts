@@ -29,9 +29,9 @@ afterEach(() => rmSync(machine, { recursive: true, force: true }));
 const said: string[] = [];
 /** No systemd runs a test's machine: of its programs none answers. */
 const run: Run = async () => ({ exitCode: 0, stdout: 'not-found\n', stderr: '' });
-const retireHere = (change: Partial<Parameters<typeof retire>[1]> = {}, purge = false) =>
+const retireHere = (change: Partial<Parameters<typeof retire>[1]> = {}, purge = false, by = run) =>
   retire(
-    run,
+    by,
     {
       do: 'retire',
       host: 'fresnel',
@@ -85,4 +85,17 @@ it('leaves another host’s machine alone, even by force', async () => {
   expect(refused).toContain('is fresnel of the fleet reauktion, and not boltzmann');
   expect({ isForceable, did }).toEqual({ isForceable: false, did: [] });
   expect(existsSync(there(hostPlaces.unit))).toBe(true);
+});
+
+it('can be forced where its program is broken, as after a cut', async () => {
+  const broken: Run = async () => {
+    throw new Error('Cannot find module');
+  };
+  put(`${programsFolder}/0123/host.mjs`);
+  const openWork = ['node', there(`${programsFolder}/0123/host.mjs`), 'open'];
+  expect(await retireHere({ openWork }, false, broken)).toMatchObject({
+    refused: expect.stringContaining("can't say what is open there (Cannot find module)"),
+    isForceable: true,
+  });
+  expect((await retireHere({ openWork, force: true })).refused).toBeNull();
 });

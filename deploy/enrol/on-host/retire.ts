@@ -5,11 +5,17 @@ import type { z } from 'zod';
 import type { Run } from '../../../agents/runtime/run.ts';
 import type { Retire, Retired } from './asked.ts';
 import { readEnrolledAs } from './enrolled-as.ts';
-import { readOpenWork } from './open-work.ts';
+import { type OpenWork, readOpenWork } from './open-work.ts';
 import { findOwner } from './owner.ts';
 
 const whyNot = async (run: Run, argv: readonly string[]): Promise<string | null> => {
-  const open = await readOpenWork(run, argv);
+  let open: OpenWork | null;
+  try {
+    open = await readOpenWork(run, argv);
+  } catch (error) {
+    // As after a retire that was cut while it removed the programs.
+    return `its own program can't say what is open there (${error instanceof Error ? error.message : String(error)})`;
+  }
   if (open === null) return null;
   const { deadline, attempts, unsent } = open;
   if (deadline !== null)
