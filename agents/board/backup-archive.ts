@@ -8,22 +8,21 @@ import { StepFailed } from '../runtime/errors.ts';
 import { hashFile } from '../runtime/hash-file.ts';
 import type { Run } from '../runtime/run.ts';
 import { syncPath } from '../runtime/sync-path.ts';
+import { backupsFolder, packagesFolder } from './backups-folder.ts';
 import { onBoard } from './board-root.ts';
 import type { KeptPackage } from './pacman/cached-package.ts';
 import { alteredFiles, type MtreeEntry } from './pacman/mtree.ts';
 import { listArchive } from './pacman/package-file.ts';
 
-/** What an archive holds: the board's own files by their paths below the root, and package files beside them. */
-const packagesFolder = 'packages';
 const modulesFolder = 'usr/lib/modules';
 
 export type BackupArchive = Pick<StepEvidence<'backup'>, 'archive' | 'files' | 'packages'>;
 
-/** Where this board keeps its own copies: a rollback has to work without the network. */
+/** This board's own copy of a backup. */
 export const backupFile = (
   host: Pick<BoardConfig, 'stateFolder'>,
   { version, archive }: { version: string; archive: { file: string } },
-): string => join(host.stateFolder, 'backups', version, archive.file);
+): string => join(backupsFolder(host, version), archive.file);
 
 /** The folders of modules that a package owns, by release. */
 export const moduleReleases = (entries: readonly MtreeEntry[]): string[] => [
@@ -120,7 +119,7 @@ export const createBackupArchive = async (
     join(workFolder, packagesFolder),
     packages.flatMap(({ file, signature }) => [file, signature]),
   );
-  const folder = join(host.stateFolder, 'backups', version);
+  const folder = backupsFolder(host, version);
   await mkdir(folder, { recursive: true });
   const part = join(folder, 'backup.part');
   await rm(part, { force: true }); // one that outlived a killed agent may still write to it

@@ -13,7 +13,7 @@ import {
   utimes,
   writeFile,
 } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { attestedBy, exampleProvenance } from '../../coordinator/testing/example-attestation.ts';
@@ -154,6 +154,18 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     expect(again.lines.join()).toMatch(/holds .* already/);
   });
 
+  it('backs up from an earlier backup what a rollback has put back', async () => {
+    // The cache has lost it, and no repository has it any more.
+    const cached = first.flatMap((file) => [file, `${file}.sig`]).map((file) => basename(file));
+    const aside = join(board.folder, 'aside');
+    await mkdir(aside);
+    for (const file of cached) await rename(join(host.pacman.cacheFolder, file), join(aside, file));
+    const request = { host: 'hertz', names, version: '7.0-1' };
+    const { evidence } = await runStep('backup', backup, request, host, fresh());
+    expect(evidence).toEqual(held);
+    for (const file of cached) await rename(join(aside, file), join(host.pacman.cacheFolder, file));
+  });
+
   it('backs up from the repository what is not in the cache, and refuses what is another package', async () => {
     await board.publish(first);
     await createRun(() => undefined)(
@@ -163,6 +175,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     const kept = join(board.folder, 'kept-cache');
     await rename(host.pacman.cacheFolder, kept);
     await mkdir(host.pacman.cacheFolder);
+    await rm(join(host.stateFolder, 'backups'), { recursive: true });
     const request = { host: 'hertz', names, version: '7.0-1' };
     const { evidence } = await runStep('backup', backup, request, host, fresh());
     expect(evidence).toEqual(held);

@@ -18,7 +18,9 @@ const expectSettled = async (pkgrel: number) => {
   expect(now.version).toMatch(new RegExp(`#${pkgrel} `));
   expect(await lab.onBoard('grep -c kernel-agent-held /boot/extlinux/extlinux.conf || true')).toBe('0');
   expect(
-    await lab.onBoard('ls -d /boot/kernel-agent /var/lib/kernel-agent/deadline.json 2>/dev/null || true'),
+    await lab.onBoard(
+      'ls -d /boot/kernel-agent /var/lib/kernel-agent*/state/deadline.json 2>/dev/null || true',
+    ),
   ).toBe('');
   expect(
     await lab.onBoard(

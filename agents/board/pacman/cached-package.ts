@@ -4,6 +4,7 @@ import type { BoardConfig } from '../../../schemas/config.ts';
 import { ProgramFailed, StepFailed } from '../../runtime/errors.ts';
 import { verifySignature } from '../../runtime/openpgp-verify.ts';
 import type { Run } from '../../runtime/run.ts';
+import { backupsFolder, packagesFolder } from '../backups-folder.ts';
 import { readPackageFile } from './package-file.ts';
 import { type InstalledEntry, isContentOf } from './pacman.ts';
 
@@ -22,6 +23,28 @@ const packageIn = async (
   const files = await readdir(folder).catch(() => []);
   const file = files.find((file) => file.startsWith(`${stem}.`) && /^\.\w+$/.test(file.slice(stem.length)));
   return file === undefined ? undefined : join(folder, file);
+};
+
+/**
+ * A rollback puts packages back from a backup, and leaves nothing in pacman's cache, while the repository has moved on: then
+ * that backup of the same version is where they are.
+ */
+const packageInBackup = async (
+  run: Run,
+  host: BoardConfig,
+  wanted: { name: string; version: string; arch: string },
+  folder: string,
+): Promise<string | undefined> => {
+  const backups = backupsFolder(host, wanted.version);
+  const files = await readdir(backups).catch(() => []);
+  for (const archive of files.filter((file) => file.endsWith('.tar.zst')).sort()) {
+    await mkdir(folder, { recursive: true });
+    const into = ['--file', join(backups, archive), '--directory', folder, `./${packagesFolder}`];
+    await run(['tar', '--extract', '--force-local', ...into]);
+    const file = await packageIn(join(folder, packagesFolder), wanted);
+    if (file !== undefined) return file;
+  }
+  return undefined;
 };
 
 /** With a database of its own: the board's own `sync/` stays as it is. */
@@ -73,8 +96,8 @@ const signatureOf = async (run: Run, host: BoardConfig, file: string, folder: st
 };
 
 /**
- * The file and the signature of a package that is installed: from pacman's cache, or from the repository by way of
- * `folder`. The signature is by the pinned key, and the content is what is installed.
+ * The file and the signature of a package that is installed: from pacman's cache, from an earlier backup of the same
+ * version, or from the repository by way of `folder`. The signature is by the pinned key, and the content is what is installed.
  * @throws {StepFailed} (host) if there is none, or another one; (work) if the signature isn't by that key.
  */
 export const cachedPackage = async (
@@ -85,6 +108,7 @@ export const cachedPackage = async (
   const wanted = { name, version: entry.version, arch: entry.arch };
   const file =
     (await packageIn(host.pacman.cacheFolder, wanted)) ??
+    (await packageInBackup(run, host, wanted, folder)) ??
     (await downloadWithPacman(run, host, wanted, folder));
   const signature = await signatureOf(run, host, file, folder);
   await verifySignature(run, { file, signature, ...host.signing });

@@ -1,0 +1,9 @@
+import { join } from 'node:path';
+import type { BoardConfig } from '../../schemas/config.ts';
+
+/** Where this board keeps its own backups of a version: a rollback has to work without the network. */
+export const backupsFolder = ({ stateFolder }: Pick<BoardConfig, 'stateFolder'>, version: string): string =>
+  join(stateFolder, 'backups', version);
+
+/** Where a backup's archive has its package files, beside the board's own files by their paths below the root. */
+export const packagesFolder = 'packages';
