@@ -25,7 +25,7 @@ export const boardPacman = {
 export const sweepFolder = '/usr/local/lib/fresnel-sweep';
 
 /** How long the new kernel may go unconfirmed here: longer than its boot and sweep take under emulation. */
-const confirmWithinSeconds = 420;
+const confirmWithinSeconds = 900;
 
 /**
  * The virtual board's own config, as an operator writes it for `ka enrol --host-config`: what a real board's says, for
