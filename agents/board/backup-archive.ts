@@ -10,8 +10,9 @@ import type { Run } from '../runtime/run.ts';
 import { syncPath } from '../runtime/sync-path.ts';
 import { backupsFolder, packagesFolder } from './backups-folder.ts';
 import { onBoard } from './board-root.ts';
+import { alteredFiles } from './pacman/altered-files.ts';
 import type { KeptPackage } from './pacman/cached-package.ts';
-import { alteredFiles, type MtreeEntry } from './pacman/mtree.ts';
+import type { MtreeEntry } from './pacman/mtree.ts';
 import { listArchive } from './pacman/package-file.ts';
 
 const modulesFolder = 'usr/lib/modules';
@@ -140,7 +141,7 @@ export const createBackupArchive = async (
     ...['--directory', workFolder, `./${packagesFolder}`],
   ]);
   const entries = await boardEntries(run, part);
-  const changed = await alteredFiles(host.root, entries);
+  const changed = await alteredFiles(run, host.root, entries);
   if (changed.length > 0) throw new Error(`${changed.join(', ')} changed while the backup was made.`);
 
   await syncPath(part);

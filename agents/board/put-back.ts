@@ -7,8 +7,8 @@ import type { StepContext } from '../runtime/step.ts';
 import { backupFile, boardEntries, unpackBackup } from './backup-archive.ts';
 import { onBoard } from './board-root.ts';
 import { type BootLoader, createBootLoader } from './boot-loader/boot-loader.ts';
+import { alteredFiles } from './pacman/altered-files.ts';
 import { lookAtInstalled } from './pacman/installed.ts';
-import { alteredFiles } from './pacman/mtree.ts';
 import { type PackageContent, readPackageFile } from './pacman/package-file.ts';
 import { createPacman } from './pacman/pacman.ts';
 import { holdsAll, upgrade } from './pacman/upgrade.ts';
@@ -82,14 +82,14 @@ export const putBack = async (
   const all = await boardEntries(run, archive);
   const bootConfig = loader.configFile && relative(host.root, onBoard(host.root, loader.configFile));
   const entries = all.filter(({ path }) => path !== bootConfig);
-  const altered = () => alteredFiles(host.root, entries);
+  const altered = () => alteredFiles(run, host.root, entries);
   const filesChanged = await effect('files', {
     probe: async () =>
       (await altered()).length === 0 ? { happened: 'yes', result: true } : { happened: 'no' },
     act: async () => {
       if ((await altered()).length === 0) return false;
       await holdMeanwhile(loader, note);
-      await restore(unpacked.folder, host.root, entries);
+      await restore(run, unpacked.folder, host.root, entries);
       const [wrong, ...more] = await altered();
       if (wrong !== undefined)
         throw new Error(
@@ -103,13 +103,13 @@ export const putBack = async (
 
   const ofBoot = all.filter(({ path }) => path === bootConfig);
   const bootsAsBefore = async () =>
-    (await alteredFiles(host.root, ofBoot)).length === 0 && (await loader.isSettled());
+    (await alteredFiles(run, host.root, ofBoot)).length === 0 && (await loader.isSettled());
   const bootChanged = await effect('settle', {
     probe: async () => ((await bootsAsBefore()) ? { happened: 'yes', result: true } : { happened: 'no' }),
     act: async () => {
       if (await bootsAsBefore()) return false;
       await loader.flushed(); // what the file is going to name
-      await restore(unpacked.folder, host.root, ofBoot);
+      await restore(run, unpacked.folder, host.root, ofBoot);
       await loader.settle();
       return true;
     },

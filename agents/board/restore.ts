@@ -11,19 +11,22 @@ import {
   utimes,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { Run } from '../runtime/run.ts';
 import { syncPath } from '../runtime/sync-path.ts';
-import { alteredFiles, type MtreeEntry } from './pacman/mtree.ts';
+import { alteredFiles } from './pacman/altered-files.ts';
+import type { MtreeEntry } from './pacman/mtree.ts';
 
 /**
  * Puts files back below `root` from a folder that holds them, each by way of a `.part` beside it: at every moment
  * a path holds the old file or the new one, whole. What is right already stays as it is. Nothing is removed.
  */
 export const restore = async (
+  run: Run,
   folder: string,
   root: string,
   entries: readonly MtreeEntry[],
 ): Promise<void> => {
-  const wrong = new Set(await alteredFiles(root, entries));
+  const wrong = new Set(await alteredFiles(run, root, entries));
   const touched = new Set<string>();
   for (const { path, type } of entries.toSorted((a, b) => (a.path < b.path ? -1 : 1))) {
     if (!wrong.has(`/${path}`)) continue;

@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { boardEntries, unpackBackup } from '../../agents/board/backup-archive.ts';
-import { alteredFiles } from '../../agents/board/pacman/mtree.ts';
+import { alteredFiles } from '../../agents/board/pacman/altered-files.ts';
 import { readPackageFile } from '../../agents/board/pacman/package-file.ts';
 import { restore } from '../../agents/board/restore.ts';
 import { inspectPackages } from '../../agents/builder/makepkg/offer.ts';
@@ -236,8 +236,8 @@ export const archives: FuzzTarget = {
       );
       const unpacked = await orSentence(() => unpackBackup(run, file, join(folder, 'unpacked')));
       if (entries && unpacked)
-        await orSentence(() => restore(join(folder, 'unpacked'), join(folder, 'board'), entries));
-      if (entries) await orSentence(() => alteredFiles(join(folder, 'board'), entries));
+        await orSentence(() => restore(run, join(folder, 'unpacked'), join(folder, 'board'), entries));
+      if (entries) await orSentence(() => alteredFiles(run, join(folder, 'board'), entries));
       const after = lookAt(folder, ['unpacked', 'board']).join('\n');
       if (before !== after)
         throw new Error(`what is beside the target has changed from\n${before}\nto\n${after}`);

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createRun } from '../../runtime/run.ts';
-import { alteredFiles, parseMtree } from './mtree.ts';
+import { alteredFiles } from './altered-files.ts';
+import { parseMtree } from './mtree.ts';
 import { listArchive } from './package-file.ts';
 
 describe('a manifest', () => {
@@ -42,15 +43,18 @@ describe('a manifest', () => {
     await run(['bsdtar', '-cf', archive, '-C', root, 'boot']);
     const entries = await listArchive(run, archive);
     expect(entries.map(({ path }) => path).toSorted()).toEqual(['boot', 'boot/Bild für alle', 'boot/Image']);
-    expect(await alteredFiles(root, entries)).toEqual([]);
+    expect(await alteredFiles(run, root, entries)).toEqual([]);
 
     writeFileSync(join(root, 'boot', 'Bild für alle'), 'IMAGE');
     rmSync(join(root, 'boot', 'Image'));
     writeFileSync(join(root, 'boot', 'Image'), '');
-    expect((await alteredFiles(root, entries)).toSorted()).toEqual(['/boot/Bild für alle', '/boot/Image']);
-    expect(await alteredFiles(root, entries, new Set(['boot/Bild für alle']))).toEqual(['/boot/Image']);
+    expect((await alteredFiles(run, root, entries)).toSorted()).toEqual([
+      '/boot/Bild für alle',
+      '/boot/Image',
+    ]);
+    expect(await alteredFiles(run, root, entries, new Set(['boot/Bild für alle']))).toEqual(['/boot/Image']);
     rmSync(join(root, 'boot'), { recursive: true });
-    expect(await alteredFiles(root, entries)).toHaveLength(3);
+    expect(await alteredFiles(run, root, entries)).toHaveLength(3);
   });
 
   it('is none of a package if it holds a pipe, or a path that leads out', async () => {

@@ -1,9 +1,3 @@
-import { hash } from 'node:crypto';
-import { lstatSync, readFileSync, readlinkSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { setImmediate as others } from 'node:timers/promises';
-import { hashFile } from '../../runtime/hash-file.ts';
-
 /** One file of a manifest; `path` is relative to the root that the manifest describes. */
 export interface MtreeEntry {
   path: string;
@@ -68,48 +62,4 @@ export const unsafeMember = (text: string): string | undefined => {
       return `${path} (${leadsOut ? 'it leads out of the archive' : type})`;
   }
   return undefined;
-};
-
-/** A larger file is read piece by piece. */
-const readAtOnceBytes = 256 * 1024;
-/** The agent has other things to do as well. */
-const filesAtATime = 32;
-
-/**
- * A package of headers is thousands of small files: read one after the other by calls that return at once, they take a
- * tenth of the time of a stream each.
- */
-const isAsListed = async (root: string, entry: MtreeEntry, mayDiffer: boolean): Promise<boolean> => {
-  const file = join(root, entry.path);
-  if (entry.type === 'dir') return statSync(file).isDirectory();
-  const found = lstatSync(file);
-  if (mayDiffer) return true;
-  if (entry.type === 'link') return found.isSymbolicLink() && readlinkSync(file) === entry.link;
-  if (!found.isFile() || found.size !== entry.sizeBytes) return false;
-  if (entry.sha256 === undefined) return true;
-  if (found.size > readAtOnceBytes) return (await hashFile(file)).sha256 === entry.sha256;
-  return hash('sha256', readFileSync(file), 'hex') === entry.sha256;
-};
-
-/**
- * Compares what is below `root` with a manifest.
- * @param mayDiffer Paths whose content is the owner's: they only have to be there.
- * @returns The paths, as the board names them, that are missing or hold something else.
- */
-export const alteredFiles = async (
-  root: string,
-  entries: readonly MtreeEntry[],
-  mayDiffer: ReadonlySet<string> = new Set(),
-): Promise<string[]> => {
-  const altered: string[] = [];
-  for (const [at, entry] of entries.entries()) {
-    if (at % filesAtATime === 0) await others();
-    const same = await isAsListed(root, entry, mayDiffer.has(entry.path)).catch((error: unknown) => {
-      const code = (error as NodeJS.ErrnoException).code;
-      if (code === 'ENOENT' || code === 'ENOTDIR') return false;
-      throw error;
-    });
-    if (!same) altered.push(`/${entry.path}`);
-  }
-  return altered;
 };

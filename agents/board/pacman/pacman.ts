@@ -5,7 +5,8 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { BoardConfig } from '../../../schemas/config.ts';
 import type { Ran, Run } from '../../runtime/run.ts';
-import { alteredFiles, type MtreeEntry, parseMtree } from './mtree.ts';
+import { alteredFiles } from './altered-files.ts';
+import { type MtreeEntry, parseMtree } from './mtree.ts';
 import type { PackageContent } from './package-file.ts';
 
 /** An installed package, as pacman's database has it. */
@@ -136,7 +137,7 @@ export const createPacman = (
     return undefined;
   };
 
-  const altered: Pacman['altered'] = ({ entries, backup }) => alteredFiles(host.root, entries, backup);
+  const altered: Pacman['altered'] = ({ entries, backup }) => alteredFiles(run, host.root, entries, backup);
 
   const quiet = async () => {
     for (const until = performance.now() + quietWithinMs; ; ) {

@@ -1,0 +1,68 @@
+import { lstatSync, readlinkSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate as others } from 'node:timers/promises';
+import type { Run } from '../../runtime/run.ts';
+import type { MtreeEntry } from './mtree.ts';
+
+/** Paths of one call of sha256sum: with paths of 4096 bytes they are still fewer than argv may have. */
+const filesAtATime = 400;
+
+/** The sha256 of files below `root`, by their path, of those that can be read. sha256sum takes a hundredth of what we would on a slow board. */
+const sha256Of = async (run: Run, root: string, paths: readonly string[]): Promise<Map<string, string>> => {
+  const found = new Map<string, string>();
+  for (let at = 0; at < paths.length; at += filesAtATime) {
+    const argv = paths.slice(at, at + filesAtATime).map((path) => `./${path}`);
+    // 1: one of them is gone by now, or can't be read.
+    const { stdout } = await run(['sha256sum', '--binary', '--zero', '--', ...argv], {
+      cwd: root,
+      exitCodes: [0, 1],
+      quiet: true,
+    });
+    for (const line of stdout.split('\0')) {
+      const [, sha256, path] = /^([0-9a-f]{64}) \*\.\/(.*)$/s.exec(line) ?? [];
+      if (sha256 !== undefined && path !== undefined) found.set(path, sha256);
+    }
+  }
+  return found;
+};
+
+/** All but the content of a file: that it is there, of its kind and size, and where a link leads. */
+const looksAsListed = (root: string, entry: MtreeEntry, mayDiffer: boolean): boolean => {
+  const file = join(root, entry.path);
+  try {
+    if (entry.type === 'dir') return statSync(file).isDirectory();
+    const found = lstatSync(file);
+    if (mayDiffer) return true;
+    if (entry.type === 'link') return found.isSymbolicLink() && readlinkSync(file) === entry.link;
+    return found.isFile() && found.size === entry.sizeBytes;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
+    throw error;
+  }
+};
+
+/**
+ * Compares what is below `root` with a manifest.
+ * @param mayDiffer Paths whose content is the owner's: they only have to be there.
+ * @returns The paths, as the board names them, that are missing or hold something else.
+ */
+export const alteredFiles = async (
+  run: Run,
+  root: string,
+  entries: readonly MtreeEntry[],
+  mayDiffer: ReadonlySet<string> = new Set(),
+): Promise<string[]> => {
+  const altered = new Set<string>();
+  const toHash = new Map<string, string>();
+  for (const [at, entry] of entries.entries()) {
+    if (at % filesAtATime === 0) await others(); // the agent has other things to do as well
+    const ownersOwn = mayDiffer.has(entry.path);
+    if (!looksAsListed(root, entry, ownersOwn)) altered.add(entry.path);
+    else if (entry.type === 'file' && entry.sha256 !== undefined && !ownersOwn)
+      toHash.set(entry.path, entry.sha256);
+  }
+  const hashes = await sha256Of(run, root, [...toHash.keys()]);
+  for (const [path, sha256] of toHash) if (hashes.get(path) !== sha256) altered.add(path);
+  return [...altered].map((path) => `/${path}`);
+};
