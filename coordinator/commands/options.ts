@@ -1,4 +1,7 @@
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { readConfigFile } from '../../eventlog/config-file.ts';
+import { OperatorConfig } from '../../schemas/config.ts';
 import { printableJson, styledLines } from '../../schemas/printable.ts';
 import { Refused } from '../decide.ts';
 import { openSession, type Session } from '../session.ts';
@@ -28,6 +31,21 @@ export const configFile = (options: FleetOptions, { candidates }: ConfigPlaces):
       `no fleet is configured: looked for ${candidates.join(' and ')}; start the sandbox with "ka up", or name a config with --config`,
     );
   return found;
+};
+
+/**
+ * The fleet's file that a command reads or writes, absolute: the one that is given, else the config's. A person is told
+ * which. @throws {Refused | ConfigFault}
+ */
+export const fleetFileToUse = (
+  options: FleetOptions & { fleetFile?: string },
+  places: ConfigPlaces,
+): string => {
+  const file = resolve(
+    options.fleetFile ?? readConfigFile(configFile(options, places), OperatorConfig).fleetFile,
+  );
+  progress(`the fleet's file is ${file}`);
+  return file;
 };
 
 /** Opens a session, hands it over, and closes it whatever happens. */
@@ -64,3 +82,6 @@ export const printJson = (document: unknown, indent?: number): void =>
   void process.stdout.write(`${printableJson(document, indent)}\n`);
 /** Standard error: what is said besides. */
 export const say = (text: string): void => void process.stderr.write(`${styledLines(text)}\n`);
+
+/** Tells a person what is being done now. */
+export const progress = (line: string): void => say(`· ${line}`);

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { exitAs } from '../../coordinator/commands/iteration-commands.ts';
-import { printJson, say } from '../../coordinator/commands/options.ts';
+import { printJson, progress, say } from '../../coordinator/commands/options.ts';
 import { exampleForKernel } from '../sandbox/examples.ts';
 import { sandboxPlaces } from '../sandbox/places.ts';
 import { stopSandbox } from '../sandbox/sandbox.ts';
@@ -25,9 +25,6 @@ export const addDemoCommand = (program: Command): void => {
     .action(async (options: DemoOptions) => {
       const example = exampleForKernel(options.kernel);
       const folder = folderOf(options);
-      const stop = () => void stopSandbox(folder).finally(() => process.exit(1));
-      process.once('SIGINT', stop);
-      process.once('SIGTERM', stop);
       const { configFile } = await freshSandbox(options);
       let last: Carried | undefined;
       try {
@@ -39,7 +36,7 @@ export const addDemoCommand = (program: Command): void => {
       } finally {
         if (options.keep) say(howToTalk(folder, configFile, last?.iteration.name));
         else {
-          say('· stopping the fleet');
+          progress('stopping the fleet');
           await stopSandbox(folder);
         }
       }

@@ -2,15 +2,13 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import {
   type ConfigPlaces,
-  configFile,
   type FleetOptions,
+  fleetFileToUse,
   print,
   printJson,
-  say,
+  progress,
 } from '../../coordinator/commands/options.ts';
 import { Refused } from '../../coordinator/decide.ts';
-import { readConfigFile } from '../../eventlog/config-file.ts';
-import { OperatorConfig } from '../../schemas/config.ts';
 import { HostName } from '../../schemas/names.ts';
 import { readDestination, readHostKey } from '../enrol/destination.ts';
 import { enrolHost } from '../enrol/enrol-host.ts';
@@ -50,8 +48,6 @@ const readHost = (name: string): string => {
   throw new Refused(`"${name}" is no name for a host: a-z, 0-9 and -, like "fresnel"`);
 };
 
-const progress = (line: string): void => say(`· ${line}`);
-
 const printList = (title: string, lines: readonly string[]): void => {
   if (lines.length === 0) return;
   print(title);
@@ -85,14 +81,11 @@ export const addEnrolCommands = (program: Command, places: ConfigPlaces): void =
     .action(async (name: string, options: EnrolCommand) => {
       const host = readHost(name);
       const login = loginOf(options);
-      const fleetFile =
-        options.fleetFile ?? readConfigFile(configFile(options, places), OperatorConfig).fleetFile;
-      progress(`the fleet's file is ${resolve(fleetFile)}`);
       const enrolled = await enrolHost({
         host,
         login,
         hostConfigFile: resolve(options.hostConfig),
-        fleetFile: resolve(fleetFile),
+        fleetFile: fleetFileToUse(options, places),
         dryRun: options.dryRun === true,
         replacesKey: options.replaceKey === true,
         force: options.force === true,

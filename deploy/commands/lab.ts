@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { exitAs } from '../../coordinator/commands/iteration-commands.ts';
-import { print, printJson, say } from '../../coordinator/commands/options.ts';
+import { print, printJson, progress, say } from '../../coordinator/commands/options.ts';
 import { evidenceOf } from '../../coordinator/state.ts';
 import type { Boot } from '../../schemas/steps.ts';
 import { attachConsole } from '../lab/attach-console.ts';
@@ -12,6 +12,7 @@ import { exampleLab } from '../lab/example-lab.ts';
 import { destroyLab, makeLab, startLab } from '../lab/lab.ts';
 import { defaultLabFolder, labPlaces } from '../lab/lab-places.ts';
 import { sshArgv } from '../lab/ssh-argv.ts';
+import { endOnSignal } from '../sandbox/end-on-signal.ts';
 import { readFacts } from '../sandbox/identity.ts';
 import { sandboxPlaces } from '../sandbox/places.ts';
 import { stopSandbox } from '../sandbox/sandbox.ts';
@@ -27,15 +28,12 @@ interface CarryOptions extends LabOptions {
   plan?: string;
 }
 
-const progress = (line: string) => say(`· ${line}`);
-
 const labFolderOf = ({ dir }: Pick<LabOptions, 'dir'>): string => dir ?? defaultLabFolder();
 
 const labDirOption = ['--dir <folder>', `the lab's folder (default: ${defaultLabFolder()})`] as const;
 
 /** @throws {Error} if there is no lab in the folder. */
-const labIn = async (options: LabOptions) => {
-  const folder = labFolderOf(options);
+const labIn = async (folder: string) => {
   const { ports } = await readFacts(sandboxPlaces(folder));
   if (ports === undefined)
     throw new Error(`the fleet in ${folder} has no virtual board: make a lab with \`ka lab up\``);
@@ -78,9 +76,7 @@ const bootsOf = ({ iteration }: Carried) => {
 
 const carryInLab = async (options: CarryOptions) => {
   const folder = labFolderOf(options);
-  const stop = () => void stopSandbox(folder).finally(() => process.exit(1));
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
+  endOnSignal(folder, progress);
   await makeLab(folder, progress);
   const places = sandboxPlaces(folder);
   let last: Carried | undefined;
@@ -93,11 +89,30 @@ const carryInLab = async (options: CarryOptions) => {
   } finally {
     if (options.keep) say(howToTalk(folder, last?.iteration.name));
     else {
-      say('· stopping the lab');
+      progress('stopping the lab');
       await stopSandbox(folder);
     }
   }
 };
+
+/** A subcommand that does one thing to the lab and tells it, as text or as one JSON document. */
+const addTelling = (
+  lab: Command,
+  name: string,
+  description: string,
+  act: (folder: string) => Promise<{ document: unknown; text: string }>,
+): Command =>
+  lab
+    .command(name)
+    .description(description)
+    .option(...labDirOption)
+    .option('--json', 'print one JSON document')
+    .action(async (_own: LabOptions, self: Command) => {
+      const options = self.optsWithGlobals<LabOptions>();
+      const { document, text } = await act(labFolderOf(options));
+      if (options.json) printJson(document);
+      else print(text);
+    });
 
 /** `ka lab`, with what talks to its virtual board. */
 export const addLabCommands = (program: Command): Command => {
@@ -113,42 +128,34 @@ export const addLabCommands = (program: Command): Command => {
     .action(carryInLab);
   // `--dir` may stand before the subcommand and after it.
   lab.enablePositionalOptions();
-  lab
-    .command('up')
-    .description('start the lab, or make it where there is none')
-    .option(...labDirOption)
-    .option('--json', 'print one JSON document')
-    .action(async (_own: LabOptions, self: Command) => {
-      const options = self.optsWithGlobals<LabOptions>();
-      const folder = labFolderOf(options);
-      await startLab(folder, progress);
-      if (options.json) printJson({ folder, config: sandboxPlaces(folder).operatorConfig });
-      else print(howToTalk(folder));
-    });
-  lab
-    .command('down')
-    .description('shut the board down and stop the lab; its folder stays')
-    .option(...labDirOption)
-    .option('--json', 'print one JSON document')
-    .action(async (_own: LabOptions, self: Command) => {
-      const options = self.optsWithGlobals<LabOptions>();
-      const folder = labFolderOf(options);
-      const stopped = await stopSandbox(folder);
-      if (options.json) printJson({ folder, stopped });
-      else print(stopped ? `stopped the lab in ${folder}` : `nothing runs in ${folder}`);
-    });
-  lab
-    .command('destroy')
-    .description('stop the lab and remove it, the board with its disk and all')
-    .option(...labDirOption)
-    .option('--json', 'print one JSON document')
-    .action(async (_own: LabOptions, self: Command) => {
-      const options = self.optsWithGlobals<LabOptions>();
-      const folder = labFolderOf(options);
+  addTelling(lab, 'up', 'start the lab, or make it where there is none', async (folder) => {
+    endOnSignal(folder, progress);
+    await startLab(folder, progress);
+    return {
+      document: { folder, config: sandboxPlaces(folder).operatorConfig },
+      text: howToTalk(folder),
+    };
+  });
+  addTelling(lab, 'down', 'shut the board down and stop the lab; its folder stays', async (folder) => {
+    const stopped = await stopSandbox(folder);
+    const text = stopped ? `stopped the lab in ${folder}` : `nothing runs in ${folder}`;
+    return { document: { folder, stopped }, text };
+  });
+  addTelling(
+    lab,
+    'destroy',
+    'stop the lab and remove it, the board with its disk and all',
+    async (folder) => {
       const removed = await destroyLab(folder);
-      if (options.json) printJson({ folder, removed });
-      else print(removed ? `removed the lab in ${folder}` : `there is nothing in ${folder}`);
-    });
+      const text = removed ? `removed the lab in ${folder}` : `there is nothing in ${folder}`;
+      return { document: { folder, removed }, text };
+    },
+  );
+  addTelling(lab, 'status', 'how the virtual board is: power, SSH, kernel, the agent', async (folder) => {
+    const { places, ports } = await labIn(folder);
+    const status = await boardStatus(places, ports);
+    return { document: status, text: told(status) };
+  });
   lab
     .command('ssh')
     .description("run a command on the virtual board as its administrator, or a shell; ssh's own exit code")
@@ -156,7 +163,7 @@ export const addLabCommands = (program: Command): Command => {
     .option(...labDirOption)
     .action(async (command: string[], _own: LabOptions, self: Command) => {
       const options = self.optsWithGlobals<LabOptions>();
-      const { places, ports } = await labIn(options);
+      const { places, ports } = await labIn(labFolderOf(options));
       const [file = '', ...args] = sshArgv(places, ports, command);
       const [code, signal] = await once(spawn(file, args, { stdio: 'inherit' }), 'exit');
       process.exitCode = signal === null ? Number(code) : 255;
@@ -166,19 +173,7 @@ export const addLabCommands = (program: Command): Command => {
     .description("the virtual board's serial console; leave it with Ctrl-]")
     .option(...labDirOption)
     .action(async (_own: LabOptions, self: Command) =>
-      attachConsole((await labIn(self.optsWithGlobals<LabOptions>())).places),
+      attachConsole((await labIn(labFolderOf(self.optsWithGlobals<LabOptions>()))).places),
     );
-  lab
-    .command('status')
-    .description('how the virtual board is: power, SSH, kernel, the agent')
-    .option(...labDirOption)
-    .option('--json', 'print one JSON document')
-    .action(async (_own: LabOptions, self: Command) => {
-      const options = self.optsWithGlobals<LabOptions>();
-      const { places, ports } = await labIn(options);
-      const status = await boardStatus(places, ports);
-      if (options.json) printJson(status);
-      else print(told(status));
-    });
   return lab;
 };

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { type ConfigPlaces, configFile, print, say } from '../../coordinator/commands/options.ts';
+import { type ConfigPlaces, configFile, print, progress } from '../../coordinator/commands/options.ts';
 import { readConfigFile } from '../../eventlog/config-file.ts';
 import { connectNats } from '../../eventlog/connect.ts';
 import { provision } from '../../eventlog/provision.ts';
@@ -26,7 +26,7 @@ export const addMakeLogCommand = (program: Command, places: ConfigPlaces): void 
       );
       const { fleet, hosts } = readConfigFile(fleetFile, Fleet);
       const names = Object.keys(hosts);
-      say(`· the fleet's file is ${fleetFile}`);
+      progress(`the fleet's file is ${fleetFile}`);
       const connection = await connectNats({ ...nats, keyFile: resolve(options.adminSeed), name: 'admin' });
       try {
         await provision(connection, fleet, names);

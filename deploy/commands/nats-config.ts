@@ -1,9 +1,8 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { type ConfigPlaces, configFile, print, say } from '../../coordinator/commands/options.ts';
+import { type ConfigPlaces, fleetFileToUse, print } from '../../coordinator/commands/options.ts';
 import { Refused } from '../../coordinator/decide.ts';
 import { readConfigFile } from '../../eventlog/config-file.ts';
-import { OperatorConfig } from '../../schemas/config.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { fleetLogins, natsConfig } from '../nats-config.ts';
 import { readVersion, serverVersion } from '../nats-version.ts';
@@ -67,10 +66,7 @@ export const addNatsConfigCommand = (program: Command, places: ConfigPlaces): vo
     .action(async (options: NatsConfigCommand, command: Command) => {
       // `fleet` takes --config as well, and the first one that does gets it.
       const { config } = command.optsWithGlobals<NatsConfigCommand>();
-      const file =
-        options.fleetFile ??
-        readConfigFile(configFile(config === undefined ? {} : { config }, places), OperatorConfig).fleetFile;
-      say(`· the fleet's file is ${resolve(file)}`);
+      const file = fleetFileToUse({ ...options, ...(config === undefined ? {} : { config }) }, places);
       print(
         natsConfig({
           ...readListen(options.listen),

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
-import { print, printJson, say } from '../../coordinator/commands/options.ts';
+import { print, printJson, progress } from '../../coordinator/commands/options.ts';
+import { endOnSignal } from '../sandbox/end-on-signal.ts';
 import { exampleForKernel } from '../sandbox/examples.ts';
 import { defaultSandboxFolder, installedConfig } from '../sandbox/places.ts';
 import { provisionSandbox } from '../sandbox/provision.ts';
@@ -32,12 +33,13 @@ export const freshSandbox = async (
   options: SandboxOptions,
 ): Promise<{ folder: string; configFile: string }> => {
   const folder = folderOf(options);
+  endOnSignal(folder, progress);
   await provisionSandbox({
     folder,
     example: exampleForKernel(options.kernel),
-    onProgress: (line) => say(`· ${line}`),
+    onProgress: progress,
   });
-  say('· starting nats-server, sshd, the coordinator and the hosts');
+  progress('starting nats-server, sshd, the coordinator and the hosts');
   await startSandbox(folder);
   const { places } = await sandboxStatus(folder);
   return { folder, configFile: places.operatorConfig };

@@ -8,7 +8,6 @@ import { baseRoot } from './base-root.ts';
 import { makeBoardDisk } from './board-disk.ts';
 import { boardPacman, machineFromGuest, sweepFolder } from './board-host-config.ts';
 import { enrolBoard } from './enrol-board.ts';
-import { exampleLab } from './example-lab.ts';
 import { enableForeignPrograms } from './foreign-programs.ts';
 import { labPlaces } from './lab-places.ts';
 import { buildSweepProgram } from './sweep-program.ts';
@@ -34,5 +33,5 @@ export const virtualBoardMaking = (ports: FixedPorts): BoardMaking => ({
     };
     await makeBoardDisk({ run, places: labPlaces(places.folder), archive, fill, ports, onProgress });
   },
-  finish: (making, facts) => enrolBoard(making, exampleLab, facts),
+  finish: enrolBoard,
 });

@@ -79,7 +79,7 @@ export interface BoardMaking {
    */
   make(making: Making, run: Run, example: SandboxExample, install: () => Promise<void>): Promise<void>;
   /** What the board needs once everything else of the fleet is there. */
-  finish?(making: Making, facts: Omit<SandboxFacts, 'kind'>): Promise<void>;
+  finish?(making: Making, example: SandboxExample, facts: Omit<SandboxFacts, 'kind'>): Promise<void>;
 }
 
 /** A board that is a folder of this machine. */
@@ -158,7 +158,7 @@ export const provisionSandbox = async ({
       ...(worktrees === undefined ? {} : { worktrees }),
       ...(board.ports && { ports: board.ports }),
     };
-    await board.finish?.(making, facts);
+    await board.finish?.(making, example, facts);
     await writeFacts(places, facts);
   } finally {
     await letGo();
