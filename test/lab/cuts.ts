@@ -14,9 +14,12 @@ export interface CutIteration {
   cuts: readonly Cut[];
 }
 
-const installing = /^install: .*upgrading linux-fresnel-fourier\.\.\./;
-const initramfs = /^install: .*==> Image/;
-const trialBoot = /kernel-agent: trial boot/;
+const held = /^install: .* holds the kernel that runs/;
+const installing = /^install: (up|re|down)?(grad|install)ing linux-fresnel-fourier\.\.\./;
+const installingHeaders = /^install: (up|re|down)?(grad|install)ing linux-fresnel-fourier-headers\.\.\./;
+/** The first thing that update-initramfs says here: the package has no /boot/config of its own. */
+const initramfs = /^install: W: Kernel configuration/;
+const trialBoot = /^Trial boot of /;
 
 /**
  * Twenty cuts, spread over what an iteration does to the board. As long as the new kernel was not tried, nothing is lost
@@ -31,10 +34,10 @@ export const cutIterations: readonly CutIteration[] = [
       { at: 'in the download', sign: ['event', /^AgentStarted/], afterMs: 200 },
       { at: 'after the download', sign: ['event', /^StageSucceeded/], afterMs: 0 },
       { at: 'while the old kernel is held', sign: ['event', /^InstallRequested/], afterMs: 600 },
-      { at: 'as pacman loads the packages', sign: ['output', /^install: .*loading packages/], afterMs: 0 },
+      { at: 'as pacman loads the packages', sign: ['output', held], afterMs: 3_000 },
       { at: 'as pacman replaces the kernel', sign: ['output', installing], afterMs: 0 },
       { at: 'a second into it', sign: ['output', installing], afterMs: 1_000 },
-      { at: 'as pacman replaces the headers', sign: ['output', /upgrading .*-headers/], afterMs: 500 },
+      { at: 'as pacman replaces the headers', sign: ['output', installingHeaders], afterMs: 500 },
       { at: 'as the initramfs is begun', sign: ['output', initramfs], afterMs: 500 },
       { at: 'in the initramfs', sign: ['output', initramfs], afterMs: 8_000 },
       { at: 'as the deadline is armed', sign: ['event', /^RebootRequested/], afterMs: 100 },
@@ -73,7 +76,7 @@ export const cutIterations: readonly CutIteration[] = [
     name: 'cutlate',
     ends: 'failed',
     cuts: [
-      { at: 'late in the sweep', sign: ['output', /^sweep: exported software/], afterMs: 0 },
+      { at: 'late in the sweep', sign: ['output', /^sweep: exported kernel-direct/], afterMs: 0 },
       { at: 'as the old kernel boots again', sign: ['console', /U-Boot/], afterMs: 300 },
     ],
   },
