@@ -1,54 +1,29 @@
-import { cp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
-import { type Need, orNoRoom } from '../../runtime/disk-room.ts';
+import { readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Need } from '../../runtime/disk-room.ts';
 import { StepFailed } from '../../runtime/errors.ts';
-import { hashFile } from '../../runtime/hash-file.ts';
+import { isThere } from '../../runtime/is-there.ts';
 import { syncPath } from '../../runtime/sync-path.ts';
 import { onBoard } from '../board-root.ts';
 import { imageBanner, readBoot } from '../boot.ts';
 import { replaceDurably } from '../deadline/durable-file.ts';
 import type { BootLoaderParts } from './boot-loader.ts';
 import {
-  type ExtlinuxLabel,
+  type ExtlinuxConf,
   readExtlinux,
   withDefault,
   withOwnLabel,
   withoutOwnLabel,
 } from './extlinux-conf.ts';
 import { flush } from './flush.ts';
+import { copyKernel, kernelOf, labelOfCopies, listCopy, loaderRoot } from './kernel-copies.ts';
 
 /** The label that boots what is held. */
 export const heldLabel = 'kernel-agent-held';
 
-/** What one path of a label stands for: where it is now, and what its copy is called. */
-interface Copied {
-  file: string;
-  copy: string;
-}
-
-/** Where the boot loader's `/` is: the top of the file system that its config file is on, and never above the board's root. */
-const loaderRoot = async (root: string, configFile: string): Promise<string> => {
-  const { dev } = await stat(dirname(configFile));
-  let folder = dirname(configFile);
-  while (folder !== root && folder !== dirname(folder)) {
-    if ((await stat(dirname(folder))).dev !== dev) return folder;
-    folder = dirname(folder);
-  }
-  return folder;
-};
-
-/** The files at or below a path, with their sizes in bytes. */
-const filesAt = async (path: string): Promise<{ below: string; sizeBytes: number }[]> => {
-  const seen = await stat(path);
-  if (!seen.isDirectory()) return [{ below: '', sizeBytes: seen.size }];
-  const below = await readdir(path, { recursive: true });
-  const found = await Promise.all(below.map(async (name) => ({ name, ...(await sizeOf(join(path, name))) })));
-  return found.flatMap(({ name, isFile, sizeBytes }) => (isFile ? [{ below: name, sizeBytes }] : []));
-};
-const sizeOf = async (file: string) => {
-  const seen = await stat(file);
-  return { isFile: seen.isFile(), sizeBytes: seen.size };
-};
+const hasHeldLabel = ({ labels }: ExtlinuxConf): boolean => labels.some(({ name }) => name === heldLabel);
+/** Whether a kernel is held, or a label is to boot that is not there any more. */
+const namesHeld = (conf: ExtlinuxConf): boolean => hasHeldLabel(conf) || conf.boots === heldLabel;
 
 /**
  * The part that extlinux.conf has in a trial: the label that the packages are installed for, and the held copy of what it
@@ -59,32 +34,54 @@ export const createHeldKernel = (
   { configFile, label, freeze }: { configFile: string; label: string; freeze?: boolean | undefined },
 ) => {
   const file = onBoard(host.root, configFile);
+  const installedImage = onBoard(host.root, host.boot.image);
+  const folder = join(dirname(installedImage), 'kernel-agent');
+  const part = `${folder}.part`;
+  const heldImage = join(folder, 'image');
+
+  const refuse = (why: string, cause?: unknown) =>
+    new StepFailed('host', why, cause === undefined ? {} : { cause });
+  const rewritten = () =>
+    refuse(
+      `${file} does not boot ${heldLabel} any more: something rewrote it since the install began (a pacman hook?); keep that from it.`,
+    );
+
   const flushed = async () => {
     if (freeze) await flush(run, dirname(file));
   };
-  const refuse = (why: string, cause?: unknown) =>
-    new StepFailed('host', why, cause === undefined ? {} : { cause });
   const read = () =>
     readFile(file, 'utf8').catch((error: unknown) => {
       throw refuse(`${file} can't be read: see boot.loader in the config.`, error);
     });
   const write = async (before: string, text: string) => {
     if (text !== before) await replaceDurably(file, text);
-    await flushed();
+    await flushed(); // one that is as it should be may not be so where the boot loader looks
+  };
+  const readConf = async () => readExtlinux(await read());
+  const setDefault = async (name: string) => {
+    const text = await read();
+    await write(text, withDefault(text, name));
+    const { boots } = await readConf();
+    if (boots !== name)
+      throw refuse(`${file} boots ${boots ?? 'nothing'} by default, and should boot ${name}.`);
+  };
+  const removeCopies = async () => {
+    for (const each of [part, folder]) await rm(each, { recursive: true, force: true });
   };
 
-  const requireSettled = async () => {
-    const conf = readExtlinux(await read());
-    if (conf.labels.some(({ name }) => name === heldLabel) || conf.boots === heldLabel)
+  /** The config file, in which nothing may be held. */
+  const readSettled = async () => {
+    const conf = await readConf();
+    if (namesHeld(conf))
       throw refuse(
         `${file} still has the label ${heldLabel} of an iteration that was never ended: what ${label} boots may be half installed, so put the backup or a whole package back first; then let DEFAULT name ${label}, and remove the other label.`,
       );
+    return conf;
   };
 
-  /** What is to be held, by what boots it. */
+  /** What is to be held, and the label that boots it. */
   const plan = async () => {
-    await requireSettled();
-    const conf = readExtlinux(await read());
+    const conf = await readSettled();
     if (conf.includes)
       throw refuse(`${file} includes other files, which may name another default: put all into this one.`);
     const found = conf.labels.find(({ name }) => name === label);
@@ -95,9 +92,8 @@ export const createHeldKernel = (
       throw refuse(`${file} boots ${other} by default and packages are installed for ${label}: correct one.`);
     const root = await loaderRoot(host.root, file);
     const fileOf = (path: string) => (path.startsWith('/') ? join(root, path) : join(dirname(file), path));
-    const [kernelPath = '', fitConfig] = found.kernel.split(/(?=#)/);
-    const kernel = fileOf(kernelPath);
-    if (kernel !== onBoard(host.root, host.boot.image))
+    const kernel = fileOf(kernelOf(found).path);
+    if (kernel !== installedImage)
       throw refuse(
         `${label} in ${file} boots ${kernel}, and boot.image in the config is ${host.boot.image}.`,
       );
@@ -107,104 +103,45 @@ export const createHeldKernel = (
       throw refuse(
         `${host.host} runs ${running}, and ${kernel} is ${banner}: only a kernel that runs can be held; reboot first.`,
       );
-
-    const folder = join(dirname(kernel), 'kernel-agent');
-    const copies: Copied[] = [];
-    const held = (path: string, copy: string): string => {
-      copies.push({ file: fileOf(path), copy });
-      return `/${relative(root, join(folder, copy))}`;
-    };
-    const own: ExtlinuxLabel = {
-      name: heldLabel,
-      kernel: `${held(kernelPath, 'image')}${fitConfig ?? ''}`,
-      others: found.others,
-      ...(found.initrd === undefined ? {} : { initrd: held(found.initrd, 'initramfs') }),
-      // U-Boot takes a lone dash for "without".
-      ...(found.fdt === undefined ? {} : { fdt: found.fdt === '-' ? '-' : held(found.fdt, 'devicetree') }),
-      ...(found.fdtDir === undefined ? {} : { fdtDir: held(found.fdtDir, 'devicetrees') }),
-      ...(found.fdtOverlays === undefined
-        ? {}
-        : {
-            fdtOverlays: found.fdtOverlays
-              .split(/\s+/)
-              .map((path, at) => held(path, `overlay-${at}`))
-              .join(' '),
-          }),
-    };
-    const files = await Promise.all(
-      copies.map(async (each) => ({
-        ...each,
-        holds: await filesAt(each.file).catch((error: unknown) => {
+    const { own, copies } = labelOfCopies(found, { name: heldLabel, root, folder, fileOf });
+    const listed = await Promise.all(
+      copies.map((each) =>
+        listCopy(each).catch((error: unknown) => {
           throw refuse(`${label} in ${file} names ${each.file}, which can't be read.`, error);
         }),
-      })),
+      ),
     );
-    return { folder, own, files };
+    return { own, listed };
   };
-
-  /** Copies what is to be held, and reads it back from the disk. */
-  const copy = async (files: Awaited<ReturnType<typeof plan>>['files'], part: string) => {
-    await orNoRoom(dirname(part), async () => {
-      for (const each of files)
-        await cp(each.file, join(part, each.copy), { recursive: true, dereference: true });
-    });
-    await run(['sync', '--file-system', '--', part]);
-    for (const { file: from, copy: to, holds } of files)
-      for (const { below } of holds) {
-        const [source, made] = [from, join(part, to)].map((path) =>
-          below === '' ? path : join(path, below),
-        );
-        if ((await hashFile(source ?? '')).sha256 !== (await hashFile(made ?? '')).sha256)
-          throw refuse(`${made} is not as ${source} although it was just copied: look at the disk.`);
-      }
-  };
-
-  const folderNow = () => join(dirname(onBoard(host.root, host.boot.image)), 'kernel-agent');
-  const heldImage = () => join(folderNow(), 'image');
-  const boots = async () => readExtlinux(await read()).boots;
-  const setDefault = async (name: string) => {
-    const text = await read();
-    await write(text, withDefault(text, name));
-    const found = await boots();
-    if (found !== name)
-      throw refuse(`${file} boots ${found ?? 'nothing'} by default, and should boot ${name}.`);
-  };
-  const hasHeld = async () => readExtlinux(await read()).labels.some(({ name }) => name === heldLabel);
-  const rewritten = () =>
-    refuse(
-      `${file} does not boot ${heldLabel} any more: something rewrote it since the install began (a pacman hook?); keep that from it.`,
-    );
 
   return {
     rewritten,
+    flushed,
+    requireSettled: async (): Promise<void> => void (await readSettled()),
     /** @throws {StepFailed} (host) if no label holds a kernel, or nobody could tell it from the installed one. */
     requireHeld: async (): Promise<void> => {
-      if (!(await hasHeld())) throw rewritten();
-      const [held, installed] = await Promise.all(
-        [heldImage(), onBoard(host.root, host.boot.image)].map(imageBanner),
-      );
+      if (!hasHeldLabel(await readConf())) throw rewritten();
+      const [held, installed] = await Promise.all([heldImage, installedImage].map(imageBanner));
       if (held === installed)
         throw refuse(
           `the installed kernel and the one that is held are both ${held}: nobody could tell which of the two boots; give the build its own version or timestamp.`,
         );
     },
-    requireSettled,
-    flushed,
     /** The room that the copies take. @throws {StepFailed} (host) if what is installed can't be held. */
     needs: async (): Promise<Need[]> => {
-      const { folder, files } = await plan();
-      return files.flatMap(({ holds }) => holds.map(({ sizeBytes }) => ({ folder, bytes: sizeBytes })));
+      const { listed } = await plan();
+      return listed.flatMap(({ holds }) => holds.map(({ sizeBytes }) => ({ folder, bytes: sizeBytes })));
     },
     hold: async (): Promise<void> => {
-      if ((await boots()) === heldLabel) return flushed(); // a cut may have come before it was
+      const now = await readConf();
+      if (now.boots === heldLabel) return flushed(); // a cut may have come before it was
       // Its copies are whole as long as a label names them.
-      if ((await hasHeld()) && (await imageBanner(heldImage()).catch(() => undefined)) !== undefined)
+      if (hasHeldLabel(now) && (await imageBanner(heldImage).catch(() => undefined)) !== undefined)
         return setDefault(heldLabel);
-      const { folder, own, files } = await plan();
-      const part = `${folder}.part`;
-      for (const each of [part, folder]) await rm(each, { recursive: true, force: true });
-      await copy(files, part).catch(async (error: unknown) => {
-        await rm(part, { recursive: true, force: true }); // its room is what a rollback may lack
+      const { own, listed } = await plan();
+      await removeCopies();
+      await copyKernel(run, listed, part).catch(async (error: unknown) => {
+        await removeCopies(); // their room is what a rollback may lack
         throw error;
       });
       await rename(part, folder);
@@ -214,35 +151,17 @@ export const createHeldKernel = (
       await write(text, withOwnLabel(text, own));
       note(`${own.kernel} holds the kernel that runs, and boots by default until another is confirmed`);
     },
-    isHeld: async () => (await boots()) === heldLabel,
-    hasHeld,
+    isHeld: async () => (await readConf()).boots === heldLabel,
+    hasHeld: async () => hasHeldLabel(await readConf()),
     bootByDefault: (which: 'installed' | 'held') => setDefault(which === 'held' ? heldLabel : label),
-    boots: async (which: 'installed' | 'held') => (await boots()) === (which === 'held' ? heldLabel : label),
+    boots: async (which: 'installed' | 'held') =>
+      (await readConf()).boots === (which === 'held' ? heldLabel : label),
     settle: async (): Promise<void> => {
       const text = await read();
-      if (readExtlinux(text).boots === heldLabel || (await hasHeld()))
-        await write(text, withDefault(withoutOwnLabel(text), label));
-      await requireSettled();
-      await flushed(); // a rollback has put the file back itself, and it still may name the copies where U-Boot looks
-      for (const each of [`${folderNow()}.part`, folderNow()])
-        await rm(each, { recursive: true, force: true });
+      await write(text, namesHeld(readExtlinux(text)) ? withDefault(withoutOwnLabel(text), label) : text);
+      await readSettled();
+      await removeCopies();
     },
-    isSettled: async () => {
-      const conf = readExtlinux(await read());
-      const folders = [`${folderNow()}.part`, folderNow()];
-      const left = await Promise.all(
-        folders.map((each) =>
-          stat(each).then(
-            () => true,
-            () => false,
-          ),
-        ),
-      );
-      return (
-        !conf.labels.some(({ name }) => name === heldLabel) &&
-        conf.boots !== heldLabel &&
-        !left.includes(true)
-      );
-    },
+    isSettled: async () => !namesHeld(await readConf()) && !(await isThere(folder)) && !(await isThere(part)),
   };
 };

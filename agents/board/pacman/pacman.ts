@@ -1,9 +1,10 @@
-import { access, readdir, readFile, readlink, realpath, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, readlink, realpath, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { BoardConfig } from '../../../schemas/config.ts';
+import { isThere } from '../../runtime/is-there.ts';
 import type { Ran, Run } from '../../runtime/run.ts';
 import { alteredFiles } from './altered-files.ts';
 import { type MtreeEntry, parseMtree } from './mtree.ts';
@@ -54,12 +55,6 @@ export interface Pacman {
 const upgradeTimeoutMs = 30 * 60_000;
 const quietWithinMs = 15 * 60_000;
 const inflate = promisify(gunzip);
-
-const isThere = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
 
 /** The values of a `%KEY%` block in pacman's `desc` and `files`. */
 const blockOf = (text: string, key: string): string[] => {

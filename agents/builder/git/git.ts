@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { access, mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuilderConfig } from '../../../schemas/config.ts';
 import { orNoRoom } from '../../runtime/disk-room.ts';
 import { StepFailed } from '../../runtime/errors.ts';
+import { isThere } from '../../runtime/is-there.ts';
 import type { Ran, Run, RunOptions } from '../../runtime/run.ts';
 import { findRemote, refusal, remoteEnvironment } from './git-remote.ts';
 
@@ -59,12 +60,6 @@ const settings = ['core.hooksPath=/dev/null', 'core.fsync=all', 'gc.autoDetach=f
 /** The id that git gives to a file's bytes. */
 export const blobId = (bytes: Uint8Array): string =>
   createHash('sha1').update(`blob ${bytes.byteLength}\0`).update(bytes).digest('hex');
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
 
 /** The one place that runs git: its own environment, no prompt, and a transport only to talk to a remote. */
 export const createGit = (
@@ -143,7 +138,7 @@ export const createGit = (
       findRemote(config, name);
       const path = mirrorPath(name);
       await mkdir(folder, { recursive: true });
-      if (await exists(path)) {
+      if (await isThere(path)) {
         await removeLocks(path);
         const fetch = (url: string) => [
           'fetch',

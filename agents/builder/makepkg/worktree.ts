@@ -1,6 +1,7 @@
-import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { BuildBefore, StepEvidence } from '../../../schemas/steps.ts';
+import { isThere } from '../../runtime/is-there.ts';
 import type { Ran } from '../../runtime/run.ts';
 import { syncPath } from '../../runtime/sync-path.ts';
 import type { BuildPlace, Makepkg } from './makepkg.ts';
@@ -36,12 +37,6 @@ export interface Worktree {
   /** Remembers that the build is finished, for the next one to tell what it rests on. */
   remember: (build: BuildBefore) => Promise<void>;
 }
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
 
 const writeDurably = async (file: string, text: string): Promise<void> => {
   const part = `${file}.part`;
@@ -88,12 +83,12 @@ export const openWorktree = async (
     await asUser(['mkdir', '-p', '--', inside]);
     // A build that was killed may have left half an output that looks finished: newer than its source. Nothing
     // there can be relied on, and without a list nobody knows which files prepared sources brought.
-    if ((await exists(markFile)) || !(await exists(listFile))) {
+    if ((await isThere(markFile)) || !(await isThere(listFile))) {
       await asUser(['rm', '-rf', '--', src, kept, fresh]);
       for (const file of [buildsFile, listFile, markFile]) await rm(file, { force: true });
     }
     // Cut while new sources were prepared: `src` is the half-made one, or none.
-    if (await exists(kept)) {
+    if (await isThere(kept)) {
       await asUser(['rm', '-rf', '--', src]);
       await asUser(['mv', '-T', '--', kept, src]);
     }
@@ -114,8 +109,8 @@ export const openWorktree = async (
     prepare: async () => {
       await heal();
       held = {
-        nothing: !(await exists(listFile)),
-        ...((await exists(buildsFile)) && { builds: JSON.parse(await readFile(buildsFile, 'utf8')) }),
+        nothing: !(await isThere(listFile)),
+        ...((await isThere(buildsFile)) && { builds: JSON.parse(await readFile(buildsFile, 'utf8')) }),
       };
       // Prepared in the very folder in which it is built, since prepare() may write that path into files.
       await asUser(['mv', '-T', '--', src, kept]);
@@ -124,7 +119,7 @@ export const openWorktree = async (
       await asUser(['mv', '-T', '--', kept, src]);
 
       const now = new Set(await listFiles(fresh));
-      const before: string[] = (await exists(listFile)) ? JSON.parse(await readFile(listFile, 'utf8')) : [];
+      const before: string[] = (await isThere(listFile)) ? JSON.parse(await readFile(listFile, 'utf8')) : [];
       const gone = before.filter((name) => !now.has(name));
       // First the list holds the old and the new files, and the new ones alone only once `src` does too. Cut in
       // between, it names all that may be there, so the next run still removes what a dropped patch had brought.

@@ -1,0 +1,110 @@
+import { cp, readdir, stat } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { orNoRoom } from '../../runtime/disk-room.ts';
+import { StepFailed } from '../../runtime/errors.ts';
+import { hashFile } from '../../runtime/hash-file.ts';
+import type { Run } from '../../runtime/run.ts';
+import type { ExtlinuxLabel } from './extlinux-conf.ts';
+
+/** What one path of a label stands for: a file or folder, and what its copy is called. */
+export interface KernelCopy {
+  file: string;
+  copy: string;
+}
+
+/** A {@link KernelCopy} with its files: paths below it (`''`: itself) and sizes in bytes. */
+interface Listed extends KernelCopy {
+  holds: readonly { below: string; sizeBytes: number }[];
+}
+
+/** Where the boot loader's `/` is: the top of the file system that its config file is on, and never above the board's root. */
+export const loaderRoot = async (root: string, configFile: string): Promise<string> => {
+  const { dev } = await stat(dirname(configFile));
+  let folder = dirname(configFile);
+  while (folder !== root && folder !== dirname(folder)) {
+    if ((await stat(dirname(folder))).dev !== dev) return folder;
+    folder = dirname(folder);
+  }
+  return folder;
+};
+
+/** A label's KERNEL: its path, and the configuration of a FIT image that U-Boot takes behind a `#`. */
+export const kernelOf = ({
+  kernel = '',
+}: Pick<ExtlinuxLabel, 'kernel'>): { path: string; config: string } => {
+  const [path = '', config = ''] = kernel.split(/(?=#)/);
+  return { path, config };
+};
+
+/**
+ * A label that boots the same as another one, from copies of all its files.
+ * @param root The boot loader's `/`. @param folder Where the copies are going to be.
+ * @param fileOf What a path of the label stands for.
+ */
+export const labelOfCopies = (
+  found: ExtlinuxLabel,
+  {
+    name,
+    root,
+    folder,
+    fileOf,
+  }: { name: string; root: string; folder: string; fileOf: (path: string) => string },
+): { own: ExtlinuxLabel; copies: KernelCopy[] } => {
+  const copies: KernelCopy[] = [];
+  const copied = (path: string, copy: string): string => {
+    copies.push({ file: fileOf(path), copy });
+    return `/${relative(root, join(folder, copy))}`;
+  };
+  const { path, config } = kernelOf(found);
+  const own: ExtlinuxLabel = {
+    name,
+    kernel: `${copied(path, 'image')}${config}`,
+    others: found.others,
+    ...(found.initrd === undefined ? {} : { initrd: copied(found.initrd, 'initramfs') }),
+    // U-Boot takes a lone dash for "without".
+    ...(found.fdt === undefined ? {} : { fdt: found.fdt === '-' ? '-' : copied(found.fdt, 'devicetree') }),
+    ...(found.fdtDir === undefined ? {} : { fdtDir: copied(found.fdtDir, 'devicetrees') }),
+    ...(found.fdtOverlays === undefined
+      ? {}
+      : {
+          fdtOverlays: found.fdtOverlays
+            .split(/\s+/)
+            .map((overlay, at) => copied(overlay, `overlay-${at}`))
+            .join(' '),
+        }),
+  };
+  return { own, copies };
+};
+
+/** Lists what is to be copied. @throws {Error} of the file system's own. */
+export const listCopy = async (copy: KernelCopy): Promise<Listed> => {
+  const seen = await stat(copy.file);
+  if (!seen.isDirectory()) return { ...copy, holds: [{ below: '', sizeBytes: seen.size }] };
+  const holds = [];
+  for (const below of await readdir(copy.file, { recursive: true })) {
+    const inside = await stat(join(copy.file, below));
+    if (inside.isFile()) holds.push({ below, sizeBytes: inside.size });
+  }
+  return { ...copy, holds };
+};
+
+/**
+ * Copies what was listed into a folder, brings it to the disk and compares it.
+ * @throws {StepFailed} (host) if the disk is full, or gives back something else.
+ */
+export const copyKernel = async (run: Run, listed: readonly Listed[], into: string): Promise<void> => {
+  await orNoRoom(dirname(into), async () => {
+    for (const { file, copy } of listed)
+      await cp(file, join(into, copy), { recursive: true, dereference: true });
+  });
+  await run(['sync', '--file-system', '--', into]);
+  for (const { file, copy, holds } of listed)
+    for (const { below } of holds) {
+      const [source, made] = [join(file, below), join(into, copy, below)];
+      if ((await hashFile(source)).sha256 !== (await hashFile(made)).sha256)
+        throw new StepFailed(
+          'host',
+          `${made} is not as ${source} although it was just copied: look at the disk.`,
+        );
+    }
+};
