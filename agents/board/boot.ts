@@ -123,9 +123,9 @@ export const bootNow = async (host: BoardConfig): Promise<BootBefore> => ({
 });
 
 /**
- * Reboots once and says what came back, and how the new kernel ended where it did not. The agent dies with the old boot; the new one's probes the boot id. A board that
- * has booted since `since` for another reason, as after a power cut, has done what was to be done: it counts, and the
- * board is not rebooted again.
+ * Reboots once and says what came back, and how the new kernel ended where it did not. The agent dies with the old boot;
+ * the new one's probes the boot id. A board that has booted since `since` for another reason, as after a power cut, has
+ * done what was to be done: it counts, and the board is not rebooted again.
  * @param since The boot that the reboot is to end; otherwise the one that runs when the effect is begun.
  * @param withinMs How long the end may take; it is asked for three times.
  * @throws {StepFailed} (host) if the image is no kernel's, or the board never rebooted.

@@ -32,8 +32,11 @@ export type Run = (
   options?: RunOptions,
 ) => Promise<Ran>;
 
+/** Where programs are looked for, whatever the caller's own PATH is. */
+export const programPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
 const baseEnvironment = {
-  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  PATH: programPath,
   LANG: 'C.UTF-8',
 };
 

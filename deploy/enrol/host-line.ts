@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import ssh2 from 'ssh2';
 import { z } from 'zod';
+import { programPath } from '../../agents/runtime/run.ts';
 import { logIn, named } from '../../agents/runtime/ssh-login.ts';
 import { Refused } from '../../coordinator/decide.ts';
 import { printable } from '../../schemas/printable.ts';
@@ -28,7 +29,7 @@ export interface HostLine {
 }
 
 /** Where units find programs, and so where a host's Node has to be. systemd.exec(5) */
-const path = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const path = `PATH=${programPath}`;
 const leastNode = [20, 19] as const;
 
 const credentials = async (identity: string | undefined) => {

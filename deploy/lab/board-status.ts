@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs';
 import { createRun } from '../../agents/runtime/run.ts';
+import { agentUnit, deadlineUnit } from '../enrol/unit-files.ts';
 import { sandboxPlaces } from '../sandbox/places.ts';
 import { isRunning } from '../sandbox/process-identity.ts';
 import { readState } from '../sandbox/sandbox-state.ts';
 import type { LabPlaces } from './lab-places.ts';
 import { sshArgv } from './ssh-argv.ts';
 
-const units = ['kernel-agent.service', 'kernel-agent-deadline.service'] as const;
+const units = [agentUnit, deadlineUnit] as const;
 const answersWithinMs = 30_000;
 
 /** How the virtual board is, as far as it can be seen from here. */

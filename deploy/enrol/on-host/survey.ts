@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { readFile, statfs } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { Run } from '../../../agents/runtime/run.ts';
+import { programPath, type Run } from '../../../agents/runtime/run.ts';
 import type { Survey, Surveyed } from './asked.ts';
 import { readEnrolledAs } from './enrolled-as.ts';
 import { wantedGpgConfig } from './gpg-config.ts';
@@ -12,7 +12,7 @@ import { findOwner } from './owner.ts';
 import { fileState, folderState, linkTarget, type State } from './place-file.ts';
 
 /** Where units and agents find programs. */
-const programFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+const programFolders = programPath.split(':');
 
 const isProgram = (name: string): boolean =>
   (name.startsWith('/') ? [name] : programFolders.map((folder) => join(folder, name))).some((file) => {
