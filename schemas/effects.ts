@@ -15,11 +15,11 @@ export const stepEffects = {
   backup: ['archive', 'copy'],
   /** One a package file: its name follows. */
   stage: ['package'],
-  install: ['hold', 'packages', 'initramfs', 'sync'],
+  install: ['hold', 'packages', 'initramfs'],
   reboot: ['arm', 'trial', 'reboot'],
   sweep: ['table'],
   confirm: ['settle', 'disarm'],
-  rollback: ['disarm', 'archive', 'packages', 'files', 'sync', 'settle', 'reboot'],
+  rollback: ['disarm', 'archive', 'packages', 'files', 'settle', 'reboot'],
   record: ['commit'],
 } as const satisfies Record<StepName, readonly string[]>;
 

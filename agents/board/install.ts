@@ -116,11 +116,14 @@ export const install: Step<'install', BoardConfig> = async (request, context) =>
     probe: async () => {
       interrupted = true;
       await pacman.quiet();
-      return (await holdsAll(pacman, await read())) ? { happened: 'yes', result: null } : { happened: 'no' };
+      if (!(await holdsAll(pacman, await read()))) return { happened: 'no' };
+      await syncBoard(run, host);
+      return { happened: 'yes', result: null };
     },
     act: async () => {
       const contents = await read();
       await upgrade(note, pacman, contents, { overwrite: interrupted });
+      await syncBoard(run, host);
       return null;
     },
   });
@@ -134,6 +137,7 @@ export const install: Step<'install', BoardConfig> = async (request, context) =>
       // One that outlived a killed agent is waited for: two at a time would write into one file.
       const alone = ['flock', join(host.stateFolder, 'initramfs.lock'), ...host.boot.initramfsCommand];
       await run(alone, { timeoutMs: 30 * 60_000 });
+      await syncBoard(run, host);
       const made = await initramfsAt(initramfs);
       if (
         !made ||
@@ -148,7 +152,6 @@ export const install: Step<'install', BoardConfig> = async (request, context) =>
     },
   });
 
-  await syncBoard({ effect, host, run });
   await loader.requireHeld(); // whatever pacman's hooks, or a person, have done meanwhile
 
   const names = request.packages.map(({ name }) => name);

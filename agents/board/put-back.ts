@@ -17,7 +17,7 @@ import { syncBoard } from './sync-board.ts';
 
 type Backup = StepEvidence<'backup'>;
 type Context = Pick<
-  StepContext<BoardConfig, 'packages' | 'files' | 'sync' | 'settle'>,
+  StepContext<BoardConfig, 'packages' | 'files' | 'settle'>,
   'effect' | 'host' | 'run' | 'note' | 'workFolder'
 >;
 
@@ -34,8 +34,8 @@ const holdMeanwhile = async (loader: BootLoader, note: (line: string) => void): 
 
 /**
  * Puts the board back to a backup whose archive is here, from any state that an install or a cut leaves: packages, then
- * boot files and modules over them, then the disk, and last what names the kernel that boots: until then it is one that
- * nothing here writes to. Each part may be done again, and what is right already stays.
+ * boot files and modules over them, each brought to the disk, and last what names the kernel that boots: until then it is
+ * one that nothing here writes to. Each part may be done again, and what is right already stays.
  * @returns What is installed then, looked at, and whether anything had to be changed for it.
  * @throws {StepFailed} (work) if the archive is no backup of that version, (host) if the board isn't as it was then.
  */
@@ -67,15 +67,20 @@ export const putBack = async (
   const packagesChanged = await effect('packages', {
     probe: async () => {
       await pacman.quiet();
-      return (await holdsAll(pacman, contents)) ? { happened: 'yes', result: true } : { happened: 'no' };
+      if (!(await holdsAll(pacman, contents))) return { happened: 'no' };
+      await syncBoard(run, host);
+      return { happened: 'yes', result: true };
     },
     act: async () => {
       await pacman.quiet();
-      if (await holdsAll(pacman, contents)) return false;
-      await holdMeanwhile(loader, note);
-      // The install that failed may have left anything in the way.
-      await upgrade(note, pacman, contents, { overwrite: true, acceptExpiredKey: true });
-      return true;
+      const changes = !(await holdsAll(pacman, contents));
+      if (changes) {
+        await holdMeanwhile(loader, note);
+        // The install that failed may have left anything in the way.
+        await upgrade(note, pacman, contents, { overwrite: true, acceptExpiredKey: true });
+      }
+      await syncBoard(run, host); // what is right may be right in memory alone
+      return changes;
     },
   });
 
@@ -84,22 +89,26 @@ export const putBack = async (
   const entries = all.filter(({ path }) => path !== bootConfig);
   const altered = () => alteredFiles(run, host.root, entries);
   const filesChanged = await effect('files', {
-    probe: async () =>
-      (await altered()).length === 0 ? { happened: 'yes', result: true } : { happened: 'no' },
+    probe: async () => {
+      if ((await altered()).length > 0) return { happened: 'no' };
+      await syncBoard(run, host);
+      return { happened: 'yes', result: true };
+    },
     act: async () => {
-      if ((await altered()).length === 0) return false;
-      await holdMeanwhile(loader, note);
-      await restore(run, unpacked.folder, host.root, entries);
-      const [wrong, ...more] = await altered();
-      if (wrong !== undefined)
-        throw new Error(
-          `${wrong} and ${more.length} other files are not as in the backup although they were put back.`,
-        );
-      return true;
+      const changes = (await altered()).length > 0;
+      if (changes) {
+        await holdMeanwhile(loader, note);
+        await restore(run, unpacked.folder, host.root, entries);
+        const [wrong, ...more] = await altered();
+        if (wrong !== undefined)
+          throw new Error(
+            `${wrong} and ${more.length} other files are not as in the backup although they were put back.`,
+          );
+      }
+      await syncBoard(run, host);
+      return changes;
     },
   });
-
-  await syncBoard(context);
 
   const ofBoot = all.filter(({ path }) => path === bootConfig);
   const bootsAsBefore = async () =>

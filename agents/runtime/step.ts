@@ -20,7 +20,10 @@ export interface EffectParts<Result, Before = undefined> {
   before?: () => Before | Promise<Before>;
   /** Asked after a crash between intent and result. Must look at the world itself. */
   probe: (before: Before) => Probed<Result> | Promise<Probed<Result>>;
-  /** Does it. May be run again after a crash whose probe said no. Its result must survive JSON. */
+  /**
+   * Does it. May be run again after a crash whose probe said no. Its result must survive JSON, and what it changed be on
+   * the disk: the journal is, and a power cut would leave a change that is noted and not there. So too where `probe` says yes.
+   */
   act: (before: Before) => Result | Promise<Result>;
 }
 

@@ -17,6 +17,8 @@ import { type Signs, watchSigns } from './signs.ts';
 
 const iterationWithinMs = 40 * 60_000;
 const bootsWithinMs = 5 * 60_000;
+/** What a test has for its last act once the iteration has ended. */
+const actsOnMs = 2 * 60_000;
 const pkgbuild = 'main:arch/linux-fresnel-fourier/PKGBUILD';
 
 /** What runs on the virtual board, as its owner would see it. */
@@ -124,7 +126,15 @@ export const startLabFleet = async () => {
               throw new Error(`${name} did not end in ${iterationWithinMs / 60_000} min; ${signs.last()}`);
           }
         };
-        const [iteration] = await Promise.all([ended(), during(signs, name)]);
+        const acting = during(signs, name);
+        acting.catch(() => undefined); // it is awaited below, unless the iteration's own failure comes first
+        const iteration = await ended();
+        const tooLate = sleep(actsOnMs, undefined, { ref: false }).then(() => {
+          throw new Error(
+            `${name} ended while the test still waited (${iteration.ended?.because}); the last signs were\n${signs.last()}`,
+          );
+        });
+        await Promise.race([acting, tooLate]);
         return { iteration, pkgrels: rels };
       } finally {
         await signs.stop();
