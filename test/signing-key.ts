@@ -16,34 +16,35 @@ export interface SigningKey {
   stop: () => Promise<void>;
 }
 
-/** Makes an OpenPGP key that signs, without a passphrase, in a home of its own. `expires` as in gpg's --quick-generate-key. */
-export const generateSigningKey = async (folder: string, expires = 'never'): Promise<SigningKey> => {
+/** The key whose home a folder is, made by generateSigningKey there or where the folder was copied from. */
+export const openSigningKey = async (folder: string): Promise<SigningKey> => {
   const run = createRun(() => undefined);
-  const keyring = join(folder, 'keyring.gpg');
-  await mkdir(folder, { recursive: true, mode: 0o700 });
   const gpg = (...args: string[]) =>
     run(['gpg', '--homedir', folder, '--batch', '--pinentry-mode', 'loopback', ...args]);
-  await gpg(
-    '--passphrase',
-    '',
-    '--quick-generate-key',
-    'Fleet <fleet@example.org>',
-    'ed25519',
-    'sign',
-    expires,
-  );
   const { stdout } = await gpg('--list-keys', '--with-colons');
   const fingerprint = /^fpr:+([0-9A-F]{40}):/m.exec(stdout)?.[1];
-  if (fingerprint === undefined) throw new Error(`gpg made no key in ${folder}`);
-  await gpg('--output', keyring, '--export', fingerprint);
+  if (fingerprint === undefined) throw new Error(`gpg has no key in ${folder}`);
   return {
     gnupgHome: folder,
     fingerprint,
-    keyring,
+    keyring: join(folder, 'keyring.gpg'),
     gpg,
     expired: async () => {
       while (!/^pub:e:/m.test((await gpg('--list-keys', '--with-colons')).stdout)) await sleep(100);
     },
     stop: async () => void (await run(['gpgconf', '--homedir', folder, '--kill', 'all'])),
   };
+};
+
+/** Makes an OpenPGP key that signs, without a passphrase, in a home of its own. `expires` as in gpg's --quick-generate-key. */
+export const generateSigningKey = async (folder: string, expires = 'never'): Promise<SigningKey> => {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const generate = ['--quick-generate-key', 'Fleet <fleet@example.org>', 'ed25519', 'sign', expires];
+  await createRun(() => undefined)([
+    ...['gpg', '--homedir', folder, '--batch', '--pinentry-mode', 'loopback', '--passphrase', ''],
+    ...generate,
+  ]);
+  const key = await openSigningKey(folder);
+  await key.gpg('--output', key.keyring, '--export', key.fingerprint);
+  return key;
 };

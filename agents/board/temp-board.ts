@@ -1,17 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  appendFile,
-  chmod,
-  chown,
-  cp,
-  mkdir,
-  mkdtemp,
-  readdir,
-  readFile,
-  rm,
-  writeFile,
-} from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
@@ -19,15 +8,15 @@ import { basename, join } from 'node:path';
 import send from 'send';
 import { generateSshKey, startSshd } from '../../deploy/sshd.ts';
 import { AgentConfig, type BoardConfig } from '../../schemas/config.ts';
-import { generateSigningKey, type SigningKey } from '../../test/signing-key.ts';
 import { hashFile } from '../runtime/hash-file.ts';
 import { createRun } from '../runtime/run.ts';
 import { trialBootLine } from './boot-loader/u-boot-environment.ts';
 import type { SignedPackage } from './staged.ts';
+import { copyTrustedKey, endGpgAgent, pacmanKey } from './test-keyring.ts';
+import { names, signedPackages } from './test-packages.ts';
 
 const run = createRun(() => undefined);
 const isRoot = process.getuid?.() === 0;
-const nobody = 65534;
 
 const canUnshare = (): boolean => {
   try {
@@ -45,8 +34,6 @@ export const pacmanCommand: string[] | undefined = isRoot
     ? ['unshare', '-Ur', 'pacman']
     : undefined;
 
-export const names = ['linux-fourier', 'linux-fourier-headers'];
-
 export const extlinuxConf = `# the board's own
 DEFAULT fourier
 LABEL fourier
@@ -56,34 +43,17 @@ LABEL fourier
   APPEND root=LABEL=fresnel rw
 `;
 
-/** The release does not name the pkgrel; the banner does. */
-const pkgbuild = (pkgver: string, pkgrel: string, headers: number) => `
-pkgbase=linux-fourier
-pkgname=(${names.join(' ')})
-pkgver=${pkgver}
-pkgrel=${pkgrel}
-arch=(any)
-options=(!strip !docs !purge)
-package_linux-fourier() {
-  backup=(etc/fourier.conf)
-  mkdir -p "$pkgdir"/{etc,boot/dtbs,usr/lib/modules/${pkgver}.0-fourier/kernel}
-  echo "pkgrel=${pkgrel}" > "$pkgdir/etc/fourier.conf"
-  printf 'MZ\\0Linux version ${pkgver}.0-fourier (builder@boltzmann) (gcc 12) #${pkgrel} SMP\\n\\0' > "$pkgdir/boot/Image"
-  echo "dtb ${pkgrel}" > "$pkgdir/boot/dtbs/board.dtb"
-  echo "rkvdec ${pkgrel}" > "$pkgdir/usr/lib/modules/${pkgver}.0-fourier/kernel/rkvdec a.ko"
-  ln -s kernel "$pkgdir/usr/lib/modules/${pkgver}.0-fourier/link"
+/** The sizes of the disks that a board's root and its state are on, as tmpfs(5) takes them. */
+export interface Disks {
+  root?: string;
+  state?: string;
 }
-package_linux-fourier-headers() {
-  mkdir -p "$pkgdir/usr/src/fourier"
-  for i in {1..${headers}}; do echo "${pkgrel} $i" > "$pkgdir/usr/src/fourier/$i.h"; done
-}
-`;
 
 /**
  * A board in a temporary folder: pacman's own root, a repository over HTTP, a backup host over SSH, a pinned key.
- * @param disks The sizes of the disks that its root and its state are on, as tmpfs(5) takes them; root alone can mount them.
+ * @param disks Root alone can mount them.
  */
-export const startTempBoard = async (disks: { root?: string; state?: string } = {}) => {
+export const startTempBoard = async (disks: Disks = {}) => {
   if (pacmanCommand === undefined) throw new Error('pacman needs root or unshare -Ur.');
   const folder = await mkdtemp(join(tmpdir(), 'board-'));
   await chmod(folder, 0o755);
@@ -93,23 +63,14 @@ export const startTempBoard = async (disks: { root?: string; state?: string } = 
     await mkdir(at(name));
     await run(['mount', '-t', 'tmpfs', '-o', `size=${size},mode=755`, 'tmpfs', at(name)]);
   }
-  for (const path of [
-    'root/var/lib/pacman',
-    'root/boot/extlinux',
-    'cache',
-    'hooks',
-    'fixtures',
-    'state',
-    'gpg',
-  ])
+  for (const path of ['root/var/lib/pacman', 'root/boot/extlinux', 'cache', 'hooks', 'fixtures', 'state'])
     await mkdir(at(path), { recursive: true });
-  await chmod(at('gpg'), 0o755);
   const repository = at('peer', 'views', 'v1');
   await mkdir(repository, { recursive: true });
   await writeFile(join(root, 'boot/extlinux/extlinux.conf'), extlinuxConf);
   await writeFile(join(root, 'boot/initramfs.img'), 'initramfs from before\n');
 
-  const key = await generateSigningKey(at('key'));
+  const key = await copyTrustedKey({ key: at('key'), pacman: at('gpg') });
   const options = [
     `RootDir = ${root}`,
     `DBPath = ${root}/var/lib/pacman`,
@@ -145,18 +106,12 @@ export const startTempBoard = async (disks: { root?: string; state?: string } = 
   await writeFile(at('local.conf'), `${['[options]', ...options].join('\n')}\n`);
   await writeFile(at('pacman.conf'), `${['[options]', ...options, '[ka]', `Server = ${url}`].join('\n')}\n`);
 
-  const keyring = ['pacman-key', '--config', at('local.conf'), '--gpgdir', at('gpg')];
-  const pacmanKey = (...args: string[]) => run([...(isRoot ? [] : ['unshare', '-Ur']), ...keyring, ...args]);
-  await pacmanKey('--init');
-  await appendFile(at('gpg', 'gpg.conf'), 'ignore-time-conflict\n');
-  await pacmanKey('--add', key.keyring);
-  await pacmanKey('--lsign-key', key.fingerprint);
   /** Lets the pinned key expire, as gpg's --quick-set-expire takes it, and gives its new state to gpgv and pacman. */
   const expireKey = async (when: string) => {
     await key.gpg('--quick-set-expire', key.fingerprint, when);
     if (when !== 'never') await key.expired();
     await key.gpg('--yes', '--output', key.keyring, '--export', key.fingerprint);
-    await pacmanKey('--add', key.keyring);
+    await pacmanKey({ configFile: at('local.conf'), folder: at('gpg') }, '--add', key.keyring);
   };
 
   const publicKey = await generateSshKey(at('ssh-key'));
@@ -251,29 +206,9 @@ export const startTempBoard = async (disks: { root?: string; state?: string } = 
     reserveBytes: 1024,
   }) as BoardConfig;
 
-  /** Builds both packages with makepkg, signs them, and returns their files. */
-  const build = async (version: string, headers = 20): Promise<string[]> => {
-    const [pkgver = '', pkgrel = ''] = version.split('-');
-    const place = at('build', version);
-    await mkdir(place, { recursive: true });
-    await writeFile(join(place, 'PKGBUILD'), pkgbuild(pkgver, pkgrel, headers));
-    if (isRoot) {
-      await chown(place, nobody, nobody);
-      await chown(join(place, 'PKGBUILD'), nobody, nobody);
-    }
-    const user = isRoot ? ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups'] : [];
-    const env = {
-      HOME: place,
-      PKGEXT: '.pkg.tar.zst',
-      PKGDEST: place,
-      BUILDDIR: join(place, 'bd'),
-      SRCDEST: place,
-    };
-    await run([...user, 'makepkg', '--nodeps', '--skippgpcheck', '-f'], { cwd: place, env });
-    const files = (await readdir(place)).filter((file) => file.endsWith('.pkg.tar.zst')).sort();
-    for (const file of files) await sign(key, join(place, file));
-    return files.map((file) => join(place, file));
-  };
+  /** Both packages of a version, built by makepkg and signed: their files. */
+  const build = (version: string, headers = 20): Promise<string[]> =>
+    signedPackages(key, at('build', version), { version, headers });
 
   /** Puts files and their signatures where the repository serves them, and says what a request says of them. */
   const publish = async (files: readonly string[]): Promise<SignedPackage[]> =>
@@ -304,8 +239,16 @@ export const startTempBoard = async (disks: { root?: string; state?: string } = 
     },
   };
 
+  let runs = 0;
   return {
     folder,
+    /** A journal of its own, as another attempt has. */
+    fresh: () => ({ folder: at('runs', String(++runs)) }),
+    /** Takes away all that the board's deadline keeps. */
+    forgetDeadline: async () => {
+      for (const name of ['', '-disarmed', '-fired', '-report', '-seen'])
+        await rm(at('state', `deadline${name}.json`), { force: true });
+    },
     root,
     host,
     trying,
@@ -322,25 +265,9 @@ export const startTempBoard = async (disks: { root?: string; state?: string } = 
       server.close();
       await sshd.stop();
       await key.stop();
-      await run(['gpgconf', '--homedir', at('gpg'), '--kill', 'all']).catch(() => undefined);
+      await endGpgAgent(at('gpg'));
       for (const name of Object.keys(disks)) await run(['umount', at(name)]);
       await rm(folder, { recursive: true, force: true });
     },
   };
-};
-
-export type TempBoard = Awaited<ReturnType<typeof startTempBoard>>;
-
-/** Makes `<file>.sig`, binary. */
-export const sign = async (key: SigningKey, file: string): Promise<void> => {
-  await rm(`${file}.sig`, { force: true });
-  await key.gpg(
-    '--local-user',
-    `${key.fingerprint}!`,
-    '--output',
-    `${file}.sig`,
-    '--detach-sign',
-    '--',
-    file,
-  );
 };

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -10,27 +10,27 @@ import type { StepEvidence } from '../../schemas/steps.ts';
 import { runStep } from '../../test/run-step.ts';
 import { Journal } from '../runtime/journal.ts';
 import { createRun } from '../runtime/run.ts';
-import { backup } from './backup.ts';
 import { confirm } from './confirm.ts';
 import { watchDeadline } from './deadline/watch-deadline.ts';
 import { install } from './install.ts';
 import { reboot } from './reboot.ts';
 import { rollback } from './rollback.ts';
-import { stage } from './stage.ts';
 import type { SignedPackage } from './staged.ts';
 import { sweep } from './sweep.ts';
-import { extlinuxConf, names, pacmanCommand, startTempBoard, type TempBoard } from './temp-board.ts';
+import { extlinuxConf, pacmanCommand } from './temp-board.ts';
+import { names } from './test-packages.ts';
+import { throughReboot } from './through-reboot.ts';
+import { startUpgradableBoard, type UpgradableBoard } from './upgradable-board.ts';
 
 const kernel = { names, version: '7.0-2', release: '7.0.0-fourier' };
 
 describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
-  let board: TempBoard;
+  let board: UpgradableBoard;
   let host: BoardConfig;
   let first: string[];
   let second: SignedPackage[];
   let held: StepEvidence<'backup'>;
-  let count = 0;
-  const fresh = () => ({ folder: join(board.folder, 'runs', String(++count)) });
+  const fresh = () => board.fresh();
   const bootId = () => readFileSync(host.bootIdFile, 'utf8').trim();
   const runs = () => /#(\d) SMP/.exec(readFileSync(host.procVersionFile, 'utf8'))?.[1];
   const conf = () => readFileSync(join(board.root, 'boot/extlinux/extlinux.conf'), 'utf8');
@@ -47,40 +47,14 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
     return { ...host, pacman: { ...host.pacman, command } };
   };
   const rebooting = () => ({ ...kernel, backup: held });
-  /** Runs a step until the board is in another boot, as far as its agent lives, and again in that boot. */
-  const through = async <Result>(folder: string, step: (signal: AbortSignal) => Promise<Result>) => {
-    await mkdir(folder, { recursive: true });
-    const noteBoot = () => {
-      const journal = new Journal(join(folder, 'journal.db'));
-      journal.noteBoot(bootId());
-      journal.close();
-    };
-    noteBoot();
-    const [before, stop] = [bootId(), new AbortController()];
-    const ended = step(stop.signal).catch(() => undefined);
-    for (const until = Date.now() + 20_000; bootId() === before && Date.now() < until; ) await sleep(20);
-    stop.abort();
-    await ended;
-    noteBoot();
-    return step(new AbortController().signal);
-  };
   const rebooted = (folder: string, on = host) =>
-    through(folder, (signal) => runStep('reboot', reboot, rebooting(), on, { folder, signal }));
+    throughReboot(host, folder, (signal) => runStep('reboot', reboot, rebooting(), on, { folder, signal }));
 
   beforeAll(async () => {
-    board = await startTempBoard();
-    host = board.trying;
-    first = await board.build('7.0-1');
-    second = await board.publish(await board.build('7.0-2'));
-    for (const file of first)
-      for (const one of [file, `${file}.sig`]) await cp(one, join(host.pacman.cacheFolder, basename(one)));
-    await board.pacman('-U', ...first);
-    await board.boot('boot-0');
-    const request = { host: 'hertz', names, version: '7.0-1' };
-    held = (await runStep('backup', backup, request, host, fresh())).evidence;
-    const lan = { host: 'hertz', view: 'v1' };
-    const staging = { packages: second, fingerprint: host.signing.fingerprint, lan };
-    await runStep('stage', stage, staging, host, fresh());
+    board = await startUpgradableBoard();
+    ({ trying: host, first, published: second } = board);
+    held = await board.hold();
+    await board.stage();
   }, 60_000);
   afterAll(() => board?.stop());
   /** 7.0-1 is installed and runs; nothing is held, armed or recorded. */
@@ -89,8 +63,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
     await writeFile(join(board.root, 'boot/extlinux/extlinux.conf'), extlinuxConf);
     await board.pacman('-U', '--overwrite', '*', ...first);
     await writeFile(host.boot.initramfs, 'initramfs from before\n');
-    for (const name of ['', '-disarmed', '-fired', '-report', '-seen'])
-      await rm(join(host.stateFolder, `deadline${name}.json`), { force: true });
+    await board.forgetDeadline();
     await board.boot('boot-0');
   });
 
@@ -115,7 +88,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
     expect(existsSync(join(board.root, 'boot/kernel-agent'))).toBe(false);
     await powerOn();
     expect(runs()).toBe('2');
-  }, 30_000);
+  });
 
   it('is refused where something has rewritten extlinux.conf since', async () => {
     const rewrites = ['sh', '-c', 'echo x >> "$1"; printf "$2" > "$0"'];
@@ -126,7 +99,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
     await expect(runStep('install', install, installing(), hooked, fresh())).rejects.toMatchObject(says);
     await expect(runStep('reboot', reboot, rebooting(), host, fresh())).rejects.toMatchObject(says);
     expect(bootId()).toBe('boot-0');
-  }, 30_000);
+  });
 
   it('is still to come where the power was cut before it was set', async () => {
     await runStep('install', install, installing(), host, fresh());
@@ -140,34 +113,30 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
     expect(evidence).toMatchObject({
       ...{ outcome: 'new-kernel', before: { bootId: 'boot-1' }, after: { bootId: 'boot-2' } },
     });
-  }, 30_000);
+  });
 
   it.each([
     ['before its result was journalled', true],
     ['before the reboot was asked for', false],
-  ])(
-    'has happened where the power was cut after it was set, %s',
-    async (_, forgets) => {
-      await runStep('install', install, installing(), host, fresh());
-      const { folder } = fresh();
-      const idle = { ...host, boot: { ...host.boot, rebootCommand: ['false'] } };
-      await expect(runStep('reboot', reboot, rebooting(), idle, { folder })).rejects.toThrow(/false/);
-      if (forgets) {
-        const journal = new Journal(join(folder, 'journal.db'));
-        journal.close();
-        const db = new Database(join(folder, 'journal.db'));
-        db.exec(
-          `UPDATE effect SET result = NULL WHERE name = 'trial'; DELETE FROM effect WHERE name = 'reboot'`,
-        );
-        db.close();
-      }
-      await powerOn();
-      const { evidence } = await runStep('reboot', reboot, rebooting(), host, { folder });
-      expect(evidence).toMatchObject({ outcome: 'new-kernel', before: { bootId: 'boot-0' } });
-      expect(bootId()).toBe('boot-1');
-    },
-    30_000,
-  );
+  ])('has happened where the power was cut after it was set, %s', async (_, forgets) => {
+    await runStep('install', install, installing(), host, fresh());
+    const { folder } = fresh();
+    const idle = { ...host, boot: { ...host.boot, rebootCommand: ['false'] } };
+    await expect(runStep('reboot', reboot, rebooting(), idle, { folder })).rejects.toThrow(/false/);
+    if (forgets) {
+      const journal = new Journal(join(folder, 'journal.db'));
+      journal.close();
+      const db = new Database(join(folder, 'journal.db'));
+      db.exec(
+        `UPDATE effect SET result = NULL WHERE name = 'trial'; DELETE FROM effect WHERE name = 'reboot'`,
+      );
+      db.close();
+    }
+    await powerOn();
+    const { evidence } = await runStep('reboot', reboot, rebooting(), host, { folder });
+    expect(evidence).toMatchObject({ outcome: 'new-kernel', before: { bootId: 'boot-0' } });
+    expect(bootId()).toBe('boot-1');
+  });
 
   it('that the boot loader never took is told', async () => {
     await runStep('install', install, installing(), host, fresh());
@@ -180,7 +149,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
       outcome: 'fell-back',
       fellBack: { says: 'the boot loader never took the trial' },
     });
-  }, 30_000);
+  });
 
   it('that panicked ends with the old kernel, which is known', async () => {
     await writeFile(join(board.folder, 'pstore/dmesg-ramoops-1'), 'Kernel panic - not syncing: years ago');
@@ -209,13 +178,13 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
     });
     const back = fresh();
     const request = { because: 'it panicked', from: '7.0-2', backup: held };
-    const rolled = await through(back.folder, (signal) =>
+    const rolled = await throughReboot(host, back.folder, (signal) =>
       runStep('rollback', rollback, request, host, { ...back, signal }),
     );
     expect(rolled.evidence.rebooted).toMatchObject({ outcome: 'new-kernel', package: '7.0-1' });
     expect(conf()).toBe(extlinuxConf);
     expect(existsSync(join(board.root, 'boot/kernel-agent'))).toBe(false);
-  }, 30_000);
+  });
 
   it('is ended by the board’s deadline where extlinux.conf alone names it', async () => {
     const loader = {
@@ -239,7 +208,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
     await watching;
     await powerOn();
     expect(runs()).toBe('1');
-  }, 30_000);
+  });
 
   it('that is taken back after it was confirmed holds the kernel that runs meanwhile', async () => {
     await runStep('install', install, installing(), host, fresh());
@@ -251,8 +220,10 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
     await writeFile(join(board.root, 'boot/Image'), 'half');
     await powerOn();
     expect(runs()).toBe('2');
-    await through(back.folder, (signal) => runStep('rollback', rollback, request, host, { ...back, signal }));
+    await throughReboot(host, back.folder, (signal) =>
+      runStep('rollback', rollback, request, host, { ...back, signal }),
+    );
     expect([runs(), conf()]).toEqual(['1', extlinuxConf]);
     expect(await readFile(host.boot.initramfs, 'utf8')).toBe('initramfs from before\n');
-  }, 30_000);
+  });
 });

@@ -1,13 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { cp, readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { backup } from '../../agents/board/backup.ts';
 import { install } from '../../agents/board/install.ts';
 import { rollback } from '../../agents/board/rollback.ts';
 import { stage } from '../../agents/board/stage.ts';
-import { names, startTempBoard, type TempBoard } from '../../agents/board/temp-board.ts';
+import { names } from '../../agents/board/test-packages.ts';
+import { startUpgradableBoard, type UpgradableBoard } from '../../agents/board/upgradable-board.ts';
 import { Journal } from '../../agents/runtime/journal.ts';
 import { exampleProvenance } from '../../coordinator/testing/example-attestation.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
@@ -20,12 +21,11 @@ import { pacmanLock, upgradingPacman } from './upgrading-pacman.ts';
 const files = 3_000;
 
 describe.skipIf(!mayMount)('a board whose disk is full (root alone can mount a small one)', () => {
-  let board: TempBoard;
+  let board: UpgradableBoard;
   let host: BoardConfig;
   let packages: StepRequest<'stage'>['packages'];
   let held: StepEvidence<'backup'>;
-  let count = 0;
-  const fresh = () => ({ folder: join(board.folder, 'runs', String(++count)) });
+  const fresh = () => board.fresh();
   const fillers: NodeJS.Timeout[] = [];
   /** Takes all the room there is on a disk, and all that becomes free, until it is given back. */
   const fill = (folder: string) => {
@@ -37,9 +37,6 @@ describe.skipIf(!mayMount)('a board whose disk is full (root alone can mount a s
       return ballast.drop();
     };
   };
-  const wanted = () => ({
-    ...{ packages, fingerprint: host.signing.fingerprint, lan: { host: 'hertz', view: 'v1' } },
-  });
   const toInstall = () => ({
     ...{ packages, fingerprint: host.signing.fingerprint, from: '7.0-1', to: '7.0-2' },
     ...{ release: '7.0.0-fourier', backup: held },
@@ -55,14 +52,9 @@ describe.skipIf(!mayMount)('a board whose disk is full (root alone can mount a s
   };
 
   beforeAll(async () => {
-    board = await startTempBoard({ root: '40m', state: '60m' });
+    board = await startUpgradableBoard({ headers: [files, files], disks: { root: '40m', state: '60m' } });
     host = { ...board.host, reserveBytes: 4 * 1024 * 1024 };
-    const first = await board.build('7.0-1', files);
-    packages = await board.publish(await board.build('7.0-2', files));
-    for (const file of first)
-      for (const one of [file, `${file}.sig`]) await cp(one, join(host.pacman.cacheFolder, basename(one)));
-    await board.pacman('-U', ...first);
-    await board.boot('boot-0');
+    packages = board.published;
   });
   afterAll(async () => {
     for (const filler of fillers) clearInterval(filler);
@@ -84,8 +76,8 @@ describe.skipIf(!mayMount)('a board whose disk is full (root alone can mount a s
       };
       await refused(host.stateFolder, () => runStep('backup', backup, request, host, fresh()));
       held = (await runStep('backup', backup, request, host, fresh())).evidence;
-      await refused(host.stateFolder, () => runStep('stage', stage, wanted(), host, fresh()));
-      await runStep('stage', stage, wanted(), host, fresh());
+      await refused(host.stateFolder, () => runStep('stage', stage, board.staging(), host, fresh()));
+      await runStep('stage', stage, board.staging(), host, fresh());
 
       const log = await readFile(host.pacman.logFile, 'utf8');
       const folder = fresh();

@@ -1,15 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, writeFile } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
-import { backup } from '../../agents/board/backup.ts';
 import { install } from '../../agents/board/install.ts';
-import { stage } from '../../agents/board/stage.ts';
-import { names, startTempBoard, type TempBoard } from '../../agents/board/temp-board.ts';
+import { names } from '../../agents/board/test-packages.ts';
+import { startUpgradableBoard, type UpgradableBoard } from '../../agents/board/upgradable-board.ts';
 import { exampleProvenance } from '../../coordinator/testing/example-attestation.ts';
 import { exampleFleet } from '../../coordinator/testing/example-plan.ts';
 import { killTree } from '../../deploy/sandbox/process-tree.ts';
@@ -24,12 +23,11 @@ const files = 700;
 const pointsOfEach = 25;
 
 describe('an upgrade that is killed', () => {
-  let board: TempBoard;
+  let board: UpgradableBoard;
   let host: BoardConfig;
   let request: StepRequest<'install'>;
   let pristine: string;
-  let count = 0;
-  const fresh = () => join(board.folder, 'runs', String(++count));
+  const fresh = () => board.fresh().folder;
   const lock = () => pacmanLock(host);
   const pacmanStarted = () => upgradingPacman(host);
   const goBack = () => execa('rsync', ['--archive', '--delete', `${pristine}/`, `${board.root}/`]);
@@ -69,22 +67,13 @@ describe('an upgrade that is killed', () => {
   };
 
   beforeAll(async () => {
-    board = await startTempBoard();
-    host = board.host;
-    const first = await board.build('7.0-1', files);
-    const packages = await board.publish(await board.build('7.0-2', files));
-    for (const file of first)
-      for (const one of [file, `${file}.sig`]) await cp(one, join(host.pacman.cacheFolder, basename(one)));
-    await board.pacman('-U', ...first);
-    await board.boot('boot-0');
-    const { fingerprint } = host.signing;
-    const wanted = { packages, fingerprint, lan: { host: 'hertz', view: 'v1' } };
-    await runStep('stage', stage, wanted, host, { folder: fresh() });
-    const asked = { host: 'hertz', names, version: '7.0-1' };
-    const held = (await runStep('backup', backup, asked, host, { folder: fresh() })).evidence;
+    board = await startUpgradableBoard({ headers: [files, files] });
+    ({ host } = board);
+    await board.stage();
     request = {
-      ...{ packages, fingerprint, from: '7.0-1', to: '7.0-2', release: '7.0.0-fourier', backup: held },
-      provenance: exampleProvenance(packages),
+      ...{ packages: board.published, fingerprint: host.signing.fingerprint, from: '7.0-1', to: '7.0-2' },
+      ...{ release: '7.0.0-fourier', backup: await board.hold() },
+      provenance: exampleProvenance(board.published),
     };
     pristine = join(board.folder, 'pristine');
     await execa('cp', ['--archive', board.root, pristine]);

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { appendFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
@@ -11,13 +11,15 @@ import type { StepEvidence } from '../../../schemas/steps.ts';
 import { runStep } from '../../../test/run-step.ts';
 import { Journal } from '../../runtime/journal.ts';
 import { createRun } from '../../runtime/run.ts';
-import { backup } from '../backup.ts';
 import { backupFile } from '../backup-archive.ts';
 import { readBoot } from '../boot.ts';
 import { confirm } from '../confirm.ts';
 import { reboot } from '../reboot.ts';
 import { rollback } from '../rollback.ts';
-import { names, pacmanCommand, startTempBoard, type TempBoard } from '../temp-board.ts';
+import { pacmanCommand } from '../temp-board.ts';
+import { names } from '../test-packages.ts';
+import { throughReboot } from '../through-reboot.ts';
+import { startUpgradableBoard, type UpgradableBoard } from '../upgradable-board.ts';
 import {
   arm,
   deadlineWorkFolder,
@@ -35,16 +37,14 @@ import { watchDeadline } from './watch-deadline.ts';
 const kernel = { names, version: '7.0-2', release: '7.0.0-fourier' };
 
 describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () => {
-  let board: TempBoard;
+  let board: UpgradableBoard;
   let host: BoardConfig;
-  let second: string[];
   let held: StepEvidence<'backup'>;
-  let count = 0;
-  const fresh = () => ({ folder: join(board.folder, 'runs', String(++count)) });
+  const fresh = () => board.fresh();
   const bootId = () => readFileSync(host.bootIdFile, 'utf8').trim();
   const installed = async () => (await board.pacman('-Q', ...names)).stdout.trim().split(/\s/)[1];
   const notes: string[] = [];
-  const until = async (what: string, holds: () => Promise<boolean> | boolean, ms = 15_000) => {
+  const until = async (what: string, holds: () => Promise<boolean> | boolean, ms = 60_000) => {
     for (const end = Date.now() + ms; !(await holds()); await sleep(10))
       if (Date.now() > end) throw new Error(`${what}: not within ${ms} ms; ${notes.join('\n')}`);
   };
@@ -67,23 +67,15 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
   const rebootNow = () => createRun(() => undefined)(host.boot.rebootCommand);
 
   beforeAll(async () => {
-    board = await startTempBoard();
+    board = await startUpgradableBoard({ headers: [20, 300] });
     host = board.host;
-    const first = await board.build('7.0-1');
-    second = await board.build('7.0-2', 300);
-    for (const file of first)
-      for (const one of [file, `${file}.sig`]) await cp(one, join(host.pacman.cacheFolder, basename(one)));
-    await board.pacman('-U', ...first);
-    await board.boot('boot-0');
-    const request = { host: 'hertz', names, version: '7.0-1' };
-    held = (await runStep('backup', backup, request, host, fresh())).evidence;
+    held = await board.hold();
   }, 60_000);
   afterAll(() => board?.stop());
   /** 7.0-2 is installed, 7.0-1 runs, nothing is armed and nothing went off. */
   beforeEach(async () => {
-    for (const name of ['', '-disarmed', '-fired', '-report', '-seen'])
-      await rm(join(host.stateFolder, `deadline${name}.json`), { force: true });
-    if ((await installed()) !== '7.0-2') await board.pacman('-U', '--overwrite', '*', ...second);
+    await board.forgetDeadline();
+    if ((await installed()) !== '7.0-2') await board.pacman('-U', '--overwrite', '*', ...board.second);
     await board.boot('boot-0');
     notes.length = 0;
   });
@@ -184,17 +176,13 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
 
     // Another iteration's backup may be the same file: its rollback asks for a reboot of its own.
     const { folder } = fresh();
-    const agent = new AbortController();
-    const later = { folder, iteration: 'iter6' };
-    const cut = runStep('rollback', rollback, request, host, { ...later, signal: agent.signal });
-    const ended = cut.catch(() => undefined);
-    await until('the board reboots', () => bootId() === 'boot-3');
-    agent.abort();
-    await ended;
-    const again = await runStep('rollback', rollback, request, host, later);
+    const again = await throughReboot(host, folder, (signal) =>
+      runStep('rollback', rollback, request, host, { folder, iteration: 'iter6', signal }),
+    );
+    expect(bootId()).toBe('boot-3');
     expect(again.evidence.rebooted.before.bootId).toBe('boot-2');
     expect(await deadlinePassed(host)).toEqual(told);
-  }, 30_000);
+  });
 
   it('lets the reboot step say that the board fell back, if its agent comes up only then', async () => {
     const { folder } = fresh();
@@ -220,7 +208,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
       before: { bootId: 'boot-0' },
       after: { bootId: 'boot-2' },
     });
-  }, 30_000);
+  });
 
   it('goes on after SIGKILL anywhere, does not count anew, and puts back and reboots once', async () => {
     const config = join(board.folder, 'config.yaml');
@@ -240,7 +228,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
         said += piece.toString();
       });
       const over = async () => isSo(said) || (await isOver());
-      await until(what, over, 30_000).finally(() => sleep(ms).then(() => daemon.kill('SIGKILL')));
+      await until(what, over).finally(() => sleep(ms).then(() => daemon.kill('SIGKILL')));
       await ended;
     };
     const isSeen = () => existsSync(join(host.stateFolder, 'deadline-seen.json'));
@@ -257,7 +245,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
     expect(existsSync(join(host.pacman.databaseFolder, 'db.lck'))).toBe(false);
     const logged = (await readFile(host.pacman.logFile, 'utf8')).slice(log);
     expect(logged.match(/downgraded linux-fourier /g)).toHaveLength(1);
-  }, 60_000);
+  });
 
   it('gives up after three tries, reboots nothing, and a rollback may still do it', async () => {
     await armed(1);
@@ -271,18 +259,14 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
     expect(await deadlinePassed(host)).toMatchObject({
       data: { restored: false, because: expect.stringMatching(/3 tries .* failed: .* has not the sha256/) },
     });
-    const agent = new AbortController();
     const { folder } = fresh();
     const request = { because: 'unconfirmed', from: '7.0-2', backup: held };
-    const cut = runStep('rollback', rollback, request, host, { folder, signal: agent.signal }).catch(
-      () => undefined,
+    const { evidence } = await throughReboot(host, folder, (signal) =>
+      runStep('rollback', rollback, request, host, { folder, signal }),
     );
-    await until('the board reboots', () => bootId() === 'boot-2');
-    agent.abort();
-    await cut;
-    const { evidence } = await runStep('rollback', rollback, request, host, { folder });
+    expect(bootId()).toBe('boot-2');
     expect(evidence.rebooted).toMatchObject({ outcome: 'new-kernel', before: { bootId: 'boot-1' } });
-  }, 30_000);
+  });
 
   it('goes off, ends, and reboots once where its disk takes nothing, and says so once there is room', async () => {
     const noRoom = [seenFile(host), reportFile(host)].map((file) => `${file}.${process.pid}.part`);
@@ -300,7 +284,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
     });
     expect(await readReport(host)).toMatchObject({ restored: true, overIn: { bootId: 'boot-2' } });
     expect(bootId()).toBe('boot-2');
-  }, 30_000);
+  });
 
   it('gives up after three tries also where its disk takes nothing', async () => {
     const noRoom = `${reportFile(host)}.${process.pid}.part`;
@@ -313,7 +297,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
     expect(notes.filter((line) => /back to 7/.test(line))).toHaveLength(3);
     await rm(noRoom, { recursive: true });
     await cp(join(board.folder, 'peer', held.place, held.archive.file), archive);
-  }, 30_000);
+  });
 
   it('is not killed in the same boot for ever', async () => {
     await armed(60);
@@ -330,7 +314,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
       because: expect.stringContaining('begun 10 times in one boot'),
       overIn: { bootId: 'boot-1' },
     });
-  }, 30_000);
+  });
 
   it('goes back although the key has expired since, or the clock says so', async () => {
     await board.expireKey('seconds=1');
@@ -345,7 +329,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
     } finally {
       await board.expireKey('never');
     }
-  }, 30_000);
+  });
 
   it('does not blame the new kernel for what another one lacks', async () => {
     await armed(1);
@@ -356,7 +340,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
     expect((await readReport(host))?.because).toBe(
       `7.0-2 ended before it was confirmed, and ${old} runs since`,
     );
-  }, 30_000);
+  });
 
   it('does not wait for a kernel that does not stay up so long', async () => {
     await armed(3600);
@@ -370,5 +354,5 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
     await watchUntil('it reboots', () => bootId() === 'boot-5');
     expect((await readReport(host))?.because).toBe('7.0-2 booted 4 times and nobody confirmed it');
     expect(await installed()).toBe('7.0-1');
-  }, 30_000);
+  });
 });
