@@ -52,7 +52,10 @@ const sweepRequest = {
   repeats: 2,
 };
 
-describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unshare -Ur)', () => {
+/** A step with pacman in it takes a second, or twenty on a machine that has other things to do. */
+const patience = { timeout: 120_000 };
+
+describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unshare -Ur)', patience, () => {
   let board: UpgradableBoard;
   let host: BoardConfig;
   let first: string[];
@@ -77,7 +80,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     board = await startUpgradableBoard({ headers: [20, 800] });
     ({ host, first, published: second } = board);
     await writeFile(join(host.sweep.fixturesFolder, 'clip.mp4'), 'clip');
-  }, 60_000);
+  }, 120_000);
   afterAll(() => board?.stop());
 
   it('sweeps the kernel that runs, and does not sweep twice', async () => {

@@ -36,7 +36,7 @@ import { watchDeadline } from './watch-deadline.ts';
 
 const kernel = { names, version: '7.0-2', release: '7.0.0-fourier' };
 
-describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () => {
+describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { timeout: 120_000 }, () => {
   let board: UpgradableBoard;
   let host: BoardConfig;
   let held: StepEvidence<'backup'>;
@@ -70,7 +70,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () =>
     board = await startUpgradableBoard({ headers: [20, 300] });
     host = board.host;
     held = await board.hold();
-  }, 60_000);
+  }, 120_000);
   afterAll(() => board?.stop());
   /** 7.0-2 is installed, 7.0-1 runs, nothing is armed and nothing went off. */
   beforeEach(async () => {
