@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createAttest } from '../agents/runtime/attest.ts';
-import { createEffect } from '../agents/runtime/effects.ts';
+import { createEffect, type WatchEffects } from '../agents/runtime/effects.ts';
 import { Journal } from '../agents/runtime/journal.ts';
-import { createRun } from '../agents/runtime/run.ts';
+import { createRun, type Run } from '../agents/runtime/run.ts';
 import type { Step } from '../agents/runtime/step.ts';
 import { exampleFleet } from '../coordinator/testing/example-plan.ts';
 import { testKey } from '../coordinator/testing/test-key.ts';
@@ -38,12 +38,17 @@ export const runStep = async <Name extends StepName, Host>(
     attempt = 1,
     signal = new AbortController().signal,
     fleet = exampleFleet,
+    through = (run) => run,
+    watch,
   }: {
     folder: string;
     iteration?: string;
     attempt?: number;
     signal?: AbortSignal;
     fleet?: Fleet;
+    /** Sees what the step runs. */
+    through?: (run: Run) => Run;
+    watch?: WatchEffects;
   },
 ): Promise<StepRun<Name>> => {
   const key = `${iteration}.${attempt}`;
@@ -58,9 +63,9 @@ export const runStep = async <Name extends StepName, Host>(
       step: name,
       attempt,
       key,
-      effect: createEffect(journal, { iteration, step: name, attempt }, signal),
+      effect: createEffect(journal, { iteration, step: name, attempt }, signal, watch),
       host,
-      run: createRun(note, signal),
+      run: through(createRun(note, signal)),
       attest: createAttest(testKey(hostOf[steps[name].role])),
       trust: trustIn(fleet),
       note,

@@ -289,6 +289,28 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     expect(await installedVersion()).toBe('7.0-1');
   });
 
+  it('brings what pacman and the initramfs command wrote to the disk before either is noted as done', async () => {
+    const seen: string[] = [];
+    await runStep('install', install, toInstall(second), host, {
+      ...fresh(),
+      through: (run) => (argv, options) => {
+        seen.push(argv[0] === 'pacman' ? argv.slice(0, 4).join(' ') : (argv[0] ?? ''));
+        return run(argv, options);
+      },
+      watch: (name, phase) => void (phase === 'result' && seen.push(`${name} is noted`)),
+    });
+    const changes = seen.filter((each) => /-U|^flock|^sync|noted/.test(each) && !each.startsWith('hold'));
+    expect(changes.map((each) => each.replace(/^pacman.*/, 'pacman'))).toEqual([
+      'pacman',
+      'sync',
+      'packages is noted',
+      'flock',
+      'sync',
+      'initramfs is noted',
+    ]);
+    await backToFirst();
+  });
+
   it('mends what a pacman that was killed half-way left', async () => {
     const folder = fresh();
     const local = join(host.pacman.databaseFolder, 'local', `${names[1]}-7.0-2`);
