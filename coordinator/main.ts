@@ -27,7 +27,7 @@ try {
     keyFile: config.keyFile,
     name: coordinator,
     wait: true,
-    onUnknownKey: (sentence) => connecting.trouble(sentence),
+    onTrouble: (sentence) => connecting.trouble(sentence),
     signal: stop.signal,
   });
   await runCoordinator({

@@ -25,8 +25,8 @@ export interface NatsOptions {
   name: string;
   /** Keep trying until `signal` fires, as a daemon does. Otherwise the first failure is the answer. */
   wait?: boolean;
-  /** Told, while it keeps trying, that the server does not know the key: nobody but a person mends that. */
-  onUnknownKey?: (sentence: string) => void;
+  /** Told, while it keeps trying, why it is not connected yet: a wrong address, certificate or key only a person mends. */
+  onTrouble?: (sentence: string) => void;
   signal?: AbortSignal;
 }
 
@@ -49,7 +49,7 @@ export const connectNats = async ({
   keyFile,
   name,
   wait = false,
-  onUnknownKey,
+  onTrouble,
   signal,
 }: NatsOptions): Promise<NatsConnection> => {
   let seed: Uint8Array;
@@ -76,12 +76,14 @@ export const connectNats = async ({
       });
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
-      if (!wait)
-        throw new LogUnreachable(`nats-server at ${servers.join(', ')} can't be reached: ${why}`, { cause });
-      if (cause instanceof NatsError && cause.code === ErrorCode.AuthorizationViolation)
-        onUnknownKey?.(
-          `nats-server at ${servers.join(', ')} does not know the key ${keyFile}: give it the fleet's users, ka fleet nats-config`,
-        );
+      const unreachable = `nats-server at ${servers.join(', ')} can't be reached: ${why}`;
+      if (!wait) throw new LogUnreachable(unreachable, { cause });
+      const isUnknownKey = cause instanceof NatsError && cause.code === ErrorCode.AuthorizationViolation;
+      onTrouble?.(
+        isUnknownKey
+          ? `nats-server at ${servers.join(', ')} does not know the key ${keyFile}: give it the fleet's users, ka fleet nats-config`
+          : `${unreachable}; it is tried again and again`,
+      );
       // Not the client's own `waitOnFirstConnect`, which nothing can stop.
       await sleep(againAfterMs, undefined, signal && { signal });
     }

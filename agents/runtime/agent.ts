@@ -279,7 +279,7 @@ export const runAgent = async <Config extends AgentConfig>(
       keyFile: config.keyFile,
       name: host,
       wait: true,
-      onUnknownKey: (sentence) => connecting.trouble(sentence),
+      onTrouble: (sentence) => connecting.trouble(sentence),
       signal: ends,
     });
     void present();
