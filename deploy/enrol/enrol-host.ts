@@ -7,7 +7,7 @@ import { Fleet } from '../../schemas/fleet.ts';
 import { defaultCacheFolder } from '../sandbox/places.ts';
 import { bundleAgent } from './agent-bundle.ts';
 import { changeFleetFile, withHost } from './fleet-file.ts';
-import { completeConfig, neededPrograms } from './host-config.ts';
+import { completeConfig, neededPaths, neededPrograms } from './host-config.ts';
 import { type HostLogin, openHostLine } from './host-line.ts';
 import { Applied, Started, Surveyed } from './on-host/asked.ts';
 import { hostPlaces, openWorkArgv, programsFolder, stateHome } from './places.ts';
@@ -84,6 +84,7 @@ export const enrolHost = async (options: EnrolOptions): Promise<Enrolled> => {
       openWork: openWorkArgv,
       user,
       programs: neededPrograms(config),
+      paths: neededPaths(config),
       folders: wanted.folders,
       files: [],
       links: [],

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { EnrolledHost } from '../../schemas/config.ts';
 import { readYaml } from '../../schemas/yaml-file.ts';
-import { completeConfig, neededPrograms } from './host-config.ts';
+import { completeConfig, neededPaths, neededPrograms } from './host-config.ts';
 import { writtenHosts } from './testdata/written-hosts.ts';
 import { quotePath, unitFiles } from './unit-files.ts';
 
@@ -64,6 +64,13 @@ it('gives a board the unit of its own deadline', async () => {
     '/etc/systemd/system/kernel-agent.service',
     '/etc/systemd/system/kernel-agent-deadline.service',
   ]);
+});
+
+it('asks for what a person puts on the host before', () => {
+  const paths = (role: 'builder' | 'publisher' | 'board') => neededPaths(complete(role).config);
+  expect(paths('builder')).toEqual([]);
+  expect(paths('publisher')).toEqual(['/srv/gnupg']);
+  expect(paths('board')).toEqual(expect.arrayContaining(['/etc/pacman.conf', '/etc/pacman-local.conf']));
 });
 
 it('asks a board for what its boot loader is handled with', () => {

@@ -1,4 +1,4 @@
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { AgentConfig, type BoardConfig, type EnrolledHost } from '../../schemas/config.ts';
 import { hostPlaces } from './places.ts';
 
@@ -81,6 +81,22 @@ const loaderCommands = (loader: BoardConfig['boot']['loader']): (readonly string
 };
 
 const everyHost = ['env', 'systemd-notify', 'ssh-keygen', 'getent', 'journalctl', 'sync', 'dd'];
+
+/** What a config names that somebody has put on the host before it is enrolled. */
+export const neededPaths = (config: AgentConfig): string[] => {
+  switch (config.role) {
+    case 'builder':
+      return [];
+    case 'publisher':
+      return [config.signing.gnupgHome];
+    // Not the image: a board that lost it may be one that a newer agent is to mend.
+    case 'board': {
+      const { boot, pacman, root } = config;
+      const loader = boot.loader && boot.loader.kind !== 'none' ? [join(root, boot.loader.configFile)] : [];
+      return [pacman.configFile, pacman.localConfigFile, ...loader];
+    }
+  }
+};
 
 /** The programs that a host's steps run, and those that enrolment does. */
 export const neededPrograms = (config: AgentConfig): string[] => {

@@ -11,6 +11,7 @@ const machine: Surveyed = {
   node: { arch: 'arm64', abi: '115', version: '20.19.2', file: '/usr/bin/node' },
   systemd: '257',
   missing: [],
+  lacking: [],
   hasUser: true,
   free: [],
   absent: [],
@@ -36,6 +37,12 @@ it.each([
   [{ keyFile: '/var/lib/kernel-agent/keys/host.nkey' }, /its key is in .* copy the folders/],
 ] as const)('refuses a machine that is somebody else: %j', (enrolledAs, why) => {
   expect(as(enrolledAs)).toEqual([expect.stringMatching(why)]);
+});
+
+it('refuses a machine without what the config takes for given', () => {
+  expect(unfit({ ...machine, lacking: ['/srv/kernel-agent/gnupg'] }, wanted)).toEqual([
+    expect.stringMatching(/^\/srv\/kernel-agent\/gnupg is not there/),
+  ]);
 });
 
 it('says what a restart would cut', () => {

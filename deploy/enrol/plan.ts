@@ -31,6 +31,9 @@ export const unfit = (seen: Surveyed, wanted: { host: string; fleet: string }): 
   ...(seen.missing.length === 0
     ? []
     : [`it lacks ${seen.missing.join(', ')}: install them on ${wanted.host}`]),
+  ...seen.lacking.map(
+    (path) => `${path} is not there, and the host's config names it: see docs/enrolling-a-host.md`,
+  ),
   ...seen.free
     .filter(({ bytes }) => bytes < neededBytes)
     .map(
@@ -92,7 +95,7 @@ export const whatRemains = (
 ): string[] => [
   ...(isChanged
     ? [
-        'unless that was done since its key was pinned: give nats-server its users anew (ka fleet nats-config, then reload it), and the host its place in the log (ka fleet make-log)',
+        'unless that was done since its key was pinned: give nats-server its users anew (ka fleet nats-config, then restart it), and the host its place in the log (ka fleet make-log)',
         "unless they have this fleet's file: copy it to the coordinator and restart that; enrol the other hosts again, which gives it to them",
       ]
     : []),

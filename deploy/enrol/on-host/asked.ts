@@ -33,6 +33,8 @@ export const Survey = z.object({
   openWork: z.array(z.string()),
   user: z.string().nullable(),
   programs: z.array(z.string()),
+  /** What has to be there already: the config names it, and enrolment does not make it. */
+  paths: z.array(z.string()),
   files: z.array(WantedFile),
   folders: z.array(Folder),
   links: z.array(Link),
@@ -102,6 +104,8 @@ export const Surveyed = z.object({
   /** systemd's version; null where it does not run this machine. */
   systemd: z.string().nullable(),
   missing: z.array(z.string()),
+  /** Of the asked paths. */
+  lacking: z.array(z.string()),
   hasUser: z.boolean(),
   /** Free bytes of the disk of each folder that files go to. */
   free: z.array(z.object({ folder: z.string(), bytes: z.number() })),

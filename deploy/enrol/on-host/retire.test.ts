@@ -99,3 +99,14 @@ it('can be forced where its program is broken, as after a cut', async () => {
   });
   expect((await retireHere({ openWork, force: true })).refused).toBeNull();
 });
+
+it('says whose processes keep a user, once all else is gone', async () => {
+  const used: Run = async ([program]) =>
+    program === 'userdel'
+      ? { exitCode: 8, stdout: '', stderr: 'userdel: user kernel-agent is currently used by process 7\n' }
+      : { exitCode: 0, stdout: 'kernel-agent:x:990:990::/:/usr/sbin/nologin\n', stderr: '' };
+  await expect(retireHere({ user: 'kernel-agent' }, true, used)).rejects.toThrow(
+    /all but the user kernel-agent is removed: .*process 7; end that/,
+  );
+  expect(existsSync(there(programsFolder))).toBe(false);
+});

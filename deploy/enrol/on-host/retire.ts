@@ -27,6 +27,9 @@ const whyNot = async (run: Run, argv: readonly string[]): Promise<string | null>
   return null;
 };
 
+/** userdel's exit code for one that has processes. userdel(8) */
+const userIsUsed = 8;
+
 /** Takes the agent off this host. What was done before a cut is not done again. */
 export const retire = async (
   run: Run,
@@ -65,9 +68,15 @@ export const retire = async (
     if (left.length === 0) await step(`remove ${folder}`, () => rmdir(folder));
     else say(`${folder} stays, with ${left.toSorted().join(', ')}: that is not enrolment's`);
   }
+  if (did.length > 0 && !asked.dryRun) await run(['systemctl', 'daemon-reload']);
   const { user } = asked;
   if (user !== null && (await findOwner(run, user)))
-    await step(`remove the user ${user}`, () => run(['userdel', '--', user]));
-  if (did.length > 0 && !asked.dryRun) await run(['systemctl', 'daemon-reload']);
+    await step(`remove the user ${user}`, async () => {
+      const { exitCode, stderr } = await run(['userdel', '--', user], { exitCodes: [0, userIsUsed] });
+      if (exitCode === userIsUsed)
+        throw new Error(
+          `all but the user ${user} is removed: ${stderr.trim()}; end that (gpgconf --kill all for a gpg-agent), then retire it again`,
+        );
+    });
   return { refused: null, isForceable: false, did };
 };

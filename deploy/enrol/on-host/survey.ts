@@ -91,6 +91,7 @@ export const survey = async (run: Run, asked: Survey): Promise<Surveyed> => {
     },
     systemd,
     missing: asked.programs.filter((program) => !isProgram(program)),
+    lacking: asked.paths.filter((path) => !existsSync(path)),
     hasUser: asked.user === null || (await findOwner(run, asked.user)) !== undefined,
     free,
     absent,
