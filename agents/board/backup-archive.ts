@@ -153,6 +153,7 @@ export const createBackupArchive = async (
   );
   const made = { archive: { file, ...content }, files, packages: keptPackages };
   await writeFile(join(folder, `${file}.json`), `${JSON.stringify(made, undefined, 2)}\n`);
+  await syncPath(join(folder, `${file}.json`));
   await rename(part, join(folder, file));
   await syncPath(folder);
   return made;

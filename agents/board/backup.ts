@@ -28,10 +28,10 @@ export const backup: Step<'backup', BoardConfig> = async (
 
   const made = await effect('archive', {
     probe: async () => {
-      const made: BackupArchive | undefined = await readFile(madeFile, 'utf8').then(
-        JSON.parse,
-        () => undefined,
-      );
+      // A cut may have left it empty.
+      const made: BackupArchive | undefined = await readFile(madeFile, 'utf8')
+        .then(JSON.parse)
+        .catch(() => undefined);
       const there = made && (await hasContent(backupFile(host, { version, ...made }), made.archive.sha256));
       return there ? { happened: 'yes', result: made } : { happened: 'no' };
     },

@@ -1,6 +1,7 @@
 import type { BoardConfig } from '../../schemas/config.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import type { Step } from '../runtime/step.ts';
+import { syncPath } from '../runtime/sync-path.ts';
 import { onBoard } from './board-root.ts';
 import { imageBanner, readBoot } from './boot.ts';
 import { createBootLoader } from './boot-loader/boot-loader.ts';
@@ -44,7 +45,11 @@ export const confirm: Step<'confirm', BoardConfig> = async (request, context) =>
   // Looked at before anything is called off: a cut up to here leaves the deadline armed.
   const boot = await verified();
   await effect('settle', {
-    probe: async () => ((await loader.isSettled()) ? { happened: 'yes', result: null } : { happened: 'no' }),
+    probe: async () => {
+      if (!(await loader.isSettled())) return { happened: 'no' };
+      await loader.flushed();
+      return { happened: 'yes', result: null };
+    },
     act: async () => {
       await refuseFired(); // what is held is what its put-back needs; one that goes off from here on holds what runs
       await loader.settle();
@@ -52,10 +57,11 @@ export const confirm: Step<'confirm', BoardConfig> = async (request, context) =>
     },
   });
   const deadline = await effect('disarm', {
-    probe: async () =>
-      (await readDisarmed(host))?.iteration === iteration
-        ? { happened: 'yes', result: 'disarmed' as const }
-        : { happened: 'no' },
+    probe: async () => {
+      if ((await readDisarmed(host))?.iteration !== iteration) return { happened: 'no' };
+      await syncPath(host.stateFolder);
+      return { happened: 'yes', result: 'disarmed' as const };
+    },
     act: async () => {
       const found = await disarm(host);
       if (found !== 'fired') return found;

@@ -114,7 +114,11 @@ export const putBack = async (
   const bootsAsBefore = async () =>
     (await alteredFiles(run, host.root, ofBoot)).length === 0 && (await loader.isSettled());
   const bootChanged = await effect('settle', {
-    probe: async () => ((await bootsAsBefore()) ? { happened: 'yes', result: true } : { happened: 'no' }),
+    probe: async () => {
+      if (!(await bootsAsBefore())) return { happened: 'no' };
+      await loader.flushed();
+      return { happened: 'yes', result: true };
+    },
     act: async () => {
       if (await bootsAsBefore()) return false;
       await loader.flushed(); // what the file is going to name

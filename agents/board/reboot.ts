@@ -1,6 +1,7 @@
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { FellBack } from '../../schemas/steps.ts';
 import type { Step } from '../runtime/step.ts';
+import { syncPath } from '../runtime/sync-path.ts';
 import { bootNow, readBoot, rebootBoard, runsInstalled } from './boot.ts';
 import { createBootLoader } from './boot-loader/boot-loader.ts';
 import { arm, isOf, readArmed, readFired } from './deadline/deadline.ts';
@@ -19,10 +20,12 @@ export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
   const armedIn = await effect('arm', {
     before: () => bootNow(host),
     // It may have gone off, too, where a power cut has booted the new kernel: then it is armed no more, but was.
-    probe: async (before) =>
-      isOf((await readArmed(host)) ?? (await readFired(host)), { iteration, attempt })
-        ? { happened: 'yes', result: before }
-        : { happened: 'no' },
+    probe: async (before) => {
+      if (!isOf((await readArmed(host)) ?? (await readFired(host)), { iteration, attempt }))
+        return { happened: 'no' };
+      await syncPath(host.stateFolder);
+      return { happened: 'yes', result: before };
+    },
     act: async (before) => {
       if (backup) {
         await arm(host, { iteration, attempt, boot: before.boot, version, seconds, backup });

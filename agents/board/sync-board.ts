@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
 import type { BoardConfig } from '../../schemas/config.ts';
+import { isThere } from '../runtime/is-there.ts';
 import type { Run } from '../runtime/run.ts';
 import { onBoard } from './board-root.ts';
 
@@ -9,6 +10,10 @@ import { onBoard } from './board-root.ts';
  * on file systems of their own.
  */
 export const syncBoard = async (run: Run, host: Pick<BoardConfig, 'root' | 'boot'>): Promise<void> => {
-  const folders = [host.boot.image, host.boot.initramfs].map((path) => dirname(onBoard(host.root, path)));
-  await run(['sync', '--file-system', '--', host.root, ...folders]);
+  const folders = [host.root];
+  for (const path of [host.boot.image, host.boot.initramfs]) {
+    const folder = dirname(onBoard(host.root, path));
+    if (await isThere(folder)) folders.push(folder); // one that was lost is what a put-back makes again
+  }
+  await run(['sync', '--file-system', '--', ...folders]);
 };

@@ -26,6 +26,7 @@ export const throughReboot = async <Result>(
   const [before, stop] = [bootId(), new AbortController()];
   const ended = expect(step(stop.signal)).rejects.toThrow();
   for (const until = Date.now() + 60_000; bootId() === before && Date.now() < until; ) await sleep(20);
+  expect(bootId()).not.toBe(before);
   await sleep(50);
   stop.abort();
   await ended;

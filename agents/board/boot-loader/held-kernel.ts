@@ -47,7 +47,9 @@ export const createHeldKernel = (
     );
 
   const flushed = async () => {
-    if (freeze) await flush(run, dirname(file));
+    const at = dirname(file);
+    if (freeze) await flush(run, at);
+    else if (await isThere(at)) await run(['sync', '--file-system', '--', at]);
   };
   const read = () =>
     readFile(file, 'utf8').catch((error: unknown) => {

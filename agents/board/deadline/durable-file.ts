@@ -40,14 +40,15 @@ const writeTextDurably = async (file: string, text: string, mode: number): Promi
  * @returns Whether it was there to be moved.
  */
 export const moveDurably = async (from: string, to: string): Promise<boolean> => {
-  try {
-    await rename(from, to);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw error;
-  }
-  await syncPath(dirname(to));
-  return true;
+  const moved = await rename(from, to).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
+  );
+  await syncPath(dirname(to)); // also what another one, or oneself before a kill, has moved
+  return moved;
 };
 
 /**

@@ -1,4 +1,4 @@
-import { lstatSync, readlinkSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as others } from 'node:timers/promises';
 import type { Run } from '../../runtime/run.ts';
@@ -12,8 +12,7 @@ const sha256Of = async (run: Run, root: string, paths: readonly string[]): Promi
   const found = new Map<string, string>();
   for (let at = 0; at < paths.length; at += filesAtATime) {
     const argv = paths.slice(at, at + filesAtATime).map((path) => `./${path}`);
-    // 1: one of them is gone by now, or can't be read.
-    const { stdout } = await run(['sha256sum', '--binary', '--zero', '--', ...argv], {
+    const { stdout, stderr } = await run(['sha256sum', '--binary', '--zero', '--', ...argv], {
       cwd: root,
       exitCodes: [0, 1],
       quiet: true,
@@ -22,6 +21,12 @@ const sha256Of = async (run: Run, root: string, paths: readonly string[]): Promi
       const [, sha256, path] = /^([0-9a-f]{64}) \*\.\/(.*)$/s.exec(line) ?? [];
       if (sha256 !== undefined && path !== undefined) found.set(path, sha256);
     }
+    // One that is gone by now is altered; one that can't be read is a fault of the disk, or of sha256sum.
+    const unread = paths
+      .slice(at, at + filesAtATime)
+      .find((path) => !found.has(path) && existsSync(join(root, path)));
+    if (unread !== undefined)
+      throw new Error(`${join(root, unread)} can't be hashed: ${stderr.trim().slice(0, 500)}`);
   }
   return found;
 };
