@@ -25,7 +25,7 @@ export interface NatsOptions {
   name: string;
   /** Keep trying until `signal` fires, as a daemon does. Otherwise the first failure is the answer. */
   wait?: boolean;
-  /** Told, while it keeps trying, why it is not connected yet: a wrong address, certificate or key only a person mends. */
+  /** Told once of each reason, while it keeps trying: a wrong address, certificate or key only a person mends. */
   onTrouble?: (sentence: string) => void;
   signal?: AbortSignal;
 }
@@ -58,6 +58,7 @@ export const connectNats = async ({
   } catch (cause) {
     throw new LogUnreachable(`the key ${keyFile} can't be read`, { cause });
   }
+  const told = new Set<string>();
   for (;;) {
     signal?.throwIfAborted();
     try {
@@ -79,11 +80,11 @@ export const connectNats = async ({
       const unreachable = `nats-server at ${servers.join(', ')} can't be reached: ${why}`;
       if (!wait) throw new LogUnreachable(unreachable, { cause });
       const isUnknownKey = cause instanceof NatsError && cause.code === ErrorCode.AuthorizationViolation;
-      onTrouble?.(
-        isUnknownKey
-          ? `nats-server at ${servers.join(', ')} does not know the key ${keyFile}: give it the fleet's users, ka fleet nats-config`
-          : `${unreachable}; it is tried again and again`,
-      );
+      const sentence = isUnknownKey
+        ? `nats-server at ${servers.join(', ')} does not know the key ${keyFile}: give it the fleet's users, ka fleet nats-config`
+        : `${unreachable}; it is tried again and again`;
+      if (!told.has(sentence)) onTrouble?.(sentence);
+      told.add(sentence);
       // Not the client's own `waitOnFirstConnect`, which nothing can stop.
       await sleep(againAfterMs, undefined, signal && { signal });
     }
