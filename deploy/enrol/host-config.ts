@@ -1,4 +1,5 @@
-import { dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
+import { onBoard } from '../../agents/board/board-root.ts';
 import { AgentConfig, type BoardConfig, type EnrolledHost } from '../../schemas/config.ts';
 import { hostPlaces } from './places.ts';
 
@@ -92,7 +93,8 @@ export const neededPaths = (config: AgentConfig): string[] => {
     // Not the image: a board that lost it may be one that a newer agent is to mend.
     case 'board': {
       const { boot, pacman, root } = config;
-      const loader = boot.loader && boot.loader.kind !== 'none' ? [join(root, boot.loader.configFile)] : [];
+      const loader =
+        boot.loader && boot.loader.kind !== 'none' ? [onBoard(root, boot.loader.configFile)] : [];
       return [pacman.configFile, pacman.localConfigFile, ...loader];
     }
   }
@@ -117,7 +119,7 @@ export const neededPrograms = (config: AgentConfig): string[] => {
     case 'board':
       return [
         ...everyHost,
-        ...['gpgv', 'gpg', 'pacman-conf', 'vercmp', 'bsdtar', 'tar', 'curl'],
+        ...['gpgv', 'gpg', 'pacman-conf', 'vercmp', 'bsdtar', 'tar', 'curl', 'flock', 'du', 'sha256sum'],
         ...[
           config.pacman.command,
           config.boot.initramfsCommand,

@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { sandboxPlaces } from './places.ts';
 import { end } from './process-identity.ts';
 import { descendantsOf } from './process-tree.ts';
@@ -11,23 +12,31 @@ const endOwnProcesses = async (): Promise<void> => {
     const running = descendantsOf(process.pid);
     if (running.length === 0) return;
     await Promise.all(running.map((each) => end(each)));
+    await sleep(25);
   }
 };
 
 /**
- * From now on Ctrl-C or SIGTERM ends this command and all that it has started: programs that make a fleet, the fleet, its
- * virtual board. The exit code is the shell's for that signal, 130 or 143.
+ * From now on Ctrl-C or SIGTERM ends this command and what it has started: programs that make a fleet, the fleet, its
+ * virtual board. A fleet that runs in the folder already is somebody else's. The exit code is the shell's for that signal,
+ * 130 or 143. A second signal ends this command at once.
  */
 export const endOnSignal = (folder: string, onProgress: (line: string) => void): void => {
+  const holderNow = () => sandboxHolder(sandboxPlaces(folder))?.pid;
+  const others = [process.pid, holderNow()];
   let ending = false;
   const endAll = async (name: 'SIGINT' | 'SIGTERM') => {
-    if (ending) return;
+    const code = 128 + constants.signals[name];
+    if (ending) process.exit(code);
     ending = true;
     onProgress(`${name}: ending what this command has started`);
-    const holder = sandboxHolder(sandboxPlaces(folder));
-    if (holder && holder.pid !== process.pid) await stopSandbox(folder);
-    await endOwnProcesses();
-    process.exit(128 + constants.signals[name]);
+    try {
+      const holder = holderNow();
+      if (holder !== undefined && !others.includes(holder)) await stopSandbox(folder);
+      await endOwnProcesses();
+    } finally {
+      process.exit(code);
+    }
   };
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => void endAll(name));
 };

@@ -75,7 +75,7 @@ export const retire = async (
       const { exitCode, stderr } = await run(['userdel', '--', user], { exitCodes: [0, userIsUsed] });
       if (exitCode === userIsUsed)
         throw new Error(
-          `all but the user ${user} is removed: ${stderr.trim()}; end that (gpgconf --kill all for a gpg-agent), then retire it again`,
+          `all but the user ${user} is removed: ${stderr.trim()}; end that process, then retire it again`,
         );
     });
   return { refused: null, isForceable: false, did };

@@ -63,7 +63,7 @@ export const survey = async (run: Run, asked: Survey): Promise<Surveyed> => {
     if (now !== undefined) links[path] = now;
     if (now !== target) note(path, now === undefined ? 'absent' : 'other');
   }
-  if (asked.pacmanConfig !== null && isProgram('pacman-conf')) {
+  if (asked.pacmanConfig !== null && existsSync(asked.pacmanConfig) && isProgram('pacman-conf')) {
     const wanted = await wantedGpgConfig(run, asked.pacmanConfig);
     if (wanted) note(wanted.file.path, existsSync(wanted.file.path) ? 'other' : 'absent');
   }
