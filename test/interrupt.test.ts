@@ -5,7 +5,7 @@ import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sandboxPlaces } from '../deploy/sandbox/places.ts';
 import { sandboxHolder } from '../deploy/sandbox/sandbox-lock.ts';
-import { testFolder } from './ka.ts';
+import { ka, testFolder } from './ka.ts';
 
 /** The processes whose arguments name something below a folder. */
 const processesAt = (folder: string): string[] =>
@@ -27,23 +27,32 @@ describe('a command that makes a fleet and is interrupted', () => {
     made = await testFolder('interrupt');
     folder = join(made.folder, 'fleet');
   });
-  afterEach(() => made.remove());
+  afterEach(async () => {
+    await ka(['down', '--dir', folder]);
+    await made.remove();
+  });
 
   it.each([
     ['SIGINT', 130, 'making the git repositories'],
     ['SIGTERM', 143, 'publishing the baseline on hertz'],
     ['SIGINT', 130, 'starting nats-server'],
-  ] as const)('by %s ends with %i and leaves nothing running (%s)', async (name, code, at) => {
-    const running = execa(resolve(import.meta.dirname, '../ka'), ['up', '--dir', folder], { reject: false });
-    for await (const line of createInterface(running.stderr))
-      if (line.includes(at)) {
-        running.kill(name);
-        break;
-      }
-    const { exitCode } = await running;
-    expect(exitCode).toBe(code);
-    expect(sandboxHolder(sandboxPlaces(folder))).toBeUndefined();
-    // gpg's agent belongs to nobody, and ends when it sees that its folder is gone.
-    expect(processesAt(folder).filter((line) => !line.startsWith('gpg-agent'))).toEqual([]);
-  });
+  ] as const)(
+    'by %s ends with %i and leaves nothing running (%s)',
+    async (name, code, at) => {
+      const running = execa(resolve(import.meta.dirname, '../ka'), ['up', '--dir', folder], {
+        reject: false,
+      });
+      for await (const line of createInterface(running.stderr))
+        if (line.includes(at)) {
+          running.kill(name);
+          break;
+        }
+      const { exitCode } = await running;
+      expect(exitCode).toBe(code);
+      expect(sandboxHolder(sandboxPlaces(folder))).toBeUndefined();
+      // gpg's agent belongs to nobody, and ends when it sees that its folder is gone.
+      expect(processesAt(folder).filter((line) => !line.startsWith('gpg-agent'))).toEqual([]);
+    },
+    120_000,
+  );
 });

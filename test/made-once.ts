@@ -10,8 +10,13 @@ const alone = async <Result>(lock: string, act: () => Promise<Result>): Promise<
   const holder = spawn('flock', ['--no-fork', lock, 'cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
   await once(holder, 'spawn');
   try {
+    holder.stdin.on('error', () => undefined); // the exit says it
     holder.stdin.write('held\n');
-    await once(holder.stdout, 'data');
+    const failed = once(holder, 'exit').then(([code]) => {
+      throw new Error(`flock ${lock} ended with exit code ${code}`);
+    });
+    failed.catch(() => undefined); // it ends for good, later
+    await Promise.race([once(holder.stdout, 'data'), failed]);
     return await act();
   } finally {
     holder.stdin.end();

@@ -18,7 +18,7 @@ import { type Signs, watchSigns } from './signs.ts';
 const iterationWithinMs = 40 * 60_000;
 const bootsWithinMs = 5 * 60_000;
 /** What a test has for its last act once the iteration has ended. */
-const actsOnMs = 2 * 60_000;
+const actsOnMs = bootsWithinMs + 60_000;
 const pkgbuild = 'main:arch/linux-fresnel-fourier/PKGBUILD';
 
 /** What runs on the virtual board, as its owner would see it. */
@@ -110,12 +110,13 @@ export const startLabFleet = async () => {
         pkgrels: rels,
       });
       const signs = await watchSigns(session, name, lab.consoleLog);
+      let over = false;
       try {
         await startIteration(session, plan);
         const until = Date.now() + iterationWithinMs;
         const ended = async (): Promise<Iteration> => {
           let approved = false;
-          for (; ; await sleep(500)) {
+          for (; !over; await sleep(500)) {
             const iteration = await find(name);
             if (iteration?.ended) return iteration;
             if (iteration && !approved && (reviewOf(iteration)?.missing.length ?? 0) > 0) {
@@ -125,10 +126,15 @@ export const startLabFleet = async () => {
             if (Date.now() > until)
               throw new Error(`${name} did not end in ${iterationWithinMs / 60_000} min; ${signs.last()}`);
           }
+          throw new Error(`nobody waits for ${name} any more`);
         };
         const acting = during(signs, name);
-        acting.catch(() => undefined); // it is awaited below, unless the iteration's own failure comes first
-        const iteration = await ended();
+        acting.catch(() => undefined); // it is awaited below, unless the iteration's own fault comes first
+        // What a test does may fail first, and then that is the cause.
+        const iteration = await Promise.race([
+          ended(),
+          acting.then(() => new Promise<never>(() => undefined)),
+        ]);
         const tooLate = sleep(actsOnMs, undefined, { ref: false }).then(() => {
           throw new Error(
             `${name} ended while the test still waited (${iteration.ended?.because}); the last signs were\n${signs.last()}`,
@@ -137,6 +143,7 @@ export const startLabFleet = async () => {
         await Promise.race([acting, tooLate]);
         return { iteration, pkgrels: rels };
       } finally {
+        over = true;
         await signs.stop();
       }
     },

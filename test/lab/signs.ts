@@ -72,6 +72,7 @@ export const watchSigns = async (session: Session, iteration: string, consoleLog
   return {
     wait: async (kind, pattern, withinMs) => {
       for (const until = Date.now() + withinMs; ; await sleep(lookEveryMs)) {
+        signal.throwIfAborted();
         const at = seen[kind].findIndex((line, index) => index >= passed[kind] && pattern.test(line));
         const found = seen[kind][at];
         if (found !== undefined) {
