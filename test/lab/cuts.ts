@@ -77,7 +77,7 @@ export const cutIterations: readonly CutIteration[] = [
     ends: 'failed',
     cuts: [
       { at: 'late in the sweep', sign: ['output', /^sweep: exported kernel-direct/], afterMs: 0 },
-      { at: 'as the old kernel boots again', sign: ['console', /U-Boot/], afterMs: 300 },
+      { at: 'in the rollback’s reboot', sign: ['output', /^rollback: .*reboot 1/], afterMs: 8_000 },
     ],
   },
 ];
