@@ -7,6 +7,7 @@ import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
 import { hashFile } from '../runtime/hash-file.ts';
 import type { StepContext } from '../runtime/step.ts';
 import { readBoot, requireRunsInstalled } from './boot.ts';
+import { refuseFired } from './deadline/deadline.ts';
 import { installedVersion } from './pacman/installed.ts';
 import { readPackageFile } from './pacman/package-file.ts';
 import { createPacman } from './pacman/pacman.ts';
@@ -193,6 +194,8 @@ export const codecSweep = async (
       const { packages } = request;
       if (packages) await requireInstalled(context, packages);
       const table = await sweepTable(request, context);
+      // Its put-back replaces what the cells ran on.
+      await refuseFired(host, iteration);
       const seen = { release: boot.release, procVersion: boot.procVersion, version, fixtures, table };
       if (!packages) return seen;
       const swept = { host, iteration, request, packages, boot, fixtures, table };

@@ -5,7 +5,7 @@ import { syncPath } from '../runtime/sync-path.ts';
 import { onBoard } from './board-root.ts';
 import { imageBanner, readBoot } from './boot.ts';
 import { createBootLoader } from './boot-loader/boot-loader.ts';
-import { disarm, readDisarmed, readFired } from './deadline/deadline.ts';
+import { disarm, readDisarmed, refuseFired } from './deadline/deadline.ts';
 import { installedVersion } from './pacman/installed.ts';
 
 /**
@@ -17,18 +17,9 @@ export const confirm: Step<'confirm', BoardConfig> = async (request, context) =>
   const loader = createBootLoader({ host, run, note });
   const { names, version, release } = request;
 
-  /** @throws {StepFailed} (host) if the board goes back on its own. */
-  const refuseFired = async () => {
-    const fired = await readFired(host);
-    if (fired?.iteration === iteration)
-      throw new StepFailed(
-        'host',
-        `nobody confirmed ${version} within ${fired.seconds} s: the board's own deadline has gone off, and ${host.host} goes back to ${fired.backup.version}.`,
-      );
-  };
   /** @throws {StepFailed} (host) if what runs is not what was verified. */
   const verified = async () => {
-    await refuseFired();
+    await refuseFired(host, iteration);
     const installed = await installedVersion(context, names);
     if (installed !== version)
       throw new StepFailed('host', `${installed} is installed on ${host.host}, not ${version}.`);
@@ -51,7 +42,7 @@ export const confirm: Step<'confirm', BoardConfig> = async (request, context) =>
       return { happened: 'yes', result: null };
     },
     act: async () => {
-      await refuseFired(); // what is held is what its put-back needs; one that goes off from here on holds what runs
+      await refuseFired(host, iteration); // what is held is what its put-back needs; one that goes off from here on holds what runs
       await loader.settle();
       return null;
     },

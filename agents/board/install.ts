@@ -128,6 +128,7 @@ export const install: Step<'install', BoardConfig> = async (request, context) =>
     },
   });
 
+  await loader.requireHeld(); // a pacman hook may have rewritten what boots
   const initramfs = onBoard(host.root, host.boot.initramfs);
   await effect('initramfs', {
     before: () => initramfsAt(initramfs),
@@ -152,7 +153,7 @@ export const install: Step<'install', BoardConfig> = async (request, context) =>
     },
   });
 
-  await loader.requireHeld(); // whatever pacman's hooks, or a person, have done meanwhile
+  await loader.requireHeld(); // whatever the initramfs command, or a person, has done meanwhile
 
   const names = request.packages.map(({ name }) => name);
   return { ...(await lookAtInstalled({ host, run }, names, request.to)), attestation };

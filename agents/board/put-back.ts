@@ -48,6 +48,8 @@ export const putBack = async (
   const loader = createBootLoader({ host, run, note });
   const archive = backupFile(host, backup);
 
+  // A pacman that outlived the one who began this may still read what is unpacked anew here.
+  await pacman.quiet();
   const unpacked = await unpackBackup(run, archive, join(workFolder, 'backup'));
   const contents: PackageContent[] = [];
   for (const file of unpacked.packages) {

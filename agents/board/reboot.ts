@@ -4,7 +4,7 @@ import type { Step } from '../runtime/step.ts';
 import { syncPath } from '../runtime/sync-path.ts';
 import { bootNow, readBoot, rebootBoard, runsInstalled } from './boot.ts';
 import { createBootLoader } from './boot-loader/boot-loader.ts';
-import { arm, isOf, readArmed, readFired } from './deadline/deadline.ts';
+import { arm, isOf, readArmed, readFired, refuseFired } from './deadline/deadline.ts';
 import { installedVersion } from './pacman/installed.ts';
 
 /**
@@ -49,6 +49,7 @@ export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
     },
     act: async () => {
       if (!loader.triesOnce) return armedIn;
+      await refuseFired(host, iteration); // a trial would be of what its put-back has half replaced
       await loader.requireHeld(); // a person may have been at it since the install
       // A boot since `arm` was of the kernel that is held: it was not the trial.
       const now = await bootNow(host);
@@ -58,6 +59,8 @@ export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
       return now;
     },
   });
+  // Begun late, after a cut, in the boot that the reboot is to end: the put-back must not be ended by it.
+  if ((await readBoot(host)).bootId === since.boot.bootId) await refuseFired(host, iteration);
   const seen = await rebootBoard(context, {
     release: request.release,
     installedVersion: await installedVersion(context, request.names),

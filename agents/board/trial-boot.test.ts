@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
@@ -11,6 +11,7 @@ import { runStep } from '../../test/run-step.ts';
 import { Journal } from '../runtime/journal.ts';
 import { createRun } from '../runtime/run.ts';
 import { confirm } from './confirm.ts';
+import { fire, readArmed, readReport } from './deadline/deadline.ts';
 import { watchDeadline } from './deadline/watch-deadline.ts';
 import { install } from './install.ts';
 import { reboot } from './reboot.ts';
@@ -206,6 +207,103 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
       await sleep(20);
     stop.abort();
     await watching;
+    await powerOn();
+    expect(runs()).toBe('1');
+  });
+
+  describe('that nobody confirms', () => {
+    /** One boot's deadline, until something is so. */
+    const watchUntil = async (
+      on: BoardConfig,
+      holds: () => Promise<boolean> | boolean,
+      { rebootWithinMs = 60_000, forMs = 60_000 } = {},
+    ) => {
+      const stop = new AbortController();
+      const notes: string[] = [];
+      const note = (line: string) => void notes.push(line);
+      const run = createRun(note, stop.signal);
+      const times = { everyMs: 20, pauseMs: 20, rebootWithinMs };
+      const watching = watchDeadline({ host: on, run, note, signal: stop.signal, ...times });
+      for (const until = Date.now() + forMs; !(await holds()); await sleep(10))
+        if (Date.now() > until) {
+          stop.abort();
+          throw new Error(notes.join('\n'));
+        }
+      stop.abort();
+      await watching;
+    };
+    const isOver = async () => (await readReport(host))?.over === true;
+    /** The new kernel runs, and is given a second. */
+    const onTrial = async () => {
+      const soon = { ...host, boot: { ...host.boot, confirmWithinSeconds: 1 } };
+      await runStep('install', install, installing(), host, fresh());
+      await rebooted(fresh().folder, soon);
+      expect(runs()).toBe('2');
+    };
+    const installed = async () => (await board.pacman('-Q', ...names)).stdout.trim().split(/\s/)[1];
+
+    it('is left for the held kernel where nothing can be put back under it', async () => {
+      await onTrial();
+      const script = 'grep -q "#2 SMP" "$0" && case " $* " in *" -U "*) exit 1;; esac; exec "$@"';
+      const command = ['sh', '-c', script, host.procVersionFile, ...host.pacman.command];
+      const poor = { ...host, pacman: { ...host.pacman, command } };
+      await watchUntil(poor, () => bootId() === 'boot-2');
+      expect([runs(), await installed(), await isOver()]).toEqual(['1', '7.0-2', false]);
+      await watchUntil(poor, () => bootId() === 'boot-3');
+      await watchUntil(poor, isOver);
+      expect(await readReport(host)).toMatchObject({ restored: true, reboots: 2 });
+      expect([bootId(), runs(), await installed(), conf()]).toEqual(['boot-3', '1', '7.0-1', extlinuxConf]);
+    });
+
+    it('is given up in the held kernel where nothing can be put back there either', async () => {
+      await onTrial();
+      await watchUntil(unable(), () => bootId() === 'boot-2');
+      await watchUntil(unable(), isOver);
+      expect(await readReport(host)).toMatchObject({ restored: false, reboots: 1 });
+      expect([bootId(), runs()]).toEqual(['boot-2', '1']);
+    });
+
+    it('is left for the held kernel where not even that it went off can be kept', async () => {
+      await onTrial();
+      const inTheWay = join(host.stateFolder, 'deadline-fired.json');
+      await mkdir(join(inTheWay, 'x'), { recursive: true });
+      await watchUntil(host, () => bootId() === 'boot-2', { rebootWithinMs: 300 });
+      expect(runs()).toBe('1');
+      // Here it is due as well, and there is no other kernel to leave for.
+      await expect(
+        watchUntil(host, () => bootId() === 'boot-3', { rebootWithinMs: 300, forMs: 3_000 }).finally(() =>
+          rm(inTheWay, { recursive: true }),
+        ),
+      ).rejects.toThrow(/deadline-fired/);
+      expect((await readArmed(host))?.version).toBe('7.0-2');
+    });
+
+    it('is not swept, nor another tried, once the board goes back', async () => {
+      await onTrial();
+      expect(await fire(host)).toBe(true);
+      const says = { fault: 'host', message: expect.stringMatching(/own deadline has gone off/) };
+      const paths = [
+        { name: 'a', device: false },
+        { name: 'b', device: false },
+      ];
+      const sweeping = { paths, rows: [{ name: 'r' }], version: '7.0-2', repeats: 1 };
+      await expect(runStep('sweep', sweep, sweeping, host, fresh())).rejects.toMatchObject(says);
+      expect(bootId()).toBe('boot-1');
+    });
+  });
+
+  it('is not set, nor rebooted into, once the board’s deadline has gone off', async () => {
+    await runStep('install', install, installing(), host, fresh());
+    const { folder } = fresh();
+    const loader = { ...host.boot.loader, setCommand: ['false'] } as typeof host.boot.loader;
+    const unset = { ...host, boot: { ...host.boot, loader } };
+    await expect(runStep('reboot', reboot, rebooting(), unset, { folder })).rejects.toThrow(/false/);
+    await powerOn();
+    expect(await fire(host)).toBe(true);
+    await expect(runStep('reboot', reboot, rebooting(), host, { folder })).rejects.toMatchObject({
+      ...{ fault: 'host', message: expect.stringMatching(/own deadline has gone off/) },
+    });
+    expect([bootId(), runs()]).toEqual(['boot-1', '1']);
     await powerOn();
     expect(runs()).toBe('1');
   });

@@ -111,6 +111,19 @@ export const arm = async (host: Host, deadline: Omit<Deadline, 'archive'>): Prom
   await writeDurably(placeOf(host, ''), { ...deadline, archive } satisfies Deadline);
 };
 
+/** @throws {StepFailed} (host) if the iteration's deadline has gone off: then the board goes back on its own. */
+export const refuseFired = async (
+  host: Pick<BoardConfig, 'host' | 'stateFolder'>,
+  iteration: string,
+): Promise<void> => {
+  const fired = await readFired(host);
+  if (fired?.iteration === iteration)
+    throw new StepFailed(
+      'host',
+      `nobody confirmed ${fired.version} within ${fired.seconds} s: the board's own deadline has gone off, and ${host.host} goes back to ${fired.backup.version}.`,
+    );
+};
+
 /** Where the watch unpacks the backup that it puts back. */
 export const deadlineWorkFolder = ({ stateFolder }: Host): string => join(stateFolder, 'deadline-work');
 

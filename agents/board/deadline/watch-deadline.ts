@@ -85,7 +85,8 @@ const said = (error: unknown): string => (error instanceof Error ? error.message
 
 /**
  * Watches the armed deadline until `signal` fires. It asks nobody and needs no network. A kernel that is not confirmed
- * in time goes away: the backup is put back, at most three times, then the board reboots, at most three times. What it
+ * in time goes away: the backup is put back, at most three times, then the board reboots, at most three times. What can't be
+ * put back under that kernel is tried once more under the one that is held. What it
  * does is in its report before it does it, so that a power cut anywhere lets it go on from there and never begin anew.
  * A disk that is full holds up none of this: then its counts are kept in memory.
  */
@@ -102,6 +103,7 @@ export const watchDeadline = async ({
   const seen = createKeptFile(seenFile(host), Seen, note);
   const reported = createKeptFile(reportFile(host), DeadlineReport, note);
   const workFolder = deadlineWorkFolder(host);
+  const loader = createBootLoader({ host, run, note });
 
   /** Keeps a report after which nothing is put back any more. */
   const keepOutcome = async (report: DeadlineReport): Promise<void> => {
@@ -121,10 +123,27 @@ export const watchDeadline = async ({
     over: false,
   });
 
-  const giveUp = async (deadline: Deadline, report: DeadlineReport, why: string) => {
+  /** A reboot that is refused, as by a systemd that is busy, is given as long as one that does not come. */
+  const reboot = async (): Promise<void> => {
+    await run(host.boot.rebootCommand, { outlive: true }).catch((error: unknown) => note(said(error)));
+    await pause(rebootWithinMs);
+  };
+
+  /** Whether a reboot would be into the kernel from before, which may do what can't be done under this one. */
+  const bootsHeld = (): Promise<boolean> =>
+    loader.triesOnce ? loader.isHeld().catch(() => false) : Promise.resolve(false);
+
+  const giveUp = async (deadline: Deadline, before: DeadlineReport, why: string) => {
+    const { tryingIn: _ended, starts: _with, ...report } = before;
+    const now = await readBoot(host);
+    if (now.bootId === report.unconfirmed.bootId && report.reboots < triesAtMost && (await bootsHeld())) {
+      note(`${why}; reboot into the kernel that is held, to try it there`);
+      await reported.write({ ...report, tries: 0, reboots: report.reboots + 1, rebootAskedAt: Date.now() });
+      return reboot();
+    }
     const because = `${report.because}; ${why}`;
     note(`given up on ${deadline.backup.version}, the board stays as it is: ${because}`);
-    await keepOutcome(ended({ ...report, because, restored: false }, await readBoot(host)));
+    await keepOutcome(ended({ ...before, because, restored: false }, now));
   };
   const failed = ({ backup }: Deadline, why: string): string =>
     `${triesAtMost} tries to put ${backup.version} back failed: ${why}`;
@@ -171,8 +190,7 @@ export const watchDeadline = async ({
     const report = { ...before, reboots: before.reboots + 1, rebootAskedAt: Date.now() };
     await reported.write(report);
     note(`all is put back: reboot ${report.reboots} of at most ${triesAtMost}`);
-    await run(host.boot.rebootCommand, { outlive: true });
-    await pause(rebootWithinMs);
+    await reboot();
   };
 
   /** Goes on with one that has gone off. */
@@ -189,6 +207,8 @@ export const watchDeadline = async ({
     else await tryToPutBack(deadline, report);
   };
 
+  /** The boot in which the deadline was seen to be due. */
+  let dueIn: string | undefined;
   const look = async () => {
     const armed = await readArmed(host);
     if (!armed) {
@@ -201,6 +221,7 @@ export const watchDeadline = async ({
     const { seconds, boots } = await unconfirmed(seen, armed, bootId);
     const isLate = seconds >= armed.seconds;
     if (!isLate && boots <= unconfirmedBootsAtMost) return;
+    dueIn = bootId;
     // What the agent, or a person, does with pacman now is let finish; it may be what confirms or rolls back.
     await createPacman(host, run).quiet();
     const isOther = await imageBanner(onBoard(host.root, host.boot.image)).then(
@@ -219,7 +240,6 @@ export const watchDeadline = async ({
   };
 
   const looking = createSayOnce(note);
-  const loader = createBootLoader({ host, run, note });
   const telling = createSayOnce(note);
   let isTold = false;
   /** As early as can be: where the boot loader itself knows no trial, the next boot is the new kernel's until then. */
@@ -233,13 +253,26 @@ export const watchDeadline = async ({
       telling.trouble(error); // the deadline itself does not wait for that
     }
   };
+  /** A root that has become read-only, say, lets nothing be begun: no other kernel than this one has that trouble. */
+  const leaveKernel = async () => {
+    const now = await readBoot(host);
+    if (now.bootId !== dueIn || !(await runsInstalled(host, now)) || !(await bootsHeld())) return;
+    note('the deadline is due and can do nothing under this kernel: reboot into the one that is held');
+    await reboot();
+  };
+  let troubleSinceMs: number | undefined;
   while (!signal.aborted) {
     await tellLoader();
     try {
       await look();
       looking.over();
+      troubleSinceMs = undefined;
     } catch (error) {
-      if (!signal.aborted) looking.trouble(error);
+      if (signal.aborted) break;
+      looking.trouble(error);
+      troubleSinceMs ??= monotonicMs();
+      if (monotonicMs() - troubleSinceMs >= rebootWithinMs)
+        await leaveKernel().catch((failed: unknown) => looking.trouble(failed));
     }
     await pause(everyMs);
   }
