@@ -106,7 +106,20 @@ export const neededPrograms = (config: AgentConfig): string[] => {
     case 'builder':
       return [
         ...everyHost,
-        ...['useradd', 'makepkg', 'vercmp', 'git', 'patch', 'rsync', 'bsdtar', 'fakeroot', 'setpriv'],
+        ...[
+          'useradd',
+          'makepkg',
+          'vercmp',
+          'git',
+          'patch',
+          'rsync',
+          'bsdtar',
+          'zstd',
+          'file',
+          'make',
+          'fakeroot',
+        ],
+        'setpriv',
         ...(config.makepkg.confinement === 'required' ? ['bwrap'] : []),
         ...(config.git.ssh ? ['ssh'] : []),
       ];
@@ -119,7 +132,19 @@ export const neededPrograms = (config: AgentConfig): string[] => {
     case 'board':
       return [
         ...everyHost,
-        ...['gpgv', 'gpg', 'pacman-conf', 'vercmp', 'bsdtar', 'tar', 'curl', 'flock', 'du', 'sha256sum'],
+        ...[
+          'gpgv',
+          'gpg',
+          'pacman-conf',
+          'vercmp',
+          'bsdtar',
+          'tar',
+          'zstd',
+          'curl',
+          'flock',
+          'du',
+          'sha256sum',
+        ],
         ...[
           config.pacman.command,
           config.boot.initramfsCommand,
