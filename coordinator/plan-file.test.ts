@@ -157,6 +157,13 @@ describe('a bad plan', () => {
     ]);
   });
 
+  it('asks nobody for a review', () => {
+    const approvals = /^ *approvals: .*$/m.exec(examplePlanYaml)?.[0] ?? '';
+    expect(faultsOf([approvals, approvals.replace(/\[.*/, '[]')])).toContainEqual(
+      expect.stringMatching(/nobody is asked for a review/),
+    );
+  });
+
   it('is called like a command', () => {
     expect(faultsOf(['iteration: iter5', 'iteration: restore'])).toEqual([
       expect.stringMatching(/"restore" is what `ka log restore` is called/),

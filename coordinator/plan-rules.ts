@@ -44,6 +44,11 @@ const checkSweep = ({ sweep }: DraftPlan, report: Report) => {
 
 /** What a clause is bound to has to be something that the iteration will show. */
 const checkProofs = ({ clauses, series, review, close }: DraftPlan, report: Report) => {
+  if (review.approvals.length === 0)
+    report(
+      ['review', 'approvals'],
+      'nobody is asked for a review: name somebody whose approval it waits for',
+    );
   const recorded = [close.document, close.scoreboard.file, ...close.notes.map(({ file }) => file)];
   clauses.forEach(({ id, proof }, at) => {
     proof.forEach(({ check, patch, by, file }, index) => {
