@@ -69,6 +69,10 @@ export const keyFileFault = (file: string): string | undefined => {
  * @throws one sentence, if there is one already, or others may write to the folder.
  */
 export const makeKeyFile = (file: string): WriterKey => {
+  if (!existsSync(dirname(file)))
+    throw new Error(
+      `no key is made in ${file}: its folder is not there; next: install -d -m 700 ${dirname(file)}`,
+    );
   const fault = keyFolderFault(file);
   if (fault !== undefined)
     throw new Error(`no key is made in ${file}: ${fault}; next: chmod go-w ${dirname(file)}`);

@@ -19,7 +19,9 @@ const Peer = z.strictObject({
   /** The private key to log in with. */
   identity: Path,
   /** The peer's public host key, as in `ssh_host_ed25519_key.pub`: type and base64. */
-  hostKey: z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/=]+$/, { error: 'must be "ssh-ed25519 AAAA…"' }),
+  hostKey: z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/=]+$/, {
+    error: 'must be "ssh-ed25519 AAAA…", type and key without the comment',
+  }),
   /** The folder on the peer that transfers are relative to. */
   folder: Path,
 });

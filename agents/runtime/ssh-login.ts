@@ -64,12 +64,12 @@ const logInOnce = async (target: SshTarget, signal?: AbortSignal): Promise<Clien
     if (shown !== undefined && shown !== target.hostKey)
       throw new StepFailed(
         'host',
-        `${named(target)} shows the host key "${shown}" and "${target.hostKey}" is pinned: somebody else answers there, or the peer was set up anew and its key has to be enrolled again.`,
+        `${named(target)} shows the host key "${shown}" and "${target.hostKey}" is pinned: somebody else answers there, or it was set up anew and its new key has to be pinned.`,
       );
     if (error instanceof Error && 'level' in error && error.level === 'client-authentication')
       throw new StepFailed(
         'host',
-        `${named(target)} refuses the key ${target.identity}: put its public half into authorized_keys there.`,
+        `${named(target)} refuses the key ${target.identity}: put its public half into authorized_keys there, or name another key.`,
         { cause: error },
       );
     throw error;
@@ -94,7 +94,7 @@ export const logIn = async (target: SshTarget, signal?: AbortSignal): Promise<Cl
       if (pauseMs === undefined)
         throw new StepFailed(
           'host',
-          `${named(target)} can't be reached over SSH (${error instanceof Error ? error.message : String(error)}): see that it is up, and its address in this host's config.`,
+          `${named(target)} can't be reached over SSH (${error instanceof Error ? error.message : String(error)}): see that it is up, and that address and port are right.`,
           { cause: error },
         );
       await sleep(pauseMs, undefined, signal ? { signal } : {});

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { exitAs } from '../../coordinator/commands/iteration-commands.ts';
@@ -34,6 +35,10 @@ const labDirOption = ['--dir <folder>', `the lab's folder (default: ${defaultLab
 
 /** @throws {Error} if there is no lab in the folder. */
 const labIn = async (folder: string) => {
+  if (!existsSync(sandboxPlaces(folder).marker))
+    throw new Error(
+      `there is no lab in ${folder}: make one with \`ka lab up\`, or name its folder with --dir`,
+    );
   const { ports } = await readFacts(sandboxPlaces(folder));
   if (ports === undefined)
     throw new Error(`the fleet in ${folder} has no virtual board: make a lab with \`ka lab up\``);
@@ -159,8 +164,9 @@ export const addLabCommands = (program: Command): Command => {
   lab
     .command('ssh')
     .description("run a command on the virtual board as its administrator, or a shell; ssh's own exit code")
-    .argument('[command...]', 'what to run there; words that begin with - stand after --')
+    .argument('[command...]', 'what to run there')
     .option(...labDirOption)
+    .passThroughOptions()
     .action(async (command: string[], _own: LabOptions, self: Command) => {
       const options = self.optsWithGlobals<LabOptions>();
       const { places, ports } = await labIn(labFolderOf(options));

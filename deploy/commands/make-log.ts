@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { type ConfigPlaces, configFile, print, progress } from '../../coordinator/commands/options.ts';
 import { readConfigFile } from '../../eventlog/config-file.ts';
 import { connectNats } from '../../eventlog/connect.ts';
+import { readKeyFile } from '../../eventlog/key-file.ts';
 import { provision } from '../../eventlog/provision.ts';
 import { OperatorConfig } from '../../schemas/config.ts';
 import { Fleet } from '../../schemas/fleet.ts';
@@ -24,10 +25,16 @@ export const addMakeLogCommand = (program: Command, places: ConfigPlaces): void 
         configFile(config === undefined ? {} : { config }, places),
         OperatorConfig,
       );
-      const { fleet, hosts } = readConfigFile(fleetFile, Fleet);
+      const { fleet, hosts, admin } = readConfigFile(fleetFile, Fleet);
+      const keyFile = resolve(options.adminSeed);
+      const { publicKey } = readKeyFile(keyFile);
+      if (publicKey !== admin.publicKey)
+        throw new Error(
+          `the key in ${keyFile} is ${publicKey}, and the admin in ${fleetFile} is ${admin.publicKey}: name the administrator's`,
+        );
       const names = Object.keys(hosts);
       progress(`the fleet's file is ${fleetFile}`);
-      const connection = await connectNats({ ...nats, keyFile: resolve(options.adminSeed), name: 'admin' });
+      const connection = await connectNats({ ...nats, keyFile, name: 'admin' });
       try {
         await provision(connection, fleet, names);
       } finally {

@@ -15,12 +15,22 @@ const file = (path: string, content: Uint8Array | string, mode: number): FileWit
   return { path, mode, owner: 'root', sha256: sha256(bytes), bytes };
 };
 
+const said = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 /** What a host of that config should look like, but for its programs and the fleet's file. */
 export const wantedHost = async ({ config, carried }: HostConfig, unitFiles: ReadonlyMap<string, string>) => {
   const user = config.role === 'board' ? null : agentUser;
   const owner = user ?? 'root';
   const carriedFiles = await Promise.all(
-    [...carried].map(async ([there, here]) => file(there, await readFile(here), 0o644)),
+    [...carried].map(async ([there, here]) => {
+      const bytes = await readFile(here).catch((cause: unknown) => {
+        throw new Error(
+          `${here}, which the host's file names and which would be carried over to ${there}, can't be read (${said(cause)}): put it there, or correct the host's file`,
+          { cause },
+        );
+      });
+      return file(there, bytes, 0o644);
+    }),
   );
   const header = '# Written by ka enrol, and written anew by the next one.\n';
   return {
