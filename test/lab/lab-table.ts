@@ -18,6 +18,11 @@ export const labTable = [
       'the board’s own deadline goes off; the old kernel runs again, and the iteration says which it was',
   },
   {
+    id: 'kernel-emergency',
+    fault: 'the new kernel’s boot ends in systemd’s emergency mode',
+    expected: 'the board’s own deadline goes off there; the old kernel runs again',
+  },
+  {
     id: 'power-cut',
     fault: 'the power is cut (SIGKILL to QEMU) in stage, pacman, initramfs, boot switch, reboot, sweep',
     expected: 'the board boots, old or new, and the iteration ends rightly',

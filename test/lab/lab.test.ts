@@ -66,24 +66,55 @@ faultRow('kernel-hangs', 'the watchdog that the boot loader has armed ends it', 
   expect(told(await goesBack('hang'))).toMatch(/"how":"watchdog"/);
 });
 
-faultRow('kernel-no-network', 'nobody can be asked, so the board goes back on its own', async () => {
-  // It is not going to be confirmed: the test need not wait as long as a sweep may take.
-  const config = '/etc/kernel-agent/agent.yaml';
-  const setSeconds = async (seconds: number) => {
-    await lab.onBoard(`sed -i 's/confirmWithinSeconds: .*/confirmWithinSeconds: ${seconds}/' ${config}`);
+const config = '/etc/kernel-agent/agent.yaml';
+/** For a kernel that is not going to be confirmed: the test need not wait as long as a sweep may take. */
+const withDeadline = async <Result>(seconds: number, work: () => Promise<Result>): Promise<Result> => {
+  const set = async (value: number) => {
+    await lab.onBoard(`sed -i 's/confirmWithinSeconds: .*/confirmWithinSeconds: ${value}/' ${config}`);
     await lab.onBoard('systemctl restart kernel-agent.service kernel-agent-deadline.service');
   };
-  const seconds = Number(await lab.onBoard(`sed -n 's/.*confirmWithinSeconds: //p' ${config}`));
-  await setSeconds(60);
+  const before = Number(await lab.onBoard(`sed -n 's/.*confirmWithinSeconds: //p' ${config}`));
+  await set(seconds);
   try {
-    const iteration = await goesBack('no-network');
-    const { events } = await lab.session.read();
-    const passed = events.find(
-      ({ event }) => event.type === 'DeadlinePassed' && event.iteration === iteration.name,
-    );
-    expect(JSON.stringify(passed?.event)).toContain('no network');
+    return await work();
   } finally {
-    await setSeconds(seconds);
+    await set(before);
+  }
+};
+
+/** What the board's own deadline told the log of an iteration. */
+const deadlinePassed = async ({ name }: Iteration): Promise<string> => {
+  const { events } = await lab.session.read();
+  const passed = events.find(({ event }) => event.type === 'DeadlinePassed' && event.iteration === name);
+  return JSON.stringify(passed?.event);
+};
+
+faultRow('kernel-no-network', 'nobody can be asked, so the board goes back on its own', async () => {
+  const iteration = await withDeadline(60, () => goesBack('no-network'));
+  expect(await deadlinePassed(iteration)).toContain('no network');
+});
+
+/** What systemd's shell says on the console, with or without a password of root. */
+const emergency = /You are in emergency mode|the root account is locked/;
+
+faultRow('kernel-emergency', 'no agent starts there, and the board’s deadline does', async () => {
+  const unit = '/etc/systemd/system/only-this-kernel.service';
+  const kernel = (await lab.board()).version;
+  const text = [
+    ...['[Unit]', 'DefaultDependencies=no', 'Before=local-fs.target'],
+    ...['[Service]', 'Type=oneshot', `ExecStart=/usr/bin/grep -qxF '${kernel}' /proc/version`],
+    ...['[Install]', 'RequiredBy=local-fs.target', ''],
+  ].join('\n');
+  await lab.onBoard(`printf '%s' "${text}" > ${unit} && systemctl enable ${unit}`);
+  try {
+    const iteration = await withDeadline(60, () =>
+      goesBack('again', async (signs) => {
+        await signs.wait('console', emergency, 20 * 60_000);
+      }),
+    );
+    expect(await deadlinePassed(iteration)).toContain('nobody confirmed');
+  } finally {
+    await lab.onBoard(`systemctl disable only-this-kernel.service && rm ${unit}`);
   }
 });
 
