@@ -6,6 +6,9 @@ import { spokenSeconds } from './markdown.ts';
 const short = (hash: string) => hash.slice(0, 12);
 const count = (number: number, one: string, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
 
+/** An error is sentences of its own; here it is a part of one. */
+const withoutStop = (text: string) => text.replace(/\.$/, '');
+
 const sawOf = (event: StepEvent & { fact: 'Succeeded' }): string => {
   switch (event.step) {
     case 'preflight': {
@@ -118,9 +121,9 @@ const iterationLine = (event: IterationEvent): string => {
     case 'IterationClosed':
       return `CLOSED: ${data.clauses.map(({ id, verdict }) => `${id} ${verdict}`).join(', ')}`;
     case 'IterationFailed':
-      return `FAILED: ${data.because}${data.boardRolledBack ? '; the board was rolled back' : ''}. Go back to: ${data.goBack}`;
+      return `FAILED: ${withoutStop(data.because)}${data.boardRolledBack ? '; the board was rolled back' : ''}. Go back to: ${data.goBack}`;
     case 'IterationAborted':
-      return `ABORTED: ${data.because}${data.boardRolledBack ? '; the board was rolled back' : ''}`;
+      return `ABORTED: ${withoutStop(data.because)}${data.boardRolledBack ? '; the board was rolled back' : ''}`;
   }
 };
 
