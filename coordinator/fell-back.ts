@@ -8,6 +8,8 @@ export const howItFellBack = ({ how, says }: FellBack): string => {
       return `the new kernel panicked${words}`;
     case 'watchdog':
       return `the new kernel hung, or the boot loader on the way to it, and the hardware watchdog reset the board${words}`;
+    case 'deadline':
+      return `the board's own deadline took the new kernel away${words}`;
     case 'unknown':
       return `how the new kernel ended is not known: no panic was recorded, and no watchdog says that it reset the board${words && `; what was found${words}`}`;
   }

@@ -70,8 +70,9 @@ export type Boot = z.infer<typeof Boot>;
 
 /** How the new kernel ended, where another one came back. */
 const FellBack = z.object({
-  how: z.enum(['panic', 'watchdog', 'unknown']),
-  /** Its last words, where it left any. */
+  /** `deadline`: it ran, and the board's own deadline took it away. */
+  how: z.enum(['panic', 'watchdog', 'deadline', 'unknown']),
+  /** Its last words, where it left any; the deadline's reason. */
   says: z.string().optional(),
 });
 export type FellBack = z.infer<typeof FellBack>;

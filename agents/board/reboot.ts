@@ -4,7 +4,7 @@ import type { Step } from '../runtime/step.ts';
 import { syncPath } from '../runtime/sync-path.ts';
 import { bootNow, readBoot, rebootBoard, runsInstalled } from './boot.ts';
 import { createBootLoader } from './boot-loader/boot-loader.ts';
-import { arm, isOf, readArmed, readFired, refuseFired } from './deadline/deadline.ts';
+import { arm, isOf, readArmed, readFired, readReport, refuseFired } from './deadline/deadline.ts';
 import { installedVersion } from './pacman/installed.ts';
 
 /**
@@ -67,12 +67,22 @@ export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
     since,
   });
   const { bootId } = seen.after;
-  /** A variable that is still there was never looked at. What can't be read tells nothing. */
-  const isUntaken = async () =>
-    loader.triesOnce && seen.outcome === 'fell-back' && (await loader.isTrying(bootId).catch(() => false));
-  const untaken: FellBack = { how: 'unknown', says: 'the boot loader never took the trial' };
-  const fellBack = (await isUntaken()) ? { fellBack: untaken } : {};
+  /** What is known without a trace. A variable that is still there was never looked at; what can't be read tells nothing. */
+  const howItFellBack = async (): Promise<FellBack | undefined> => {
+    if (loader.triesOnce && (await loader.isTrying(bootId).catch(() => false)))
+      return { how: 'unknown', says: 'the boot loader never took the trial' };
+    const report = await readReport(host).catch(() => undefined);
+    return isOf(report, { iteration, attempt }) &&
+      report?.unconfirmed.procVersion.startsWith(seen.imageBanner)
+      ? { how: 'deadline', says: report.because }
+      : seen.fellBack;
+  };
+  const fellBack = seen.outcome === 'fell-back' ? await howItFellBack() : undefined;
   await loader.booted(bootId); // the board's deadline may not run
   const runs = seen.outcome === 'new-kernel' && seen.package === version;
-  return { ...seen, ...fellBack, ...(runs && attestation !== undefined ? { attestation } : {}) };
+  return {
+    ...seen,
+    ...(fellBack === undefined ? {} : { fellBack }),
+    ...(runs && attestation !== undefined ? { attestation } : {}),
+  };
 };

@@ -92,6 +92,7 @@ const deadlinePassed = async ({ name }: Iteration): Promise<string> => {
 faultRow('kernel-no-network', 'nobody can be asked, so the board goes back on its own', async () => {
   const iteration = await withDeadline(60, () => goesBack('no-network'));
   expect(await deadlinePassed(iteration)).toContain('no network');
+  expect(told(iteration)).toMatch(/"how":"deadline"/);
 });
 
 /** What systemd's shell says on the console, with or without a password of root. */
@@ -113,6 +114,7 @@ faultRow('kernel-emergency', 'no agent starts there, and the board’s deadline 
       }),
     );
     expect(await deadlinePassed(iteration)).toContain('nobody confirmed');
+    expect(told(iteration)).toMatch(/"how":"deadline"/);
   } finally {
     await lab.onBoard(`systemctl disable only-this-kernel.service && rm ${unit}`);
   }

@@ -203,6 +203,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     const { evidence } = await runStep('reboot', reboot, request, host, { folder });
     expect(evidence).toMatchObject({
       outcome: 'fell-back',
+      fellBack: { how: 'deadline', says: 'nobody confirmed 7.0-2 within 1 s of its boot' },
       package: '7.0-1',
       imageBanner: expect.stringContaining('#2 SMP'),
       before: { bootId: 'boot-0' },
