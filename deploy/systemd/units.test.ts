@@ -54,6 +54,13 @@ it.each(['kernel-agent-board', 'kernel-agent-deadline'])('lets a pacman go on wh
   expect(text).not.toMatch(/^PrivateTmp=yes$/m);
 });
 
+it('starts the deadline in emergency mode too, where nothing that a unit needs by default has come up', () => {
+  const text = readFileSync(fileOf('kernel-agent-deadline'), 'utf8');
+  expect(text).toMatch(/^DefaultDependencies=no$/m);
+  expect(text).toMatch(/^WantedBy=.*\bemergency\.target\b/m);
+  expect(text).not.toMatch(/^(Requires|Requisite|BindsTo)=/m);
+});
+
 it('leaves a builder’s /proc as the kernel makes it: of one with mounts on it no user namespace gets a new one', () => {
   const text = readFileSync(fileOf('kernel-agent-builder'), 'utf8');
   expect(text).not.toMatch(
