@@ -343,8 +343,17 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     );
   });
 
-  it('does not wait for a kernel that does not stay up so long', async () => {
+  it('does not wait for a kernel that does not stay up so long, and blames it for no boot of another one', async () => {
     await armed(3600);
+    const { procVersion } = await readBoot(host);
+    for (const cut of ['cut-1', 'cut-2', 'cut-3', 'cut-4']) {
+      await board.boot(cut);
+      await writeFile(host.procVersionFile, `${procVersion.replace('#2', '#1')}\n`);
+      const end = Date.now() + 200;
+      await watchUntil('some time is over', () => Date.now() > end);
+      expect(await readFired(host)).toBeUndefined();
+    }
+    await board.boot('boot-0');
     for (let boots = 1; boots <= 3; boots += 1) {
       await rebootNow();
       const end = Date.now() + 200;

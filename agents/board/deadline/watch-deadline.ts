@@ -41,40 +41,42 @@ export interface DeadlineWatch {
 const triesAtMost = 3;
 /** As often one try may be begun in the same boot: what kills this process, as a lack of memory does, may do so for ever. */
 const startsAtMost = 10;
-/** More boots than that without a confirmation: the kernel does not even stay up until the deadline. */
+/** More boots of it than that without a confirmation: the kernel does not even stay up until the deadline. */
 const unconfirmedBootsAtMost = 3;
 
 const Seen = z.object({
   iteration: z.string(),
   attempt: z.int(),
-  /** The boots that came up unconfirmed; the last is the present one. */
-  boots: z.array(z.string()).min(1),
-  /** When the last of them was seen first, by the kernel's clock that nobody sets (CLOCK_MONOTONIC), in milliseconds. */
+  /** How many unconfirmed boots were of the new kernel: those of the one before it say nothing of it. */
+  boots: z.int(),
+  /** The present boot. */
+  bootId: z.string(),
+  /** When it was seen first, by the kernel's clock that nobody sets (CLOCK_MONOTONIC), in milliseconds. */
   sinceMs: z.number(),
 });
 
 /** That clock runs on over a restart of this process, and begins anew at each boot. */
 const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
 
-/** For how long this boot has gone unconfirmed, and which one it is. The first look at it is kept on the disk. */
+/**
+ * For how long this boot has gone unconfirmed, and how many of the new kernel have. The first look at a boot is kept on
+ * the disk.
+ */
 const unconfirmed = async (
   file: KeptFile<z.infer<typeof Seen>>,
   { iteration, attempt }: Deadline,
   bootId: string,
+  isOther: () => Promise<boolean>,
 ) => {
   const kept = await file.read().catch(() => undefined); // a damaged one only makes it count anew
-  const boots = kept && isOf(kept, { iteration, attempt }) ? kept.boots : [];
+  const before = kept && isOf(kept, { iteration, attempt }) ? kept : undefined;
   const now = monotonicMs();
-  if (kept && boots.at(-1) === bootId && kept.sinceMs <= now)
-    return { seconds: (now - kept.sinceMs) / 1000, boots: boots.length };
-  const seen = {
-    iteration,
-    attempt,
-    boots: [...boots.filter((one) => one !== bootId), bootId],
-    sinceMs: now,
-  };
-  await file.write(seen);
-  return { seconds: 0, boots: seen.boots.length };
+  if (before?.bootId === bootId && before.sinceMs <= now)
+    return { seconds: (now - before.sinceMs) / 1000, boots: before.boots };
+  const counts = before?.bootId !== bootId && !(await isOther());
+  const boots = (before?.boots ?? 0) + (counts ? 1 : 0);
+  await file.write({ iteration, attempt, boots, bootId, sinceMs: now });
+  return { seconds: 0, boots };
 };
 
 /** Without a journal each part of a put-back looks for itself what is left to do, and says whether that was anything. */
@@ -218,19 +220,22 @@ export const watchDeadline = async ({
     }
     const { bootId, procVersion } = await readBoot(host);
     if (bootId === armed.boot.bootId) return;
-    const { seconds, boots } = await unconfirmed(seen, armed, bootId);
+    /** Another kernel than the installed one; where nobody can tell, it is that one. */
+    const isOther = () =>
+      imageBanner(onBoard(host.root, host.boot.image)).then(
+        (banner) => !procVersion.startsWith(banner),
+        () => false,
+      );
+    const { seconds, boots } = await unconfirmed(seen, armed, bootId, isOther);
     const isLate = seconds >= armed.seconds;
     if (!isLate && boots <= unconfirmedBootsAtMost) return;
     dueIn = bootId;
     // What the agent, or a person, does with pacman now is let finish; it may be what confirms or rolls back.
     await createPacman(host, run).quiet();
-    const isOther = await imageBanner(onBoard(host.root, host.boot.image)).then(
-      (banner) => !procVersion.startsWith(banner),
-      () => false,
-    );
+    const other = await isOther();
     if (!(await fire(host))) return;
     // What this one lacks says nothing of the kernel that was to be confirmed.
-    if (isOther)
+    if (other)
       return goOn(armed, `${armed.version} ended before it was confirmed, and ${procVersion} runs since`);
     const because = isLate
       ? `nobody confirmed ${armed.version} within ${armed.seconds} s of its boot`
