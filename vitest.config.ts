@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     globalSetup: 'test/run-folder.ts',
-    include: ['{schemas,eventlog,coordinator,agents,deploy,test}/**/*.test.ts'],
+    include: ['{schemas,eventlog,host,coordinator,agents,deploy,test}/**/*.test.ts'],
     // The fault suites take longer, and have configs of their own: ./ka test faults, ./ka test lab
     exclude: ['test/faults/**', 'test/lab/**'],
     // More than the two cores of the smallest machine: the tests wait for programs as much as they compute.

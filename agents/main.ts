@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { readConfigFile } from '../eventlog/config-file.ts';
+import { readConfigFile } from '../eventlog/files/config-file.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { AgentConfig } from '../schemas/config.ts';
 import { printableLines } from '../schemas/printable.ts';

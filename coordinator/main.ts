@@ -1,15 +1,15 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { readConfigFile } from '../eventlog/config-file.ts';
-import { connectNats } from '../eventlog/connect.ts';
-import { readDaemonKey } from '../eventlog/daemon-key.ts';
+import { connectNats } from '../eventlog/connection/connect.ts';
+import { readConfigFile } from '../eventlog/files/config-file.ts';
 import { createSayOnce } from '../eventlog/say-once.ts';
-import { trustIn } from '../eventlog/trust.ts';
+import { readDaemonKey } from '../eventlog/signing/daemon-key.ts';
+import { trustIn } from '../eventlog/signing/trust.ts';
 import { CoordinatorConfig } from '../schemas/config.ts';
 import { coordinator } from '../schemas/events.ts';
 import { Fleet } from '../schemas/fleet.ts';
 import { printableLines } from '../schemas/printable.ts';
-import { runCoordinator } from './daemon.ts';
+import { runCoordinator } from './daemon/daemon.ts';
 
 const { values } = parseArgs({ options: { config: { type: 'string' } } });
 const say = (text: string) => void process.stderr.write(`${printableLines(`coordinator: ${text}`)}\n`);

@@ -1,5 +1,5 @@
-import { inboxOf } from '../eventlog/inbox.ts';
-import { eventStream, outputStream } from '../eventlog/provision.ts';
+import { inboxOf } from '../eventlog/connection/inbox.ts';
+import { eventStream, outputStream } from '../eventlog/stream/provision.ts';
 
 /** One login of the NATS server. A writer whose key was changed has one more for each earlier key that is still listed. */
 export interface NatsWriter {

@@ -6,7 +6,7 @@ import { connect, createServer } from 'node:net';
 import { userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createRun } from '../agents/runtime/run.ts';
+import { createRun } from '../host/run.ts';
 
 export interface SshdOptions {
   /** Holds the host key, which a later start reuses, and the server's config, log and pid. */

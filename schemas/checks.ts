@@ -4,7 +4,7 @@ import type { StepName } from './step-names.ts';
 
 /**
  * The checks that a clause can be bound to. Each looks at one step's evidence (or at the review), and none
- * passes without it. `coordinator/verdicts.ts` answers them.
+ * passes without it. `coordinator/decider/verdicts.ts` answers them.
  */
 export const Check = z.discriminatedUnion(
   'check',

@@ -43,7 +43,7 @@ export const iterationEvents = {
     /** The OpenPGP key that the fleet signs packages with. */
     signingKey: Fingerprint,
     by: PersonName,
-    /** The rules that it is decided by (`coordinator/graph.ts`); absent on those that began under the first. */
+    /** The rules that it is decided by (`coordinator/decider/graph.ts`); absent on those that began under the first. */
     rules: z.int().min(1).optional(),
   }),
   /** By the coordinator: it now waits for these people, and for exactly this plan and tree. */

@@ -1,15 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { foldLog } from '../coordinator/commands/session.ts';
 import { isBad, readEventRecords } from '../coordinator/export/event-records.ts';
-import { replayCheck } from '../coordinator/replay.ts';
-import { foldLog } from '../coordinator/session.ts';
+import { replayCheck } from '../coordinator/reading/replay.ts';
+import { verifyLog } from '../coordinator/reading/verify-log.ts';
 import { historiesFolder, readHistory } from '../coordinator/testing/recorded-history.ts';
-import { verifyLog } from '../coordinator/verify-log.ts';
-import { readConfigFile } from '../eventlog/config-file.ts';
-import { isWithheld } from '../eventlog/log-tree.ts';
-import { trustIn } from '../eventlog/trust.ts';
-import { createVerifier } from '../eventlog/verifier.ts';
+import { readConfigFile } from '../eventlog/files/config-file.ts';
+import { trustIn } from '../eventlog/signing/trust.ts';
+import { createVerifier } from '../eventlog/signing/verifier.ts';
+import { isWithheld } from '../eventlog/tree/log-tree.ts';
 import { Fleet } from '../schemas/fleet.ts';
 
 // What was once in a log stays readable, and today's code decides what was decided then. A file here is never

@@ -2,12 +2,13 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createAttest } from '../agents/runtime/attest.ts';
 import { createEffect, type WatchEffects } from '../agents/runtime/effects.ts';
+import { asStepFailed } from '../agents/runtime/errors.ts';
 import { Journal } from '../agents/runtime/journal.ts';
-import { createRun, type Run } from '../agents/runtime/run.ts';
 import type { Step } from '../agents/runtime/step.ts';
 import { exampleFleet } from '../coordinator/testing/example-plan.ts';
 import { testKey } from '../coordinator/testing/test-key.ts';
-import { trustIn } from '../eventlog/trust.ts';
+import { trustIn } from '../eventlog/signing/trust.ts';
+import { createRun, type Run } from '../host/run.ts';
 import type { Fleet } from '../schemas/fleet.ts';
 import type { Role, StepName } from '../schemas/step-names.ts';
 import { type StepEvidence, type StepRequest, steps } from '../schemas/steps.ts';
@@ -74,6 +75,8 @@ export const runStep = async <Name extends StepName, Host>(
       signal,
     });
     return { evidence: steps[name].evidence.parse(evidence) as StepEvidence<Name>, lines };
+  } catch (error) {
+    throw asStepFailed(error);
   } finally {
     journal.close();
   }

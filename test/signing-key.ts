@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createRun, type Run } from '../agents/runtime/run.ts';
+import { createRun, type Run } from '../host/run.ts';
 
 export interface SigningKey {
   gnupgHome: string;

@@ -3,7 +3,7 @@ import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
-import { openSession } from '../coordinator/session.ts';
+import { openSession } from '../coordinator/commands/session.ts';
 import { sandboxPlaces } from '../deploy/sandbox/places.ts';
 import { type KaRan, ka, testFolder } from './ka.ts';
 

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { createRun } from '../agents/runtime/run.ts';
+import { createRun } from '../host/run.ts';
 
 /** Makes a package that pacman and repo-add take, with the given files (path → text). Gives its path. */
 export const makePackage = async (

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { copyFile, lstat, mkdir, readdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
+import { requireRoom } from '../../host/disk-room.ts';
+import { hashFile } from '../../host/hash-file.ts';
+import type { Run } from '../../host/run.ts';
+import { syncPath } from '../../host/sync-path.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { BoardFile, PackageFile, StepEvidence } from '../../schemas/steps.ts';
-import { requireRoom } from '../runtime/disk-room.ts';
 import { StepFailed } from '../runtime/errors.ts';
-import { hashFile } from '../runtime/hash-file.ts';
-import type { Run } from '../runtime/run.ts';
-import { syncPath } from '../runtime/sync-path.ts';
 import { backupsFolder, packagesFolder } from './backups-folder.ts';
 import { onBoard } from './board-root.ts';
 import { alteredFiles } from './pacman/altered-files.ts';

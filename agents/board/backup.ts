@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { connect } from '../../host/ssh.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import { StepFailed } from '../runtime/errors.ts';
-import { connect } from '../runtime/ssh.ts';
 import type { Step } from '../runtime/step.ts';
 import { type BackupArchive, backupFile, createBackupArchive, moduleReleases } from './backup-archive.ts';
 import { onBoard } from './board-root.ts';

@@ -1,6 +1,6 @@
 import { join, relative } from 'node:path';
+import { hashFile } from '../../host/hash-file.ts';
 import type { BoardFile } from '../../schemas/steps.ts';
-import { hashFile } from '../runtime/hash-file.ts';
 
 /** A path of the board's own, `/boot/Image`, as this process reaches it. One that is below `root` already stays. */
 export const onBoard = (root: string, path: string): string => {

@@ -18,16 +18,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { attestedBy, exampleProvenance } from '../../coordinator/testing/example-attestation.ts';
 import { exampleFleet } from '../../coordinator/testing/example-plan.ts';
 import { testKey } from '../../coordinator/testing/test-key.ts';
-import { attestationHash, openEnvelope } from '../../eventlog/envelope.ts';
+import { attestationHash, openEnvelope } from '../../eventlog/signing/envelope.ts';
+import { hashFile } from '../../host/hash-file.ts';
+import { createRun } from '../../host/run.ts';
 import { TestResultStatement } from '../../schemas/attestation.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
 import { runStep } from '../../test/run-step.ts';
 import { generateSigningKey } from '../../test/signing-key.ts';
 import { makePackage } from '../../test/tiny-package.ts';
-import { hashFile } from '../runtime/hash-file.ts';
 import { Journal } from '../runtime/journal.ts';
-import { createRun } from '../runtime/run.ts';
 import { backup } from './backup.ts';
 import { backupFile } from './backup-archive.ts';
 import { install } from './install.ts';
@@ -38,10 +38,10 @@ import { rollback } from './rollback.ts';
 import { stage } from './stage.ts';
 import { type SignedPackage, stagedFile } from './staged.ts';
 import { sweep } from './sweep.ts';
-import { extlinuxConf, pacmanCommand } from './temp-board.ts';
-import { names, sign } from './test-packages.ts';
+import { extlinuxConf, pacmanCommand } from './testing/temp-board.ts';
+import { names, sign } from './testing/test-packages.ts';
+import { startUpgradableBoard, type UpgradableBoard } from './testing/upgradable-board.ts';
 import { throughReboot } from './through-reboot.ts';
-import { startUpgradableBoard, type UpgradableBoard } from './upgradable-board.ts';
 
 const sweepRequest = {
   paths: [
@@ -393,7 +393,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     await writeFile(
       agent,
       `import { createPacman } from ${at('./pacman/pacman.ts')};
-       import { createRun } from ${at('../runtime/run.ts')};
+       import { createRun } from ${at('../../host/run.ts')};
        const run = createRun(() => undefined);
        await createPacman(${JSON.stringify(slow)}, run).upgrade(${JSON.stringify(first)}, { overwrite: true });`,
     );

@@ -1,6 +1,6 @@
+import { createRun } from '../../host/run.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { RoleParts } from '../runtime/agent.ts';
-import { createRun } from '../runtime/run.ts';
 import { backup } from './backup.ts';
 import { confirm } from './confirm.ts';
 import { deadlinePassed } from './deadline/deadline-passed.ts';

@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createRun } from '../../host/run.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
-import { createRun } from '../runtime/run.ts';
 import type { StepContext } from '../runtime/step.ts';
 import { sweepTable } from './codec-sweep.ts';
 

@@ -1,10 +1,11 @@
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { ProgramFailed } from '../../host/errors.ts';
+import { hashFile } from '../../host/hash-file.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { Cell, PackageFile, StepEvidence, StepRequest } from '../../schemas/steps.ts';
-import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
-import { hashFile } from '../runtime/hash-file.ts';
+import { StepFailed } from '../runtime/errors.ts';
 import type { StepContext } from '../runtime/step.ts';
 import { readBoot, requireRunsInstalled } from './boot.ts';
 import { refuseFired } from './deadline/deadline.ts';

@@ -1,7 +1,7 @@
+import { syncPath } from '../../host/sync-path.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import type { Step } from '../runtime/step.ts';
-import { syncPath } from '../runtime/sync-path.ts';
 import { onBoard } from './board-root.ts';
 import { imageBanner, readBoot } from './boot.ts';
 import { createBootLoader } from './boot-loader/boot-loader.ts';

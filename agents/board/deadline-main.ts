@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { readConfigFile } from '../../eventlog/config-file.ts';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
+import { createRun } from '../../host/run.ts';
 import { AgentConfig } from '../../schemas/config.ts';
 import { printableLines, printableOutput } from '../../schemas/printable.ts';
-import { createRun } from '../runtime/run.ts';
 import { createSystemd } from '../runtime/systemd.ts';
 import { watchDeadline } from './deadline/watch-deadline.ts';
 

@@ -1,12 +1,12 @@
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { hashFile } from '../../host/hash-file.ts';
+import type { Run } from '../../host/run.ts';
+import { type Connection, connect } from '../../host/ssh.ts';
+import { syncPath } from '../../host/sync-path.ts';
 import type { Peer } from '../../schemas/config.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
-import { StepFailed } from '../runtime/errors.ts';
-import { hashFile } from '../runtime/hash-file.ts';
-import type { Run } from '../runtime/run.ts';
-import { type Connection, connect } from '../runtime/ssh.ts';
-import { syncPath } from '../runtime/sync-path.ts';
+import { asStepFailed, StepFailed } from '../runtime/errors.ts';
 import { hasContent } from './staged.ts';
 
 export type Transfer = StepEvidence<'stage'>['packages'][number]['transfers'][number];
@@ -151,7 +151,8 @@ export const fetchFile = async (
     } finally {
       lan.close();
     }
-  } catch (error) {
+  } catch (thrown) {
+    const error = asStepFailed(thrown);
     if (!(error instanceof StepFailed)) throw error;
     const why = transfers.at(-1)?.why ?? 'not tried';
     throw new StepFailed(error.fault, `${wanted.url}: ${why}. Then the LAN copy: ${error.message}`, {

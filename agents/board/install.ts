@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Need, requireRoom } from '../../host/disk-room.ts';
+import { hashFile } from '../../host/hash-file.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
-import { type Need, requireRoom } from '../runtime/disk-room.ts';
 import { StepFailed } from '../runtime/errors.ts';
-import { hashFile } from '../runtime/hash-file.ts';
 import { requireProvenance } from '../runtime/provenance.ts';
 import type { Step } from '../runtime/step.ts';
 import { backupFile } from './backup-archive.ts';

@@ -1,7 +1,7 @@
+import { syncPath } from '../../host/sync-path.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { FellBack } from '../../schemas/steps.ts';
 import type { Step } from '../runtime/step.ts';
-import { syncPath } from '../runtime/sync-path.ts';
 import { bootNow, readBoot, rebootBoard, runsInstalled } from './boot.ts';
 import { createBootLoader } from './boot-loader/boot-loader.ts';
 import { arm, isOf, readArmed, readFired, readReport, refuseFired } from './deadline/deadline.ts';

@@ -11,8 +11,8 @@ import {
   utimes,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Run } from '../runtime/run.ts';
-import { syncPath } from '../runtime/sync-path.ts';
+import type { Run } from '../../host/run.ts';
+import { syncPath } from '../../host/sync-path.ts';
 import { alteredFiles } from './pacman/altered-files.ts';
 import type { MtreeEntry } from './pacman/mtree.ts';
 

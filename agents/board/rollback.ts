@@ -1,9 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from '../../host/ssh.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import { StepFailed } from '../runtime/errors.ts';
-import { connect } from '../runtime/ssh.ts';
 import type { Step } from '../runtime/step.ts';
 import { backupFile } from './backup-archive.ts';
 import { type BootBefore, readBoot, rebootBoard } from './boot.ts';

@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { requireRoom } from '../../host/disk-room.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
-import { requireRoom } from '../runtime/disk-room.ts';
 import type { Step } from '../runtime/step.ts';
 import { fetchFile, type Transfer } from './download.ts';
 import { peerNamed } from './peer-named.ts';

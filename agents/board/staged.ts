@@ -1,10 +1,10 @@
 import { join } from 'node:path';
+import { hashFile } from '../../host/hash-file.ts';
+import type { Run } from '../../host/run.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
-import { hashFile } from '../runtime/hash-file.ts';
 import { verifySignature } from '../runtime/openpgp-verify.ts';
-import type { Run } from '../runtime/run.ts';
 
 export type SignedPackage = StepRequest<'stage'>['packages'][number];
 

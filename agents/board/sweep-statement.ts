@@ -1,4 +1,4 @@
-import { sha256 } from '../../eventlog/writer-key.ts';
+import { sha256 } from '../../eventlog/signing/writer-key.ts';
 import { hostUri, type TestResultStatement } from '../../schemas/attestation.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { Boot, Cell, PackageFile, StepRequest } from '../../schemas/steps.ts';

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
+import { isThere } from '../../host/is-there.ts';
+import type { Run } from '../../host/run.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
-import { isThere } from '../runtime/is-there.ts';
-import type { Run } from '../runtime/run.ts';
 import { onBoard } from './board-root.ts';
 
 /**

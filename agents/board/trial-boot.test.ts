@@ -5,11 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { exampleProvenance } from '../../coordinator/testing/example-attestation.ts';
+import { createRun } from '../../host/run.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
 import { runStep } from '../../test/run-step.ts';
 import { Journal } from '../runtime/journal.ts';
-import { createRun } from '../runtime/run.ts';
 import { confirm } from './confirm.ts';
 import { fire, readArmed, readReport } from './deadline/deadline.ts';
 import { watchDeadline } from './deadline/watch-deadline.ts';
@@ -18,10 +18,10 @@ import { reboot } from './reboot.ts';
 import { rollback } from './rollback.ts';
 import type { SignedPackage } from './staged.ts';
 import { sweep } from './sweep.ts';
-import { extlinuxConf, pacmanCommand } from './temp-board.ts';
-import { names } from './test-packages.ts';
+import { extlinuxConf, pacmanCommand } from './testing/temp-board.ts';
+import { names } from './testing/test-packages.ts';
+import { startUpgradableBoard, type UpgradableBoard } from './testing/upgradable-board.ts';
 import { throughReboot } from './through-reboot.ts';
-import { startUpgradableBoard, type UpgradableBoard } from './upgradable-board.ts';
 
 const kernel = { names, version: '7.0-2', release: '7.0.0-fourier' };
 

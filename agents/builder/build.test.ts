@@ -7,8 +7,8 @@ import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { z } from 'zod';
 import { testKey } from '../../coordinator/testing/test-key.ts';
-import { openEnvelope } from '../../eventlog/envelope.ts';
-import { sha256 } from '../../eventlog/writer-key.ts';
+import { openEnvelope } from '../../eventlog/signing/envelope.ts';
+import { sha256 } from '../../eventlog/signing/writer-key.ts';
 import {
   BuildParameters,
   type DsseEnvelope,

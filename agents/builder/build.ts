@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Need, orNoRoom, requireRoom } from '../../host/disk-room.ts';
+import { ProgramFailed } from '../../host/errors.ts';
+import type { Ran, Run } from '../../host/run.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
 import type { EffectName } from '../../schemas/effects.ts';
 import type { StepEvidence, StepRequest } from '../../schemas/steps.ts';
-import { type Need, orNoRoom, requireRoom } from '../runtime/disk-room.ts';
-import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
-import type { Ran, Run } from '../runtime/run.ts';
+import { asStepFailed, StepFailed } from '../runtime/errors.ts';
 import type { Probed, Step, StepContext } from '../runtime/step.ts';
 import { type AskedBuild, failedBuildOf, provenanceOf } from './build-statements.ts';
 import { createGit } from './git/git.ts';
@@ -36,7 +37,8 @@ export const build: Step<'build', BuilderConfig> = async (request, context) => {
   const asked: AskedBuild = { host, iteration, attempt, request };
   try {
     return await buildPackages(asked, context);
-  } catch (error) {
+  } catch (thrown) {
+    const error = asStepFailed(thrown);
     if (!(error instanceof StepFailed)) throw error;
     const { fault, message, seen, cause } = error;
     throw new StepFailed(fault, message, { seen, cause, attestation: attest(failedBuildOf(asked, fault)) });

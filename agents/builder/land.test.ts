@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Run } from '../../host/run.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
 import type { EffectName } from '../../schemas/effects.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { runStep } from '../../test/run-step.ts';
 import { StepFailed } from '../runtime/errors.ts';
-import type { Run } from '../runtime/run.ts';
 import type { Step, StepContext } from '../runtime/step.ts';
 import { land } from './land.ts';
 import { addIncludes } from './manifest.ts';

@@ -1,6 +1,6 @@
 import type { BuilderConfig } from '../../schemas/config.ts';
 import type { StepEvidence, StepRequest, SymbolFound } from '../../schemas/steps.ts';
-import { StepFailed } from '../runtime/errors.ts';
+import { asStepFailed, StepFailed } from '../runtime/errors.ts';
 import type { Step } from '../runtime/step.ts';
 import type { Head } from './git/commit-files.ts';
 import { createGit, type Git } from './git/git.ts';
@@ -73,7 +73,8 @@ export const preflight: Step<'preflight', BuilderConfig> = async (
 const keepSeen = async (seen: Partial<Evidence>, look: () => Promise<Evidence>): Promise<Evidence> => {
   try {
     return await look();
-  } catch (error) {
+  } catch (thrown) {
+    const error = asStepFailed(thrown);
     if (!(error instanceof StepFailed)) throw error;
     const more = typeof error.seen === 'object' ? error.seen : {};
     throw new StepFailed(error.fault, error.message, { seen: { ...seen, ...more }, cause: error.cause });

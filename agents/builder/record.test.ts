@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Run } from '../../host/run.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
 import { runStep } from '../../test/run-step.ts';
-import type { Run } from '../runtime/run.ts';
 import type { Step } from '../runtime/step.ts';
 import { record } from './record.ts';
 import { gitIn, makeFleet, pushFiles, type TestFleet } from './testdata/repositories.ts';

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sha256 } from '../../eventlog/writer-key.ts';
+import { sha256 } from '../../eventlog/signing/writer-key.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { patchsetHash } from './series/series.ts';

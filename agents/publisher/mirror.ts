@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { Run } from '../../host/run.ts';
 import type { PublisherConfig } from '../../schemas/config.ts';
-import type { Run } from '../runtime/run.ts';
 
 type Mirror = NonNullable<PublisherConfig['mirror']>;
 

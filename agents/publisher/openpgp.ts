@@ -1,12 +1,13 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { orNoRoom } from '../../host/disk-room.ts';
+import { ProgramFailed } from '../../host/errors.ts';
+import type { Run } from '../../host/run.ts';
+import { syncPath } from '../../host/sync-path.ts';
 import type { PublisherConfig } from '../../schemas/config.ts';
-import { orNoRoom } from '../runtime/disk-room.ts';
-import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
+import { StepFailed } from '../runtime/errors.ts';
 import { verifySignature } from '../runtime/openpgp-verify.ts';
-import type { Run } from '../runtime/run.ts';
 import type { EffectParts } from '../runtime/step.ts';
-import { syncPath } from '../runtime/sync-path.ts';
 
 type Signing = PublisherConfig['signing'];
 

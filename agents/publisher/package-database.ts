@@ -1,9 +1,10 @@
 import { basename } from 'node:path';
+import { ProgramFailed } from '../../host/errors.ts';
+import { hashFile } from '../../host/hash-file.ts';
+import type { Run } from '../../host/run.ts';
 import { PackageName, PackageVersion } from '../../schemas/names.ts';
 import type { PackageFile } from '../../schemas/steps.ts';
-import { ProgramFailed, StepFailed } from '../runtime/errors.ts';
-import { hashFile } from '../runtime/hash-file.ts';
-import type { Run } from '../runtime/run.ts';
+import { StepFailed } from '../runtime/errors.ts';
 
 /** A package file and the version that it says it has. */
 export type VersionedPackage = PackageFile & { version: string };

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
+import { orNoRoom } from '../../host/disk-room.ts';
+import { hashFile } from '../../host/hash-file.ts';
+import type { Run } from '../../host/run.ts';
 import type { PublisherConfig } from '../../schemas/config.ts';
 import type { PackageFile, StepEvidence } from '../../schemas/steps.ts';
-import { orNoRoom } from '../runtime/disk-room.ts';
 import { withoutJournal } from '../runtime/effects.ts';
 import { StepFailed } from '../runtime/errors.ts';
-import { hashFile } from '../runtime/hash-file.ts';
 import { verifySignature } from '../runtime/openpgp-verify.ts';
-import type { Run } from '../runtime/run.ts';
 import type { Effect, Probed } from '../runtime/step.ts';
 import { copyToMirror, differencesOnMirror, type ServedFile } from './mirror.ts';
 import { signDetached } from './openpgp.ts';

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
+import { type Need, orNoRoom, requireRoom } from '../../host/disk-room.ts';
+import { hashFile } from '../../host/hash-file.ts';
+import type { Run } from '../../host/run.ts';
+import { connect } from '../../host/ssh.ts';
 import type { Peer, PublisherConfig } from '../../schemas/config.ts';
 import type { PackageFile, StepRequest } from '../../schemas/steps.ts';
-import { type Need, orNoRoom, requireRoom } from '../runtime/disk-room.ts';
 import { StepFailed } from '../runtime/errors.ts';
-import { hashFile } from '../runtime/hash-file.ts';
 import { requireProvenance } from '../runtime/provenance.ts';
-import type { Run } from '../runtime/run.ts';
-import { connect } from '../runtime/ssh.ts';
 import type { Step } from '../runtime/step.ts';
 import { signingTrial } from './openpgp.ts';
 import { describePackage, type VersionedPackage } from './package-database.ts';

@@ -11,11 +11,11 @@ import {
   symlink,
 } from 'node:fs/promises';
 import { join } from 'node:path';
+import { orNoRoom } from '../../host/disk-room.ts';
+import type { Run } from '../../host/run.ts';
+import { syncPath } from '../../host/sync-path.ts';
 import type { PublisherConfig } from '../../schemas/config.ts';
-import { orNoRoom } from '../runtime/disk-room.ts';
 import { StepFailed } from '../runtime/errors.ts';
-import type { Run } from '../runtime/run.ts';
-import { syncPath } from '../runtime/sync-path.ts';
 import { signDetached } from './openpgp.ts';
 import { readDatabase, refuseOlder, type VersionedPackage } from './package-database.ts';
 

@@ -1,5 +1,5 @@
-import { signEnvelope } from '../../eventlog/envelope.ts';
-import type { WriterKey } from '../../eventlog/writer-key.ts';
+import { signEnvelope } from '../../eventlog/signing/envelope.ts';
+import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import type { DsseEnvelope, Statement } from '../../schemas/attestation.ts';
 
 /** What a step attests with: its host's own key. */

@@ -1,4 +1,4 @@
-import { sameFact } from '../../eventlog/event-log.ts';
+import { sameFact } from '../../eventlog/stream/event-log.ts';
 import type { NewEvent } from '../../schemas/events.ts';
 import { JournalContradicted, ReplacedAgent } from './errors.ts';
 import type { HostLog } from './host-log.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import type { PulledMessage } from '../../eventlog/pull.ts';
+import type { PulledMessage } from '../../eventlog/stream/pull.ts';
 import { createDurableWatch } from './durable-watch.ts';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));

@@ -1,4 +1,4 @@
-import type { Pulled } from '../../eventlog/pull.ts';
+import type { Pulled } from '../../eventlog/stream/pull.ts';
 
 /** So long the coordinator may take to see that a journal is behind, and to make the host's durable anew; longer than its acks are waited for. */
 const remadeWithinMs = 12_000;

@@ -1,3 +1,4 @@
+import { MachineFault, type MachineFaultCode } from '../../host/errors.ts';
 import type { DsseEnvelope } from '../../schemas/attestation.ts';
 import type { Fault } from '../../schemas/steps.ts';
 
@@ -25,6 +26,24 @@ export class StepFailed extends Error {
   }
 }
 
+/** Who is to blame for it: another host may have the room, but not a file that no peer has. */
+const blame: Record<MachineFaultCode, Fault> = {
+  'no-room': 'host',
+  unreachable: 'host',
+  'login-refused': 'host',
+  'wrong-host-key': 'host',
+  altered: 'host',
+  'no-such-file': 'work',
+  'other-bytes': 'work',
+  'path-refused': 'work',
+};
+
+/** What a machine can't do fails its step; any other error is returned as it is. */
+export const asStepFailed = (error: unknown): unknown =>
+  error instanceof MachineFault
+    ? new StepFailed(blame[error.code], error.message, { cause: error.cause })
+    : error;
+
 /** The attempt is no longer the one asked for: stop, change nothing more, report nothing as evidence. */
 export class Superseded extends Error {
   override readonly name = 'Superseded';
@@ -46,26 +65,4 @@ export class ReplacedAgent extends Error {
 /** The log holds something else of this host than its journal. Neither is guessed to be right: the host stops working. */
 export class JournalContradicted extends Error {
   override readonly name = 'JournalContradicted';
-}
-
-/** A program ended otherwise than with the exit codes that were expected of it. */
-export class ProgramFailed extends Error {
-  override readonly name = 'ProgramFailed';
-  readonly program: string;
-  readonly exitCode: number | undefined;
-  readonly stdout: string;
-  readonly stderr: string;
-
-  constructor(
-    program: string,
-    how: string,
-    facts: { exitCode: number | undefined; stdout: string; stderr: string; cause?: unknown },
-  ) {
-    const said = facts.stderr.trim().split('\n').at(-1) || facts.stdout.trim().split('\n').at(-1) || '';
-    super(`${program} ${how}${said ? `: ${said}` : ''}`, { cause: facts.cause });
-    this.program = program;
-    this.exitCode = facts.exitCode;
-    this.stdout = facts.stdout;
-    this.stderr = facts.stderr;
-  }
 }

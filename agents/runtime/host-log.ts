@@ -1,8 +1,8 @@
-import { checkMessage, signatureHeader } from '../../eventlog/check-event.ts';
-import type { LogConnection } from '../../eventlog/connect.ts';
-import { directGet } from '../../eventlog/direct-get.ts';
-import { lastSequenceFor } from '../../eventlog/log-end.ts';
-import type { Trust } from '../../eventlog/trust.ts';
+import type { LogConnection } from '../../eventlog/connection/connect.ts';
+import { checkMessage, signatureHeader } from '../../eventlog/signing/check-event.ts';
+import type { Trust } from '../../eventlog/signing/trust.ts';
+import { directGet } from '../../eventlog/stream/direct-get.ts';
+import { lastSequenceFor } from '../../eventlog/stream/log-end.ts';
 import { type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
 import { JournalContradicted } from './errors.ts';
 import type { LogPlace, OutboxEvent } from './journal.ts';

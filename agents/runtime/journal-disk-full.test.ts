@@ -3,10 +3,10 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync 
 import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { appendEvent, EventLog } from '../../eventlog/event-log.ts';
-import { listenForPresence, type Presence } from '../../eventlog/presence.ts';
-import { logManager } from '../../eventlog/provision.ts';
-import { sealEvent } from '../../eventlog/seal.ts';
+import { listenForPresence, type Presence } from '../../eventlog/live/presence.ts';
+import { sealEvent } from '../../eventlog/signing/seal.ts';
+import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
+import { logManager } from '../../eventlog/stream/provision.ts';
 import { type LogServer, startLogServer, until } from '../../test/log-server.ts';
 import { recorder, recordingConfig, recordRequest, startAgent } from './testing/recording-agent.ts';
 

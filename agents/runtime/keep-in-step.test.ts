@@ -2,12 +2,12 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, write
 import { join } from 'node:path';
 import { headers, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { signatureHeader } from '../../eventlog/check-event.ts';
-import { durablePosition, nextFor, remakeDurable } from '../../eventlog/durables.ts';
-import { appendEvent, EventLog } from '../../eventlog/event-log.ts';
-import { listenForPresence, type Presence } from '../../eventlog/presence.ts';
-import { linkTo, type SealedEvent, sealEvent } from '../../eventlog/seal.ts';
-import { sha256 } from '../../eventlog/writer-key.ts';
+import { listenForPresence, type Presence } from '../../eventlog/live/presence.ts';
+import { signatureHeader } from '../../eventlog/signing/check-event.ts';
+import { linkTo, type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
+import { sha256 } from '../../eventlog/signing/writer-key.ts';
+import { durablePosition, nextFor, remakeDurable } from '../../eventlog/stream/durables.ts';
+import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
 import { type NewEvent, noIteration } from '../../schemas/events.ts';
 import { type LogServer, startLogServer, until } from '../../test/log-server.ts';
 import { ReplacedAgent } from './errors.ts';

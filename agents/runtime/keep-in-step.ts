@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LogConnection } from '../../eventlog/connect.ts';
-import { explainLogError } from '../../eventlog/log-fault.ts';
+import type { LogConnection } from '../../eventlog/connection/connect.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
-import type { Trust } from '../../eventlog/trust.ts';
+import type { Trust } from '../../eventlog/signing/trust.ts';
+import { explainLogError } from '../../eventlog/stream/log-fault.ts';
 import type { NewEvent } from '../../schemas/events.ts';
 import { compareWithLog, isReplaced } from './compare-with-log.ts';
 import type { DurableWatch } from './durable-watch.ts';

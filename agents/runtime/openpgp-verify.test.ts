@@ -2,9 +2,9 @@ import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createRun } from '../../host/run.ts';
 import { generateSigningKey, type SigningKey } from '../../test/signing-key.ts';
 import { verifySignature } from './openpgp-verify.ts';
-import { createRun } from './run.ts';
 
 const run = createRun(() => undefined);
 let folder: string;

@@ -1,7 +1,8 @@
 import { access, constants } from 'node:fs/promises';
+import { ProgramFailed } from '../../host/errors.ts';
+import type { Run } from '../../host/run.ts';
 import type { Fault } from '../../schemas/steps.ts';
-import { ProgramFailed, StepFailed } from './errors.ts';
-import type { Run } from './run.ts';
+import { StepFailed } from './errors.ts';
 
 /** The lines that gpgv writes to its status channel, in their words (GnuPG's doc/DETAILS). */
 const statusLines = (stdout: string): string[][] =>

@@ -1,8 +1,8 @@
-import type { LogConnection } from '../../eventlog/connect.ts';
-import { AppendConflict, appendEvent } from '../../eventlog/event-log.ts';
+import type { LogConnection } from '../../eventlog/connection/connect.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
-import { linkTo, sealEvent } from '../../eventlog/seal.ts';
-import type { WriterKey } from '../../eventlog/writer-key.ts';
+import { linkTo, sealEvent } from '../../eventlog/signing/seal.ts';
+import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
+import { AppendConflict, appendEvent } from '../../eventlog/stream/event-log.ts';
 import {
   type Envelope,
   type EventType,

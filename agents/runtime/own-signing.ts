@@ -1,6 +1,6 @@
-import type { DaemonKey } from '../../eventlog/daemon-key.ts';
-import { rotation } from '../../eventlog/key-history.ts';
-import type { WriterKey } from '../../eventlog/writer-key.ts';
+import type { DaemonKey } from '../../eventlog/signing/daemon-key.ts';
+import { rotation } from '../../eventlog/signing/key-history.ts';
+import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import { type NewEvent, noIteration, parseEvent } from '../../schemas/events.ts';
 import { rotationsOf } from './host-log.ts';
 import type { Journal } from './journal.ts';

@@ -10,8 +10,8 @@ import {
 } from '../../coordinator/testing/example-attestation.ts';
 import { exampleTrust } from '../../coordinator/testing/example-plan.ts';
 import { testKey } from '../../coordinator/testing/test-key.ts';
-import { attestationHash } from '../../eventlog/envelope.ts';
-import { payloadTypes, sha256 } from '../../eventlog/writer-key.ts';
+import { attestationHash } from '../../eventlog/signing/envelope.ts';
+import { payloadTypes, sha256 } from '../../eventlog/signing/writer-key.ts';
 import type { DsseEnvelope, Provenance, ProvenanceStatement } from '../../schemas/attestation.ts';
 import type { NewEvent } from '../../schemas/events.ts';
 import type { SignedEvent } from '../../schemas/signed-event.ts';

@@ -1,7 +1,7 @@
-import { checkSignedEvent } from '../../eventlog/check-event.ts';
-import { attestationHash, openEnvelope } from '../../eventlog/envelope.ts';
-import { readJson } from '../../eventlog/read-json.ts';
-import type { Trust } from '../../eventlog/trust.ts';
+import { readJson } from '../../eventlog/files/read-json.ts';
+import { checkSignedEvent } from '../../eventlog/signing/check-event.ts';
+import { attestationHash, openEnvelope } from '../../eventlog/signing/envelope.ts';
+import type { Trust } from '../../eventlog/signing/trust.ts';
 import {
   BuildParameters,
   buildType,

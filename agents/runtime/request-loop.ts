@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { checkMessage, signatureHeader } from '../../eventlog/check-event.ts';
-import type { LogConnection } from '../../eventlog/connect.ts';
-import { type PulledMessage, pullMessages } from '../../eventlog/pull.ts';
+import type { LogConnection } from '../../eventlog/connection/connect.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
-import type { Trust } from '../../eventlog/trust.ts';
+import { checkMessage, signatureHeader } from '../../eventlog/signing/check-event.ts';
+import type { Trust } from '../../eventlog/signing/trust.ts';
+import { type PulledMessage, pullMessages } from '../../eventlog/stream/pull.ts';
 import { coordinator } from '../../schemas/events.ts';
 import type { Role, StepName } from '../../schemas/step-names.ts';
 import { steps } from '../../schemas/steps.ts';

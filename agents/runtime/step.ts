@@ -1,9 +1,9 @@
-import type { Trust } from '../../eventlog/trust.ts';
+import type { Trust } from '../../eventlog/signing/trust.ts';
+import type { Run } from '../../host/run.ts';
 import type { DsseEnvelope, Statement } from '../../schemas/attestation.ts';
 import type { EffectName } from '../../schemas/effects.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { StepEvidence, StepRequest } from '../../schemas/steps.ts';
-import type { Run } from './run.ts';
 
 /** A probe's answer to "has this already happened?". Unknown is for a person, unless the step repairs it. */
 export type Probed<Result> =

@@ -1,8 +1,8 @@
-import { checkSignedEvent } from '../../eventlog/check-event.ts';
-import { logOrigin, openCheckpoint } from '../../eventlog/checkpoint.ts';
-import { provesConsistency } from '../../eventlog/merkle-tree.ts';
-import { BadNote } from '../../eventlog/signed-note.ts';
-import type { Trust } from '../../eventlog/trust.ts';
+import { checkSignedEvent } from '../../eventlog/signing/check-event.ts';
+import type { Trust } from '../../eventlog/signing/trust.ts';
+import { logOrigin, openCheckpoint } from '../../eventlog/tree/checkpoint.ts';
+import { provesConsistency } from '../../eventlog/tree/merkle-tree.ts';
+import { BadNote } from '../../eventlog/tree/signed-note.ts';
 import { coordinator, type FleetEvent } from '../../schemas/events.ts';
 import type { Journal } from './journal.ts';
 import type { KeptCheckpoint } from './journal-checkpoints.ts';

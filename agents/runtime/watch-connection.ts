@@ -1,4 +1,4 @@
-import type { LogConnection } from '../../eventlog/connect.ts';
+import type { LogConnection } from '../../eventlog/connection/connect.ts';
 
 /** What is known of a connection's state, and what may be asked over it. */
 export interface ConnectionWatch {

@@ -3,18 +3,18 @@ import { readdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { EventTooLarge } from '../../eventlog/seal.ts';
-import type { Trust } from '../../eventlog/trust.ts';
+import { EventTooLarge } from '../../eventlog/signing/seal.ts';
+import type { Trust } from '../../eventlog/signing/trust.ts';
+import { createRun } from '../../host/run.ts';
 import type { EffectName } from '../../schemas/effects.ts';
 import { parseEvent, stepEventType } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import { type Failure, steps } from '../../schemas/steps.ts';
 import { createEffect, type WatchEffects } from './effects.ts';
-import { NeedsPerson, StepFailed, Superseded } from './errors.ts';
+import { asStepFailed, NeedsPerson, StepFailed, Superseded } from './errors.ts';
 import type { Journal, NotedRequest } from './journal.ts';
 import { isNoRoom, NoRoom } from './journal-schema.ts';
 import type { Outbox } from './outbox.ts';
-import { createRun } from './run.ts';
 import type { Step, StepContext } from './step.ts';
 
 /** The steps of one role, by name. */
@@ -219,7 +219,8 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
         outcome('Failed', rest);
       }
     };
-    const decide = async (error: unknown) => {
+    const decide = async (thrown: unknown) => {
+      const error = asStepFailed(thrown);
       if (now.isSetAside) {
         output(`set aside: ${iteration} ${step} ${attempt} ends here for now`);
         return;

@@ -1,19 +1,18 @@
 import type { Command } from 'commander';
-import type { KeptMessage, LoggedEvent } from '../../eventlog/check-event.ts';
-import { readConfigFile } from '../../eventlog/config-file.ts';
-import type { LogReports } from '../../eventlog/event-log.ts';
-import { isWithheld } from '../../eventlog/log-tree.ts';
-import { trustIn } from '../../eventlog/trust.ts';
-import { createVerifier } from '../../eventlog/verifier.ts';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
+import type { KeptMessage, LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import { trustIn } from '../../eventlog/signing/trust.ts';
+import { createVerifier } from '../../eventlog/signing/verifier.ts';
+import type { LogReports } from '../../eventlog/stream/event-log.ts';
+import { isWithheld } from '../../eventlog/tree/log-tree.ts';
 import { OperatorConfig } from '../../schemas/config.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { printable } from '../../schemas/printable.ts';
-import { Refused } from '../decide.ts';
+import { Refused } from '../decider/decide.ts';
 import { isBad, readEventRecords } from '../export/event-records.ts';
 import { writeArchive } from '../export/export-archive.ts';
 import { readArchive } from '../export/read-archive.ts';
-import type { Session } from '../session.ts';
-import { type VerifiedLog, verifyLog } from '../verify-log.ts';
+import { type VerifiedLog, verifyLog } from '../reading/verify-log.ts';
 import {
   type ConfigPlaces,
   configFile,
@@ -23,6 +22,7 @@ import {
   say,
   withSession,
 } from './options.ts';
+import type { Session } from './session.ts';
 
 /** The log as it is now: every message of it, and those of them that are events. @param told instead of the session's own. */
 const readWhole = async ({ log }: Session, told: LogReports = {}) => {

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { lastPresences } from '../../eventlog/presence.ts';
-import { outputStream } from '../../eventlog/provision.ts';
+import { lastPresences } from '../../eventlog/live/presence.ts';
+import { outputStream } from '../../eventlog/stream/provision.ts';
 import { printable } from '../../schemas/printable.ts';
-import { spokenSeconds } from '../markdown.ts';
+import { spokenSeconds } from '../reading/markdown.ts';
 import { type ConfigPlaces, type FleetOptions, print, printJson, withSession } from './options.ts';
 import { columns } from './table.ts';
 

@@ -1,17 +1,16 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { serverTime } from '../../eventlog/server-time.ts';
+import { serverTime } from '../../eventlog/connection/server-time.ts';
 import { Duration, durationSeconds } from '../../schemas/plan.ts';
 import { printable } from '../../schemas/printable.ts';
-import { Refused, type Command as Wish } from '../decide.ts';
-import { currentRules } from '../graph.ts';
-import { spokenSeconds } from '../markdown.ts';
-import { loadPlan } from '../plan-file.ts';
-import { progress, waitsFor } from '../progress.ts';
-import type { Session } from '../session.ts';
-import type { Iteration } from '../state.ts';
-import { verdictsOf } from '../verdicts.ts';
-import { watchIteration } from '../watch.ts';
+import { Refused, type Command as Wish } from '../decider/decide.ts';
+import { currentRules } from '../decider/graph.ts';
+import type { Iteration } from '../decider/state.ts';
+import { verdictsOf } from '../decider/verdicts.ts';
+import { loadPlan } from '../plan/plan-file.ts';
+import { spokenSeconds } from '../reading/markdown.ts';
+import { progress, waitsFor } from '../reading/progress.ts';
+import { watchIteration } from '../reading/watch.ts';
 import {
   type ConfigPlaces,
   type FleetOptions,
@@ -21,6 +20,7 @@ import {
   say,
   withSession,
 } from './options.ts';
+import type { Session } from './session.ts';
 import { columns } from './table.ts';
 
 const asOption = [

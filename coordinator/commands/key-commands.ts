@@ -2,14 +2,12 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { formerKeyFile, makeKeyFile, readKeyFile } from '../../eventlog/key-file.ts';
-import { readKeyHistory } from '../../eventlog/key-history.ts';
-import { trustIn } from '../../eventlog/trust.ts';
+import { formerKeyFile, makeKeyFile, readKeyFile } from '../../eventlog/signing/key-file.ts';
+import { readKeyHistory } from '../../eventlog/signing/key-history.ts';
+import { trustIn } from '../../eventlog/signing/trust.ts';
 import { coordinator, isPerson, noIteration, personWriter } from '../../schemas/events.ts';
-import { Refused } from '../decide.ts';
-import { fleetKeys } from '../fleet-keys.ts';
-import { makeDaemonsNextKey, type RotatedKey, rotatePersonsKey } from '../rotate-key.ts';
-import { readWriterConfig } from '../writer-config.ts';
+import { Refused } from '../decider/decide.ts';
+import { fleetKeys } from '../reading/fleet-keys.ts';
 import {
   type ConfigPlaces,
   configFile,
@@ -18,7 +16,9 @@ import {
   printJson,
   withSession,
 } from './options.ts';
+import { makeDaemonsNextKey, type RotatedKey, rotatePersonsKey } from './rotate-key.ts';
 import { columns } from './table.ts';
+import { readWriterConfig } from './writer-config.ts';
 
 /** Where a writer stands in the fleet's file. */
 const placeInFleet = (writer: string): string => {

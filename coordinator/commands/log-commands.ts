@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import type { LoggedEvent } from '../../eventlog/check-event.ts';
-import { readOutput } from '../../eventlog/output.ts';
+import { readOutput } from '../../eventlog/live/output.ts';
+import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
 import { Duration, durationSeconds } from '../../schemas/plan.ts';
 import { printableOutput } from '../../schemas/printable.ts';
 import { StepName } from '../../schemas/step-names.ts';
-import { Refused } from '../decide.ts';
-import { eventLine } from '../event-line.ts';
-import { createShown, createTrouble, cutSentence } from '../follower.ts';
+import { Refused } from '../decider/decide.ts';
+import { eventLine } from '../reading/event-line.ts';
+import { createShown, createTrouble, cutSentence } from '../reading/follower.ts';
 import {
   type ConfigPlaces,
   type FleetOptions,

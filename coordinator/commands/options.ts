@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { readConfigFile } from '../../eventlog/config-file.ts';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { OperatorConfig } from '../../schemas/config.ts';
 import { printableJson, styledLines } from '../../schemas/printable.ts';
-import { Refused } from '../decide.ts';
-import { openSession, type Session } from '../session.ts';
-import type { Iteration, State } from '../state.ts';
+import { Refused } from '../decider/decide.ts';
+import type { Iteration, State } from '../decider/state.ts';
+import { openSession, type Session } from './session.ts';
 
 /** What every command that reads a fleet's log takes. */
 export interface FleetOptions {

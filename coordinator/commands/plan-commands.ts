@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { readConfigFile } from '../../eventlog/config-file.ts';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { OperatorConfig } from '../../schemas/config.ts';
 import {
   Envelope,
@@ -13,8 +13,8 @@ import {
 import { Fleet } from '../../schemas/fleet.ts';
 import { Plan } from '../../schemas/plan.ts';
 import { stepNames } from '../../schemas/step-names.ts';
-import { Refused } from '../decide.ts';
-import { loadPlan, PlanFaults } from '../plan-file.ts';
+import { Refused } from '../decider/decide.ts';
+import { loadPlan, PlanFaults } from '../plan/plan-file.ts';
 import { type ConfigPlaces, configFile, type FleetOptions, print, printJson, say } from './options.ts';
 
 const jsonSchemas: Record<string, () => unknown> = {

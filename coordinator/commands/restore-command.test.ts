@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { Journal } from '../../agents/runtime/journal.ts';
-import { appendEvent, EventLog } from '../../eventlog/event-log.ts';
-import { eventStream, isOpenTo } from '../../eventlog/provision.ts';
-import type { SealedEvent } from '../../eventlog/seal.ts';
+import type { SealedEvent } from '../../eventlog/signing/seal.ts';
+import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
+import { eventStream, isOpenTo } from '../../eventlog/stream/provision.ts';
 import { type LogServer, person, sealedStart, startLogServer } from '../../test/log-server.ts';
-import { Refused } from '../decide.ts';
+import { Refused } from '../decider/decide.ts';
 import { addRestoreCommand } from './restore-command.ts';
 
 const fleet = 'test';

@@ -1,16 +1,16 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { connectNats } from '../../eventlog/connect.ts';
-import { type ClosedLog, closeLog, readWholeLog, rebuildLog } from '../../eventlog/rebuild-log.ts';
-import { trustIn } from '../../eventlog/trust.ts';
+import { connectNats } from '../../eventlog/connection/connect.ts';
+import { trustIn } from '../../eventlog/signing/trust.ts';
+import { type ClosedLog, closeLog, readWholeLog, rebuildLog } from '../../eventlog/stream/rebuild-log.ts';
 import { noIteration, personWriter } from '../../schemas/events.ts';
 import { printable } from '../../schemas/printable.ts';
-import { Refused } from '../decide.ts';
-import { type MergedLog, mergeLog } from '../merge-log.ts';
-import { gather, type HeldMessage, type Source, saveMessages } from '../restore-sources.ts';
-import { sealDecided } from '../seal-decided.ts';
-import { foldLog, readControl } from '../session.ts';
+import { sealDecided } from '../daemon/seal-decided.ts';
+import { Refused } from '../decider/decide.ts';
+import { type MergedLog, mergeLog } from '../restore/merge-log.ts';
+import { gather, type HeldMessage, type Source, saveMessages } from '../restore/restore-sources.ts';
 import { type ConfigPlaces, configFile, print, printJson, say } from './options.ts';
+import { foldLog, readControl } from './session.ts';
 
 /** Where what a log is rebuilt from is found, unless it is named. */
 export interface RestoreSources {

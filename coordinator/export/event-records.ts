@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { KeptMessage } from '../../eventlog/check-event.ts';
-import { isWithheld, type WithheldMessage } from '../../eventlog/log-tree.ts';
+import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
+import { isWithheld, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
 import { FleetName, Sha256 } from '../../schemas/names.ts';
 
 /** The first line of an exported log: what it claims to be. */

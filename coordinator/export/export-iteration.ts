@@ -1,11 +1,11 @@
-import type { KeptMessage, LoggedEvent } from '../../eventlog/check-event.ts';
-import { LogTree, type WithheldMessage } from '../../eventlog/log-tree.ts';
-import { sha256 } from '../../eventlog/writer-key.ts';
+import type { KeptMessage, LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import { sha256 } from '../../eventlog/signing/writer-key.ts';
+import { LogTree, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
 import { noIteration } from '../../schemas/events.ts';
-import { closeDocument } from '../close-document.ts';
-import { Refused } from '../decide.ts';
-import { evolve } from '../evolve.ts';
-import { type Iteration, initialState } from '../state.ts';
+import { Refused } from '../decider/decide.ts';
+import { evolve } from '../decider/evolve.ts';
+import { type Iteration, initialState } from '../decider/state.ts';
+import { closeDocument } from '../reading/close-document.ts';
 import { type LogHeader, type LogRecord, writeEventRecords } from './event-records.ts';
 import type { ArchivePart } from './export-archive.ts';
 import { junitOf } from './junit.ts';

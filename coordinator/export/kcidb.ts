@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { sha256 } from '../../eventlog/writer-key.ts';
+import { sha256 } from '../../eventlog/signing/writer-key.ts';
 import { steps } from '../../schemas/steps.ts';
-import { type Attempt, evidenceOf, type Iteration, lastAttempt } from '../state.ts';
-import { answerCheck } from '../verdicts.ts';
+import { type Attempt, evidenceOf, type Iteration, lastAttempt } from '../decider/state.ts';
+import { answerCheck } from '../decider/verdicts.ts';
 import { printable } from './printable.ts';
 import { type SweepTest, startOf, sweepResults } from './sweep-results.ts';
 

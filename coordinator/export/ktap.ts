@@ -1,4 +1,4 @@
-import type { Iteration } from '../state.ts';
+import type { Iteration } from '../decider/state.ts';
 import { printable } from './printable.ts';
 import { type SweepStep, type SweepTest, sweepResults } from './sweep-results.ts';
 

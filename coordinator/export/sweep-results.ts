@@ -1,8 +1,8 @@
 import type { Cell, StepEvidence } from '../../schemas/steps.ts';
-import { endingWords } from '../graph.ts';
-import { type Attempt, evidenceOf, type Iteration, lastAttempt } from '../state.ts';
-import { gravest, judgeRows, type RowVerdict, type SweepVerdict } from '../sweep-judgement.ts';
-import { answerCheck } from '../verdicts.ts';
+import { endingWords } from '../decider/graph.ts';
+import { type Attempt, evidenceOf, type Iteration, lastAttempt } from '../decider/state.ts';
+import { gravest, judgeRows, type RowVerdict, type SweepVerdict } from '../decider/sweep-judgement.ts';
+import { answerCheck } from '../decider/verdicts.ts';
 
 /** The two sweeps of an iteration: of the kernel that ran before, and of the one under test. */
 export type SweepStep = 'presweep' | 'sweep';

@@ -1,6 +1,6 @@
-import { signEnvelope } from '../../eventlog/envelope.ts';
-import { sealEvent } from '../../eventlog/seal.ts';
-import { sha256 } from '../../eventlog/writer-key.ts';
+import { signEnvelope } from '../../eventlog/signing/envelope.ts';
+import { sealEvent } from '../../eventlog/signing/seal.ts';
+import { sha256 } from '../../eventlog/signing/writer-key.ts';
 import {
   buildType,
   type DsseEnvelope,

@@ -1,9 +1,9 @@
-import { attestationHash } from '../../eventlog/envelope.ts';
-import { sha256 } from '../../eventlog/writer-key.ts';
+import { attestationHash } from '../../eventlog/signing/envelope.ts';
+import { sha256 } from '../../eventlog/signing/writer-key.ts';
 import { installedBefore } from '../../schemas/plan.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
-import type { Iteration } from '../state.ts';
+import type { Iteration } from '../decider/state.ts';
 import { attestedBy, exampleBuild, exampleSweep, objectId } from './example-attestation.ts';
 import { exampleSigningKey } from './example-plan.ts';
 

@@ -1,11 +1,11 @@
 import { parse } from 'yaml';
-import { trustIn } from '../../eventlog/trust.ts';
-import { sha256 } from '../../eventlog/writer-key.ts';
+import { trustIn } from '../../eventlog/signing/trust.ts';
+import { sha256 } from '../../eventlog/signing/writer-key.ts';
 import { coordinator, personWriter } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { Plan } from '../../schemas/plan.ts';
 import { operatorRightNames } from '../../schemas/roles.ts';
-import type { LoadedPlan } from '../plan-file.ts';
+import type { LoadedPlan } from '../plan/plan-file.ts';
 import { testKey } from './test-key.ts';
 
 const diff = (path: string, added: string) =>

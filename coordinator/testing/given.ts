@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { NewEvent } from '../../schemas/events.ts';
-import { type Command, decide, Refused } from '../decide.ts';
+import { type Command, decide, Refused } from '../decider/decide.ts';
 import { type Happening, type History, historyOf } from './history.ts';
 
 /** `LandRequested.1 → boltzmann`. */

@@ -1,5 +1,5 @@
-import type { LoggedEvent } from '../../eventlog/check-event.ts';
-import { sealEvent } from '../../eventlog/seal.ts';
+import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import { sealEvent } from '../../eventlog/signing/seal.ts';
 import {
   coordinator,
   type EventType,
@@ -10,11 +10,11 @@ import {
 } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { Failure, StepEvidence } from '../../schemas/steps.ts';
-import { type Command, decide } from '../decide.ts';
-import { evolve } from '../evolve.ts';
-import { currentRules } from '../graph.ts';
-import type { LoadedPlan } from '../plan-file.ts';
-import { type Attempt, type Iteration, initialState, lastAttempt, type State } from '../state.ts';
+import { type Command, decide } from '../decider/decide.ts';
+import { evolve } from '../decider/evolve.ts';
+import { currentRules } from '../decider/graph.ts';
+import { type Attempt, type Iteration, initialState, lastAttempt, type State } from '../decider/state.ts';
+import type { LoadedPlan } from '../plan/plan-file.ts';
 import { goodEvidence } from './example-evidence.ts';
 import { examplePlan, exampleSigningKey } from './example-plan.ts';
 import { testKey } from './test-key.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { LoggedEvent } from '../../eventlog/check-event.ts';
+import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
 import { type Envelope, type NewEvent, parseEvent, subjectOf } from '../../schemas/events.ts';
 
 /** Where the recorded histories are. */

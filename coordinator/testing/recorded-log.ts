@@ -1,8 +1,8 @@
-import type { KeptMessage } from '../../eventlog/check-event.ts';
-import { logOrigin, signCheckpoint } from '../../eventlog/checkpoint.ts';
-import { LogTree } from '../../eventlog/log-tree.ts';
-import { linkTo, sealEvent } from '../../eventlog/seal.ts';
-import type { WriterKey } from '../../eventlog/writer-key.ts';
+import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
+import { linkTo, sealEvent } from '../../eventlog/signing/seal.ts';
+import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
+import { logOrigin, signCheckpoint } from '../../eventlog/tree/checkpoint.ts';
+import { LogTree } from '../../eventlog/tree/log-tree.ts';
 import { coordinator, type EventType, type NewEvent, noIteration } from '../../schemas/events.ts';
 import type { LogHeader } from '../export/event-records.ts';
 import { exampleFleet } from './example-plan.ts';

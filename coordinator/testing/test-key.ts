@@ -1,4 +1,4 @@
-import { generateWriterKey, readWriterKey, type WriterKey } from '../../eventlog/writer-key.ts';
+import { generateWriterKey, readWriterKey, type WriterKey } from '../../eventlog/signing/writer-key.ts';
 
 const keys = new Map<string, WriterKey>();
 

@@ -1,13 +1,13 @@
-import { auditOf } from '../../coordinator/audit.ts';
-import { closeDocument } from '../../coordinator/close-document.ts';
 import { approveIteration, startIteration } from '../../coordinator/commands/iteration-commands.ts';
 import { print, say } from '../../coordinator/commands/options.ts';
 import { ledger } from '../../coordinator/commands/proof-commands.ts';
-import { reviewOf } from '../../coordinator/graph.ts';
-import { openSession } from '../../coordinator/session.ts';
-import { evidenceOf, type Iteration } from '../../coordinator/state.ts';
-import { judgeSweep } from '../../coordinator/sweep-judgement.ts';
-import { watchIteration } from '../../coordinator/watch.ts';
+import { openSession } from '../../coordinator/commands/session.ts';
+import { reviewOf } from '../../coordinator/decider/graph.ts';
+import { evidenceOf, type Iteration } from '../../coordinator/decider/state.ts';
+import { judgeSweep } from '../../coordinator/decider/sweep-judgement.ts';
+import { auditOf } from '../../coordinator/reading/audit.ts';
+import { closeDocument } from '../../coordinator/reading/close-document.ts';
+import { watchIteration } from '../../coordinator/reading/watch.ts';
 import { printableLines } from '../../schemas/printable.ts';
 
 /** Says yes, with the key of each person that the plan asks, once there is something to review. A real plan waits for real people. */

@@ -9,10 +9,10 @@ import {
   print,
   printJson,
 } from '../../coordinator/commands/options.ts';
-import { openSession } from '../../coordinator/session.ts';
-import { excessRights } from '../../eventlog/permission-probe.ts';
-import { lastPresences } from '../../eventlog/presence.ts';
-import { outputStream } from '../../eventlog/provision.ts';
+import { openSession } from '../../coordinator/commands/session.ts';
+import { excessRights } from '../../eventlog/connection/permission-probe.ts';
+import { lastPresences } from '../../eventlog/live/presence.ts';
+import { outputStream } from '../../eventlog/stream/provision.ts';
 import { printable } from '../../schemas/printable.ts';
 import { type Finding, fine, wrong } from '../doctor/finding.ts';
 import { keyFindings } from '../doctor/key-findings.ts';

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type ConfigPlaces, configFile, print, progress } from '../../coordinator/commands/options.ts';
-import { readConfigFile } from '../../eventlog/config-file.ts';
-import { connectNats } from '../../eventlog/connect.ts';
-import { readKeyFile } from '../../eventlog/key-file.ts';
-import { provision } from '../../eventlog/provision.ts';
+import { connectNats } from '../../eventlog/connection/connect.ts';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
+import { readKeyFile } from '../../eventlog/signing/key-file.ts';
+import { provision } from '../../eventlog/stream/provision.ts';
 import { OperatorConfig } from '../../schemas/config.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type ConfigPlaces, fleetFileToUse, print } from '../../coordinator/commands/options.ts';
-import { Refused } from '../../coordinator/decide.ts';
-import { readConfigFile } from '../../eventlog/config-file.ts';
+import { Refused } from '../../coordinator/decider/decide.ts';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { fleetLogins, natsConfig } from '../nats-config.ts';
 import { readVersion, serverVersion } from '../nats-version.ts';

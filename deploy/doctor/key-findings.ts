@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
-import { readConfigFile } from '../../eventlog/config-file.ts';
-import { keyFileFault, keyFolderFault, readKeyFile } from '../../eventlog/key-file.ts';
-import { trustIn } from '../../eventlog/trust.ts';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
+import { keyFileFault, keyFolderFault, readKeyFile } from '../../eventlog/signing/key-file.ts';
+import { trustIn } from '../../eventlog/signing/trust.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { type Finding, fine, wrong } from './finding.ts';
 import { keysOf, type LocalConfig } from './local-configs.ts';

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connectNats } from '../../eventlog/connect.ts';
-import { makeKeyFile } from '../../eventlog/key-file.ts';
+import { connectNats } from '../../eventlog/connection/connect.ts';
+import { makeKeyFile } from '../../eventlog/signing/key-file.ts';
 import { type Finding, fine, wrong } from './finding.ts';
 
 /** Whether a server of the log refuses whom it does not know. */

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { generateWriterKey, readWriterKey } from '../../eventlog/writer-key.ts';
+import { generateWriterKey, readWriterKey } from '../../eventlog/signing/writer-key.ts';
 import { EnrolledHost } from '../../schemas/config.ts';
 import { Role } from '../../schemas/step-names.ts';
 import { bundleAgent, bundleEnroller } from './agent-bundle.ts';

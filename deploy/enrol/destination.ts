@@ -1,4 +1,4 @@
-import { Refused } from '../../coordinator/decide.ts';
+import { Refused } from '../../coordinator/decider/decide.ts';
 
 /** Where somebody logs in, as `user@host[:port]` says it. */
 export interface Destination {

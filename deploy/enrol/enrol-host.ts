@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { createRun } from '../../agents/runtime/run.ts';
-import { Refused } from '../../coordinator/decide.ts';
-import { readConfigFile } from '../../eventlog/config-file.ts';
+import { Refused } from '../../coordinator/decider/decide.ts';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
+import { createRun } from '../../host/run.ts';
 import { EnrolledHost } from '../../schemas/config.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { defaultCacheFolder } from '../sandbox/places.ts';

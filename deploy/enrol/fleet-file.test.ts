@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { parseDocument } from 'yaml';
-import { generateWriterKey, readWriterKey } from '../../eventlog/writer-key.ts';
+import { generateWriterKey, readWriterKey } from '../../eventlog/signing/writer-key.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { changeFleetFile, withHost } from './fleet-file.ts';
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { createRun } from '../../agents/runtime/run.ts';
+import { createRun } from '../../host/run.ts';
 import { openHostLine } from './host-line.ts';
 
 it('says of a key with a passphrase that it can’t be used, and asks no host', async () => {

@@ -4,9 +4,9 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import ssh2 from 'ssh2';
 import { z } from 'zod';
-import { programPath } from '../../agents/runtime/run.ts';
-import { logIn, named } from '../../agents/runtime/ssh-login.ts';
-import { Refused } from '../../coordinator/decide.ts';
+import { Refused } from '../../coordinator/decider/decide.ts';
+import { programPath } from '../../host/run.ts';
+import { logIn, named } from '../../host/ssh-login.ts';
 import { printable } from '../../schemas/printable.ts';
 import { bundleEnroller } from './agent-bundle.ts';
 import type { Destination } from './destination.ts';
@@ -63,7 +63,7 @@ const whyFailed = ({ exitCode, stdout, stderr }: RanThere): string => {
  * Logs in to a host and sees that it has a Node that the agent runs on.
  * @param onLine is handed what the host says while it works.
  * @throws {Refused} if it has none, or whoever logs in is not root and can't become it.
- * @throws {StepFailed} (host) if it can't be reached, refuses the key, or shows another host key.
+ * @throws {MachineFault} if it can't be reached, refuses the key, or shows another host key.
  */
 export const openHostLine = async (
   login: HostLogin,

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { copyFile, cp, readFile, realpath, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
-import type { Run } from '../../agents/runtime/run.ts';
-import { Refused } from '../../coordinator/decide.ts';
+import { Refused } from '../../coordinator/decider/decide.ts';
+import type { Run } from '../../host/run.ts';
 import { cached, cacheKey } from '../sandbox/cache.ts';
 
 /** The Node that an addon is for. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Run } from '../../agents/runtime/run.ts';
+import type { Run } from '../../host/run.ts';
 import { cached, cacheKey } from '../sandbox/cache.ts';
 
 const suite = 'trixie';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Run } from '../../agents/runtime/run.ts';
+import type { Run } from '../../host/run.ts';
 import { generateSshKey } from '../sshd.ts';
 import { boardFiles, initramfsProgram, maskedGenerators, maskedUnits } from './board-files.ts';
 import { makeDiskImage } from './disk-image.ts';

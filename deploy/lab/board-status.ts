@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { createRun } from '../../agents/runtime/run.ts';
+import { createRun } from '../../host/run.ts';
 import { agentUnit, deadlineUnit } from '../enrol/unit-files.ts';
 import { sandboxPlaces } from '../sandbox/places.ts';
 import { isRunning } from '../sandbox/process-identity.ts';

@@ -1,6 +1,6 @@
 import { open, rename, rm } from 'node:fs/promises';
-import type { Run } from '../../agents/runtime/run.ts';
-import { syncPath } from '../../agents/runtime/sync-path.ts';
+import type { Run } from '../../host/run.ts';
+import { syncPath } from '../../host/sync-path.ts';
 
 const MiB = 1024 * 1024;
 /** One at each end: the first for the partition table and its alignment, the last for the table's copy. */

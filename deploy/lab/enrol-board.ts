@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
-import { createRun } from '../../agents/runtime/run.ts';
+import { createRun } from '../../host/run.ts';
 import { enrolHost } from '../enrol/enrol-host.ts';
 import type { Making, SandboxExample } from '../sandbox/example.ts';
 import type { FixedPorts, SandboxFacts } from '../sandbox/identity.ts';

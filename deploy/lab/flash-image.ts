@@ -1,6 +1,6 @@
 import { open, rename, rm, writeFile } from 'node:fs/promises';
-import type { Run } from '../../agents/runtime/run.ts';
-import { syncPath } from '../../agents/runtime/sync-path.ts';
+import type { Run } from '../../host/run.ts';
+import { syncPath } from '../../host/sync-path.ts';
 import { bootEnvironment, flash } from './boot-environment.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import type { Run } from '../../agents/runtime/run.ts';
+import type { Run } from '../../host/run.ts';
 
 const binfmt = '/proc/sys/fs/binfmt_misc';
 const handler = `${binfmt}/qemu-aarch64`;

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { createRun } from '../../agents/runtime/run.ts';
+import { createRun } from '../../host/run.ts';
 import { missingPrograms } from '../programs.ts';
 import { bootedKernel } from '../sandbox/power.ts';
 import { boardFiles, extlinuxConf, maskedUnits } from './board-files.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type LoadedPlan, loadPlan } from '../../coordinator/plan-file.ts';
+import { type LoadedPlan, loadPlan } from '../../coordinator/plan/plan-file.ts';
 import { checkout } from '../checkout.ts';
 import { type NextIteration, nextIterations, placeLabPlan, placeNextPlan } from './lab-plans.ts';
 

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { createRun } from '../../agents/runtime/run.ts';
+import { createRun } from '../../host/run.ts';
 import { freePort } from '../sshd.ts';
 import { labPlaces } from './lab-places.ts';
 import { neverConnected, sshArgv } from './ssh-argv.ts';

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { createRun } from '../../agents/runtime/run.ts';
+import { createRun } from '../../host/run.ts';
 import { buildSweepProgram } from './sweep-program.ts';
 
 const run = createRun(() => undefined);

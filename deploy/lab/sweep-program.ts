@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Run } from '../../agents/runtime/run.ts';
+import type { Run } from '../../host/run.ts';
 import { checkout } from '../checkout.ts';
 
 const source = join(checkout, 'examples/lab/fence-sweep.c');

@@ -1,4 +1,4 @@
-import { createRun } from '../../agents/runtime/run.ts';
+import { createRun } from '../../host/run.ts';
 import type { BoardMachine } from '../sandbox/board-machine.ts';
 import type { FixedPorts, SandboxFacts } from '../sandbox/identity.ts';
 import type { Kept } from '../sandbox/kept-process.ts';

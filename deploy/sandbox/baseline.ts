@@ -1,6 +1,6 @@
 import { chmod, copyFile, cp, lchown, lstat, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Run } from '../../agents/runtime/run.ts';
+import type { Run } from '../../host/run.ts';
 import { cached, cacheKey, folderKey } from './cache.ts';
 import type { Making, SandboxExample } from './example.ts';
 

@@ -1,7 +1,7 @@
 import { copyFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { trialBootLine } from '../../agents/board/boot-loader/u-boot-environment.ts';
-import type { Run } from '../../agents/runtime/run.ts';
+import type { Run } from '../../host/run.ts';
 import { checkout } from '../checkout.ts';
 import { makeOpenFolder } from './baseline.ts';
 import { folderBoardOf, type SandboxExample } from './example.ts';

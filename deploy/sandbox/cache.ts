@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { cp, lstat, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { createRun } from '../../agents/runtime/run.ts';
+import { createRun } from '../../host/run.ts';
 import { identify } from './process-identity.ts';
 
 /** The hash of what a cached thing is made from. */

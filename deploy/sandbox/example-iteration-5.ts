@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createRun } from '../../agents/runtime/run.ts';
+import { createRun } from '../../host/run.ts';
 import { checkout } from '../checkout.ts';
 import { folderKey } from './cache.ts';
 import type { Making, SandboxExample } from './example.ts';

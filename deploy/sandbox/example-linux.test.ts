@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type LoadedPlan, loadPlan } from '../../coordinator/plan-file.ts';
+import { type LoadedPlan, loadPlan } from '../../coordinator/plan/plan-file.ts';
 import { placePlans } from './example-linux.ts';
 
 let folder: string;

@@ -1,8 +1,8 @@
 import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
-import { hashFile } from '../../agents/runtime/hash-file.ts';
-import { createRun } from '../../agents/runtime/run.ts';
+import { hashFile } from '../../host/hash-file.ts';
+import { createRun } from '../../host/run.ts';
 import { checkout } from '../checkout.ts';
 import { cached } from './cache.ts';
 import type { Making, SandboxExample } from './example.ts';

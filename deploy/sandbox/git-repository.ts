@@ -1,6 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Run } from '../../agents/runtime/run.ts';
+import type { Run } from '../../host/run.ts';
 
 export interface FirstCommit {
   author: string;

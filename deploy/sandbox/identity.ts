@@ -1,6 +1,6 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { generateWriterKey, readWriterKey } from '../../eventlog/writer-key.ts';
+import { generateWriterKey, readWriterKey } from '../../eventlog/signing/writer-key.ts';
 import { Fingerprint, FleetName } from '../../schemas/names.ts';
 import { generateSshKey } from '../sshd.ts';
 import { type BoardKind, boardKinds } from './board-machine.ts';

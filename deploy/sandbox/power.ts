@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { appendFile, copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Run } from '../../agents/runtime/run.ts';
+import type { Run } from '../../host/run.ts';
 import { environmentCommand, trialVariable } from './board-root.ts';
 import type { SandboxPlaces } from './places.ts';
 

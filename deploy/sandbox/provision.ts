@@ -2,7 +2,7 @@ import { copyFile, cp, mkdir, rm, symlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describePackage } from '../../agents/publisher/package-database.ts';
 import { publishPackages } from '../../agents/publisher/publish-packages.ts';
-import type { Run } from '../../agents/runtime/run.ts';
+import type { Run } from '../../host/run.ts';
 import { buildBaseline, makeOpenFolder } from './baseline.ts';
 import type { BoardKind } from './board-machine.ts';
 import { initramfsCommand, installBaseline, makeBoardRoot, writePacmanConfigs } from './board-root.ts';

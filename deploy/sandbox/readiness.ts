@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectNats } from '../../eventlog/connect.ts';
-import { lastPresences } from '../../eventlog/presence.ts';
-import { outputStream, provision } from '../../eventlog/provision.ts';
+import { connectNats } from '../../eventlog/connection/connect.ts';
+import { lastPresences } from '../../eventlog/live/presence.ts';
+import { outputStream, provision } from '../../eventlog/stream/provision.ts';
 import { personWriter } from '../../schemas/events.ts';
 import { hostNames, peopleNames, type SandboxHost, type SandboxPlaces } from './places.ts';
 

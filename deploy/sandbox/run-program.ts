@@ -1,6 +1,6 @@
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { createRun, type Run } from '../../agents/runtime/run.ts';
+import { createRun, type Run } from '../../host/run.ts';
 
 /** A {@link Run} whose output goes to a log file. */
 export const createLoggedRun = (logFile: string): Run => {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readConfigFile } from '../../eventlog/config-file.ts';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { fleetLogins } from '../nats-config.ts';
 import { startNatsServer } from '../nats-server.ts';

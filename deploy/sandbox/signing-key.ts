@@ -1,7 +1,7 @@
 import { appendFile, chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Run } from '../../agents/runtime/run.ts';
+import type { Run } from '../../host/run.ts';
 import { cached, copyFolder } from './cache.ts';
 import type { SandboxPlaces } from './places.ts';
 

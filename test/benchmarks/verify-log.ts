@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { readEventRecords, writeEventRecords } from '../../coordinator/export/event-records.ts';
+import { verifyLog } from '../../coordinator/reading/verify-log.ts';
 import { exampleTrust } from '../../coordinator/testing/example-plan.ts';
 import { RecordedLog } from '../../coordinator/testing/recorded-log.ts';
-import { verifyLog } from '../../coordinator/verify-log.ts';
-import { isSignedBy, payloadTypes } from '../../eventlog/writer-key.ts';
+import { isSignedBy, payloadTypes } from '../../eventlog/signing/writer-key.ts';
 
 // How long it takes to check a whole log, beside what its bare signatures take in the same run: the machine falls out of
 // the ratio. `tsx test/benchmarks/verify-log.ts [EVENTS]`

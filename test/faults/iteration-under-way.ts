@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LoggedEvent } from '../../eventlog/check-event.ts';
+import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
 import { type StepSucceededData, stepEventType } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';

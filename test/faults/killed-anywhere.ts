@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { expect } from 'vitest';
-import { currentRules, forwardSteps } from '../../coordinator/graph.ts';
+import { currentRules, forwardSteps } from '../../coordinator/decider/graph.ts';
 import { stepNames } from '../../schemas/step-names.ts';
 import type { KaRan } from '../ka.ts';
 import { planVariant } from '../plan-variant.ts';

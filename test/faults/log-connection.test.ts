@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
-import { replayCheck } from '../../coordinator/replay.ts';
+import { replayCheck } from '../../coordinator/reading/replay.ts';
 import { readState } from '../../deploy/sandbox/sandbox-state.ts';
-import { connectNats } from '../../eventlog/connect.ts';
-import { eventStream } from '../../eventlog/provision.ts';
+import { connectNats } from '../../eventlog/connection/connect.ts';
+import { eventStream } from '../../eventlog/stream/provision.ts';
 import { planVariant } from '../plan-variant.ts';
 import { startTestFleet, type TestFleet } from '../test-fleet.ts';
 import { faultRow } from './fault-row.ts';

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
-import { appendEvent, EventLog } from '../../eventlog/event-log.ts';
-import { logManager, outputStream } from '../../eventlog/provision.ts';
-import { sealEvent } from '../../eventlog/seal.ts';
+import { sealEvent } from '../../eventlog/signing/seal.ts';
+import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
+import { logManager, outputStream } from '../../eventlog/stream/provision.ts';
 import { startLogServer, until } from '../log-server.ts';
 import { planVariant } from '../plan-variant.ts';
 import { startTestFleet, type TestFleet } from '../test-fleet.ts';

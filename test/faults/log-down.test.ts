@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
-import { replayCheck } from '../../coordinator/replay.ts';
+import { replayCheck } from '../../coordinator/reading/replay.ts';
 import { planVariant } from '../plan-variant.ts';
 import { startTestFleet, type TestFleet } from '../test-fleet.ts';
 import { faultRow } from './fault-row.ts';

@@ -17,8 +17,9 @@ import { readPackageFile } from '../../agents/board/pacman/package-file.ts';
 import { restore } from '../../agents/board/restore.ts';
 import { inspectPackages } from '../../agents/builder/makepkg/offer.ts';
 import { describePackage, readDatabase } from '../../agents/publisher/package-database.ts';
-import { ProgramFailed, StepFailed } from '../../agents/runtime/errors.ts';
-import { createRun } from '../../agents/runtime/run.ts';
+import { StepFailed } from '../../agents/runtime/errors.ts';
+import { ProgramFailed } from '../../host/errors.ts';
+import { createRun } from '../../host/run.ts';
 import type { FuzzTarget } from './fuzz-target.ts';
 
 /** One member of a tar archive. */

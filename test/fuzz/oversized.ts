@@ -7,13 +7,13 @@ import { PkgbuildError } from '../../agents/builder/pkgbuild/pkgbuild-error.ts';
 import { compareSrcinfo, parseSrcinfo } from '../../agents/builder/pkgbuild/srcinfo.ts';
 import { parsePatch } from '../../agents/builder/series/series.ts';
 import { readSymbols } from '../../agents/builder/series/symbols.ts';
-import { patchFaults } from '../../coordinator/patch-faults.ts';
-import { loadPlan, PlanFaults } from '../../coordinator/plan-file.ts';
+import { patchFaults } from '../../coordinator/plan/patch-faults.ts';
+import { loadPlan, PlanFaults } from '../../coordinator/plan/plan-file.ts';
 import { examplePlanYaml, exampleTrust } from '../../coordinator/testing/example-plan.ts';
 import { testKey } from '../../coordinator/testing/test-key.ts';
-import { checkEvent } from '../../eventlog/check-event.ts';
-import { EventTooLarge, sealEvent } from '../../eventlog/seal.ts';
-import { payloadTypes } from '../../eventlog/writer-key.ts';
+import { checkEvent } from '../../eventlog/signing/check-event.ts';
+import { EventTooLarge, sealEvent } from '../../eventlog/signing/seal.ts';
+import { payloadTypes } from '../../eventlog/signing/writer-key.ts';
 import { pureTarget } from './fuzz-target.ts';
 
 /** The longest that anything too large may keep a host busy, on a machine that does other things as well. */

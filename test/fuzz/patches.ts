@@ -6,9 +6,9 @@ import { findSymbols } from '../../agents/builder/series/find-symbols.ts';
 import { checkSeries, parsePatch, patchsetHash, singleHunk } from '../../agents/builder/series/series.ts';
 import { readSymbols } from '../../agents/builder/series/symbols.ts';
 import { StepFailed } from '../../agents/runtime/errors.ts';
-import { patchFaults } from '../../coordinator/patch-faults.ts';
+import { patchFaults } from '../../coordinator/plan/patch-faults.ts';
 import { checkout } from '../../deploy/checkout.ts';
-import { sha256 } from '../../eventlog/writer-key.ts';
+import { sha256 } from '../../eventlog/signing/writer-key.ts';
 import { pureTarget } from './fuzz-target.ts';
 import { hostileText, mutatedText } from './hostile.ts';
 

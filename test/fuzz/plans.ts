@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { parse } from 'yaml';
-import { loadPlan, PlanFaults } from '../../coordinator/plan-file.ts';
+import { loadPlan, PlanFaults } from '../../coordinator/plan/plan-file.ts';
 import { exampleFleet, examplePatches, examplePlanYaml } from '../../coordinator/testing/example-plan.ts';
 import { pureTarget } from './fuzz-target.ts';
 import { hostileText, mutated, mutatedText } from './hostile.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { z } from 'zod';
-import { requestFor } from '../../coordinator/requests.ts';
+import { requestFor } from '../../coordinator/decider/requests.ts';
 import { historyOf, until } from '../../coordinator/testing/history.ts';
 import { stepEventType } from '../../schemas/events.ts';
 import { type StepName, stepNames } from '../../schemas/step-names.ts';

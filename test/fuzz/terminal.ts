@@ -1,14 +1,14 @@
 import fc from 'fast-check';
-import { auditOf } from '../../coordinator/audit.ts';
 import { standing } from '../../coordinator/commands/iteration-commands.ts';
 import { ledger } from '../../coordinator/commands/proof-commands.ts';
 import { columns } from '../../coordinator/commands/table.ts';
-import { eventLine } from '../../coordinator/event-line.ts';
-import { evolve } from '../../coordinator/evolve.ts';
-import { initialState, type State } from '../../coordinator/state.ts';
+import { evolve } from '../../coordinator/decider/evolve.ts';
+import { initialState, type State } from '../../coordinator/decider/state.ts';
+import { auditOf } from '../../coordinator/reading/audit.ts';
+import { eventLine } from '../../coordinator/reading/event-line.ts';
+import { draw } from '../../coordinator/reading/watch.ts';
 import { historyOf, until } from '../../coordinator/testing/history.ts';
-import { draw } from '../../coordinator/watch.ts';
-import type { LoggedEvent } from '../../eventlog/check-event.ts';
+import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
 import { parseEvent } from '../../schemas/events.ts';
 import {
   printable,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect } from 'vitest';
-import type { Iteration } from '../../coordinator/state.ts';
+import type { Iteration } from '../../coordinator/decider/state.ts';
 import { faultRow } from '../faults/fault-row.ts';
 import { ka } from '../ka.ts';
 import { cutIterations } from './cuts.ts';

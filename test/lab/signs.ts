@@ -1,9 +1,9 @@
 import { open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { eventLine } from '../../coordinator/event-line.ts';
-import type { Session } from '../../coordinator/session.ts';
-import type { LoggedEvent } from '../../eventlog/check-event.ts';
-import { readOutput } from '../../eventlog/output.ts';
+import type { Session } from '../../coordinator/commands/session.ts';
+import { eventLine } from '../../coordinator/reading/event-line.ts';
+import { readOutput } from '../../eventlog/live/output.ts';
+import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
 
 /** Where a sign is seen: an event in the log, a line of a step's output, a line on the board's console. */
 export type SignKind = 'event' | 'output' | 'console';

@@ -1,5 +1,5 @@
-import { evolve } from '../../coordinator/evolve.ts';
-import { type Iteration, initialState, type State } from '../../coordinator/state.ts';
+import { evolve } from '../../coordinator/decider/evolve.ts';
+import { type Iteration, initialState, type State } from '../../coordinator/decider/state.ts';
 import { badEvidence, goodEvidence } from '../../coordinator/testing/example-evidence.ts';
 import { exampleFleet, examplePlan } from '../../coordinator/testing/example-plan.ts';
 import {
@@ -9,7 +9,7 @@ import {
   started,
   until,
 } from '../../coordinator/testing/history.ts';
-import type { LoggedEvent } from '../../eventlog/check-event.ts';
+import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
 import { noIteration } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import { MemoryJournal } from './memory-journal.ts';

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import { commandsBehind, decideFacts, writtenFact } from '../../coordinator/commands-behind.ts';
-import type { State } from '../../coordinator/state.ts';
-import type { LoggedEvent } from '../../eventlog/check-event.ts';
+import { commandsBehind, decideFacts, writtenFact } from '../../coordinator/decider/commands-behind.ts';
+import type { State } from '../../coordinator/decider/state.ts';
+import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
 import { coordinator, isPerson } from '../../schemas/events.ts';
 
 /** Hosts offer again what they wrote within seconds of finding it gone. */
@@ -9,7 +9,7 @@ const waitForHostsMs = 15_000;
 
 export type NextAgain = { do: 'append'; event: LoggedEvent } | { do: 'wait' } | { do: 'decide' };
 
-/** A coordinator's copy of the log, after `coordinator/log-copy.ts`, and what it does of it, after `coordinator/say-again.ts`. */
+/** A coordinator's copy of the log, after `coordinator/daemon/log-copy.ts`, and what it does of it, after `coordinator/daemon/say-again.ts`. */
 export interface SimulatedCopy {
   keep(logged: LoggedEvent): void;
   /** Compares it with the log: what is there no more is lost. */

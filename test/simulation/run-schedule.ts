@@ -1,5 +1,5 @@
-import { waitsFor } from '../../coordinator/progress.ts';
-import type { Attempt } from '../../coordinator/state.ts';
+import type { Attempt } from '../../coordinator/decider/state.ts';
+import { waitsFor } from '../../coordinator/reading/progress.ts';
 import { stations } from '../../coordinator/testing/history.ts';
 import { beginAt, evidence, fleet, hostNames } from './beginning.ts';
 import type { MemoryJournal } from './memory-journal.ts';

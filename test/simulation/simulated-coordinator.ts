@@ -1,9 +1,9 @@
-import { type Command, decide } from '../../coordinator/decide.ts';
-import { evolve } from '../../coordinator/evolve.ts';
-import type { Iteration, State } from '../../coordinator/state.ts';
-import { createOpenSince, overdue } from '../../coordinator/time-limits.ts';
-import type { LoggedEvent } from '../../eventlog/check-event.ts';
-import { sealEvent } from '../../eventlog/seal.ts';
+import { createOpenSince, overdue } from '../../coordinator/daemon/time-limits.ts';
+import { type Command, decide } from '../../coordinator/decider/decide.ts';
+import { evolve } from '../../coordinator/decider/evolve.ts';
+import type { Iteration, State } from '../../coordinator/decider/state.ts';
+import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import { sealEvent } from '../../eventlog/signing/seal.ts';
 import { coordinator, type NewEvent } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import { stepNames } from '../../schemas/step-names.ts';
@@ -74,7 +74,7 @@ export interface SimulatedCoordinator {
 }
 
 /**
- * A coordinator, after `coordinator/daemon.ts`: it follows the log, folds it, and appends the first event of what
+ * A coordinator, after `coordinator/daemon/daemon.ts`: it follows the log, folds it, and appends the first event of what
  * `decide` makes of it; it looks at its stopwatch and at the hosts' durables; after a cut it appends its own events again
  * from its copy of the log. `decide`, `evolve` and `overdue` are the real ones.
  */
@@ -110,7 +110,7 @@ export const createSimulatedCoordinator = (
     let generation: number | undefined;
     let state = beginning;
     let hasConnected = false;
-    /** The last events that it has folded, as in `eventlog/follow-stream.ts`: the log has to hold them still. */
+    /** The last events that it has folded, as in `eventlog/stream/follow-stream.ts`: the log has to hold them still. */
     const handed: LoggedEvent[] = [];
     let caughtUpWith = 0;
     let deciding = false;
@@ -240,7 +240,7 @@ export const createSimulatedCoordinator = (
       follow();
     };
 
-    /** After `coordinator/tend-consumers.ts`: from which sequence on a host's durable has to hand over again. */
+    /** After `coordinator/daemon/tend-consumers.ts`: from which sequence on a host's durable has to hand over again. */
     const remakeOf = (host: string): number | undefined => {
       const seen = presences.get(host);
       const position = log.positionOf(host);

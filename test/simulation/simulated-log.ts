@@ -1,6 +1,6 @@
-import { evolve } from '../../coordinator/evolve.ts';
-import { initialState, type State } from '../../coordinator/state.ts';
-import type { LoggedEvent } from '../../eventlog/check-event.ts';
+import { evolve } from '../../coordinator/decider/evolve.ts';
+import { initialState, type State } from '../../coordinator/decider/state.ts';
+import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
 import type { Envelope } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { Beginning } from './beginning.ts';
@@ -54,7 +54,7 @@ export interface SimulatedLog {
 
 const ackWithinMs = 30_000;
 
-/** What makes two events the same fact, as in `eventlog/event-log.ts`. */
+/** What makes two events the same fact, as in `eventlog/stream/event-log.ts`. */
 const factOf = (bytes: Uint8Array): string => {
   const {
     time: _time,

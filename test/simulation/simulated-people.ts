@@ -1,9 +1,9 @@
-import { commandsBehind } from '../../coordinator/commands-behind.ts';
-import { type Command, decide, Refused } from '../../coordinator/decide.ts';
-import { reviewOf } from '../../coordinator/graph.ts';
-import type { Iteration } from '../../coordinator/state.ts';
-import type { LoggedEvent } from '../../eventlog/check-event.ts';
-import { sealEvent } from '../../eventlog/seal.ts';
+import { commandsBehind } from '../../coordinator/decider/commands-behind.ts';
+import { type Command, decide, Refused } from '../../coordinator/decider/decide.ts';
+import { reviewOf } from '../../coordinator/decider/graph.ts';
+import type { Iteration } from '../../coordinator/decider/state.ts';
+import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import { sealEvent } from '../../eventlog/signing/seal.ts';
 import { personWriter } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import { noKey } from './simulated-host.ts';
@@ -17,7 +17,7 @@ export interface SimulatedPeople {
 
 const lookEveryMs = 15_000;
 
-/** People at the command line, after `coordinator/session.ts`: they read the log, decide, and append. */
+/** People at the command line, after `coordinator/commands/session.ts`: they read the log, decide, and append. */
 export const createSimulatedPeople = (sim: Simulation, log: SimulatedLog, fleet: Fleet): SimulatedPeople => {
   const { random, time } = sim;
   const people = ['mfritsche', 'architect'];

@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createRun } from '../../../host/run.ts';
 import { AgentConfig, type BoardConfig } from '../../../schemas/config.ts';
-import { createRun } from '../../runtime/run.ts';
 import { createBootLoader } from './boot-loader.ts';
 import { readExtlinux } from './extlinux-conf.ts';
 import { heldLabel } from './held-kernel.ts';

@@ -1,6 +1,6 @@
+import type { Need } from '../../../host/disk-room.ts';
+import type { Run } from '../../../host/run.ts';
 import type { BoardConfig } from '../../../schemas/config.ts';
-import type { Need } from '../../runtime/disk-room.ts';
-import type { Run } from '../../runtime/run.ts';
 import { createExtlinux } from './extlinux.ts';
 import { withoutTrial } from './none.ts';
 import { createUBoot } from './u-boot.ts';

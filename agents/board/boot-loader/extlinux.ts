@@ -1,9 +1,9 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { readDurable, writeDurably } from '../../../host/durable-file.ts';
+import { syncPath } from '../../../host/sync-path.ts';
 import type { ExtlinuxConfig } from '../../../schemas/config.ts';
-import { syncPath } from '../../runtime/sync-path.ts';
-import { readDurable, writeDurably } from '../deadline/durable-file.ts';
 import type { BootLoader, BootLoaderParts } from './boot-loader.ts';
 import { createHeldKernel } from './held-kernel.ts';
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createRun } from '../../runtime/run.ts';
+import { createRun } from '../../../host/run.ts';
 import { flush } from './flush.ts';
 
 it('says so where a file system can’t be frozen', async () => {

@@ -1,5 +1,5 @@
+import type { Run } from '../../../host/run.ts';
 import { StepFailed } from '../../runtime/errors.ts';
-import type { Run } from '../../runtime/run.ts';
 
 /** As long as a pacman may take: a file system whose thaw was killed stays frozen, and with it the board. */
 const withinMs = 30 * 60_000;

@@ -1,12 +1,12 @@
 import { readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Need } from '../../runtime/disk-room.ts';
+import type { Need } from '../../../host/disk-room.ts';
+import { replaceDurably } from '../../../host/durable-file.ts';
+import { isThere } from '../../../host/is-there.ts';
+import { syncPath } from '../../../host/sync-path.ts';
 import { StepFailed } from '../../runtime/errors.ts';
-import { isThere } from '../../runtime/is-there.ts';
-import { syncPath } from '../../runtime/sync-path.ts';
 import { onBoard } from '../board-root.ts';
 import { imageBanner, readBoot } from '../boot.ts';
-import { replaceDurably } from '../deadline/durable-file.ts';
 import type { BootLoaderParts } from './boot-loader.ts';
 import {
   type ExtlinuxConf,

@@ -1,9 +1,9 @@
 import { cp, readdir, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { orNoRoom } from '../../runtime/disk-room.ts';
+import { orNoRoom } from '../../../host/disk-room.ts';
+import { hashFile } from '../../../host/hash-file.ts';
+import type { Run } from '../../../host/run.ts';
 import { StepFailed } from '../../runtime/errors.ts';
-import { hashFile } from '../../runtime/hash-file.ts';
-import type { Run } from '../../runtime/run.ts';
 import type { ExtlinuxLabel } from './extlinux-conf.ts';
 
 /** What one path of a label stands for: a file or folder, and what its copy is called. */

@@ -1,5 +1,6 @@
-import { ProgramFailed, StepFailed } from '../../runtime/errors.ts';
-import type { Run } from '../../runtime/run.ts';
+import { ProgramFailed } from '../../../host/errors.ts';
+import type { Run } from '../../../host/run.ts';
+import { StepFailed } from '../../runtime/errors.ts';
 
 interface Commands {
   setCommand: readonly string[];

@@ -1,9 +1,9 @@
 import type { z } from 'zod';
+import { writeDurably } from '../../../host/durable-file.ts';
 import type { BoardConfig } from '../../../schemas/config.ts';
 import type { iterationEvents, NewEvent } from '../../../schemas/events.ts';
 import { readBoot } from '../boot.ts';
 import { ended, isDone, isOf, readFired, readReport, reportFile } from './deadline.ts';
-import { writeDurably } from './durable-file.ts';
 
 /**
  * What the log has to hear of a deadline that has gone off, once it does nothing more. It is the same in each boot.

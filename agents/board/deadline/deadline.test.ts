@@ -6,20 +6,20 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
+import { createRun } from '../../../host/run.ts';
 import type { BoardConfig } from '../../../schemas/config.ts';
 import type { StepEvidence } from '../../../schemas/steps.ts';
 import { runStep } from '../../../test/run-step.ts';
 import { Journal } from '../../runtime/journal.ts';
-import { createRun } from '../../runtime/run.ts';
 import { backupFile } from '../backup-archive.ts';
 import { readBoot } from '../boot.ts';
 import { confirm } from '../confirm.ts';
 import { reboot } from '../reboot.ts';
 import { rollback } from '../rollback.ts';
-import { pacmanCommand } from '../temp-board.ts';
-import { names } from '../test-packages.ts';
+import { pacmanCommand } from '../testing/temp-board.ts';
+import { names } from '../testing/test-packages.ts';
+import { startUpgradableBoard, type UpgradableBoard } from '../testing/upgradable-board.ts';
 import { throughReboot } from '../through-reboot.ts';
-import { startUpgradableBoard, type UpgradableBoard } from '../upgradable-board.ts';
 import {
   arm,
   deadlineWorkFolder,

@@ -1,13 +1,13 @@
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { moveDurably, readDurable, writeDurably } from '../../../host/durable-file.ts';
+import { syncPath } from '../../../host/sync-path.ts';
 import type { BoardConfig } from '../../../schemas/config.ts';
 import { Boot, steps } from '../../../schemas/steps.ts';
 import { StepFailed } from '../../runtime/errors.ts';
-import { syncPath } from '../../runtime/sync-path.ts';
 import { backupFile } from '../backup-archive.ts';
 import { hasContent } from '../staged.ts';
-import { moveDurably, readDurable, writeDurably } from './durable-file.ts';
 
 /**
  * A deadline: unless somebody confirms the kernel that boots next, the board goes back to its backup on its own. It is

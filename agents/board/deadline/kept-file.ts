@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { readDurable, writeDurably } from './durable-file.ts';
+import { readDurable, writeDurably } from '../../../host/durable-file.ts';
 
 /** A JSON file that one process writes, and what it wrote last. */
 export interface KeptFile<Value> {

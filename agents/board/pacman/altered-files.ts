@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as others } from 'node:timers/promises';
-import type { Run } from '../../runtime/run.ts';
+import type { Run } from '../../../host/run.ts';
 import type { MtreeEntry } from './mtree.ts';
 
 /** Paths of one call of sha256sum: with paths of 4096 bytes they are still fewer than argv may have. */

@@ -1,9 +1,10 @@
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { ProgramFailed } from '../../../host/errors.ts';
+import type { Run } from '../../../host/run.ts';
 import type { BoardConfig } from '../../../schemas/config.ts';
-import { ProgramFailed, StepFailed } from '../../runtime/errors.ts';
+import { StepFailed } from '../../runtime/errors.ts';
 import { verifySignature } from '../../runtime/openpgp-verify.ts';
-import type { Run } from '../../runtime/run.ts';
 import { backupsFolder, packagesFolder } from '../backups-folder.ts';
 import { readPackageFile } from './package-file.ts';
 import { type InstalledEntry, isContentOf } from './pacman.ts';

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createRun } from '../../runtime/run.ts';
+import { createRun } from '../../../host/run.ts';
 import { alteredFiles } from './altered-files.ts';
 import { parseMtree } from './mtree.ts';
 import { listArchive } from './package-file.ts';

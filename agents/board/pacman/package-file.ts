@@ -1,6 +1,6 @@
+import type { Run } from '../../../host/run.ts';
 import { printable } from '../../../schemas/printable.ts';
 import { StepFailed } from '../../runtime/errors.ts';
-import type { Run } from '../../runtime/run.ts';
 import { type MtreeEntry, parseMtree, unsafeMember } from './mtree.ts';
 
 /** What a package file says of itself, and what it holds. */

@@ -1,7 +1,8 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ProgramFailed } from '../../../host/errors.ts';
 import type { BuilderConfig } from '../../../schemas/config.ts';
-import { ProgramFailed, StepFailed } from '../../runtime/errors.ts';
+import { StepFailed } from '../../runtime/errors.ts';
 
 /** How to reach a repository: its URL, and the one transport that git may use for it. */
 export interface Remote {

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { orNoRoom } from '../../../host/disk-room.ts';
+import { isThere } from '../../../host/is-there.ts';
+import type { Ran, Run, RunOptions } from '../../../host/run.ts';
 import type { BuilderConfig } from '../../../schemas/config.ts';
-import { orNoRoom } from '../../runtime/disk-room.ts';
 import { StepFailed } from '../../runtime/errors.ts';
-import { isThere } from '../../runtime/is-there.ts';
-import type { Ran, Run, RunOptions } from '../../runtime/run.ts';
 import { findRemote, refusal, remoteEnvironment } from './git-remote.ts';
 
 /** What stands at a path of a tree: `object` is a blob's or a tree's id. */

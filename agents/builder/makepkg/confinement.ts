@@ -1,6 +1,7 @@
+import { ProgramFailed } from '../../../host/errors.ts';
+import { createRun } from '../../../host/run.ts';
 import type { BuilderConfig } from '../../../schemas/config.ts';
-import { ProgramFailed, StepFailed } from '../../runtime/errors.ts';
-import { createRun } from '../../runtime/run.ts';
+import { StepFailed } from '../../runtime/errors.ts';
 import { bubblewrap, type Reach, type Secrets } from './bubblewrap.ts';
 
 type Argv = readonly string[];

@@ -1,4 +1,5 @@
-import { ProgramFailed, StepFailed } from '../../runtime/errors.ts';
+import { ProgramFailed } from '../../../host/errors.ts';
+import { StepFailed } from '../../runtime/errors.ts';
 
 /** The exit code of a program that did not get its place's lock. */
 export const lockedExitCode = 75;

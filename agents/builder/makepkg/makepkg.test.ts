@@ -2,8 +2,8 @@ import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createRun } from '../../../host/run.ts';
 import type { BuilderConfig } from '../../../schemas/config.ts';
-import { createRun } from '../../runtime/run.ts';
 import { builderConfig } from '../testdata/builder-config.ts';
 import { createMakepkg } from './makepkg.ts';
 import { openWorktree } from './worktree.ts';

@@ -1,9 +1,9 @@
 import { chown, lchown, lstat, mkdir, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Ran, Run, RunOptions } from '../../../host/run.ts';
 import type { BuilderConfig } from '../../../schemas/config.ts';
 import type { StepEvidence } from '../../../schemas/steps.ts';
 import { StepFailed } from '../../runtime/errors.ts';
-import type { Ran, Run, RunOptions } from '../../runtime/run.ts';
 import { parseSrcinfo } from '../pkgbuild/srcinfo.ts';
 import { askOnce } from './answers.ts';
 import type { Reach } from './bubblewrap.ts';

@@ -1,12 +1,12 @@
 import { chown, lchown, lstat, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { sha256 } from '../../../eventlog/writer-key.ts';
+import { sha256 } from '../../../eventlog/signing/writer-key.ts';
+import { hashFile } from '../../../host/hash-file.ts';
+import type { Run } from '../../../host/run.ts';
+import { syncPath } from '../../../host/sync-path.ts';
 import type { PackageFile, StepEvidence } from '../../../schemas/steps.ts';
 import { StepFailed } from '../../runtime/errors.ts';
-import { hashFile } from '../../runtime/hash-file.ts';
-import type { Run } from '../../runtime/run.ts';
 import type { Probed } from '../../runtime/step.ts';
-import { syncPath } from '../../runtime/sync-path.ts';
 
 /** What is offered: the build's evidence, beside the packages. */
 const manifestName = 'offer.json';

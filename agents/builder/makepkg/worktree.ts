@@ -1,9 +1,9 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { isThere } from '../../../host/is-there.ts';
+import type { Ran } from '../../../host/run.ts';
+import { syncPath } from '../../../host/sync-path.ts';
 import type { BuildBefore, StepEvidence } from '../../../schemas/steps.ts';
-import { isThere } from '../../runtime/is-there.ts';
-import type { Ran } from '../../runtime/run.ts';
-import { syncPath } from '../../runtime/sync-path.ts';
 import type { BuildPlace, Makepkg } from './makepkg.ts';
 
 /** The finished builds whose outputs a worktree holds: the last, and the one that began with nothing there. */

@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createRun } from '../../runtime/run.ts';
+import { createRun } from '../../../host/run.ts';
 import { createMakepkg, type Makepkg } from '../makepkg/makepkg.ts';
 import { builderConfig } from '../testdata/builder-config.ts';
 import { type Bump, bumpPkgbuild, type SumKind } from './pkgbuild.ts';

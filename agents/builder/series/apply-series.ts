@@ -1,8 +1,8 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { RunOptions } from '../../../host/run.ts';
 import type { Patch } from '../../../schemas/plan.ts';
 import type { PatchChecked } from '../../../schemas/steps.ts';
-import type { RunOptions } from '../../runtime/run.ts';
 import type { Git } from '../git/git.ts';
 import { type FileDiff, parsePatch, singleHunk } from './series.ts';
 

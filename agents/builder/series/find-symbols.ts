@@ -1,7 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ProgramFailed } from '../../../host/errors.ts';
 import type { SymbolFound } from '../../../schemas/steps.ts';
-import { ProgramFailed } from '../../runtime/errors.ts';
 import type { Git } from '../git/git.ts';
 import type { PatchSymbols } from './symbols.ts';
 

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { createRun } from '../../../host/run.ts';
 import type { Patch } from '../../../schemas/plan.ts';
 import type { StepRequest } from '../../../schemas/steps.ts';
-import { createRun } from '../../runtime/run.ts';
 import { patchsetHash } from '../series/series.ts';
 import { builderConfig } from './builder-config.ts';
 

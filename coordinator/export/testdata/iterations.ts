@@ -1,6 +1,6 @@
 import type { Cell } from '../../../schemas/steps.ts';
-import { foldLog } from '../../session.ts';
-import type { Iteration } from '../../state.ts';
+import { foldLog } from '../../commands/session.ts';
+import type { Iteration } from '../../decider/state.ts';
 import { sweptWith } from '../../testing/example-evidence.ts';
 import { examplePlan } from '../../testing/example-plan.ts';
 import { failed, historyOf, started, succeeded, timedOut, until } from '../../testing/history.ts';

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { z } from 'zod';
-import { readConfigFile } from '../../../eventlog/config-file.ts';
+import { readConfigFile } from '../../../eventlog/files/config-file.ts';
 
 /** Whose agent a machine carries: what its agent's config says. */
 export const EnrolledAs = z.object({ fleet: z.string(), host: z.string(), keyFile: z.string() });

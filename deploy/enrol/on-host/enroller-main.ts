@@ -1,4 +1,4 @@
-import { createRun } from '../../../agents/runtime/run.ts';
+import { createRun } from '../../../host/run.ts';
 import { printableLines } from '../../../schemas/printable.ts';
 import { apply } from './apply.ts';
 import { Asked } from './asked.ts';

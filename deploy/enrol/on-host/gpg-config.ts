@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Run } from '../../../agents/runtime/run.ts';
+import type { Run } from '../../../host/run.ts';
 import type { PlacedFile } from './place-file.ts';
 
 /**

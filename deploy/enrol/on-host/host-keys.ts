@@ -1,7 +1,12 @@
 import { existsSync } from 'node:fs';
 import { chown, readFile, rename, rm } from 'node:fs/promises';
-import type { Run } from '../../../agents/runtime/run.ts';
-import { makeKeyFile, nextKeyFile, readKeyFile, readKeyFileIfAny } from '../../../eventlog/key-file.ts';
+import {
+  makeKeyFile,
+  nextKeyFile,
+  readKeyFile,
+  readKeyFileIfAny,
+} from '../../../eventlog/signing/key-file.ts';
+import type { Run } from '../../../host/run.ts';
 import { isEntryMissing, type Owner } from './owner.ts';
 
 /** The host's public key, and the one that waits to take its place; null if it has none. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import Database from 'better-sqlite3';
 import { readArmed, readFired, readReport } from '../../../agents/board/deadline/deadline.ts';
-import { readConfigFile } from '../../../eventlog/config-file.ts';
+import { readConfigFile } from '../../../eventlog/files/config-file.ts';
 import { AgentConfig } from '../../../schemas/config.ts';
 import { printableLines } from '../../../schemas/printable.ts';
 import type { OpenWork } from './open-work.ts';

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { z } from 'zod';
-import type { Run } from '../../../agents/runtime/run.ts';
+import type { Run } from '../../../host/run.ts';
 
 /** What a host would leave undone if its agent were taken away. */
 export const OpenWork = z.object({

@@ -1,4 +1,4 @@
-import type { Run } from '../../../agents/runtime/run.ts';
+import type { Run } from '../../../host/run.ts';
 
 export interface Owner {
   uid: number;

@@ -13,7 +13,7 @@ import {
   symlink,
 } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { syncPath } from '../../../agents/runtime/sync-path.ts';
+import { syncPath } from '../../../host/sync-path.ts';
 import { isEntryMissing, type Owner } from './owner.ts';
 
 export interface PlacedFile {

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { Run } from '../../../agents/runtime/run.ts';
+import type { Run } from '../../../host/run.ts';
 import { configFiles, configFolder, hostPlaces, programsFolder, stateHome } from '../places.ts';
 import { removedFiles } from '../retire-host.ts';
 import { retire } from './retire.ts';

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { z } from 'zod';
-import type { Run } from '../../../agents/runtime/run.ts';
+import type { Run } from '../../../host/run.ts';
 import type { Retire, Retired } from './asked.ts';
 import { readEnrolledAs } from './enrolled-as.ts';
 import { type OpenWork, readOpenWork } from './open-work.ts';

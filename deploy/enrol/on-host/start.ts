@@ -2,8 +2,8 @@ import { readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { z } from 'zod';
-import type { Run } from '../../../agents/runtime/run.ts';
-import { syncPath } from '../../../agents/runtime/sync-path.ts';
+import type { Run } from '../../../host/run.ts';
+import { syncPath } from '../../../host/sync-path.ts';
 import type { Start, Started } from './asked.ts';
 
 /** As long as the units themselves may take: a small board that is busy takes minutes. */

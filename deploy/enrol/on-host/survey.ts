@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { readFile, statfs } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
-import { programPath, type Run } from '../../../agents/runtime/run.ts';
+import { programPath, type Run } from '../../../host/run.ts';
 import type { Survey, Surveyed } from './asked.ts';
 import { readEnrolledAs } from './enrolled-as.ts';
 import { wantedGpgConfig } from './gpg-config.ts';

@@ -1,0 +1,100 @@
+import { connectNats } from '../../eventlog/connection/connect.ts';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
+import {
+  formerKeyFile,
+  makeKeyFile,
+  nextKeyFile,
+  readKeyFile,
+  readKeyFileIfAny,
+  takeNextKey,
+} from '../../eventlog/signing/key-file.ts';
+import { readKeyHistory } from '../../eventlog/signing/key-history.ts';
+import { trustIn } from '../../eventlog/signing/trust.ts';
+import { noIteration, personWriter } from '../../schemas/events.ts';
+import { Fleet } from '../../schemas/fleet.ts';
+import { Refused } from '../decider/decide.ts';
+import { appendMade, personsLog, readIdentity } from './session.ts';
+import type { WriterConfig } from './writer-config.ts';
+
+/** What came of a rotation, and what the fleet's file has to say of the writer. */
+export interface RotatedKey {
+  writer: string;
+  publicKey: string;
+  /** The newest first. */
+  earlierKeys: readonly string[];
+  /** `made`: it waits for its daemon. `rotated`: the log has it. `there`: it had it before. */
+  outcome: 'made' | 'rotated' | 'there';
+  /** The key that is not needed any more, or the one that waits. */
+  file: string;
+}
+
+/** A key that waits beside the one in use, made if there is none. */
+const nextKey = (keyFile: string) =>
+  readKeyFileIfAny(nextKeyFile(keyFile)) ?? makeKeyFile(nextKeyFile(keyFile));
+
+/**
+ * Makes a daemon's next key beside the one that it has. The daemon itself takes it when it starts, and says so: only it
+ * knows its own chain of events.
+ * @throws {Refused} if the fleet's file does not pin the key that it has.
+ */
+export const makeDaemonsNextKey = (config: Extract<WriterConfig, { kind: 'daemon' }>): RotatedKey => {
+  const { writer, keyFile, fleetFile } = config;
+  const pinned = trustIn(readConfigFile(fleetFile, Fleet)).writers.get(writer)?.keys ?? [];
+  const own = readKeyFile(keyFile).publicKey;
+  if (!pinned.includes(own))
+    throw new Refused(`the key ${keyFile} is ${own}, and ${fleetFile} does not pin it for ${writer}`);
+  const { publicKey } = nextKey(keyFile);
+  const earlierKeys = pinned.filter((key) => key !== publicKey);
+  return { writer, publicKey, earlierKeys, outcome: 'made', file: nextKeyFile(keyFile) };
+};
+
+/**
+ * Gives a person a new key: makes it, puts it in the place of the one in use, and says so in the log, signed with the old
+ * one. Cut anywhere, it goes on where it was when it is done again.
+ * @throws {Refused} if the key in use is not here. @throws {LogUnreachable} before anything is changed.
+ */
+export const rotatePersonsKey = async (configFile: string, as?: string): Promise<RotatedKey> => {
+  const { config, fleet, by, keyFile, pinned } = readIdentity(configFile, as);
+  const writer = personWriter(by);
+  const trust = trustIn(fleet);
+  const file = formerKeyFile(keyFile);
+  // The server knows the key that the fleet's file pins.
+  const known = [keyFile, nextKeyFile(keyFile), file].find(
+    (one) => readKeyFileIfAny(one)?.publicKey === pinned.publicKey,
+  );
+  const connection = await connectNats({ ...config.nats, keyFile: known ?? keyFile, name: writer });
+  try {
+    const { read } = personsLog(connection, fleet);
+    const history = readKeyHistory(trust, (await read()).events);
+    const inUse = history.inUse(writer);
+    const before = history.of(writer).map(({ publicKey }) => publicKey);
+    if (inUse === null)
+      throw new Refused(
+        `${writer}'s key was revoked: make another one with "ka key make", and pin it in the fleet's file`,
+      );
+    let own = readKeyFile(keyFile);
+    if (own.publicKey === inUse) {
+      if (!trust.writers.get(writer)?.keys.includes(inUse)) {
+        const earlierKeys = before.filter((key) => key !== inUse).reverse();
+        return { writer, publicKey: inUse, earlierKeys, outcome: 'there', file };
+      }
+      nextKey(keyFile);
+      takeNextKey(keyFile);
+      own = readKeyFile(keyFile);
+    }
+    const former = readKeyFileIfAny(file);
+    if (former?.publicKey !== inUse)
+      throw new Refused(
+        `the key ${keyFile} is ${own.publicKey}, and ${writer}'s in use is ${inUse}: name the config that has it`,
+      );
+    await appendMade(connection, read, { fleet: fleet.fleet, name: writer, key: former }, ({ events }) => {
+      const now = readKeyHistory(trust, events);
+      if (now.inUse(writer) !== former.publicKey)
+        throw new Refused(`${writer}'s key was changed by somebody else meanwhile; see: ka key show`);
+      return { type: 'KeyRotated', iteration: noIteration, ...now.rotationTo(writer, own) };
+    });
+    return { writer, publicKey: own.publicKey, earlierKeys: [...before].reverse(), outcome: 'rotated', file };
+  } finally {
+    await connection.close();
+  }
+};

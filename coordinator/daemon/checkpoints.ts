@@ -1,0 +1,58 @@
+import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
+import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
+import { logOrigin, signCheckpoint } from '../../eventlog/tree/checkpoint.ts';
+import type { LogTree } from '../../eventlog/tree/log-tree.ts';
+import type { Command } from '../decider/decide.ts';
+import type { State } from '../decider/state.ts';
+
+/**
+ * The hosts that are to be told what the log holds: those that do not know of the last iteration's end, and after the log was
+ * restored those that know of the one before alone.
+ */
+export const checkpointDue = ({ hosts, iterations, checkpoints, epoch }: State): string[] => {
+  const lastEnd = Math.max(0, ...[...iterations.values()].map(({ ended }) => ended?.sequence ?? 0));
+  return [...hosts.keys()].filter((host) => {
+    const told = checkpoints.get(host);
+    return told === undefined ? lastEnd > 0 : told.epoch < epoch || told.size < lastEnd;
+  });
+};
+
+/** What a checkpoint is made from. */
+export interface CheckpointMaking {
+  fleet: string;
+  key: WriterKey;
+  /** Over all that the state was folded from. */
+  tree: LogTree;
+  /** What a host says that it knows: a journal that is an old copy knows less than the log. */
+  knownBy: (host: string) => { epoch: number; size: number } | undefined;
+  /** The word that began this epoch, as it was signed; undefined in the first. */
+  restored: KeptMessage | undefined;
+}
+
+/** What is to be told now, a command a host. */
+export const checkpointsDue = (
+  state: State,
+  { fleet, key, tree, knownBy, restored }: CheckpointMaking,
+): Command[] => {
+  const due = checkpointDue(state);
+  if (due.length === 0 || tree.size !== state.sequence) return [];
+  const { epoch } = state;
+  const head = { size: tree.size, root: tree.rootAt(tree.size) };
+  const note = signCheckpoint(logOrigin(fleet, epoch), head, key);
+  const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
+  const proved = restored && {
+    writer: restored.subject.split('.')[2] ?? '',
+    bytes: base64(restored.bytes),
+    signature: restored.signature,
+  };
+  return due.map((host) => {
+    // What the log tells it reaches the host before this does, whatever the host said last of what it knows.
+    const known = [knownBy(host), state.checkpoints.get(host)].map((one) =>
+      one?.epoch === epoch && one.size <= head.size ? one.size : 0,
+    );
+    const from = Math.max(...known);
+    const proof = tree.consistencyProof(from, head.size).map(base64);
+    const told = { host, size: head.size, root: base64(head.root), note, from, proof };
+    return { do: 'Checkpoint', ...told, ...(proved ? { restored: proved } : {}) } as const;
+  });
+};

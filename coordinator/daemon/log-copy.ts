@@ -1,0 +1,167 @@
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Database from 'better-sqlite3';
+import { createSayOnce } from '../../eventlog/say-once.ts';
+import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
+
+const schema = `
+  CREATE TABLE IF NOT EXISTS message (
+    sequence INTEGER PRIMARY KEY, subject TEXT NOT NULL, bytes BLOB NOT NULL, signature TEXT NOT NULL
+  ) STRICT;
+  -- What the log held once and holds no more, in the order in which it was lost. A subject names one fact.
+  CREATE TABLE IF NOT EXISTS lost (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    sequence INTEGER NOT NULL, subject TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL, signature TEXT NOT NULL
+  ) STRICT;
+`;
+
+class DamagedCopy extends Error {
+  override readonly name = 'DamagedCopy';
+}
+
+const isDamaged = (error: unknown): boolean =>
+  error instanceof DamagedCopy ||
+  (error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code));
+
+/** What has gathered for so long is one commit, and one fsync. */
+const commitAfterMs = 5;
+
+/**
+ * A copy of every message of the log, as it is read: what the log loses is known by it. It is a cache, and may be deleted
+ * at any time; what was lost until then is then known no more.
+ */
+export class LogCopy {
+  readonly #db: Database.Database;
+  #committing: NodeJS.Timeout | undefined;
+  #lost: number;
+  readonly #onTrouble: (error: unknown) => void;
+  /** Both run for each message of the log, each time that it is read. */
+  readonly #find: Database.Statement;
+  readonly #insert: Database.Statement;
+
+  /**
+   * @param file made if it is not there; without one, the copy lasts as long as this process.
+   * @param onTrouble told what keeps it from being written, where nobody waits for that.
+   */
+  constructor(file = ':memory:', onTrouble: (error: unknown) => void = () => undefined) {
+    this.#onTrouble = onTrouble;
+    this.#db = new Database(file);
+    this.#db.pragma('journal_mode = WAL');
+    this.#db.pragma('synchronous = FULL');
+    if (this.#db.pragma('quick_check', { simple: true }) !== 'ok') throw new DamagedCopy('it is damaged');
+    this.#db.exec(schema);
+    this.#lost = this.#db.prepare('SELECT count(*) FROM lost').pluck().get() as number;
+    this.#find = this.#db.prepare('SELECT subject, bytes FROM message WHERE sequence = ?');
+    this.#insert = this.#db.prepare('INSERT INTO message VALUES (?, ?, ?, ?)');
+  }
+
+  #begin(): void {
+    if (!this.#db.inTransaction) this.#db.exec('BEGIN');
+    this.#committing ??= setTimeout(() => {
+      try {
+        this.commit();
+      } catch (error) {
+        this.#onTrouble(error);
+      }
+    }, commitAfterMs);
+  }
+
+  /** Puts what has gathered on the disk. */
+  commit(): void {
+    clearTimeout(this.#committing);
+    this.#committing = undefined;
+    if (this.#db.inTransaction) this.#db.exec('COMMIT');
+  }
+
+  #loseFrom(sequence: number): void {
+    this.#db
+      .prepare(
+        `INSERT OR IGNORE INTO lost (sequence, subject, bytes, signature)
+         SELECT sequence, subject, bytes, signature FROM message WHERE sequence >= ? ORDER BY sequence`,
+      )
+      .run(sequence);
+    this.#db.prepare('DELETE FROM message WHERE sequence >= ?').run(sequence);
+    this.#lost = this.#db.prepare('SELECT count(*) FROM lost').pluck().get() as number;
+  }
+
+  /**
+   * Keeps a message that the log holds now.
+   * @returns `cut` if the log held another one there before: what the copy has from there on is lost.
+   */
+  keep({ sequence, subject, bytes, signature }: KeptMessage): 'known' | 'new' | 'cut' {
+    const before = this.#find.get(sequence) as { subject: string; bytes: Buffer } | undefined;
+    if (before?.subject === subject && Buffer.compare(before.bytes, bytes) === 0) return 'known';
+    this.#begin();
+    if (before) this.#loseFrom(sequence);
+    this.#insert.run(sequence, subject, bytes, signature);
+    if (this.#lost > 0)
+      this.#lost -= this.#db.prepare('DELETE FROM lost WHERE subject = ?').run(subject).changes;
+    return before ? 'cut' : 'new';
+  }
+
+  /** Notes that the log ends there. @returns false if it went on before: it was cut. */
+  endsAt(sequence: number): boolean {
+    const beyond = this.#db.prepare('SELECT 1 FROM message WHERE sequence > ? LIMIT 1').get(sequence);
+    if (beyond === undefined) return true;
+    this.#begin();
+    this.#loseFrom(sequence + 1);
+    return false;
+  }
+
+  /** What the log has lost and does not hold again, in the order in which it was there. */
+  missing(): KeptMessage[] {
+    if (this.#lost === 0) return [];
+    return this.#db
+      .prepare('SELECT sequence, subject, bytes, signature FROM lost ORDER BY place')
+      .all() as KeptMessage[];
+  }
+
+  /** Gives a lost message up. */
+  forget(subject: string): void {
+    this.#begin();
+    this.#lost -= this.#db.prepare('DELETE FROM lost WHERE subject = ?').run(subject).changes;
+  }
+
+  /** Gives up all that was lost. */
+  forgetLost(): void {
+    this.#begin();
+    this.#db.prepare('DELETE FROM lost').run();
+    this.#lost = 0;
+  }
+
+  close(): void {
+    this.commit();
+    this.#db.close();
+  }
+}
+
+/**
+ * Opens the copy. One that is damaged is moved aside, and it begins anew; where its disk does not take it, it lasts as long
+ * as this process.
+ */
+export const openLogCopy = (file: string | undefined, say: (text: string) => void): LogCopy => {
+  if (file === undefined) return new LogCopy();
+  const because = (error: unknown) => (error instanceof Error ? error.message : String(error));
+  const keeping = createSayOnce(say);
+  const open = () =>
+    new LogCopy(file, (error) => keeping.trouble(error, `the copy of the log ${file} can't be kept: `));
+  try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    try {
+      return open();
+    } catch (error) {
+      if (!isDamaged(error)) throw error;
+      const aside = `${file}.damaged-${Date.now()}`;
+      for (const end of ['', '-wal', '-shm']) if (existsSync(file + end)) renameSync(file + end, aside + end);
+      say(
+        `the copy of the log ${file} can't be used (${because(error)}): it is now ${aside}, and a new one is made from the log`,
+      );
+      return open();
+    }
+  } catch (error) {
+    say(
+      `the copy of the log ${file} can't be opened (${because(error)}): what the log loses is known only while this runs; make room there, then start the coordinator again`,
+    );
+    return new LogCopy();
+  }
+};

@@ -1,0 +1,227 @@
+import { join } from 'node:path';
+import type { NatsConnection } from 'nats';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import { type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
+import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
+import { coordinator, type NewEvent, personWriter, stepEventType } from '../../schemas/events.ts';
+import type { Fleet } from '../../schemas/fleet.ts';
+import { cutTail, type LogServer, people, startLogServer, until } from '../../test/log-server.ts';
+import { foldLog } from '../commands/session.ts';
+import { type Command, decide } from '../decider/decide.ts';
+import type { State } from '../decider/state.ts';
+import { replayCheck } from '../reading/replay.ts';
+import { goodEvidence } from '../testing/example-evidence.ts';
+import { exampleFleet, examplePlan } from '../testing/example-plan.ts';
+import { approves, startOf } from '../testing/history.ts';
+import { runCoordinator } from './daemon.ts';
+
+const hosts = Object.keys(exampleFleet.hosts);
+const roles = Object.fromEntries(hosts.map((host) => [host, exampleFleet.hosts[host]?.role ?? 'board']));
+const iteration = 'iter5';
+let log: LogServer;
+let fleet: Fleet;
+let person: NatsConnection;
+/** What each writer but the coordinator has said: as a host's journal, it says it again if the log has lost it. */
+let said: Map<string, SealedEvent[]>;
+const wires = new Map<string, NatsConnection>();
+
+beforeEach(async () => {
+  log = await startLogServer(exampleFleet.fleet, roles);
+  fleet = log.fleet;
+  person = await log.connect(personWriter(people[0]));
+  for (const name of people) wires.set(personWriter(name), await log.connect(personWriter(name)));
+  for (const host of hosts) wires.set(host, await log.connect(host));
+  said = new Map();
+});
+afterEach(() => log.stop());
+
+const read = async (): Promise<{ events: LoggedEvent[]; state: State }> => {
+  const { events } = await new EventLog(person, log.trust).read();
+  return { events, state: foldLog(events) };
+};
+
+const saying = async (writer: string, event: NewEvent, state: State): Promise<void> => {
+  const sealed = sealEvent(
+    event,
+    { fleet: fleet.fleet, name: writer, key: log.key(writer) },
+    state.writers.get(writer),
+    new Date().toISOString(),
+  );
+  said.set(writer, [...(said.get(writer) ?? []), sealed]);
+  await appendEvent(wires.get(writer) ?? person, sealed);
+};
+
+const command = async (what: Command): Promise<void> => {
+  const { state } = await read();
+  const [event] = decide(what, state);
+  if (event) await saying(personWriter((event.data as { by: string }).by), event, state);
+};
+
+const start = () => command(startOf(examplePlan((plan) => Object.assign(plan, { iteration }))) as Command);
+
+/** Answers every open request well, and approves, until `enough` of the log is there. */
+const play = async (enough: (state: State) => boolean): Promise<void> => {
+  await until(async () => {
+    const { events, state } = await read();
+    if (enough(state)) return true;
+    const one = state.iterations.get(iteration);
+    for (const { event } of events) {
+      if (one && event.kind === 'step' && event.fact === 'Requested') {
+        const attempt = one.attempts[event.step].find(({ number }) => number === event.attempt);
+        if (attempt?.status !== 'open') continue;
+        const data = { evidence: goodEvidence(one, event.step), seconds: 1 };
+        const type = stepEventType(event.step, 'Succeeded');
+        await saying(event.data.host, { type, iteration, attempt: event.attempt, data }, state);
+        return false; // each with the state that the one before it makes
+      }
+      if (event.type === 'ReviewRequested' && one && one.approvals.length === 0)
+        for (const by of ['mfritsche', 'architect'])
+          await command({ ...approves(by), iteration } as Command).catch(() => undefined);
+    }
+    return false;
+  });
+};
+
+const startCoordinator = async (copyFile?: string) => {
+  const stop = new AbortController();
+  const told: string[] = [];
+  const connection = await log.connect(coordinator);
+  const running = runCoordinator({
+    connection,
+    fleet,
+    key: log.key(coordinator),
+    copyFile,
+    say: (text) => told.push(text),
+    signal: stop.signal,
+  });
+  await until(() => told.some((text) => text.startsWith('follows')));
+  return {
+    told,
+    stop: async () => {
+      stop.abort();
+      await running;
+      await connection.close();
+    },
+  };
+};
+
+/** Cuts the log, with its server killed. Gives what it held before, and how many of that it holds now. */
+const lose = async (part: number): Promise<{ before: LoggedEvent[]; left: number }> => {
+  const before = (await read()).events;
+  await log.server.kill('SIGKILL');
+  cutTail(join(log.folder, 'nats'), part);
+  await log.server.restart();
+  await until(() => person.rtt().catch(() => undefined));
+  const left = (await read()).events.length;
+  expect(left).toBeLessThan(before.length);
+  return { before, left };
+};
+
+const sayAgain = (writer: string, sealed: SealedEvent) =>
+  until(() =>
+    appendEvent(wires.get(writer) ?? person, sealed).then(
+      () => true,
+      () => undefined,
+    ),
+  );
+
+/** Every host says again all that it said, one host after the other: not in the order in which it was. */
+const hostsSayAgain = async () => {
+  for (const host of hosts) for (const sealed of said.get(host) ?? []) await sayAgain(host, sealed);
+};
+
+const isOpen = (step: 'build' | 'install' | 'sweep') => (state: State) =>
+  state.iterations.get(iteration)?.attempts[step].at(-1)?.status === 'open';
+const isClosed = (state: State) => state.iterations.get(iteration)?.ended?.status === 'closed';
+
+const text = ({ bytes }: LoggedEvent) => new TextDecoder().decode(bytes);
+
+/** Every fact is there again, hosts' and people's to the byte, and all of the coordinator's follows from the log. */
+const checkWhole = async (before: readonly LoggedEvent[]) => {
+  const { events } = await read();
+  expect(replayCheck(events).mismatches).toEqual([]);
+  const now = new Map(events.map((one) => [one.subject, one]));
+  for (const one of before) {
+    const found = now.get(one.subject);
+    expect(found?.event.data).toEqual(one.event.data);
+    if (found && one.event.source !== coordinator) expect(text(found)).toBe(text(one));
+  }
+};
+
+it('a coordinator that runs notices that the log was cut, and says again what it has lost', async () => {
+  const one = await startCoordinator();
+  const stop = new AbortController();
+  const cuts: number[] = [];
+  let followed = 0;
+  const onCut = (last: number) => void cuts.push(last);
+  const following = new EventLog(person, log.trust).follow({ signal: stop.signal, onCut }, (one) => {
+    followed = one.sequence;
+  });
+  await start();
+  await play(isOpen('install'));
+  const { before, left } = await lose(0.4);
+  const lost = before.slice(left);
+  expect(lost.filter(({ event }) => event.source === coordinator).length).toBeGreaterThan(1);
+  for (const { event, subject } of lost) {
+    const sealed = said.get(event.source)?.find((one) => one.subject === subject);
+    if (sealed) await sayAgain(event.source, sealed);
+    else await until(async () => (await read()).events.some((one) => one.subject === subject));
+  }
+  expect((await read()).events.map(text)).toEqual(before.map(text));
+  await play(isClosed);
+  await checkWhole(before);
+  await until(async () => cuts.length === 1 && followed === (await read()).events.at(-1)?.sequence);
+  stop.abort();
+  await following;
+  await one.stop();
+  expect(one.told.filter((text) => text.startsWith('the log was cut'))).toHaveLength(1);
+  expect(one.told.filter((text) => text.includes('ALARM'))).toEqual([]);
+});
+
+it('a coordinator that was down while the log was cut knows it by its copy', async () => {
+  const copy = join(log.folder, 'state/log.db');
+  const one = await startCoordinator(copy);
+  await start();
+  await play(isOpen('sweep'));
+  await one.stop();
+  const { before } = await lose(0.4);
+  const next = await startCoordinator(copy);
+  await hostsSayAgain();
+  await play(isClosed);
+  await checkWhole(before);
+  await next.stop();
+  expect(next.told.join('\n')).toContain('the log was cut');
+});
+
+it('what a person said and the log has lost is named, and nothing is decided without it', async () => {
+  const one = await startCoordinator();
+  await start();
+  await play(isOpen('build'));
+  const { before } = await lose(0.6);
+  await hostsSayAgain();
+  const lost = (await read()).state.iterations.get(iteration)?.approvals.length;
+  expect(lost).toBe(0);
+  await until(() => one.told.some((text) => text.includes(`ka approve ${iteration} --as mfritsche`)));
+  const held = (await read()).events.length;
+  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  expect((await read()).events).toHaveLength(held);
+  for (const name of people.map(personWriter))
+    for (const sealed of said.get(name) ?? []) await sayAgain(name, sealed);
+  await play(isClosed);
+  await checkWhole(before);
+  await one.stop();
+});
+
+it('a copy that is damaged is moved aside, and is no reason to stop', async () => {
+  const { writeFileSync, readdirSync, mkdirSync } = await import('node:fs');
+  mkdirSync(join(log.folder, 'state'));
+  const copy = join(log.folder, 'state/log.db');
+  writeFileSync(copy, 'no database '.repeat(1_000));
+  const one = await startCoordinator(copy);
+  await start();
+  await play(isOpen('build'));
+  await one.stop();
+  expect(one.told.join('\n')).toContain("can't be used");
+  expect(readdirSync(join(log.folder, 'state')).filter((name) => name.includes('damaged'))).toHaveLength(1);
+});

@@ -1,0 +1,74 @@
+import { expect, it } from 'vitest';
+import type { KeptMessage, LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import { payloadTypes } from '../../eventlog/signing/writer-key.ts';
+import { coordinator } from '../../schemas/events.ts';
+import { decide } from '../decider/decide.ts';
+import { exampleTrust } from '../testing/example-plan.ts';
+import { createHistory, did, failed, type History, historyOf, retry, until } from '../testing/history.ts';
+import { testKey } from '../testing/test-key.ts';
+import { LogCopy } from './log-copy.ts';
+import { createSayAgain } from './say-again.ts';
+
+const kept = ({ sequence, subject, bytes, event }: LoggedEvent): KeptMessage => ({
+  sequence,
+  subject,
+  bytes,
+  signature: testKey(event.source).sign(payloadTypes.event, bytes),
+});
+
+/** What a coordinator that has lost the history's tail, from an event of this type on, is to do next. */
+const afterLoss = (whole: History, from: string) => {
+  const at = whole.events.findIndex(({ event }) => event.type === from);
+  const copy = new LogCopy();
+  for (const event of whole.events) copy.keep(kept(event));
+  copy.endsAt(at);
+  const log = createHistory();
+  for (const { event, subject } of whole.events.slice(0, at)) {
+    const [, , , , , , host] = subject.split('.');
+    log.append(event.source, { ...event, ...(host === undefined ? {} : { host }) } as never);
+  }
+  const said: string[] = [];
+  const next = createSayAgain(copy, exampleTrust, (text) => void said.push(text));
+  return {
+    log,
+    said,
+    /** A host says again what it said. */
+    again: (type: string) => {
+      const one = whole.events.find(({ event }) => event.type === type);
+      if (!one) throw new Error(`there was no ${type}`);
+      copy.keep(kept({ ...one, sequence: log.append(one.event.source, one.event as never).sequence }));
+    },
+    /** Lets the coordinator append until it waits. */
+    settle: (now: number) => {
+      for (let times = 0; times < 20; times += 1) {
+        const what = next(log.state, now);
+        if (what.do === 'wait') return 'waits';
+        if (what.do === 'append') {
+          const same = whole.events.find(({ subject }) => subject === what.event.subject);
+          copy.keep(kept(log.append(coordinator, same?.event as never)));
+          continue;
+        }
+        const [event] = decide({ do: 'Advance' }, log.state);
+        if (!event) return 'rests';
+        copy.keep(kept(log.append(coordinator, event)));
+      }
+      throw new Error('it never comes to rest');
+    },
+  };
+};
+
+it('what a lost word of a person needs is decided anew, before that person is waited for', () => {
+  const whole = historyOf(...until('publish'), failed('publish'), did(retry), (history) => history.settle());
+  const { log, said, again, settle } = afterLoss(whole, 'BackupSucceeded');
+  // In another order than before: what the coordinator had answered was the last of them.
+  for (const type of ['PublishFailed', 'BuildSucceeded', 'BackupSucceeded']) {
+    again(type);
+    settle(0);
+  }
+  expect(settle(20_000)).toBe('waits');
+  expect(said.join('\n')).toMatch(
+    /lost RetryAsked of iter5, which a person said.*ka retry iter5 --as mfritsche/,
+  );
+  expect(log.iteration().ended?.status).toBe('failed');
+  expect(() => decide(retry, log.state)).not.toThrow();
+});

@@ -1,0 +1,17 @@
+import { type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
+import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
+import type { NewEvent } from '../../schemas/events.ts';
+import type { State } from '../decider/state.ts';
+
+/** Seals what was decided of a state: it links to the last event that this state has of the writer. */
+export const sealDecided = (
+  event: NewEvent,
+  writer: { fleet: string; name: string; key: WriterKey },
+  state: State,
+): SealedEvent =>
+  sealEvent(
+    event,
+    { ...writer, epoch: state.epoch },
+    state.writers.get(writer.name),
+    new Date().toISOString(),
+  );

@@ -1,0 +1,92 @@
+import { expect, it } from 'vitest';
+import { exampleFleet, examplePlan } from '../testing/example-plan.ts';
+import {
+  abort,
+  did,
+  type Happening,
+  historyOf,
+  started,
+  succeeded,
+  timedOut,
+  until,
+} from '../testing/history.ts';
+import { overdue } from './time-limits.ts';
+
+const settled: Happening = (history) => history.settle();
+const begun = [started(), succeeded('keycheck')];
+/** By the coordinator's stopwatch. */
+const asked = 1000;
+
+/** What is overdue so many seconds after the request, with hosts last heard of so many seconds after it. */
+const after = (
+  seconds: number,
+  { heard = seconds, ...options }: { heard?: number; happenings?: Happening[] } = {},
+) =>
+  overdue(historyOf(...(options.happenings ?? [...begun, settled])).state, {
+    now: asked + seconds * 1000,
+    fleet: exampleFleet,
+    lastSeen: () => asked + heard * 1000,
+    openSince: () => asked,
+  });
+
+it('gives up a host that was silent past its grace, where another could take over', () => {
+  expect(after(60, { heard: 0 })).toEqual([]);
+  expect(after(61, { heard: 0 })).toEqual([
+    {
+      do: 'TimeOut',
+      iteration: 'iter5',
+      step: 'preflight',
+      attempt: 1,
+      because: 'boltzmann has been silent for 61 s, its grace is 60 s',
+    },
+  ]);
+  expect(after(600, { heard: 590 })).toEqual([]);
+});
+
+it('counts silence from the request on, for a host may have been off before', () => {
+  expect(after(30, { heard: -1000 })).toEqual([]);
+});
+
+it('waits for the last builder, and for a board, which nobody can replace', () => {
+  expect(after(2000, { heard: 0, happenings: [...begun, timedOut('preflight'), settled] })).toEqual([]);
+  const onBoard = [...until('reboot'), settled];
+  expect(after(1000, { heard: 0, happenings: onBoard })).toEqual([]);
+});
+
+it('gives up any step after its limit, the plan’s own where it has one', () => {
+  expect(after(3600)).toEqual([]);
+  expect(after(3601)).toMatchObject([
+    { step: 'preflight', because: 'preflight on boltzmann was still open after its limit of 3600 s' },
+  ]);
+  const hasty = started(
+    examplePlan((plan) => {
+      plan.limits = { preflight: '5m' };
+    }),
+  );
+  expect(after(301, { happenings: [hasty, succeeded('keycheck'), settled] })).toMatchObject([
+    { step: 'preflight' },
+  ]);
+});
+
+it('leaves alone what has ended', () => {
+  expect(after(99_999, { happenings: [...begun, succeeded('preflight'), settled] })).toEqual([]);
+  expect(after(99_999, { happenings: [...begun, did(abort), settled] })).toEqual([]);
+});
+
+it('holds a changed board for lost, which is silent past its step’s limit, and asks nothing else of it', () => {
+  const onBoard = [...until('reboot'), settled];
+  expect(after(1801, { heard: 1000, happenings: onBoard })).toMatchObject([
+    {
+      do: 'Lose',
+      step: 'reboot',
+      because: expect.stringMatching(/limit of 1800 s, and fresnel has been silent for 801 s/),
+    },
+  ]);
+  expect(after(1801, { heard: 1800, happenings: onBoard })).toMatchObject([
+    { do: 'TimeOut', step: 'reboot' },
+  ]);
+  const lost: Happening = (history) => {
+    history.decideOnce({ do: 'Lose', iteration: 'iter5', step: 'reboot', attempt: 1, because: 'silent' });
+  };
+  expect(after(9999, { heard: 0, happenings: [...onBoard, lost] })).toEqual([]);
+});

@@ -1,0 +1,127 @@
+import type { Fleet } from '../../schemas/fleet.ts';
+import { durationSeconds } from '../../schemas/plan.ts';
+import { type StepName, stepNames } from '../../schemas/step-names.ts';
+import { steps } from '../../schemas/steps.ts';
+import type { Command } from '../decider/decide.ts';
+import { boardTouched } from '../decider/doom.ts';
+import { lastingApprovals } from '../decider/graph.ts';
+import { type Attempt, earlyKey, type Iteration, type State } from '../decider/state.ts';
+import { fallbackOf } from '../decider/step-hosts.ts';
+
+/** How long a step may stay open where the plan does not say: generous, for a host that works is not to be stopped. */
+const defaultLimitSeconds: Record<StepName, number> = {
+  preflight: 3600,
+  keycheck: 1800,
+  land: 1800,
+  build: 6 * 3600,
+  publish: 3600,
+  presweep: 2 * 3600,
+  backup: 3600,
+  stage: 2 * 3600,
+  install: 3600,
+  reboot: 1800,
+  sweep: 2 * 3600,
+  confirm: 1800,
+  rollback: 2 * 3600,
+  record: 1800,
+};
+
+/**
+ * What this coordinator has seen by its own stopwatch, in milliseconds of a clock that only runs forward. Wall clocks are
+ * compared nowhere: one that is wrong by years changes no decision. A coordinator that is started again counts anew.
+ */
+export interface Stopwatch {
+  now: number;
+  fleet: Fleet;
+  /** When a host was last heard of; before it was, when the coordinator started. */
+  lastSeen: (host: string) => number;
+  /** When an attempt was first seen open, by its key. */
+  openSince: (key: string) => number;
+  /** Whether a host, heard of since the attempt was seen open, says that it has nothing to do with it. */
+  isUnknownTo?: (host: string, attempt: string) => boolean;
+}
+
+/** Names an open attempt in all iterations. */
+export const attemptKey = (iteration: Iteration, step: StepName, { number, host }: Attempt): string =>
+  earlyKey(iteration.name, step, number, host);
+
+/** The attempts that are open now, in the iterations that are under way. */
+export const openAttempts = (state: State): { iteration: Iteration; step: StepName; attempt: Attempt }[] =>
+  [...state.iterations.values()]
+    .filter(({ ended }) => !ended)
+    .flatMap((iteration) =>
+      stepNames.flatMap((step) =>
+        (iteration.attempts[step] as Attempt[])
+          .filter(({ status }) => status === 'open')
+          .map((attempt) => ({ iteration, step, attempt })),
+      ),
+    );
+
+/** Names an attempt's time: a board that was lost and is back has all of it anew. */
+const timeKey = (iteration: Iteration, step: StepName, attempt: Attempt): string =>
+  `${attemptKey(iteration, step, attempt)} ${iteration.losses}${iteration.lost ? ' lost' : ''}`;
+
+/** Remembers when each attempt was first seen open. Those that are over are forgotten. */
+export const createOpenSince = () => {
+  let known = new Map<string, number>();
+  return (state: State, now: number): Stopwatch['openSince'] => {
+    const keys = openAttempts(state).flatMap(({ iteration, step, attempt }) => [
+      attemptKey(iteration, step, attempt),
+      timeKey(iteration, step, attempt),
+    ]);
+    known = new Map(keys.map((key) => [key, known.get(key) ?? now]));
+    return (key) => known.get(key) ?? now;
+  };
+};
+
+const limitSeconds = ({ plan }: Iteration, step: StepName): number => {
+  const planned = plan.limits[step];
+  return planned === undefined ? defaultLimitSeconds[step] : durationSeconds(planned);
+};
+
+/**
+ * What time makes of the state, as commands: attempts that have been open for too long, or whose host has been silent
+ * past its grace while another could take over; a changed board that does not come back; and what was asked before the
+ * log was restored and never arrived. Time is looked at here and nowhere in the decider.
+ */
+export const overdue = (
+  state: State,
+  { now, fleet, lastSeen, openSince, isUnknownTo = () => false }: Stopwatch,
+): Command[] =>
+  openAttempts(state).flatMap(({ iteration, step, attempt }): Command[] => {
+    const { host, number, epoch } = attempt;
+    const command = (what: 'TimeOut' | 'AskAgain' | 'Lose', because: string): Command[] => [
+      { do: what, iteration: iteration.name, step, attempt: number, because },
+    ];
+    if (epoch < state.epoch && isUnknownTo(host, `${iteration.name} ${step} ${number}`))
+      return command(
+        'AskAgain',
+        `it was asked in epoch ${epoch}, before the log was restored, and ${host} has not heard of it`,
+      );
+    // A lost board is waited for until it says something in the log: its first sign of life comes before its word.
+    if (iteration.lost?.host === host) return [];
+    const since = openSince(timeKey(iteration, step, attempt));
+    const grace = fleet.hosts[host]?.graceSeconds ?? 300;
+    const silent = Math.floor((now - Math.max(lastSeen(host), since)) / 1000);
+    const limit = limitSeconds(iteration, step);
+    if (now - since > limit * 1000) {
+      // Another request would not bring it back, and to give it up would leave it as it is.
+      if (steps[step].role === 'board' && silent > grace && boardTouched(iteration))
+        return command(
+          'Lose',
+          `${step} was still open after its limit of ${limit} s, and ${host} has been silent for ${silent} s`,
+        );
+      return command('TimeOut', `${step} on ${host} was still open after its limit of ${limit} s`);
+    }
+    if (silent > grace && fallbackOf(iteration, step, attempt))
+      return command('TimeOut', `${host} has been silent for ${silent} s, its grace is ${grace} s`);
+    return [];
+  });
+
+/** The approvals that have lasted as long as they were to. @param serverNow by the clock of the log's server, in milliseconds. */
+export const expired = (state: State, serverNow: number): Command[] =>
+  [...state.iterations.values()].flatMap((iteration) =>
+    lastingApprovals(iteration)
+      .filter(({ expires }) => Date.parse(expires ?? '') <= serverNow)
+      .map(({ sequence }) => ({ do: 'Expire', iteration: iteration.name, approval: sequence }) as const),
+  );

@@ -1,0 +1,752 @@
+import { describe, expect, it } from 'vitest';
+import { waitsFor } from '../reading/progress.ts';
+import { badEvidence, goodEvidence } from '../testing/example-evidence.ts';
+import { examplePlan } from '../testing/example-plan.ts';
+import { advance, given } from '../testing/given.ts';
+import {
+  abort,
+  approved,
+  approves,
+  did,
+  failed,
+  type Happening,
+  historyOf,
+  rejects,
+  retry,
+  started,
+  startOf,
+  succeeded,
+  timedOut,
+  until,
+  waive,
+} from '../testing/history.ts';
+import { decide } from './decide.ts';
+
+const keyChecked = succeeded('keycheck');
+const settled: Happening = (history) => history.settle();
+const badly = (step: Parameters<typeof succeeded>[0]): Happening =>
+  succeeded(step, (iteration) => badEvidence(iteration, step));
+const told = (data: unknown) => (data as { because: string }).because;
+
+describe('an iteration on its way', () => {
+  it('goes from the plan to the close, each step after what it needs', () => {
+    const { events } = historyOf(...until('close'), settled);
+    expect(
+      events.filter(({ event }) => event.source === 'coordinator').map(({ event }) => event.type),
+    ).toEqual([
+      'PreflightRequested',
+      'KeycheckRequested',
+      'ReviewRequested',
+      'LandRequested',
+      'PresweepRequested',
+      'BackupRequested',
+      'BuildRequested',
+      'PublishRequested',
+      'StageRequested',
+      'InstallRequested',
+      'RebootRequested',
+      'SweepRequested',
+      'ConfirmRequested',
+      'RecordRequested',
+      'IterationClosed',
+    ]);
+  });
+
+  it('asks the host of its role', () => {
+    given(started()).when(advance).then('PreflightRequested.1 → boltzmann', 'KeycheckRequested.1 → hertz');
+    given(...until('publish'))
+      .when(advance)
+      .then('PublishRequested.1 → hertz');
+    given(...until('install'))
+      .when(advance)
+      .then('InstallRequested.1 → fresnel');
+  });
+
+  it('sweeps and backs up the board while the builder works', () => {
+    given(...until('land'))
+      .when(advance)
+      .then('LandRequested.1 → boltzmann', 'PresweepRequested.1 → fresnel', 'BackupRequested.1 → fresnel');
+    given(...until('build'))
+      .when(advance)
+      .then('BuildRequested.1 → boltzmann');
+  });
+
+  it('does not install before backup, presweep and stage are done', () => {
+    const without = [...until('land'), succeeded('land'), succeeded('build'), succeeded('publish')];
+    given(...without, succeeded('stage'), succeeded('backup'))
+      .when(advance)
+      .then();
+    given(...without, succeeded('stage'), succeeded('backup'), succeeded('presweep'))
+      .when(advance)
+      .then('InstallRequested.1 → fresnel');
+  });
+
+  it('answers the event that it follows from', () => {
+    const [request] = given(started())
+      .when(advance)
+      .then('PreflightRequested.1 → boltzmann', 'KeycheckRequested.1 → hertz');
+    expect(request?.causationid).toBe('@mfritsche/iter5.IterationStarted.1');
+  });
+
+  it('closes with a verdict and the events of every clause', () => {
+    const [closed] = given(...until('close'))
+      .when(advance)
+      .then('IterationClosed.1');
+    const { clauses } = (closed?.data ?? {}) as {
+      clauses: { id: string; verdict: string; events: number[] }[];
+    };
+    expect(clauses.map(({ id, verdict }) => `${id} ${verdict}`)).toEqual(
+      examplePlan().plan.clauses.map(({ id }) => `${id} PASS`),
+    );
+    expect(clauses.every(({ events }) => events.length > 0)).toBe(true);
+  });
+
+  it('decides nothing after the end', () => {
+    given(...until('close'), settled)
+      .when(advance)
+      .then();
+    given(started(), keyChecked, failed('preflight'), settled).when(advance).then();
+  });
+
+  it('refuses to start on a board that another one works on', () => {
+    const second = examplePlan((plan) => {
+      plan.iteration = 'iter6';
+    });
+    given(started())
+      .when(startOf(second))
+      .thenRefused(/iter5 is under way on fresnel.*ka abort iter5/);
+    given(...until('close'), settled)
+      .when(startOf(second))
+      .then('IterationStarted.1');
+  });
+
+  it('can be one of two under way at once, on two boards', () => {
+    const second = examplePlan((plan) => {
+      plan.iteration = 'iter6';
+      plan.board = 'ohm';
+    });
+    const { history } = given(started(), started(second), succeeded('preflight'), settled);
+    expect(history.iteration('iter6').attempts.preflight.map(({ status }) => status)).toEqual(['open']);
+    expect(history.iteration('iter5').reviews).toHaveLength(1);
+    history.fail('preflight', {}, 'iter6');
+    history.settle();
+    expect(history.iteration('iter6').ended?.status).toBe('failed');
+    expect(history.iteration('iter5').ended).toBeUndefined();
+  });
+
+  it('can not be started twice', () => {
+    given(started())
+      .when(startOf(examplePlan()))
+      .thenRefused(/"iter5" exists already.*mfritsche/);
+    given(...until('close'), settled)
+      .when(startOf(examplePlan()))
+      .thenRefused(/exists already/);
+  });
+
+  it('carries events that this version does not know', () => {
+    const unknown: Happening = (history) =>
+      void history.append('fresnel', {
+        type: 'BatteryLow',
+        iteration: 'iter5',
+        attempt: 1,
+        data: { percent: 3 },
+      });
+    const known = given(...until('land'), unknown, succeeded('land'));
+    expect(known.history.state.writers.get('fresnel')?.seq).toBe(1);
+    known.when(advance).then('BuildRequested.1 → boltzmann');
+  });
+});
+
+describe('the review', () => {
+  it('waits for everybody whom the plan asks for', () => {
+    given(...until('review'))
+      .when(advance)
+      .then('ReviewRequested.1');
+    given(...until('review'), settled)
+      .when(advance)
+      .then();
+    given(...until('review'), did(approves('architect')))
+      .when(advance)
+      .then();
+  });
+
+  it('takes nobody else and nothing before preflight', () => {
+    given(started())
+      .when(approves('architect'))
+      .thenRefused(/no preflight yet/);
+    given(...until('review'))
+      .when(approves('mallory'))
+      .thenRefused(/asks for mfritsche, architect/);
+    given(...until('land'), settled)
+      .when(rejects('architect'))
+      .thenRefused(/past its review/);
+  });
+
+  it('is not asked for by a plan that names nobody, which only older iterations could have', () => {
+    const loaded = examplePlan((plan) => {
+      plan.review.approvals = [];
+    });
+    given()
+      .when(startOf(loaded))
+      .thenRefused(/asks for nobody's review/);
+    given(started(loaded, 2), keyChecked, succeeded('preflight'))
+      .when(advance)
+      .then('LandRequested.1 → boltzmann', 'PresweepRequested.1 → fresnel', 'BackupRequested.1 → fresnel');
+  });
+
+  const approvesOther =
+    (change: { tree?: string; planSha256?: string }): Happening =>
+    (history) => {
+      for (const [attempt, by] of ['mfritsche', 'architect'].entries()) {
+        const { planSha256 } = history.iteration();
+        const { tree } = goodEvidence(history.iteration(), 'preflight');
+        const data = { by, note: '', planSha256, tree, ...change };
+        history.append(`@${by}`, {
+          type: 'ReviewApproved',
+          iteration: 'iter5',
+          attempt: attempt + 1,
+          data,
+        });
+      }
+    };
+
+  it('does not count an approval of another tree or another plan', () => {
+    given(...until('review'), approvesOther({ tree: '0'.repeat(40) }))
+      .when(advance)
+      .then();
+    given(...until('review'), approvesOther({ planSha256: '0'.repeat(64) }))
+      .when(advance)
+      .then();
+    given(...until('review'), approvesOther({}))
+      .when(advance)
+      .then('LandRequested.1 → boltzmann', 'PresweepRequested.1 → fresnel', 'BackupRequested.1 → fresnel');
+  });
+
+  it('does not count an approval that a host has written', () => {
+    const forged: Happening = (history) => {
+      const { planSha256 } = history.iteration();
+      const { tree } = goodEvidence(history.iteration(), 'preflight');
+      for (const by of ['mfritsche', 'architect'])
+        history.append('fresnel', {
+          type: 'ReviewApproved',
+          iteration: 'iter5',
+          attempt: 1,
+          data: { by, note: '', planSha256, tree },
+        });
+    };
+    given(...until('review'), forged)
+      .when(advance)
+      .then();
+  });
+
+  it('fails the iteration when it is rejected, and a retry waits for the same person again', () => {
+    const rejected = [...until('review'), did(approves('mfritsche')), did(rejects('architect'))];
+    const [event] = given(...rejected)
+      .when(advance)
+      .then('IterationFailed.1');
+    expect(told(event?.data)).toBe('review: architect rejected it: wrong');
+    given(...rejected, did(retry))
+      .when(advance)
+      .then();
+    given(...rejected, did(retry), did(approves('architect')))
+      .when(advance)
+      .then('LandRequested.1 → boltzmann', 'PresweepRequested.1 → fresnel', 'BackupRequested.1 → fresnel');
+  });
+
+  it('is asked for again when a retry gives another tree', () => {
+    const another = succeeded('preflight', (iteration) => ({
+      ...goodEvidence(iteration, 'preflight'),
+      tree: '1'.repeat(40),
+    }));
+    const first = succeeded('preflight', (iteration) => badEvidence(iteration, 'preflight'));
+    given(started(), first, did(retry), another).when(advance).then('ReviewRequested.1');
+    given(started(), first, did(retry), another, did(approves('architect')))
+      .when(advance)
+      .then();
+  });
+});
+
+describe('a builder that lets the iteration down', () => {
+  it('is replaced by the fallback, for this step and those after it', () => {
+    given(...until('build'), settled, failed('build', { fault: 'host' }))
+      .when(advance)
+      .then('BuildRequested.2 → fermi');
+    given(started(), timedOut('preflight')).when(advance).then('PreflightRequested.2 → fermi');
+    given(
+      started(),
+      keyChecked,
+      timedOut('preflight'),
+      succeeded('preflight'),
+      ...approved,
+      succeeded('land'),
+    )
+      .when(advance)
+      .then('BuildRequested.1 → fermi');
+  });
+
+  it('is not replaced when the work is bad', () => {
+    const { history } = given(
+      ...until('build'),
+      settled,
+      failed('build', { reason: 'make ended with 2' }),
+      settled,
+    );
+    expect(history.iteration().ended).toMatchObject({
+      status: 'failed',
+      because: 'build on boltzmann: make ended with 2',
+    });
+  });
+
+  it('fails the iteration when nobody is left', () => {
+    given(started(), keyChecked, timedOut('preflight'), failed('preflight', { fault: 'host' }))
+      .when(advance)
+      .then('IterationFailed.1');
+  });
+
+  it('has its late outcome recorded and not acted on', () => {
+    const late: Happening = (history) =>
+      void history.append('boltzmann', {
+        type: 'BuildSucceeded',
+        iteration: 'iter5',
+        attempt: 1,
+        data: { evidence: goodEvidence(history.iteration(), 'build'), seconds: 9 },
+      });
+    const { history } = given(...until('build'), settled, timedOut('build'), settled, late);
+    expect(history.iteration().attempts.build).toMatchObject([
+      { status: 'superseded', late: history.state.sequence },
+      { status: 'open', host: 'fermi' },
+    ]);
+    given(...until('build'), settled, timedOut('build'), settled, late)
+      .when(advance)
+      .then();
+  });
+
+  it('can not answer for the one that took over', () => {
+    const forged: Happening = (history) =>
+      void history.append('boltzmann', {
+        type: 'BuildSucceeded',
+        iteration: 'iter5',
+        attempt: 2,
+        data: { evidence: goodEvidence(history.iteration(), 'build'), seconds: 9 },
+      });
+    const { history } = given(...until('build'), settled, timedOut('build'), settled, forged);
+    expect(history.iteration().attempts.build.at(-1)).toMatchObject({ status: 'open', host: 'fermi' });
+  });
+});
+
+describe('a failure before the install', () => {
+  it.each(['preflight', 'land', 'build', 'publish', 'stage'] as const)(
+    'in %s ends the iteration at once and leaves the board alone',
+    (step) => {
+      const { history } = given(...until(step), settled, failed(step), settled);
+      expect(history.iteration().ended?.because).toMatch(new RegExp(`^${step} on .*: ${step} broke$`));
+      expect(history.events.at(-1)?.event.data).toMatchObject({ boardRolledBack: false, goBack: 'phase 0' });
+    },
+  );
+
+  it('stops what still runs, and is itself the reason', () => {
+    const [stopped] = given(...until('land'), settled, failed('backup'))
+      .when(advance)
+      .then('LandSuperseded.1 → boltzmann', 'PresweepSuperseded.1 → fresnel');
+    expect(told(stopped?.data)).toBe('the iteration ends: backup on fresnel: backup broke');
+    const wrongKey = [...until('land'), succeeded('land'), succeeded('build'), badly('publish'), settled];
+    const { history } = given(...wrongKey);
+    expect(history.iteration().ended?.because).toMatch(/^publish: C8: they are signed with 0{40}/);
+  });
+
+  it.each(['preflight', 'land', 'build', 'publish', 'backup', 'stage'] as const)(
+    'is as well what %s shows and the plan does not expect',
+    (step) => {
+      const way = step === 'backup' ? [...until('build'), settled] : [...until(step), settled];
+      const { history } = given(...way, badly(step), settled);
+      expect(history.iteration().ended?.status).toBe('failed');
+      expect(history.iteration().ended?.because).toMatch(new RegExp(`^${step}: C\\d`));
+      expect(history.iteration().attempts.rollback).toHaveLength(0);
+    },
+  );
+
+  it('is so when nothing landed to build, even where its clause was waived', () => {
+    const nothing = succeeded('land', (iteration) => {
+      const evidence = goodEvidence(iteration, 'land');
+      return { ...evidence, commits: evidence.commits.slice(0, 1) };
+    });
+    const { history } = given(...until('land'), did(waive('C6')), nothing, settled);
+    expect(history.iteration().ended?.because).toBe('land: nothing was committed to packages');
+  });
+
+  it('can be retried: what had failed is asked for again, what was done is not', () => {
+    const stopped = [...until('build'), settled, failed('build'), did(retry)];
+    given(...stopped)
+      .when(advance)
+      .then('BuildRequested.2 → boltzmann', 'PresweepRequested.2 → fresnel', 'BackupRequested.2 → fresnel');
+    given(...until('publish'), badly('publish'), did(retry))
+      .when(advance)
+      .then('PublishRequested.2 → hertz');
+  });
+
+  it('can be retried by a builder that was let off', () => {
+    const both = [
+      started(),
+      keyChecked,
+      timedOut('preflight'),
+      failed('preflight', { fault: 'host' }),
+      did(retry),
+    ];
+    given(...both)
+      .when(advance)
+      .then('PreflightRequested.3 → boltzmann');
+  });
+
+  it('alone can be retried', () => {
+    given(started())
+      .when(retry)
+      .thenRefused(/is under way/);
+    given(...until('close'), settled)
+      .when(retry)
+      .thenRefused(/has closed/);
+    given(started(), did(abort), settled)
+      .when(retry)
+      .thenRefused(/has aborted/);
+  });
+});
+
+describe('a board that was touched', () => {
+  it.each(['install', 'reboot', 'sweep'] as const)('is rolled back when %s fails', (step) => {
+    const broken = [...until(step), settled, failed(step)];
+    const [request] = given(...broken)
+      .when(advance)
+      .then('RollbackRequested.1 → fresnel');
+    expect(request?.data).toMatchObject({ request: { because: `${step} on fresnel: ${step} broke` } });
+    const [end] = given(...broken, succeeded('rollback'))
+      .when(advance)
+      .then('IterationFailed.1');
+    expect(end?.data).toEqual({
+      because: `${step} on fresnel: ${step} broke`,
+      boardRolledBack: true,
+      goBack: 'phase 0',
+    });
+  });
+
+  it.each(['install', 'reboot', 'sweep'] as const)('is rolled back when %s shows something else', (step) => {
+    given(...until(step), settled, badly(step))
+      .when(advance)
+      .then('RollbackRequested.1 → fresnel');
+  });
+
+  it('is rolled back when a step on it does not end', () => {
+    given(...until('reboot'), settled, timedOut('reboot'))
+      .when(advance)
+      .then('RollbackRequested.1 → fresnel');
+  });
+
+  it('is left alone when the install refused before it began', () => {
+    const refused = [...until('install'), settled, failed('install', { begun: [], reason: 'no room' })];
+    const [end] = given(...refused)
+      .when(advance)
+      .then('IterationFailed.1');
+    expect(end?.data).toMatchObject({ boardRolledBack: false });
+    given(...refused, did(retry))
+      .when(advance)
+      .then('InstallRequested.2 → fresnel');
+  });
+
+  it('is tried twice to be put back, then a person is asked for', () => {
+    const broken = [...until('sweep'), badly('sweep'), failed('rollback')];
+    given(...broken)
+      .when(advance)
+      .then('RollbackRequested.2 → fresnel');
+    const [end] = given(...broken, badly('rollback'))
+      .when(advance)
+      .then('IterationFailed.1');
+    expect(end?.data).toMatchObject({ boardRolledBack: false });
+    expect(told(end?.data)).toMatch(
+      /rollback failed 2 times \(7\.0-2 is installed, not 7\.0-1\): fresnel needs a person\. By hand: unpack its backup of 7\.0-1 \(boot\.tar\.zst, also on hertz in fresnel\/7\.0-1\)/,
+    );
+  });
+
+  it('goes back to what it had, where that is not what the PKGBUILD had', () => {
+    const loaded = examplePlan((plan) => {
+      Object.assign(plan.package, { from: '7.0-2', to: '7.0-3', installed: '7.0-1' });
+    });
+    const way = [started(loaded), ...until('sweep').slice(1), badly('sweep'), succeeded('rollback'), settled];
+    const { history } = given(...way);
+    expect(history.iteration().ended?.status).toBe('failed');
+    expect(history.events.at(-1)?.event.data).toMatchObject({ boardRolledBack: true });
+  });
+
+  it('can not be retried or waived once it is rolled back', () => {
+    const rolling = [...until('sweep'), badly('sweep'), settled];
+    given(...rolling)
+      .when(waive('C11'))
+      .thenRefused(/rolled back on fresnel/);
+    given(...rolling, succeeded('rollback'), settled)
+      .when(retry)
+      .thenRefused(/start a new iteration/);
+  });
+
+  it('keeps its kernel when only the record fails, and a retry records', () => {
+    const unrecorded = [...until('record'), settled, failed('record')];
+    const [end] = given(...unrecorded)
+      .when(advance)
+      .then('IterationFailed.1');
+    expect(told(end?.data)).toBe('record on boltzmann: record broke');
+    given(...unrecorded, did(retry))
+      .when(advance)
+      .then('RecordRequested.2 → boltzmann');
+    given(...unrecorded, did(retry), succeeded('record'))
+      .when(advance)
+      .then('IterationClosed.1');
+  });
+});
+
+describe('the signing key', () => {
+  it('is tried before anything lands', () => {
+    const reviewed = [started(), succeeded('preflight'), ...approved];
+    given(...reviewed)
+      .when(advance)
+      .then('PresweepRequested.1 → fresnel', 'BackupRequested.1 → fresnel');
+    given(...reviewed, keyChecked)
+      .when(advance)
+      .then('LandRequested.1 → boltzmann');
+  });
+
+  it('that is not the fleet’s ends the iteration', () => {
+    const { history } = given(started(), succeeded('preflight'), badly('keycheck'), settled);
+    expect(history.iteration().ended?.because).toMatch(/^keycheck: keycheck: hertz signs with 0{40}/);
+  });
+});
+
+describe('a board that does not come back', () => {
+  const lose: Happening = (history) => {
+    const because = 'reboot was still open, and fresnel has been silent';
+    history.decideOnce({ do: 'Lose', iteration: 'iter5', step: 'reboot', attempt: 1, because });
+  };
+  const lost = [...until('reboot'), settled, lose];
+
+  it('is waited for, and so is a person', () => {
+    const { history } = given(...lost);
+    given(...lost)
+      .when(advance)
+      .then();
+    expect(history.iteration().ended).toBeUndefined();
+    expect(waitsFor(history.iteration())).toMatch(/fresnel, which is lost: .*Look at its console/);
+  });
+
+  it('lets the iteration go on when it speaks again', () => {
+    const { history } = given(...lost, succeeded('reboot'));
+    expect(history.iteration().lost).toBeUndefined();
+    given(...lost, succeeded('reboot'))
+      .when(advance)
+      .then('SweepRequested.1 → fresnel');
+  });
+
+  it('does not hold up a person who gives it up, and is named as not put back', () => {
+    const { history } = given(...lost, did(abort), settled);
+    expect(history.iteration().ended?.status).toBe('aborted');
+    expect(history.events.at(-1)?.event.data).toMatchObject({ boardRolledBack: false });
+    expect(told(history.events.at(-1)?.event.data)).toMatch(/fresnel is lost and was not put back.*By hand/);
+  });
+});
+
+describe('a board that went back on its own', () => {
+  const went = (host: string): Happening => {
+    const boot = { bootId: 'b', release: '7.0.0', procVersion: 'Linux version 7.0.0' };
+    const data = {
+      because: 'nobody confirmed 7.0-2 within 60 s',
+      restored: true,
+      version: '7.0-1',
+      unconfirmed: boot,
+      now: boot,
+    };
+    return (history) =>
+      void history.append(host, { type: 'DeadlinePassed', iteration: 'iter5', attempt: 1, data });
+  };
+
+  it('ends the iteration once the rollback has verified it', () => {
+    const [request] = given(...until('sweep').slice(0, -1), went('fresnel'), succeeded('reboot'))
+      .when(advance)
+      .then('RollbackRequested.1 → fresnel');
+    expect(request?.data).toMatchObject({
+      request: { because: expect.stringMatching(/^fresnel went back to 7\.0-1 on its own: nobody/) },
+    });
+    const { history } = given(...until('sweep'), went('fresnel'), succeeded('rollback'), settled);
+    expect(history.iteration().ended?.status).toBe('failed');
+  });
+
+  it('is believed by its own word alone', () => {
+    const { history } = given(...until('sweep'), went('hertz'), settled);
+    expect(history.iteration().deadline).toBeUndefined();
+  });
+});
+
+describe('a log that has lost its tail', () => {
+  it('counts an outcome that comes before its request, once the request is there', () => {
+    const early: Happening = (history) =>
+      void history.append('boltzmann', {
+        type: 'BuildSucceeded',
+        iteration: 'iter5',
+        attempt: 1,
+        data: { evidence: goodEvidence(history.iteration(), 'build'), seconds: 9 },
+      });
+    const { history } = given(...until('land'), settled, succeeded('backup'), succeeded('presweep'), early);
+    expect(history.iteration().attempts.build).toEqual([]);
+    history.succeed('land');
+    history.decideOnce();
+    expect(history.iteration().attempts.build).toMatchObject([{ status: 'succeeded', seconds: 9 }]);
+    expect(history.state.early.size).toBe(0);
+    history.decideOnce();
+    expect(history.events.at(-1)?.event.type).toBe('PublishRequested');
+  });
+
+  it('does not let another host answer for the one that is asked', () => {
+    const early: Happening = (history) =>
+      void history.append('fermi', {
+        type: 'BuildSucceeded',
+        iteration: 'iter5',
+        attempt: 1,
+        data: { evidence: goodEvidence(history.iteration(), 'build'), seconds: 9 },
+      });
+    const { history } = given(...until('land'), early, succeeded('land'), settled);
+    expect(history.iteration().attempts.build).toMatchObject([{ status: 'open', host: 'boltzmann' }]);
+  });
+});
+
+describe('a restored log', () => {
+  const restored: Happening = (history) =>
+    void history.append('@mfritsche', {
+      type: 'LogRestored',
+      iteration: '_',
+      attempt: 2,
+      data: { epoch: 2, by: 'mfritsche', rebuilt: 9, missing: 0 },
+    });
+  const anew: Happening = (history) => {
+    const because = 'it was asked in epoch 1';
+    history.decideOnce({ do: 'AskAgain', iteration: 'iter5', step: 'install', attempt: 1, because });
+  };
+
+  it('asks again, in its own epoch, for what a host never heard of', () => {
+    const { history } = given(...until('install'), settled, restored, anew);
+    history.settle();
+    expect(history.iteration().attempts.install).toMatchObject([
+      { status: 'superseded', again: true },
+      { status: 'open', host: 'fresnel' },
+    ]);
+    expect(history.iteration().attempts.rollback).toEqual([]);
+  });
+});
+
+describe('an abort', () => {
+  it('stops what runs and ends the iteration', () => {
+    given(...until('build'), settled, did(abort))
+      .when(advance)
+      .then(
+        'BuildSuperseded.1 → boltzmann',
+        'PresweepSuperseded.1 → fresnel',
+        'BackupSuperseded.1 → fresnel',
+      );
+    const { history } = given(...until('build'), did(abort), settled);
+    expect(history.iteration().ended).toMatchObject({
+      status: 'aborted',
+      because: 'mfritsche aborted it: lunch',
+    });
+    given(...until('build'), did(abort))
+      .when(abort)
+      .thenRefused(/being aborted already/);
+  });
+
+  it('in the middle of an install lets it finish, then rolls back', () => {
+    const midway = [...until('install'), settled, did(abort)];
+    given(...midway)
+      .when(advance)
+      .then();
+    given(...midway, succeeded('install'))
+      .when(advance)
+      .then('RollbackRequested.1 → fresnel');
+    const [end] = given(...midway, succeeded('install'), succeeded('rollback'))
+      .when(advance)
+      .then('IterationAborted.1');
+    expect(end?.data).toMatchObject({ boardRolledBack: true });
+  });
+
+  it('while recording puts the board back as well', () => {
+    const { history } = given(...until('record'), settled, did(abort), settled);
+    expect(history.iteration().attempts.record.at(-1)?.status).toBe('superseded');
+    expect(history.iteration().attempts.rollback.at(-1)?.status).toBe('open');
+  });
+});
+
+describe('a waiver', () => {
+  it('given before, lets the iteration pass and close, with the clause WAIVED', () => {
+    const { history } = given(
+      ...until('sweep'),
+      did(waive('C11')),
+      badly('sweep'),
+      succeeded('confirm'),
+      succeeded('record'),
+      settled,
+    );
+    expect(history.iteration().ended?.status).toBe('closed');
+    const closed = history.events.at(-1)?.event;
+    expect(closed?.data).toMatchObject({
+      clauses: expect.arrayContaining([expect.objectContaining({ id: 'C11', verdict: 'WAIVED' })]),
+    });
+  });
+
+  it('given after, lets a retry go on', () => {
+    const refused = [...until('publish'), badly('publish'), did(waive('C8'))];
+    given(...refused)
+      .when(advance)
+      .then();
+    given(...refused, did(retry))
+      .when(advance)
+      .then('StageRequested.1 → fresnel');
+  });
+
+  it('is for a clause of the plan, once, before the end', () => {
+    given(started())
+      .when(waive('C99'))
+      .thenRefused(/no clause "C99"; it has C1, C2/);
+    given(started(), did(waive('C1')))
+      .when(waive('C1'))
+      .thenRefused(/waived already/);
+    given(...until('close'), settled)
+      .when(waive('C1'))
+      .thenRefused(/has closed already/);
+  });
+});
+
+describe('a time-out', () => {
+  it('of an attempt that has ended, or of an iteration that has, makes nothing', () => {
+    const { history } = given(...until('review'));
+    const timeOut = {
+      do: 'TimeOut',
+      iteration: 'iter5',
+      step: 'preflight',
+      attempt: 1,
+      because: '',
+    } as const;
+    expect(decide(timeOut, history.state)).toEqual([]);
+  });
+});
+
+it('what people ask of an iteration that is not there is refused', () => {
+  given()
+    .when(retry)
+    .thenRefused(/no iteration "iter5"; the log holds: none/);
+  given(started())
+    .when({ ...abort, iteration: 'iter9' } as typeof abort)
+    .thenRefused(/the log holds: iter5/);
+});
+
+it('says of an endless reason no more than fits into the events that say it again', () => {
+  const reason = 'x'.repeat(900_000);
+  const { history } = given(...until('land'), failed('land', { reason }));
+  history.settle();
+  const told = history.events.slice(-3);
+  expect(told.map(({ event }) => event.type)).toEqual([
+    'PresweepSuperseded',
+    'BackupSuperseded',
+    'IterationFailed',
+  ]);
+  for (const { bytes } of told) expect(bytes.length).toBeLessThan(30_000);
+});

@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { requireProvenance } from '../../agents/runtime/provenance.ts';
+import type { StepName } from '../../schemas/step-names.ts';
+import { examplePlan, exampleTrust } from '../testing/example-plan.ts';
+import {
+  approves,
+  did,
+  type Happening,
+  historyOf,
+  rejects,
+  retry,
+  started,
+  until,
+} from '../testing/history.ts';
+import { requestFor } from './requests.ts';
+
+const carrying: StepName[] = ['publish', 'install'];
+const done = historyOf(...until('close')).iteration();
+
+describe('what publish and install are asked with', () => {
+  it.each(carrying)('%s is shown a provenance that its host accepts', (step) => {
+    const { provenance, packages } = requestFor(done, step as 'publish');
+    expect(() => requireProvenance(provenance, exampleTrust, 'iter5', packages)).not.toThrow();
+    expect(provenance?.approvals.map(({ writer }) => writer)).toEqual(['@mfritsche', '@architect']);
+  });
+
+  it('holds the approvals that count alone: the last word of each whom the plan asks', () => {
+    const again: Happening[] = [
+      ...until('review'),
+      did(approves('mfritsche')),
+      did(rejects('architect')),
+      did(retry),
+      did(approves('architect')),
+      ...until('close').slice(until('land').length),
+    ];
+    const { provenance } = requestFor(historyOf(...again).iteration(), 'publish');
+    const signed = provenance?.approvals.map(({ bytes }) =>
+      JSON.parse(Buffer.from(bytes, 'base64').toString()),
+    );
+    expect(signed?.map(({ type, data }) => `${type} ${data.by}`)).toEqual([
+      'ReviewApproved mfritsche',
+      'ReviewApproved architect',
+    ]);
+  });
+
+  it('is left out where nobody attests the build: the host refuses that', () => {
+    const [attempt] = done.attempts.build;
+    if (attempt?.status !== 'succeeded') throw new Error('nothing was built');
+    const { attestation: _none, ...evidence } = attempt.evidence;
+    const attempts = { ...done.attempts, build: [{ ...attempt, evidence }] };
+    expect(requestFor({ ...done, attempts }, 'publish')).not.toHaveProperty('provenance');
+  });
+});
+
+it('an iteration of older rules is asked for as it was: nothing is attested, and no signature is kept', () => {
+  const older = historyOf(started(examplePlan(), 2), ...until('close').slice(1)).iteration();
+  expect(older.rules).toBe(2);
+  expect(older.approvals.some(({ signed }) => signed)).toBe(false);
+  for (const step of carrying) expect(requestFor(older, step)).not.toHaveProperty('provenance');
+  expect(requestFor(older, 'build')).not.toHaveProperty('source');
+  expect(requestFor(older, 'reboot')).not.toHaveProperty('attestation');
+  expect(requestFor(older, 'sweep')).not.toHaveProperty('packages');
+});

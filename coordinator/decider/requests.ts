@@ -1,0 +1,179 @@
+import type { Provenance } from '../../schemas/attestation.ts';
+import { installedBefore, type Plan } from '../../schemas/plan.ts';
+import type { StepName } from '../../schemas/step-names.ts';
+import type { PackageFile, StepEvidence, StepRequest } from '../../schemas/steps.ts';
+import { closeDocument, closeNote } from '../reading/close-document.ts';
+import { signedApprovals } from './graph.ts';
+import { evidenceOf, type Iteration } from './state.ts';
+import { isSweepAsExpected } from './verdicts.ts';
+
+const need = <Name extends StepName>(iteration: Iteration, step: Name): StepEvidence<Name> => {
+  const found = evidenceOf(iteration, step);
+  if (!found) throw new Error(`${iteration.name}: nothing is known of ${step} yet`); // the graph forbids it
+  return found.evidence;
+};
+
+const packageAt = ({ plan }: Iteration) => plan.package;
+const seriesOf = ({ plan, series }: Iteration) => ({ scope: plan.series.scope, patches: series });
+
+const kernelOf = ({ plan }: Iteration) => ({
+  names: plan.package.names,
+  version: plan.package.to,
+  release: plan.package.release,
+});
+
+/** The paths that a row's expectations name, where these are not all of the sweep's. */
+const comparedPaths = ({ paths }: Plan['sweep'], { expect }: Plan['sweep']['rows'][number]) => {
+  const compared = paths
+    .map(({ name }) => name)
+    .filter((name) => expect.some((each) => each.split(' ').includes(name)));
+  return compared.length === paths.length ? {} : { paths: compared };
+};
+
+const sweepOf = ({ plan }: Iteration, version: string) => ({
+  version,
+  paths: plan.sweep.paths,
+  rows: plan.sweep.rows.map((row) => ({
+    name: row.name,
+    ...(row.fixture === undefined ? {} : { fixture: row.fixture }),
+    ...comparedPaths(plan.sweep, row),
+  })),
+  repeats: plan.sweep.repeats,
+});
+
+/** The commit that land made in the package's repository. */
+const landedCommit = (iteration: Iteration): string => {
+  const { repository } = iteration.plan.package;
+  const landed = need(iteration, 'land').commits.find((commit) => commit.repository === repository);
+  if (!landed) throw new Error(`${iteration.name}: land committed nothing to ${repository}`);
+  return landed.commit;
+};
+
+/** What a build attests, and hosts want to see: from the rules 3 on. */
+const sourceOf = (iteration: Iteration): Pick<StepRequest<'build'>, 'source'> => {
+  if (iteration.rules < 3) return {};
+  const { baseline, tree, patchset } = need(iteration, 'preflight');
+  const { planSha256, series } = iteration;
+  return { source: { planSha256, baseline, tree, patchset, patches: series.map(({ file }) => file) } };
+};
+
+/**
+ * Who built the packages from what, and who has approved that: from the rules 3 on. A build that nobody attests goes without,
+ * even where its clause was waived: hosts refuse it.
+ */
+const provenanceOf = (iteration: Iteration): { provenance?: Provenance } => {
+  const { attestation, commit } = need(iteration, 'build');
+  if (iteration.rules < 3 || !attestation) return {};
+  const { tree, patchset } = need(iteration, 'preflight');
+  const approvals = signedApprovals(iteration, tree);
+  return {
+    provenance: { attestation, approvals, planSha256: iteration.planSha256, tree, patchset, commit },
+  };
+};
+
+/** The packages as they were published, without their signatures. */
+const publishedPackages = (iteration: Iteration): PackageFile[] =>
+  need(iteration, 'publish').packages.map(({ name, file, sizeBytes, sha256 }) => ({
+    name,
+    file,
+    sizeBytes,
+    sha256,
+  }));
+
+/** What each step is asked with: facts of the plan, and evidence of the steps before it. */
+const requests: {
+  readonly [Name in StepName]: (iteration: Iteration, because: string) => StepRequest<Name>;
+} = {
+  preflight: (iteration) => ({
+    baseline: iteration.plan.baseline,
+    series: seriesOf(iteration),
+    symbols: iteration.plan.symbols,
+    manifest: iteration.plan.manifest,
+    package: packageAt(iteration),
+  }),
+  keycheck: ({ signingKey }) => ({ fingerprint: signingKey }),
+  land: (iteration) => ({
+    title: iteration.plan.title,
+    series: seriesOf(iteration),
+    patchset: need(iteration, 'preflight').patchset,
+    manifest: iteration.plan.manifest,
+    package: packageAt(iteration),
+  }),
+  build: (iteration) => ({
+    commit: landedCommit(iteration),
+    package: packageAt(iteration),
+    ...sourceOf(iteration),
+  }),
+  publish: (iteration) => {
+    const built = evidenceOf(iteration, 'build');
+    if (!built) throw new Error(`${iteration.name}: nothing is built yet`);
+    return {
+      builder: built.host,
+      folder: `${iteration.name}.${built.attempt}`,
+      packages: built.evidence.packages,
+      version: iteration.plan.package.to,
+      ...provenanceOf(iteration),
+    };
+  },
+  presweep: (iteration) => sweepOf(iteration, installedBefore(iteration.plan)),
+  backup: ({ plan }) => ({
+    host: plan.hosts.backup,
+    names: plan.package.names,
+    version: installedBefore(plan),
+  }),
+  stage: (iteration) => {
+    const { packages, fingerprint, view } = need(iteration, 'publish');
+    return { packages, fingerprint, lan: { host: iteration.plan.hosts.publisher, view } };
+  },
+  install: (iteration) => {
+    const { to, release } = iteration.plan.package;
+    const from = installedBefore(iteration.plan);
+    const { packages, fingerprint } = need(iteration, 'publish');
+    const backup = need(iteration, 'backup');
+    return { packages, fingerprint, from, to, release, backup, ...provenanceOf(iteration) };
+  },
+  reboot: (iteration) => {
+    const { attestation } = need(iteration, 'install');
+    return {
+      ...kernelOf(iteration),
+      ...(iteration.rules < 2 ? {} : { backup: need(iteration, 'backup') }),
+      ...(iteration.rules < 3 || attestation === undefined ? {} : { attestation }),
+    };
+  },
+  sweep: (iteration) => ({
+    ...sweepOf(iteration, iteration.plan.package.to),
+    ...(iteration.rules < 3 ? {} : { packages: publishedPackages(iteration) }),
+  }),
+  confirm: kernelOf,
+  rollback: (iteration, because) => ({
+    because,
+    from: iteration.plan.package.to,
+    backup: need(iteration, 'backup'),
+  }),
+  record: (iteration) => {
+    const { scoreboard } = iteration.plan.close;
+    return {
+      repository: iteration.plan.close.repository,
+      branch: iteration.plan.close.branch,
+      title: iteration.plan.title,
+      files: [
+        { path: iteration.plan.close.document, text: closeDocument(iteration) },
+        ...iteration.plan.close.notes.map((note) => ({
+          path: note.file,
+          text: closeNote(iteration, note.text),
+        })),
+      ],
+      // Only a sweep that is as expected moves the scoreboard, not one that was waived.
+      replacements: isSweepAsExpected(iteration)
+        ? [{ path: scoreboard.file, before: scoreboard.before, after: scoreboard.after }]
+        : [],
+    };
+  },
+};
+
+/** The data of a step's request. `because` is why a rollback is asked for. */
+export const requestFor = <Name extends StepName>(
+  iteration: Iteration,
+  step: Name,
+  because = '',
+): StepRequest<Name> => requests[step](iteration, because) as StepRequest<Name>;

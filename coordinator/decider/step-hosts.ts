@@ -1,0 +1,55 @@
+import type { StepName } from '../../schemas/step-names.ts';
+import { steps } from '../../schemas/steps.ts';
+import { forwardSteps } from './graph.ts';
+import type { Attempt, Iteration } from './state.ts';
+
+/** The sequence of the last retry: what failed before it is forgiven. */
+export const lastRetry = (iteration: Iteration): number => iteration.retries.at(-1)?.sequence ?? 0;
+
+/** Superseded only to be asked of the same host anew: nobody has failed. */
+export const isAskedAgain = (attempt: Attempt): boolean => attempt.status === 'superseded' && attempt.again;
+
+/** A try that came to nothing, and that no retry has forgiven. */
+export const countsAsFailed = (
+  iteration: Iteration,
+  attempt: Attempt | undefined,
+): attempt is Attempt & { status: 'failed' | 'superseded' } =>
+  attempt !== undefined &&
+  (attempt.status === 'failed' || attempt.status === 'superseded') &&
+  !isAskedAgain(attempt) &&
+  attempt.ended.sequence > lastRetry(iteration);
+
+const isHostsFault = (attempt: Attempt): boolean =>
+  attempt.status === 'superseded' || (attempt.status === 'failed' && attempt.failure.fault === 'host');
+
+/** The plan's builders that have not let this iteration down, in the plan's order. */
+const buildersLeft = (iteration: Iteration): string[] => {
+  const letDown = new Set(
+    forwardSteps(iteration)
+      .filter((step) => steps[step].role === 'builder')
+      .flatMap((step): Attempt[] => iteration.attempts[step])
+      .filter((attempt) => countsAsFailed(iteration, attempt) && isHostsFault(attempt))
+      .map(({ host }) => host),
+  );
+  return iteration.plan.hosts.builders.filter((host) => !letDown.has(host));
+};
+
+/** The host that a step is asked of, or nobody if no builder is left. */
+export const hostFor = (iteration: Iteration, step: StepName): string | undefined => {
+  switch (steps[step].role) {
+    case 'builder':
+      return buildersLeft(iteration)[0];
+    case 'publisher':
+      return iteration.plan.hosts.publisher;
+    case 'board':
+      return iteration.plan.board;
+  }
+};
+
+/** Whether another host may take the step over. */
+export const canBeTakenOver = (iteration: Iteration, step: StepName, attempt: Attempt): boolean =>
+  steps[step].role === 'builder' && isHostsFault(attempt) && hostFor(iteration, step) !== undefined;
+
+/** The host that would take an open attempt over, if its host let the iteration down. */
+export const fallbackOf = (iteration: Iteration, step: StepName, attempt: Attempt): string | undefined =>
+  steps[step].role === 'builder' ? buildersLeft(iteration).find((host) => host !== attempt.host) : undefined;

@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest';
+import type { Cell } from '../../schemas/steps.ts';
+import { sweptWith } from '../testing/example-evidence.ts';
+import { examplePlan } from '../testing/example-plan.ts';
+import { historyOf, started } from '../testing/history.ts';
+import { judgeRows, judgeSweep } from './sweep-judgement.ts';
+
+const { plan } = examplePlan();
+const iteration = historyOf(started()).iteration();
+const good = sweptWith(iteration, '7.0-2').table;
+
+const judge = (change: (cell: Cell) => Cell | undefined) =>
+  judgeSweep(plan.sweep, { table: good.flatMap((cell) => change(cell) ?? []) });
+
+const libvaOfH264 =
+  (change: Partial<Cell>) =>
+  (cell: Cell): Cell =>
+    cell.row === 'h264' && cell.path === 'libva' ? { ...cell, ...change } : cell;
+
+describe('a sweep', () => {
+  it('passes where every comparison of the plan holds, the expected difference too', () => {
+    expect(judge((cell) => cell)).toEqual({
+      passed: 2,
+      total: 2,
+      rows: [
+        { row: 'h264', passed: true, because: '' },
+        { row: 'mpeg2', passed: true, because: '' },
+      ],
+    });
+  });
+
+  it('fails where two paths differ, and says which', () => {
+    const { passed, rows } = judgeSweep(plan.sweep, sweptWith(iteration, '7.0-2', ['h264']));
+    expect(passed).toBe(1);
+    expect(rows[0]?.because).toMatch(
+      /^libva = kernel-direct does not hold: libva [0-9a-f]{8}, kernel-direct [0-9a-f]{8}; libva = software/,
+    );
+  });
+
+  it('fails where a difference is expected and there is none', () => {
+    const software = good.find(({ row, path }) => row === 'mpeg2' && path === 'kernel-direct')?.sha256 ?? '';
+    const { rows } = judge((cell) =>
+      cell.row === 'mpeg2' && cell.path === 'software'
+        ? { ...cell, sha256: software, hashes: [software, software] }
+        : cell,
+    );
+    expect(rows[1]).toMatchObject({ passed: false, because: expect.stringMatching(/^libva != software/) });
+  });
+
+  it.each<[string, Partial<Cell>, RegExp]>([
+    [
+      'changed between repeats',
+      { status: 'unstable', sha256: null, hashes: ['a', 'b'] },
+      /2 hashes in 2 runs/,
+    ],
+    ['never used the device', { status: 'no-device', device: null }, /never used the device/],
+    ['broke', { status: 'error', sha256: null, error: 'no output' }, /broke: no output/],
+    ['has no hash', { sha256: null }, /no hash/],
+    ['was repeated too seldom', { hashes: [good[0]?.sha256 ?? ''] }, /is not proven \(1 runs/],
+    ['shows no sign of the device', { device: null }, /is not proven \(2 runs, no device/],
+    ['gave another hash in a repeat', { hashes: ['0'.repeat(64), good[0]?.sha256 ?? ''] }, /is not proven/],
+  ])('fails where a cell %s', (_name, change, because) => {
+    const { rows } = judge(libvaOfH264(change));
+    expect(rows[0]).toMatchObject({ passed: false, because: expect.stringMatching(because) });
+    expect(rows[1]?.passed).toBe(true);
+  });
+
+  it('never passes where a cell is missing, not even for a difference', () => {
+    const { rows } = judge((cell) => (cell.path === 'software' ? undefined : cell));
+    expect(rows.map(({ passed }) => passed)).toEqual([false, false]);
+    expect(rows[1]?.because).toMatch(/software was not swept/);
+  });
+
+  it.each<[string, Partial<Cell> | undefined, string]>([
+    ['another hash', { sha256: 'a', hashes: ['a', 'a'] }, 'FAIL'],
+    ['another hash in each run', { status: 'unstable', sha256: null, hashes: ['a', 'b'] }, 'FAIL'],
+    ['no use of the device', { status: 'no-device', device: null }, 'FAIL'],
+    ['a run that broke', { status: 'error', sha256: null, error: 'no output' }, 'ERROR'],
+    ['too few runs', { hashes: [good[0]?.sha256 ?? ''] }, 'MISS'],
+    ['nothing', undefined, 'MISS'],
+  ])('with %s for one path has a row of that verdict', (_name, change, verdict) => {
+    const table = good.flatMap((cell) =>
+      cell.row !== 'h264' || cell.path !== 'libva' ? [cell] : change ? [{ ...cell, ...change }] : [],
+    );
+    const [h264, mpeg2] = judgeRows(plan.sweep, { table });
+    expect(h264?.verdict).toBe(verdict);
+    expect(h264?.comparisons.map((one) => one.verdict)).toEqual([verdict, verdict]);
+    // A path alone is at fault only for what it shows alone.
+    const alone = change && 'sha256' in change && change.sha256 === 'a' ? 'PASS' : verdict;
+    expect(h264?.paths.map((one) => one.verdict)).toEqual([alone, 'PASS', 'PASS']);
+    expect(mpeg2?.verdict).toBe('PASS');
+  });
+
+  it('is a FAIL where one comparison FAILs and another is a MISS', () => {
+    const table = good
+      .filter(({ row, path }) => row !== 'h264' || path !== 'software')
+      .map((cell) =>
+        cell.row === 'h264' && cell.path === 'libva' ? { ...cell, sha256: 'a', hashes: ['a', 'a'] } : cell,
+      );
+    const [h264] = judgeRows(plan.sweep, { table });
+    expect(h264?.comparisons.map(({ verdict }) => verdict)).toEqual(['FAIL', 'MISS']);
+    expect(h264?.verdict).toBe('FAIL');
+  });
+});

@@ -1,0 +1,97 @@
+import { dirname, isAbsolute, relative, resolve } from 'node:path';
+import { NoPlainFile, readPlainFile } from '../../eventlog/files/plain-file.ts';
+import { sha256 } from '../../eventlog/signing/writer-key.ts';
+import type { Fleet } from '../../schemas/fleet.ts';
+import { type Patch, Plan } from '../../schemas/plan.ts';
+import { type FileFault, longestYamlBytes, readYaml, spellFaults } from '../../schemas/yaml-file.ts';
+import { DraftPlan } from './draft-plan.ts';
+import { patchFaults } from './patch-faults.ts';
+import { checkHosts, checkPlan, type Report } from './plan-rules.ts';
+
+/** A plan with all that belongs to it, ready to start. */
+export interface LoadedPlan {
+  plan: Plan;
+  /** The sha256 of the plan's file and of every patch, in one: what an approval approves. */
+  planSha256: string;
+  series: Patch[];
+}
+
+/** The plan can't be used. `faults` has one `file:line:column: what is wrong` an entry. */
+export class PlanFaults extends Error {
+  override readonly name = 'PlanFaults';
+  readonly faults: string[];
+
+  constructor(faults: string[]) {
+    super(faults.join('\n'));
+    this.faults = faults;
+  }
+}
+
+/** A series travels whole in one event, and nats-server takes 1 MiB unless it is told otherwise. */
+const longestSeriesBytes = 512 * 1024;
+
+/** Exactly the file's bytes, or nothing: a patch that travels altered has another hash. */
+const patchText = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+const whyUnread = (error: unknown, file: string): string => {
+  if (error instanceof NoPlainFile) return error.message;
+  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return `there is no ${file}`;
+  return `can't be read: ${error}`;
+};
+
+const readSeries = (
+  { series: { folder: named, patches } }: DraftPlan,
+  planFile: string,
+  report: Report,
+): Patch[] => {
+  if (named === undefined) return [];
+  const root = dirname(resolve(planFile));
+  const folder = resolve(root, named);
+  if (isAbsolute(named)) report(['series', 'folder'], 'has to be relative to the plan');
+  let bytes = 0;
+  const series = patches.flatMap((file, index): Patch[] => {
+    if (file === undefined) return [];
+    const at = ['series', 'patches', index];
+    let text: string;
+    try {
+      text = patchText.decode(readPlainFile(resolve(folder, file), longestSeriesBytes));
+    } catch (error) {
+      report(at, `patch ${file}: ${whyUnread(error, relative(root, resolve(folder, file)))}`);
+      return [];
+    }
+    for (const fault of patchFaults(text)) report(at, `patch ${file} ${fault}`);
+    bytes += Buffer.byteLength(text);
+    return [{ file, sha256: sha256(text), text }];
+  });
+  if (bytes > longestSeriesBytes)
+    report(
+      ['series', 'patches'],
+      `the series has ${bytes} bytes, at most ${longestSeriesBytes} travel in the log`,
+    );
+  return series;
+};
+
+/**
+ * Reads a plan and the patches that it names, and checks all of it.
+ * @param fleet where it is known, the plan's hosts are checked against it.
+ * @throws {PlanFaults} with every fault at once.
+ */
+export const loadPlan = (planFile: string, fleet?: Fleet): LoadedPlan => {
+  let text: string;
+  try {
+    text = readPlainFile(planFile, longestYamlBytes).toString('utf8');
+  } catch (error) {
+    const message = whyUnread(error, 'such file');
+    throw new PlanFaults(spellFaults(planFile, [{ line: 1, column: 1, message }]));
+  }
+  const { value: plan, faults, place, raw } = readYaml(text, Plan);
+  const found: FileFault[] = [...faults];
+  const report: Report = (path, message) => void found.push({ ...place(path), message });
+  const draft = DraftPlan.parse(raw);
+  const series = readSeries(draft, planFile, report);
+  checkPlan(draft, report);
+  if (fleet) checkHosts(draft, fleet, report);
+  if (!plan || found.length > 0) throw new PlanFaults(spellFaults(planFile, found));
+  const planSha256 = sha256([sha256(text), ...series.map((patch) => patch.sha256)].join('\n'));
+  return { plan, planSha256, series };
+};

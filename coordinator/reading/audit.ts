@@ -1,0 +1,43 @@
+import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import { sha256 } from '../../eventlog/signing/writer-key.ts';
+import type { Iteration } from '../decider/state.ts';
+import { type ClauseVerdict, verdictsOf } from '../decider/verdicts.ts';
+import { eventLine } from './event-line.ts';
+import { risksOf } from './risks.ts';
+
+/** An event that a verdict rests on: where it stands in the log, and what it says. */
+export interface Proof {
+  sequence: number;
+  type: string;
+  source: string;
+  time: string;
+  /** sha256 of the event's exact bytes. */
+  sha256: string;
+  says: string;
+}
+
+export interface Audit {
+  iteration: string;
+  status: 'running' | 'closed' | 'failed' | 'aborted';
+  clauses: (ClauseVerdict & { evidence: Proof[] })[];
+  /** The plan's risks that came up, and what showed it. */
+  risks: { id: string; risk: string; answer: string; cameUp: string }[];
+}
+
+/** The ledger: clause → verdict → evidence → event. `events` is the log that the iteration was folded from. */
+export const auditOf = (iteration: Iteration, events: readonly LoggedEvent[]): Audit => {
+  const bySequence = new Map(events.map((logged) => [logged.sequence, logged]));
+  const proofOf = (sequence: number): Proof[] => {
+    const logged = bySequence.get(sequence);
+    if (!logged) return [];
+    const { event, bytes } = logged;
+    const { type, source, time } = event;
+    return [{ sequence, type, source, time, sha256: sha256(bytes), says: eventLine(event) }];
+  };
+  return {
+    iteration: iteration.name,
+    status: iteration.ended?.status ?? 'running',
+    clauses: verdictsOf(iteration).map((clause) => ({ ...clause, evidence: clause.events.flatMap(proofOf) })),
+    risks: risksOf(iteration).flatMap(({ cameUp, ...risk }) => (cameUp ? [{ ...risk, cameUp }] : [])),
+  };
+};

@@ -1,0 +1,256 @@
+import { isDeepStrictEqual } from 'node:util';
+import { durationSeconds } from '../../schemas/plan.ts';
+import { type StepName, stepNames } from '../../schemas/step-names.ts';
+import type { BuildBefore, StepEvidence } from '../../schemas/steps.ts';
+import { type Attempt, evidenceOf, type Iteration } from '../decider/state.ts';
+import { judgeSweep } from '../decider/sweep-judgement.ts';
+import { verdictsOf } from '../decider/verdicts.ts';
+import { markdownTable, spokenSeconds } from './markdown.ts';
+import { risksOf } from './risks.ts';
+
+const short = (hash: string | null | undefined): string => (hash ? `\`${hash.slice(0, 12)}\`` : '–');
+const section = (title: string, body: string): string => `## ${title}\n\n${body}\n`;
+const none = 'Nothing in the log yet.';
+
+const patches = (iteration: Iteration): string => {
+  const tried = evidenceOf(iteration, 'preflight')?.evidence;
+  if (!tried) return none;
+  const landed = evidenceOf(iteration, 'land')?.evidence;
+  const table = markdownTable(
+    ['patch', 'author', 'lines', 'sha256', 'applies'],
+    tried.patches.map(({ file, author, files, sha256, status }) => [
+      file,
+      author,
+      `+${files.reduce((sum, { added }) => sum + added, 0)} −${files.reduce((sum, { removed }) => sum + removed, 0)}`,
+      short(sha256),
+      status,
+    ]),
+  );
+  const commits = landed?.commits.map(
+    ({ repository, branch, commit, files }) =>
+      `- ${repository}, ${branch}: \`${commit}\` (${files.map(({ path }) => path).join(', ')})`,
+  );
+  return [
+    table,
+    `Baseline ${tried.baseline.tag} \`${tried.baseline.commit}\`, patched tree \`${tried.tree}\`, patchset \`${tried.patchset}\`.`,
+    commits ? `Landed as:\n\n${commits.join('\n')}` : 'Not landed.',
+  ].join('\n\n');
+};
+
+const symbols = (iteration: Iteration): string => {
+  const found = evidenceOf(iteration, 'preflight')?.evidence.symbols;
+  if (!found) return none;
+  // A plan's list can be found to the last one, and the series still use what nobody looked for.
+  const unlisted = found.filter(({ listed }) => !listed);
+  const own = unlisted.filter(({ status }) => status !== 'found').length;
+  const called = unlisted.filter(({ status, exported }) => status === 'found' && exported);
+  return [
+    `The plan lists ${found.length - unlisted.length}. The series uses ${unlisted.length} that it does not list, ${own} of them its own.`,
+    ...(called.length > 0
+      ? [
+          `Exported by the baseline, used and not listed: ${called.map(({ symbol }) => `\`${symbol}\``).join(', ')}.`,
+        ]
+      : []),
+    markdownTable(
+      ['symbol', 'listed', 'used by', 'hits', 'defined in', 'exported', 'status'],
+      found.map(({ symbol, listed, usedBy, hits, definedIn, exported, status }) => [
+        symbol,
+        listed ? 'yes' : 'no',
+        usedBy.map((file) => file.slice(0, 4)).join(', ') || '–',
+        String(hits),
+        definedIn ?? '–',
+        exported ? 'yes' : 'no',
+        status,
+      ]),
+    ),
+  ].join('\n\n');
+};
+
+const manifest = (iteration: Iteration): string => {
+  const includes = evidenceOf(iteration, 'land')?.evidence.includes;
+  if (!includes) return none;
+  const added = includes.after.filter((entry) => !includes.before.includes(entry));
+  return [
+    `\`${iteration.plan.manifest.file}\` had ${includes.before.length} includes and has ${includes.after.length}.`,
+    ...added.map((entry) => `- added ${entry}`),
+  ].join('\n');
+};
+
+const buildTimes = ({
+  host,
+  evidence: { seconds, commit, sources, compiled, before },
+}: {
+  host: string;
+  evidence: StepEvidence<'build'>;
+}): string => {
+  const timed = (of: BuildBefore) =>
+    `${spokenSeconds(of.seconds)}${of.compiled === undefined ? '' : `, ${of.compiled} files compiled`}`;
+  const now = { commit, seconds, ...(compiled === undefined ? {} : { compiled }) };
+  const counted = `${sources.changed} of ${sources.files} source files had changed since the build before in its worktree, ${sources.removed} had gone.`;
+  const said = `Built by ${host} from ${commit} in ${timed(now)}: ${counted}`;
+  if (!before) return said;
+  const row = (which: string, of: BuildBefore | undefined) =>
+    of ? [[which, `\`${of.commit}\``, timed(of)]] : [];
+  const table = markdownTable(
+    ['build in this worktree', 'of commit', 'took'],
+    [
+      ...row('the first, with nothing there', before.first),
+      ...(isDeepStrictEqual(before.first, before.last) ? [] : row('the one before', before.last)),
+      ...row('this one', now),
+    ],
+  );
+  return `${said}\n\n${table}`;
+};
+
+const artifacts = (iteration: Iteration): string => {
+  const built = evidenceOf(iteration, 'build');
+  if (!built) return none;
+  const published = evidenceOf(iteration, 'publish')?.evidence;
+  return [
+    markdownTable(
+      ['package', 'bytes', 'sha256', 'signature'],
+      built.evidence.packages.map(({ file, sizeBytes, sha256 }) => [
+        file,
+        String(sizeBytes),
+        `\`${sha256}\``,
+        short(published?.packages.find((one) => one.file === file)?.signatureSha256),
+      ]),
+    ),
+    buildTimes(built),
+    published
+      ? `Signed with \`${published.fingerprint}\`, database ${short(published.database.sha256)}, view ${published.view}${published.mirror ? `, mirrored to ${published.mirror.url} and fetched back` : ''}.`
+      : 'Not published.',
+  ].join('\n\n');
+};
+
+const matrix = (iteration: Iteration): string => {
+  const { plan } = iteration;
+  const before = evidenceOf(iteration, 'presweep')?.evidence;
+  const after = evidenceOf(iteration, 'sweep')?.evidence;
+  if (!before && !after) return none;
+  const isCompared = (row: string, path: string) =>
+    plan.sweep.rows.some(
+      ({ name, expect }) => name === row && expect.some((each) => each.split(' ').includes(path)),
+    );
+  const table = (title: string, swept: StepEvidence<'sweep'>) => {
+    const judged = judgeSweep(plan.sweep, swept);
+    const cell = (row: string, path: string) => {
+      const found = swept.table.find((one) => one.row === row && one.path === path);
+      if (!found && !isCompared(row, path)) return '–';
+      return found?.status === 'ok' ? `${short(found.sha256)}` : (found?.status ?? 'not swept');
+    };
+    return [
+      `${title}: **${judged.passed} of ${judged.total}** on ${swept.version}, \`${swept.release}\`.`,
+      markdownTable(
+        ['row', ...plan.sweep.paths.map(({ name }) => name), 'as expected'],
+        judged.rows.map(({ row, passed, because }) => [
+          row,
+          ...plan.sweep.paths.map(({ name }) => cell(row, name)),
+          passed ? 'yes' : `no: ${because}`,
+        ]),
+      ),
+    ].join('\n\n');
+  };
+  return [
+    before ? table('Before', before) : '',
+    after ? table('After', after) : 'Not swept afterwards.',
+    ...plan.sweep.rows.flatMap(({ name, because }) => (because ? [`${name}: ${because}`] : [])),
+  ]
+    .filter((part) => part !== '')
+    .join('\n\n');
+};
+
+const durations = (iteration: Iteration): string => {
+  const { expected } = iteration.plan;
+  const rows = stepNames.flatMap((step: StepName) =>
+    (iteration.attempts[step] as Attempt[]).map((attempt) => {
+      const took = attempt.status === 'succeeded' ? spokenSeconds(attempt.seconds) : attempt.status;
+      const predicted = expected[step];
+      return [
+        step,
+        String(attempt.number),
+        attempt.host,
+        took,
+        predicted ? spokenSeconds(durationSeconds(predicted)) : '–',
+      ];
+    }),
+  );
+  return rows.length > 0 ? markdownTable(['step', 'attempt', 'host', 'took', 'predicted'], rows) : none;
+};
+
+const approvals = ({ approvals: words, plan, waivers }: Iteration): string => {
+  const lines = words.map(
+    ({ by, note, approved, tree, time }) =>
+      `- ${by} ${approved ? 'approved' : 'rejected'} tree ${short(tree)} at ${time}: ${note}`,
+  );
+  const waived = waivers.map(({ clause, by, why }) => `- ${by} waived ${clause}: ${why}`);
+  if (lines.length + waived.length > 0) return [...lines, ...waived].join('\n');
+  return plan.review.approvals.length > 0
+    ? 'Nobody has said anything yet.'
+    : 'The plan asks for no approval.';
+};
+
+const risks = (iteration: Iteration): string =>
+  iteration.plan.risks.length === 0
+    ? 'The plan names none.'
+    : markdownTable(
+        ['risk', 'came up', 'answer'],
+        risksOf(iteration).map(({ risk, answer, cameUp }) => [
+          risk,
+          cameUp === undefined ? 'no sign named' : (cameUp ?? 'no'),
+          answer,
+        ]),
+      );
+
+const clauses = (iteration: Iteration): string =>
+  markdownTable(
+    ['clause', 'verdict', 'says', 'events'],
+    verdictsOf(iteration).map(({ id, verdict, says, events, because }) => [
+      id,
+      verdict,
+      because && verdict !== 'PASS' ? `${says} (${because})` : says,
+      events.join(', ') || '–',
+    ]),
+  );
+
+/**
+ * The close document of an iteration, as it follows from the log. While the iteration is still recording, the
+ * clauses about the record itself have no evidence yet, and the document says so.
+ */
+export const closeDocument = (iteration: Iteration): string => {
+  const { plan, ended } = iteration;
+  const how = ended
+    ? `${ended.status[0]?.toUpperCase()}${ended.status.slice(1)} at ${ended.time}: ${ended.because}.`
+    : 'Under way; what is missing below has not happened yet.';
+  const back = ended && ended.status !== 'closed' ? [section('Where to go back to', plan.goBack)] : [];
+  return [
+    `# ${iteration.name}: ${plan.title}\n`,
+    `${plan.board}, ${plan.package.base} ${plan.package.from} → ${plan.package.to}, \`${plan.package.release}\`. Started ${iteration.started.time} by ${iteration.startedBy}, plan \`${iteration.planSha256}\`.\n`,
+    `${how}\n`,
+    ...back,
+    section('Clauses', clauses(iteration)),
+    section('Patches', patches(iteration)),
+    section('Symbols', symbols(iteration)),
+    section('Manifest', manifest(iteration)),
+    section('Artifacts', artifacts(iteration)),
+    section('Sweep', matrix(iteration)),
+    section('Durations', durations(iteration)),
+    section('Approvals', approvals(iteration)),
+    section('Risks', risks(iteration)),
+    section('Scoreboard', scoreboardLine(iteration)),
+  ].join('\n');
+};
+
+const scoreboardLine = (iteration: Iteration): string => {
+  const { before, after } = iteration.plan.close.scoreboard;
+  const swept = evidenceOf(iteration, 'sweep')?.evidence;
+  if (!swept || (iteration.ended && iteration.ended.status !== 'closed')) return `${before} (unchanged)`;
+  const { passed, total } = judgeSweep(iteration.plan.sweep, swept);
+  return passed === total
+    ? `${after} (was ${before}); ${passed} of ${total} rows as expected`
+    : `${before} (unchanged)`;
+};
+
+/** A note that the plan wants written, with the iteration that it rests on. */
+export const closeNote = (iteration: Iteration, text: string): string =>
+  `${text.trim()}\n\nRecorded by ${iteration.name}, plan \`${iteration.planSha256}\`, sweep ${scoreboardLine(iteration)}.\n`;

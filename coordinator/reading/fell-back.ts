@@ -1,0 +1,16 @@
+import type { FellBack } from '../../schemas/steps.ts';
+
+/** How a new kernel ended that did not come back, as part of a sentence. */
+export const howItFellBack = ({ how, says }: FellBack): string => {
+  const words = says === undefined ? '' : `: ${says}`;
+  switch (how) {
+    case 'panic':
+      return `the new kernel panicked${words}`;
+    case 'watchdog':
+      return `the new kernel hung, or the boot loader on the way to it, and the hardware watchdog reset the board${words}`;
+    case 'deadline':
+      return `the board's own deadline took the new kernel away${words}`;
+    case 'unknown':
+      return `how the new kernel ended is not known: no panic was recorded, and no watchdog says that it reset the board${words && `; what was found${words}`}`;
+  }
+};

@@ -1,0 +1,24 @@
+import { createSayOnce } from '../../eventlog/say-once.ts';
+import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import { sha256 } from '../../eventlog/signing/writer-key.ts';
+
+/** What a person who follows the log is told when it was cut. */
+export const cutSentence =
+  'the log was cut: it no longer holds all that was shown, and goes on with what its writers say again';
+
+/** Knows what was shown already, after the log was cut and everything comes anew. */
+export const createShown = (): ((logged: LoggedEvent) => boolean) => {
+  const shown = new Map<number, string>();
+  return ({ sequence, bytes }) => {
+    const hash = sha256(bytes);
+    if (shown.get(sequence) === hash) return false;
+    shown.set(sequence, hash);
+    return true;
+  };
+};
+
+/** Says what is waited for, once. */
+export const createTrouble = (say: (text: string) => void): ((error: unknown) => void) => {
+  const once = createSayOnce(say);
+  return (error) => once.trouble(error, 'waits for the log: ');
+};

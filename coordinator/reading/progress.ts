@@ -1,0 +1,75 @@
+import type { StepName } from '../../schemas/step-names.ts';
+import { stepNames } from '../../schemas/step-names.ts';
+import { forwardSteps, reviewOf } from '../decider/graph.ts';
+import { type Attempt, evidenceOf, type Iteration, lastAttempt } from '../decider/state.ts';
+import { lastSeenOf } from './event-line.ts';
+
+/** Where a step stands, for those who watch. Times are milliseconds since 1970. */
+export interface StepProgress {
+  step: StepName | 'review';
+  status: 'pending' | 'open' | 'succeeded' | 'failed' | 'superseded';
+  host: string;
+  attempt: number;
+  since?: number;
+  /** Seconds it took, once it is over. */
+  seconds?: number;
+  /** What it waits for, or why it failed. */
+  remark: string;
+}
+
+const progressOf = (iteration: Iteration, step: StepName): StepProgress => {
+  const attempt = lastAttempt(iteration, step) as Attempt | undefined;
+  if (!attempt) return { step, status: 'pending', host: '', attempt: 0, remark: '' };
+  const since = Date.parse(attempt.requested.time);
+  const known = { step, host: attempt.host, attempt: attempt.number, since };
+  switch (attempt.status) {
+    case 'open':
+      return { ...known, status: 'open', remark: '' };
+    case 'succeeded':
+      return { ...known, status: 'succeeded', seconds: attempt.seconds, remark: '' };
+    case 'failed':
+      return { ...known, status: 'failed', remark: attempt.failure.reason };
+    case 'superseded':
+      return { ...known, status: 'superseded', remark: attempt.because };
+  }
+};
+
+const reviewProgress = (iteration: Iteration): StepProgress => {
+  const review = reviewOf(iteration);
+  const asked = iteration.approvals.map(({ by }) => by).join(', ');
+  const known = { step: 'review', host: asked, attempt: iteration.reviews.length } as const;
+  if (!review) return { ...known, status: 'pending', remark: '' };
+  if (review.rejected)
+    return { ...known, status: 'failed', remark: `${review.rejected.by}: ${review.rejected.note}` };
+  if (review.missing.length > 0)
+    return { ...known, status: 'open', remark: `waits for ${review.missing.join(', ')}` };
+  return { ...known, status: 'succeeded', remark: '' };
+};
+
+/** Every step, in the order of the graph; a rollback only where there is one. */
+export const progress = (iteration: Iteration): StepProgress[] =>
+  stepNames.flatMap((step) => {
+    const isOfIts = (forwardSteps(iteration) as readonly StepName[]).includes(step);
+    if (!isOfIts && iteration.attempts[step].length === 0) return [];
+    const row = progressOf(iteration, step);
+    return step === 'preflight' ? [row, reviewProgress(iteration)] : [row];
+  });
+
+/** Whom or what the iteration waits for, in a sentence; empty once it has ended. */
+export const waitsFor = (iteration: Iteration): string => {
+  if (iteration.ended) return '';
+  if (iteration.lost) {
+    const { host, because, lastSeen } = iteration.lost;
+    return `${host}, which is lost: ${because}; ${lastSeenOf(lastSeen)}. Look at its console: when it is back, this goes on by itself; or ka abort ${iteration.name}`;
+  }
+  const open = stepNames.flatMap((step) => {
+    const attempt = lastAttempt(iteration, step) as Attempt | undefined;
+    return attempt?.status === 'open' ? [`${step} on ${attempt.host}`] : [];
+  });
+  const missing = evidenceOf(iteration, 'preflight') ? (reviewOf(iteration)?.missing ?? []) : [];
+  const people = missing.map(
+    (person) =>
+      `the review of ${person} (ka approve ${iteration.name} --as ${person} -m NOTE, or ka reject …)`,
+  );
+  return [...open, ...people].join('; ') || 'the coordinator';
+};

@@ -1,0 +1,174 @@
+import type { KeptMessage, RefusedMessage } from '../../eventlog/signing/check-event.ts';
+import type { Trust } from '../../eventlog/signing/trust.ts';
+import { createVerifier, type Verifier } from '../../eventlog/signing/verifier.ts';
+import { logOrigin, openCheckpoint } from '../../eventlog/tree/checkpoint.ts';
+import { isWithheld, LogTree, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
+import type { TreeHead } from '../../eventlog/tree/merkle-tree.ts';
+import { coordinator, noIteration } from '../../schemas/events.ts';
+import { type BadRecord, isBad, type LogHeader, type LogRecord } from '../export/event-records.ts';
+import { type CheckpointFlaw, CheckpointTrail } from './checkpoint-trail.ts';
+
+/** Something in a log that is not as it has to be. Its sequence is 0 where it is the header of an export. */
+export type LogFlaw = CheckpointFlaw & Partial<Pick<RefusedMessage, 'subject'>>;
+
+export interface VerifiedLog {
+  /** Good events that were shown whole. */
+  events: number;
+  /** Checkpoints that the log agrees with, that of an export's header among them. */
+  checkpoints: number;
+  /** Iterations of which a message is shown as a hash alone. Of those nothing is to be concluded. */
+  withheld: string[];
+  /** The first bad event first. */
+  faults: LogFlaw[];
+}
+
+/** Messages in the order of their log, from its first one on: from an export, or as the log holds them now. */
+export interface LogSource {
+  /** An export's. */
+  header?: LogHeader | BadRecord;
+  records: Iterable<LogRecord | BadRecord>;
+}
+
+/**
+ * Checks a whole log: that each message is in its place, and is an event of the writer that its subject names, of a type that
+ * this writer may write; that each writer's events follow from one another; and that the messages are those that the
+ * checkpoints were signed over, in the log and in the header of an export.
+ */
+export class LogCheck {
+  readonly #trust: Trust;
+  readonly #verifier: Verifier;
+  readonly #trail: CheckpointTrail;
+  readonly #tree = new LogTree();
+  readonly #faults: LogFlaw[] = [];
+  readonly #withheld = new Set<string>();
+  #epoch = 1;
+  #events = 0;
+  /** The sequence that has to come next. */
+  #next = 1;
+  #lastIsStray = false;
+
+  /** @param trust the reader's own, never one that came with the log. */
+  constructor(trust: Trust) {
+    this.#trust = trust;
+    this.#verifier = createVerifier(trust);
+    this.#trail = new CheckpointTrail(trust.fleet);
+  }
+
+  /** Takes the next message. */
+  add(record: LogRecord | BadRecord): void {
+    if (isBad(record)) {
+      this.#faults.push({ sequence: this.#next, why: record.why });
+      this.#next += 1;
+      return;
+    }
+    const { sequence, subject } = record;
+    const next = this.#next;
+    const isStray = sequence < next;
+    if (isStray && !this.#lastIsStray)
+      this.#faults.push({
+        sequence: next,
+        subject,
+        why: `the message of sequence ${sequence} stands here, where that of ${next} or the end is expected`,
+      });
+    this.#lastIsStray = isStray;
+    // What its chain says of it out of its place is no news.
+    if (isStray) return;
+    if (sequence > next)
+      this.#faults.push({
+        sequence: next,
+        why: `nothing is here from sequence ${next} to ${sequence - 1}: ${subject} of sequence ${sequence} comes next`,
+      });
+    this.#next = sequence + 1;
+    if (this.#tree.size === sequence - 1) this.#tree.add(record);
+    if (isWithheld(record)) this.#takeWithheld(record);
+    else this.#take(record);
+  }
+
+  #takeWithheld(record: WithheldMessage): void {
+    const { sequence, subject } = record;
+    const [, , , iteration = ''] = subject.split('.');
+    if (iteration === noIteration) {
+      const why = 'it belongs to the whole fleet, and only its hash is here';
+      this.#faults.push({ sequence, subject, why });
+    }
+    this.#withheld.add(iteration);
+    this.#verifier.pass(record);
+  }
+
+  #take(message: KeptMessage): void {
+    const { sequence, subject } = message;
+    const verified = this.#verifier.verify(message);
+    if ('refused' in verified) {
+      this.#faults.push(verified.refused);
+      return;
+    }
+    const { event } = verified.logged;
+    const faults = [...verified.faults];
+    this.#events += 1;
+    if (event.kind === 'fleet' && event.type === 'LogRestored') this.#epoch = event.data.epoch;
+    if (event.kind === 'fleet' && event.type === 'Checkpointed')
+      faults.push(...this.#trail.add(event, sequence, this.#epoch, this.#coordinatorKeys()));
+    for (const why of faults) this.#faults.push({ sequence, subject, why });
+    if (verified.contradicts !== undefined)
+      this.#faults.push({
+        sequence: verified.contradicts,
+        why: `the next event of ${event.source}, at sequence ${sequence}, follows another one than this`,
+      });
+  }
+
+  #coordinatorKeys(): string[] {
+    const key = this.#verifier.keyOf(coordinator);
+    return key === null ? [] : [key];
+  }
+
+  #takeHeader(header: LogHeader | BadRecord): void {
+    const tell = (why: string) => this.#faults.push({ sequence: 0, why });
+    if (isBad(header)) return void tell(header.why);
+    const { fleet, epoch, size, note } = header;
+    if (fleet !== this.#trust.fleet)
+      return void tell(`it is a log of ${fleet}, expected ${this.#trust.fleet}`);
+    if (epoch !== this.#epoch)
+      return void tell(`it names epoch ${epoch} of the log, and the last events are of epoch ${this.#epoch}`);
+    // The coordinator may have changed its key between the last message and the note.
+    const pinned = this.#trust.writers.get(coordinator)?.keys[0] ?? [];
+    let head: TreeHead;
+    try {
+      head = openCheckpoint(note, logOrigin(fleet, epoch), this.#coordinatorKeys().concat(pinned));
+    } catch (error) {
+      return void tell(error instanceof Error ? error.message : String(error));
+    }
+    if (head.size !== size) return void tell(`it names ${size} messages, and its note is over ${head.size}`);
+    this.#trail.addHeader(head, epoch);
+    const last = this.#next - 1;
+    if (last > size)
+      this.#faults.push({
+        sequence: size + 1,
+        why: `the header's note ends before this, at sequence ${size}`,
+      });
+    if (last < size)
+      this.#faults.push({
+        sequence: last + 1,
+        why: `the log ends before this, and the header's note is over ${size} messages`,
+      });
+  }
+
+  /** What was found, once the last message is there. @param header an export's. */
+  end(header?: LogHeader | BadRecord): VerifiedLog {
+    if (header !== undefined) this.#takeHeader(header);
+    const { agreed, faults } = this.#trail.compare(this.#tree, this.#epoch);
+    return {
+      events: this.#events,
+      checkpoints: agreed,
+      withheld: [...this.#withheld].sort(),
+      // What is known only by the end of a range comes behind what is known of a place in it.
+      faults: [...this.#faults, ...faults].sort((a, b) => (a.until ?? a.sequence) - (b.until ?? b.sequence)),
+    };
+  }
+}
+
+/** Checks a log that is all there, as {@link LogCheck} does. @param trust the reader's own, never one that came with the log. */
+export const verifyLog = (trust: Trust, { header, records }: LogSource): VerifiedLog => {
+  const check = new LogCheck(trust);
+  for (const record of records) check.add(record);
+  return check.end(header);
+};

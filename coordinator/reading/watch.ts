@@ -1,0 +1,117 @@
+import { createLogUpdate } from 'log-update';
+import pc from 'picocolors';
+import { type OutputLine, readOutput } from '../../eventlog/live/output.ts';
+import type { KaEvent } from '../../schemas/events.ts';
+import { printable, printableOutput, styledLines } from '../../schemas/printable.ts';
+import type { Session } from '../commands/session.ts';
+import { evolve } from '../decider/evolve.ts';
+import { type Iteration, initialState, type State } from '../decider/state.ts';
+import { eventLine } from './event-line.ts';
+import { createShown, createTrouble, cutSentence } from './follower.ts';
+import { spokenSeconds } from './markdown.ts';
+import { progress, type StepProgress, waitsFor } from './progress.ts';
+
+const marks: Record<StepProgress['status'], string> = {
+  pending: pc.dim('·'),
+  open: pc.yellow('▸'),
+  succeeded: pc.green('✓'),
+  failed: pc.red('✗'),
+  superseded: pc.dim('↷'),
+};
+
+const clockTime = (time: string): string => time.slice(11, 19);
+
+/** Cuts a line to the terminal's width; what is cut can be read with `ka output`. */
+const cut = (text: string, width: number): string =>
+  text.length <= width ? text : `${text.slice(0, width - 1)}…`;
+
+/** The view of an iteration's steps. @param lastLine each step's newest line of output. @param now ms since 1970. */
+export const draw = (
+  iteration: Iteration,
+  lastLine: ReadonlyMap<string, string>,
+  now: number,
+  width: number,
+): string => {
+  const rows = progress(iteration).map((row) => {
+    const seconds =
+      row.seconds ?? (row.status === 'open' && row.since ? (now - row.since) / 1000 : undefined);
+    const took = row.step === 'review' || seconds === undefined ? '' : spokenSeconds(Math.max(seconds, 0));
+    const head = `${marks[row.status]} ${row.step.padEnd(10)} ${row.host.padEnd(12)} ${took.padStart(11)}`;
+    const tail = printable(row.remark) || (row.status === 'open' ? (lastLine.get(row.step) ?? '') : '');
+    return `${head}  ${pc.dim(cut(tail, Math.max(width - 42, 20)))}`;
+  });
+  const title = `${pc.bold(iteration.name)}  ${printable(iteration.plan.title)}`;
+  const waiting = printable(waitsFor(iteration));
+  return [title, ...rows, ...(waiting ? [pc.dim(cut(`waits for ${waiting}`, width))] : [])].join('\n');
+};
+
+/** The last lines that a failed step printed; its reason stands in the event's own line. */
+const failureOf = (event: KaEvent): string[] =>
+  event.kind === 'step' && event.fact === 'Failed' ? event.data.output : [];
+
+/**
+ * Shows an iteration live until it ends: on a terminal as a view of its steps, otherwise a line an event.
+ * @param out where to write; standard error where standard output carries a JSON document.
+ * @param onEvent is called after each event, with the state that it makes.
+ */
+export const watchIteration = async (
+  session: Session,
+  name: string,
+  out: NodeJS.WriteStream,
+  onEvent: (iteration: Iteration) => void = () => undefined,
+): Promise<Iteration> => {
+  const live = out.isTTY === true;
+  const view = createLogUpdate(out);
+  const stop = new AbortController();
+  const lastLine = new Map<string, string>();
+  let state: State = initialState;
+  const show = () => {
+    const iteration = state.iterations.get(name);
+    if (live && iteration) view(draw(iteration, lastLine, Date.now(), out.columns ?? 80));
+  };
+  const redraw = live ? setInterval(show, 250) : undefined;
+  const onLine = ({ step, line }: OutputLine) => void lastLine.set(step, printableOutput(line));
+  if (live)
+    void readOutput(
+      session.connection,
+      { fleet: session.fleet.fleet, iteration: name },
+      { follow: true, fromNow: true, signal: stop.signal },
+      onLine,
+    ).catch(() => undefined); // without the last line of output the view is still a view
+  // An end that stands before this in the log may have been taken back by a retry since.
+  let present = (await session.read()).events.at(-1)?.sequence ?? 0;
+  const isNew = createShown();
+  const tell = (text: string) => {
+    if (live) view.clear();
+    out.write(`${styledLines(text)}\n`);
+  };
+  const onCut = (lastSequence: number) => {
+    state = initialState;
+    present = lastSequence;
+    tell(cutSentence);
+  };
+  const stopIfEnded = (iteration: Iteration | undefined) => {
+    if (!iteration?.ended || state.sequence < present) return;
+    show();
+    stop.abort();
+  };
+  try {
+    const onTrouble = createTrouble(tell);
+    await session.log.follow({ signal: stop.signal, onCut, onTrouble }, (logged) => {
+      state = evolve(state, logged);
+      const iteration = state.iterations.get(name);
+      if (!iteration || logged.event.iteration !== name || !isNew(logged)) return stopIfEnded(iteration);
+      if (!live) out.write(`${clockTime(logged.event.time)} ${name} ${eventLine(logged.event)}\n`);
+      const failure = failureOf(logged.event);
+      if (failure.length > 0) tell(failure.map((line) => `    ${printableOutput(line)}`).join('\n'));
+      onEvent(iteration);
+      stopIfEnded(iteration);
+    });
+  } finally {
+    clearInterval(redraw);
+    if (live) view.done();
+  }
+  const iteration = state.iterations.get(name);
+  if (!iteration) throw new Error(`the log holds no ${name}`);
+  return iteration;
+};

@@ -1,0 +1,177 @@
+import { checkEvent, type LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import { createKeyHistory } from '../../eventlog/signing/key-history.ts';
+import { linkTo } from '../../eventlog/signing/seal.ts';
+import type { Trust } from '../../eventlog/signing/trust.ts';
+import type { HeldMessage } from './restore-sources.ts';
+
+/** An event of the log as it can be rebuilt. Its sequence is the one that it gets. */
+export interface MergedEvent extends LoggedEvent {
+  signature: string;
+  from: string;
+  /** Where it stood before, as far as somebody knows. */
+  before: number | null;
+}
+
+export interface MergedLog {
+  events: MergedEvent[];
+  /** What somebody has and the log can't take, in words. */
+  leftOut: string[];
+  /** Sequences below the highest known one that nobody has. */
+  missingSequences: number[];
+  /** A writer → how many of its events nobody has, by its own count. */
+  missingOf: Map<string, number>;
+  /** Events that others answer and nobody has, as `writer/id`. */
+  missingCauses: string[];
+  /** The highest epoch that any of it tells of, also of what is left out. */
+  epoch: number;
+}
+
+const idOf = ({ event }: LoggedEvent): string => `${event.source}/${event.id}`;
+
+const hashOf = ({ event, bytes }: LoggedEvent): string => linkTo(event.writerseq, bytes).hash;
+
+const epochOf = ({ event }: LoggedEvent): number =>
+  Math.max(event.epoch ?? 1, event.kind === 'fleet' && event.type === 'LogRestored' ? event.data.epoch : 1);
+
+/**
+ * Each writer's events in its own order, without those that do not follow from the one before, nor what follows those.
+ * @param abandoned the hashes of events that are left out already. More are added.
+ */
+const chainsOf = (
+  events: readonly MergedEvent[],
+  abandoned: Set<string>,
+  leftOut: string[],
+): Map<string, MergedEvent[]> => {
+  const chains = new Map<string, MergedEvent[]>();
+  // Of two with the same count, the one that comes first is what the log went on with.
+  const ordered = [...events].sort((a, b) => a.event.writerseq - b.event.writerseq);
+  for (const one of ordered) {
+    const { source, writerseq, prevhash } = one.event;
+    const chain = chains.get(source) ?? [];
+    chains.set(source, chain);
+    const last = chain.at(-1);
+    const leave = (why: string) => {
+      leftOut.push(`${idOf(one)}: ${why}`);
+      abandoned.add(hashOf(one));
+    };
+    if (last?.event.writerseq === writerseq) leave(`${source} has said something else since`);
+    else if (last?.event.writerseq === writerseq - 1 && hashOf(last) !== prevhash)
+      leave(`it does not follow ${source}'s event before it`);
+    // Where events between are held by nobody, the link alone tells.
+    else if (prevhash !== undefined && abandoned.has(prevhash)) leave(`it follows what ${source} took back`);
+    else chain.push(one);
+  }
+  return chains;
+};
+
+/**
+ * Why a message does not count where it stands, though its writer pins the key: that one was revoked, or replaced, before it. Known of
+ * the source that tells of those, where sequences mean the same.
+ */
+const keyJudge = (trust: Trust, held: readonly HeldMessage[]) => {
+  const history = createKeyHistory(trust);
+  let source: string | undefined;
+  const inOrder = held
+    .filter(({ subject }) => /\.Key(Rotated|Revoked)\./.test(subject))
+    .sort((a, b) => (a.sequence ?? 0) - (b.sequence ?? 0));
+  for (const { sequence, from, ...message } of inOrder) {
+    if (sequence === null || (source !== undefined && source !== from)) continue;
+    const checked = checkEvent(trust, { ...message, sequence });
+    if ('refused' in checked) continue;
+    source = from;
+    history.note(checked.logged.event, sequence);
+  }
+  return ({ from, sequence }: HeldMessage, writer: string, key: string): string | undefined => {
+    if (from !== source || sequence === null) return undefined;
+    const period = history.of(writer).find(({ publicKey }) => publicKey === key);
+    const isIn = period && sequence >= period.since && sequence <= (period.until ?? sequence);
+    return isIn ? undefined : `${writer} had another key there than the one that signed it`;
+  };
+};
+
+/**
+ * Puts a log together from all that is still held of it, signatures checked. The order is that of the sequences as they
+ * were; but each writer's events stay in its own order, and nothing stands before what it answers.
+ * @param held the better source first: of two that have the same subject, the first one counts.
+ */
+export const mergeLog = (trust: Trust, held: readonly HeldMessage[]): MergedLog => {
+  const leftOut: string[] = [];
+  const abandoned = new Set<string>();
+  let epoch = 1;
+  const bySubject = new Map<string, MergedEvent>();
+  const judge = keyJudge(trust, held);
+  for (const one of held) {
+    const { sequence, subject, bytes, signature, from } = one;
+    const known = bySubject.get(subject);
+    if (known) {
+      known.before ??= sequence;
+      if (Buffer.compare(known.bytes, bytes) === 0) continue;
+    }
+    const checked = checkEvent(trust, { sequence: sequence ?? 0, subject, bytes, signature });
+    if ('refused' in checked) {
+      if (!known) leftOut.push(`${subject} of ${from}: ${checked.refused.why}`);
+      continue;
+    }
+    const why = judge(one, checked.logged.event.source, checked.key);
+    if (why !== undefined) {
+      leftOut.push(`${subject} of ${from}: ${why}`);
+      continue;
+    }
+    epoch = Math.max(epoch, epochOf(checked.logged));
+    if (known) abandoned.add(hashOf(checked.logged));
+    else bySubject.set(subject, { ...checked.logged, signature, from, before: sequence });
+  }
+  const chains = chainsOf([...bySubject.values()], abandoned, leftOut);
+  const all = [...chains.values()].flat();
+  const byId = new Map(all.map((one) => [idOf(one), one]));
+  const previous = new Map<MergedEvent, MergedEvent>();
+  for (const chain of chains.values())
+    chain.forEach((one, index) => {
+      const before = chain[index - 1];
+      if (before) previous.set(one, before);
+    });
+
+  const firsts = (one: MergedEvent) => [
+    previous.get(one),
+    one.event.causationid === undefined ? undefined : byId.get(one.event.causationid),
+  ];
+  const begun = new Set<MergedEvent>();
+  const events: MergedEvent[] = [];
+  /** Places an event, after all that must stand before it; those may be a writer's whole chain. */
+  const place = (wanted: MergedEvent): void => {
+    const waiting = begun.has(wanted) ? [] : [wanted];
+    for (let one = waiting.at(-1); one; one = waiting.at(-1)) {
+      begun.add(one);
+      const first = firsts(one).find((each) => each !== undefined && !begun.has(each));
+      if (first) {
+        waiting.push(first);
+        continue;
+      }
+      waiting.pop();
+      events.push({ ...one, sequence: events.length + 1 });
+    }
+  };
+  const end = Number.POSITIVE_INFINITY;
+  const byPlace = (a: MergedEvent, b: MergedEvent) =>
+    (a.before ?? end) === (b.before ?? end) ? 0 : (a.before ?? end) - (b.before ?? end);
+  for (const one of all.sort(byPlace)) place(one);
+
+  const sequences = new Set(all.flatMap(({ before }) => before ?? []));
+  const highest = all.reduce((most, { before }) => Math.max(most, before ?? 0), 0);
+  const missingOf = new Map<string, number>();
+  for (const [writer, chain] of chains) {
+    const gaps = (chain.at(-1)?.event.writerseq ?? 0) - chain.length;
+    if (gaps > 0) missingOf.set(writer, gaps);
+  }
+  const causes = all.flatMap(({ event }) => event.causationid ?? []);
+  return {
+    events,
+    leftOut,
+    missingSequences: Array.from({ length: highest }, (_, index) => index + 1).filter(
+      (sequence) => !sequences.has(sequence),
+    ),
+    missingOf,
+    missingCauses: [...new Set(causes)].filter((cause) => !byId.has(cause)),
+    epoch,
+  };
+};

@@ -1,0 +1,143 @@
+import type { MsgHdrs } from 'nats';
+import { z } from 'zod';
+import { type EventType, type KaEvent, noIteration, parseEvent, subjectOf } from '../../schemas/events.ts';
+import { mayWrite } from '../../schemas/roles.ts';
+import type { SignedEvent } from '../../schemas/signed-event.ts';
+import type { Trust } from './trust.ts';
+import { isSignedBy, payloadTypes } from './writer-key.ts';
+
+/** An event with its place in the log. */
+export interface LoggedEvent {
+  /** The stream's sequence: the only order there is. */
+  sequence: number;
+  subject: string;
+  bytes: Uint8Array;
+  /** Its writer's, base64; absent in histories that were recorded without. */
+  signature?: string;
+  event: KaEvent;
+}
+
+/** A message as the log holds it, whatever it is. */
+export interface KeptMessage {
+  sequence: number;
+  subject: string;
+  bytes: Uint8Array;
+  /** Its writer's, over the bytes; base64. */
+  signature: string;
+}
+
+/** A message in the stream that is no event of the writer it claims to be from. Nothing is folded from it. */
+export interface RefusedMessage {
+  sequence: number;
+  subject: string;
+  why: string;
+}
+
+/** An event of its writer's, and which of that writer's keys has signed it; or why it is none. */
+export type Checked = { logged: LoggedEvent; key: string } | { refused: RefusedMessage };
+
+/** The header that carries the writer's signature over the exact bytes, base64. */
+export const signatureHeader = 'Ka-Signature';
+
+/** What a refusal says at most: a hostile writer's names are as long as it likes. */
+const longestWhy = 1000;
+
+/** In one sentence: what a hostile writer makes wrong a thousand times is not said a thousand times. */
+const whyUnread = (error: unknown): string => {
+  if (!(error instanceof z.ZodError))
+    return (error instanceof Error ? error.message : String(error)).slice(0, 200);
+  const [first] = error.issues;
+  const more = error.issues.length > 1 ? `, and ${error.issues.length - 1} more` : '';
+  return `${first?.path.join('.').slice(0, 100)}: ${first?.message.slice(0, 200)}${more}`;
+};
+
+/** A subject that a message can be said under: no wildcard, no empty token. */
+const sayable = /^[^\s.*>]+(\.[^\s.*>]+)*$/;
+
+/** The host that an event is for: its subject ends in that name. */
+const addresseeOf = (event: KaEvent): string | undefined => {
+  if (event.kind === 'step' && (event.fact === 'Requested' || event.fact === 'Superseded'))
+    return event.data.host;
+  return event.kind === 'fleet' && event.type === 'Checkpointed' ? event.data.host : undefined;
+};
+
+/** Why an event does not belong where it stands: the signature covers the bytes, and not the subject. */
+const misplaced = (event: KaEvent, subject: string): string | undefined => {
+  const { fleet, source, iteration, type, attempt, id } = event;
+  if (id !== `${iteration}.${type}.${attempt}` || event.subject !== iteration)
+    return `its id is ${id}, and it is ${type}.${attempt} of ${iteration}`;
+  if (event.kind !== 'unknown' && (event.kind === 'fleet') !== (iteration === noIteration))
+    return `a ${type} does not belong to ${iteration === noIteration ? 'no iteration' : 'an iteration'}`;
+  const isFor = addresseeOf(event);
+  const own = ['ka', fleet, source, iteration, type, attempt];
+  const isOwn =
+    subject === [...own, ...(isFor === undefined ? [] : [isFor])].join('.') ||
+    (event.kind === 'unknown' && subject.startsWith(`${own.join('.')}.`)); // nobody here knows whom it is for
+  if (isOwn) return undefined;
+  return `it names ${source}'s ${id}${isFor ? ` for ${isFor}` : ''} in ${fleet}, which is not what its subject says`;
+};
+
+/**
+ * Whether a message is an event of the writer that its subject names: signed by one of that writer's keys, of a type that its
+ * role may write, and under the subject of its own fact. It is parsed only once the signature is good.
+ */
+export const checkEvent = (trust: Trust, { sequence, subject, bytes, signature }: KeptMessage): Checked => {
+  const refuse = (why: string) => ({ refused: { sequence, subject, why: why.slice(0, longestWhy) } });
+  if (!sayable.test(subject)) return refuse('nothing can be said under such a subject');
+  const [, , writer = ''] = subject.split('.');
+  const trusted = trust.writers.get(writer);
+  if (trusted === undefined) return refuse(`no key is pinned for the writer "${writer}"`);
+  const key = trusted.keys.find((one) => isSignedBy(one, payloadTypes.event, bytes, signature));
+  if (key === undefined) return refuse(`its signature is not ${writer}'s`);
+  let event: KaEvent;
+  try {
+    event = parseEvent(bytes);
+  } catch (error) {
+    return refuse(`it can't be read: ${whyUnread(error)}`);
+  }
+  if (event.fleet !== trust.fleet) return refuse(`it is of fleet ${event.fleet}, and this is ${trust.fleet}`);
+  const why = misplaced(event, subject);
+  if (why !== undefined) return refuse(why);
+  if (!mayWrite(trusted, event.type)) return refuse(`${writer} may not write ${event.type}`);
+  return { logged: { sequence, subject, bytes, signature, event }, key };
+};
+
+/**
+ * As {@link checkEvent}, of an event that another one carries: it stands under no subject, and is taken for what it says it is.
+ * It has no place in the log either.
+ */
+export const checkSignedEvent = (
+  trust: Trust,
+  { writer, bytes, signature }: SignedEvent,
+): { logged: LoggedEvent } | { refused: RefusedMessage } => {
+  const refuse = (why: string) => ({ refused: { sequence: 0, subject: writer, why } });
+  const raw = Buffer.from(bytes, 'base64');
+  const keys = trust.writers.get(writer)?.keys ?? [];
+  if (!keys.some((key) => isSignedBy(key, payloadTypes.event, raw, signature)))
+    return refuse(`its signature is not ${writer}'s`);
+  try {
+    const event = parseEvent(raw);
+    const addressee = addresseeOf(event);
+    const own = {
+      ...event,
+      type: event.type as EventType,
+      ...(addressee === undefined ? {} : { host: addressee }),
+    };
+    return checkEvent(trust, {
+      sequence: 0,
+      subject: subjectOf(event.fleet, writer, own),
+      bytes: raw,
+      signature,
+    });
+  } catch (error) {
+    return refuse(`it can't be read: ${error instanceof Error ? error.message : error}`);
+  }
+};
+
+/** As {@link checkEvent}, of a message as the server hands it over. */
+export const checkMessage = (
+  trust: Trust,
+  { subject, data, headers }: { subject: string; data: Uint8Array; headers?: MsgHdrs | undefined },
+  sequence: number,
+): Checked =>
+  checkEvent(trust, { sequence, subject, bytes: data, signature: headers?.get(signatureHeader) ?? '' });

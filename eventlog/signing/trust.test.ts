@@ -1,0 +1,31 @@
+import { expect, it } from 'vitest';
+import { exampleFleet } from '../../coordinator/testing/example-plan.ts';
+import { testKey } from '../../coordinator/testing/test-key.ts';
+import { fleetLogins } from '../../deploy/nats-config.ts';
+import { Fleet } from '../../schemas/fleet.ts';
+import { trustIn, trustNow } from './trust.ts';
+
+const [now, stolen] = [testKey('boltzmann').publicKey, testKey('stolen').publicKey];
+const withRevoked = (revokedKeys: string[], earlierKeys: string[] = [stolen]) => ({
+  ...exampleFleet,
+  hosts: { boltzmann: { role: 'builder', publicKey: now, earlierKeys, revokedKeys } },
+});
+
+it('a revoked key is known to who reads the log, and to nobody else', () => {
+  const fleet = Fleet.parse(withRevoked([stolen]));
+  expect(trustIn(fleet).writers.get('boltzmann')?.keys).toEqual([now, stolen]);
+  expect(trustNow(fleet).writers.get('boltzmann')?.keys).toEqual([now]);
+  expect(trustNow(Fleet.parse(withRevoked([]))).writers.get('boltzmann')?.keys).toEqual([now, stolen]);
+  expect(fleetLogins(fleet).writers.map(({ publicKey }) => publicKey)).not.toContain(stolen);
+  expect(fleetLogins(Fleet.parse(withRevoked([]))).writers.map(({ publicKey }) => publicKey)).toContain(
+    stolen,
+  );
+});
+
+it('a key is revoked only where it is still named, and belongs to one writer', () => {
+  expect(Fleet.safeParse(withRevoked([stolen], [])).error?.issues[0]?.message).toContain(
+    'none of earlierKeys',
+  );
+  const shared = withRevoked([], [exampleFleet.coordinator.publicKey]);
+  expect(Fleet.safeParse(shared).error?.issues[0]?.message).toContain('the coordinator’s key as well');
+});

@@ -1,0 +1,73 @@
+import type { WithheldMessage } from '../tree/log-tree.ts';
+import { checkEvent, type KeptMessage, type LoggedEvent, type RefusedMessage } from './check-event.ts';
+import { createKeyHistory } from './key-history.ts';
+import { linkTo } from './seal.ts';
+import type { Trust, TrustedWriter } from './trust.ts';
+
+export type Verified =
+  /**
+   * `faults`: it is its writer's, and what else is wrong with it. `contradicts`: the sequence of the writer's event before,
+   * where it names another one as that.
+   */
+  { logged: LoggedEvent; faults: string[]; contradicts?: number } | { refused: RefusedMessage };
+
+/** Checks the messages of a log, each of them once and in order. */
+export interface Verifier {
+  verify(message: KeptMessage): Verified;
+  /** Takes a message that is not shown as the next one of the writer that its subject names. */
+  pass(message: WithheldMessage): void;
+  /** The public key that a writer has now; null if it has none. */
+  keyOf(writer: string): string | null;
+}
+
+/**
+ * A verifier of a whole log, from its first message on: which key a writer has follows from the rotations and revocations
+ * before, and each event has to follow from its writer's event before it.
+ */
+export const createVerifier = (trust: Trust): Verifier => {
+  const history = createKeyHistory(trust);
+  const chains = new Map<string, { seq: number; hash: string; sequence: number }>();
+  /** Each writer with the one key that it has now. */
+  const writers = new Map<string, TrustedWriter>();
+  const current: Trust = { ...trust, writers };
+  const take = (writer: string) => {
+    const pinned = trust.writers.get(writer);
+    const key = history.inUse(writer);
+    if (pinned) writers.set(writer, { ...pinned, keys: key === null ? [] : [key] });
+  };
+  for (const writer of trust.writers.keys()) take(writer);
+
+  return {
+    verify(message) {
+      const checked = checkEvent(current, message);
+      if ('refused' in checked) return checked;
+      const { event, bytes } = checked.logged;
+      const { source, writerseq, prevhash } = event;
+      const why = history.note(event, message.sequence);
+      if (why !== undefined)
+        return { refused: { sequence: message.sequence, subject: message.subject, why } };
+      take(source);
+      if (event.kind === 'fleet' && event.type === 'KeyRevoked') take(event.data.writer);
+      const last = chains.get(source);
+      const faults: string[] = [];
+      let contradicts: number | undefined;
+      if (writerseq !== (last?.seq ?? 0) + 1)
+        faults.push(
+          writerseq <= (last?.seq ?? 0)
+            ? `it is ${source}'s event ${writerseq} once more: ${source} has written ${last?.seq} already`
+            : `${source}'s events ${(last?.seq ?? 0) + 1} to ${writerseq - 1} are missing before it`,
+        );
+      else if (prevhash !== last?.hash) {
+        faults.push(`it does not follow from ${source}'s event before it`);
+        contradicts = last?.sequence;
+      }
+      chains.set(source, { ...linkTo(writerseq, bytes), sequence: message.sequence });
+      return { logged: checked.logged, faults, ...(contradicts === undefined ? {} : { contradicts }) };
+    },
+    pass({ sequence, subject, sha256 }) {
+      const [, , writer = ''] = subject.split('.');
+      chains.set(writer, { seq: (chains.get(writer)?.seq ?? 0) + 1, hash: sha256, sequence });
+    },
+    keyOf: (writer) => history.inUse(writer),
+  };
+};

@@ -1,0 +1,216 @@
+import { headers, type NatsConnection, NatsError, type PubAck } from 'nats';
+import type { Envelope } from '../../schemas/events.ts';
+import {
+  type KeptMessage,
+  type LoggedEvent,
+  type RefusedMessage,
+  signatureHeader,
+} from '../signing/check-event.ts';
+import type { SealedEvent } from '../signing/seal.ts';
+import type { Trust } from '../signing/trust.ts';
+import { createVerifier } from '../signing/verifier.ts';
+import { sha256 } from '../signing/writer-key.ts';
+import { directGet } from './direct-get.ts';
+import { followStream, type Handed } from './follow-stream.ts';
+import { wrongLastSequence } from './log-end.ts';
+import { beingRestored, explainLogError } from './log-fault.ts';
+import { eventStream, isOpenTo, logManager } from './provision.ts';
+
+export type Appended =
+  | { outcome: 'appended'; sequence: number }
+  /** The same fact is there. */
+  | { outcome: 'there'; sequence: number }
+  /** The log has moved on since `expectedLast`: read on, decide again. */
+  | { outcome: 'moved' };
+
+/** The subject holds another fact than the one to append. Somebody uses this writer's name, or its journal is old. */
+export class AppendConflict extends Error {
+  override readonly name = 'AppendConflict';
+}
+
+/** What makes two events the same fact: all but the writer's bookkeeping, which a second writer can't know. */
+const factOf = ({ time: _time, writerseq: _seq, prevhash: _prev, ...fact }: Envelope): string =>
+  JSON.stringify(fact);
+
+export const sameFact = (a: Uint8Array, b: Uint8Array): boolean => {
+  if (Buffer.compare(a, b) === 0) return true;
+  const read = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes)) as Envelope;
+  try {
+    return factOf(read(a)) === factOf(read(b));
+  } catch {
+    return false; // one of them is no event at all
+  }
+};
+
+/**
+ * Appends a sealed event once, for ever: its subject names the fact, so a second append of it answers `there`.
+ * @param expectedLast append only if this is still the log's last sequence. Another fact that came to the subject
+ * after it is no conflict: somebody was faster.
+ * @throws {AppendConflict} if the subject holds another fact. @throws {LogFault} if the log is gone, or its disk full.
+ * @throws {NatsError} if the server does not answer.
+ */
+export const appendEvent = async (
+  connection: NatsConnection,
+  sealed: SealedEvent,
+  expectedLast?: number,
+): Promise<Appended> => {
+  const jetstream = connection.jetstream();
+  const head = headers();
+  head.set(signatureHeader, sealed.signature);
+  let ack: PubAck;
+  try {
+    ack = await jetstream.publish(sealed.subject, sealed.bytes, {
+      headers: head,
+      expect: {
+        lastSubjectSequence: 0,
+        ...(expectedLast === undefined ? {} : { lastSequence: expectedLast }),
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof NatsError) || error.api_error?.err_code !== wrongLastSequence)
+      throw await explainLogError(connection, error, sealed.subject);
+    const there = await directGet(connection, { subject: sealed.subject });
+    if (!there) {
+      if (expectedLast === undefined) throw error; // it was there, and is not any more: nothing is known of it
+      return { outcome: 'moved' };
+    }
+    if (sameFact(there.bytes, sealed.bytes)) return { outcome: 'there', sequence: there.sequence };
+    if (expectedLast !== undefined && there.sequence > expectedLast) return { outcome: 'moved' };
+    throw new AppendConflict(
+      `${sealed.subject} already holds another fact, at sequence ${there.sequence}; nothing was appended`,
+    );
+  }
+  return { outcome: 'appended', sequence: ack.seq };
+};
+
+/** What a reader is told besides events. */
+export interface LogReports {
+  /** A message is no event of its writer: nothing is made of it. */
+  onRefused?: (refused: RefusedMessage) => void;
+  /** An event is its writer's, and does not follow from that writer's event before it. */
+  onAlarm?: (alarm: RefusedMessage) => void;
+}
+
+const ignore = () => undefined;
+
+/** A reader of the whole log, in order. */
+export class EventLog {
+  readonly #connection: NatsConnection;
+  readonly #trust: Trust;
+  readonly #told: LogReports;
+
+  constructor(connection: NatsConnection, trust: Trust, told: LogReports = {}) {
+    this.#connection = connection;
+    this.#trust = trust;
+    this.#told = told;
+  }
+
+  /** @throws {LogFault} if there is no log, or it is not whole. */
+  async lastSequence(): Promise<number> {
+    try {
+      const manager = await logManager(this.#connection);
+      const { state, config } = await manager.streams.info(eventStream);
+      if (!isOpenTo(config.subjects)) throw beingRestored;
+      return state.last_seq;
+    } catch (error) {
+      throw await explainLogError(this.#connection, error);
+    }
+  }
+
+  /** Whether the log still holds these messages, each where it was. */
+  async #holds(handed: readonly Handed[]): Promise<boolean> {
+    for (const { sequence, hash } of handed) {
+      const found = await directGet(this.#connection, { seq: sequence });
+      if (!found || sha256(found.bytes) !== hash) return false;
+    }
+    return true;
+  }
+
+  /**
+   * Hands every event on to `onEvent`, in order and one at a time, until `signal` fires; with `until`, until that
+   * sequence was handed over. Survives reconnections: it goes on after the last event that it handed over.
+   * A message that is refused is handed to `onRefused` in its place, and so are sequences that the log has lost. An event
+   * that is its writer's, and does not follow from that writer's event before, is told to `onAlarm`, and handed on.
+   *
+   * A log that no longer holds what was handed over was cut: it has lost its tail, or was restored. `onCut` is told
+   * what its last sequence is now, and it is all handed over anew. With `until` that is then the end.
+   * @throws {LogFault} if the log can't be read at the start; with `onTrouble` that is told, and waited for.
+   */
+  async follow(
+    options: LogReports & {
+      until?: number;
+      signal?: AbortSignal;
+      /** Each message as it is, before anything is made of it. */
+      onMessage?: (message: KeptMessage) => void;
+      onCut?: (lastSequence: number) => void;
+      onTrouble?: (error: unknown) => void;
+    },
+    onEvent: (logged: LoggedEvent) => void | Promise<void>,
+  ): Promise<void> {
+    const { signal, onMessage, onCut, onTrouble } = options;
+    const { onRefused = this.#told.onRefused ?? ignore, onAlarm = this.#told.onAlarm ?? ignore } = options;
+    let { until } = options;
+    if (until === 0) return;
+    let next = 1;
+    let verifier = createVerifier(this.#trust);
+    const guard = {
+      isHeld: async (handed: readonly Handed[]) =>
+        (await this.lastSequence()) >= (until ?? 0) && this.#holds(handed),
+      onCut: async () => {
+        const last = await this.lastSequence();
+        if (until !== undefined) until = last;
+        next = 1;
+        verifier = createVerifier(this.#trust);
+        onCut?.(last);
+        return until === 0 ? ('enough' as const) : 1;
+      },
+    };
+    const told =
+      onTrouble &&
+      ((error: unknown) => void explainLogError(this.#connection, error).then((why) => onTrouble(why)));
+    try {
+      await followStream(
+        this.#connection,
+        { stream: eventStream, from: 1, guard, onTrouble: told, signal },
+        async (message) => {
+          const sequence = message.seq;
+          if (sequence > next)
+            onRefused({
+              sequence: sequence - 1,
+              subject: message.subject,
+              why: `the log holds nothing from sequence ${next} to here: it has lost events`,
+            });
+          next = sequence + 1;
+          const kept = {
+            sequence,
+            subject: message.subject,
+            bytes: message.data,
+            signature: message.headers?.get(signatureHeader) ?? '',
+          };
+          onMessage?.(kept);
+          const checked = verifier.verify(kept);
+          if ('refused' in checked) onRefused(checked.refused);
+          else {
+            for (const why of checked.faults) onAlarm({ sequence, subject: message.subject, why });
+            await onEvent(checked.logged);
+          }
+          return until !== undefined && next > until ? 'enough' : 'more';
+        },
+      );
+    } catch (error) {
+      throw await explainLogError(this.#connection, error);
+    }
+  }
+
+  /** Every event up to what is the last message now, and that message's sequence. @throws {LogFault} */
+  async read(): Promise<{ events: LoggedEvent[]; lastSequence: number }> {
+    const events: LoggedEvent[] = [];
+    let lastSequence = await this.lastSequence();
+    const onCut = (last: number) => {
+      events.length = 0;
+      lastSequence = last;
+    };
+    await this.follow({ until: lastSequence, onCut }, (logged) => void events.push(logged));
+    return { events, lastSequence };
+  }
+}

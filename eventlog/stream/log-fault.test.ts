@@ -1,0 +1,82 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { NatsConnection } from 'nats';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type LogServer, sealedStart, startLogServer, streamFolder, until } from '../../test/log-server.ts';
+import type { LoggedEvent } from '../signing/check-event.ts';
+import { appendEvent, EventLog } from './event-log.ts';
+import { LogFault } from './log-fault.ts';
+import { rebuildLog } from './rebuild-log.ts';
+
+const fleet = 'test';
+let log: LogServer;
+let host: NatsConnection;
+let reader: NatsConnection;
+beforeAll(async () => {
+  log = await startLogServer(fleet, ['boltzmann']);
+  host = await log.connect('boltzmann');
+  reader = await log.connect('coordinator');
+});
+afterAll(() => log.stop());
+
+const sealed = (attempt: number) => sealedStart(log, { fleet, host: 'boltzmann', attempt });
+
+it('a log whose disk was lost is told of, waited for, and read from its begin once it is rebuilt', async () => {
+  for (const attempt of [1, 2, 3]) await appendEvent(host, sealed(attempt));
+  const stop = new AbortController();
+  const told: string[] = [];
+  let seen: LoggedEvent[] = [];
+  let cuts = 0;
+  const following = new EventLog(reader, log.trust).follow(
+    {
+      signal: stop.signal,
+      onTrouble: (error) => told.push(error instanceof Error ? error.message : String(error)),
+      onCut: () => {
+        cuts += 1;
+        seen = [];
+      },
+    },
+    (logged) => void seen.push(logged),
+  );
+  await until(() => seen.length === 3);
+  await log.server.kill('SIGKILL');
+  rmSync(streamFolder(join(log.folder, 'nats')), { recursive: true });
+  await log.server.restart();
+  await until(() => told.some((text) => text.includes('nats-server holds no log')));
+  await expect(appendEvent(host, sealed(4))).rejects.toThrow(LogFault);
+  await expect(new EventLog(reader, log.trust).read()).rejects.toThrow('next: ka log restore');
+
+  const admin = await log.connect('admin');
+  await rebuildLog(admin, { fleet, hosts: ['boltzmann'] }, [sealed(2), sealed(1)]);
+  await until(() => seen.length === 2);
+  expect(seen.map(({ event, sequence }) => [sequence, event.attempt])).toEqual([
+    [1, 2],
+    [2, 1],
+  ]);
+  expect(cuts).toBe(1);
+  expect(await appendEvent(host, sealed(4))).toEqual({ outcome: 'appended', sequence: 3 });
+  await until(() => seen.length === 3);
+  stop.abort();
+  await following;
+});
+
+it('a log that is being restored takes nothing, and is known for not whole', async () => {
+  const admin = await log.connect('admin');
+  const manager = await admin.jetstreamManager();
+  await manager.streams.update('KA', { subjects: [sealed(9).subject] });
+  await expect(appendEvent(host, sealed(5))).rejects.toThrow('being restored');
+  await expect(new EventLog(reader, log.trust).read()).rejects.toThrow('being restored');
+  await manager.streams.update('KA', { subjects: [`ka.${fleet}.>`] });
+  expect((await new EventLog(reader, log.trust).read()).events).toHaveLength(3);
+});
+
+it('a bounded read of a log that was cut below its bound comes to an end', async () => {
+  const cuts: number[] = [];
+  const seen: number[] = [];
+  await new EventLog(reader, log.trust).follow(
+    { until: 5, onCut: (last) => void cuts.push(last) },
+    ({ sequence }) => void seen.push(sequence),
+  );
+  expect(cuts).toEqual([3]);
+  expect(seen).toEqual([1, 2, 3, 1, 2, 3]); // what is there now, once it is known that this is all
+});

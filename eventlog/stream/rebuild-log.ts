@@ -1,0 +1,101 @@
+import { headers, type NatsConnection, NatsError } from 'nats';
+import { type KeptMessage, signatureHeader } from '../signing/check-event.ts';
+import { directGet } from './direct-get.ts';
+import {
+  closedTo,
+  eventStream,
+  eventStreamConfig,
+  logInfo,
+  logManager,
+  openTo,
+  provisionBesideLog,
+} from './provision.ts';
+
+const streamInfo = async (connection: NatsConnection) => logInfo(await logManager(connection));
+
+/** Every message that the log holds, also where it is not whole; undefined if there is no log. */
+export const readWholeLog = async (connection: NatsConnection): Promise<KeptMessage[] | undefined> => {
+  const messages: KeptMessage[] = [];
+  // What came while it was read is read too, until nothing comes any more.
+  for (let seq = 1; ; ) {
+    const info = await streamInfo(connection);
+    if (!info) return undefined;
+    if (seq > info.state.last_seq) return messages;
+    for (; seq <= info.state.last_seq; seq += 1) {
+      const found = await directGet(connection, { seq });
+      if (!found) continue;
+      const { sequence, subject, bytes } = found;
+      messages.push({ sequence, subject, bytes, signature: found.headers.get(signatureHeader) });
+    }
+  }
+};
+
+/** A log that takes nothing from anybody, so that nothing is lost between its being read and its being replaced. */
+export interface ClosedLog {
+  /** Lets it listen to what it listened to before. @returns false if it is not there any more: it was replaced. */
+  reopen(): Promise<boolean>;
+}
+
+/**
+ * Closes the log to all writers. Needs the administrator's rights. Who appends is told that it is being restored, and so is
+ * everybody for as long as it stays closed.
+ * @returns undefined if there is no log.
+ */
+export const closeLog = async (admin: NatsConnection, fleet: string): Promise<ClosedLog | undefined> => {
+  const before = await streamInfo(admin);
+  if (!before) return undefined;
+  const manager = await logManager(admin);
+  await manager.streams.update(eventStream, { subjects: closedTo(fleet) });
+  return {
+    reopen: async () => {
+      // One that was made since is another log, and not whole.
+      if ((await streamInfo(admin))?.created !== before.created) return false;
+      await manager.streams.update(eventStream, { subjects: before.config.subjects });
+      return true;
+    },
+  };
+};
+
+/**
+ * Replaces the log by these messages, in this order: their sequences count from 1. Needs the administrator's rights. A log
+ * that is there is closed first, by {@link closeLog}. The fleet may run meanwhile: the new log listens to one subject at a
+ * time, the next message's own, so that nobody's message gets between two of them. Only when each was found there does it
+ * listen to the fleet. Killed in between, it leaves a log that everybody knows for not whole, and may be run again.
+ * @throws {Error} if a message is not there afterwards as it was appended; the log is then left closed.
+ */
+export const rebuildLog = async (
+  admin: NatsConnection,
+  { fleet, hosts }: { fleet: string; hosts: readonly string[] },
+  messages: readonly Omit<KeptMessage, 'sequence'>[],
+): Promise<void> => {
+  const manager = await logManager(admin);
+  const jetstream = admin.jetstream();
+  if (await streamInfo(admin)) await manager.streams.delete(eventStream);
+  const isAt = async (sequence: number, bytes: Uint8Array) => {
+    const found = await directGet(admin, { seq: sequence });
+    return found !== undefined && Buffer.compare(found.bytes, bytes) === 0;
+  };
+  for (const [index, { subject, bytes, signature }] of messages.entries()) {
+    if (index === 0) await manager.streams.add(eventStreamConfig([subject]));
+    else await manager.streams.update(eventStream, { subjects: [subject] });
+    const head = headers();
+    head.set(signatureHeader, signature);
+    try {
+      await jetstream.publish(subject, bytes, {
+        headers: head,
+        expect: { lastSequence: index, lastSubjectSequence: 0 },
+      });
+    } catch (error) {
+      // Its own writer may have been there first, with the same.
+      if (!(error instanceof NatsError) || !(await isAt(index + 1, bytes))) throw error;
+    }
+  }
+  for (const [index, { subject, bytes }] of messages.entries())
+    if (!(await isAt(index + 1, bytes)))
+      throw new Error(
+        `the log holds another message at sequence ${index + 1} than ${subject}; it stays closed`,
+      );
+  if (messages.length === 0) await manager.streams.add(eventStreamConfig(openTo(fleet)));
+  else await manager.streams.update(eventStream, { subjects: openTo(fleet) });
+  await provisionBesideLog(manager, fleet, hosts);
+};

@@ -1,0 +1,104 @@
+import { hash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'ssh2';
+import { MachineFault } from './errors.ts';
+
+/** Whom to log in as, and where. */
+export interface SshTarget {
+  address: string;
+  port: number;
+  user: string;
+  /** The key to log in with; without one, an ssh-agent's. */
+  privateKey?: Buffer;
+  /** An ssh-agent's socket. */
+  agent?: string;
+  /** What that key is called in an error: its file. */
+  identity: string;
+  /** The only host key that is accepted: `ssh-ed25519 AAAA…`, or its fingerprint `SHA256:…` as `ssh-keygen -l` prints it. */
+  hostKey: string;
+}
+
+/** A peer that reboots or a router that is late is worth a second and a third try. */
+const unreachablePausesMs = [500, 2000];
+
+export const named = (peer: Pick<SshTarget, 'user' | 'address' | 'port'>): string =>
+  `${peer.user}@${peer.address}:${peer.port}`;
+
+/** How a host key is written where it is pinned: whole, or as OpenSSH's fingerprint (base64 without padding). */
+const spellHostKey = (key: Buffer, like: string): string =>
+  like.startsWith('SHA256:')
+    ? `SHA256:${hash('sha256', key, 'base64').replace(/=+$/, '')}`
+    : `ssh-ed25519 ${key.toString('base64')}`;
+
+const logInOnce = async (target: SshTarget, signal?: AbortSignal): Promise<Client> => {
+  const client = new Client();
+  let shown: string | undefined;
+  const stop = () => client.destroy();
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      client.once('ready', resolve);
+      client.once('error', reject);
+      client.once('close', () => reject(new Error('the connection was closed')));
+      client.connect({
+        host: target.address,
+        port: target.port,
+        username: target.user,
+        ...(target.privateKey === undefined ? {} : { privateKey: target.privateKey }),
+        ...(target.agent === undefined ? {} : { agent: target.agent }),
+        // The pinned key is an ed25519 one; another type of key could only be refused.
+        algorithms: { serverHostKey: ['ssh-ed25519'] },
+        hostVerifier: (key: Buffer) => {
+          shown = spellHostKey(key, target.hostKey);
+          return shown === target.hostKey;
+        },
+        keepaliveInterval: 10_000,
+        keepaliveCountMax: 3,
+        readyTimeout: 20_000,
+      });
+    });
+  } catch (error) {
+    signal?.throwIfAborted();
+    client.on('error', () => undefined);
+    client.destroy();
+    if (shown !== undefined && shown !== target.hostKey)
+      throw new MachineFault(
+        'wrong-host-key',
+        `${named(target)} shows the host key "${shown}" and "${target.hostKey}" is pinned: somebody else answers there, or it was set up anew and its new key has to be pinned.`,
+      );
+    if (error instanceof Error && 'level' in error && error.level === 'client-authentication')
+      throw new MachineFault(
+        'login-refused',
+        `${named(target)} refuses the key ${target.identity}: put its public half into authorized_keys there, or name another key.`,
+        { cause: error },
+      );
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+  // Without it a stream waits for acknowledgements of its own small packets.
+  client.setNoDelay(true);
+  return client;
+};
+
+/**
+ * Logs in; tries again where nobody answered. A key that was refused stays refused.
+ * @throws {MachineFault} if nobody can be reached there, the key is refused, or another host key is shown.
+ */
+export const logIn = async (target: SshTarget, signal?: AbortSignal): Promise<Client> => {
+  for (const pauseMs of [...unreachablePausesMs, undefined]) {
+    try {
+      return await logInOnce(target, signal);
+    } catch (error) {
+      if (error instanceof MachineFault || signal?.aborted) throw error;
+      if (pauseMs === undefined)
+        throw new MachineFault(
+          'unreachable',
+          `${named(target)} can't be reached over SSH (${error instanceof Error ? error.message : String(error)}): see that it is up, and that address and port are right.`,
+          { cause: error },
+        );
+      await sleep(pauseMs, undefined, signal ? { signal } : {});
+    }
+  }
+  throw new TypeError('unreachable');
+};
