@@ -10,6 +10,7 @@ import { coordinator } from '../schemas/events.ts';
 import { Fleet } from '../schemas/fleet.ts';
 import { printableLines } from '../schemas/printable.ts';
 import { runCoordinator } from './daemon/daemon.ts';
+import { natsPorts } from './daemon/nats-ports.ts';
 
 const { values } = parseArgs({ options: { config: { type: 'string' } } });
 const say = (text: string) => void process.stderr.write(`${printableLines(`coordinator: ${text}`)}\n`);
@@ -31,11 +32,10 @@ try {
     signal: stop.signal,
   });
   await runCoordinator({
-    connection,
+    ports: natsPorts(connection, trustIn(fleet), say),
     fleet,
     ...ownKey,
     copyFile: config.stateFolder && join(config.stateFolder, 'log.db'),
-    say,
     signal: stop.signal,
   });
   await connection.close();

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { Refused } from '../coordinator/decider/decide.ts';
+import { Refused } from '../coordinator/refused.ts';
 import { coordinator, personWriter } from '../schemas/events.ts';
 import { hostServices, type NatsWriter, permissionsOf } from './nats-permissions.ts';
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { sha256 } from './hash.ts';
 import {
   FleetName,
   type HostName,
@@ -119,8 +120,7 @@ export const BuildParameters = z.object({
   repository: z.string(),
   folder: z.string(),
   version: PackageVersion,
-  /** Absent where the iteration is older than attestations. */
-  ...Reviewed.partial().shape,
+  ...Reviewed.shape,
 });
 export type BuildParameters = z.infer<typeof BuildParameters>;
 
@@ -131,6 +131,9 @@ export const Provenance = Reviewed.extend({
   commit: ObjectId,
 });
 export type Provenance = z.infer<typeof Provenance>;
+
+/** What others name an attestation by: the sha256 of its payload's bytes. */
+export const attestationHash = ({ payload }: DsseEnvelope): string => sha256(Buffer.from(payload, 'base64'));
 
 /** The name of a host for others than this fleet. */
 export const hostUri = ({

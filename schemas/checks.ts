@@ -1,10 +1,9 @@
 import { z } from 'zod';
 import { FileName, PersonName, SymbolName, TreePath } from './names.ts';
-import type { StepName } from './step-names.ts';
 
 /**
  * The checks that a clause can be bound to. Each looks at one step's evidence (or at the review), and none
- * passes without it. `coordinator/decider/verdicts.ts` answers them.
+ * passes without it. `coordinator/decider/checks/` answers them.
  */
 export const Check = z.discriminatedUnion(
   'check',
@@ -45,27 +44,3 @@ export const Check = z.discriminatedUnion(
   { error: (issue) => (issue.code === 'invalid_union' ? 'is no check that looks at evidence' : undefined) },
 );
 export type Check = z.infer<typeof Check>;
-
-/** The step whose evidence a check looks at. */
-export const checkedStep: Record<Check['check'], StepName | 'review'> = {
-  'patch-applies': 'preflight',
-  'symbols-found': 'preflight',
-  'release-predicted': 'preflight',
-  approved: 'review',
-  'patches-landed': 'land',
-  'patch-landed': 'land',
-  'manifest-includes': 'land',
-  'package-bumped': 'land',
-  'key-usable': 'keycheck',
-  'packages-built': 'build',
-  'packages-signed': 'publish',
-  mirrored: 'publish',
-  'backup-held': 'backup',
-  staged: 'stage',
-  'package-installed': 'install',
-  'kernel-running': 'reboot',
-  'sweep-as-expected': 'sweep',
-  'no-regression': 'sweep',
-  confirmed: 'confirm',
-  recorded: 'record',
-};

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { Boot } from './boot.ts';
+import { Verdict } from './check-faults.ts';
 import {
   ClauseName,
   Fingerprint,
@@ -12,62 +14,88 @@ import {
   Sha256,
   WriterName,
 } from './names.ts';
-import { Patch, Plan } from './plan.ts';
+import { Needs } from './needs.ts';
+import { type Opened, opened } from './open.ts';
+import { GoBack, Patch, Plan, Resolved } from './plan.ts';
+import { EndReason, LostReason, Refusal, Stranded, SupersededReason } from './reasons.ts';
 import { Shallow } from './shallow.ts';
 import { SignedEvent } from './signed-event.ts';
 import { Role, StepName, stepNames } from './step-names.ts';
-import { Boot, Failure, type StepEvidence, type StepRequest, steps } from './steps.ts';
-import { tolerant } from './tolerant.ts';
+import { Failure, type StepEvidence, type StepRequest, steps } from './steps.ts';
 
 /** The writer of what follows from the log. */
 export const coordinator = 'coordinator';
-/** The writer of what people said before each had a key of their own. */
-export const operator = 'operator';
 /** The writer that a person is: no host's name begins so. */
 export const personWriter = (name: string): string => `@${name}`;
-/** Whether a writer is a person, or was all of them. */
-export const isPerson = (writer: string): boolean => writer === operator || writer.startsWith('@');
+/** Whether a writer is a person. */
+export const isPerson = (writer: string): boolean => writer.startsWith('@');
 /** The iteration token of an event that belongs to the fleet and to no iteration. */
 export const noIteration = '_';
 
-export const Verdict = z.enum(['PASS', 'FAIL', 'ERROR', 'MISS', 'SKIP', 'WAIVED']);
-export type Verdict = z.infer<typeof Verdict>;
+/** A tree that people approve, and what it is: `series` is the baseline's tree with the series applied. */
+export const ApprovedTree = z.object({ purpose: z.string().max(40), tree: ObjectId });
+export type ApprovedTree = z.infer<typeof ApprovedTree>;
+
+/** What a review is about, and an approval names: change one of it, and it no longer counts. */
+const Reviewed = { board: HostName, planSha256: Sha256, trees: z.array(ApprovedTree).min(1) };
+
+/** What of the fleet's file the decisions about an iteration rest on. The decider reads it here and nowhere else. */
+export const FleetFacts = z.object({
+  /** The OpenPGP key that the fleet signs packages with. */
+  signingKey: Fingerprint,
+  /** The hosts that the plan names, as far as the fleet has them. */
+  hosts: z.record(HostName, z.object({ role: Role })),
+  /** The reviewers that the plan names: whether each may approve. */
+  reviewers: z.record(PersonName, z.object({ mayApprove: z.boolean() })),
+});
+export type FleetFacts = z.infer<typeof FleetFacts>;
 
 /** What people and the coordinator write about an iteration; the key is the event's type. */
 export const iterationEvents = {
-  /** By the operator. The plan, exactly as checked, with the patches' own bytes. */
+  /** By a person, who asks for it: the plan as it was checked and as it was written, with the patches' own bytes. */
   IterationStarted: z.object({
-    plan: tolerant(Plan),
+    plan: Plan,
+    /** The plan's own file, so that the hash can be checked. */
+    planText: z.string(),
     planSha256: Sha256,
     series: z.array(Patch).min(1),
-    /** The OpenPGP key that the fleet signs packages with. */
-    signingKey: Fingerprint,
+    resolved: Resolved.optional(),
+    needs: Needs.optional(),
     by: PersonName,
-    /** The rules that it is decided by (`coordinator/decider/graph.ts`); absent on those that began under the first. */
-    rules: z.int().min(1).optional(),
   }),
-  /** By the coordinator: it now waits for these people, and for exactly this plan and tree. */
-  ReviewRequested: z.object({ approvals: z.array(PersonName), planSha256: Sha256, tree: ObjectId }),
+  /** By the coordinator: the start that it answers counts. */
+  IterationAccepted: z.object({
+    /** The names of the rules that it is decided by: `coordinator/decider/rules.ts`. */
+    rules: z.array(z.string()),
+    fleet: FleetFacts,
+  }),
+  /** By the coordinator: the start that it answers does not count. Its number counts the refusals of that name. */
+  IterationRefused: z.object({ reason: Refusal, fleet: FleetFacts }),
+  /** By the coordinator: it now waits for these people, and for exactly this plan and these trees. */
+  ReviewRequested: z.object({ approvals: z.array(PersonName), ...Reviewed }),
   ReviewApproved: z.object({
     by: PersonName,
     note: z.string(),
-    planSha256: Sha256,
-    tree: ObjectId,
-    /** By the clock of the log's server. Absent on those that are older than expiry. */
-    expires: z.iso.datetime().optional(),
+    ...Reviewed,
+    /** By the clock of the log's server. */
+    expires: z.iso.datetime(),
   }),
-  ReviewRejected: z.object({ by: PersonName, note: z.string(), planSha256: Sha256, tree: ObjectId }),
+  ReviewRejected: z.object({ by: PersonName, note: z.string(), ...Reviewed }),
   /** By the coordinator: nothing was landed on an approval while it lasted. Its number is the approval's sequence. */
   ApprovalExpired: z.object({ by: PersonName, approval: z.int().min(1), expires: z.iso.datetime() }),
   ClauseWaived: z.object({ clause: ClauseName, why: z.string().min(1), by: PersonName }),
+  /** By a person, who asks for it. */
   RetryAsked: z.object({ by: PersonName }),
+  /** By the coordinator: what had failed before this is asked for again. Its number is that of what it answers. */
+  RetryAccepted: z.object({}),
+  RetryRefused: z.object({ reason: Refusal }),
   AbortAsked: z.object({ by: PersonName, why: z.string() }),
   /** By the coordinator: a board was changed and does not come back. The iteration waits for it, or for a person. */
   BoardLost: z.object({
     host: HostName,
     step: StepName,
     attempt: z.int().min(1),
-    because: z.string(),
+    reason: LostReason,
     /** What its agent said when it started last; null if it never did. */
     lastSeen: z
       .object({ bootId: z.string(), release: z.string(), package: z.string().nullable() })
@@ -75,6 +103,7 @@ export const iterationEvents = {
   }),
   /** By the board: nobody confirmed the new kernel in time, and it went back on its own. Its number is the reboot's. */
   DeadlinePassed: z.object({
+    /** Why, in the board's words. */
     because: z.string(),
     /** Whether all was put back; otherwise it gave up, and needs a person. */
     restored: z.boolean(),
@@ -88,11 +117,17 @@ export const iterationEvents = {
   }),
   /** `goBack` is the plan's own word on where the work goes on. */
   IterationFailed: z.object({
-    because: z.string(),
+    reason: EndReason,
     boardRolledBack: z.boolean(),
-    goBack: z.string(),
+    /** Absent where the board was not changed, or was put back. */
+    stranded: Stranded.optional(),
+    goBack: GoBack,
   }),
-  IterationAborted: z.object({ because: z.string(), boardRolledBack: z.boolean() }),
+  IterationAborted: z.object({
+    reason: EndReason,
+    boardRolledBack: z.boolean(),
+    stranded: Stranded.optional(),
+  }),
 } as const;
 
 export const fleetEvents = {
@@ -155,14 +190,14 @@ export const stepEventType = (step: StepName, fact: StepFact): StepEventType => 
 /** The shape of `data` of one step's fact. */
 export const stepEventData = {
   Requested: <Name extends StepName>(step: Name) =>
-    z.object({ host: HostName, request: steps[step].request as z.ZodObject }),
+    z.object({ host: HostName, request: steps[step].request as z.ZodObject, needs: Needs.optional() }),
   Succeeded: <Name extends StepName>(step: Name) =>
     z.object({ evidence: steps[step].evidence as z.ZodObject, seconds: z.number() }),
   Failed: (_step: StepName) => Failure,
   Superseded: (_step: StepName) =>
     z.object({
       host: HostName,
-      because: z.string(),
+      reason: SupersededReason,
       /** It is asked of the same host once more, and nobody let anybody down. */
       again: z.boolean().optional(),
     }),
@@ -171,7 +206,7 @@ export const stepEventData = {
 const stepTypes = new Map<string, { step: StepName; fact: StepFact; data: z.ZodType }>(
   stepNames.flatMap((step) =>
     stepFacts.map(
-      (fact) => [stepEventType(step, fact), { step, fact, data: stepEventData[fact](step) }] as const,
+      (fact) => [stepEventType(step, fact), { step, fact, data: opened(stepEventData[fact](step)) }] as const,
     ),
   ),
 );
@@ -202,23 +237,29 @@ export const Envelope = z.object({
 });
 export type Envelope = z.infer<typeof Envelope>;
 
-export type StepRequestedData<Name extends StepName> = { host: string; request: StepRequest<Name> };
+export type StepRequestedData<Name extends StepName> = {
+  host: string;
+  request: StepRequest<Name>;
+  needs?: Needs | undefined;
+};
 export type StepSucceededData<Name extends StepName> = { evidence: StepEvidence<Name>; seconds: number };
+
+type StepSupersededData = z.infer<ReturnType<(typeof stepEventData)['Superseded']>>;
 
 type Of<Kind, Type, Data> = Omit<Envelope, 'type' | 'data'> & { kind: Kind; type: Type; data: Data };
 
 export type IterationEvent = {
-  [Type in IterationEventType]: Of<'iteration', Type, z.infer<(typeof iterationEvents)[Type]>>;
+  [Type in IterationEventType]: Of<'iteration', Type, Opened<z.infer<(typeof iterationEvents)[Type]>>>;
 }[IterationEventType];
 export type FleetEvent = {
-  [Type in FleetEventType]: Of<'fleet', Type, z.infer<(typeof fleetEvents)[Type]>>;
+  [Type in FleetEventType]: Of<'fleet', Type, Opened<z.infer<(typeof fleetEvents)[Type]>>>;
 }[FleetEventType];
 export type StepEvent = {
   [Name in StepName]:
     | (Of<'step', string, StepRequestedData<Name>> & { step: Name; fact: 'Requested' })
     | (Of<'step', string, StepSucceededData<Name>> & { step: Name; fact: 'Succeeded' })
-    | (Of<'step', string, Failure> & { step: Name; fact: 'Failed' })
-    | (Of<'step', string, { host: string; because: string; again?: boolean | undefined }> & {
+    | (Of<'step', string, Opened<Failure>> & { step: Name; fact: 'Failed' })
+    | (Of<'step', string, Opened<StepSupersededData>> & {
         step: Name;
         fact: 'Superseded';
       });
@@ -240,15 +281,26 @@ export const parseEvent = (bytes: Uint8Array): KaEvent => {
     return { ...envelope, kind: 'step', step, fact, data: data.parse(envelope.data) } as StepEvent;
   }
   if (Object.hasOwn(iterationEvents, type)) {
-    const data = iterationEvents[type as IterationEventType].parse(envelope.data);
+    const data = opened(iterationEvents[type as IterationEventType] as z.ZodType).parse(envelope.data);
     return { ...envelope, kind: 'iteration', type, data } as IterationEvent;
   }
   if (Object.hasOwn(fleetEvents, type)) {
-    const data = fleetEvents[type as FleetEventType].parse(envelope.data);
+    const data = opened(fleetEvents[type as FleetEventType] as z.ZodType).parse(envelope.data);
     return { ...envelope, kind: 'fleet', type, data } as FleetEvent;
   }
   return { ...envelope, kind: 'unknown', data: Shallow.parse(envelope.data) };
 };
+
+/** An event with its place in the log. */
+export interface LoggedEvent {
+  /** The stream's sequence: the only order there is. */
+  sequence: number;
+  subject: string;
+  bytes: Uint8Array;
+  /** Its writer's, base64; absent in histories that were recorded without. */
+  signature?: string;
+  event: KaEvent;
+}
 
 /** What is about to be written: the envelope without what its writer adds. */
 export interface NewEvent {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Check } from './checks.ts';
+import { sha256 } from './hash.ts';
 import {
   BranchName,
   CellName,
@@ -18,6 +19,7 @@ import {
   TagName,
   TreePath,
 } from './names.ts';
+import type { Opened } from './open.ts';
 import { StepName } from './step-names.ts';
 
 /** A length of time as an operator writes it: `90s`, `15m`, `2h`. The parsed value is in seconds. */
@@ -31,10 +33,12 @@ const unitSeconds = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
 export const durationSeconds = (duration: string): number =>
   Number(duration.slice(0, -1)) * unitSeconds[duration.slice(-1) as keyof typeof unitSeconds];
 
-/** `libva = kernel-direct` or `libva != software`: a comparison of two hashes of one row of the sweep. */
-export const Expectation = z.string().regex(/^[a-z][a-z0-9._-]* (=|!=) [a-z][a-z0-9._-]*$/, {
-  error: 'must compare two paths, like "libva = kernel-direct" or "libva != software"',
-});
+/** `libva = kernel-direct` or `libva != software`: a path of a row of the sweep, and what its hash is compared with. */
+export const Expectation = z
+  .string()
+  .regex(/^[a-z][a-z0-9._-]{0,39} (=|!=) [A-Za-z0-9][A-Za-z0-9._:-]{0,99}$/, {
+    error: 'must compare a path, like "libva = kernel-direct" or "libva != software"',
+  });
 
 export const SweepRow = z.strictObject({
   name: CellName,
@@ -80,6 +84,14 @@ export const Risk = z.strictObject({
     .optional(),
 });
 
+/** A note of the campaign's: what becomes of its file. */
+export const Note = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('write').default('write'), file: FileName, text: z.string().min(1) }),
+]);
+
+/** Where the work goes back to: in words, `phase 0, the working hypothesis is wrong`. */
+export const GoBack = z.union([z.string().min(1)]);
+
 /** The contract that an operator writes. Unknown keys are typing errors. */
 export const Plan = z.strictObject({
   iteration: IterationName,
@@ -97,8 +109,9 @@ export const Plan = z.strictObject({
     /** Where the patches land: `patches/<scope>/` of the manifest's repository. */
     scope: TreePath,
     /** The folder of the patch files, relative to the plan. */
-    folder: z.string().min(1),
-    patches: z.array(FileName).min(1),
+    folder: z.string().min(1).optional(),
+    /** The names under which they land, in their order. */
+    patches: z.array(FileName).min(1).optional(),
   }),
   /** The symbols that somebody looked at. Preflight adds those that the series uses. */
   symbols: z.array(SymbolName),
@@ -115,8 +128,8 @@ export const Plan = z.strictObject({
     to: PackageVersion,
     /** What the board has, where that is not `from`: after an iteration that was rolled back. */
     installed: PackageVersion.optional(),
-    /** What `uname -r` says with the new package. */
-    release: Release,
+    /** What `uname -r` says with the new package, where the plan promises it. */
+    release: Release.optional(),
   }),
   review: z.strictObject({
     approvals: z.array(PersonName),
@@ -145,16 +158,55 @@ export const Plan = z.strictObject({
     /** The close document, written from the log. */
     document: FileName,
     scoreboard: z.strictObject({ file: FileName, before: z.string().min(1), after: z.string().min(1) }),
-    notes: z.array(z.strictObject({ file: FileName, text: z.string().min(1) })),
+    notes: z.array(Note),
   }),
   /** Where the work goes back to when the verification fails. */
-  goBack: z.string().min(1),
+  goBack: GoBack,
 });
+/** As a person writes it. */
 export type Plan = z.infer<typeof Plan>;
+/** As it is read from a log. */
+export type ReadPlan = Opened<Plan>;
 
 /** The version that the board has before the iteration, and goes back to. */
-export const installedBefore = ({ package: { installed, from } }: Plan): string => installed ?? from;
+export const installedBefore = ({ package: { installed, from } }: ReadPlan): string => installed ?? from;
 
-/** A patch as it travels: its exact bytes as text, with their sha256. */
-export const Patch = z.object({ file: FileName, sha256: Sha256, text: z.string() });
+/** A patch as it travels: the name that it lands under, and its exact bytes. Mail need not be UTF-8. */
+export const Patch = z.object({ file: FileName, sha256: Sha256, base64: z.base64() });
 export type Patch = z.infer<typeof Patch>;
+
+/** A patch of these bytes. */
+export const patchOf = (file: string, bytes: Uint8Array): Patch => ({
+  file,
+  sha256: sha256(bytes),
+  base64: Buffer.from(bytes).toString('base64'),
+});
+
+/** Its bytes. */
+export const patchBytes = ({ base64 }: Pick<Patch, 'base64'>): Buffer => Buffer.from(base64, 'base64');
+
+/** Its text, for people and for whoever looks for names in it. What is no UTF-8 is replaced: never write it out. */
+export const patchText = (patch: Pick<Patch, 'base64'>): string => patchBytes(patch).toString('utf8');
+
+/**
+ * The hash of a plan as it was checked, with all that belongs to it: what an approval approves.
+ * @param text the plan's own file. @param resolved the names in it that stand for something else.
+ */
+export const planHash = (
+  text: string,
+  series: readonly Pick<Patch, 'sha256'>[],
+  resolved: Resolved = {},
+): string =>
+  sha256(
+    [
+      sha256(text),
+      ...series.map((patch) => patch.sha256),
+      ...Object.entries(resolved)
+        .toSorted(([a], [b]) => (a < b ? -1 : 1))
+        .map(([name, { sha256: hash, from }]) => JSON.stringify([name, hash, from])),
+    ].join('\n'),
+  );
+
+/** Names in a plan that stand for a hash: which one, and where it is from. */
+export const Resolved = z.record(z.string(), z.object({ sha256: Sha256, from: z.string() }));
+export type Resolved = z.infer<typeof Resolved>;

@@ -1,6 +1,5 @@
 import { type coordinator, type EventType, fleetEvents, iterationEvents, stepEventType } from './events.ts';
 import { type Role as HostRole, Role, stepNames } from './step-names.ts';
-import { steps } from './steps.ts';
 
 /** What a person may be allowed to say, in the fleet's file, and the events that say it. */
 export const operatorRights = {
@@ -20,16 +19,20 @@ export const operatorRightNames = Object.keys(operatorRights) as [OperatorRight,
 /** What a writer is: what it may write follows from it. */
 export type WriterRole = typeof coordinator | 'operator' | HostRole;
 
-const stepTypes = (role: HostRole) =>
-  stepNames
-    .filter((step) => steps[step].role === role)
-    .flatMap((step) => [stepEventType(step, 'Succeeded'), stepEventType(step, 'Failed')]);
-
-const ofHosts = (role: HostRole): EventType[] => ['AgentStarted', 'KeyRotated', ...stepTypes(role)];
+/** Who was asked answers, whatever its role: whose outcome counts follows from whom the request is for. */
+const ofHosts: EventType[] = [
+  'AgentStarted',
+  'KeyRotated',
+  ...stepNames.flatMap((step) => [stepEventType(step, 'Succeeded'), stepEventType(step, 'Failed')]),
+];
 
 /** Each role's event types. An operator's are those of the rights that the fleet's file gives. */
 const typesOf: Record<WriterRole, ReadonlySet<string>> = {
   coordinator: new Set<EventType>([
+    'IterationAccepted',
+    'IterationRefused',
+    'RetryAccepted',
+    'RetryRefused',
     'ReviewRequested',
     'ApprovalExpired',
     'Checkpointed',
@@ -41,9 +44,9 @@ const typesOf: Record<WriterRole, ReadonlySet<string>> = {
     ...stepNames.flatMap((step) => [stepEventType(step, 'Requested'), stepEventType(step, 'Superseded')]),
   ]),
   operator: new Set<EventType>(['KeyRotated']),
-  builder: new Set(ofHosts('builder')),
-  publisher: new Set(ofHosts('publisher')),
-  board: new Set<EventType>([...ofHosts('board'), 'DeadlinePassed']),
+  builder: new Set(ofHosts),
+  publisher: new Set(ofHosts),
+  board: new Set<EventType>([...ofHosts, 'DeadlinePassed']),
 };
 const knownTypes = new Set<string>([
   ...Object.keys(iterationEvents),

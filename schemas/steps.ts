@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DsseEnvelope, Provenance } from './attestation.ts';
+import { Boot, FellBack } from './boot.ts';
 import {
   BranchName,
   CellName,
@@ -16,7 +17,10 @@ import {
   TagName,
   TreePath,
 } from './names.ts';
+import type { Opened } from './open.ts';
 import { Patch, Plan } from './plan.ts';
+import { EndReason } from './reasons.ts';
+import { Rendered } from './rendered.ts';
 import { Shallow } from './shallow.ts';
 import type { Role, StepName } from './step-names.ts';
 
@@ -24,7 +28,6 @@ const Seconds = z.number().min(0);
 const SizeBytes = z.int().min(0);
 
 const Series = z.object({ scope: TreePath, patches: z.array(Patch).min(1) });
-// As the plan has them, but open: what a newer coordinator adds, an older agent ignores.
 const Baseline = z.object(Plan.shape.baseline.shape);
 const ManifestAt = z.object(Plan.shape.manifest.shape);
 const PackageAt = z.object(Plan.shape.package.shape).omit({ installed: true });
@@ -63,19 +66,6 @@ const Installed = z.object({
   /** sha256 of the build's attestation, which the board has checked: of its payload. */
   attestation: Sha256.optional(),
 });
-
-/** What a running system says of itself: boot id, `uname -r`, `/proc/version`. */
-export const Boot = z.object({ bootId: z.string(), release: z.string(), procVersion: z.string() });
-export type Boot = z.infer<typeof Boot>;
-
-/** How the new kernel ended, where another one came back. */
-const FellBack = z.object({
-  /** `deadline`: it ran, and the board's own deadline took it away. */
-  how: z.enum(['panic', 'watchdog', 'deadline', 'unknown']),
-  /** Its last words, where it left any; the deadline's reason. */
-  says: z.string().optional(),
-});
-export type FellBack = z.infer<typeof FellBack>;
 
 const Rebooted = z.object({
   before: Boot,
@@ -132,7 +122,7 @@ const Cell = z.object({
   frames: z.int().min(0).nullable(),
   error: z.string().optional(),
 });
-export type Cell = z.infer<typeof Cell>;
+export type Cell = Opened<z.infer<typeof Cell>>;
 
 const Swept = z.object({
   release: z.string(),
@@ -234,17 +224,14 @@ export const steps = {
     request: z.object({
       commit: ObjectId,
       package: PackageAt,
-      fingerprint: Fingerprint.optional(),
       /** What was reviewed, and what of it the commit has to hold. */
-      source: z
-        .object({
-          planSha256: Sha256,
-          baseline: z.object({ tag: TagName, commit: ObjectId }),
-          tree: ObjectId,
-          patchset: Sha256,
-          patches: z.array(FileName).min(1),
-        })
-        .optional(),
+      source: z.object({
+        planSha256: Sha256,
+        baseline: z.object({ tag: TagName, commit: ObjectId }),
+        tree: ObjectId,
+        patchset: Sha256,
+        patches: z.array(FileName).min(1),
+      }),
     }),
     evidence: z.object({
       commit: ObjectId,
@@ -274,7 +261,7 @@ export const steps = {
           fetched: z.boolean(),
         })
         .optional(),
-      /** SLSA provenance, by the builder. Absent on builds that are older than attestations. */
+      /** SLSA provenance, by the builder. Without it no host takes the packages. */
       attestation: DsseEnvelope.optional(),
     }),
   },
@@ -301,7 +288,8 @@ export const steps = {
     }),
     evidence: z.object({
       repository: z.string(),
-      view: FileName,
+      /** The folder that is served now; absent where the publisher's repository has no views. */
+      view: FileName.optional(),
       fingerprint: Fingerprint,
       packages: z.array(SignedPackageFile).min(1),
       database: z.object({ file: FileName, sha256: Sha256, signatureSha256: Sha256 }),
@@ -320,8 +308,8 @@ export const steps = {
     request: z.object({
       packages: z.array(SignedPackageFile).min(1),
       fingerprint: Fingerprint,
-      /** The host to copy from over SSH when the repository stalls, and the view that holds the files there. */
-      lan: z.object({ host: HostName, view: FileName }),
+      /** The host to copy from over SSH when the repository stalls, and the view that holds the files there, if it has views. */
+      lan: z.object({ host: HostName, view: FileName.optional() }),
     }),
     evidence: z.object({
       fingerprint: Fingerprint,
@@ -362,7 +350,7 @@ export const steps = {
       version: PackageVersion,
       release: Release,
       /** What the board goes back to by itself, if nobody confirms the new kernel in time. */
-      backup: BackupHeld.optional(),
+      backup: BackupHeld,
       /** What install has checked: sha256 of the attestation of the build that is to run. */
       attestation: Sha256.optional(),
     }),
@@ -382,7 +370,7 @@ export const steps = {
   },
   rollback: {
     role: 'board',
-    request: z.object({ because: z.string(), from: PackageVersion, backup: BackupHeld }),
+    request: z.object({ reason: EndReason, from: PackageVersion, backup: BackupHeld }),
     evidence: z.object({ installed: Installed, rebooted: Rebooted }),
   },
   record: {
@@ -391,7 +379,7 @@ export const steps = {
       repository: RepositoryName,
       branch: BranchName,
       title: z.string(),
-      files: z.array(z.object({ path: TreePath, text: z.string() })).min(1),
+      files: z.array(z.object({ path: TreePath, content: Rendered })).min(1),
       /** In each of these files `before` becomes `after`, where it stands first; the rest stays as it is. */
       replacements: z
         .array(z.object({ path: TreePath, before: z.string().min(1), after: z.string() }))
@@ -401,15 +389,33 @@ export const steps = {
   },
 } as const satisfies Record<StepName, { role: Role; request: z.ZodObject; evidence: z.ZodObject }>;
 
-export type StepRequest<Name extends StepName> = z.infer<(typeof steps)[Name]['request']>;
-export type StepEvidence<Name extends StepName> = z.infer<(typeof steps)[Name]['evidence']>;
+/** As it is read: what a newer coordinator adds, an older agent carries. */
+export type StepRequest<Name extends StepName> = Opened<z.infer<(typeof steps)[Name]['request']>>;
+/** As it is read: what a newer agent adds, an older reader carries. */
+export type StepEvidence<Name extends StepName> = Opened<z.infer<(typeof steps)[Name]['evidence']>>;
 
 /** Who is to blame decides what happens next: another host may do what this `host` could not, but not bad `work`. */
 export const Fault = z.enum(['work', 'host']);
 export type Fault = z.infer<typeof Fault>;
 
+/**
+ * The kinds of failure that something depends on: a risk's sign, or what a person is told to do. `too-old`: the request needs
+ * what the host's version does not know, and nothing was begun.
+ */
+export const failureCodes = [
+  'conflict',
+  'symbol-missing',
+  'too-old',
+  'no-room',
+  'unreachable',
+  'key-expired',
+] as const;
+export type FailureCode = (typeof failureCodes)[number];
+
 export const Failure = z.object({
   fault: Fault,
+  /** What kind of failure it is, where something depends on it: {@link failureCodes}, or a newer host's. */
+  code: z.string().max(40).optional(),
   /** One sentence: what was found, what was expected, where. */
   reason: z.string(),
   /** The last lines of the step's output. */

@@ -4,8 +4,8 @@ import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sandboxPlaces } from '../deploy/sandbox/places.ts';
 import { readConfigFile } from '../eventlog/files/config-file.ts';
-import { attestationHash, openEnvelope } from '../eventlog/signing/envelope.ts';
-import { ProvenanceStatement, TestResultStatement } from '../schemas/attestation.ts';
+import { openEnvelope } from '../eventlog/signing/envelope.ts';
+import { attestationHash, ProvenanceStatement, TestResultStatement } from '../schemas/attestation.ts';
 import { Fleet } from '../schemas/fleet.ts';
 import { type KaRan, ka, testFolder } from './ka.ts';
 

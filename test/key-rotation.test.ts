@@ -6,6 +6,7 @@ import { recordingConfig, recordRequest, startAgent } from '../agents/runtime/te
 import { makeDaemonsNextKey, rotatePersonsKey } from '../coordinator/commands/rotate-key.ts';
 import { openSession } from '../coordinator/commands/session.ts';
 import { runCoordinator } from '../coordinator/daemon/daemon.ts';
+import { natsPorts } from '../coordinator/daemon/nats-ports.ts';
 import { connectNats } from '../eventlog/connection/connect.ts';
 import { readDaemonKey } from '../eventlog/signing/daemon-key.ts';
 import { makeKeyFile, readKeyFile } from '../eventlog/signing/key-file.ts';
@@ -159,7 +160,12 @@ const runDaemon = async () => {
   const key = readDaemonKey({ keyFile, fleetFile: log.fleetFile, writer: coordinator, trust }, say);
   const stop = new AbortController();
   const connection = await connectNats({ servers: [log.server.url], keyFile, name: coordinator });
-  const running = runCoordinator({ connection, fleet: pins, ...key, say, signal: stop.signal });
+  const running = runCoordinator({
+    ports: natsPorts(connection, trust, say),
+    fleet: pins,
+    ...key,
+    signal: stop.signal,
+  });
   await until(() => said.some((text) => text.startsWith('follows')));
   return {
     said,

@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
+import { exampleSigningKey } from '../coordinator/testing/example-plan.ts';
 import { fleetAccount, fleetLogins } from '../deploy/nats-config.ts';
 import { startNatsServer } from '../deploy/nats-server.ts';
 import { connectNats } from '../eventlog/connection/connect.ts';
@@ -95,7 +96,7 @@ export const startLogServer = async (
   const pinned = (name: string) => ({ publicKey: publicKey(name) });
   let fleetDocument = Fleet.parse({
     fleet,
-    signingKey: 'A'.repeat(40),
+    signingKey: exampleSigningKey,
     admin: pinned('admin'),
     coordinator: pinned(coordinator),
     operators: Object.fromEntries(

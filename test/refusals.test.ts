@@ -166,7 +166,13 @@ describe('an iteration', { timeout: 120_000 }, () => {
     );
     // The signing key is tried meanwhile: whether that ended first is a matter of chance.
     const types = (await fleet.types('conflict')).filter((type) => !type.startsWith('Keycheck'));
-    expect(types).toEqual(['IterationStarted', 'PreflightRequested', 'PreflightFailed', 'IterationFailed']);
+    expect(types).toEqual([
+      'IterationStarted',
+      'IterationAccepted',
+      'PreflightRequested',
+      'PreflightFailed',
+      'IterationFailed',
+    ]);
     expect(await fleet.world()).toEqual(before);
   });
 
@@ -293,6 +299,7 @@ describe('an iteration that two start at once', { timeout: 120_000 }, () => {
     const asked = (await fleet.events('twins')).filter(({ sequence }) => sequence > last);
     expect(asked.map(({ event }) => event.type)).toEqual([
       'RetryAsked',
+      'RetryAccepted',
       'BuildRequested',
       'AbortAsked',
       'BuildSuperseded',

@@ -18,10 +18,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { attestedBy, exampleProvenance } from '../../coordinator/testing/example-attestation.ts';
 import { exampleFleet } from '../../coordinator/testing/example-plan.ts';
 import { testKey } from '../../coordinator/testing/test-key.ts';
-import { attestationHash, openEnvelope } from '../../eventlog/signing/envelope.ts';
+import { openEnvelope } from '../../eventlog/signing/envelope.ts';
 import { hashFile } from '../../host/hash-file.ts';
 import { createRun } from '../../host/run.ts';
-import { TestResultStatement } from '../../schemas/attestation.ts';
+import { attestationHash, TestResultStatement } from '../../schemas/attestation.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
 import { runStep } from '../../test/run-step.ts';
@@ -437,7 +437,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
   it('reboots once, into the new kernel, and sweeps it', async () => {
     const { folder } = fresh();
     const attestation = attestationHash(toInstall(second).provenance.attestation);
-    const request = { names, version: '7.0-2', release: '7.0.0-fourier', attestation };
+    const request = { names, version: '7.0-2', release: '7.0.0-fourier', backup: held, attestation };
     const { evidence } = await throughReboot(host, folder, (signal) =>
       runStep('reboot', reboot, request, host, { folder, signal }),
     );
@@ -494,7 +494,11 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     await rm(join(host.pacman.databaseFolder, 'local', `${names[0]}-7.0-2`, 'desc'));
     await rm(host.boot.initramfs);
     await writeFile(join(board.root, 'boot/extlinux/extlinux.conf'), `${extlinuxConf}LABEL trial\n`);
-    const request = { because: 'sweep failed', from: '7.0-2', backup: held };
+    const request = {
+      reason: { code: 'aborted', by: 'mfritsche', says: 'sweep failed' },
+      from: '7.0-2',
+      backup: held,
+    } as const;
     const { evidence } = await throughReboot(host, folder, (signal) =>
       runStep('rollback', rollback, request, host, { folder, signal }),
     );

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import type { FellBack } from '../../schemas/boot.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import { printable } from '../../schemas/printable.ts';
-import type { FellBack } from '../../schemas/steps.ts';
 
 type Traces = BoardConfig['boot']['traces'];
 

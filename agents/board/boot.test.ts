@@ -78,7 +78,14 @@ it('is given up after three reboots that did not happen', async () => {
   } as unknown as BoardConfig;
   const step: Step<'reboot', BoardConfig> = (request, context) =>
     rebootBoard(context, { release: request.release, installedVersion: request.version }, 10);
-  const request = { names: ['linux'], version: '7.0-2', release: '7.0.0-fourier' };
+  const archive = { file: 'boot.tar', sizeBytes: 1, sha256: '0'.repeat(64) };
+  const held = { host: 'hertz', place: 'fresnel/7.0-1', archive, version: '7.0-1', release: '7.0.0-fourier' };
+  const backup = {
+    ...held,
+    files: [{ path: '/boot/Image', sizeBytes: 1, sha256: '0'.repeat(64) }],
+    packages: [{ name: 'linux', ...archive, file: 'linux.pkg.tar' }],
+  };
+  const request = { names: ['linux'], version: '7.0-2', release: '7.0.0-fourier', backup };
   const attempt = () => runStep('reboot', step, request, host, { folder });
   for (let tries = 0; tries < 3; tries++) await expect(attempt()).rejects.toThrow(/never rebooted/);
   await expect(attempt()).rejects.toMatchObject({ name: 'StepFailed', fault: 'host' });

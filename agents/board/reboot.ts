@@ -1,6 +1,7 @@
 import { syncPath } from '../../host/sync-path.ts';
+import type { FellBack } from '../../schemas/boot.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
-import type { FellBack } from '../../schemas/steps.ts';
+import type { Opened } from '../../schemas/open.ts';
 import type { Step } from '../runtime/step.ts';
 import { bootNow, readBoot, rebootBoard, runsInstalled } from './boot.ts';
 import { createBootLoader } from './boot-loader/boot-loader.ts';
@@ -68,7 +69,7 @@ export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
   });
   const { bootId } = seen.after;
   /** What is known without a trace. A variable that is still there was never looked at; what can't be read tells nothing. */
-  const howItFellBack = async (): Promise<FellBack | undefined> => {
+  const howItFellBack = async (): Promise<Opened<FellBack> | undefined> => {
     if (loader.triesOnce && (await loader.isTrying(bootId).catch(() => false)))
       return { how: 'unknown', says: 'the boot loader never took the trial' };
     const report = await readReport(host).catch(() => undefined);

@@ -57,7 +57,7 @@ export const rollback: Step<'rollback', BoardConfig> = async (request, context) 
   const { backup } = request;
   const archive = backupFile(host, backup);
   const isHere = () => hasContent(archive, backup.archive.sha256);
-  note(`back from ${request.from} to ${backup.version}: ${request.because}`);
+  note(`back from ${request.from} to ${backup.version}: ${request.reason.code}`);
 
   // First, so that never two put the board back at the same time.
   await effect('disarm', {

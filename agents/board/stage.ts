@@ -44,7 +44,8 @@ export const stage: Step<'stage', BoardConfig> = async (request, { effect, host,
     const local = stagedFile(host, wanted);
     const fetched = async (file: string, local: string, content: { sha256: string; sizeBytes?: number }) => {
       const url = `${host.repositoryUrl.replace(/\/+$/, '')}/${encodeURIComponent(file)}`;
-      const remote = `views/${request.lan.view}/${file}`;
+      const { view } = request.lan;
+      const remote = view === undefined ? file : `views/${view}/${file}`;
       const { stallSeconds = 10 } = host;
       const transfers = await fetchFile(
         run,

@@ -1,7 +1,8 @@
-import { sha256 } from '../../eventlog/signing/writer-key.ts';
 import { hostUri, type TestResultStatement } from '../../schemas/attestation.ts';
+import type { Boot } from '../../schemas/boot.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
-import type { Boot, Cell, PackageFile, StepRequest } from '../../schemas/steps.ts';
+import { sha256 } from '../../schemas/hash.ts';
+import type { Cell, PackageFile, StepRequest } from '../../schemas/steps.ts';
 
 /** A sweep that has come to its end. */
 export interface DoneSweep {

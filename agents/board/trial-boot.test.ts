@@ -178,7 +178,11 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
       ...{ fault: 'host', message: expect.stringMatching(/#1 SMP.*another kernel has booted.*goes back/) },
     });
     const back = fresh();
-    const request = { because: 'it panicked', from: '7.0-2', backup: held };
+    const request = {
+      reason: { code: 'aborted', by: 'mfritsche', says: 'it panicked' },
+      from: '7.0-2',
+      backup: held,
+    } as const;
     const rolled = await throughReboot(host, back.folder, (signal) =>
       runStep('rollback', rollback, request, host, { ...back, signal }),
     );
@@ -313,7 +317,11 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
     await rebooted(fresh().folder);
     await runStep('confirm', confirm, kernel, host, fresh());
     const back = fresh();
-    const request = { because: 'aborted', from: '7.0-2', backup: held };
+    const request = {
+      reason: { code: 'aborted', by: 'mfritsche', says: 'aborted' },
+      from: '7.0-2',
+      backup: held,
+    } as const;
     await expect(runStep('rollback', rollback, request, unable(), back)).rejects.toThrow();
     await writeFile(join(board.root, 'boot/Image'), 'half');
     await powerOn();

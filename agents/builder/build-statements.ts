@@ -36,7 +36,7 @@ const toolchain = /^(gcc|gcc-libs|binutils|clang|lld|llvm|rust|rust-bindgen|paho
 
 const parametersOf = ({ host, iteration, attempt, request }: AskedBuild): BuildParameters => {
   const { commit, package: asked, source } = request;
-  const reviewed = source && { planSha256: source.planSha256, tree: source.tree, patchset: source.patchset };
+  const { planSha256, tree, patchset } = source;
   return {
     fleet: host.fleet,
     iteration,
@@ -45,7 +45,9 @@ const parametersOf = ({ host, iteration, attempt, request }: AskedBuild): BuildP
     repository: asked.repository,
     folder: asked.folder,
     version: asked.to,
-    ...reviewed,
+    planSha256,
+    tree,
+    patchset,
   };
 };
 
@@ -54,15 +56,11 @@ export const provenanceOf = (asked: AskedBuild, done: DoneBuild): ProvenanceStat
   const { host, request } = asked;
   const { source } = request;
   const { buildinfo, files } = done;
-  const baseline: ResourceDescriptor[] = source
-    ? [
-        {
-          name: 'baseline',
-          digest: { gitCommit: source.baseline.commit },
-          annotations: { tag: source.baseline.tag },
-        },
-      ]
-    : [];
+  const baseline: ResourceDescriptor = {
+    name: 'baseline',
+    digest: { gitCommit: source.baseline.commit },
+    annotations: { tag: source.baseline.tag },
+  };
   const [tool = 'makepkg'] = buildinfo.buildtool ?? [];
   const [toolVersion] = buildinfo.buildtoolver ?? [];
   return {
@@ -84,7 +82,7 @@ export const provenanceOf = (asked: AskedBuild, done: DoneBuild): ProvenanceStat
           toolchain: (buildinfo.installed ?? []).filter((installed) => toolchain.test(installed)),
         },
         resolvedDependencies: [
-          ...baseline,
+          baseline,
           { name: request.package.repository, digest: { gitCommit: request.commit } },
           ...files.map(({ name, sha256 }) => ({
             name: `${request.package.folder}/${name}`,
@@ -119,7 +117,7 @@ export const failedBuildOf = (asked: AskedBuild, fault: Fault): TestResultStatem
       result: 'FAILED',
       configuration: [
         { name: 'build', uri: invocationOf(asked), annotations: { ...parametersOf(asked), fault } },
-        ...(source ? [{ name: 'plan', digest: { sha256: source.planSha256 } }] : []),
+        { name: 'plan', digest: { sha256: source.planSha256 } },
       ],
       passedTests: [],
       warnedTests: [],

@@ -4,11 +4,11 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { z } from 'zod';
 import { testKey } from '../../coordinator/testing/test-key.ts';
 import { openEnvelope } from '../../eventlog/signing/envelope.ts';
-import { sha256 } from '../../eventlog/signing/writer-key.ts';
 import {
   BuildParameters,
   type DsseEnvelope,
@@ -16,6 +16,7 @@ import {
   TestResultStatement,
 } from '../../schemas/attestation.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import { runStep } from '../../test/run-step.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { build } from './build.ts';
@@ -71,7 +72,16 @@ const sourceOf = async (patches: string[]) => ({
 });
 type Source = Awaited<ReturnType<typeof sourceOf>>;
 
-const run = (
+/** A commit's own PKGBUILD stands for a series, where a test is about something else. */
+const sourceAt = async (id: string): Promise<Source> => {
+  const show = await execa('git', ['-C', repository, 'show', `${id}:arch/tiny/PKGBUILD`], {
+    reject: false,
+    stripFinalNewline: false,
+  });
+  return { ...(await sourceOf([])), patches: ['PKGBUILD'], patchset: patchsetHash([{ text: show.stdout }]) };
+};
+
+const run = async (
   id: string,
   pkgrel: number,
   { signal, source }: { signal?: AbortSignal; source?: Source } = {},
@@ -81,7 +91,7 @@ const run = (
     build,
     {
       commit: id,
-      ...(source ? { source } : {}),
+      source: source ?? (await sourceAt(id)),
       package: {
         repository: 'packages',
         branch: 'main',

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Run } from '../../host/run.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
 import type { EffectName } from '../../schemas/effects.ts';
+import { patchOf, patchText } from '../../schemas/plan.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { runStep } from '../../test/run-step.ts';
 import { StepFailed } from '../runtime/errors.ts';
@@ -10,7 +11,7 @@ import type { Step, StepContext } from '../runtime/step.ts';
 import { land } from './land.ts';
 import { addIncludes } from './manifest.ts';
 import { bumpPkgbuild } from './pkgbuild/pkgbuild.ts';
-import { patchsetHash } from './series/series.ts';
+import { patchsetHash, readSeries } from './series/series.ts';
 import { gitIn, makeFleet, manifestText, pushFiles, type TestFleet } from './testdata/repositories.ts';
 
 let fleet: TestFleet;
@@ -152,21 +153,21 @@ describe('land', () => {
     });
     await pushFiles(fleet.paths.packages, {
       [`${folder}/PKGBUILD`]: landed,
-      [`${folder}/${first.file}`]: first.text,
-      [`${folder}/${second.file}`]: second.text,
+      [`${folder}/${first.file}`]: patchText(first),
+      [`${folder}/${second.file}`]: patchText(second),
     });
     const entries = [first, second].map(({ file }) => `subsystem/media/fence/${file}`);
     await pushFiles(fleet.paths['kernel-agent'], {
       'fleet/fresnel.yaml': addIncludes(manifestText, entries).text,
     });
-    const text = second.text.replace('Opt in.', 'Opt in to the fence.');
-    const patches = [first, { ...second, text, sha256: sha256(text) }];
+    const text = patchText(second).replace('Opt in.', 'Opt in to the fence.');
+    const patches = [first, patchOf(second.file, Buffer.from(text))];
     const evidence = await go(await fleet.runFolder(), {
       iteration: 'iter6',
       request: {
         ...fleet.land,
         series: { ...fleet.land.series, patches },
-        patchset: patchsetHash(patches),
+        patchset: patchsetHash(readSeries(patches)),
         package: { ...fleet.land.package, from: '7.0-2', to: '7.0-3' },
       },
     });

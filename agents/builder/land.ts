@@ -14,7 +14,7 @@ import { createGit, type Git } from './git/git.ts';
 import { createMakepkg } from './makepkg/makepkg.ts';
 import { addIncludes, ManifestError, readIncludes } from './manifest.ts';
 import { createPackageBumps, type PackageBumps, type RehearsedBump } from './package-bump.ts';
-import { checkSeries, patchsetHash } from './series/series.ts';
+import { patchsetHash, readSeries, type SeriesPatch } from './series/series.ts';
 
 type Request = StepRequest<'land'>;
 type Attempt = Pick<StepContext<BuilderConfig>, 'iteration' | 'step' | 'attempt'>;
@@ -26,14 +26,14 @@ type Attempt = Pick<StepContext<BuilderConfig>, 'iteration' | 'step' | 'attempt'
  */
 export const land: Step<'land', BuilderConfig> = async (request, context) => {
   const { effect, host, run, workFolder } = context;
-  checkSeries(request.series.patches);
-  const patchset = patchsetHash(request.series.patches);
+  const series = readSeries(request.series.patches);
+  const patchset = patchsetHash(series);
   if (patchset !== request.patchset)
     throw new StepFailed('work', `the series is ${patchset}; preflight has seen ${request.patchset}`);
   const git = createGit(run, host);
   const bumps = createPackageBumps(git, createMakepkg(run, host), workFolder);
-  const patches = patchesCommit(git, request, context);
-  const bump = bumpCommit(bumps, request, context);
+  const patches = patchesCommit(git, request, series, context);
+  const bump = bumpCommit(bumps, request, series, context);
   await rehearseCommit(git, patches);
   await rehearseCommit(git, bump);
 
@@ -57,7 +57,12 @@ export const land: Step<'land', BuilderConfig> = async (request, context) => {
 /** A title on one line: it stands in a commit's message, where a line of its own could pass for a trailer. */
 const oneLine = (title: string): string => title.replace(/\s+/g, ' ').trim();
 
-const patchesCommit = (git: Git, { title, series, manifest }: Request, attempt: Attempt): Committing => ({
+const patchesCommit = (
+  git: Git,
+  { title, series, manifest }: Request,
+  patches: readonly SeriesPatch[],
+  attempt: Attempt,
+): Committing => ({
   repository: manifest.repository,
   branch: manifest.branch,
   message: `patches: ${oneLine(title)}\n\n${series.patches.map(({ file }) => `${series.scope}/${file}`).join('\n')}`,
@@ -65,9 +70,7 @@ const patchesCommit = (git: Git, { title, series, manifest }: Request, attempt: 
   step: attempt.step,
   attempt: attempt.attempt,
   part: 'manifest',
-  texts: Object.fromEntries(
-    series.patches.map(({ file, text }) => [`patches/${series.scope}/${file}`, text]),
-  ),
+  texts: Object.fromEntries(patches.map(({ file, text }) => [`patches/${series.scope}/${file}`, text])),
   edited: {
     paths: [manifest.file],
     at: async ({ path, commit }) => {
@@ -97,9 +100,13 @@ export const includePatches = (
   }
 };
 
-const bumpCommit = (bumps: PackageBumps, request: Request, attempt: Attempt): Committing => {
+const bumpCommit = (
+  bumps: PackageBumps,
+  request: Request,
+  patches: readonly SeriesPatch[],
+  attempt: Attempt,
+): Committing => {
   const { folder, repository, branch, base, to } = request.package;
-  const { patches } = request.series;
   const pkgbuild = `${folder}/PKGBUILD`;
   let last: { commit: string; bump: Promise<RehearsedBump> } | undefined;
   /** Asked before the first push and again for the commit; the same head gives the same bump. */

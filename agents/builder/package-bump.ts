@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Patch } from '../../schemas/plan.ts';
 import type { SrcinfoChange, StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import type { Head } from './git/commit-files.ts';
@@ -16,6 +15,7 @@ import {
   type Srcinfo,
   srcinfoVersion,
 } from './pkgbuild/srcinfo.ts';
+import type { SeriesPatch } from './series/series.ts';
 
 type PackageAt = StepRequest<'land'>['package'];
 
@@ -62,7 +62,7 @@ export interface PackageBumps {
    * Bumps the package at a commit, in folders of its own and in nothing else.
    * @throws {StepFailed} (work) if the package is another than the plan names, or more changes than is meant.
    */
-  rehearse(head: Head, request: PackageAt, patches: readonly Patch[]): Promise<RehearsedBump>;
+  rehearse(head: Head, request: PackageAt, patches: readonly SeriesPatch[]): Promise<RehearsedBump>;
   /** What a commit changed in a package's folder, as `.SRCINFO` of its parent and of itself tell it. */
   see(path: string, commit: { parent: string; commit: string }, folder: string): Promise<SeenBump>;
 }
@@ -138,10 +138,10 @@ const sortPatches = async (
   git: Git,
   { path, commit }: Head,
   request: PackageAt,
-  patches: readonly Patch[],
+  patches: readonly SeriesPatch[],
   sources: readonly string[],
-): Promise<{ added: Patch[]; replaced: Patch[] }> => {
-  const replaced: Patch[] = [];
+): Promise<{ added: SeriesPatch[]; replaced: SeriesPatch[] }> => {
+  const replaced: SeriesPatch[] = [];
   for (const patch of patches.filter(({ file }) => sources.includes(file))) {
     const entry = await git.entry(path, commit, `${request.folder}/${patch.file}`);
     if (entry?.object !== blobId(Buffer.from(patch.text))) replaced.push(patch);
@@ -155,7 +155,7 @@ const rehearse = async (
   at: {
     head: Head;
     request: PackageAt;
-    patches: readonly Patch[];
+    patches: readonly SeriesPatch[];
     place: string;
     pkgbuild: string;
     before: Srcinfo;
@@ -165,7 +165,7 @@ const rehearse = async (
   const { head, request, patches, place, before, folder } = at;
   const [old, meant] = [splitVersion(request.from), splitVersion(request.to)];
   const { added, replaced } = await sortPatches(git, head, request, patches, allSources(before));
-  const bumped = ({ file, text }: Patch): BumpedPatch => ({ file, sums: (kind) => hashOf(kind, text) });
+  const bumped = ({ file, text }: SeriesPatch): BumpedPatch => ({ file, sums: (kind) => hashOf(kind, text) });
   const versions = {
     pkgrel: meant.pkgrel,
     ...(old.pkgver === meant.pkgver ? {} : { pkgver: meant.pkgver }),
@@ -213,7 +213,7 @@ const editPkgbuild = (text: string, place: string, bump: Parameters<typeof bumpP
 };
 
 /** The sums of the patches, compared with the patches themselves. */
-const sumProblems = (srcinfo: Srcinfo, patches: readonly Patch[]): string[] => {
+const sumProblems = (srcinfo: Srcinfo, patches: readonly SeriesPatch[]): string[] => {
   const sources = sourcesOf(srcinfo);
   return patches.flatMap(({ file, text }) => {
     const at = sources.indexOf(file);

@@ -1,10 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { patchText } from '../../schemas/plan.ts';
 import { runStep } from '../../test/run-step.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { preflight } from './preflight.ts';
-import { patchsetHash } from './series/series.ts';
+import { patchsetHash, readSeries } from './series/series.ts';
 import {
   consumer,
   type Files,
@@ -54,7 +55,7 @@ describe('preflight', () => {
     const evidence = await look();
     const [first, second] = evidence.patches;
     expect(evidence.baseline.commit).toBe(fleet.preflight.baseline.commit);
-    expect(evidence.patchset).toBe(patchsetHash(fleet.preflight.series.patches));
+    expect(evidence.patchset).toBe(patchsetHash(readSeries(fleet.preflight.series.patches)));
     expect(first).toMatchObject({
       author: 'Markus <markus@example.org>',
       subject: 'media: vb2: add a fence',
@@ -91,8 +92,9 @@ describe('preflight', () => {
 
     const clone = await fleet.runFolder();
     await gitIn(clone, 'clone', '-q', '-b', 'v7.0', fleet.paths.linux, '.');
-    for (const { file, text } of fleet.preflight.series.patches) {
-      await writeFile(join(clone, file), text);
+    for (const patch of fleet.preflight.series.patches) {
+      const { file } = patch;
+      await writeFile(join(clone, file), patchText(patch));
       await gitIn(clone, 'am', '-q', file);
     }
     expect(await gitIn(clone, 'rev-parse', 'HEAD^{tree}')).toBe(evidence.tree);

@@ -10,7 +10,7 @@ import { createPackageBumps } from './package-bump.ts';
 import { rehearseRelease } from './rehearse-release.ts';
 import { type AppliedPatch, applySeries } from './series/apply-series.ts';
 import { findSymbols, grepSymbols } from './series/find-symbols.ts';
-import { checkSeries, patchsetHash } from './series/series.ts';
+import { patchsetHash, readSeries } from './series/series.ts';
 import { readSymbols } from './series/symbols.ts';
 
 type Request = StepRequest<'preflight'>;
@@ -25,13 +25,13 @@ export const preflight: Step<'preflight', BuilderConfig> = async (
   { host, run, note, workFolder },
 ) => {
   const { series, baseline } = request;
-  checkSeries(series.patches);
+  const patchesAsked = readSeries(series.patches);
   const git = createGit(run, host);
   const makepkg = createMakepkg(run, host);
 
   const kernel = await checkBaseline(git, baseline);
-  const applied = await applySeries(git, kernel.path, kernel.commit, series.patches, workFolder);
-  const read = series.patches.map(({ file, text }) => ({ file, symbols: readSymbols(text) }));
+  const applied = await applySeries(git, kernel.path, kernel.commit, patchesAsked, workFolder);
+  const read = patchesAsked.map(({ file, text }) => ({ file, symbols: readSymbols(text) }));
   const { table: symbols, uses } = await findSymbols(request.symbols, read, (names) =>
     grepSymbols(git, kernel.path, kernel.commit, names, workFolder),
   );
@@ -43,7 +43,7 @@ export const preflight: Step<'preflight', BuilderConfig> = async (
   const seen = {
     baseline: { tag: baseline.tag, commit: kernel.commit },
     tree: applied.tree,
-    patchset: patchsetHash(series.patches),
+    patchset: patchsetHash(patchesAsked),
     patches,
     symbols,
   };
@@ -55,14 +55,15 @@ export const preflight: Step<'preflight', BuilderConfig> = async (
     await checkManifest(git, request);
     const head = await headOf(git, request.package);
     const bumps = createPackageBumps(git, makepkg, workFolder);
-    const rehearsed = await bumps.rehearse(head, request.package, series.patches);
+    const rehearsed = await bumps.rehearse(head, request.package, patchesAsked);
     const { from, to, changes, folder } = rehearsed;
     const expectedFiles = await makepkg.packageList(folder);
     const tree = { path: kernel.path, tree: applied.tree };
     const release = await rehearseRelease(git, tree, rehearsed, host.makepkg.carch);
     const evidence = { ...seen, bump: { from, to, changes }, release, expectedFiles };
-    if (release.predicted === request.package.release) return evidence;
-    const expected = `the plan expects ${request.package.release}`;
+    const promised = request.package.release;
+    if (promised === undefined || release.predicted === promised) return evidence;
+    const expected = `the plan expects ${promised}`;
     throw new StepFailed('work', `the kernel's release will be ${release.predicted}, but ${expected}`, {
       seen: evidence,
     });
@@ -77,7 +78,12 @@ const keepSeen = async (seen: Partial<Evidence>, look: () => Promise<Evidence>):
     const error = asStepFailed(thrown);
     if (!(error instanceof StepFailed)) throw error;
     const more = typeof error.seen === 'object' ? error.seen : {};
-    throw new StepFailed(error.fault, error.message, { seen: { ...seen, ...more }, cause: error.cause });
+    const { fault, code, message, cause } = error;
+    throw new StepFailed(fault, message, {
+      seen: { ...seen, ...more },
+      cause,
+      ...(code === undefined ? {} : { code }),
+    });
   }
 };
 
@@ -118,7 +124,7 @@ const refuseConflicts = (
     conflicts.map(({ path, hunk }) => `${file} conflicts in ${path || 'itself'} at ${hunk}`),
   );
   if (conflicts.length > 0)
-    throw new StepFailed('work', `on ${tag}, patch ${conflicts.join('; ')}`, { seen });
+    throw new StepFailed('work', `on ${tag}, patch ${conflicts.join('; ')}`, { code: 'conflict', seen });
   if (patches.every(({ status }) => status === 'already-there'))
     throw new StepFailed('work', `${tag} holds every patch of the series already: there is nothing to land`, {
       seen,
@@ -138,7 +144,8 @@ const refuseSymbols = (
     const definer = patches.find((patch) => patch.symbols.defines.has(symbol))?.file;
     return [`${usedBy[0]} uses ${symbol}, which only the later ${definer} defines: their order is wrong`];
   });
-  if (problems.length > 0) throw new StepFailed('work', problems.join('; '), { seen });
+  if (problems.length > 0)
+    throw new StepFailed('work', problems.join('; '), { code: 'symbol-missing', seen });
 };
 
 const checkManifest = async (git: Git, { manifest, series }: Request): Promise<void> => {

@@ -13,13 +13,15 @@ beforeEach(async () => {
 });
 afterEach(() => fleet.remove());
 
+const rendered = (text: string) => ({ as: 'note', facts: '0'.repeat(64), text });
+
 const request = {
   repository: 'kernel-agent',
   branch: 'main',
   title: 'close\n\nKa-Request: iter5/land/1/manifest',
   files: [
-    { path: 'close.md', text: '# Iteration 5: schließt\n' },
-    { path: 'notes/a.md', text: 'a' },
+    { path: 'close.md', content: rendered('# Iteration 5: schließt\n') },
+    { path: 'notes/a.md', content: rendered('a') },
   ],
   replacements: [],
 };
@@ -33,9 +35,9 @@ describe('record', () => {
     expect(evidence.commit.commit).toBe(await log('%H'));
     expect(evidence.commit.parent).toBe(await log('%P'));
     expect(evidence.commit.files).toEqual(
-      request.files.map(({ path, text }) => ({
+      request.files.map(({ path, content }) => ({
         path,
-        sha256: createHash('sha256').update(text).digest('hex'),
+        sha256: createHash('sha256').update(content.text).digest('hex'),
       })),
     );
     // A title can't pass for a trailer.

@@ -23,7 +23,7 @@ export const record: Step<'record', BuilderConfig> = async (request, context) =>
     step,
     attempt,
     part: 'campaign',
-    texts: Object.fromEntries(request.files.map(({ path, text }) => [path, text])),
+    texts: Object.fromEntries(request.files.map(({ path, content }) => [path, content.text])),
     edited: {
       paths: request.replacements.map(({ path }) => path),
       at: async ({ path: mirror, commit }) =>

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sha256 } from '../../eventlog/signing/writer-key.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { patchsetHash } from './series/series.ts';
@@ -24,14 +24,14 @@ export const requireReviewed = async (
   { commit, package: { folder }, source }: StepRequest<'build'>,
 ): Promise<{ name: string; sha256: string }[]> => {
   const files: { name: string; text: string }[] = [];
-  for (const name of source?.patches ?? []) {
+  for (const name of source.patches) {
     const text = await textOf(exported, name);
     if (text === undefined)
       throw new StepFailed('work', `no ${folder}/${name} at ${commit}; expected the reviewed series there`);
     files.push({ name, text });
   }
   const patchset = patchsetHash(files);
-  if (source && patchset !== source.patchset)
+  if (patchset !== source.patchset)
     throw new StepFailed(
       'work',
       `${folder} at ${commit} holds the series ${patchset}; expected the reviewed one, ${source.patchset}`,

@@ -1,6 +1,6 @@
 import { MachineFault, type MachineFaultCode } from '../../host/errors.ts';
 import type { DsseEnvelope } from '../../schemas/attestation.ts';
-import type { Fault } from '../../schemas/steps.ts';
+import type { FailureCode, Fault } from '../../schemas/steps.ts';
 
 /**
  * It is decided: the step has failed, and the iteration hears of it.
@@ -11,16 +11,19 @@ import type { Fault } from '../../schemas/steps.ts';
 export class StepFailed extends Error {
   override readonly name = 'StepFailed';
   readonly fault: Fault;
+  /** What kind of failure it is, where something depends on it. */
+  readonly code: FailureCode | undefined;
   readonly seen: unknown;
   readonly attestation: DsseEnvelope | undefined;
 
   constructor(
     fault: Fault,
     reason: string,
-    options: { seen?: unknown; attestation?: DsseEnvelope; cause?: unknown } = {},
+    options: { code?: FailureCode; seen?: unknown; attestation?: DsseEnvelope; cause?: unknown } = {},
   ) {
     super(reason, options.cause === undefined ? {} : { cause: options.cause });
     this.fault = fault;
+    this.code = options.code;
     this.seen = options.seen;
     this.attestation = options.attestation;
   }
@@ -41,7 +44,10 @@ const blame: Record<MachineFaultCode, Fault> = {
 /** What a machine can't do fails its step; any other error is returned as it is. */
 export const asStepFailed = (error: unknown): unknown =>
   error instanceof MachineFault
-    ? new StepFailed(blame[error.code], error.message, { cause: error.cause })
+    ? new StepFailed(blame[error.code], error.message, {
+        cause: error.cause,
+        ...(error.code === 'no-room' || error.code === 'unreachable' ? { code: error.code } : {}),
+      })
     : error;
 
 /** The attempt is no longer the one asked for: stop, change nothing more, report nothing as evidence. */

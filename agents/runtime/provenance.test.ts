@@ -10,10 +10,11 @@ import {
 } from '../../coordinator/testing/example-attestation.ts';
 import { exampleTrust } from '../../coordinator/testing/example-plan.ts';
 import { testKey } from '../../coordinator/testing/test-key.ts';
-import { attestationHash } from '../../eventlog/signing/envelope.ts';
-import { payloadTypes, sha256 } from '../../eventlog/signing/writer-key.ts';
+import { payloadTypes } from '../../eventlog/signing/writer-key.ts';
 import type { DsseEnvelope, Provenance, ProvenanceStatement } from '../../schemas/attestation.ts';
+import { attestationHash } from '../../schemas/attestation.ts';
 import type { NewEvent } from '../../schemas/events.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import type { SignedEvent } from '../../schemas/signed-event.ts';
 import { StepFailed } from './errors.ts';
 import { requireProvenance } from './provenance.ts';
@@ -46,7 +47,9 @@ const parameters = (change: Record<string, unknown>) =>
 const approved = (...approvals: SignedEvent[]): Provenance => ({ ...good, approvals });
 const approvalOf = (by: string, type: 'ReviewApproved' | 'ReviewRejected' = 'ReviewApproved'): NewEvent => {
   const { planSha256, tree } = exampleAbout;
-  return { type, iteration: 'iter5', attempt: 1, data: { by, note: '', planSha256, tree } };
+  const trees = [{ purpose: 'series', tree }];
+  const data = { by, note: '', board: 'fresnel', planSha256, trees, expires: '2099-01-01T00:00:00Z' };
+  return { type, iteration: 'iter5', attempt: 1, data };
 };
 const says = (writer: string, ...approval: Parameters<typeof approvalOf>) =>
   signedBy(writer, approvalOf(...approval));
@@ -118,7 +121,7 @@ describe('refuses', () => {
     ['another iteration', parameters({ iteration: 'iter4' }), /the iteration iter4; expected iter5/],
     ['another plan', parameters({ planSha256: sha256('other') }), /the planSha256 \w{64}; expected/],
     ['another tree', parameters({ tree: other }), /the tree a{40}; expected/],
-    ['no tree', parameters({ tree: undefined }), /the tree \(none\); expected/],
+    ['no tree', parameters({ tree: undefined }), /and its parameters/],
     ['another patchset', parameters({ patchset: sha256('other') }), /the patchset \w{64}; expected/],
     ['another commit', parameters({ commit: other }), /the commit a{40}; expected/],
     ['no approval', approved(), /Nobody has approved the tree/],

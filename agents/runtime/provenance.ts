@@ -1,8 +1,9 @@
 import { readJson } from '../../eventlog/files/read-json.ts';
 import { checkSignedEvent } from '../../eventlog/signing/check-event.ts';
-import { attestationHash, openEnvelope } from '../../eventlog/signing/envelope.ts';
+import { openEnvelope } from '../../eventlog/signing/envelope.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
 import {
+  attestationHash,
   BuildParameters,
   buildType,
   type Provenance,
@@ -64,7 +65,12 @@ const approvalFault = (
     return `it is ${writer}'s ${event.type}; expected ReviewApproved`;
   if (event.source !== personWriter(event.data.by))
     return `${event.source} says it for ${event.data.by}; each approves for nobody else`;
-  const found = { iteration: event.iteration, planSha256: event.data.planSha256, tree: event.data.tree };
+  const approved = event.data.trees.find(({ purpose }) => purpose === 'series');
+  const found = {
+    iteration: event.iteration,
+    planSha256: event.data.planSha256,
+    tree: approved?.tree ?? '(none)',
+  };
   const expected = { iteration, planSha256, tree };
   for (const key of Object.keys(expected) as (keyof typeof expected)[])
     if (found[key] !== expected[key])

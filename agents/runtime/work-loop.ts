@@ -8,6 +8,7 @@ import type { Trust } from '../../eventlog/signing/trust.ts';
 import { createRun } from '../../host/run.ts';
 import type { EffectName } from '../../schemas/effects.ts';
 import { parseEvent, stepEventType } from '../../schemas/events.ts';
+import { unmetNeeds } from '../../schemas/needs.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import { type Failure, steps } from '../../schemas/steps.ts';
 import { createEffect, type WatchEffects } from './effects.ts';
@@ -152,6 +153,15 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
     const handler = options.steps[step];
     if (!handler) throw new StepFailed('host', `this host has no step ${step}`);
     const event = readRequest(request.bytes);
+    const needs = unmetNeeds(event.data.needs);
+    if (needs.length > 0)
+      throw new StepFailed(
+        'host',
+        `it needs ${needs.join(', ')}, which this agent does not know: upgrade it`,
+        {
+          code: 'too-old',
+        },
+      );
     const key = `${iteration}.${attempt}`;
     const workFolder = join(work, folderOf(request));
     makeFolder(workFolder);
@@ -233,9 +243,10 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
       const tried = journal.tries(request);
       if (error instanceof StepFailed) {
         output(reason);
-        const { fault, seen, attestation } = error;
+        const { fault, code, seen, attestation } = error;
         failed({
           fault,
+          ...(code === undefined ? {} : { code }),
           reason,
           ...(seen === undefined ? {} : { seen }),
           ...(attestation && { attestation }),

@@ -1,18 +1,19 @@
 import type { Command } from 'commander';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
-import type { KeptMessage, LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
 import { createVerifier } from '../../eventlog/signing/verifier.ts';
 import type { LogReports } from '../../eventlog/stream/event-log.ts';
 import { isWithheld } from '../../eventlog/tree/log-tree.ts';
 import { OperatorConfig } from '../../schemas/config.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { printable } from '../../schemas/printable.ts';
-import { Refused } from '../decider/decide.ts';
 import { isBad, readEventRecords } from '../export/event-records.ts';
 import { writeArchive } from '../export/export-archive.ts';
 import { readArchive } from '../export/read-archive.ts';
 import { type VerifiedLog, verifyLog } from '../reading/verify-log.ts';
+import { Refused } from '../refused.ts';
 import {
   type ConfigPlaces,
   configFile,

@@ -1,16 +1,21 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { serverTime } from '../../eventlog/connection/server-time.ts';
+import { needsOf } from '../../schemas/needs.ts';
 import { Duration, durationSeconds } from '../../schemas/plan.ts';
 import { printable } from '../../schemas/printable.ts';
-import { Refused, type Command as Wish } from '../decider/decide.ts';
-import { currentRules } from '../decider/graph.ts';
-import type { Iteration } from '../decider/state.ts';
+import type { Command as Wish } from '../decider/decide.ts';
+import type { Iteration, State } from '../decider/state.ts';
 import { verdictsOf } from '../decider/verdicts.ts';
 import { loadPlan } from '../plan/plan-file.ts';
+import { endingWords } from '../reading/english/reasons.ts';
+import { refusalWords } from '../reading/english/refusals.ts';
+import { goBackWords } from '../reading/event-line.ts';
 import { spokenSeconds } from '../reading/markdown.ts';
-import { progress, waitsFor } from '../reading/progress.ts';
+import { progress, type StepProgress, waitsFor } from '../reading/progress.ts';
 import { watchIteration } from '../reading/watch.ts';
+import { Refused } from '../refused.ts';
+import { awaitAnswer } from './answer.ts';
 import {
   type ConfigPlaces,
   type FleetOptions,
@@ -33,21 +38,71 @@ const configOption = [
 ] as const;
 const jsonOption = ['--json', 'print one JSON document'] as const;
 
-const summary = (iteration: Iteration) => ({
+interface Summary {
+  iteration: string;
+  title: string;
+  board: string;
+  status: string;
+  /** Why it ended; null while it has not. */
+  because: string | null;
+  waitsFor: string;
+  started: string;
+  ended: string | null;
+  steps: Omit<StepProgress, 'since'>[];
+  clauses: { id: string; verdict: string }[];
+}
+
+const summary = (iteration: Iteration, state: State): Summary => ({
   iteration: iteration.name,
   title: iteration.plan.title,
   board: iteration.plan.board,
   status: iteration.ended?.status ?? 'running',
-  because: iteration.ended?.because ?? null,
-  waitsFor: waitsFor(iteration),
+  because: iteration.ended ? endingWords(iteration.ended) : null,
+  waitsFor: waitsFor(iteration, state),
   started: iteration.started.time,
   ended: iteration.ended?.time ?? null,
   steps: progress(iteration).map(({ since: _since, ...row }) => row),
   clauses: verdictsOf(iteration).map(({ id, verdict }) => ({ id, verdict })),
 });
 
+/** What was asked for and is no iteration: the coordinator has refused it, or not answered yet. */
+const unaccepted = (state: State): Summary[] =>
+  [...state.starts].flatMap(([name, { open, refused }]): Summary[] => {
+    if (state.iterations.has(name)) return [];
+    const [asked] = open;
+    const known = { iteration: name, steps: [], clauses: [] };
+    if (asked)
+      return [
+        {
+          ...known,
+          title: asked.plan.title,
+          board: asked.plan.board,
+          status: 'asked',
+          because: null,
+          waitsFor: 'the coordinator',
+          started: asked.time,
+          ended: null,
+        },
+      ];
+    if (!refused) return [];
+    const { title, board, reason, started, time } = refused;
+    const because = refusalWords(name, reason);
+    return [
+      {
+        ...known,
+        title,
+        board,
+        status: 'refused',
+        because,
+        waitsFor: '',
+        started: started.time,
+        ended: time,
+      },
+    ];
+  });
+
 /** Where an iteration stands, as people read it. */
-export const standing = (iteration: Iteration): string => {
+export const standing = (iteration: Iteration, state: State): string => {
   const { name, plan, ended } = iteration;
   return [
     `${pc.bold(name)}  ${printable(plan.title)}: ${ended?.status ?? 'running'}`,
@@ -62,8 +117,8 @@ export const standing = (iteration: Iteration): string => {
         printable(remark),
       ]),
     ),
-    printable(ended ? `${ended.status}: ${ended.because}` : `waits for ${waitsFor(iteration)}`),
-    ...(ended?.status === 'failed' ? [printable(`go back to: ${plan.goBack}`)] : []),
+    printable(ended ? `${ended.status}: ${endingWords(ended)}` : `waits for ${waitsFor(iteration, state)}`),
+    ...(ended?.status === 'failed' ? [printable(`go back to: ${goBackWords(plan.goBack)}`)] : []),
   ].join('\n');
 };
 
@@ -72,13 +127,17 @@ export const exitAs = (iteration: Iteration): void => {
   if (iteration.ended?.status !== 'closed') process.exitCode = 1;
 };
 
-/** Starts an iteration from a plan's file. @throws {PlanFaults} @throws {Refused} if its name is taken. */
+/**
+ * Asks for an iteration from a plan's file, and waits for the coordinator's answer.
+ * @throws {PlanFaults} @throws {Refused} if it can't begin as things are. @throws {NoAnswer} if no coordinator answers.
+ */
 export const startIteration = async (session: Session, planFile: string): Promise<string> => {
-  const { plan, planSha256, series } = loadPlan(planFile, session.fleet);
-  const { by } = session;
-  const data = { plan, planSha256, series, signingKey: session.fleet.signingKey, by, rules: currentRules };
-  await session.command({ do: 'Start', iteration: plan.iteration, data });
-  return plan.iteration;
+  const loaded = loadPlan(planFile, session.fleet);
+  const { iteration } = loaded.plan;
+  const needs = needsOf(loaded.plan);
+  const data = { ...loaded, by: session.by, ...(needs.length > 0 ? { needs } : {}) };
+  await awaitAnswer(session, await session.command({ do: 'Start', iteration, data }));
+  return iteration;
 };
 
 const approvalLasts = '7d';
@@ -97,7 +156,8 @@ export const approveIteration = async (
   if (!duration.success) throw new Refused(`--expires ${lasts}: expected a duration, like 12h or 7d`);
   const now = await serverTime(session.connection);
   const expires = new Date(now.getTime() + durationSeconds(duration.data) * 1000).toISOString();
-  return session.command({ do: 'Approve', iteration, by: session.by, note, approved: true, expires });
+  const { type } = await session.command({ do: 'Approve', iteration, by: session.by, note, expires });
+  return type;
 };
 
 export const addIterationCommands = (program: Command, places: ConfigPlaces): void => {
@@ -114,11 +174,15 @@ export const addIterationCommands = (program: Command, places: ConfigPlaces): vo
         const name = await startIteration(session, file);
         if (!options.watch) {
           if (options.json) printJson({ iteration: name, status: 'running' });
-          else print(`${name} started; see: ka watch ${name}`);
+          else print(`${name} is accepted; see: ka watch ${name}`);
           return;
         }
-        const iteration = await watchIteration(session, name, options.json ? process.stderr : process.stdout);
-        if (options.json) printJson(summary(iteration));
+        const { iteration, state } = await watchIteration(
+          session,
+          name,
+          options.json ? process.stderr : process.stdout,
+        );
+        if (options.json) printJson(summary(iteration, state));
         exitAs(iteration);
       }),
     );
@@ -134,9 +198,12 @@ export const addIterationCommands = (program: Command, places: ConfigPlaces): vo
         const { state } = await session.read();
         if (name !== undefined) {
           const iteration = iterationIn(state, name);
-          return options.json ? printJson(summary(iteration)) : print(standing(iteration));
+          return options.json ? printJson(summary(iteration, state)) : print(standing(iteration, state));
         }
-        const all = [...state.iterations.values()].map(summary);
+        const all = [
+          ...[...state.iterations.values()].map((iteration) => summary(iteration, state)),
+          ...unaccepted(state),
+        ];
         if (options.json) return printJson(all);
         if (all.length === 0) return print('no iteration yet; start one with: ka iterate PLAN');
         print(
@@ -163,8 +230,12 @@ export const addIterationCommands = (program: Command, places: ConfigPlaces): vo
     .action((name: string, options: FleetOptions) =>
       withSession(options, places, async (session) => {
         iterationIn((await session.read()).state, name);
-        const iteration = await watchIteration(session, name, options.json ? process.stderr : process.stdout);
-        if (options.json) printJson(summary(iteration));
+        const { iteration, state } = await watchIteration(
+          session,
+          name,
+          options.json ? process.stderr : process.stdout,
+        );
+        if (options.json) printJson(summary(iteration, state));
         exitAs(iteration);
       }),
     );
@@ -190,9 +261,10 @@ export const addIterationCommands = (program: Command, places: ConfigPlaces): vo
         throw new Refused(`ka ${name} needs a reason: -m WHY`);
       await withSession(options, places, async (session) => {
         const { by } = session;
-        const type = await session.command(wish(iteration, by, { note: options.note ?? '', args: rest }));
-        if (options.json) printJson({ iteration, event: type, by });
-        else say(`${type}: ${iteration} by ${by}`);
+        const said = await session.command(wish(iteration, by, { note: options.note ?? '', args: rest }));
+        if (said.type === 'RetryAsked') await awaitAnswer(session, said);
+        if (options.json) printJson({ iteration, event: said.type, by });
+        else say(`${said.type}: ${iteration} by ${by}`);
       });
     });
   };
@@ -221,11 +293,10 @@ export const addIterationCommands = (program: Command, places: ConfigPlaces): vo
     'reject what preflight showed; the iteration fails',
     { note: 'required' },
     (iteration, by, { note }) => ({
-      do: 'Approve',
+      do: 'Reject',
       iteration,
       by,
       note,
-      approved: false,
     }),
   );
   saying('retry', 'ask again for what failed before the board was changed', {}, (iteration, by) => ({

@@ -6,8 +6,8 @@ import { formerKeyFile, makeKeyFile, readKeyFile } from '../../eventlog/signing/
 import { readKeyHistory } from '../../eventlog/signing/key-history.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
 import { coordinator, isPerson, noIteration, personWriter } from '../../schemas/events.ts';
-import { Refused } from '../decider/decide.ts';
 import { fleetKeys } from '../reading/fleet-keys.ts';
+import { Refused } from '../refused.ts';
 import {
   type ConfigPlaces,
   configFile,

@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { readOutput } from '../../eventlog/live/output.ts';
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import { Duration, durationSeconds } from '../../schemas/plan.ts';
 import { printableOutput } from '../../schemas/printable.ts';
 import { StepName } from '../../schemas/step-names.ts';
-import { Refused } from '../decider/decide.ts';
 import { eventLine } from '../reading/event-line.ts';
 import { createShown, createTrouble, cutSentence } from '../reading/follower.ts';
+import { Refused } from '../refused.ts';
 import {
   type ConfigPlaces,
   type FleetOptions,
@@ -66,7 +66,10 @@ export const addLogCommands = (
     .action((name: string | undefined, options: FleetOptions & { follow?: boolean; since?: string }) =>
       withSession(options, places, async (session) => {
         const isWanted = sinceFilter(options.since);
-        if (name !== undefined) iterationIn((await session.read()).state, name);
+        if (name !== undefined) {
+          const { state } = await session.read();
+          if (!state.starts.has(name)) iterationIn(state, name); // one that was refused has events as well
+        }
         const show = (logged: LoggedEvent) => {
           if (!isWanted(logged) || (name !== undefined && logged.event.iteration !== name)) return;
           if (options.json) return printJson(asDocument(logged));

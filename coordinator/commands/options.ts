@@ -3,8 +3,9 @@ import { resolve } from 'node:path';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { OperatorConfig } from '../../schemas/config.ts';
 import { printableJson, styledLines } from '../../schemas/printable.ts';
-import { Refused } from '../decider/decide.ts';
 import type { Iteration, State } from '../decider/state.ts';
+import { refusalWords } from '../reading/english/refusals.ts';
+import { Refused } from '../refused.ts';
 import { openSession, type Session } from './session.ts';
 
 /** What every command that reads a fleet's log takes. */
@@ -66,6 +67,10 @@ export const withSession = async <Result>(
 export const iterationIn = (state: State, name: string): Iteration => {
   const iteration = state.iterations.get(name);
   if (!iteration) {
+    const starts = state.starts.get(name);
+    if (starts?.open.length) throw new Refused(`${name} waits for the coordinator's answer to its start`);
+    if (starts?.refused)
+      throw new Refused(`${name} was refused: ${refusalWords(name, starts.refused.reason)}`);
     const names = [...state.iterations.keys()].join(', ') || 'none yet';
     throw new Refused(`there is no iteration "${name}"; the log holds ${names}`);
   }

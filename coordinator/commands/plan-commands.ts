@@ -13,8 +13,8 @@ import {
 import { Fleet } from '../../schemas/fleet.ts';
 import { Plan } from '../../schemas/plan.ts';
 import { stepNames } from '../../schemas/step-names.ts';
-import { Refused } from '../decider/decide.ts';
 import { loadPlan, PlanFaults } from '../plan/plan-file.ts';
+import { Refused } from '../refused.ts';
 import { type ConfigPlaces, configFile, type FleetOptions, print, printJson, say } from './options.ts';
 
 const jsonSchemas: Record<string, () => unknown> = {

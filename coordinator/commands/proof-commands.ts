@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { printable, printableJson, printableLines } from '../../schemas/printable.ts';
-import { Refused } from '../decider/decide.ts';
 import { type Audit, auditOf } from '../reading/audit.ts';
 import { closeDocument } from '../reading/close-document.ts';
 import { replayCheck, stateAt } from '../reading/replay.ts';
 import { differences } from '../reading/state-diff.ts';
+import { Refused } from '../refused.ts';
 import { verify } from './export-command.ts';
 import {
   type ConfigPlaces,

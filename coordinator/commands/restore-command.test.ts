@@ -7,7 +7,7 @@ import type { SealedEvent } from '../../eventlog/signing/seal.ts';
 import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
 import { eventStream, isOpenTo } from '../../eventlog/stream/provision.ts';
 import { type LogServer, person, sealedStart, startLogServer } from '../../test/log-server.ts';
-import { Refused } from '../decider/decide.ts';
+import { Refused } from '../refused.ts';
 import { addRestoreCommand } from './restore-command.ts';
 
 const fleet = 'test';

@@ -6,7 +6,7 @@ import { type ClosedLog, closeLog, readWholeLog, rebuildLog } from '../../eventl
 import { noIteration, personWriter } from '../../schemas/events.ts';
 import { printable } from '../../schemas/printable.ts';
 import { sealDecided } from '../daemon/seal-decided.ts';
-import { Refused } from '../decider/decide.ts';
+import { Refused } from '../refused.ts';
 import { type MergedLog, mergeLog } from '../restore/merge-log.ts';
 import { gather, type HeldMessage, type Source, saveMessages } from '../restore/restore-sources.ts';
 import { type ConfigPlaces, configFile, print, printJson, say } from './options.ts';

@@ -12,7 +12,7 @@ import { readKeyHistory } from '../../eventlog/signing/key-history.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
 import { noIteration, personWriter } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
-import { Refused } from '../decider/decide.ts';
+import { Refused } from '../refused.ts';
 import { appendMade, personsLog, readIdentity } from './session.ts';
 import type { WriterConfig } from './writer-config.ts';
 

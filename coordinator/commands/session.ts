@@ -1,19 +1,23 @@
 import { connectNats, type LogConnection } from '../../eventlog/connection/connect.ts';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
-import type { LoggedEvent, RefusedMessage } from '../../eventlog/signing/check-event.ts';
+import type { RefusedMessage } from '../../eventlog/signing/check-event.ts';
 import { readKeyFile } from '../../eventlog/signing/key-file.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import { AppendConflict, appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
 import { OperatorConfig } from '../../schemas/config.ts';
-import { type EventType, type NewEvent, personWriter } from '../../schemas/events.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
+import { type NewEvent, personWriter } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { printable } from '../../schemas/printable.ts';
 import { mayWrite } from '../../schemas/roles.ts';
 import { sealDecided } from '../daemon/seal-decided.ts';
-import { type Command, decide, Refused } from '../decider/decide.ts';
+import { type Command, decide } from '../decider/decide.ts';
 import { evolve, passOver } from '../decider/evolve.ts';
+import { RefusedByDecider } from '../decider/refusal.ts';
 import { initialState, type State } from '../decider/state.ts';
+import { refusalWords } from '../reading/english/refusals.ts';
+import { Refused } from '../refused.ts';
 
 /** The whole log, and the state that it folds to. */
 export interface LogRead {
@@ -30,16 +34,26 @@ export interface Session {
   log: EventLog;
   read(): Promise<LogRead>;
   /** Appends what is made of the log as it is now. @throws {Refused} */
-  say(make: (log: LogRead) => NewEvent): Promise<EventType>;
+  say(make: (log: LogRead) => NewEvent): Promise<NewEvent>;
   /**
    * Appends what a person's command makes of the log as it is now.
    * @throws {Refused} if it can't be done as things are.
    */
-  command(command: Command): Promise<EventType>;
+  command(command: Command): Promise<NewEvent>;
   close(): Promise<void>;
 }
 
 export const foldLog = (events: readonly LoggedEvent[]): State => events.reduce(evolve, initialState);
+
+/** @throws {Refused} in words, if it can't be done as things are. */
+const decideForPerson = (command: Command, state: State): NewEvent[] => {
+  try {
+    return decide(command, state);
+  } catch (error) {
+    if (!(error instanceof RefusedByDecider)) throw error;
+    throw new Refused(refusalWords(error.iteration, error.reason));
+  }
+};
 
 /** How often the log may move on under a person's command before it is given up. */
 const tries = 20;
@@ -101,7 +115,7 @@ export const appendMade = async (
   read: () => Promise<LogRead>,
   writer: { fleet: string; name: string; key: WriterKey },
   make: (log: LogRead) => NewEvent,
-): Promise<EventType> => {
+): Promise<NewEvent> => {
   for (let tried = 0; tried < tries; tried += 1) {
     const now = await read();
     const event = make(now);
@@ -111,7 +125,7 @@ export const appendMade = async (
         sealDecided(event, writer, now.state),
         now.state.sequence,
       );
-      if (outcome === 'appended') return event.type;
+      if (outcome === 'appended') return event;
       if (outcome === 'there')
         throw new Refused(`somebody else did the same a moment ago: ${event.type} is in the log`);
     } catch (error) {
@@ -146,7 +160,7 @@ export const openSession = async (configFile: string, as?: string): Promise<Sess
     say,
     command: (command) =>
       say(({ state }) => {
-        const [event] = decide(command, state);
+        const [event] = decideForPerson(command, state);
         if (!event) throw new Refused('there is nothing to do');
         return event;
       }),

@@ -2,20 +2,9 @@ import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import { logOrigin, signCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import type { LogTree } from '../../eventlog/tree/log-tree.ts';
+import { checkpointDue } from '../decider/checkpoint-due.ts';
 import type { Command } from '../decider/decide.ts';
 import type { State } from '../decider/state.ts';
-
-/**
- * The hosts that are to be told what the log holds: those that do not know of the last iteration's end, and after the log was
- * restored those that know of the one before alone.
- */
-export const checkpointDue = ({ hosts, iterations, checkpoints, epoch }: State): string[] => {
-  const lastEnd = Math.max(0, ...[...iterations.values()].map(({ ended }) => ended?.sequence ?? 0));
-  return [...hosts.keys()].filter((host) => {
-    const told = checkpoints.get(host);
-    return told === undefined ? lastEnd > 0 : told.epoch < epoch || told.size < lastEnd;
-  });
-};
 
 /** What a checkpoint is made from. */
 export interface CheckpointMaking {

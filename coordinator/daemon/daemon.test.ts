@@ -17,6 +17,7 @@ import { goodEvidence } from '../testing/example-evidence.ts';
 import { exampleFleet, examplePlan } from '../testing/example-plan.ts';
 import { approves, startOf } from '../testing/history.ts';
 import { runCoordinator } from './daemon.ts';
+import { natsPorts } from './nats-ports.ts';
 
 const hosts = Object.keys(exampleFleet.hosts);
 const roles = Object.fromEntries(hosts.map((host) => [host, exampleFleet.hosts[host]?.role ?? 'board']));
@@ -88,10 +89,9 @@ const startCoordinator = async () => {
   const said: string[] = [];
   const connection = await log.connect(coordinator);
   const running = runCoordinator({
-    connection,
+    ports: natsPorts(connection, log.trust, (text) => void said.push(text)),
     fleet,
     key: log.key(coordinator),
-    say: (text) => said.push(text),
     signal: stop.signal,
   });
   return {
@@ -128,7 +128,7 @@ const checkOwnEvents = async (iteration: string) => {
   const types = own.filter(({ event }) => event.iteration === iteration).map(({ event }) => event.type);
   expect(types).toHaveLength(new Set(types).size);
   expect(types.at(-1)).toBe('IterationClosed');
-  expect(types).toHaveLength(15);
+  expect(types).toHaveLength(16);
 };
 
 const closed = (iteration: string) =>

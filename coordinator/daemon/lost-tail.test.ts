@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
 import { type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
 import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import { coordinator, type NewEvent, personWriter, stepEventType } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import { cutTail, type LogServer, people, startLogServer, until } from '../../test/log-server.ts';
@@ -15,6 +15,7 @@ import { goodEvidence } from '../testing/example-evidence.ts';
 import { exampleFleet, examplePlan } from '../testing/example-plan.ts';
 import { approves, startOf } from '../testing/history.ts';
 import { runCoordinator } from './daemon.ts';
+import { natsPorts } from './nats-ports.ts';
 
 const hosts = Object.keys(exampleFleet.hosts);
 const roles = Object.fromEntries(hosts.map((host) => [host, exampleFleet.hosts[host]?.role ?? 'board']));
@@ -88,11 +89,10 @@ const startCoordinator = async (copyFile?: string) => {
   const told: string[] = [];
   const connection = await log.connect(coordinator);
   const running = runCoordinator({
-    connection,
+    ports: natsPorts(connection, log.trust, (text) => void told.push(text)),
     fleet,
     key: log.key(coordinator),
     copyFile,
-    say: (text) => told.push(text),
     signal: stop.signal,
   });
   await until(() => told.some((text) => text.startsWith('follows')));

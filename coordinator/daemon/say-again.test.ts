@@ -1,10 +1,11 @@
 import { expect, it } from 'vitest';
-import type { KeptMessage, LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { payloadTypes } from '../../eventlog/signing/writer-key.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import { coordinator } from '../../schemas/events.ts';
 import { decide } from '../decider/decide.ts';
 import { exampleTrust } from '../testing/example-plan.ts';
-import { createHistory, did, failed, type History, historyOf, retry, until } from '../testing/history.ts';
+import { createHistory, failed, type History, historyOf, retried, retry, until } from '../testing/history.ts';
 import { testKey } from '../testing/test-key.ts';
 import { LogCopy } from './log-copy.ts';
 import { createSayAgain } from './say-again.ts';
@@ -58,7 +59,7 @@ const afterLoss = (whole: History, from: string) => {
 };
 
 it('what a lost word of a person needs is decided anew, before that person is waited for', () => {
-  const whole = historyOf(...until('publish'), failed('publish'), did(retry), (history) => history.settle());
+  const whole = historyOf(...until('publish'), failed('publish'), retried, (history) => history.settle());
   const { log, said, again, settle } = afterLoss(whole, 'BackupSucceeded');
   // In another order than before: what the coordinator had answered was the last of them.
   for (const type of ['PublishFailed', 'BuildSucceeded', 'BackupSucceeded']) {

@@ -1,9 +1,8 @@
-import { isDeepStrictEqual } from 'node:util';
-import { checkEvent, type KeptMessage, type LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import { checkEvent, type KeptMessage } from '../../eventlog/signing/check-event.ts';
 import type { SealedEvent } from '../../eventlog/signing/seal.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
-import { coordinator, isPerson, type KaEvent } from '../../schemas/events.ts';
-import { commandsBehind, decideFacts, writtenFact } from '../decider/commands-behind.ts';
+import { coordinator, isPerson, type KaEvent, type LoggedEvent } from '../../schemas/events.ts';
+import { decideFacts, isDecidedNow } from '../decider/commands-behind.ts';
 import type { State } from '../decider/state.ts';
 import type { LogCopy } from './log-copy.ts';
 
@@ -15,11 +14,7 @@ const isDueNow = (logged: LoggedEvent, state: State): boolean => {
   const { event } = logged;
   const last = state.writers.get(coordinator);
   if (event.writerseq !== (last?.seq ?? 0) + 1 || event.prevhash !== last?.hash) return false;
-  if ((event.epoch ?? 1) !== state.epoch) return false;
-  const fact = writtenFact(logged);
-  return commandsBehind(event).some((command) =>
-    decideFacts(command, state).facts.some((decided) => isDeepStrictEqual(decided, fact)),
-  );
+  return (event.epoch ?? 1) === state.epoch && isDecidedNow(logged, state);
 };
 
 /** How a person says a lost event again. */

@@ -2,6 +2,7 @@ import { type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import type { NewEvent } from '../../schemas/events.ts';
 import type { State } from '../decider/state.ts';
+import { withWords } from './with-words.ts';
 
 /** Seals what was decided of a state: it links to the last event that this state has of the writer. */
 export const sealDecided = (
@@ -10,7 +11,7 @@ export const sealDecided = (
   state: State,
 ): SealedEvent =>
   sealEvent(
-    event,
+    withWords(event, state),
     { ...writer, epoch: state.epoch },
     state.writers.get(writer.name),
     new Date().toISOString(),

@@ -12,6 +12,7 @@ import { cutTail, type LogServer, startLogServer, until } from '../../test/log-s
 import { foldLog } from '../commands/session.ts';
 import { exampleFleet } from '../testing/example-plan.ts';
 import { historyOf, started } from '../testing/history.ts';
+import { natsPorts } from './nats-ports.ts';
 import { createTender } from './tend-consumers.ts';
 
 const hosts = Object.keys(exampleFleet.hosts);
@@ -30,7 +31,10 @@ const append = async (writer: string, attempt: number, forHost = host) => {
           iteration: 'iter1',
           attempt,
           host: forHost,
-          data: { host: forHost, because: 'x' },
+          data: {
+            host: forHost,
+            reason: { code: 'host-silent', host: forHost, silentSeconds: 61, graceSeconds: 60 },
+          },
         }
       : {
           type: 'AgentStarted' as const,
@@ -76,10 +80,8 @@ const presence = (position: number, open: string[] = []): Presence => ({
 const state = async () => foldLog((await new EventLog(wire, log.trust).read()).events);
 const tender = () =>
   createTender(
-    wire,
+    natsPorts(wire, log.trust, (text) => void told.push(text)),
     exampleFleet,
-    () => new EventLog(wire, log.trust).lastSequence(),
-    (text) => told.push(text),
   );
 const nobody = () => Number.POSITIVE_INFINITY;
 

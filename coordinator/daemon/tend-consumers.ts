@@ -1,10 +1,8 @@
-import type { LogConnection } from '../../eventlog/connection/connect.ts';
 import type { Presence } from '../../eventlog/live/presence.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
-import { durablePosition, nextFor, remakeDurable } from '../../eventlog/stream/durables.ts';
-import { explainLogError } from '../../eventlog/stream/log-fault.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import type { State } from '../decider/state.ts';
+import type { CoordinatorPorts } from './ports.ts';
 import { attemptKey, openAttempts, type Stopwatch } from './time-limits.ts';
 
 /** A presence that comes so long after an attempt was seen open speaks of a host that had the time to hear of it. */
@@ -34,10 +32,8 @@ const attemptName = (iteration: string, step: string, number: number) => `${iter
  * or a host its journal, a durable would starve in silence. What is handed over twice does no harm.
  */
 export const createTender = (
-  connection: LogConnection,
+  { log, durables, say }: Pick<CoordinatorPorts, 'log' | 'durables' | 'say'>,
   fleet: Fleet,
-  lastSequence: () => Promise<number>,
-  say: (text: string) => void,
 ) => {
   const heard = new Map<string, Heard>();
   /** When a durable was last made anew, and for what. */
@@ -67,7 +63,7 @@ export const createTender = (
   ): Promise<Remake | undefined> => {
     const { presence: { position } = {}, at = 0 } = heard.get(host) ?? {};
     if (adrift.has(host)) return { from: 1, why: 'the log was cut' };
-    const durable = await durablePosition(connection, host);
+    const durable = await durables.position(host);
     if (!durable) {
       // Of a host that is silent nothing is known: it is made once the host says where it stands.
       if (!heard.has(host)) return undefined;
@@ -75,7 +71,7 @@ export const createTender = (
       return { from, why: 'it was gone' };
     }
     const { ackedUpTo, deliveredUpTo } = durable;
-    if (deliveredUpTo > state.sequence && deliveredUpTo > (await lastSequence()))
+    if (deliveredUpTo > state.sequence && deliveredUpTo > (await log.lastSequence()))
       return { from: 1, why: 'it stood beyond the end of the log' };
     const floor = floors.get(host);
     const seen = floor?.ackedUpTo === ackedUpTo ? floor : { ackedUpTo, at: now };
@@ -84,7 +80,7 @@ export const createTender = (
     // What the host said before it acked says nothing of its journal now.
     if (position < ackedUpTo && at - seen.at >= saysWithinMs) {
       // The floor also counts what is for nobody: only a message for the host is missing in its journal.
-      const next = await nextFor(connection, fleet.fleet, host, position);
+      const next = await durables.nextFor(host, position);
       if (next !== undefined && next <= ackedUpTo)
         return { from: next, why: `its journal holds nothing after sequence ${position}` };
     }
@@ -120,14 +116,14 @@ export const createTender = (
           const { from, why } = remake;
           const before = made.get(host);
           if (before?.why === why && now - before.at < againAfterMs && !adrift.has(host)) continue;
-          await remakeDurable(connection, fleet.fleet, host, from);
+          await durables.remake(host, from);
           adrift.delete(host);
           made.set(host, { why, at: now });
           say(`${host}'s durable was made again from sequence ${from}: ${why}`);
           looking.over();
         } catch (error) {
-          if (connection.isClosed()) return;
-          const why = await explainLogError(connection, error);
+          if (log.isClosed()) return;
+          const why = await durables.explain(error);
           looking.trouble(why, "the hosts' durables can't be looked at: ");
           return;
         }

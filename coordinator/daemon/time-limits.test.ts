@@ -37,7 +37,7 @@ it('gives up a host that was silent past its grace, where another could take ove
       iteration: 'iter5',
       step: 'preflight',
       attempt: 1,
-      because: 'boltzmann has been silent for 61 s, its grace is 60 s',
+      reason: { code: 'host-silent', host: 'boltzmann', silentSeconds: 61, graceSeconds: 60 },
     },
   ]);
   expect(after(600, { heard: 590 })).toEqual([]);
@@ -56,7 +56,10 @@ it('waits for the last builder, and for a board, which nobody can replace', () =
 it('gives up any step after its limit, the plan’s own where it has one', () => {
   expect(after(3600)).toEqual([]);
   expect(after(3601)).toMatchObject([
-    { step: 'preflight', because: 'preflight on boltzmann was still open after its limit of 3600 s' },
+    {
+      step: 'preflight',
+      reason: { code: 'step-overdue', host: 'boltzmann', step: 'preflight', limitSeconds: 3600 },
+    },
   ]);
   const hasty = started(
     examplePlan((plan) => {
@@ -79,14 +82,18 @@ it('holds a changed board for lost, which is silent past its step’s limit, and
     {
       do: 'Lose',
       step: 'reboot',
-      because: expect.stringMatching(/limit of 1800 s, and fresnel has been silent for 801 s/),
+      reason: { code: 'overdue-and-silent', step: 'reboot', limitSeconds: 1800, silentSeconds: 801 },
     },
   ]);
   expect(after(1801, { heard: 1800, happenings: onBoard })).toMatchObject([
     { do: 'TimeOut', step: 'reboot' },
   ]);
   const lost: Happening = (history) => {
-    history.decideOnce({ do: 'Lose', iteration: 'iter5', step: 'reboot', attempt: 1, because: 'silent' });
+    const reason = {
+      ...({ code: 'overdue-and-silent', step: 'reboot' } as const),
+      ...{ limitSeconds: 1800, silentSeconds: 801 },
+    };
+    history.decideOnce({ do: 'Lose', iteration: 'iter5', step: 'reboot', attempt: 1, reason });
   };
   expect(after(9999, { heard: 0, happenings: [...onBoard, lost] })).toEqual([]);
 });

@@ -1,11 +1,19 @@
 import type { Fleet } from '../../schemas/fleet.ts';
 import { durationSeconds } from '../../schemas/plan.ts';
-import { type StepName, stepNames } from '../../schemas/step-names.ts';
+import type { GivenUpReason } from '../../schemas/reasons.ts';
+import type { StepName } from '../../schemas/step-names.ts';
 import { steps } from '../../schemas/steps.ts';
 import type { Command } from '../decider/decide.ts';
 import { boardTouched } from '../decider/doom.ts';
 import { lastingApprovals } from '../decider/graph.ts';
-import { type Attempt, earlyKey, type Iteration, type State } from '../decider/state.ts';
+import {
+  type Attempt,
+  earlyKey,
+  type Iteration,
+  lostBoard,
+  openAttemptsOf,
+  type State,
+} from '../decider/state.ts';
 import { fallbackOf } from '../decider/step-hosts.ts';
 
 /** How long a step may stay open where the plan does not say: generous, for a host that works is not to be stopped. */
@@ -49,17 +57,11 @@ export const attemptKey = (iteration: Iteration, step: StepName, { number, host 
 export const openAttempts = (state: State): { iteration: Iteration; step: StepName; attempt: Attempt }[] =>
   [...state.iterations.values()]
     .filter(({ ended }) => !ended)
-    .flatMap((iteration) =>
-      stepNames.flatMap((step) =>
-        (iteration.attempts[step] as Attempt[])
-          .filter(({ status }) => status === 'open')
-          .map((attempt) => ({ iteration, step, attempt })),
-      ),
-    );
+    .flatMap((iteration) => openAttemptsOf(iteration).map((open) => ({ iteration, ...open })));
 
 /** Names an attempt's time: a board that was lost and is back has all of it anew. */
-const timeKey = (iteration: Iteration, step: StepName, attempt: Attempt): string =>
-  `${attemptKey(iteration, step, attempt)} ${iteration.losses}${iteration.lost ? ' lost' : ''}`;
+const timeKey = (state: State, iteration: Iteration, step: StepName, attempt: Attempt): string =>
+  `${attemptKey(iteration, step, attempt)} ${iteration.losses}${lostBoard(iteration, state) ? ' lost' : ''}`;
 
 /** Remembers when each attempt was first seen open. Those that are over are forgotten. */
 export const createOpenSince = () => {
@@ -67,7 +69,7 @@ export const createOpenSince = () => {
   return (state: State, now: number): Stopwatch['openSince'] => {
     const keys = openAttempts(state).flatMap(({ iteration, step, attempt }) => [
       attemptKey(iteration, step, attempt),
-      timeKey(iteration, step, attempt),
+      timeKey(state, iteration, step, attempt),
     ]);
     known = new Map(keys.map((key) => [key, known.get(key) ?? now]));
     return (key) => known.get(key) ?? now;
@@ -90,31 +92,30 @@ export const overdue = (
 ): Command[] =>
   openAttempts(state).flatMap(({ iteration, step, attempt }): Command[] => {
     const { host, number, epoch } = attempt;
-    const command = (what: 'TimeOut' | 'AskAgain' | 'Lose', because: string): Command[] => [
-      { do: what, iteration: iteration.name, step, attempt: number, because },
-    ];
+    const asked = { iteration: iteration.name, step, attempt: number };
+    const timeOut = (reason: GivenUpReason): Command[] => [{ do: 'TimeOut', ...asked, reason }];
     if (epoch < state.epoch && isUnknownTo(host, `${iteration.name} ${step} ${number}`))
-      return command(
-        'AskAgain',
-        `it was asked in epoch ${epoch}, before the log was restored, and ${host} has not heard of it`,
-      );
+      return [{ do: 'AskAgain', ...asked, reason: { code: 'never-arrived', host, epoch } }];
     // A lost board is waited for until it says something in the log: its first sign of life comes before its word.
-    if (iteration.lost?.host === host) return [];
-    const since = openSince(timeKey(iteration, step, attempt));
+    if (lostBoard(iteration, state)?.host === host) return [];
+    const since = openSince(timeKey(state, iteration, step, attempt));
     const grace = fleet.hosts[host]?.graceSeconds ?? 300;
     const silent = Math.floor((now - Math.max(lastSeen(host), since)) / 1000);
     const limit = limitSeconds(iteration, step);
     if (now - since > limit * 1000) {
       // Another request would not bring it back, and to give it up would leave it as it is.
       if (steps[step].role === 'board' && silent > grace && boardTouched(iteration))
-        return command(
-          'Lose',
-          `${step} was still open after its limit of ${limit} s, and ${host} has been silent for ${silent} s`,
-        );
-      return command('TimeOut', `${step} on ${host} was still open after its limit of ${limit} s`);
+        return [
+          {
+            do: 'Lose',
+            ...asked,
+            reason: { code: 'overdue-and-silent', step, limitSeconds: limit, silentSeconds: silent },
+          },
+        ];
+      return timeOut({ code: 'step-overdue', host, step, limitSeconds: limit });
     }
     if (silent > grace && fallbackOf(iteration, step, attempt))
-      return command('TimeOut', `${host} has been silent for ${silent} s, its grace is ${grace} s`);
+      return timeOut({ code: 'host-silent', host, silentSeconds: silent, graceSeconds: grace });
     return [];
   });
 

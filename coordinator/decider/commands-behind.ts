@@ -1,44 +1,71 @@
-import type { KaEvent, NewEvent } from '../../schemas/events.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { KaEvent, LoggedEvent, NewEvent } from '../../schemas/events.ts';
+import type { GivenUpReason, LostReason } from '../../schemas/reasons.ts';
+import { withoutWords } from '../../schemas/rendered.ts';
+import type { StepName } from '../../schemas/step-names.ts';
 import { type Command, decide } from './decide.ts';
+import { RefusedByDecider } from './refusal.ts';
 import type { State } from './state.ts';
 
-/** The commands that may have made an event, the likelier first; none for what hosts say. */
+/** Whether an event is decided at all: what a host or a person says of its own accord is not. */
+export const isDecision = (event: KaEvent): boolean => {
+  if (event.kind === 'unknown') return false;
+  if (event.kind === 'fleet') return event.type === 'Checkpointed';
+  if (event.kind === 'step') return event.fact === 'Requested' || event.fact === 'Superseded';
+  return !['IterationStarted', 'RetryAsked', 'DeadlinePassed'].includes(event.type);
+};
+
+/** The commands that may have made an event, the likelier first; none for what is no decision, or not one of this version's. */
 export const commandsBehind = (event: KaEvent): Command[] => {
   if (event.kind === 'step') {
     const { step, iteration, attempt } = event;
     if (event.fact === 'Requested') return [{ do: 'Advance' }];
     if (event.fact !== 'Superseded') return [];
-    // Whether the clock or the end of the iteration superseded it, the event does not say: only its reason does.
-    const { because, again } = event.data;
-    return [{ do: 'Advance' }, { do: again ? 'AskAgain' : 'TimeOut', iteration, step, attempt, because }];
+    const { reason, again } = event.data;
+    if (reason.code === 'unknown') return [];
+    if (reason.code === 'iteration-ends') return [{ do: 'Advance' }];
+    const given = reason as GivenUpReason;
+    return [{ do: again ? 'AskAgain' : 'TimeOut', iteration, step, attempt, reason: given }];
   }
   if (event.kind === 'fleet' && event.type === 'Checkpointed') return [{ do: 'Checkpoint', ...event.data }];
-  if (event.kind !== 'iteration') return []; // an operator's LogRestored is no decision
+  if (event.kind !== 'iteration') return [];
   const { iteration } = event;
   switch (event.type) {
     case 'IterationStarted':
-      return [{ do: 'Start', iteration, data: event.data }];
-    case 'ReviewApproved':
+    case 'RetryAsked':
+    case 'DeadlinePassed':
+      return []; // a person's or a board's to say
+    case 'IterationAccepted': {
+      const fleet = event.data.fleet as Extract<Command, { do: 'Answer' }>['fleet'];
+      return [{ do: 'Answer', iteration, fleet, planAgrees: true }];
+    }
+    case 'IterationRefused': {
+      const fleet = event.data.fleet as Extract<Command, { do: 'Answer' }>['fleet'];
+      return [{ do: 'Answer', iteration, fleet, planAgrees: event.data.reason.code !== 'plan-differs' }];
+    }
+    case 'ReviewApproved': {
+      const { by, note, expires } = event.data;
+      return [{ do: 'Approve', iteration, by, note, expires }];
+    }
     case 'ReviewRejected': {
       const { by, note } = event.data;
-      const expires = event.type === 'ReviewApproved' ? event.data.expires : undefined;
-      return [{ do: 'Approve', iteration, by, note, approved: event.type === 'ReviewApproved', expires }];
+      return [{ do: 'Reject', iteration, by, note }];
     }
     case 'ApprovalExpired':
       return [{ do: 'Expire', iteration, approval: event.data.approval }];
     case 'ClauseWaived':
       return [{ do: 'Waive', iteration, ...event.data }];
-    case 'RetryAsked':
-      return [{ do: 'Retry', iteration, ...event.data }];
     case 'AbortAsked':
       return [{ do: 'Abort', iteration, ...event.data }];
     case 'BoardLost': {
-      const { step, attempt, because } = event.data;
-      return [{ do: 'Lose', iteration, step, attempt, because }];
+      const { step, attempt, reason } = event.data;
+      if (reason.code === 'unknown') return [];
+      const lost = reason as LostReason;
+      return [{ do: 'Lose', iteration, step: step as StepName, attempt, reason: lost }];
     }
-    case 'DeadlinePassed':
-      return []; // a board's to say
     case 'ReviewRequested':
+    case 'RetryAccepted':
+    case 'RetryRefused':
     case 'IterationClosed':
     case 'IterationFailed':
     case 'IterationAborted':
@@ -46,26 +73,53 @@ export const commandsBehind = (event: KaEvent): Command[] => {
   }
 };
 
-/** A fact as far as the decider makes it: all but its writer's own count, link, signature and time. */
+/** A fact as far as the decider makes it: all but its writer's own count, link, signature and time, and the words in it. */
 export type DecidedFact = Record<string, unknown>;
 
-const factOf = (event: NewEvent | (KaEvent & { host: string | undefined })): DecidedFact => {
+const factOf = (
+  event: Pick<NewEvent, 'iteration' | 'attempt' | 'causationid' | 'data'> & {
+    type: string;
+    host?: string | undefined;
+  },
+): DecidedFact => {
   const { type, iteration, attempt, host, causationid, data } = event;
-  return JSON.parse(JSON.stringify({ type, iteration, attempt, host, causationid, data }));
+  return JSON.parse(
+    JSON.stringify({ type, iteration, attempt, host, causationid, data: withoutWords(data) }),
+  );
 };
 
 /** The fact of an event as it was written, and not as today's schema reads it. */
-export const writtenFact = (logged: { event: KaEvent; bytes: Uint8Array; subject: string }): DecidedFact => {
-  const { data } = JSON.parse(new TextDecoder().decode(logged.bytes)) as { data: unknown };
-  const [, , , , , , host] = logged.subject.split('.');
-  return factOf({ ...logged.event, data, host } as KaEvent & { host: string | undefined });
+export const writtenFact = ({ event, bytes, subject }: LoggedEvent): DecidedFact => {
+  const { data } = JSON.parse(new TextDecoder().decode(bytes)) as { data: unknown };
+  const [, , , , , , host] = subject.split('.');
+  const { type, iteration, attempt, causationid } = event;
+  return factOf({
+    type,
+    iteration,
+    attempt,
+    data,
+    host,
+    ...(causationid === undefined ? {} : { causationid }),
+  });
 };
 
 /** What a command makes of a state now. Of several facts that one state asks for, any may be appended first. */
-export const decideFacts = (command: Command, state: State): { facts: DecidedFact[]; refused?: string } => {
+export const decideFacts = (
+  command: Command,
+  state: State,
+): { facts: DecidedFact[]; refused?: RefusedByDecider } => {
   try {
     return { facts: decide(command, state).map(factOf) };
   } catch (error) {
-    return { facts: [], refused: error instanceof Error ? error.message : String(error) };
+    if (error instanceof RefusedByDecider) return { facts: [], refused: error };
+    return { facts: [] }; // a log by hostile hands may ask for what follows from nothing
   }
+};
+
+/** Whether the decider writes this very fact on the state as it is. */
+export const isDecidedNow = (logged: LoggedEvent, state: State): boolean => {
+  const fact = writtenFact(logged);
+  return commandsBehind(logged.event).some((command) =>
+    decideFacts(command, state).facts.some((decided) => isDeepStrictEqual(decided, fact)),
+  );
 };

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { EndReason, SupersededReason } from '../../schemas/reasons.ts';
+import { endedWords, endingWords, supersededWords } from '../reading/english/reasons.ts';
 import { waitsFor } from '../reading/progress.ts';
 import { badEvidence, goodEvidence } from '../testing/example-evidence.ts';
 import { examplePlan } from '../testing/example-plan.ts';
@@ -12,6 +14,7 @@ import {
   type Happening,
   historyOf,
   rejects,
+  retried,
   retry,
   started,
   startOf,
@@ -21,12 +24,19 @@ import {
   waive,
 } from '../testing/history.ts';
 import { decide } from './decide.ts';
+import type { Iteration } from './state.ts';
 
 const keyChecked = succeeded('keycheck');
 const settled: Happening = (history) => history.settle();
 const badly = (step: Parameters<typeof succeeded>[0]): Happening =>
   succeeded(step, (iteration) => badEvidence(iteration, step));
-const told = (data: unknown) => (data as { because: string }).because;
+const told = (data: unknown): string => {
+  const { reason } = data as { reason: SupersededReason | EndReason };
+  return reason.code === 'iteration-ends'
+    ? supersededWords(reason)
+    : endedWords(data as Parameters<typeof endedWords>[0]);
+};
+const ends = ({ ended }: Iteration): string => (ended ? endingWords(ended) : '');
 
 describe('an iteration on its way', () => {
   it('goes from the plan to the close, each step after what it needs', () => {
@@ -34,6 +44,7 @@ describe('an iteration on its way', () => {
     expect(
       events.filter(({ event }) => event.source === 'coordinator').map(({ event }) => event.type),
     ).toEqual([
+      'IterationAccepted',
       'PreflightRequested',
       'KeycheckRequested',
       'ReviewRequested',
@@ -85,7 +96,7 @@ describe('an iteration on its way', () => {
     const [request] = given(started())
       .when(advance)
       .then('PreflightRequested.1 → boltzmann', 'KeycheckRequested.1 → hertz');
-    expect(request?.causationid).toBe('@mfritsche/iter5.IterationStarted.1');
+    expect(request?.causationid).toBe('coordinator/iter5.IterationAccepted.1');
   });
 
   it('closes with a verdict and the events of every clause', () => {
@@ -182,25 +193,35 @@ describe('the review', () => {
       .thenRefused(/past its review/);
   });
 
-  it('is not asked for by a plan that names nobody, which only older iterations could have', () => {
+  it('is asked for by every plan', () => {
     const loaded = examplePlan((plan) => {
       plan.review.approvals = [];
     });
     given()
       .when(startOf(loaded))
       .thenRefused(/asks for nobody's review/);
-    given(started(loaded, 2), keyChecked, succeeded('preflight'))
-      .when(advance)
-      .then('LandRequested.1 → boltzmann', 'PresweepRequested.1 → fresnel', 'BackupRequested.1 → fresnel');
   });
 
   const approvesOther =
-    (change: { tree?: string; planSha256?: string }): Happening =>
+    (change: {
+      trees?: { purpose: string; tree: string }[];
+      planSha256?: string;
+      board?: string;
+    }): Happening =>
     (history) => {
       for (const [attempt, by] of ['mfritsche', 'architect'].entries()) {
         const { planSha256 } = history.iteration();
         const { tree } = goodEvidence(history.iteration(), 'preflight');
-        const data = { by, note: '', planSha256, tree, ...change };
+        const trees = [{ purpose: 'series', tree }];
+        const data = {
+          by,
+          note: '',
+          board: 'fresnel',
+          planSha256,
+          trees,
+          expires: '2099-01-01T00:00:00Z',
+          ...change,
+        };
         history.append(`@${by}`, {
           type: 'ReviewApproved',
           iteration: 'iter5',
@@ -210,11 +231,14 @@ describe('the review', () => {
       }
     };
 
-  it('does not count an approval of another tree or another plan', () => {
-    given(...until('review'), approvesOther({ tree: '0'.repeat(40) }))
+  it('does not count an approval of another tree, plan or board', () => {
+    given(...until('review'), approvesOther({ trees: [{ purpose: 'series', tree: '0'.repeat(40) }] }))
       .when(advance)
       .then();
     given(...until('review'), approvesOther({ planSha256: '0'.repeat(64) }))
+      .when(advance)
+      .then();
+    given(...until('review'), approvesOther({ board: 'ohm' }))
       .when(advance)
       .then();
     given(...until('review'), approvesOther({}))
@@ -231,7 +255,14 @@ describe('the review', () => {
           type: 'ReviewApproved',
           iteration: 'iter5',
           attempt: 1,
-          data: { by, note: '', planSha256, tree },
+          data: {
+            by,
+            note: '',
+            board: 'fresnel',
+            planSha256,
+            trees: [{ purpose: 'series', tree }],
+            expires: '2099-01-01T00:00:00Z',
+          },
         });
     };
     given(...until('review'), forged)
@@ -245,10 +276,10 @@ describe('the review', () => {
       .when(advance)
       .then('IterationFailed.1');
     expect(told(event?.data)).toBe('review: architect rejected it: wrong');
-    given(...rejected, did(retry))
+    given(...rejected, retried)
       .when(advance)
       .then();
-    given(...rejected, did(retry), did(approves('architect')))
+    given(...rejected, retried, did(approves('architect')))
       .when(advance)
       .then('LandRequested.1 → boltzmann', 'PresweepRequested.1 → fresnel', 'BackupRequested.1 → fresnel');
   });
@@ -259,8 +290,8 @@ describe('the review', () => {
       tree: '1'.repeat(40),
     }));
     const first = succeeded('preflight', (iteration) => badEvidence(iteration, 'preflight'));
-    given(started(), first, did(retry), another).when(advance).then('ReviewRequested.1');
-    given(started(), first, did(retry), another, did(approves('architect')))
+    given(started(), first, retried, another).when(advance).then('ReviewRequested.1');
+    given(started(), first, retried, another, did(approves('architect')))
       .when(advance)
       .then();
   });
@@ -291,10 +322,8 @@ describe('a builder that lets the iteration down', () => {
       failed('build', { reason: 'make ended with 2' }),
       settled,
     );
-    expect(history.iteration().ended).toMatchObject({
-      status: 'failed',
-      because: 'build on boltzmann: make ended with 2',
-    });
+    expect(history.iteration().ended?.status).toBe('failed');
+    expect(ends(history.iteration())).toBe('build on boltzmann: make ended with 2');
   });
 
   it('fails the iteration when nobody is left', () => {
@@ -339,7 +368,7 @@ describe('a failure before the install', () => {
     'in %s ends the iteration at once and leaves the board alone',
     (step) => {
       const { history } = given(...until(step), settled, failed(step), settled);
-      expect(history.iteration().ended?.because).toMatch(new RegExp(`^${step} on .*: ${step} broke$`));
+      expect(ends(history.iteration())).toMatch(new RegExp(`^${step} on .*: ${step} broke$`));
       expect(history.events.at(-1)?.event.data).toMatchObject({ boardRolledBack: false, goBack: 'phase 0' });
     },
   );
@@ -351,7 +380,7 @@ describe('a failure before the install', () => {
     expect(told(stopped?.data)).toBe('the iteration ends: backup on fresnel: backup broke');
     const wrongKey = [...until('land'), succeeded('land'), succeeded('build'), badly('publish'), settled];
     const { history } = given(...wrongKey);
-    expect(history.iteration().ended?.because).toMatch(/^publish: C8: they are signed with 0{40}/);
+    expect(ends(history.iteration())).toMatch(/^publish: C8: hertz reports the key 0{40}/);
   });
 
   it.each(['preflight', 'land', 'build', 'publish', 'backup', 'stage'] as const)(
@@ -360,7 +389,7 @@ describe('a failure before the install', () => {
       const way = step === 'backup' ? [...until('build'), settled] : [...until(step), settled];
       const { history } = given(...way, badly(step), settled);
       expect(history.iteration().ended?.status).toBe('failed');
-      expect(history.iteration().ended?.because).toMatch(new RegExp(`^${step}: C\\d`));
+      expect(ends(history.iteration())).toMatch(new RegExp(`^${step}: C\\d`));
       expect(history.iteration().attempts.rollback).toHaveLength(0);
     },
   );
@@ -371,15 +400,15 @@ describe('a failure before the install', () => {
       return { ...evidence, commits: evidence.commits.slice(0, 1) };
     });
     const { history } = given(...until('land'), did(waive('C6')), nothing, settled);
-    expect(history.iteration().ended?.because).toBe('land: nothing was committed to packages');
+    expect(ends(history.iteration())).toBe('land: nothing was committed to packages');
   });
 
   it('can be retried: what had failed is asked for again, what was done is not', () => {
-    const stopped = [...until('build'), settled, failed('build'), did(retry)];
+    const stopped = [...until('build'), settled, failed('build'), retried];
     given(...stopped)
       .when(advance)
       .then('BuildRequested.2 → boltzmann', 'PresweepRequested.2 → fresnel', 'BackupRequested.2 → fresnel');
-    given(...until('publish'), badly('publish'), did(retry))
+    given(...until('publish'), badly('publish'), retried)
       .when(advance)
       .then('PublishRequested.2 → hertz');
   });
@@ -390,7 +419,7 @@ describe('a failure before the install', () => {
       keyChecked,
       timedOut('preflight'),
       failed('preflight', { fault: 'host' }),
-      did(retry),
+      retried,
     ];
     given(...both)
       .when(advance)
@@ -416,12 +445,14 @@ describe('a board that was touched', () => {
     const [request] = given(...broken)
       .when(advance)
       .then('RollbackRequested.1 → fresnel');
-    expect(request?.data).toMatchObject({ request: { because: `${step} on fresnel: ${step} broke` } });
+    expect(request?.data).toMatchObject({
+      request: { reason: { code: 'step-failed', step, host: 'fresnel', says: `${step} broke` } },
+    });
     const [end] = given(...broken, succeeded('rollback'))
       .when(advance)
       .then('IterationFailed.1');
     expect(end?.data).toEqual({
-      because: `${step} on fresnel: ${step} broke`,
+      reason: { code: 'step-failed', step, host: 'fresnel', attempt: 1, says: `${step} broke` },
       boardRolledBack: true,
       goBack: 'phase 0',
     });
@@ -445,7 +476,7 @@ describe('a board that was touched', () => {
       .when(advance)
       .then('IterationFailed.1');
     expect(end?.data).toMatchObject({ boardRolledBack: false });
-    given(...refused, did(retry))
+    given(...refused, retried)
       .when(advance)
       .then('InstallRequested.2 → fresnel');
   });
@@ -490,10 +521,10 @@ describe('a board that was touched', () => {
       .when(advance)
       .then('IterationFailed.1');
     expect(told(end?.data)).toBe('record on boltzmann: record broke');
-    given(...unrecorded, did(retry))
+    given(...unrecorded, retried)
       .when(advance)
       .then('RecordRequested.2 → boltzmann');
-    given(...unrecorded, did(retry), succeeded('record'))
+    given(...unrecorded, retried, succeeded('record'))
       .when(advance)
       .then('IterationClosed.1');
   });
@@ -512,14 +543,17 @@ describe('the signing key', () => {
 
   it('that is not the fleet’s ends the iteration', () => {
     const { history } = given(started(), succeeded('preflight'), badly('keycheck'), settled);
-    expect(history.iteration().ended?.because).toMatch(/^keycheck: keycheck: hertz signs with 0{40}/);
+    expect(ends(history.iteration())).toMatch(/^keycheck: key-usable: hertz reports the key 0{40}/);
   });
 });
 
 describe('a board that does not come back', () => {
   const lose: Happening = (history) => {
-    const because = 'reboot was still open, and fresnel has been silent';
-    history.decideOnce({ do: 'Lose', iteration: 'iter5', step: 'reboot', attempt: 1, because });
+    const reason = {
+      ...({ code: 'overdue-and-silent', step: 'reboot' } as const),
+      ...{ limitSeconds: 1800, silentSeconds: 801 },
+    };
+    history.decideOnce({ do: 'Lose', iteration: 'iter5', step: 'reboot', attempt: 1, reason });
   };
   const lost = [...until('reboot'), settled, lose];
 
@@ -529,7 +563,9 @@ describe('a board that does not come back', () => {
       .when(advance)
       .then();
     expect(history.iteration().ended).toBeUndefined();
-    expect(waitsFor(history.iteration())).toMatch(/fresnel, which is lost: .*Look at its console/);
+    expect(waitsFor(history.iteration(), history.state)).toMatch(
+      /fresnel, which is lost: .*Look at its console/,
+    );
   });
 
   it('lets the iteration go on when it speaks again', () => {
@@ -567,7 +603,7 @@ describe('a board that went back on its own', () => {
       .when(advance)
       .then('RollbackRequested.1 → fresnel');
     expect(request?.data).toMatchObject({
-      request: { because: expect.stringMatching(/^fresnel went back to 7\.0-1 on its own: nobody/) },
+      request: { reason: { code: 'went-back', host: 'fresnel', version: '7.0-1', restored: true } },
     });
     const { history } = given(...until('sweep'), went('fresnel'), succeeded('rollback'), settled);
     expect(history.iteration().ended?.status).toBe('failed');
@@ -620,8 +656,8 @@ describe('a restored log', () => {
       data: { epoch: 2, by: 'mfritsche', rebuilt: 9, missing: 0 },
     });
   const anew: Happening = (history) => {
-    const because = 'it was asked in epoch 1';
-    history.decideOnce({ do: 'AskAgain', iteration: 'iter5', step: 'install', attempt: 1, because });
+    const reason = { code: 'never-arrived', host: 'fresnel', epoch: 1 } as const;
+    history.decideOnce({ do: 'AskAgain', iteration: 'iter5', step: 'install', attempt: 1, reason });
   };
 
   it('asks again, in its own epoch, for what a host never heard of', () => {
@@ -645,10 +681,8 @@ describe('an abort', () => {
         'BackupSuperseded.1 → fresnel',
       );
     const { history } = given(...until('build'), did(abort), settled);
-    expect(history.iteration().ended).toMatchObject({
-      status: 'aborted',
-      because: 'mfritsche aborted it: lunch',
-    });
+    expect(history.iteration().ended?.status).toBe('aborted');
+    expect(ends(history.iteration())).toBe('mfritsche aborted it: lunch');
     given(...until('build'), did(abort))
       .when(abort)
       .thenRefused(/being aborted already/);
@@ -697,7 +731,7 @@ describe('a waiver', () => {
     given(...refused)
       .when(advance)
       .then();
-    given(...refused, did(retry))
+    given(...refused, retried)
       .when(advance)
       .then('StageRequested.1 → fresnel');
   });
@@ -723,7 +757,7 @@ describe('a time-out', () => {
       iteration: 'iter5',
       step: 'preflight',
       attempt: 1,
-      because: '',
+      reason: { code: 'step-overdue', host: 'boltzmann', step: 'preflight', limitSeconds: 1 },
     } as const;
     expect(decide(timeOut, history.state)).toEqual([]);
   });

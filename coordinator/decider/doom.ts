@@ -1,68 +1,110 @@
 import { installedBefore } from '../../schemas/plan.ts';
+import type { EndReason, GivenUpReason, RollbackFault, SupersededReason } from '../../schemas/reasons.ts';
+import type { StepName } from '../../schemas/step-names.ts';
 import { forwardSteps, reviewOf } from './graph.ts';
-import { type Attempt, evidenceOf, type Iteration, lastAttempt } from './state.ts';
+import { type Attempt, attemptsOf, evidenceOf, type Iteration, lastAttempt } from './state.ts';
 import { canBeTakenOver, countsAsFailed, lastRetry } from './step-hosts.ts';
-import { failedChecks } from './verdicts.ts';
+import { type FailedCheck, failedChecks } from './verdicts.ts';
 
+/** Why an iteration can't reach its close, and how it ends for that. */
 export interface Doom {
   ends: 'failed' | 'aborted';
-  because: string;
+  reason: EndReason;
 }
 
 /** It is said again, in the end and in a rollback's request, which have to fit into an event of their own. */
-const longestReason = 20_000;
+const longestWords = 4000;
+/** So much of what a host or a person said travels in a reason. */
+export const excerpt = (words: string): string => words.slice(0, longestWords);
 
-const reasonOf = (attempt: Attempt & { status: 'failed' | 'superseded' }): string =>
-  attempt.status === 'failed' ? attempt.failure.reason : attempt.because;
+interface Reason {
+  sequence: number;
+  reason: EndReason;
+}
 
 /** Even a waiver of every clause about it leaves a build without a commit to build. */
-const nothingToBuild = (iteration: Iteration): { sequence: number; because: string }[] => {
+const nothingToBuild = (iteration: Iteration): Reason[] => {
   const landed = evidenceOf(iteration, 'land');
   const { repository } = iteration.plan.package;
   if (!landed || landed.evidence.commits.some((commit) => commit.repository === repository)) return [];
-  return [{ sequence: landed.sequence, because: `land: nothing was committed to ${repository}` }];
+  return [{ sequence: landed.sequence, reason: { code: 'nothing-to-build', repository } }];
 };
 
 /** A board that went back on its own has not the kernel any more that is to be verified. */
-const wentBack = ({ deadline, plan }: Iteration): { sequence: number; because: string }[] =>
-  deadline
-    ? [
-        {
-          sequence: deadline.sequence,
-          because: deadline.restored
-            ? `${plan.board} went back to ${deadline.version} on its own: ${deadline.because}`
-            : `${plan.board} could not go back to ${deadline.version} on its own: ${deadline.because}`,
-        },
-      ]
-    : [];
+const wentBack = ({ deadline, plan }: Iteration): Reason[] => {
+  if (!deadline) return [];
+  const { sequence, version, restored, because } = deadline;
+  const says = excerpt(because);
+  return [{ sequence, reason: { code: 'went-back', host: plan.board, version, restored, says } }];
+};
+
+/** A supersession that is not the end's own. One of a code that a newer coordinator wrote has no facts here. */
+const givenUp = (step: StepName, attempt: Attempt & { status: 'superseded' }): GivenUpReason => {
+  const { reason, host } = attempt;
+  switch (reason.code) {
+    case 'step-overdue':
+    case 'host-silent':
+    case 'never-arrived':
+      return reason as GivenUpReason;
+    case 'iteration-ends':
+    case 'unknown':
+      return { code: 'step-overdue', host, step, limitSeconds: 0 };
+  }
+};
+
+const failedStep = (step: StepName, attempt: Attempt & { status: 'failed' | 'superseded' }): EndReason => {
+  const { host, number } = attempt;
+  const known = { step, host, attempt: number };
+  if (attempt.status === 'superseded')
+    return { code: 'step-given-up', ...known, reason: givenUp(step, attempt) };
+  const { reason, code } = attempt.failure;
+  return {
+    code: 'step-failed',
+    ...known,
+    says: excerpt(reason),
+    ...(code === undefined ? {} : { failure: code }),
+  };
+};
+
+const failedCheck = ({ step, check, clause, verdict, faults }: FailedCheck): EndReason => ({
+  code: 'check-failed',
+  step,
+  check,
+  clause,
+  verdict,
+  faults,
+});
 
 /** Why the iteration can't reach its close any more, if so. */
 export const doomOf = (iteration: Iteration): Doom | undefined => {
   if (iteration.abort) {
     const { by, why } = iteration.abort;
-    return { ends: 'aborted', because: `${by} aborted it${why ? `: ${why}` : ''}` };
+    return { ends: 'aborted', reason: { code: 'aborted', by, says: excerpt(why) } };
   }
   const rejected = reviewOf(iteration)?.rejected;
-  if (rejected) return { ends: 'failed', because: `review: ${rejected.by} rejected it: ${rejected.note}` };
-  const steps = forwardSteps(iteration).flatMap((step) => {
-    const attempt = lastAttempt(iteration, step) as Attempt | undefined;
+  if (rejected) {
+    const { by, note } = rejected;
+    return { ends: 'failed', reason: { code: 'rejected', by, says: excerpt(note) } };
+  }
+  const steps = forwardSteps.flatMap((step): Reason[] => {
+    const attempt = lastAttempt<StepName>(iteration, step);
     return countsAsFailed(iteration, attempt) && !canBeTakenOver(iteration, step, attempt)
-      ? [{ sequence: attempt.ended.sequence, because: `${step} on ${attempt.host}: ${reasonOf(attempt)}` }]
+      ? [{ sequence: attempt.ended.sequence, reason: failedStep(step, attempt) }]
       : [];
   });
   const checks = failedChecks(iteration)
     .filter(({ sequence }) => sequence > lastRetry(iteration))
-    .map(({ step, because, sequence }) => ({ sequence, because: `${step}: ${because}` }));
+    .map((failed) => ({ sequence: failed.sequence, reason: failedCheck(failed) }));
   // The earliest is the reason: what was stopped on its account came later.
   const [first] = [...steps, ...checks, ...nothingToBuild(iteration), ...wentBack(iteration)].sort(
     (a, b) => a.sequence - b.sequence,
   );
-  return first && { ends: 'failed', because: first.because.slice(0, longestReason) };
+  return first && { ends: 'failed', reason: first.reason };
 };
 
 /** Whether the board may no longer be as it was before the iteration. */
 export const boardTouched = (iteration: Iteration): boolean =>
-  iteration.attempts.install.some(
+  attemptsOf(iteration, 'install').some(
     (attempt) => !(attempt.status === 'failed' && attempt.failure.begun.length === 0),
   );
 
@@ -73,28 +115,30 @@ export const boardTouched = (iteration: Iteration): boolean =>
 export const needsRollback = (iteration: Iteration, ends: Doom['ends']): boolean => {
   if (!boardTouched(iteration)) return false;
   const holds =
-    evidenceOf(iteration, iteration.rules < 2 ? 'sweep' : 'confirm') !== undefined &&
+    evidenceOf(iteration, 'confirm') !== undefined &&
     failedChecks(iteration).every(({ step }) => step === 'record');
   return ends === 'aborted' || !holds;
 };
 
-/** What keeps the board from being as it was before: a sentence, or undefined once it is. */
-export const rollbackFault = (iteration: Iteration): string | undefined => {
+/** What keeps the board from being as it was before; undefined once it is. */
+export const rollbackFault = (iteration: Iteration): RollbackFault | undefined => {
   const before = installedBefore(iteration.plan);
   const rollback = lastAttempt(iteration, 'rollback');
   switch (rollback?.status) {
     case undefined:
-      return 'not asked for';
+      return { code: 'not-asked' };
     case 'open':
-      return 'not done';
+      return { code: 'not-done' };
     case 'failed':
+      return { code: 'rollback-failed', says: excerpt(rollback.failure.reason) };
     case 'superseded':
-      return reasonOf(rollback);
+      return { code: 'rollback-given-up', reason: rollback.reason as SupersededReason };
     case 'succeeded': {
       const { installed, rebooted } = rollback.evidence;
-      if (installed.version !== before) return `${installed.version} is installed, not ${before}`;
+      if (installed.version !== before)
+        return { code: 'other-version', found: installed.version, expected: before };
       if (!rebooted.after.procVersion.startsWith(rebooted.imageBanner))
-        return `it came back on ${rebooted.after.procVersion}`;
+        return { code: 'other-kernel', procVersion: rebooted.after.procVersion };
       return undefined;
     }
   }

@@ -1,25 +1,38 @@
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
-import { linkTo } from '../../eventlog/signing/seal.ts';
 import {
   coordinator,
   type FleetEvent,
   type IterationEvent,
   type IterationEventType,
-  operator,
+  type LoggedEvent,
   personWriter,
   type StepEvent,
 } from '../../schemas/events.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import type { SignedEvent } from '../../schemas/signed-event.ts';
-import type { Attempt, EarlyOutcome, Ended, Iteration, State } from './state.ts';
-import { earlyKey, startIteration } from './state.ts';
+import {
+  type Asked,
+  type Attempt,
+  attemptsOf,
+  beginIteration,
+  type EarlyOutcome,
+  earlyKey,
+  type Iteration,
+  type LogPlace,
+  type Starts,
+  type State,
+} from './state.ts';
 
 const writerOf: Record<IterationEventType, typeof coordinator | 'a person' | 'the board'> = {
   IterationStarted: 'a person',
+  IterationAccepted: coordinator,
+  IterationRefused: coordinator,
   ReviewRequested: coordinator,
   ReviewApproved: 'a person',
   ReviewRejected: 'a person',
   ClauseWaived: 'a person',
   RetryAsked: 'a person',
+  RetryAccepted: coordinator,
+  RetryRefused: coordinator,
   AbortAsked: 'a person',
   ApprovalExpired: coordinator,
   BoardLost: coordinator,
@@ -29,27 +42,26 @@ const writerOf: Record<IterationEventType, typeof coordinator | 'a person' | 'th
   IterationAborted: coordinator,
 };
 
-/** Whether a person said it, and as whom it says. */
-const isSaidBy = (source: string, by: string): boolean => source === operator || source === personWriter(by);
-
 /** Whether its writer has this to say. A host that signs an approval, or another host's outcome, changes nothing. */
 export const maySay = (event: IterationEvent | StepEvent, iteration: Iteration | undefined): boolean => {
   if (event.kind === 'iteration') {
     const writer = writerOf[event.type];
-    if (writer === 'a person') return isSaidBy(event.source, (event.data as { by: string }).by);
+    if (writer === 'a person') return event.source === personWriter((event.data as { by: string }).by);
     return event.source === (writer === 'the board' ? iteration?.plan.board : writer);
   }
   if (event.fact === 'Requested' || event.fact === 'Superseded') return event.source === coordinator;
-  const attempts = (iteration?.attempts[event.step] ?? []) as Attempt[];
-  return attempts.some(({ number, host }) => number === event.attempt && host === event.source);
+  if (!iteration) return false;
+  return attemptsOf<typeof event.step>(iteration, event.step).some(
+    ({ number, host }) => number === event.attempt && host === event.source,
+  );
 };
 
 const isOutcome = (event: StepEvent): event is EarlyOutcome['event'] =>
   event.fact === 'Succeeded' || event.fact === 'Failed';
 
 /** Ends the attempt that a fact is about. An outcome that comes after its attempt was superseded is only noted. */
-const evolveStep = (iteration: Iteration, event: StepEvent, at: Ended): Iteration => {
-  const attempts = iteration.attempts[event.step] as Attempt[];
+const evolveStep = (iteration: Iteration, event: StepEvent, at: LogPlace): Iteration => {
+  const attempts: readonly Attempt[] = attemptsOf<typeof event.step>(iteration, event.step);
   const { lost, ...rest } = iteration;
   // The board that was lost has spoken.
   const found = lost !== undefined && isOutcome(event) && event.source === lost.host;
@@ -84,40 +96,35 @@ const evolveStep = (iteration: Iteration, event: StepEvent, at: Ended): Iteratio
     }
     case 'Failed':
       return settle((attempt) => ({ ...attempt, status: 'failed', ended: at, failure: event.data }));
-    case 'Superseded':
-      return settle((attempt) => ({
-        ...attempt,
-        status: 'superseded',
-        ended: at,
-        because: event.data.because,
-        again: event.data.again ?? false,
-      }));
+    case 'Superseded': {
+      const { reason, again = false } = event.data;
+      return settle((attempt) => ({ ...attempt, status: 'superseded', ended: at, reason, again }));
+    }
   }
 };
 
 const evolveIteration = (
   iteration: Iteration,
   event: IterationEvent,
-  at: Ended,
+  at: LogPlace,
   signed: SignedEvent | undefined,
 ): Iteration => {
   const known = { ...iteration, last: at };
   const { sequence } = at;
   switch (event.type) {
     case 'IterationStarted':
-      return iteration; // its subject holds one fact, so a second one can't be in the log
+    case 'IterationAccepted':
+    case 'IterationRefused':
+      return iteration; // of a name that is taken
     case 'ReviewRequested': {
-      const { planSha256, tree } = event.data;
-      return { ...known, reviews: [...known.reviews, { sequence, planSha256, tree }] };
+      const { planSha256, trees } = event.data;
+      return { ...known, reviews: [...known.reviews, { sequence, planSha256, trees }] };
     }
     case 'ReviewApproved':
     case 'ReviewRejected': {
       const approved = event.type === 'ReviewApproved';
-      const kept = iteration.rules >= 3 && signed ? { signed } : {};
-      return {
-        ...known,
-        approvals: [...known.approvals, { ...event.data, ...kept, sequence, time: at.time, approved }],
-      };
+      const word = { ...event.data, ...(signed ? { signed } : {}), sequence, time: at.time, approved };
+      return { ...known, approvals: [...known.approvals, word] };
     }
     case 'ApprovalExpired': {
       const { approval } = event.data;
@@ -129,10 +136,18 @@ const evolveIteration = (
     case 'ClauseWaived':
       return { ...known, waivers: [...known.waivers, { ...event.data, sequence }] };
     case 'RetryAsked': {
-      // Whoever signs it by hand can't open again what is closed, or on a board that was rolled back.
-      if (known.ended?.status !== 'failed' || known.attempts.rollback.length > 0) return known;
-      const { ended: _ended, ...open } = known;
-      return { ...open, retries: [...known.retries, { by: event.data.by, sequence }] };
+      const retryAsked = { by: event.data.by, number: event.attempt, ...at };
+      return { ...known, retriesAsked: known.retriesAsked + 1, retryAsked };
+    }
+    case 'RetryRefused': {
+      const { retryAsked: _answered, ...rest } = known;
+      return { ...rest, retryAnswered: { number: event.attempt, refused: event.data.reason } };
+    }
+    case 'RetryAccepted': {
+      const { ended: _ended, retryAsked, ...open } = known;
+      if (!retryAsked) return known;
+      const retries = [...known.retries, { by: retryAsked.by, sequence }];
+      return { ...open, retries, retryAnswered: { number: event.attempt } };
     }
     case 'AbortAsked':
       return { ...known, abort: { ...event.data, sequence } };
@@ -143,36 +158,28 @@ const evolveIteration = (
       return { ...found, deadline: { ...event.data, sequence } };
     }
     case 'IterationClosed':
-      return { ...known, ended: { ...at, status: 'closed', because: 'every clause has its verdict' } };
-    case 'IterationFailed':
-      return {
-        ...known,
-        failures: known.failures + 1,
-        ended: { ...at, status: 'failed', because: event.data.because },
-      };
-    case 'IterationAborted':
-      return { ...known, ended: { ...at, status: 'aborted', because: event.data.because } };
+      return { ...known, ended: { ...at, status: 'closed' } };
+    case 'IterationFailed': {
+      const { reason, boardRolledBack, stranded } = event.data;
+      const ended = { ...at, status: 'failed' as const, reason, boardRolledBack, stranded };
+      return { ...known, failures: known.failures + 1, ended };
+    }
+    case 'IterationAborted': {
+      const { reason, boardRolledBack, stranded } = event.data;
+      return { ...known, ended: { ...at, status: 'aborted', reason, boardRolledBack, stranded } };
+    }
   }
 };
 
-const evolveFleet = (state: State, event: FleetEvent, at: Ended): State => {
+const evolveFleet = (state: State, event: FleetEvent, at: LogPlace): State => {
   switch (event.type) {
     case 'AgentStarted': {
       const { role, bootId, release, package: installed } = event.data;
       const host = { role, bootId, release, package: installed, startedAt: at };
-      const found = [...state.iterations].map(([name, iteration]) => {
-        if (iteration.lost?.host !== event.source) return [name, iteration] as const;
-        const { lost: _lost, ...rest } = iteration;
-        return [name, rest] as const;
-      });
-      return {
-        ...state,
-        iterations: new Map(found),
-        hosts: new Map(state.hosts).set(event.source, host),
-      };
+      return { ...state, hosts: new Map(state.hosts).set(event.source, host) };
     }
     case 'LogRestored':
-      if (!isSaidBy(event.source, event.data.by)) return state;
+      if (event.source !== personWriter(event.data.by)) return state;
       return { ...state, epoch: Math.max(state.epoch, event.data.epoch) };
     case 'Checkpointed': {
       if (event.source !== coordinator) return state;
@@ -200,45 +207,109 @@ const signedOf = (
     ? { writer: source, bytes: Buffer.from(bytes).toString('base64'), signature }
     : undefined;
 
+const noStarts: Starts = { asked: 0, open: [], refusals: 0 };
+
+/** A start that is asked for waits for the coordinator's answer. One whose name is taken by now is answered as well. */
+const evolveStarts = (state: State, event: IterationEvent, at: LogPlace, hash: string): State => {
+  const { iteration: name } = event;
+  const before = state.starts.get(name) ?? noStarts;
+  const withStarts = (starts: Starts) => ({ ...state, starts: new Map(state.starts).set(name, starts) });
+  if (event.type === 'IterationStarted') {
+    const { needs = [], ...data } = event.data;
+    const asked: Asked = { ...at, ...data, number: event.attempt, needs, hash };
+    return withStarts({ ...before, asked: before.asked + 1, open: [...before.open, asked] });
+  }
+  const answered = before.open.find(({ eventId }) => eventId === event.causationid);
+  if (!answered) return state;
+  const open = before.open.filter((one) => one !== answered);
+  if (event.type === 'IterationRefused') {
+    const { sequence, time, eventId, by, plan } = answered;
+    const refused = {
+      ...{ by, title: plan.title, board: plan.board, reason: event.data.reason },
+      started: { sequence, time, eventId },
+      ...at,
+    };
+    return withStarts({ ...before, open, refusals: before.refusals + 1, refused });
+  }
+  if (event.type !== 'IterationAccepted' || state.iterations.has(name)) return state;
+  const { rules, fleet } = event.data;
+  const begun = beginIteration(name, answered, { rules, fleet });
+  const iteration = { ...begun, last: at, digest: sha256(`${begun.digest}\n${hash}`) };
+  return {
+    ...withStarts({ ...before, open }),
+    iterations: new Map(state.iterations).set(name, iteration),
+  };
+};
+
+const isOfStarts = ({ type }: IterationEvent): boolean =>
+  type === 'IterationStarted' || type === 'IterationAccepted' || type === 'IterationRefused';
+
+/** Notes that one more event is among those that the iteration rests on. */
+const withDigest = (iteration: Iteration, hash: string): Iteration => ({
+  ...iteration,
+  digest: sha256(`${iteration.digest}\n${hash}`),
+});
+
+/** The state after an event of an iteration, of a step of it or of the iteration itself. */
+const evolveOne = (
+  state: State,
+  event: IterationEvent | StepEvent,
+  { at, hash, signed }: { at: LogPlace; hash: string; signed: SignedEvent | undefined },
+): State => {
+  const iteration = state.iterations.get(event.iteration);
+  if (!maySay(event, iteration)) {
+    if (event.kind !== 'step' || !isOutcome(event)) return state;
+    // Its request may yet come; if another host was asked, it never counts.
+    const key = earlyKey(event.iteration, event.step, event.attempt, event.source);
+    return { ...state, early: new Map(state.early).set(key, { event, at, hash }) };
+  }
+  if (event.kind === 'iteration' && isOfStarts(event)) return evolveStarts(state, event, at, hash);
+  if (!iteration) return state;
+  let changed = withDigest(
+    event.kind === 'step' ? evolveStep(iteration, event, at) : evolveIteration(iteration, event, at, signed),
+    hash,
+  );
+  let { early } = state;
+  if (event.kind === 'step' && event.fact === 'Requested') {
+    const key = earlyKey(event.iteration, event.step, event.attempt, event.data.host);
+    const outcome = early.get(key);
+    if (outcome) {
+      changed = withDigest({ ...evolveStep(changed, outcome.event, outcome.at), last: at }, outcome.hash);
+      early = new Map([...early].filter(([name]) => name !== key));
+    }
+  }
+  const lastEnd = changed.ended?.sequence === at.sequence ? at.sequence : state.lastEnd;
+  return {
+    ...state,
+    early,
+    lastEnd,
+    iterations: new Map(state.iterations).set(event.iteration, changed),
+  };
+};
+
 /**
  * The state after one more event. Pure and total: an event that this version does not know, or that is not its
  * writer's to say, changes only the position and its writer's count; the same event twice changes nothing.
  */
 export const evolve = (state: State, { event, sequence, bytes, signature }: LoggedEvent): State => {
   if (sequence <= state.sequence) return state;
-  const at: Ended = { sequence, time: event.time, eventId: `${event.source}/${event.id}` };
+  const at: LogPlace = { sequence, time: event.time, eventId: `${event.source}/${event.id}` };
+  const hash = sha256(bytes);
   const next: State = {
     ...state,
     sequence,
-    writers: new Map(state.writers).set(event.source, linkTo(event.writerseq, bytes)),
+    writers: new Map(state.writers).set(event.source, { seq: event.writerseq, hash }),
   };
-  if (event.kind === 'unknown') return next;
-  if (event.kind === 'fleet') return evolveFleet(next, event, at);
-  const iteration = state.iterations.get(event.iteration);
-  if (!maySay(event, iteration)) {
-    if (event.kind !== 'step' || !isOutcome(event)) return next;
-    // Its request may yet come; if another host was asked, it never counts.
-    const key = earlyKey(event.iteration, event.step, event.attempt, event.source);
-    return { ...next, early: new Map(state.early).set(key, { event, at }) };
+  switch (event.kind) {
+    case 'unknown':
+      return next;
+    case 'fleet':
+      return evolveFleet(next, event, at);
+    case 'step':
+      return evolveOne(next, event, { at, hash, signed: undefined });
+    case 'iteration':
+      return evolveOne(next, event, { at, hash, signed: signedOf(event, bytes, signature) });
   }
-  if (!iteration) {
-    if (event.kind !== 'iteration' || event.type !== 'IterationStarted') return next;
-    return { ...next, iterations: new Map(state.iterations).set(event.iteration, startIteration(event, at)) };
-  }
-  let changed =
-    event.kind === 'step'
-      ? evolveStep(iteration, event, at)
-      : evolveIteration(iteration, event, at, signedOf(event, bytes, signature));
-  let { early } = state;
-  if (event.kind === 'step' && event.fact === 'Requested') {
-    const key = earlyKey(event.iteration, event.step, event.attempt, event.data.host);
-    const outcome = early.get(key);
-    if (outcome) {
-      changed = { ...evolveStep(changed, outcome.event, outcome.at), last: at };
-      early = new Map([...early].filter(([name]) => name !== key));
-    }
-  }
-  return { ...next, early, iterations: new Map(state.iterations).set(event.iteration, changed) };
 };
 
 /** The state after a message that is no event: only the position moves. */

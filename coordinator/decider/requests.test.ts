@@ -1,17 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { requireProvenance } from '../../agents/runtime/provenance.ts';
 import type { StepName } from '../../schemas/step-names.ts';
-import { examplePlan, exampleTrust } from '../testing/example-plan.ts';
-import {
-  approves,
-  did,
-  type Happening,
-  historyOf,
-  rejects,
-  retry,
-  started,
-  until,
-} from '../testing/history.ts';
+import { exampleTrust } from '../testing/example-plan.ts';
+import { approves, did, type Happening, historyOf, rejects, retried, until } from '../testing/history.ts';
 import { requestFor } from './requests.ts';
 
 const carrying: StepName[] = ['publish', 'install'];
@@ -29,7 +20,7 @@ describe('what publish and install are asked with', () => {
       ...until('review'),
       did(approves('mfritsche')),
       did(rejects('architect')),
-      did(retry),
+      retried,
       did(approves('architect')),
       ...until('close').slice(until('land').length),
     ];
@@ -50,14 +41,4 @@ describe('what publish and install are asked with', () => {
     const attempts = { ...done.attempts, build: [{ ...attempt, evidence }] };
     expect(requestFor({ ...done, attempts }, 'publish')).not.toHaveProperty('provenance');
   });
-});
-
-it('an iteration of older rules is asked for as it was: nothing is attested, and no signature is kept', () => {
-  const older = historyOf(started(examplePlan(), 2), ...until('close').slice(1)).iteration();
-  expect(older.rules).toBe(2);
-  expect(older.approvals.some(({ signed }) => signed)).toBe(false);
-  for (const step of carrying) expect(requestFor(older, step)).not.toHaveProperty('provenance');
-  expect(requestFor(older, 'build')).not.toHaveProperty('source');
-  expect(requestFor(older, 'reboot')).not.toHaveProperty('attestation');
-  expect(requestFor(older, 'sweep')).not.toHaveProperty('packages');
 });

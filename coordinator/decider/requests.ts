@@ -1,11 +1,11 @@
 import type { Provenance } from '../../schemas/attestation.ts';
-import { installedBefore, type Plan } from '../../schemas/plan.ts';
+import { installedBefore, type ReadPlan } from '../../schemas/plan.ts';
+import type { EndReason } from '../../schemas/reasons.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { PackageFile, StepEvidence, StepRequest } from '../../schemas/steps.ts';
-import { closeDocument, closeNote } from '../reading/close-document.ts';
+import { isSweepAsExpected } from './checks/checks.ts';
 import { signedApprovals } from './graph.ts';
-import { evidenceOf, type Iteration } from './state.ts';
-import { isSweepAsExpected } from './verdicts.ts';
+import { evidenceOf, expectedRelease, type Iteration } from './state.ts';
 
 const need = <Name extends StepName>(iteration: Iteration, step: Name): StepEvidence<Name> => {
   const found = evidenceOf(iteration, step);
@@ -16,14 +16,20 @@ const need = <Name extends StepName>(iteration: Iteration, step: Name): StepEvid
 const packageAt = ({ plan }: Iteration) => plan.package;
 const seriesOf = ({ plan, series }: Iteration) => ({ scope: plan.series.scope, patches: series });
 
-const kernelOf = ({ plan }: Iteration) => ({
-  names: plan.package.names,
-  version: plan.package.to,
-  release: plan.package.release,
+const releaseOf = (iteration: Iteration): string => {
+  const release = expectedRelease(iteration);
+  if (release === undefined) throw new Error(`${iteration.name}: nobody has said what its release will be`);
+  return release;
+};
+
+const kernelOf = (iteration: Iteration) => ({
+  names: iteration.plan.package.names,
+  version: iteration.plan.package.to,
+  release: releaseOf(iteration),
 });
 
 /** The paths that a row's expectations name, where these are not all of the sweep's. */
-const comparedPaths = ({ paths }: Plan['sweep'], { expect }: Plan['sweep']['rows'][number]) => {
+const comparedPaths = ({ paths }: ReadPlan['sweep'], { expect }: ReadPlan['sweep']['rows'][number]) => {
   const compared = paths
     .map(({ name }) => name)
     .filter((name) => expect.some((each) => each.split(' ').includes(name)));
@@ -49,23 +55,22 @@ const landedCommit = (iteration: Iteration): string => {
   return landed.commit;
 };
 
-/** What a build attests, and hosts want to see: from the rules 3 on. */
+/** What was reviewed: what a build attests, and hosts want to see. */
 const sourceOf = (iteration: Iteration): Pick<StepRequest<'build'>, 'source'> => {
-  if (iteration.rules < 3) return {};
   const { baseline, tree, patchset } = need(iteration, 'preflight');
   const { planSha256, series } = iteration;
   return { source: { planSha256, baseline, tree, patchset, patches: series.map(({ file }) => file) } };
 };
 
 /**
- * Who built the packages from what, and who has approved that: from the rules 3 on. A build that nobody attests goes without,
- * even where its clause was waived: hosts refuse it.
+ * Who built the packages from what, and who has approved that. A build that nobody attests goes without, even where its clause
+ * was waived: hosts refuse it.
  */
 const provenanceOf = (iteration: Iteration): { provenance?: Provenance } => {
   const { attestation, commit } = need(iteration, 'build');
-  if (iteration.rules < 3 || !attestation) return {};
+  if (!attestation) return {};
   const { tree, patchset } = need(iteration, 'preflight');
-  const approvals = signedApprovals(iteration, tree);
+  const approvals = signedApprovals(iteration);
   return {
     provenance: { attestation, approvals, planSha256: iteration.planSha256, tree, patchset, commit },
   };
@@ -82,7 +87,7 @@ const publishedPackages = (iteration: Iteration): PackageFile[] =>
 
 /** What each step is asked with: facts of the plan, and evidence of the steps before it. */
 const requests: {
-  readonly [Name in StepName]: (iteration: Iteration, because: string) => StepRequest<Name>;
+  readonly [Name in StepName]: (iteration: Iteration, reason: EndReason | undefined) => StepRequest<Name>;
 } = {
   preflight: (iteration) => ({
     baseline: iteration.plan.baseline,
@@ -91,7 +96,7 @@ const requests: {
     manifest: iteration.plan.manifest,
     package: packageAt(iteration),
   }),
-  keycheck: ({ signingKey }) => ({ fingerprint: signingKey }),
+  keycheck: ({ fleet }) => ({ fingerprint: fleet.signingKey }),
   land: (iteration) => ({
     title: iteration.plan.title,
     series: seriesOf(iteration),
@@ -123,10 +128,12 @@ const requests: {
   }),
   stage: (iteration) => {
     const { packages, fingerprint, view } = need(iteration, 'publish');
-    return { packages, fingerprint, lan: { host: iteration.plan.hosts.publisher, view } };
+    const lan = { host: iteration.plan.hosts.publisher, ...(view === undefined ? {} : { view }) };
+    return { packages, fingerprint, lan };
   },
   install: (iteration) => {
-    const { to, release } = iteration.plan.package;
+    const { to } = iteration.plan.package;
+    const release = releaseOf(iteration);
     const from = installedBefore(iteration.plan);
     const { packages, fingerprint } = need(iteration, 'publish');
     const backup = need(iteration, 'backup');
@@ -136,32 +143,33 @@ const requests: {
     const { attestation } = need(iteration, 'install');
     return {
       ...kernelOf(iteration),
-      ...(iteration.rules < 2 ? {} : { backup: need(iteration, 'backup') }),
-      ...(iteration.rules < 3 || attestation === undefined ? {} : { attestation }),
+      backup: need(iteration, 'backup'),
+      ...(attestation === undefined ? {} : { attestation }),
     };
   },
   sweep: (iteration) => ({
     ...sweepOf(iteration, iteration.plan.package.to),
-    ...(iteration.rules < 3 ? {} : { packages: publishedPackages(iteration) }),
+    packages: publishedPackages(iteration),
   }),
   confirm: kernelOf,
-  rollback: (iteration, because) => ({
-    because,
+  rollback: (iteration, reason) => ({
+    reason: reason ?? { code: 'unproved', clauses: [] },
     from: iteration.plan.package.to,
     backup: need(iteration, 'backup'),
   }),
   record: (iteration) => {
-    const { scoreboard } = iteration.plan.close;
+    const { repository, branch, document, scoreboard, notes } = iteration.plan.close;
+    // Its words are made when it is sealed: `daemon/with-words.ts`.
+    const rendered = (as: string) => ({ as, facts: iteration.digest, text: '' });
     return {
-      repository: iteration.plan.close.repository,
-      branch: iteration.plan.close.branch,
+      repository,
+      branch,
       title: iteration.plan.title,
       files: [
-        { path: iteration.plan.close.document, text: closeDocument(iteration) },
-        ...iteration.plan.close.notes.map((note) => ({
-          path: note.file,
-          text: closeNote(iteration, note.text),
-        })),
+        { path: document, content: rendered('close-document') },
+        ...notes.flatMap((note) =>
+          note.kind === 'write' ? [{ path: note.file, content: rendered('note') }] : [],
+        ),
       ],
       // Only a sweep that is as expected moves the scoreboard, not one that was waived.
       replacements: isSweepAsExpected(iteration)
@@ -171,9 +179,9 @@ const requests: {
   },
 };
 
-/** The data of a step's request. `because` is why a rollback is asked for. */
+/** The data of a step's request. @param reason why a rollback is asked for. */
 export const requestFor = <Name extends StepName>(
   iteration: Iteration,
   step: Name,
-  because = '',
-): StepRequest<Name> => requests[step](iteration, because) as StepRequest<Name>;
+  reason?: EndReason,
+): StepRequest<Name> => requests[step](iteration, reason) as StepRequest<Name>;

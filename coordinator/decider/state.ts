@@ -1,74 +1,131 @@
-import type { IterationEvent, StepEvent } from '../../schemas/events.ts';
-import type { Patch, Plan } from '../../schemas/plan.ts';
+import type { ApprovedTree, FleetFacts, IterationEvent, StepEvent } from '../../schemas/events.ts';
+import type { Needs } from '../../schemas/needs.ts';
+import type { Opened } from '../../schemas/open.ts';
+import type { Patch, ReadPlan, Resolved } from '../../schemas/plan.ts';
+import type { EndReason, Refusal, Stranded, SupersededReason } from '../../schemas/reasons.ts';
 import type { SignedEvent } from '../../schemas/signed-event.ts';
 import { type StepName, stepNames } from '../../schemas/step-names.ts';
 import type { Failure, StepEvidence } from '../../schemas/steps.ts';
+
+/** Where an event stands in the log, and by which name others answer it. */
+export interface LogPlace {
+  sequence: number;
+  time: string;
+  /** `<source>/<id>`. */
+  eventId: string;
+}
 
 /** One try of a step, as the log tells it. Sequences are the stream's. */
 export type Attempt<Name extends StepName = StepName> = {
   number: number;
   host: string;
-  requested: Ended;
+  requested: LogPlace;
   /** The log's epoch in which it was asked for. */
   epoch: number;
 } & (
   | { status: 'open' }
-  | { status: 'succeeded'; ended: Ended; evidence: StepEvidence<Name>; seconds: number }
-  | { status: 'failed'; ended: Ended; failure: Failure }
+  | { status: 'succeeded'; ended: LogPlace; evidence: StepEvidence<Name>; seconds: number }
+  | { status: 'failed'; ended: LogPlace; failure: Opened<Failure> }
   /** `late` is an outcome that came after all: it is recorded and not acted on. */
-  | { status: 'superseded'; ended: Ended; because: string; again: boolean; late?: number }
+  | { status: 'superseded'; ended: LogPlace; reason: Opened<SupersededReason>; again: boolean; late?: number }
 );
-
-export interface Ended {
-  sequence: number;
-  time: string;
-  eventId: string;
-}
 
 export interface Approval {
   by: string;
   note: string;
+  board: string;
   planSha256: string;
-  tree: string;
+  trees: ApprovedTree[];
   sequence: number;
   time: string;
   approved: boolean;
-  /** By the clock of the log's server. */
+  /** By the clock of the log's server. A rejection lasts. */
   expires?: string | undefined;
   expired?: boolean;
-  /** As its writer signed it, for the hosts that act on it. Kept by the rules from 3 on. */
+  /** As its writer signed it, for the hosts that act on it. */
   signed?: SignedEvent;
 }
 
-/** All that is known of one iteration: a fold over the log. */
+/** How an iteration ended. */
+export type End = LogPlace &
+  (
+    | { status: 'closed' }
+    | {
+        status: 'failed' | 'aborted';
+        reason: Opened<EndReason>;
+        boardRolledBack: boolean;
+        stranded?: Opened<Stranded> | undefined;
+      }
+  );
+
+/** All that is known of one iteration: a fold over its own events. */
 export interface Iteration {
   name: string;
-  /** The rules that it is decided by. */
-  rules: number;
-  plan: Plan;
+  /** The names of the rules that it is decided by. */
+  rules: readonly string[];
+  plan: ReadPlan;
   planSha256: string;
   series: Patch[];
-  signingKey: string;
+  /** What of the fleet's file it was accepted by. */
+  fleet: Opened<FleetFacts>;
   startedBy: string;
-  started: Ended;
+  started: LogPlace;
   /** The last event that concerns this iteration: what the coordinator's next one answers. */
-  last: Ended;
+  last: LogPlace;
+  /** One hash over the bytes of all its events up to here, in their order. */
+  digest: string;
   attempts: { [Name in StepName]: Attempt<Name>[] };
   /** The reviews that were asked for, oldest first. */
-  reviews: { sequence: number; planSha256: string; tree: string }[];
+  reviews: { sequence: number; planSha256: string; trees: ApprovedTree[] }[];
   approvals: Approval[];
   waivers: { clause: string; why: string; by: string; sequence: number }[];
-  /** Retries, by the sequence at which they were asked: what had failed before doesn't count any more. */
+  /** A retry that nobody has answered yet. */
+  retryAsked?: { by: string; number: number } & LogPlace;
+  /** Retries, by the sequence at which they were accepted: what had failed before doesn't count any more. */
   retries: { by: string; sequence: number }[];
+  retriesAsked: number;
+  /** The coordinator's last answer to a retry; `refused` says why it does not count. */
+  retryAnswered?: { number: number; refused?: Opened<Refusal> };
   abort?: { by: string; why: string; sequence: number };
-  /** The board, if it was changed and does not come back. */
+  /** The board, when it was given up as lost the last time; whether it still is, `lostBoard` tells. */
   lost?: Extract<IterationEvent, { type: 'BoardLost' }>['data'] & { sequence: number };
   losses: number;
   /** The board went back on its own. */
   deadline?: Extract<IterationEvent, { type: 'DeadlinePassed' }>['data'] & { sequence: number };
-  ended?: Ended & { status: 'closed' | 'failed' | 'aborted'; because: string };
+  ended?: End;
   /** How often it has failed before, as it may be retried. */
   failures: number;
+}
+
+/** A start that a person asked for, and that the coordinator has not answered yet. */
+export interface Asked extends LogPlace {
+  by: string;
+  number: number;
+  plan: ReadPlan;
+  planText: string;
+  planSha256: string;
+  series: Patch[];
+  resolved?: Resolved | undefined;
+  needs: Needs;
+  /** sha256 of the event's bytes. */
+  hash: string;
+}
+
+/** What is known of the starts of one name. */
+export interface Starts {
+  /** How many were asked for. */
+  asked: number;
+  /** Those without an answer, oldest first. */
+  open: readonly Asked[];
+  refusals: number;
+  /** The last one that was refused. */
+  refused?: {
+    by: string;
+    title: string;
+    board: string;
+    reason: Opened<Refusal>;
+    started: LogPlace;
+  } & LogPlace;
 }
 
 export interface HostState {
@@ -76,25 +133,31 @@ export interface HostState {
   bootId: string;
   release: string;
   package: string | null;
-  startedAt: Ended;
+  startedAt: LogPlace;
 }
 
 /** An outcome that is in the log before its request, as after a lost tail, when each writer says again what it said. */
 export interface EarlyOutcome {
   event: StepEvent & { fact: 'Succeeded' | 'Failed' };
-  at: Ended;
+  at: LogPlace;
+  hash: string;
 }
 
 /** The state of a fleet: what follows from the events folded so far, and nothing else. */
 export interface State {
   /** The sequence of the last event folded. */
   sequence: number;
+  /** Those that were accepted. */
   iterations: ReadonlyMap<string, Iteration>;
+  /** What was asked for, by the iteration's name. */
+  starts: ReadonlyMap<string, Starts>;
   hosts: ReadonlyMap<string, HostState>;
   /** Each writer's last event: its own count and hash, which its next one links to. */
   writers: ReadonlyMap<string, { seq: number; hash: string }>;
   /** The log's epoch. */
   epoch: number;
+  /** The sequence at which an iteration ended last; 0 before the first. */
+  lastEnd: number;
   /** The last checkpoint that each host was told: how many of them it was told, and what it covers. */
   checkpoints: ReadonlyMap<string, { number: number; size: number; epoch: number }>;
   /** By {@link earlyKey}. */
@@ -108,44 +171,66 @@ export const earlyKey = (iteration: string, step: string, attempt: number, host:
 export const initialState: State = {
   sequence: 0,
   iterations: new Map(),
+  starts: new Map(),
   hosts: new Map(),
   writers: new Map(),
   epoch: 1,
+  lastEnd: 0,
   checkpoints: new Map(),
   early: new Map(),
 };
 
-export const startIteration = (
-  event: Extract<IterationEvent, { type: 'IterationStarted' }>,
-  at: Ended,
+/** An iteration as it begins, when its start is accepted. */
+export const beginIteration = (
+  name: string,
+  asked: Asked,
+  { rules, fleet }: { rules: readonly string[]; fleet: Opened<FleetFacts> },
 ): Iteration => ({
-  name: event.iteration,
-  rules: event.data.rules ?? 1,
-  plan: event.data.plan,
-  planSha256: event.data.planSha256,
-  series: event.data.series,
-  signingKey: event.data.signingKey,
-  startedBy: event.data.by,
-  started: at,
-  last: at,
+  name,
+  rules,
+  fleet,
+  plan: asked.plan,
+  planSha256: asked.planSha256,
+  series: asked.series,
+  startedBy: asked.by,
+  started: { sequence: asked.sequence, time: asked.time, eventId: asked.eventId },
+  last: { sequence: asked.sequence, time: asked.time, eventId: asked.eventId },
+  digest: asked.hash,
   attempts: Object.fromEntries(stepNames.map((step) => [step, []])) as unknown as Iteration['attempts'],
   reviews: [],
   approvals: [],
   waivers: [],
   retries: [],
+  retriesAsked: 0,
   failures: 0,
   losses: 0,
 });
 
+/** The attempts of a step, oldest first. */
+export const attemptsOf = <Name extends StepName>(
+  { attempts }: Pick<Iteration, 'attempts'>,
+  step: Name,
+): readonly Attempt<Name>[] => attempts[step] as readonly Attempt[] as readonly Attempt<Name>[];
+
 /** The newest attempt of a step. */
 export const lastAttempt = <Name extends StepName>(
-  iteration: Iteration,
+  iteration: Pick<Iteration, 'attempts'>,
   step: Name,
-): Attempt<Name> | undefined => iteration.attempts[step].at(-1) as Attempt<Name> | undefined;
+): Attempt<Name> | undefined => attemptsOf(iteration, step).at(-1);
+
+/** The attempts that are open now. */
+export const openAttemptsOf = (
+  iteration: Pick<Iteration, 'attempts'>,
+): { step: StepName; attempt: Attempt }[] =>
+  stepNames.flatMap((step) =>
+    attemptsOf<StepName>(iteration, step)
+      .filter(({ status }) => status === 'open')
+      .map((attempt) => ({ step, attempt })),
+  );
 
 /** The evidence of a step that has succeeded. */
 export const evidenceOf = <Name extends StepName>(
-  iteration: Iteration,
+  iteration: Pick<Iteration, 'attempts'>,
   step: Name,
 ):
   | { evidence: StepEvidence<Name>; sequence: number; attempt: number; host: string; seconds: number }
@@ -161,3 +246,11 @@ export const evidenceOf = <Name extends StepName>(
       }
     : undefined;
 };
+
+/** The board that was changed and does not come back; undefined once it has started again, or has spoken. */
+export const lostBoard = ({ lost }: Iteration, { hosts }: Pick<State, 'hosts'>): Iteration['lost'] =>
+  lost !== undefined && (hosts.get(lost.host)?.startedAt.sequence ?? 0) > lost.sequence ? undefined : lost;
+
+/** What `uname -r` will say: as the plan promises it, or as preflight has found it. */
+export const expectedRelease = (iteration: Iteration): string | undefined =>
+  iteration.plan.package.release ?? evidenceOf(iteration, 'preflight')?.evidence.release.predicted;

@@ -1,7 +1,7 @@
 import type { StepName } from '../../schemas/step-names.ts';
 import { steps } from '../../schemas/steps.ts';
 import { forwardSteps } from './graph.ts';
-import type { Attempt, Iteration } from './state.ts';
+import { type Attempt, attemptsOf, type Iteration } from './state.ts';
 
 /** The sequence of the last retry: what failed before it is forgiven. */
 export const lastRetry = (iteration: Iteration): number => iteration.retries.at(-1)?.sequence ?? 0;
@@ -25,9 +25,9 @@ const isHostsFault = (attempt: Attempt): boolean =>
 /** The plan's builders that have not let this iteration down, in the plan's order. */
 const buildersLeft = (iteration: Iteration): string[] => {
   const letDown = new Set(
-    forwardSteps(iteration)
+    forwardSteps
       .filter((step) => steps[step].role === 'builder')
-      .flatMap((step): Attempt[] => iteration.attempts[step])
+      .flatMap((step) => attemptsOf<StepName>(iteration, step))
       .filter((attempt) => countsAsFailed(iteration, attempt) && isHostsFault(attempt))
       .map(({ host }) => host),
   );

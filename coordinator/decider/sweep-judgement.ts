@@ -1,131 +1,130 @@
-import type { Plan } from '../../schemas/plan.ts';
+import type { CellSeen, ComparisonFault, Verdict } from '../../schemas/check-faults.ts';
+import type { Opened } from '../../schemas/open.ts';
+import type { ReadPlan } from '../../schemas/plan.ts';
 import type { Cell, StepEvidence } from '../../schemas/steps.ts';
 
-interface RowJudged {
-  row: string;
-  passed: boolean;
-  /** What was found, for every row that did not pass. */
-  because: string;
-}
+type SweepPlan = ReadPlan['sweep'];
+type ReadCell = Opened<Cell>;
 
-export interface SweepJudged {
-  rows: RowJudged[];
-  passed: number;
-  total: number;
-}
+/** Gravest first, as KCIDB orders them: what tests amount to together is the gravest of theirs. */
+const graveness = ['FAIL', 'ERROR', 'MISS', 'SKIP', 'PASS'] as const satisfies readonly Verdict[];
+/** What evidence amounts to: no person has said anything about it. */
+export type EvidenceVerdict = (typeof graveness)[number];
+
+/** The gravest of these verdicts; an empty list is a MISS. */
+export const gravest = (verdicts: readonly EvidenceVerdict[]): EvidenceVerdict =>
+  graveness.find((verdict) => verdicts.includes(verdict)) ?? 'MISS';
 
 /** The hash that a cell vouches for: every repeat that the plan asks for gave it, and on the device if it has to. */
-const provenHash = (
-  { paths, repeats }: Plan['sweep'],
-  path: string,
-  cell: Cell | undefined,
-): string | null => {
+const provenHash = ({ paths, repeats }: SweepPlan, path: string, cell: ReadCell | undefined) => {
   if (cell?.status !== 'ok' || cell.hashes.length < repeats) return null;
   if (cell.hashes.some((hash) => hash !== cell.sha256)) return null;
   const needsDevice = paths.find(({ name }) => name === path)?.device ?? true;
   return needsDevice && cell.device === null ? null : cell.sha256;
 };
 
-const describe = (cell: Cell | undefined, proven: string | null): string => {
-  if (!cell) return 'was not swept';
-  if (proven !== null) return proven.slice(0, 8);
+const statusOf = (cell: ReadCell | undefined, proven: string | null): CellSeen['status'] => {
+  if (!cell) return 'not-swept';
+  if (proven !== null) return 'proven';
   switch (cell.status) {
     case 'ok':
-      return `is not proven (${cell.hashes.length} runs, ${cell.device ?? 'no device'}, ${cell.sha256?.slice(0, 8) ?? 'no hash'})`;
+      return 'unproven';
     case 'unstable':
-      return `changed between repeats (${new Set(cell.hashes).size} hashes in ${cell.hashes.length} runs)`;
     case 'no-device':
-      return 'never used the device';
     case 'error':
-      return `broke: ${cell.error ?? 'no reason given'}`;
+      return cell.status as CellSeen['status'];
   }
+  return 'unknown';
 };
 
-/** Gravest first, as KCIDB orders them: what tests amount to together is the gravest of theirs. */
-const graveness = ['FAIL', 'ERROR', 'MISS', 'PASS'] as const;
-export type SweepVerdict = (typeof graveness)[number];
-
-/** Of nothing there is no evidence. */
-export const gravest = (verdicts: readonly SweepVerdict[]): SweepVerdict =>
-  graveness.find((verdict) => verdicts.includes(verdict)) ?? 'MISS';
-
-/** `because` says what was found where the verdict is not PASS, and is empty where it is. */
-interface Judged {
-  verdict: SweepVerdict;
-  because: string;
-}
-
-export interface RowVerdict extends Judged {
-  row: string;
-  /** The paths that the row's expectations name, whatever their bytes were compared with. */
-  paths: (Judged & { path: string; cell: Cell | undefined })[];
-  comparisons: (Judged & { expectation: string })[];
-}
+const cellSeen = (path: string, cell: ReadCell | undefined, proven: string | null): CellSeen => ({
+  path,
+  status: statusOf(cell, proven),
+  sha256: cell?.sha256 ?? null,
+  runs: cell?.hashes.length ?? 0,
+  hashes: new Set(cell?.hashes).size,
+  device: cell?.device ?? null,
+  ...(cell?.error === undefined ? {} : { error: cell.error.slice(0, 500) }),
+});
 
 /** What a cell alone says: PASS if it vouches for a hash, ERROR if its run broke, MISS if there is no evidence. */
-const verdictOfCell = (cell: Cell | undefined, proven: string | null): SweepVerdict => {
-  if (!cell) return 'MISS';
-  if (proven !== null) return 'PASS';
-  switch (cell.status) {
-    case 'ok':
-      return 'MISS';
-    case 'unstable':
-    case 'no-device':
-      return 'FAIL';
-    case 'error':
-      return 'ERROR';
-  }
+const verdictOfCell: Record<CellSeen['status'], EvidenceVerdict> = {
+  proven: 'PASS',
+  unproven: 'MISS',
+  'not-swept': 'MISS',
+  unknown: 'MISS',
+  unstable: 'FAIL',
+  'no-device': 'FAIL',
+  error: 'ERROR',
 };
+
+export interface PathVerdict {
+  path: string;
+  verdict: EvidenceVerdict;
+  seen: CellSeen;
+  cell: ReadCell | undefined;
+}
+
+export interface ComparisonVerdict {
+  expectation: string;
+  verdict: EvidenceVerdict;
+  /** What stands on its two sides; null for what is no path of the sweep, which nobody here can judge. */
+  left: CellSeen | null;
+  right: CellSeen | null;
+}
+
+export interface RowVerdict {
+  row: string;
+  verdict: EvidenceVerdict;
+  /** The paths that the row's expectations name, whatever their bytes were compared with. */
+  paths: PathVerdict[];
+  comparisons: ComparisonVerdict[];
+}
 
 /**
  * Compares a sweep's table with what the plan expects of it: each row with its paths and comparisons. A comparison
  * of hashes that both are proven holds or FAILs; otherwise it is what its paths are. Absence is never a PASS.
  */
-export const judgeRows = (
-  plan: Plan['sweep'],
-  { table }: Pick<StepEvidence<'sweep'>, 'table'>,
-): RowVerdict[] =>
+export const judgeRows = (plan: SweepPlan, { table }: Pick<StepEvidence<'sweep'>, 'table'>): RowVerdict[] =>
   plan.rows.map(({ name, expect }) => {
-    const found = (path: string) => {
+    const found = (path: string): (PathVerdict & { hash: string | null }) | undefined => {
+      if (!plan.paths.some((one) => one.name === path)) return undefined;
       const cell = table.find((one) => one.row === name && one.path === path);
       const hash = provenHash(plan, path, cell);
-      return { path, cell, hash, verdict: verdictOfCell(cell, hash), says: describe(cell, hash) };
+      const seen = cellSeen(path, cell, hash);
+      return { path, cell, hash, seen, verdict: verdictOfCell[seen.status] };
     };
-    const named = new Set<string>();
-    const comparisons = expect.map((expectation) => {
+    const named = new Map<string, PathVerdict>();
+    const comparisons = expect.map((expectation): ComparisonVerdict => {
       const [left = '', relation, right = ''] = expectation.split(' ');
       const [a, b] = [found(left), found(right)];
-      named.add(left).add(right);
-      const proven = a.hash !== null && b.hash !== null;
-      const holds = proven && (relation === '=' ? a.hash === b.hash : a.hash !== b.hash);
-      if (holds) return { expectation, verdict: 'PASS' as const, because: '' };
-      return {
-        expectation,
-        verdict: proven ? ('FAIL' as const) : gravest([a.verdict, b.verdict]),
-        because: `${expectation} does not hold: ${left} ${a.says}, ${right} ${b.says}`,
-      };
+      for (const one of [a, b]) if (one) named.set(one.path, one);
+      const sides = { expectation, left: a?.seen ?? null, right: b?.seen ?? null };
+      if (!a || !b) return { ...sides, verdict: 'MISS' };
+      if (a.hash === null || b.hash === null) return { ...sides, verdict: gravest([a.verdict, b.verdict]) };
+      const holds = relation === '=' ? a.hash === b.hash : a.hash !== b.hash;
+      return { ...sides, verdict: holds ? 'PASS' : 'FAIL' };
     });
-    const faults = comparisons.filter(({ verdict }) => verdict !== 'PASS');
     return {
       row: name,
       verdict: gravest(comparisons.map(({ verdict }) => verdict)),
-      because: faults.map(({ because }) => because).join('; '),
-      paths: [...named].map(found).map(({ path, cell, verdict, says }) => ({
-        path,
-        cell,
-        verdict,
-        because: verdict === 'PASS' ? '' : `${path} ${says}`,
-      })),
+      paths: [...named.values()].map(({ path, cell, verdict, seen }) => ({ path, cell, verdict, seen })),
       comparisons,
     };
   });
 
+/** The comparisons of a row that do not hold. */
+export const comparisonFaults = ({ comparisons }: Pick<RowVerdict, 'comparisons'>): ComparisonFault[] =>
+  comparisons.filter(({ verdict }) => verdict !== 'PASS');
+
+export interface SweepJudged {
+  rows: RowVerdict[];
+  passed: number;
+  total: number;
+}
+
 /** How many rows of a sweep are as the plan expects. */
-export const judgeSweep = (plan: Plan['sweep'], swept: Pick<StepEvidence<'sweep'>, 'table'>): SweepJudged => {
-  const rows = judgeRows(plan, swept).map(({ row, verdict, because }) => ({
-    row,
-    passed: verdict === 'PASS',
-    because,
-  }));
-  return { rows, passed: rows.filter((row) => row.passed).length, total: rows.length };
+export const judgeSweep = (plan: SweepPlan, swept: Pick<StepEvidence<'sweep'>, 'table'>): SweepJudged => {
+  const rows = judgeRows(plan, swept);
+  return { rows, passed: rows.filter(({ verdict }) => verdict === 'PASS').length, total: rows.length };
 };

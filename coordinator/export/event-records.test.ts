@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { sha256 } from '../../eventlog/signing/writer-key.ts';
 import { isWithheld } from '../../eventlog/tree/log-tree.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import { smallLog } from '../testing/recorded-log.ts';
 import { isBad, type LogRecord, readEventRecords, writeEventRecords } from './event-records.ts';
 

@@ -1,11 +1,12 @@
-import type { KeptMessage, LoggedEvent } from '../../eventlog/signing/check-event.ts';
-import { sha256 } from '../../eventlog/signing/writer-key.ts';
+import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { LogTree, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import { noIteration } from '../../schemas/events.ts';
-import { Refused } from '../decider/decide.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import { evolve } from '../decider/evolve.ts';
 import { type Iteration, initialState } from '../decider/state.ts';
 import { closeDocument } from '../reading/close-document.ts';
+import { Refused } from '../refused.ts';
 import { type LogHeader, type LogRecord, writeEventRecords } from './event-records.ts';
 import type { ArchivePart } from './export-archive.ts';
 import { junitOf } from './junit.ts';

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import addFormats from 'ajv-formats';
 import { describe, expect, it } from 'vitest';
+import { patchBytes } from '../../schemas/plan.ts';
 import type { Iteration } from '../decider/state.ts';
 import { evidenceOf } from '../decider/state.ts';
 import { type KcidbReport, kcidbOf } from './kcidb.ts';
@@ -52,7 +53,7 @@ describe('an iteration as KCIDB', () => {
     });
     const folder = mkdtempSync(join(tmpdir(), 'ka-kcidb-'));
     try {
-      for (const { file, text } of iteration.series) writeFileSync(join(folder, file), text);
+      for (const patch of iteration.series) writeFileSync(join(folder, patch.file), patchBytes(patch));
       const files = iteration.series.map(({ file }) => file);
       const sums = execFileSync('sha256sum', ['--', ...files], { cwd: folder, encoding: 'utf8' });
       const input = sums.replaceAll(/^(.{64}).*$/gm, '$1');

@@ -1,8 +1,10 @@
 import { z } from 'zod';
-import { sha256 } from '../../eventlog/signing/writer-key.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import { steps } from '../../schemas/steps.ts';
 import { type Attempt, evidenceOf, type Iteration, lastAttempt } from '../decider/state.ts';
 import { answerCheck } from '../decider/verdicts.ts';
+import { faultsWords } from '../reading/english/check-faults.ts';
+import { supersededWords } from '../reading/english/reasons.ts';
 import { printable } from './printable.ts';
 import { type SweepTest, startOf, sweepResults } from './sweep-results.ts';
 
@@ -131,7 +133,7 @@ const buildOf = (iteration: Iteration, origin: string, attempt: Attempt<'build'>
     case 'open':
       return { ...build, misc };
     case 'superseded':
-      return { ...build, status: 'MISS', comment: printable(attempt.because), misc };
+      return { ...build, status: 'MISS', comment: printable(supersededWords(attempt.reason)), misc };
     case 'failed': {
       const { fault, reason } = attempt.failure;
       return { ...build, status: fault === 'work' ? 'FAIL' : 'ERROR', comment: printable(reason), misc };
@@ -146,8 +148,8 @@ const buildOf = (iteration: Iteration, origin: string, attempt: Attempt<'build'>
         duration: seconds,
         ...(/^[a-z0-9_]+$/.test(architecture) ? { architecture } : {}),
         ...(isLast ? compilerOf(iteration) : {}),
-        status: answer?.verdict === 'FAIL' ? 'FAIL' : 'PASS',
-        ...(answer?.verdict === 'FAIL' ? { comment: printable(answer.because) } : {}),
+        status: answer?.verdict ?? 'PASS',
+        ...(answer && answer.verdict !== 'PASS' ? { comment: printable(faultsWords(answer.faults)) } : {}),
         misc: {
           ...misc,
           package_commit: commit,

@@ -1,8 +1,16 @@
+import type { Opened } from '../../schemas/open.ts';
 import type { Cell, StepEvidence } from '../../schemas/steps.ts';
-import { endingWords } from '../decider/graph.ts';
 import { type Attempt, evidenceOf, type Iteration, lastAttempt } from '../decider/state.ts';
-import { gravest, judgeRows, type RowVerdict, type SweepVerdict } from '../decider/sweep-judgement.ts';
+import {
+  comparisonFaults,
+  type EvidenceVerdict,
+  gravest,
+  judgeRows,
+  type RowVerdict,
+} from '../decider/sweep-judgement.ts';
 import { answerCheck } from '../decider/verdicts.ts';
+import { cellWords, comparisonWords, faultsWords } from '../reading/english/check-faults.ts';
+import { supersededWords } from '../reading/english/reasons.ts';
 
 /** The two sweeps of an iteration: of the kernel that ran before, and of the one under test. */
 export type SweepStep = 'presweep' | 'sweep';
@@ -11,13 +19,13 @@ export type SweepStep = 'presweep' | 'sweep';
 export interface SweepTest {
   name: string;
   /** SKIP only for a path that the plan compares with nothing. */
-  verdict: SweepVerdict | 'SKIP';
+  verdict: EvidenceVerdict;
   /** Empty for a PASS. */
   because: string;
   /** Why the plan expects a difference here, in its own words. */
   note?: string;
   /** What ran. */
-  cell?: Cell;
+  cell?: Opened<Cell>;
   tests: SweepTest[];
 }
 
@@ -40,17 +48,18 @@ export const startOf = ({ time, seconds }: { time: string; seconds: number }): s
   new Date(Date.parse(time) - Math.min(seconds, longestSeconds) * 1000).toISOString();
 
 const rowTest = ({ plan }: Iteration, judged: RowVerdict): SweepTest => {
-  const { row, verdict, because, paths, comparisons } = judged;
+  const { row, verdict, paths, comparisons } = judged;
   const drift = plan.sweep.rows.find(({ name }) => name === row)?.because;
   const alone = plan.sweep.paths.filter(({ name }) => !paths.some(({ path }) => path === name));
   return {
     name: row,
     verdict,
-    because,
+    because: comparisonFaults(judged).map(comparisonWords).join('; '),
     tests: [
-      ...paths.map(({ path, cell, ...found }) => ({
+      ...paths.map(({ path, cell, seen, verdict: found }) => ({
         name: path,
-        ...found,
+        verdict: found,
+        because: found === 'PASS' ? '' : `${path} ${cellWords(seen)}`,
         ...(cell ? { cell } : {}),
         tests: [],
       })),
@@ -60,10 +69,11 @@ const rowTest = ({ plan }: Iteration, judged: RowVerdict): SweepTest => {
         because: 'the plan compares it with nothing here',
         tests: [],
       })),
-      ...comparisons.map(({ expectation, ...found }) => ({
-        name: expectation,
-        ...found,
-        ...(drift !== undefined && expectation.includes(' != ') ? { note: drift } : {}),
+      ...comparisons.map((comparison) => ({
+        name: comparison.expectation,
+        verdict: comparison.verdict,
+        because: comparison.verdict === 'PASS' ? '' : comparisonWords(comparison),
+        ...(drift !== undefined && comparison.expectation.includes(' != ') ? { note: drift } : {}),
         tests: [],
       })),
     ],
@@ -83,11 +93,12 @@ const besideRows = (iteration: Iteration, step: SweepStep, rows: readonly SweepT
     case 'failed':
       return broke(attempt.failure.reason);
     case 'superseded':
-      return attempt.because.startsWith(endingWords) ? [] : broke(attempt.because);
+      return attempt.reason.code === 'iteration-ends' ? [] : broke(supersededWords(attempt.reason));
     case 'succeeded': {
       if (step === 'presweep' || rows.some(({ verdict }) => verdict !== 'PASS')) return [];
-      const { verdict, because } = answerCheck({ check: 'sweep-as-expected' }, iteration);
-      return verdict === 'FAIL' ? [{ name: 'the package', verdict, because, tests: [] }] : [];
+      const { verdict, faults } = answerCheck({ check: 'sweep-as-expected' }, iteration);
+      if (verdict === 'PASS') return [];
+      return [{ name: 'the package', verdict, because: faultsWords(faults), tests: [] }];
     }
   }
 };

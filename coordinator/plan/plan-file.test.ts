@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { sha256 } from '../../eventlog/signing/writer-key.ts';
+import { patchOf, patchText } from '../../schemas/plan.ts';
 import { exampleFleet, examplePatches, examplePlanYaml } from '../testing/example-plan.ts';
 import { loadPlan, PlanFaults } from './plan-file.ts';
 
@@ -51,7 +51,7 @@ describe('a good plan', () => {
     const { plan, series } = loadPlan(written(examplePlanYaml), exampleFleet);
     expect(plan.iteration).toBe('iter5');
     expect(series).toEqual(
-      Object.entries(examplePatches).map(([file, text]) => ({ file, sha256: sha256(text), text })),
+      Object.entries(examplePatches).map(([file, text]) => patchOf(file, Buffer.from(text))),
     );
   });
 
@@ -66,7 +66,8 @@ describe('a good plan', () => {
   it('keeps a byte order mark of a patch, which is part of its hash', () => {
     const text = `\uFEFF${examplePatches['0001-helper.patch']}`;
     patch('0001-helper.patch', text);
-    expect(loadPlan(written(examplePlanYaml)).series[0]?.text).toBe(text);
+    const [first] = loadPlan(written(examplePlanYaml)).series;
+    expect(first && patchText(first)).toBe(text);
   });
 });
 

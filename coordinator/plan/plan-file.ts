@@ -1,8 +1,8 @@
+import { isUtf8 } from 'node:buffer';
 import { dirname, isAbsolute, relative, resolve } from 'node:path';
 import { NoPlainFile, readPlainFile } from '../../eventlog/files/plain-file.ts';
-import { sha256 } from '../../eventlog/signing/writer-key.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
-import { type Patch, Plan } from '../../schemas/plan.ts';
+import { type Patch, Plan, patchBytes, patchOf, patchText, planHash } from '../../schemas/plan.ts';
 import { type FileFault, longestYamlBytes, readYaml, spellFaults } from '../../schemas/yaml-file.ts';
 import { DraftPlan } from './draft-plan.ts';
 import { patchFaults } from './patch-faults.ts';
@@ -11,6 +11,8 @@ import { checkHosts, checkPlan, type Report } from './plan-rules.ts';
 /** A plan with all that belongs to it, ready to start. */
 export interface LoadedPlan {
   plan: Plan;
+  /** The plan's own file. */
+  planText: string;
   /** The sha256 of the plan's file and of every patch, in one: what an approval approves. */
   planSha256: string;
   series: Patch[];
@@ -29,9 +31,6 @@ export class PlanFaults extends Error {
 
 /** A series travels whole in one event, and nats-server takes 1 MiB unless it is told otherwise. */
 const longestSeriesBytes = 512 * 1024;
-
-/** Exactly the file's bytes, or nothing: a patch that travels altered has another hash. */
-const patchText = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 const whyUnread = (error: unknown, file: string): string => {
   if (error instanceof NoPlainFile) return error.message;
@@ -52,21 +51,22 @@ const readSeries = (
   const series = patches.flatMap((file, index): Patch[] => {
     if (file === undefined) return [];
     const at = ['series', 'patches', index];
-    let text: string;
+    let patch: Patch;
     try {
-      text = patchText.decode(readPlainFile(resolve(folder, file), longestSeriesBytes));
+      patch = patchOf(file, readPlainFile(resolve(folder, file), longestSeriesBytes));
     } catch (error) {
       report(at, `patch ${file}: ${whyUnread(error, relative(root, resolve(folder, file)))}`);
       return [];
     }
-    for (const fault of patchFaults(text)) report(at, `patch ${file} ${fault}`);
-    bytes += Buffer.byteLength(text);
-    return [{ file, sha256: sha256(text), text }];
+    if (!isUtf8(patchBytes(patch))) report(at, `patch ${file}: can't be read: it is no UTF-8 text`);
+    for (const fault of patchFaults(patchText(patch))) report(at, `patch ${file} ${fault}`);
+    bytes += patch.base64.length;
+    return [patch];
   });
   if (bytes > longestSeriesBytes)
     report(
       ['series', 'patches'],
-      `the series has ${bytes} bytes, at most ${longestSeriesBytes} travel in the log`,
+      `the series has ${bytes} bytes in base64, at most ${longestSeriesBytes} travel in the log`,
     );
   return series;
 };
@@ -92,6 +92,5 @@ export const loadPlan = (planFile: string, fleet?: Fleet): LoadedPlan => {
   checkPlan(draft, report);
   if (fleet) checkHosts(draft, fleet, report);
   if (!plan || found.length > 0) throw new PlanFaults(spellFaults(planFile, found));
-  const planSha256 = sha256([sha256(text), ...series.map((patch) => patch.sha256)].join('\n'));
-  return { plan, planSha256, series };
+  return { plan, planText: text, planSha256: planHash(text, series), series };
 };

@@ -75,6 +75,8 @@ const checkProofs = ({ clauses, series, review, close }: DraftPlan, report: Repo
 
 /** The rules of a plan that its schema can't say. */
 export const checkPlan = (plan: DraftPlan, report: Report) => {
+  if (plan.series.folder === undefined) report(['series', 'folder'], 'name the folder of the patch files');
+  if (plan.series.patches.length === 0) report(['series', 'patches'], 'name at least one patch file');
   if (plan.iteration === 'restore')
     report(['iteration'], '"restore" is what `ka log restore` is called: give the iteration another name');
   checkRepeats(plan, report);

@@ -1,7 +1,8 @@
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
-import { sha256 } from '../../eventlog/signing/writer-key.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import type { Iteration } from '../decider/state.ts';
 import { type ClauseVerdict, verdictsOf } from '../decider/verdicts.ts';
+import { clauseWords } from './english/check-faults.ts';
 import { eventLine } from './event-line.ts';
 import { risksOf } from './risks.ts';
 
@@ -19,7 +20,8 @@ export interface Proof {
 export interface Audit {
   iteration: string;
   status: 'running' | 'closed' | 'failed' | 'aborted';
-  clauses: (ClauseVerdict & { evidence: Proof[] })[];
+  /** `because` says in words what `faults` and `waiver` have as facts. */
+  clauses: (ClauseVerdict & { because: string; evidence: Proof[] })[];
   /** The plan's risks that came up, and what showed it. */
   risks: { id: string; risk: string; answer: string; cameUp: string }[];
 }
@@ -37,7 +39,11 @@ export const auditOf = (iteration: Iteration, events: readonly LoggedEvent[]): A
   return {
     iteration: iteration.name,
     status: iteration.ended?.status ?? 'running',
-    clauses: verdictsOf(iteration).map((clause) => ({ ...clause, evidence: clause.events.flatMap(proofOf) })),
+    clauses: verdictsOf(iteration).map((clause) => ({
+      ...clause,
+      because: clauseWords(clause),
+      evidence: clause.events.flatMap(proofOf),
+    })),
     risks: risksOf(iteration).flatMap(({ cameUp, ...risk }) => (cameUp ? [{ ...risk, cameUp }] : [])),
   };
 };

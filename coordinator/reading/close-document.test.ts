@@ -103,7 +103,9 @@ describe('the close document of an iteration that closed', () => {
 
   it('has durations against those predicted, and who approved', () => {
     expect(sectionOf(text, 'Durations')).toContain('| build | 1 | boltzmann | 1 min 00 s | 45 min 00 s |');
-    expect(sectionOf(text, 'Approvals')).toMatch(/- architect approved tree `[0-9a-f]{12}` at .*: read it/);
+    expect(sectionOf(text, 'Approvals')).toMatch(
+      /- architect approved series tree `[0-9a-f]{12}` at .*: read it/,
+    );
   });
 
   it('has the risks that came up and those that did not', () => {
@@ -147,7 +149,9 @@ describe('the document of an iteration that failed', () => {
     const way = [started(loaded), timedOut('preflight'), succeeded('preflight'), ...approved, settled];
     const late = sectionOf(documentOf(...way), 'Risks');
     expect(late).toContain('fermi took over from boltzmann');
-    expect(late).toContain('| A step hangs | boltzmann: silent for 61 s |');
+    expect(late).toContain(
+      '| A step hangs | boltzmann: boltzmann has been silent for 61 s, its grace is 60 s |',
+    );
     const ended = [started(loaded), succeeded('preflight'), ...approved, settled, failed('backup')];
     expect(sectionOf(documentOf(...ended), 'Risks')).toContain('| A step hangs | no |');
   });

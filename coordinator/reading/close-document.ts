@@ -2,9 +2,12 @@ import { isDeepStrictEqual } from 'node:util';
 import { durationSeconds } from '../../schemas/plan.ts';
 import { type StepName, stepNames } from '../../schemas/step-names.ts';
 import type { BuildBefore, StepEvidence } from '../../schemas/steps.ts';
-import { type Attempt, evidenceOf, type Iteration } from '../decider/state.ts';
-import { judgeSweep } from '../decider/sweep-judgement.ts';
+import { attemptsOf, evidenceOf, expectedRelease, type Iteration } from '../decider/state.ts';
+import { comparisonFaults, judgeSweep } from '../decider/sweep-judgement.ts';
 import { verdictsOf } from '../decider/verdicts.ts';
+import { clauseWords, comparisonWords } from './english/check-faults.ts';
+import { endingWords } from './english/reasons.ts';
+import { goBackWords } from './event-line.ts';
 import { markdownTable, spokenSeconds } from './markdown.ts';
 import { risksOf } from './risks.ts';
 
@@ -118,7 +121,7 @@ const artifacts = (iteration: Iteration): string => {
     ),
     buildTimes(built),
     published
-      ? `Signed with \`${published.fingerprint}\`, database ${short(published.database.sha256)}, view ${published.view}${published.mirror ? `, mirrored to ${published.mirror.url} and fetched back` : ''}.`
+      ? `Signed with \`${published.fingerprint}\`, database ${short(published.database.sha256)}, view ${published.view ?? 'none'}${published.mirror ? `, mirrored to ${published.mirror.url} and fetched back` : ''}.`
       : 'Not published.',
   ].join('\n\n');
 };
@@ -143,10 +146,10 @@ const matrix = (iteration: Iteration): string => {
       `${title}: **${judged.passed} of ${judged.total}** on ${swept.version}, \`${swept.release}\`.`,
       markdownTable(
         ['row', ...plan.sweep.paths.map(({ name }) => name), 'as expected'],
-        judged.rows.map(({ row, passed, because }) => [
-          row,
-          ...plan.sweep.paths.map(({ name }) => cell(row, name)),
-          passed ? 'yes' : `no: ${because}`,
+        judged.rows.map((one) => [
+          one.row,
+          ...plan.sweep.paths.map(({ name }) => cell(one.row, name)),
+          one.verdict === 'PASS' ? 'yes' : `no: ${comparisonFaults(one).map(comparisonWords).join('; ')}`,
         ]),
       ),
     ].join('\n\n');
@@ -163,7 +166,7 @@ const matrix = (iteration: Iteration): string => {
 const durations = (iteration: Iteration): string => {
   const { expected } = iteration.plan;
   const rows = stepNames.flatMap((step: StepName) =>
-    (iteration.attempts[step] as Attempt[]).map((attempt) => {
+    attemptsOf<StepName>(iteration, step).map((attempt) => {
       const took = attempt.status === 'succeeded' ? spokenSeconds(attempt.seconds) : attempt.status;
       const predicted = expected[step];
       return [
@@ -180,8 +183,8 @@ const durations = (iteration: Iteration): string => {
 
 const approvals = ({ approvals: words, plan, waivers }: Iteration): string => {
   const lines = words.map(
-    ({ by, note, approved, tree, time }) =>
-      `- ${by} ${approved ? 'approved' : 'rejected'} tree ${short(tree)} at ${time}: ${note}`,
+    ({ by, note, approved, trees, time }) =>
+      `- ${by} ${approved ? 'approved' : 'rejected'} ${trees.map(({ purpose, tree }) => `${purpose} tree ${short(tree)}`).join(', ')} at ${time}: ${note}`,
   );
   const waived = waivers.map(({ clause, by, why }) => `- ${by} waived ${clause}: ${why}`);
   if (lines.length + waived.length > 0) return [...lines, ...waived].join('\n');
@@ -205,10 +208,10 @@ const risks = (iteration: Iteration): string =>
 const clauses = (iteration: Iteration): string =>
   markdownTable(
     ['clause', 'verdict', 'says', 'events'],
-    verdictsOf(iteration).map(({ id, verdict, says, events, because }) => [
+    verdictsOf(iteration).map(({ id, verdict, says, events, ...why }) => [
       id,
       verdict,
-      because && verdict !== 'PASS' ? `${says} (${because})` : says,
+      verdict === 'PASS' ? says : `${says} (${clauseWords(why)})`,
       events.join(', ') || '–',
     ]),
   );
@@ -220,12 +223,13 @@ const clauses = (iteration: Iteration): string =>
 export const closeDocument = (iteration: Iteration): string => {
   const { plan, ended } = iteration;
   const how = ended
-    ? `${ended.status[0]?.toUpperCase()}${ended.status.slice(1)} at ${ended.time}: ${ended.because}.`
+    ? `${ended.status[0]?.toUpperCase()}${ended.status.slice(1)} at ${ended.time}: ${endingWords(ended)}.`
     : 'Under way; what is missing below has not happened yet.';
-  const back = ended && ended.status !== 'closed' ? [section('Where to go back to', plan.goBack)] : [];
+  const back =
+    ended && ended.status !== 'closed' ? [section('Where to go back to', goBackWords(plan.goBack))] : [];
   return [
     `# ${iteration.name}: ${plan.title}\n`,
-    `${plan.board}, ${plan.package.base} ${plan.package.from} → ${plan.package.to}, \`${plan.package.release}\`. Started ${iteration.started.time} by ${iteration.startedBy}, plan \`${iteration.planSha256}\`.\n`,
+    `${plan.board}, ${plan.package.base} ${plan.package.from} → ${plan.package.to}, \`${expectedRelease(iteration) ?? 'release not known yet'}\`. Started ${iteration.started.time} by ${iteration.startedBy}, plan \`${iteration.planSha256}\`.\n`,
     `${how}\n`,
     ...back,
     section('Clauses', clauses(iteration)),

@@ -1,6 +1,8 @@
 import type { FleetEvent, IterationEvent, KaEvent, StepEvent } from '../../schemas/events.ts';
 import { printable } from '../../schemas/printable.ts';
-import { howItFellBack } from './fell-back.ts';
+import { howItFellBack } from './english/fell-back.ts';
+import { endedWords, lostWords, supersededWords } from './english/reasons.ts';
+import { refusalWords } from './english/refusals.ts';
 import { spokenSeconds } from './markdown.ts';
 
 const short = (hash: string) => hash.slice(0, 12);
@@ -81,9 +83,13 @@ const stepLine = (event: StepEvent): string => {
     case 'Failed':
       return `${event.step} FAILED on ${event.source}${again}: ${event.data.reason}`;
     case 'Superseded':
-      return `${event.step} of ${event.data.host} superseded${again}: ${event.data.because}`;
+      return `${event.step} of ${event.data.host} superseded${again}: ${supersededWords(event.data.reason)}`;
   }
 };
+
+/** Where the plan says that the work goes on. */
+export const goBackWords = (goBack: unknown): string =>
+  typeof goBack === 'string' ? goBack : `what the plan says in a way that this version does not know`;
 
 /** What was known of a board before it was lost. */
 export const lastSeenOf = (
@@ -98,8 +104,12 @@ const iterationLine = (event: IterationEvent): string => {
   switch (type) {
     case 'IterationStarted':
       return `started by ${data.by}: ${data.plan.title}, plan ${short(data.planSha256)}, ${count(data.series.length, 'patch', 'patches')}`;
+    case 'IterationAccepted':
+      return `accepted: signing key ${data.fleet.signingKey.slice(-16)}${data.rules.length > 0 ? `, rules ${data.rules.join(', ')}` : ''}`;
+    case 'IterationRefused':
+      return `REFUSED: ${refusalWords(event.iteration, data.reason)}`;
     case 'ReviewRequested':
-      return `review waits for ${data.approvals.join(', ')}: tree ${short(data.tree)}`;
+      return `review waits for ${data.approvals.join(', ')}: ${data.trees.map(({ purpose, tree }) => `${purpose} tree ${short(tree)}`).join(', ')}`;
     case 'ReviewApproved':
       return `review approved by ${data.by}: ${data.note}`;
     case 'ReviewRejected':
@@ -110,10 +120,14 @@ const iterationLine = (event: IterationEvent): string => {
       return `${data.clause} waived by ${data.by}: ${data.why}`;
     case 'RetryAsked':
       return `retry asked by ${data.by}`;
+    case 'RetryAccepted':
+      return 'retry accepted';
+    case 'RetryRefused':
+      return `retry REFUSED: ${refusalWords(event.iteration, data.reason)}`;
     case 'AbortAsked':
       return `abort asked by ${data.by}${data.why ? `: ${data.why}` : ''}`;
     case 'BoardLost':
-      return `${data.host} is LOST: ${data.because}; ${lastSeenOf(data.lastSeen)}`;
+      return `${data.host} is LOST: ${lostWords(data.host, data.reason)}; ${lastSeenOf(data.lastSeen)}`;
     case 'DeadlinePassed':
       return data.restored
         ? `${event.source} went back to ${data.version} on its own: ${data.because}`
@@ -121,9 +135,9 @@ const iterationLine = (event: IterationEvent): string => {
     case 'IterationClosed':
       return `CLOSED: ${data.clauses.map(({ id, verdict }) => `${id} ${verdict}`).join(', ')}`;
     case 'IterationFailed':
-      return `FAILED: ${withoutStop(data.because)}${data.boardRolledBack ? '; the board was rolled back' : ''}. Go back to: ${data.goBack}`;
+      return `FAILED: ${withoutStop(endedWords(data))}${data.boardRolledBack ? '; the board was rolled back' : ''}. Go back to: ${goBackWords(data.goBack)}`;
     case 'IterationAborted':
-      return `ABORTED: ${withoutStop(data.because)}${data.boardRolledBack ? '; the board was rolled back' : ''}`;
+      return `ABORTED: ${withoutStop(endedWords(data))}${data.boardRolledBack ? '; the board was rolled back' : ''}`;
   }
 };
 

@@ -1,6 +1,6 @@
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
 import { type KeyPeriod, readKeyHistory } from '../../eventlog/signing/key-history.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import type { WriterRole } from '../../schemas/roles.ts';
 

@@ -1,6 +1,6 @@
 import { createSayOnce } from '../../eventlog/say-once.ts';
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
-import { sha256 } from '../../eventlog/signing/writer-key.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
+import { sha256 } from '../../schemas/hash.ts';
 
 /** What a person who follows the log is told when it was cut. */
 export const cutSentence =

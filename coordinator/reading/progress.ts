@@ -1,7 +1,15 @@
 import type { StepName } from '../../schemas/step-names.ts';
 import { stepNames } from '../../schemas/step-names.ts';
 import { forwardSteps, reviewOf } from '../decider/graph.ts';
-import { type Attempt, evidenceOf, type Iteration, lastAttempt } from '../decider/state.ts';
+import {
+  evidenceOf,
+  type Iteration,
+  lastAttempt,
+  lostBoard,
+  openAttemptsOf,
+  type State,
+} from '../decider/state.ts';
+import { lostWords, supersededWords } from './english/reasons.ts';
 import { lastSeenOf } from './event-line.ts';
 
 /** Where a step stands, for those who watch. Times are milliseconds since 1970. */
@@ -18,7 +26,7 @@ export interface StepProgress {
 }
 
 const progressOf = (iteration: Iteration, step: StepName): StepProgress => {
-  const attempt = lastAttempt(iteration, step) as Attempt | undefined;
+  const attempt = lastAttempt<StepName>(iteration, step);
   if (!attempt) return { step, status: 'pending', host: '', attempt: 0, remark: '' };
   const since = Date.parse(attempt.requested.time);
   const known = { step, host: attempt.host, attempt: attempt.number, since };
@@ -30,7 +38,7 @@ const progressOf = (iteration: Iteration, step: StepName): StepProgress => {
     case 'failed':
       return { ...known, status: 'failed', remark: attempt.failure.reason };
     case 'superseded':
-      return { ...known, status: 'superseded', remark: attempt.because };
+      return { ...known, status: 'superseded', remark: supersededWords(attempt.reason) };
   }
 };
 
@@ -49,23 +57,21 @@ const reviewProgress = (iteration: Iteration): StepProgress => {
 /** Every step, in the order of the graph; a rollback only where there is one. */
 export const progress = (iteration: Iteration): StepProgress[] =>
   stepNames.flatMap((step) => {
-    const isOfIts = (forwardSteps(iteration) as readonly StepName[]).includes(step);
+    const isOfIts = (forwardSteps as readonly StepName[]).includes(step);
     if (!isOfIts && iteration.attempts[step].length === 0) return [];
     const row = progressOf(iteration, step);
     return step === 'preflight' ? [row, reviewProgress(iteration)] : [row];
   });
 
 /** Whom or what the iteration waits for, in a sentence; empty once it has ended. */
-export const waitsFor = (iteration: Iteration): string => {
-  if (iteration.ended) return '';
-  if (iteration.lost) {
-    const { host, because, lastSeen } = iteration.lost;
-    return `${host}, which is lost: ${because}; ${lastSeenOf(lastSeen)}. Look at its console: when it is back, this goes on by itself; or ka abort ${iteration.name}`;
+export const waitsFor = (iteration: Iteration, fleet: Pick<State, 'hosts'>): string => {
+  if (iteration.ended) return iteration.retryAsked ? 'the coordinator' : '';
+  const lost = lostBoard(iteration, fleet);
+  if (lost) {
+    const { host, reason, lastSeen } = lost;
+    return `${host}, which is lost: ${lostWords(host, reason)}; ${lastSeenOf(lastSeen)}. Look at its console: when it is back, this goes on by itself; or ka abort ${iteration.name}`;
   }
-  const open = stepNames.flatMap((step) => {
-    const attempt = lastAttempt(iteration, step) as Attempt | undefined;
-    return attempt?.status === 'open' ? [`${step} on ${attempt.host}`] : [];
-  });
+  const open = openAttemptsOf(iteration).map(({ step, attempt }) => `${step} on ${attempt.host}`);
   const missing = evidenceOf(iteration, 'preflight') ? (reviewOf(iteration)?.missing ?? []) : [];
   const people = missing.map(
     (person) =>

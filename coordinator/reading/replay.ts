@@ -1,12 +1,20 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
-import { coordinator, isPerson } from '../../schemas/events.ts';
+import { coordinator, isPerson, type KaEvent, type LoggedEvent } from '../../schemas/events.ts';
 import { stepNames } from '../../schemas/step-names.ts';
-import { commandsBehind, decideFacts, writtenFact } from '../decider/commands-behind.ts';
+import { commandsBehind, decideFacts, isDecision, writtenFact } from '../decider/commands-behind.ts';
 import { evolve, maySay } from '../decider/evolve.ts';
 import { reviewOf } from '../decider/graph.ts';
-import { type Attempt, type Iteration, initialState, type State } from '../decider/state.ts';
+import { rules } from '../decider/rules.ts';
+import {
+  type Attempt,
+  attemptsOf,
+  type End,
+  type Iteration,
+  initialState,
+  type State,
+} from '../decider/state.ts';
 import { verdictsOf } from '../decider/verdicts.ts';
+import { refusalWords } from './english/refusals.ts';
 
 interface Mismatch {
   sequence: number;
@@ -21,6 +29,8 @@ export interface ReplayChecked {
   events: number;
   /** How many of them were decided again. */
   decided: number;
+  /** How many this version can't judge: a newer one has decided them. */
+  unjudged: number;
   mismatches: Mismatch[];
 }
 
@@ -29,24 +39,27 @@ const differingKeys = (found: Record<string, unknown>, expected: Record<string, 
     (key) => !isDeepStrictEqual(found[key], expected[key]),
   );
 
+const mismatchOf = (logged: LoggedEvent, why: string, expected: unknown = null): Mismatch => {
+  const { sequence, event } = logged;
+  return { sequence, type: event.type, found: writtenFact(logged), expected, why };
+};
+
+/** What the coordinator and people write about iterations, and the coordinator's checkpoints. */
+const isOfTheirs = ({ source, kind, type }: KaEvent): boolean =>
+  (source === coordinator || isPerson(source)) &&
+  kind !== 'unknown' &&
+  (kind !== 'fleet' || type === 'Checkpointed');
+
+const isOwn = (event: KaEvent, state: State): boolean => {
+  if (event.kind === 'fleet') return event.source === coordinator;
+  return event.kind !== 'unknown' && maySay(event, state.iterations.get(event.iteration));
+};
+
 /** Compares an event with what the state before it makes of the commands that may be behind it. */
 const compare = (logged: LoggedEvent, state: State): Mismatch | undefined => {
-  const { event, sequence } = logged;
   const found = writtenFact(logged);
-  const mismatch = (why: string, expected: unknown = null) => ({
-    sequence,
-    type: event.type,
-    found,
-    expected,
-    why,
-  });
-  const commands = commandsBehind(event);
-  const isOwn =
-    event.kind === 'fleet'
-      ? event.source === coordinator
-      : event.kind !== 'unknown' && maySay(event, state.iterations.get(event.iteration));
-  if (!isOwn || commands.length === 0) return mismatch(`${event.source} has no such thing to say`);
-  const decided = commands.map((command) => decideFacts(command, state));
+  const mismatch = (why: string, expected?: unknown) => mismatchOf(logged, why, expected);
+  const decided = commandsBehind(logged.event).map((command) => decideFacts(command, state));
   const facts = decided.flatMap((one) => one.facts);
   // Of several events that one state asks for, any may be appended first.
   if (facts.some((fact) => isDeepStrictEqual(fact, found))) return undefined;
@@ -60,29 +73,48 @@ const compare = (logged: LoggedEvent, state: State): Mismatch | undefined => {
       nearest,
     );
   const refused = decided.find((one) => one.refused !== undefined)?.refused;
-  return mismatch(refused ? `today's code refuses it: ${refused}` : "today's code writes nothing here");
+  return mismatch(
+    refused
+      ? `today's code refuses it: ${refusalWords(refused.iteration, refused.reason)}`
+      : "today's code writes nothing here",
+  );
+};
+
+/** Why an event is not what today's code would write, if so. What is no decision has to be its writer's to say, and no more. */
+const judge = (logged: LoggedEvent, state: State): Mismatch | undefined => {
+  const { event } = logged;
+  if (!isOwn(event, state)) return mismatchOf(logged, `${event.source} has no such thing to say`);
+  return isDecision(event) ? compare(logged, state) : undefined;
+};
+
+/** Whether the event is by a newer version in a way that this one can't judge: a reason that it does not know, or a rule. */
+const isBeyondUs = ({ event }: LoggedEvent, state: State): boolean => {
+  const iteration = state.iterations.get(event.iteration);
+  return (iteration && rules.unknownIn(iteration).length > 0) || commandsBehind(event).length === 0;
 };
 
 /**
- * Folds a log again and decides again, from the state before it, every event that the coordinator or the operator
- * wrote. Of a time-out only its reason is taken over, since no clock is read. Events of types that this version does
- * not know, and those of hosts, are folded alone.
+ * Folds a log again and decides again, from the state before it, every event that the coordinator wrote, and every word of a
+ * person that counts at once. Of a time-out only its reason is taken over, since no clock is read; of an answer the facts of the
+ * fleet's file. What people ask for, what hosts say, and types that this version does not know are folded alone.
  */
 export const replayCheck = (events: readonly LoggedEvent[]): ReplayChecked => {
   let state = initialState;
   let decided = 0;
+  let unjudged = 0;
   const mismatches: Mismatch[] = [];
   for (const logged of events) {
-    const { source, kind } = logged.event;
-    const isDecided = kind !== 'unknown' && (kind !== 'fleet' || logged.event.type === 'Checkpointed');
-    if ((source === coordinator || isPerson(source)) && isDecided) {
-      decided += 1;
-      const mismatch = compare(logged, state);
+    const { event } = logged;
+    if (isOfTheirs(event)) {
+      const isUnjudged = isDecision(event) && isBeyondUs(logged, state);
+      if (isUnjudged) unjudged += 1;
+      else if (isDecision(event)) decided += 1;
+      const mismatch = isUnjudged ? undefined : judge(logged, state);
       if (mismatch) mismatches.push(mismatch);
     }
     state = evolve(state, logged);
   }
-  return { events: events.length, decided, mismatches };
+  return { events: events.length, decided, unjudged, mismatches };
 };
 
 const describeAttempt = (attempt: Attempt) => {
@@ -104,11 +136,13 @@ const describeAttempt = (attempt: Attempt) => {
       return {
         ...shared,
         ended: attempt.ended.sequence,
-        because: attempt.because,
+        reason: attempt.reason,
         ...(attempt.late === undefined ? {} : { late: attempt.late }),
       };
   }
 };
+
+const endOf = ({ eventId: _eventId, status: _status, ...ended }: End) => ended;
 
 const describeIteration = (iteration: Iteration) => {
   const { plan, planSha256, ended, abort, approvals, waivers, retries } = iteration;
@@ -119,7 +153,7 @@ const describeIteration = (iteration: Iteration) => {
     planSha256,
     started: { sequence: iteration.started.sequence, time: iteration.started.time, by: iteration.startedBy },
     status: ended?.status ?? 'under way',
-    ...(ended ? { ended: { sequence: ended.sequence, time: ended.time, because: ended.because } } : {}),
+    ...(ended ? { ended: endOf(ended) } : {}),
     ...(abort ? { abort } : {}),
     review: review
       ? { asked: review.asked, missing: review.missing, rejectedBy: review.rejected?.by ?? null }
@@ -128,12 +162,12 @@ const describeIteration = (iteration: Iteration) => {
     waivers,
     retries,
     steps: Object.fromEntries(
-      stepNames.map((step) => [step, (iteration.attempts[step] as Attempt[]).map(describeAttempt)]),
+      stepNames.map((step) => [step, attemptsOf<typeof step>(iteration, step).map(describeAttempt)]),
     ),
-    clauses: verdictsOf(iteration).map(({ id, verdict, because, events }) => ({
+    clauses: verdictsOf(iteration).map(({ id, verdict, faults, events }) => ({
       id,
       verdict,
-      because,
+      faults,
       events,
     })),
   };

@@ -1,45 +1,53 @@
 import type { Plan } from '../../schemas/plan.ts';
 import { stepNames } from '../../schemas/step-names.ts';
-import { endingWords } from '../decider/graph.ts';
-import { type Attempt, evidenceOf, type Iteration } from '../decider/state.ts';
-import { failedChecks } from '../decider/verdicts.ts';
+import type { FailureCode } from '../../schemas/steps.ts';
+import { type Attempt, attemptsOf, evidenceOf, type Iteration } from '../decider/state.ts';
+import { type FailedCheck, failedChecks } from '../decider/verdicts.ts';
+import { faultsWords } from './english/check-faults.ts';
+import { supersededWords } from './english/reasons.ts';
 
 type Sign = NonNullable<Plan['risks'][number]['seen']>;
 
-const attemptsOf = (iteration: Iteration): Attempt[] =>
-  stepNames.flatMap((step): Attempt[] => iteration.attempts[step]);
+const allAttempts = (iteration: Iteration): Attempt[] =>
+  stepNames.flatMap((step): readonly Attempt[] => attemptsOf<typeof step>(iteration, step));
+
+/** Why a preflight failed, if one failed so. */
+const preflightFailed = (iteration: Iteration, code: FailureCode): string | undefined =>
+  attemptsOf(iteration, 'preflight').flatMap((attempt) =>
+    attempt.status === 'failed' && attempt.failure.code === code ? [attempt.failure.reason] : [],
+  )[0];
+
+const checkWords = (failed: FailedCheck | undefined): string | undefined =>
+  failed && `${failed.clause ?? failed.check}: ${faultsWords(failed.faults)}`;
 
 /** What in the log shows that a risk came up: a sentence, or undefined. */
 const signs: { readonly [Name in Sign]: (iteration: Iteration) => string | undefined } = {
-  conflict: ({ attempts }) =>
-    attempts.preflight
-      .flatMap((attempt) => (attempt.status === 'failed' ? [attempt.failure.reason] : []))
-      .find((reason) => reason.includes('conflict')),
-  'symbol-missing': ({ attempts }) =>
-    attempts.preflight
-      .flatMap((attempt) => (attempt.status === 'failed' ? [attempt.failure.reason] : []))
-      .find((reason) => reason.includes('symbol')),
+  conflict: (iteration) => preflightFailed(iteration, 'conflict'),
+  'symbol-missing': (iteration) => preflightFailed(iteration, 'symbol-missing'),
   'builder-replaced': (iteration) => {
     const [first] = iteration.plan.hosts.builders;
-    const other = attemptsOf(iteration).find(
+    const other = allAttempts(iteration).find(
       ({ host }) => host !== first && iteration.plan.hosts.builders.includes(host),
     );
     return other && `${other.host} took over from ${first}`;
   },
   'wrong-signature': (iteration) =>
-    failedChecks(iteration).find(({ step, because }) => step === 'publish' && because.includes('signed with'))
-      ?.because,
+    checkWords(
+      failedChecks(iteration).find(
+        ({ step, faults }) => step === 'publish' && faults.some(({ code }) => code === 'key-differs'),
+      ),
+    ),
   'lan-copy': (iteration) => {
     const staged = evidenceOf(iteration, 'stage')?.evidence.packages ?? [];
     const copied = staged.filter(({ transfers }) => transfers.some(({ path }) => path === 'lan'));
     return copied.length > 0 ? `${copied.map(({ file }) => file).join(', ')} came over the LAN` : undefined;
   },
-  'sweep-failed': (iteration) => failedChecks(iteration).find(({ step }) => step === 'sweep')?.because,
+  'sweep-failed': (iteration) => checkWords(failedChecks(iteration).find(({ step }) => step === 'sweep')),
   'step-timed-out': (iteration) => {
-    const [late] = attemptsOf(iteration).flatMap((attempt) =>
-      attempt.status === 'superseded' && !attempt.because.startsWith(endingWords) ? [attempt] : [],
+    const [late] = allAttempts(iteration).flatMap((attempt) =>
+      attempt.status === 'superseded' && attempt.reason.code !== 'iteration-ends' ? [attempt] : [],
     );
-    return late && `${late.host}: ${late.because}`;
+    return late && `${late.host}: ${supersededWords(late.reason)}`;
   },
   'initramfs-by-hand': (iteration) => {
     const initramfs = evidenceOf(iteration, 'install')?.evidence.initramfs;
@@ -47,19 +55,19 @@ const signs: { readonly [Name in Sign]: (iteration: Iteration) => string | undef
   },
 };
 
+const isKnown = (sign: string): sign is Sign => Object.hasOwn(signs, sign);
+
 export interface RiskSeen {
   id: string;
   risk: string;
   answer: string;
-  /** What showed that it came up; null if nothing did; undefined if the plan names no sign of it. */
+  /** What showed that it came up; null if nothing did; undefined if the plan names no sign of it that this version knows. */
   cameUp: string | null | undefined;
 }
 
 /** Every risk of the plan, and whether the log shows that it came up. */
 export const risksOf = (iteration: Iteration): RiskSeen[] =>
-  iteration.plan.risks.map(({ id, risk, answer, seen }) => ({
-    id,
-    risk,
-    answer,
-    cameUp: seen === undefined ? undefined : (signs[seen](iteration) ?? null),
-  }));
+  iteration.plan.risks.map(({ id, risk, answer, seen }) => {
+    const cameUp = seen !== undefined && isKnown(seen) ? (signs[seen](iteration) ?? null) : undefined;
+    return { id, risk, answer, cameUp };
+  });

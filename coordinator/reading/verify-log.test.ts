@@ -3,10 +3,11 @@ import { describe, expect, it, vi } from 'vitest';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { rotation } from '../../eventlog/signing/key-history.ts';
 import type * as writerKey from '../../eventlog/signing/writer-key.ts';
-import { generateWriterKey, payloadTypes, readWriterKey, sha256 } from '../../eventlog/signing/writer-key.ts';
+import { generateWriterKey, payloadTypes, readWriterKey } from '../../eventlog/signing/writer-key.ts';
 import { logOrigin, signCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import { isWithheld, LogTree, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
 import { noIteration } from '../../schemas/events.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import {
   type LogHeader,
   type LogRecord,
@@ -31,11 +32,9 @@ vi.mock('../../eventlog/signing/writer-key.ts', async (importOriginal) => {
     ...real,
     rawPublicKey: (key: string) => once(key, () => real.rawPublicKey(key)),
     isSignedBy: (...[key, type, bytes, signature]: Parameters<typeof real.isSignedBy>) =>
-      once([key, type, signature, real.sha256(bytes)].join(), () =>
-        real.isSignedBy(key, type, bytes, signature),
-      ),
+      once([key, type, signature, sha256(bytes)].join(), () => real.isSignedBy(key, type, bytes, signature)),
     isRawSignedBy: (...[key, bytes, signature]: Parameters<typeof real.isRawSignedBy>) =>
-      once([key, Buffer.from(signature).toString('hex'), real.sha256(bytes)].join(), () =>
+      once([key, Buffer.from(signature).toString('hex'), sha256(bytes)].join(), () =>
         real.isRawSignedBy(key, bytes, signature),
       ),
   };

@@ -28,6 +28,7 @@ const cut = (text: string, width: number): string =>
 /** The view of an iteration's steps. @param lastLine each step's newest line of output. @param now ms since 1970. */
 export const draw = (
   iteration: Iteration,
+  state: State,
   lastLine: ReadonlyMap<string, string>,
   now: number,
   width: number,
@@ -41,7 +42,7 @@ export const draw = (
     return `${head}  ${pc.dim(cut(tail, Math.max(width - 42, 20)))}`;
   });
   const title = `${pc.bold(iteration.name)}  ${printable(iteration.plan.title)}`;
-  const waiting = printable(waitsFor(iteration));
+  const waiting = printable(waitsFor(iteration, state));
   return [title, ...rows, ...(waiting ? [pc.dim(cut(`waits for ${waiting}`, width))] : [])].join('\n');
 };
 
@@ -59,7 +60,7 @@ export const watchIteration = async (
   name: string,
   out: NodeJS.WriteStream,
   onEvent: (iteration: Iteration) => void = () => undefined,
-): Promise<Iteration> => {
+): Promise<{ iteration: Iteration; state: State }> => {
   const live = out.isTTY === true;
   const view = createLogUpdate(out);
   const stop = new AbortController();
@@ -67,7 +68,7 @@ export const watchIteration = async (
   let state: State = initialState;
   const show = () => {
     const iteration = state.iterations.get(name);
-    if (live && iteration) view(draw(iteration, lastLine, Date.now(), out.columns ?? 80));
+    if (live && iteration) view(draw(iteration, state, lastLine, Date.now(), out.columns ?? 80));
   };
   const redraw = live ? setInterval(show, 250) : undefined;
   const onLine = ({ step, line }: OutputLine) => void lastLine.set(step, printableOutput(line));
@@ -113,5 +114,5 @@ export const watchIteration = async (
   }
   const iteration = state.iterations.get(name);
   if (!iteration) throw new Error(`the log holds no ${name}`);
-  return iteration;
+  return { iteration, state };
 };

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { checkEvent, type LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import { checkEvent } from '../../eventlog/signing/check-event.ts';
 import { linkTo, sealEvent } from '../../eventlog/signing/seal.ts';
 import { payloadTypes } from '../../eventlog/signing/writer-key.ts';
-import { coordinator, isPerson } from '../../schemas/events.ts';
+import { coordinator, isPerson, type LoggedEvent } from '../../schemas/events.ts';
 import { replayCheck } from '../reading/replay.ts';
 import { exampleTrust } from '../testing/example-plan.ts';
 import { createHistory, historyOf, until } from '../testing/history.ts';
@@ -82,9 +82,14 @@ it('leaves out what is not signed by its writer, and what its writer has said ot
 });
 
 /** The coordinator's: each links to the one before it. */
+const supersededFrom = (says: string) => ({
+  host: 'hertz',
+  reason: { code: 'iteration-ends', reason: { code: 'aborted', by: 'mfritsche', says } },
+});
+
 const said = (because: string, attempt: number, last?: HeldMessage & { seq: number }) => {
   const sealed = sealEvent(
-    { type: 'BuildSuperseded', iteration: 'iter5', attempt, host: 'hertz', data: { host: 'hertz', because } },
+    { type: 'BuildSuperseded', iteration: 'iter5', attempt, host: 'hertz', data: supersededFrom(because) },
     { fleet: 'reauktion', name: coordinator, key: testKey(coordinator) },
     last && linkTo(last.seq, last.bytes),
     '2026-05-11T08:00:00Z',
@@ -111,7 +116,7 @@ it('knows the highest epoch that anybody tells of, also in what is left out', ()
       iteration: 'iter5',
       attempt: 2,
       host: 'hertz',
-      data: { host: 'hertz', because: '' },
+      data: supersededFrom(''),
     },
     { fleet: 'reauktion', name: coordinator, key: testKey(coordinator), epoch: 4 },
     undefined,

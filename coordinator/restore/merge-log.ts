@@ -1,7 +1,8 @@
-import { checkEvent, type LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import { checkEvent } from '../../eventlog/signing/check-event.ts';
 import { createKeyHistory } from '../../eventlog/signing/key-history.ts';
 import { linkTo } from '../../eventlog/signing/seal.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import type { HeldMessage } from './restore-sources.ts';
 
 /** An event of the log as it can be rebuilt. Its sequence is the one that it gets. */

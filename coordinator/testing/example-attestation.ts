@@ -1,6 +1,5 @@
 import { signEnvelope } from '../../eventlog/signing/envelope.ts';
 import { sealEvent } from '../../eventlog/signing/seal.ts';
-import { sha256 } from '../../eventlog/signing/writer-key.ts';
 import {
   buildType,
   type DsseEnvelope,
@@ -11,6 +10,7 @@ import {
   type TestResultStatement,
 } from '../../schemas/attestation.ts';
 import { type NewEvent, personWriter } from '../../schemas/events.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import type { SignedEvent } from '../../schemas/signed-event.ts';
 import type { PackageFile } from '../../schemas/steps.ts';
 import { testKey } from './test-key.ts';
@@ -81,7 +81,14 @@ export const exampleApproval = ({ iteration, planSha256, tree }: About, by = 'ar
     type: 'ReviewApproved',
     iteration,
     attempt: 1,
-    data: { by, note: 'read it', planSha256, tree },
+    data: {
+      by,
+      note: 'read it',
+      board: 'fresnel',
+      planSha256,
+      trees: [{ purpose: 'series', tree }],
+      expires: '2099-01-01T00:00:00Z',
+    },
   });
 
 /** All that publisher and board want to see of packages. */

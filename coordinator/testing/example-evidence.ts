@@ -1,5 +1,5 @@
-import { attestationHash } from '../../eventlog/signing/envelope.ts';
-import { sha256 } from '../../eventlog/signing/writer-key.ts';
+import { attestationHash } from '../../schemas/attestation.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import { installedBefore } from '../../schemas/plan.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
@@ -14,6 +14,9 @@ const bump = ({ plan }: Iteration) => ({
   to: plan.package.to,
   changes: [{ section: plan.package.base, key: 'pkgrel', before: ['1'], after: ['2'] }],
 });
+
+/** What the example plan promises. */
+const release = ({ plan }: Pick<Iteration, 'plan'>): string => plan.package.release ?? '';
 
 const packages = ({ plan }: Iteration, version: string) =>
   plan.package.names.map((name) => {
@@ -46,8 +49,8 @@ const installed = ({ plan }: Iteration, version: string) => ({
 });
 
 const rebooted = ({ plan }: Iteration, from: string, to: string) => ({
-  before: { bootId: `boot of ${from}`, release: plan.package.release, procVersion: procVersion(from) },
-  after: { bootId: `boot of ${to}`, release: plan.package.release, procVersion: procVersion(to) },
+  before: { bootId: `boot of ${from}`, release: release({ plan }), procVersion: procVersion(from) },
+  after: { bootId: `boot of ${to}`, release: release({ plan }), procVersion: procVersion(to) },
   imageBanner: procVersion(to),
   package: to,
   outcome: 'new-kernel' as const,
@@ -59,7 +62,7 @@ const backup = ({ plan }: Iteration) => ({
   place: `${plan.board}/${installedBefore(plan)}`,
   archive: { file: 'boot.tar.zst', sizeBytes: 9, sha256: sha256('archive') },
   version: installedBefore(plan),
-  release: plan.package.release,
+  release: release({ plan }),
   files: [{ path: '/boot/Image', sizeBytes: 9, sha256: sha256('image') }],
   packages: plan.package.names.map((name) => {
     const file = `${name}-${installedBefore(plan)}-aarch64.pkg.tar.zst`;
@@ -78,7 +81,7 @@ export const sweptWith = (
 });
 
 const tableWith = ({ plan }: Iteration, version: string, broken: readonly string[]) => ({
-  release: plan.package.release,
+  release: release({ plan }),
   procVersion: procVersion(version),
   version,
   fixtures: [],
@@ -126,7 +129,7 @@ const good: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidenc
       status: 'found',
     })),
     bump: bump({ plan, series, ...rest }),
-    release: { predicted: plan.package.release, namesPkgrel: false },
+    release: { predicted: release({ plan }), namesPkgrel: false },
     expectedFiles: ['a.pkg.tar.zst'],
   }),
   keycheck: () => ({ fingerprint: exampleSigningKey, expires: null }),
@@ -153,7 +156,7 @@ const good: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidenc
       ],
       includes: {
         before,
-        after: [...before, ...plan.series.patches.map((file) => `${plan.series.scope}/${file}`)],
+        after: [...before, ...series.map(({ file }) => `${plan.series.scope}/${file}`)],
       },
       bump: bump(iteration),
     };
@@ -214,7 +217,7 @@ const good: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidenc
       files: [
         plan.close.document,
         plan.close.scoreboard.file,
-        ...plan.close.notes.map(({ file }) => file),
+        ...plan.close.notes.flatMap((note) => (note.kind === 'write' ? [note.file] : [])),
       ].map((path) => ({ path, sha256: sha256(path) })),
     },
   }),

@@ -1,9 +1,8 @@
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { trustIn } from '../../eventlog/signing/trust.ts';
-import { sha256 } from '../../eventlog/signing/writer-key.ts';
 import { coordinator, personWriter } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
-import { Plan } from '../../schemas/plan.ts';
+import { Plan, patchOf, planHash } from '../../schemas/plan.ts';
 import { operatorRightNames } from '../../schemas/roles.ts';
 import type { LoadedPlan } from '../plan/plan-file.ts';
 import { testKey } from './test-key.ts';
@@ -136,11 +135,11 @@ goBack: phase 0
 export const examplePlan = (change: (plan: Plan) => void = () => undefined): LoadedPlan => {
   const plan = Plan.parse(parse(examplePlanYaml));
   change(plan);
-  const series = plan.series.patches.map((file) => {
-    const text = examplePatches[file] ?? '';
-    return { file, sha256: sha256(text), text };
-  });
-  return { plan, series, planSha256: sha256(JSON.stringify([plan, series])) };
+  const series = (plan.series.patches ?? []).map((file) =>
+    patchOf(file, Buffer.from(examplePatches[file] ?? '')),
+  );
+  const planText = stringify(plan);
+  return { plan, planText, series, planSha256: planHash(planText, series) };
 };
 
 export const exampleSigningKey = '92D5E96D8F63C75E4116AA1FF5C8C4603D0D250C';

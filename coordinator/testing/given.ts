@@ -1,6 +1,8 @@
 import { expect } from 'vitest';
 import type { NewEvent } from '../../schemas/events.ts';
-import { type Command, decide, Refused } from '../decider/decide.ts';
+import { type Command, decide } from '../decider/decide.ts';
+import { RefusedByDecider } from '../decider/refusal.ts';
+import { refusalWords } from '../reading/english/refusals.ts';
 import { type Happening, type History, historyOf } from './history.ts';
 
 /** `LandRequested.1 → boltzmann`. */
@@ -33,8 +35,15 @@ export const given = (...happenings: readonly Happening[]): Given => {
         return decided;
       },
       thenRefused: (message) => {
-        expect(() => decide(command, history.state)).toThrow(Refused);
-        expect(() => decide(command, history.state)).toThrow(message);
+        let refused: unknown;
+        try {
+          decide(command, history.state);
+        } catch (error) {
+          refused = error;
+        }
+        expect(refused).toBeInstanceOf(RefusedByDecider);
+        const { iteration, reason } = refused as RefusedByDecider;
+        expect(refusalWords(iteration, reason)).toMatch(message);
       },
     }),
   };

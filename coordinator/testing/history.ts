@@ -1,5 +1,5 @@
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
 import { sealEvent } from '../../eventlog/signing/seal.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import {
   coordinator,
   type EventType,
@@ -10,13 +10,13 @@ import {
 } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { Failure, StepEvidence } from '../../schemas/steps.ts';
+import { fleetFacts } from '../daemon/fleet-facts.ts';
 import { type Command, decide } from '../decider/decide.ts';
 import { evolve } from '../decider/evolve.ts';
-import { currentRules } from '../decider/graph.ts';
-import { type Attempt, type Iteration, initialState, lastAttempt, type State } from '../decider/state.ts';
+import { type Iteration, initialState, lastAttempt, type State } from '../decider/state.ts';
 import type { LoadedPlan } from '../plan/plan-file.ts';
 import { goodEvidence } from './example-evidence.ts';
-import { examplePlan, exampleSigningKey } from './example-plan.ts';
+import { exampleFleet, examplePlan } from './example-plan.ts';
 import { testKey } from './test-key.ts';
 
 /** A log in memory: its events are sealed with real keys, so their bytes are those that a log would hold. */
@@ -93,7 +93,7 @@ const outcome = (
   fact: 'Succeeded' | 'Failed',
   data: unknown,
 ): LoggedEvent => {
-  const attempt = lastAttempt(history.iteration(name), step) as Attempt | undefined;
+  const attempt = lastAttempt<StepName>(history.iteration(name), step);
   if (!attempt) throw new Error(`${step} was not asked for`);
   return history.append(attempt.host, {
     type: stepEventType(step, fact),
@@ -104,20 +104,31 @@ const outcome = (
   });
 };
 
-/** The command that starts a plan. */
-export const startOf = ({ plan, planSha256, series }: LoadedPlan, rules = currentRules): Command => ({
+/** The command by which a person asks for a plan. */
+export const startOf = (loaded: LoadedPlan, by = 'mfritsche'): Command => ({
   do: 'Start',
+  iteration: loaded.plan.iteration,
+  data: { ...loaded, by },
+});
+
+/** The command by which the coordinator answers it. */
+export const answerOf = ({ plan }: LoadedPlan, planAgrees = true): Command => ({
+  do: 'Answer',
   iteration: plan.iteration,
-  data: { plan, planSha256, series, signingKey: exampleSigningKey, by: 'mfritsche', rules },
+  fleet: fleetFacts(plan, exampleFleet),
+  planAgrees,
 });
 
 /** Something that happens in a history. */
 export type Happening = (history: History) => void;
 
+/** It is asked for, and the coordinator has accepted it. */
 export const started =
-  (loaded = examplePlan(), rules = currentRules): Happening =>
-  (history) =>
-    void history.command(startOf(loaded, rules));
+  (loaded = examplePlan()): Happening =>
+  (history) => {
+    history.command(startOf(loaded));
+    history.decideOnce(answerOf(loaded));
+  };
 export const succeeded =
   <Name extends StepName>(step: Name, evidence?: (iteration: Iteration) => StepEvidence<Name>): Happening =>
   (history) =>
@@ -133,9 +144,17 @@ export const did =
 export const timedOut =
   (step: StepName): Happening =>
   (history) => {
-    const attempt = lastAttempt(history.iteration(), step)?.number ?? 0;
-    history.decideOnce({ do: 'TimeOut', iteration: 'iter5', step, attempt, because: 'silent for 61 s' });
+    const attempt = lastAttempt<StepName>(history.iteration(), step)?.number ?? 0;
+    const { host = '' } = lastAttempt<StepName>(history.iteration(), step) ?? {};
+    const reason = { code: 'host-silent', host, silentSeconds: 61, graceSeconds: 60 } as const;
+    history.decideOnce({ do: 'TimeOut', iteration: 'iter5', step, attempt, reason });
   };
+
+/** A retry is asked for, and the coordinator has accepted it. */
+export const retried: Happening = (history) => {
+  history.command(retry);
+  history.decideOnce();
+};
 
 const iteration = 'iter5';
 export const approves = (by: string): Command => ({
@@ -143,14 +162,13 @@ export const approves = (by: string): Command => ({
   iteration,
   by,
   note: 'read it',
-  approved: true,
+  expires: '2099-01-01T00:00:00Z',
 });
 export const rejects = (by: string): Command => ({
-  do: 'Approve',
+  do: 'Reject',
   iteration,
   by,
   note: 'wrong',
-  approved: false,
 });
 export const retry: Command = { do: 'Retry', iteration, by: 'mfritsche' };
 export const abort: Command = { do: 'Abort', iteration, by: 'mfritsche', why: 'lunch' };

@@ -1,21 +1,48 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
-import { type Envelope, type NewEvent, parseEvent, subjectOf } from '../../schemas/events.ts';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
+import { type Trust, trustIn } from '../../eventlog/signing/trust.ts';
+import { createVerifier } from '../../eventlog/signing/verifier.ts';
+import { isWithheld } from '../../eventlog/tree/log-tree.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
+import { Fleet } from '../../schemas/fleet.ts';
+import {
+  type BadRecord,
+  isBad,
+  type LogHeader,
+  type LogRecord,
+  readEventRecords,
+} from '../export/event-records.ts';
 
 /** Where the recorded histories are. */
-export const historiesFolder = join(import.meta.dirname, '../../test/histories');
+const historiesFolder = join(import.meta.dirname, '../../test/histories');
+const ending = '.events.jsonl';
 
-/** A history as `ka log --json` printed it: an envelope a line, with its sequence. */
-export const readHistory = (name: string): LoggedEvent[] =>
-  readFileSync(join(historiesFolder, `${name}.jsonl`), 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => {
-      const { sequence, ...envelope } = JSON.parse(line) as Envelope & { sequence: number };
-      const bytes = new TextEncoder().encode(JSON.stringify(envelope));
-      const event = parseEvent(bytes);
-      const host = event.kind === 'step' && 'host' in event.data ? event.data.host : undefined;
-      const named = { ...envelope, ...(host === undefined ? {} : { host }) } as NewEvent;
-      return { sequence, subject: subjectOf(envelope.fleet, envelope.source, named), bytes, event };
-    });
+/** The names of the recorded histories. */
+export const historyNames = (): string[] =>
+  readdirSync(historiesFolder)
+    .filter((file) => file.endsWith(ending))
+    .map((file) => file.slice(0, -ending.length))
+    .sort();
+
+export interface RecordedHistory {
+  trust: Trust;
+  header: LogHeader | BadRecord;
+  records: (LogRecord | BadRecord)[];
+  /** Its events, each as its writer signed it. */
+  events: LoggedEvent[];
+}
+
+/** A history as `ka export` wrote it: the events of one iteration with their signatures, and the fleet's file. */
+export const readHistory = (name: string): RecordedHistory => {
+  const { header, records } = readEventRecords(readFileSync(join(historiesFolder, `${name}${ending}`)));
+  const trust = trustIn(readConfigFile(join(historiesFolder, `${name}.fleet.yaml`), Fleet));
+  const all = [...records];
+  const verifier = createVerifier(trust);
+  const events = all.flatMap((record) => {
+    if (isBad(record) || isWithheld(record)) return [];
+    const verified = verifier.verify(record);
+    return 'logged' in verified ? [verified.logged] : [];
+  });
+  return { trust, header, records: all, events };
+};

@@ -45,7 +45,7 @@ const carry = async (configFile: string, planFile: string, out: NodeJS.WriteStre
   try {
     const started = Date.now();
     const name = await startIteration(session, planFile);
-    const iteration = await watchIteration(session, name, out, approveAll(configFile));
+    const { iteration } = await watchIteration(session, name, out, approveAll(configFile));
     const { events } = await session.read();
     const audit = auditOf(iteration, events);
     return {

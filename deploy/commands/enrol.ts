@@ -8,7 +8,7 @@ import {
   printJson,
   progress,
 } from '../../coordinator/commands/options.ts';
-import { Refused } from '../../coordinator/decider/decide.ts';
+import { Refused } from '../../coordinator/refused.ts';
 import { HostName } from '../../schemas/names.ts';
 import { readDestination, readHostKey } from '../enrol/destination.ts';
 import { enrolHost } from '../enrol/enrol-host.ts';

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { exitAs } from '../../coordinator/commands/iteration-commands.ts';
 import { print, printJson, progress, say } from '../../coordinator/commands/options.ts';
 import { evidenceOf } from '../../coordinator/decider/state.ts';
-import type { Boot } from '../../schemas/steps.ts';
+import type { Boot } from '../../schemas/boot.ts';
 import { attachConsole } from '../lab/attach-console.ts';
 import { type BoardStatus, boardStatus } from '../lab/board-status.ts';
 import { exampleLab } from '../lab/example-lab.ts';

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type ConfigPlaces, fleetFileToUse, print } from '../../coordinator/commands/options.ts';
-import { Refused } from '../../coordinator/decider/decide.ts';
+import { Refused } from '../../coordinator/refused.ts';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { fleetLogins, natsConfig } from '../nats-config.ts';

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expiryTime } from '../../agents/publisher/openpgp.ts';
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
 import { createRun } from '../../host/run.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import { type Finding, fine, wrong } from './finding.ts';
 import type { LocalConfig } from './local-configs.ts';
 

@@ -1,4 +1,4 @@
-import { Refused } from '../../coordinator/decider/decide.ts';
+import { Refused } from '../../coordinator/refused.ts';
 
 /** Where somebody logs in, as `user@host[:port]` says it. */
 export interface Destination {

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { Refused } from '../../coordinator/decider/decide.ts';
+import { Refused } from '../../coordinator/refused.ts';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { createRun } from '../../host/run.ts';
 import { EnrolledHost } from '../../schemas/config.ts';

@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import ssh2 from 'ssh2';
 import { z } from 'zod';
-import { Refused } from '../../coordinator/decider/decide.ts';
+import { Refused } from '../../coordinator/refused.ts';
 import { programPath } from '../../host/run.ts';
 import { logIn, named } from '../../host/ssh-login.ts';
 import { printable } from '../../schemas/printable.ts';

@@ -1,4 +1,4 @@
-import { Refused } from '../../coordinator/decider/decide.ts';
+import { Refused } from '../../coordinator/refused.ts';
 import { type HostLogin, openHostLine } from './host-line.ts';
 import { Retired } from './on-host/asked.ts';
 import {

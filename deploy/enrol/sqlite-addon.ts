@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, cp, readFile, realpath, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
-import { Refused } from '../../coordinator/decider/decide.ts';
+import { Refused } from '../../coordinator/refused.ts';
 import type { Run } from '../../host/run.ts';
 import { cached, cacheKey } from '../sandbox/cache.ts';
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type LoadedPlan, loadPlan } from '../../coordinator/plan/plan-file.ts';
+import { patchText } from '../../schemas/plan.ts';
 import { checkout } from '../checkout.ts';
 import { type NextIteration, nextIterations, placeLabPlan, placeNextPlan } from './lab-plans.ts';
 
@@ -57,7 +58,10 @@ it('the series is all the patches that there are, and each bad kernel has one of
 });
 
 it('a bad kernel is one file away from the series: no header changes', () => {
-  const header = (series: LoadedPlan['series']) => series[0]?.text.split('diff --git a/include/').at(1);
+  const header = (series: LoadedPlan['series']) =>
+    patchText(series[0] ?? { base64: '' })
+      .split('diff --git a/include/')
+      .at(1);
   expect(header(lab5.series)).toContain('vb2_buffer_attach_release_fence');
   for (const [, { series }] of next) expect(header(series)).toBe(header(lab5.series));
 });

@@ -1,4 +1,4 @@
-import { Refused } from '../../coordinator/decider/decide.ts';
+import { Refused } from '../../coordinator/refused.ts';
 import { exampleLab } from '../lab/example-lab.ts';
 import type { SandboxExample } from './example.ts';
 import { exampleIteration5 } from './example-iteration-5.ts';

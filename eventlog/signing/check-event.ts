@@ -1,21 +1,17 @@
 import type { MsgHdrs } from 'nats';
 import { z } from 'zod';
-import { type EventType, type KaEvent, noIteration, parseEvent, subjectOf } from '../../schemas/events.ts';
+import {
+  type EventType,
+  type KaEvent,
+  type LoggedEvent,
+  noIteration,
+  parseEvent,
+  subjectOf,
+} from '../../schemas/events.ts';
 import { mayWrite } from '../../schemas/roles.ts';
 import type { SignedEvent } from '../../schemas/signed-event.ts';
 import type { Trust } from './trust.ts';
 import { isSignedBy, payloadTypes } from './writer-key.ts';
-
-/** An event with its place in the log. */
-export interface LoggedEvent {
-  /** The stream's sequence: the only order there is. */
-  sequence: number;
-  subject: string;
-  bytes: Uint8Array;
-  /** Its writer's, base64; absent in histories that were recorded without. */
-  signature?: string;
-  event: KaEvent;
-}
 
 /** A message as the log holds it, whatever it is. */
 export interface KeptMessage {
@@ -130,7 +126,7 @@ export const checkSignedEvent = (
       signature,
     });
   } catch (error) {
-    return refuse(`it can't be read: ${error instanceof Error ? error.message : error}`);
+    return refuse(`it can't be read: ${whyUnread(error)}`);
   }
 };
 

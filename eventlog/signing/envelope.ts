@@ -1,5 +1,5 @@
 import type { DsseEnvelope } from '../../schemas/attestation.ts';
-import { isSignedBy, payloadTypes, sha256, type WriterKey } from './writer-key.ts';
+import { isSignedBy, payloadTypes, type WriterKey } from './writer-key.ts';
 
 /** Puts an in-toto statement's exact bytes into a DSSE envelope, signed by a writer of the fleet. */
 export const signEnvelope = (key: WriterKey, bytes: Uint8Array): DsseEnvelope => ({
@@ -33,6 +33,3 @@ export const openEnvelope = (
     throw new Error(`the signature in the envelope is not by ${keyid}`);
   return bytes;
 };
-
-/** What others name an attestation by: the sha256 of its payload's bytes. */
-export const attestationHash = ({ payload }: DsseEnvelope): string => sha256(Buffer.from(payload, 'base64'));

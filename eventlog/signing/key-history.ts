@@ -1,5 +1,5 @@
+import type { LoggedEvent } from '../../schemas/events.ts';
 import { type FleetEvent, type KaEvent, personWriter } from '../../schemas/events.ts';
-import type { LoggedEvent } from './check-event.ts';
 import type { Trust } from './trust.ts';
 import { isSignedBy, payloadTypes, type WriterKey } from './writer-key.ts';
 

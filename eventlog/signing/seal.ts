@@ -1,5 +1,6 @@
 import { type Envelope, type NewEvent, subjectOf } from '../../schemas/events.ts';
-import { payloadTypes, sha256, type WriterKey } from './writer-key.ts';
+import { sha256 } from '../../schemas/hash.ts';
+import { payloadTypes, type WriterKey } from './writer-key.ts';
 
 /** An event as it goes to the log: its exact bytes, the subject that names the fact, the writer's signature. */
 export interface SealedEvent {

@@ -1,5 +1,6 @@
+import type { LoggedEvent } from '../../schemas/events.ts';
 import type { WithheldMessage } from '../tree/log-tree.ts';
-import { checkEvent, type KeptMessage, type LoggedEvent, type RefusedMessage } from './check-event.ts';
+import { checkEvent, type KeptMessage, type RefusedMessage } from './check-event.ts';
 import { createKeyHistory } from './key-history.ts';
 import { linkTo } from './seal.ts';
 import type { Trust, TrustedWriter } from './trust.ts';

@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, hash, type KeyObject, sign, verify } from 'node:crypto';
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { nkeys } from 'nats';
 import { preAuthentication } from './dsse.ts';
 
@@ -94,6 +94,3 @@ export const isSignedBy = (
     raw.toString('base64') === signature && isRawSignedBy(publicKey, preAuthentication(type, bytes), raw)
   );
 };
-
-/** sha256 of the bytes, hexadecimal. */
-export const sha256 = (bytes: Uint8Array | string): string => hash('sha256', bytes, 'hex');

@@ -1,9 +1,11 @@
 import { headers, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LoggedEvent } from '../../schemas/events.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import { type LogServer, person, startLogServer, until } from '../../test/log-server.ts';
-import type { LoggedEvent, RefusedMessage } from '../signing/check-event.ts';
+import type { RefusedMessage } from '../signing/check-event.ts';
 import { linkTo, type SealedEvent, sealEvent } from '../signing/seal.ts';
-import { payloadTypes, sha256 } from '../signing/writer-key.ts';
+import { payloadTypes } from '../signing/writer-key.ts';
 import { AppendConflict, appendEvent, EventLog } from './event-log.ts';
 
 const fleet = 'test';
@@ -112,7 +114,10 @@ describe('reading', () => {
           iteration: 'iter5',
           attempt: 1,
           host: 'boltzmann',
-          data: { host: 'boltzmann', because: 'slow' },
+          data: {
+            host: 'boltzmann',
+            reason: { code: 'host-silent', host: 'boltzmann', silentSeconds: 61, graceSeconds: 60 },
+          },
         },
         { fleet, name: 'coordinator', key: log.key('coordinator') },
         undefined,

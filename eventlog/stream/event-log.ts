@@ -1,15 +1,10 @@
 import { headers, type NatsConnection, NatsError, type PubAck } from 'nats';
-import type { Envelope } from '../../schemas/events.ts';
-import {
-  type KeptMessage,
-  type LoggedEvent,
-  type RefusedMessage,
-  signatureHeader,
-} from '../signing/check-event.ts';
+import type { Envelope, LoggedEvent } from '../../schemas/events.ts';
+import { sha256 } from '../../schemas/hash.ts';
+import { type KeptMessage, type RefusedMessage, signatureHeader } from '../signing/check-event.ts';
 import type { SealedEvent } from '../signing/seal.ts';
 import type { Trust } from '../signing/trust.ts';
 import { createVerifier } from '../signing/verifier.ts';
-import { sha256 } from '../signing/writer-key.ts';
 import { directGet } from './direct-get.ts';
 import { followStream, type Handed } from './follow-stream.ts';
 import { wrongLastSequence } from './log-end.ts';

@@ -10,7 +10,7 @@ import {
   type QueuedIterator,
   type Status,
 } from 'nats';
-import { sha256 } from '../signing/writer-key.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import { logManager } from './provision.ts';
 
 /** What a consumer's status says when it is gone. The server may have lost it in a restart. */

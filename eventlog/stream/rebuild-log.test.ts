@@ -42,7 +42,10 @@ it('a closed log takes nothing, keeps what it holds and its consumers, and opens
       iteration: 'iter5',
       attempt: 1,
       host: 'boltzmann',
-      data: { host: 'boltzmann', because: '' },
+      data: {
+        host: 'boltzmann',
+        reason: { code: 'host-silent', host: 'boltzmann', silentSeconds: 61, graceSeconds: 60 },
+      },
     },
     { fleet, name: 'coordinator', key: log.key('coordinator') },
     undefined,

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { sha256 } from '../signing/writer-key.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import { LogTree, leafOf } from './log-tree.ts';
 import { leafHash } from './merkle-tree.ts';
 

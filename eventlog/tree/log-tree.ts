@@ -1,6 +1,6 @@
+import { sha256 } from '../../schemas/hash.ts';
 import type { KeptMessage } from '../signing/check-event.ts';
 import { preAuthentication } from '../signing/dsse.ts';
-import { sha256 } from '../signing/writer-key.ts';
 import { leafHash, MerkleTree } from './merkle-tree.ts';
 
 /** A message of which only this is shown: enough for the tree, for its writer's chain, and to see what it is no part of. */

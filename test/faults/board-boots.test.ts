@@ -159,7 +159,7 @@ describe('a board that boots otherwise than it should', () => {
           host: 'fresnel',
           step: 'reboot',
           attempt: 1,
-          because: expect.stringMatching(/limit of 20 s, and fresnel has been silent for \d+ s/),
+          reason: { code: 'overdue-and-silent', limitSeconds: 20 },
         },
       });
       const { stdout } = await fleet.ka('status', underWay.iteration);

@@ -121,7 +121,11 @@ describe.skipIf(!mayMount)('a board whose disk is full (root alone can mount a s
       await go();
       expect(await whole()).toBe('7.0-2');
 
-      const back = { because: 'no room', from: '7.0-2', backup: held };
+      const back = {
+        reason: { code: 'aborted', by: 'mfritsche', says: 'no room' },
+        from: '7.0-2',
+        backup: held,
+      } as const;
       const rolling = fresh();
       expect(await cutByFullDisk(() => runStep('rollback', rollback, back, host, rolling))).toMatch(full);
       const down = new AbortController();

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import { endedWords } from '../../coordinator/reading/english/reasons.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import { type StepSucceededData, stepEventType } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
@@ -60,7 +61,7 @@ export const iterationUnderWay = (fleet: TestFleet, planFile: string, iteration:
     /** Why the iteration has failed, for the nth time. */
     failure: async (nth = 1): Promise<string> => {
       const failed = await event('IterationFailed', nth);
-      return failed.kind === 'iteration' && failed.type === 'IterationFailed' ? failed.data.because : '';
+      return failed.kind === 'iteration' && failed.type === 'IterationFailed' ? endedWords(failed.data) : '';
     },
   };
 };

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { expect } from 'vitest';
-import { currentRules, forwardSteps } from '../../coordinator/decider/graph.ts';
+import { forwardSteps } from '../../coordinator/decider/graph.ts';
 import { stepNames } from '../../schemas/step-names.ts';
 import type { KaRan } from '../ka.ts';
 import { planVariant } from '../plan-variant.ts';
@@ -96,9 +96,8 @@ const carryKillingAt = async (
   }
 };
 
-const steps = forwardSteps({ rules: currentRules });
 /** Every failpoint on the way from plan to close, in two parts: a kill in the middle of an effect may hide others. */
-const points = failpointsOf(steps, ['ReviewRequested', 'IterationClosed']);
+const points = failpointsOf(forwardSteps, ['ReviewRequested', 'IterationClosed']);
 export const around = points.filter((point) => !isMidway(point));
 export const midway = points.filter(isMidway);
 

@@ -9,7 +9,7 @@ import { eventLine } from '../../coordinator/reading/event-line.ts';
 import { progress, waitsFor } from '../../coordinator/reading/progress.ts';
 import { historyOf, until } from '../../coordinator/testing/history.ts';
 import { testKey } from '../../coordinator/testing/test-key.ts';
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import { coordinator, parseEvent } from '../../schemas/events.ts';
 import { pureTarget } from './fuzz-target.ts';
 import { mutated } from './hostile.ts';
@@ -50,7 +50,7 @@ export const foldedEvents = pureTarget('histories', 80, () => {
           sealDecided(decided, { fleet: 'reauktion', name: coordinator, key: testKey(coordinator) }, state);
         for (const iteration of state.iterations.values()) {
           JSON.stringify(progress(iteration));
-          waitsFor(iteration);
+          waitsFor(iteration, state);
           auditOf(iteration, events);
           closeDocument(iteration);
         }

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { conflictsTold } from '../../agents/builder/series/apply-series.ts';
 import { findSymbols } from '../../agents/builder/series/find-symbols.ts';
-import { checkSeries, parsePatch, patchsetHash, singleHunk } from '../../agents/builder/series/series.ts';
+import { parsePatch, patchsetHash, readSeries, singleHunk } from '../../agents/builder/series/series.ts';
 import { readSymbols } from '../../agents/builder/series/symbols.ts';
 import { StepFailed } from '../../agents/runtime/errors.ts';
 import { patchFaults } from '../../coordinator/plan/patch-faults.ts';
 import { checkout } from '../../deploy/checkout.ts';
-import { sha256 } from '../../eventlog/signing/writer-key.ts';
+import { patchOf } from '../../schemas/plan.ts';
 import { pureTarget } from './fuzz-target.ts';
 import { hostileText, mutatedText } from './hostile.ts';
 
@@ -123,10 +123,9 @@ export const patches = pureTarget('patches', 130, () => {
         throw new Error(`it reaches out of the tree and nothing is said of it: ${JSON.stringify(faults)}`);
       for (const diff of parsePatch(patch)) for (const hunk of diff.hunks) singleHunk(diff, hunk);
       conflictsTold(patch, parsePatch(patch));
-      const series = [{ file: 'x.patch', sha256: sha256(patch), text: patch }];
-      patchsetHash(series);
+      const series = [patchOf('x.patch', Buffer.from(patch))];
       try {
-        checkSeries(series);
+        patchsetHash(readSeries(series));
       } catch (error) {
         if (!(error instanceof StepFailed)) throw error;
       }

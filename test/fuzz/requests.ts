@@ -11,17 +11,17 @@ import { hostileText, mutated } from './hostile.ts';
 /**
  * The texts of a request that any words may stand in, and what becomes of each: none is an argument or a path.
  * `title` and `text` go to git as contents of a commit object and of files, the series to git by standard input,
- * `because` into a line of output. What a backup holds (`files[].path`, `release`) is said by the board itself, and
+ * `reason` nowhere but its code, into a line of output. What a backup holds (`files[].path`, `release`) is said by the board itself, and
  * compared at most.
  */
 export const freeTexts: ReadonlySet<string> = new Set([
-  ...['preflight.series.patches[].text', 'land.series.patches[].text', 'land.title'],
+  'land.title',
   ...[
     'record.title',
-    'record.files[].text',
+    'record.files[].content.text',
+    'record.files[].content.as',
     'record.replacements[].before',
     'record.replacements[].after',
-    'rollback.because',
   ],
   // Compared with the one type there is, and nothing else.
   ...['publish', 'install'].map((step) => `${step}.provenance.attestation.payloadType`),
@@ -90,7 +90,7 @@ export const requests = pureTarget('requests', 40, () => {
     const asked = history.events.find(({ event }) => event.type === stepEventType(step, 'Requested'));
     const request =
       step === 'rollback'
-        ? requestFor(history.iteration(), step, 'lunch')
+        ? requestFor(history.iteration(), step, { code: 'aborted', by: 'mfritsche', says: 'lunch' })
         : asked && (asked.event.data as { request: unknown }).request;
     return request === undefined ? [] : [{ step, request }];
   });

@@ -8,7 +8,7 @@ import { auditOf } from '../../coordinator/reading/audit.ts';
 import { eventLine } from '../../coordinator/reading/event-line.ts';
 import { draw } from '../../coordinator/reading/watch.ts';
 import { historyOf, until } from '../../coordinator/testing/history.ts';
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import { parseEvent } from '../../schemas/events.ts';
 import {
   printable,
@@ -96,10 +96,12 @@ export const terminal = pureTarget('terminal', 40, () => {
       expectPrintable(eventLine(shown));
       const state = evolve(states[at] ?? initialState, { ...logged, bytes, event: shown });
       for (const iteration of state.iterations.values()) {
-        if (from % 3 === 0) expectStyled(standing(iteration));
+        if (from % 3 === 0) expectStyled(standing(iteration, state));
         else if (from % 3 === 1) expectStyled(ledger(auditOf(iteration, events)));
         else
-          expectStyled(draw(iteration, new Map([[step ?? 'build', printableOutput(texts[0] ?? '')]]), 0, 80));
+          expectStyled(
+            draw(iteration, state, new Map([[step ?? 'build', printableOutput(texts[0] ?? '')]]), 0, 80),
+          );
       }
     },
   };

@@ -4,6 +4,7 @@ import { approveIteration, startIteration } from '../../coordinator/commands/ite
 import { openSession } from '../../coordinator/commands/session.ts';
 import { reviewOf } from '../../coordinator/decider/graph.ts';
 import type { Iteration } from '../../coordinator/decider/state.ts';
+import { endingWords } from '../../coordinator/reading/english/reasons.ts';
 import { labPlaces } from '../../deploy/lab/lab-places.ts';
 import { type NextIteration, type Pkgrels, placeNextPlan } from '../../deploy/lab/lab-plans.ts';
 import { sshArgv } from '../../deploy/lab/ssh-argv.ts';
@@ -137,7 +138,7 @@ export const startLabFleet = async () => {
         ]);
         const tooLate = sleep(actsOnMs, undefined, { ref: false }).then(() => {
           throw new Error(
-            `${name} ended while the test still waited (${iteration.ended?.because}); the last signs were\n${signs.last()}`,
+            `${name} ended while the test still waited (${iteration.ended && endingWords(iteration.ended)}); the last signs were\n${signs.last()}`,
           );
         });
         await Promise.race([acting, tooLate]);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import type { Iteration } from '../../coordinator/decider/state.ts';
+import { endingWords } from '../../coordinator/reading/english/reasons.ts';
 import { faultRow } from '../faults/fault-row.ts';
 import { ka } from '../ka.ts';
 import { cutIterations } from './cuts.ts';
@@ -33,7 +34,7 @@ const expectSettled = async (pkgrel: number) => {
 /** What the iteration says of its end, and of how the trial ended. */
 const told = (iteration: Iteration): string =>
   [
-    iteration.ended?.because,
+    iteration.ended && endingWords(iteration.ended),
     ...iteration.attempts.reboot.map((one) =>
       one.status === 'succeeded' ? JSON.stringify(one.evidence) : '',
     ),
@@ -53,7 +54,7 @@ const goesBack = async (...[what, during]: Parameters<LabFleet['carry']>) => {
 
 faultRow('hypothesis-wrong', 'the exported row stays red, and that is reported', async () => {
   const iteration = await goesBack('wrong-hypothesis');
-  expect(iteration.ended?.because).toContain('exported');
+  expect(iteration.ended && endingWords(iteration.ended)).toContain('exported');
   const log = await ka(['log', iteration.name, '--config', lab.places.operatorConfig]);
   expect(log.stdout).toMatch(/FAILED: .*; the board was rolled back\. Go back to: .*phase 0/);
 });

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Session } from '../../coordinator/commands/session.ts';
 import { eventLine } from '../../coordinator/reading/event-line.ts';
 import { readOutput } from '../../eventlog/live/output.ts';
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 
 /** Where a sign is seen: an event in the log, a line of a step's output, a line on the board's console. */
 export type SignKind = 'event' | 'output' | 'console';

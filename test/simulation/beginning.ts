@@ -9,7 +9,7 @@ import {
   started,
   until,
 } from '../../coordinator/testing/history.ts';
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import { noIteration } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import { MemoryJournal } from './memory-journal.ts';
@@ -29,7 +29,7 @@ export interface Beginning {
 const plan = examplePlan((draft) => {
   draft.clauses = draft.clauses.filter(({ id }) => id === 'C7' || id === 'C12');
   draft.package.names.splice(1);
-  draft.series.patches.splice(1);
+  draft.series.patches?.splice(1);
   draft.close.notes = [];
   draft.sweep.rows.splice(1);
   draft.sweep.repeats = 1;

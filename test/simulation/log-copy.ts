@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { commandsBehind, decideFacts, writtenFact } from '../../coordinator/decider/commands-behind.ts';
 import type { State } from '../../coordinator/decider/state.ts';
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import { coordinator, isPerson } from '../../schemas/events.ts';
 
 /** Hosts offer again what they wrote within seconds of finding it gone. */

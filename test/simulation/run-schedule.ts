@@ -115,7 +115,7 @@ const isQuiet = (
   if (!log.isUp || !isAtRest(state)) return false;
   for (const iteration of state.iterations.values()) {
     if (iteration.ended || iteration.lost) continue;
-    const waits = waitsFor(iteration);
+    const waits = waitsFor(iteration, state);
     if (![...silent].some((person) => waits.includes(`the review of ${person}`))) return false;
   }
   return hosts.every(
@@ -248,7 +248,10 @@ export const runSchedule = async (
       sim.breaks(
         'an iteration ends, or waits for a named person or host',
         iterations
-          .map((iteration) => `${iteration.name} waits for ${waitsFor(iteration) || 'nothing'}`)
+          .map(
+            (iteration) =>
+              `${iteration.name} waits for ${waitsFor(iteration, log.stateAt(log.last)) || 'nothing'}`,
+          )
           .join('; '),
       );
   }

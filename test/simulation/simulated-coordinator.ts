@@ -2,8 +2,8 @@ import { createOpenSince, overdue } from '../../coordinator/daemon/time-limits.t
 import { type Command, decide } from '../../coordinator/decider/decide.ts';
 import { evolve } from '../../coordinator/decider/evolve.ts';
 import type { Iteration, State } from '../../coordinator/decider/state.ts';
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
 import { sealEvent } from '../../eventlog/signing/seal.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import { coordinator, type NewEvent } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import { stepNames } from '../../schemas/step-names.ts';
@@ -172,7 +172,7 @@ export const createSimulatedCoordinator = (
         decideNext(left);
         return;
       }
-      if ('because' in command) sim.trace?.(`${name}: ${command.do}, ${command.because}`);
+      if ('reason' in command) sim.trace?.(`${name}: ${command.do}, ${command.reason.code}`);
       const sealed = sealEvent(
         event,
         { fleet: fleet.fleet, name: coordinator, key: noKey },

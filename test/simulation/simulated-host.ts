@@ -1,8 +1,8 @@
 import { startsOf } from '../../agents/runtime/host-log.ts';
 import type { NotedRequest, OutboxEvent } from '../../agents/runtime/journal.ts';
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
 import { linkTo, sealEvent } from '../../eventlog/signing/seal.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import { type NewEvent, noIteration } from '../../schemas/events.ts';
 import type { Role } from '../../schemas/step-names.ts';
 import type { MemoryJournal } from './memory-journal.ts';

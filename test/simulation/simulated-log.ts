@@ -1,7 +1,6 @@
 import { evolve } from '../../coordinator/decider/evolve.ts';
 import { initialState, type State } from '../../coordinator/decider/state.ts';
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
-import type { Envelope } from '../../schemas/events.ts';
+import type { Envelope, LoggedEvent } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { Beginning } from './beginning.ts';
 import { readEvent } from './read-event.ts';

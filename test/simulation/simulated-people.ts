@@ -1,9 +1,10 @@
 import { commandsBehind } from '../../coordinator/decider/commands-behind.ts';
-import { type Command, decide, Refused } from '../../coordinator/decider/decide.ts';
+import { type Command, decide } from '../../coordinator/decider/decide.ts';
 import { reviewOf } from '../../coordinator/decider/graph.ts';
 import type { Iteration } from '../../coordinator/decider/state.ts';
-import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
+import { Refused } from '../../coordinator/refused.ts';
 import { sealEvent } from '../../eventlog/signing/seal.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import { personWriter } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import { noKey } from './simulated-host.ts';
@@ -65,13 +66,11 @@ export const createSimulatedPeople = (sim: Simulation, log: SimulatedLog, fleet:
     if (review?.asked && !iteration.ended)
       for (const by of review.missing)
         if (!silent.has(by) && random.chance(0.3))
-          say({
-            do: 'Approve',
-            iteration: name,
-            by,
-            note: '',
-            approved: !sim.faulty || !random.chance(0.03),
-          });
+          say(
+            sim.faulty && random.chance(0.03)
+              ? { do: 'Reject', iteration: name, by, note: '' }
+              : { do: 'Approve', iteration: name, by, note: '', expires: '2099-01-01T00:00:00Z' },
+          );
     if (iteration.ended?.status === 'failed' && retriesLeft > 0 && random.chance(0.3)) {
       retriesLeft -= 1;
       say({ do: 'Retry', iteration: name, by: 'mfritsche' });

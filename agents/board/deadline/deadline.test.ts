@@ -161,7 +161,11 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
       },
     });
     const log = await readFile(host.pacman.logFile, 'utf8');
-    const request = { because: 'unconfirmed', from: '7.0-2', backup: held };
+    const request = {
+      reason: { code: 'aborted', by: 'mfritsche', says: 'unconfirmed' },
+      from: '7.0-2',
+      backup: held,
+    } as const;
     const { evidence } = await runStep('rollback', rollback, request, host, fresh());
     expect(evidence.rebooted).toMatchObject({
       outcome: 'new-kernel',
@@ -261,7 +265,11 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
       data: { restored: false, because: expect.stringMatching(/3 tries .* failed: .* has not the sha256/) },
     });
     const { folder } = fresh();
-    const request = { because: 'unconfirmed', from: '7.0-2', backup: held };
+    const request = {
+      reason: { code: 'aborted', by: 'mfritsche', says: 'unconfirmed' },
+      from: '7.0-2',
+      backup: held,
+    } as const;
     const { evidence } = await throughReboot(host, folder, (signal) =>
       runStep('rollback', rollback, request, host, { folder, signal }),
     );

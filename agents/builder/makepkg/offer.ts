@@ -1,9 +1,9 @@
 import { chown, lchown, lstat, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { sha256 } from '../../../eventlog/signing/writer-key.ts';
 import { hashFile } from '../../../host/hash-file.ts';
 import type { Run } from '../../../host/run.ts';
 import { syncPath } from '../../../host/sync-path.ts';
+import { sha256 } from '../../../schemas/hash.ts';
 import type { PackageFile, StepEvidence } from '../../../schemas/steps.ts';
 import { StepFailed } from '../../runtime/errors.ts';
 import type { Probed } from '../../runtime/step.ts';

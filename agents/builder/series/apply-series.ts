@@ -1,9 +1,9 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunOptions } from '../../../host/run.ts';
-import type { Patch } from '../../../schemas/plan.ts';
 import type { PatchChecked } from '../../../schemas/steps.ts';
 import type { Git } from '../git/git.ts';
+import type { SeriesPatch } from './series.ts';
 import { type FileDiff, parsePatch, singleHunk } from './series.ts';
 
 type Conflict = PatchChecked['conflicts'][number];
@@ -24,7 +24,7 @@ export const applySeries = async (
   git: Git,
   repository: string,
   commit: string,
-  patches: readonly Patch[],
+  patches: readonly SeriesPatch[],
   folder: string,
 ): Promise<AppliedSeries> => {
   const index = join(folder, 'series.index');
@@ -41,7 +41,7 @@ export const applySeries = async (
 const applyPatch = async (
   git: Git,
   repository: string,
-  { file, sha256, text }: Patch,
+  { file, sha256, text }: SeriesPatch,
   options: RunOptions & { cwd: string },
 ): Promise<AppliedPatch> => {
   const apply = (input: string, ...how: string[]) =>

@@ -1,6 +1,14 @@
-import { createHash } from 'node:crypto';
-import type { Patch } from '../../../schemas/plan.ts';
+import { isUtf8 } from 'node:buffer';
+import { sha256 } from '../../../schemas/hash.ts';
+import { type Patch, patchBytes } from '../../../schemas/plan.ts';
 import { StepFailed } from '../../runtime/errors.ts';
+
+/** A patch of the series. `text` is exactly its bytes. */
+export interface SeriesPatch {
+  file: string;
+  sha256: string;
+  text: string;
+}
 
 /** A hunk of a unified diff: its own `@@ … @@` line, and the lines below it with their mark. */
 export interface Hunk {
@@ -80,26 +88,28 @@ export const parsePatch = (text: string): FileDiff[] => {
 export const singleHunk = (file: FileDiff, hunk: Hunk): string =>
   `${[...file.head, hunk.header, ...hunk.lines].join('\n')}\n`;
 
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
-
 /**
  * The identity of a patch stack, as KernelCI computes it: `sha256sum *.patch | cut -c-64 | sha256sum`, in the
  * series' own order.
  */
-export const patchsetHash = (patches: readonly Pick<Patch, 'text'>[]): string =>
+export const patchsetHash = (patches: readonly Pick<SeriesPatch, 'text'>[]): string =>
   sha256(patches.map(({ text }) => `${sha256(text)}\n`).join(''));
 
 /**
- * Looks whether the patches are the bytes that were named, and one file each.
+ * The patches of a request as text, once they are the bytes that were named, and one file each.
  * @throws {StepFailed} (work)
  */
-export const checkSeries = (patches: readonly Patch[]): void => {
+export const readSeries = (patches: readonly Patch[]): SeriesPatch[] => {
   const seen = new Set<string>();
-  for (const { file, sha256: named, text } of patches) {
-    const found = sha256(text);
+  return patches.map((patch) => {
+    const { file, sha256: named } = patch;
+    const bytes = patchBytes(patch);
+    const found = sha256(bytes);
     if (found !== named)
       throw new StepFailed('work', `${file} has the sha256 ${found}, but the request names ${named}`);
     if (seen.has(file)) throw new StepFailed('work', `the series holds ${file} twice`);
+    if (!isUtf8(bytes)) throw new StepFailed('work', `${file} is no UTF-8 text`);
     seen.add(file);
-  }
+    return { file, sha256: named, text: bytes.toString('utf8') };
+  });
 };

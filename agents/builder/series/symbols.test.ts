@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { findSymbols, type SymbolInTree } from './find-symbols.ts';
-import { checkSeries, parsePatch, patchsetHash } from './series.ts';
+import { parsePatch, patchsetHash, readSeries } from './series.ts';
 import { readSymbols } from './symbols.ts';
 
 /** A patch that adds lines to a file, below some that are there. */
@@ -130,21 +130,23 @@ describe('findSymbols', () => {
 describe('a series', () => {
   const patch = {
     file: '1.patch',
-    text: 'x\n',
+    base64: Buffer.from('x\n').toString('base64'),
     sha256: '73cb3858a687a8494ca3323053016282f3dad39d42cf62ca4e79dda2aac7d9ac',
   };
 
   it('has the identity that KernelCI computes', () => {
     // printf 'x\n' > 1.patch; sha256sum 1.patch 1.patch | cut -c-64 | sha256sum
-    expect(patchsetHash([patch, patch])).toBe(
+    expect(patchsetHash([...readSeries([patch]), ...readSeries([patch])])).toBe(
       '3f7aec396556c7e5b1af2978db508c77e2d2b25ce5dd62bad6ddae2c0e7f8f06',
     );
   });
 
   it('is refused with other bytes, and with a file twice', () => {
-    expect(() => checkSeries([patch])).not.toThrow();
-    expect(() => checkSeries([{ ...patch, text: 'y\n' }])).toThrow('1.patch has the sha256');
-    expect(() => checkSeries([patch, patch])).toThrow('twice');
+    expect(() => readSeries([patch])).not.toThrow();
+    expect(() => readSeries([{ ...patch, base64: Buffer.from('y\n').toString('base64') }])).toThrow(
+      '1.patch has the sha256',
+    );
+    expect(() => readSeries([patch, patch])).toThrow('twice');
   });
 
   it('does not take a removed "-- " for the end of the mail, nor a removed comment for a file', () => {

@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createRun } from '../../../host/run.ts';
-import type { Patch } from '../../../schemas/plan.ts';
+import { type Patch, patchOf } from '../../../schemas/plan.ts';
 import type { StepRequest } from '../../../schemas/steps.ts';
-import { patchsetHash } from '../series/series.ts';
+import { patchsetHash, readSeries } from '../series/series.ts';
 import { builderConfig } from './builder-config.ts';
 
 const run = createRun(() => undefined);
@@ -157,11 +156,7 @@ const bareRepository = async (folder: string, name: string, files: Files): Promi
   return bare;
 };
 
-const asPatch = (file: string, text: string): Patch => ({
-  file,
-  text,
-  sha256: createHash('sha256').update(text).digest('hex'),
-});
+const asPatch = (file: string, text: string): Patch => patchOf(file, Buffer.from(text));
 
 /** `git format-patch` of each change after the other, on top of the baseline. */
 export const makeSeries = async (
@@ -232,7 +227,12 @@ export const makeFleet = async () => {
     symbols: ['vb2_done'],
     ...at,
   };
-  const land: StepRequest<'land'> = { title: 'Fences', series, patchset: patchsetHash(patches), ...at };
+  const land: StepRequest<'land'> = {
+    title: 'Fences',
+    series,
+    patchset: patchsetHash(readSeries(patches)),
+    ...at,
+  };
   return {
     folder,
     paths,

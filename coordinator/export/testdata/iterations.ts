@@ -7,7 +7,7 @@ import { failed, historyOf, started, succeeded, timedOut, until } from '../../te
 import { readHistory } from '../../testing/recorded-history.ts';
 
 const recorded = (name: string): Iteration => {
-  const iteration = foldLog(readHistory(name)).iterations.get('iter5');
+  const iteration = foldLog(readHistory(name).events).iterations.get('iter5');
   if (!iteration) throw new Error(`${name} has no iter5`);
   return iteration;
 };
@@ -51,9 +51,7 @@ const twoPathsOnly = examplePlan((plan) => {
 /** Iterations by what became of their sweep, recorded ones and made ones. */
 export const iterations: Readonly<Record<string, Iteration>> = {
   closed: recorded('closed'),
-  confirmed: recorded('confirmed'),
-  'rolled back': recorded('rolled-back'),
-  'went back': recorded('went-back'),
+  'rolled back': historyOf(...until('sweep'), failed('sweep'), succeeded('rollback')).iteration(),
   started: historyOf(started()).iteration(),
   'build failed': historyOf(
     ...until('build'),

@@ -1,7 +1,8 @@
-import type { FellBack } from '../../schemas/steps.ts';
+import type { FellBack } from '../../../schemas/boot.ts';
+import type { Opened } from '../../../schemas/open.ts';
 
 /** How a new kernel ended that did not come back, as part of a sentence. */
-export const howItFellBack = ({ how, says }: FellBack): string => {
+export const howItFellBack = ({ how, says }: Opened<FellBack>): string => {
   const words = says === undefined ? '' : `: ${says}`;
   switch (how) {
     case 'panic':
@@ -13,4 +14,5 @@ export const howItFellBack = ({ how, says }: FellBack): string => {
     case 'unknown':
       return `how the new kernel ended is not known: no panic was recorded, and no watchdog says that it reset the board${words && `; what was found${words}`}`;
   }
+  return `the new kernel ended in a way that this version does not know, ${how}${words}`;
 };

@@ -1,0 +1,31 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Fleet } from '../../schemas/fleet.ts';
+import { sha256 } from '../../schemas/hash.ts';
+import { Plan, patchBytes, planHash } from '../../schemas/plan.ts';
+import { readYaml } from '../../schemas/yaml-file.ts';
+import type { Command } from '../decider/decide.ts';
+import type { Asked, State } from '../decider/state.ts';
+import { fleetFacts } from './fleet-facts.ts';
+
+/** Whether the plan is what its own text says, and its hash that of text and series. What it is made of is kept for each start. */
+const agreement = new WeakMap<Asked, boolean>();
+const planAgrees = (asked: Asked): boolean => {
+  const known = agreement.get(asked);
+  if (known !== undefined) return known;
+  const { plan, planText, planSha256, series, resolved } = asked;
+  const agrees =
+    series.every((patch) => sha256(patchBytes(patch)) === patch.sha256) &&
+    planHash(planText, series, resolved) === planSha256 &&
+    isDeepStrictEqual(readYaml(planText, Plan).value, plan);
+  agreement.set(asked, agrees);
+  return agrees;
+};
+
+/** The answers that are due to people who have asked for an iteration. */
+export const answersDue = (state: State, fleet: Fleet): Command[] =>
+  [...state.starts].flatMap(([iteration, { open }]): Command[] => {
+    const [asked] = open;
+    if (!asked) return [];
+    const facts = fleetFacts(asked.plan, fleet);
+    return [{ do: 'Answer', iteration, fleet: facts, planAgrees: planAgrees(asked) }];
+  });

@@ -1,0 +1,203 @@
+import { createSayOnce, type SayOnce } from '../../eventlog/say-once.ts';
+import type { DaemonKey } from '../../eventlog/signing/daemon-key.ts';
+import { EventTooLarge, type SealedEvent } from '../../eventlog/signing/seal.ts';
+import { trustIn } from '../../eventlog/signing/trust.ts';
+import { coordinator, type NewEvent } from '../../schemas/events.ts';
+import type { Fleet } from '../../schemas/fleet.ts';
+import { type Command, decide } from '../decider/decide.ts';
+import { lastingApprovals } from '../decider/graph.ts';
+import { createAppender } from './appender.ts';
+import { createHostsHeard, type HostsHeard } from './hosts-heard.ts';
+import { type LogCopy, openLogCopy } from './log-copy.ts';
+import { createLogView, type GrowingView } from './log-view.ts';
+import { type Circumstances, nextMove, signingKey } from './next-move.ts';
+import type { CoordinatorPorts } from './ports.ts';
+import { createSayAgain, type NextAgain } from './say-again.ts';
+import { sealDecided } from './seal-decided.ts';
+import { createTender } from './tend-consumers.ts';
+import { createOpenSince } from './time-limits.ts';
+import { createTurns, type Turns } from './turns.ts';
+
+export interface DaemonOptions extends DaemonKey {
+  ports: CoordinatorPorts;
+  fleet: Fleet;
+  /** Where to keep the copy of the log. Without it, a cut is noticed only while this process lasts. */
+  copyFile?: string | undefined;
+  signal: AbortSignal;
+}
+
+/**
+ * Decides what follows from the log as it is known, one event at a time: each from a state that holds all that the log held
+ * when it was asked last.
+ */
+export class Coordinator {
+  readonly view: GrowingView;
+  readonly heard: HostsHeard;
+  readonly tender: ReturnType<typeof createTender>;
+  readonly turns: Turns;
+  readonly #options: DaemonOptions;
+  readonly #copy: LogCopy;
+  readonly #copying: SayOnce;
+  readonly #sayAgain;
+  readonly #append;
+  readonly #forking: SayOnce;
+  readonly #sealing: SayOnce;
+  readonly #beyond: SayOnce;
+  #openSince = createOpenSince();
+  #serverNow = 0;
+  /** What the log held when it was asked last; nothing is decided of a state that is older. */
+  #caughtUpWith = Number.POSITIVE_INFINITY;
+  #tending: Promise<void> | undefined;
+
+  constructor(options: DaemonOptions) {
+    const { ports, fleet, copyFile, signal } = options;
+    const { say, clock } = ports;
+    const trust = trustIn(fleet);
+    this.#options = options;
+    this.view = createLogView(trust);
+    this.heard = createHostsHeard(clock);
+    this.tender = createTender(ports, fleet);
+    this.turns = createTurns(() => this.#turn(), signal, say);
+    this.#copy = openLogCopy(copyFile, say);
+    this.#sayAgain = createSayAgain(this.#copy, trust, say);
+    this.#append = createAppender(ports, { onBack: () => this.countAnew(), signal });
+    this.#copying = createSayOnce(say);
+    this.#forking = createSayOnce(say);
+    this.#sealing = createSayOnce(say);
+    this.#beyond = createSayOnce(say);
+  }
+
+  /** Uses the copy of the log. It is a cache: what goes wrong with it stops nothing. */
+  withCopy(use: (copy: LogCopy) => void): void {
+    try {
+      use(this.#copy);
+    } catch (error) {
+      this.#copying.trouble(error, 'the copy of the log can not be kept: ');
+    }
+  }
+
+  /** While the log answered nobody, no outcome could arrive: limits begin anew. */
+  countAnew(): void {
+    this.#openSince = createOpenSince();
+  }
+
+  tellCut(): void {
+    this.#options.ports.say(
+      `the log was cut: it no longer holds what it held, and ${this.#copy.missing().length} of its events are gone; it is folded anew`,
+    );
+    this.tender.cut();
+  }
+
+  /** The log ended there when it was asked. What the copy has beyond it is lost. */
+  endsAt(last: number): void {
+    this.#caughtUpWith = last;
+    this.withCopy((copy) => {
+      if (!copy.endsAt(last)) this.tellCut();
+    });
+  }
+
+  /** Looks after the hosts' consumers, and at the clock of the log's server. */
+  tend(): void {
+    const { clock } = this.#options.ports;
+    const { state } = this.view;
+    if (!clock.runs()) return;
+    if (state.sequence < this.#caughtUpWith) return void this.#lookForEnd();
+    const now = clock.now();
+    this.#tending ??= Promise.all([
+      this.tender.look(state, this.#openSince(state, now), now),
+      this.#askTheTime(),
+    ])
+      .then(() => undefined)
+      .finally(() => {
+        this.#tending = undefined;
+      });
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all([this.turns.settled(), this.#tending]);
+  }
+
+  /** An event that was acked and lost before it came back is waited for no longer. */
+  async #lookForEnd(): Promise<void> {
+    const last = await this.#options.ports.log.lastSequence().catch(() => undefined);
+    const waitsFor = this.#caughtUpWith;
+    if (last === undefined || last >= waitsFor || waitsFor === Number.POSITIVE_INFINITY) return;
+    this.#caughtUpWith = last;
+    this.turns.call();
+  }
+
+  /** Approvals end by the server's clock: it is asked only while one may. */
+  async #askTheTime(): Promise<void> {
+    const { iterations } = this.view.state;
+    if (![...iterations.values()].some((one) => lastingApprovals(one).length > 0)) return;
+    const now = await this.#options.ports.log.serverTime().catch(() => undefined);
+    this.#serverNow = now?.getTime() ?? this.#serverNow;
+  }
+
+  #circumstances(): Circumstances {
+    const { ports, fleet, key, former } = this.#options;
+    const { state } = this.view;
+    const now = ports.clock.now();
+    const openSince = this.#openSince(state, now);
+    const { lastSeen, knows: knownBy } = this.heard;
+    const stopwatch = { now, lastSeen, openSince, isUnknownTo: this.tender.isUnknownTo(openSince) };
+    let again: NextAgain = { do: 'decide' };
+    this.withCopy(() => {
+      again = this.#sayAgain(state, now);
+    });
+    return { fleet, key, former, again, stopwatch, serverNow: this.#serverNow, knownBy };
+  }
+
+  async #turn(): Promise<void> {
+    // What is said while the server is away would be sent once it is back, when it may not be true any more.
+    if (this.view.state.sequence < this.#caughtUpWith || !this.#options.ports.clock.runs()) return;
+    const move = nextMove(this.view, this.#circumstances());
+    switch (move.do) {
+      case 'wait':
+        return;
+      case 'alarm':
+        return this.#forking.trouble(new Error(move.says), 'ALARM: ');
+      case 'append':
+        return void (await this.#appendSealed(move.event));
+      case 'rotate': {
+        const sealed = this.#seal(move.event);
+        return void (sealed && (await this.#appendSealed(sealed)));
+      }
+      case 'decide':
+        if (move.says !== undefined) this.#beyond.trouble(new Error(move.says), 'ALARM: ');
+        return this.#decideFirst(move.commands);
+    }
+  }
+
+  async #appendSealed(sealed: SealedEvent) {
+    const appended = await this.#append(sealed, this.view.state.sequence);
+    // It comes back by the log, and then the rest is decided.
+    if (typeof appended === 'number') this.#caughtUpWith = appended;
+    return appended;
+  }
+
+  /** One host's endless evidence stops its own iteration, and no other. */
+  #seal(event: NewEvent): SealedEvent | undefined {
+    const { fleet, key, former } = this.#options;
+    try {
+      const own = { fleet: fleet.fleet, name: coordinator, key: signingKey(this.view, { key, former }) };
+      return sealDecided(event, own, this.view.state);
+    } catch (error) {
+      if (!(error instanceof EventTooLarge)) throw error;
+      this.#sealing.trouble(error, 'ALARM: nothing can be asked: ');
+      return undefined;
+    }
+  }
+
+  /** Appends the first event that one of the commands makes, and that can be appended: one that can't go on stops no other. */
+  async #decideFirst(commands: readonly Command[]): Promise<void> {
+    for (const command of commands)
+      for (const event of decide(command, this.view.state)) {
+        const sealed = this.#seal(event);
+        if (!sealed) continue;
+        const appended = await this.#appendSealed(sealed);
+        if (typeof appended === 'number') return;
+        if (appended === undefined) break;
+      }
+  }
+}

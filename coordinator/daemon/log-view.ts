@@ -1,0 +1,97 @@
+import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
+import { createKeyHistory, type KeyHistory } from '../../eventlog/signing/key-history.ts';
+import type { Trust } from '../../eventlog/signing/trust.ts';
+import { LogTree } from '../../eventlog/tree/log-tree.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
+import { evolve, passOver } from '../decider/evolve.ts';
+import { initialState, type State } from '../decider/state.ts';
+
+/** The log is another one than this coordinator has signed before. */
+export interface Fork {
+  /** The epoch in which it was found. A person who restores the log begins a newer one. */
+  epoch: number;
+  says: string;
+}
+
+/** What a coordinator knows of the log: all that follows from the messages that it was handed. */
+export interface LogView {
+  readonly state: State;
+  /** Over all messages that the state was folded from. */
+  readonly tree: LogTree;
+  /** Which key of each writer counts. */
+  readonly keys: KeyHistory;
+  /** The message that began this epoch of the log; undefined in the first. */
+  readonly restored: KeptMessage | undefined;
+  readonly fork: Fork | undefined;
+}
+
+/** A {@link LogView} that takes what the log hands over, in its order. */
+export interface GrowingView extends LogView {
+  /** Each message comes here first, whatever it is. */
+  takeMessage(message: KeptMessage): void;
+  takeEvent(logged: LoggedEvent): void;
+  /** A message that is no event: only the position moves. */
+  passOver(sequence: number): void;
+  /** All of the log is handed over anew. */
+  reset(): void;
+}
+
+export const createLogView = (trust: Trust): GrowingView => {
+  let state = initialState;
+  let tree = new LogTree();
+  let keys = createKeyHistory(trust);
+  let restored: KeptMessage | undefined;
+  let fork: Fork | undefined;
+  let atHand: KeptMessage | undefined;
+
+  /** What this coordinator has signed before has to be what it reads now, unless a person has restored the log since. */
+  const lookForFork = ({ event, sequence }: LoggedEvent) => {
+    if (event.kind !== 'fleet') return;
+    if (event.type === 'LogRestored') {
+      restored = atHand;
+      if (fork !== undefined && fork.epoch < event.data.epoch) fork = undefined;
+    }
+    if (event.type !== 'Checkpointed') return;
+    const { size, root } = event.data;
+    const now = size <= tree.size ? Buffer.from(tree.rootAt(size)).toString('base64') : 'nothing';
+    if (now === root) return;
+    const says = `the log was rewritten: at ${size} events its head was ${root}, signed at sequence ${sequence}, and is ${now} now; nothing is asked for any more; next: ka audit --verify, then ka log restore`;
+    fork = { epoch: event.epoch ?? 1, says };
+  };
+
+  return {
+    get state() {
+      return state;
+    },
+    get tree() {
+      return tree;
+    },
+    get keys() {
+      return keys;
+    },
+    get restored() {
+      return restored;
+    },
+    get fork() {
+      return fork;
+    },
+    takeMessage(message) {
+      atHand = message;
+      if (message.sequence === tree.size + 1) tree.add(message);
+    },
+    takeEvent(logged) {
+      state = evolve(state, logged);
+      lookForFork(logged);
+      keys.note(logged.event, logged.sequence);
+    },
+    passOver(sequence) {
+      state = passOver(state, sequence);
+    },
+    reset() {
+      state = initialState;
+      tree = new LogTree();
+      keys = createKeyHistory(trust);
+      [restored, fork] = [undefined, undefined];
+    },
+  };
+};

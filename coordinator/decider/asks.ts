@@ -1,0 +1,77 @@
+import type { FleetFacts } from '../../schemas/events.ts';
+import { unmetNeeds } from '../../schemas/needs.ts';
+import type { ReadPlan } from '../../schemas/plan.ts';
+import type { Refusal } from '../../schemas/reasons.ts';
+import type { Role } from '../../schemas/step-names.ts';
+import { evidenceOf, type Iteration, type State } from './state.ts';
+import { failedChecks } from './verdicts.ts';
+
+/** The iteration that works on a board now. */
+const underWayOn = (state: State, board: string): Iteration | undefined =>
+  [...state.iterations.values()].find((one) => !one.ended && one.plan.board === board);
+
+/** What keeps a start from being accepted that the log alone shows. */
+export const startFault = (
+  state: State,
+  name: string,
+  { by, plan }: { by: string; plan: ReadPlan },
+): Refusal | undefined => {
+  const there = state.iterations.get(name);
+  if (there) return { code: 'name-taken', by: there.startedBy, time: there.started.time };
+  const { approvals, authorMayApprove } = plan.review;
+  if (approvals.length === 0) return { code: 'nobody-reviews' };
+  if (!authorMayApprove && approvals.every((person) => person === by)) return { code: 'only-approver', by };
+  const { board } = plan;
+  const busy = underWayOn(state, board);
+  return busy && { code: 'board-busy', board, iteration: busy.name };
+};
+
+/** What of the fleet's file keeps a plan from being carried out: a host or a person that is not what the plan takes it for. */
+export const fleetFault = (plan: ReadPlan, { hosts, reviewers }: FleetFacts): Refusal | undefined => {
+  const { builders, publisher, backup } = plan.hosts;
+  const expected: [string, Role[]][] = [
+    ...builders.map((host): [string, Role[]] => [host, ['builder']]),
+    [publisher, ['publisher']],
+    [backup, ['publisher', 'builder']],
+    [plan.board, ['board']],
+  ];
+  for (const [host, roles] of expected) {
+    const there = Object.hasOwn(hosts, host) ? hosts[host] : undefined;
+    if (!there) return { code: 'host-unknown', host };
+    if (!roles.includes(there.role)) return { code: 'host-role', host, role: there.role, expected: roles };
+  }
+  for (const person of plan.review.approvals) {
+    const there = Object.hasOwn(reviewers, person) ? reviewers[person] : undefined;
+    if (!there) return { code: 'person-unknown', person };
+    if (!there.mayApprove) return { code: 'may-not-approve', person };
+  }
+  return undefined;
+};
+
+/** Why a start that was asked for does not count, if so. @param planAgrees whether the plan is what its text says. */
+export const startRefusal = (
+  state: State,
+  name: string,
+  { fleet, planAgrees }: { fleet: FleetFacts; planAgrees: boolean },
+): Refusal | undefined => {
+  const asked = state.starts.get(name)?.open[0];
+  if (!asked) return undefined;
+  const needs = unmetNeeds(asked.needs);
+  if (needs.length > 0) return { code: 'too-old', needs };
+  if (!planAgrees) return { code: 'plan-differs' };
+  return startFault(state, name, asked) ?? fleetFault(asked.plan, fleet);
+};
+
+/** What keeps a failed iteration from being tried again. */
+export const retryFault = (state: State, iteration: Iteration): Refusal | undefined => {
+  const { ended, plan } = iteration;
+  if (!ended) return { code: 'under-way' };
+  if (ended.status !== 'failed') return { code: 'has-ended', status: ended.status };
+  const busy = underWayOn(state, plan.board);
+  if (busy) return { code: 'board-busy', board: plan.board, iteration: busy.name };
+  if (iteration.attempts.rollback.length > 0) return { code: 'rolled-back', board: plan.board };
+  // An approval is for one landing.
+  if (evidenceOf(iteration, 'land') && failedChecks(iteration).some(({ step }) => step === 'land'))
+    return { code: 'landed-otherwise' };
+  return undefined;
+};

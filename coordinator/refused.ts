@@ -1,0 +1,9 @@
+/** What a person asked for can't be done as things are. The message says why, and what can be. */
+export class Refused extends Error {
+  override readonly name = 'Refused';
+}
+
+/** What a person asked for stands in the log, and no coordinator has answered. */
+export class NoAnswer extends Error {
+  override readonly name = 'NoAnswer';
+}
