@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
-import { Journal } from '../runtime/journal.ts';
+import { Journal } from '../runtime/journal/journal.ts';
 
 /**
  * Runs a step until the board is in another boot, stops it there as the reboot does, and runs it again as that boot's
@@ -18,7 +18,7 @@ export const throughReboot = async <Result>(
   const bootId = () => readFileSync(bootIdFile, 'utf8').trim();
   const noteBoot = () => {
     const journal = new Journal(join(folder, 'journal.db'));
-    journal.noteBoot(bootId());
+    journal.boots.note(bootId());
     journal.close();
   };
   await mkdir(folder, { recursive: true });

@@ -9,7 +9,7 @@ import { createRun } from '../../host/run.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
 import { runStep } from '../../test/run-step.ts';
-import { Journal } from '../runtime/journal.ts';
+import { Journal } from '../runtime/journal/journal.ts';
 import { confirm } from './confirm.ts';
 import { fire, readArmed, readReport } from './deadline/deadline.ts';
 import { watchDeadline } from './deadline/watch-deadline.ts';

@@ -1,7 +1,8 @@
+import type { AttemptId } from '../../schemas/attempt-id.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
-import type { Step, StepContext } from '../runtime/step.ts';
+import type { Step } from '../runtime/step.ts';
 import {
   type Committing,
   commitFiles,
@@ -17,7 +18,6 @@ import { createPackageBumps, type PackageBumps, type RehearsedBump } from './pac
 import { checkSeries, patchsetHash } from './series/series.ts';
 
 type Request = StepRequest<'land'>;
-type Attempt = Pick<StepContext<BuilderConfig>, 'iteration' | 'step' | 'attempt'>;
 
 /**
  * Lands a series: one commit with the patches and the manifest's includes, one with the package's bump. Nothing is
@@ -57,7 +57,7 @@ export const land: Step<'land', BuilderConfig> = async (request, context) => {
 /** A title on one line: it stands in a commit's message, where a line of its own could pass for a trailer. */
 const oneLine = (title: string): string => title.replace(/\s+/g, ' ').trim();
 
-const patchesCommit = (git: Git, { title, series, manifest }: Request, attempt: Attempt): Committing => ({
+const patchesCommit = (git: Git, { title, series, manifest }: Request, attempt: AttemptId): Committing => ({
   repository: manifest.repository,
   branch: manifest.branch,
   message: `patches: ${oneLine(title)}\n\n${series.patches.map(({ file }) => `${series.scope}/${file}`).join('\n')}`,
@@ -97,7 +97,7 @@ export const includePatches = (
   }
 };
 
-const bumpCommit = (bumps: PackageBumps, request: Request, attempt: Attempt): Committing => {
+const bumpCommit = (bumps: PackageBumps, request: Request, attempt: AttemptId): Committing => {
   const { folder, repository, branch, base, to } = request.package;
   const { patches } = request.series;
   const pkgbuild = `${folder}/PKGBUILD`;

@@ -9,6 +9,7 @@ import { presenceEveryMs, sayPresent } from '../../eventlog/live/presence.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
 import { readDaemonKey } from '../../eventlog/signing/daemon-key.ts';
 import { type Trust, trustIn, trustNow } from '../../eventlog/signing/trust.ts';
+import { formatAttempt } from '../../schemas/attempt-id.ts';
 import type { AgentConfig } from '../../schemas/config.ts';
 import { type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
@@ -17,10 +18,10 @@ import { createAttest } from './attest.ts';
 import { lastStart } from './compare-with-log.ts';
 import { createDurableWatch } from './durable-watch.ts';
 import { startsOf } from './host-log.ts';
-import type { NotedRequest } from './journal.ts';
-import { lockJournal } from './journal-lock.ts';
+import { lockJournal } from './journal/journal-lock.ts';
+import { noRoomFor, onceThereIsRoom, openJournal } from './journal/open-journal.ts';
+import type { NotedRequest } from './journal/requests.ts';
 import { createInStep } from './keep-in-step.ts';
-import { noRoomFor, onceThereIsRoom, openJournal } from './open-journal.ts';
 import { createOutbox } from './outbox.ts';
 import { createOwnSigning } from './own-signing.ts';
 import { runRequestLoop } from './request-loop.ts';
@@ -98,7 +99,7 @@ export const runAgent = async <Config extends AgentConfig>(
   const trouble = createTrouble(say);
   const unlock = await onceThereIsRoom(journalFile, trouble, signal, () => lockJournal(journalFile));
   const journal = await openJournal(journalFile, trouble, say, signal);
-  await onceThereIsRoom(journalFile, trouble, signal, () => journal.noteBoot(boot.bootId));
+  await onceThereIsRoom(journalFile, trouble, signal, () => journal.boots.note(boot.bootId));
 
   /** What is installed, or null where nobody can say: a package database that is broken is a step's to mend. */
   const packageNow = async () => {
@@ -141,7 +142,7 @@ export const runAgent = async <Config extends AgentConfig>(
   const putReport = (event: NewEvent | undefined) => {
     try {
       // Where the journal lacks something, the log may hold it already.
-      if (event && !inStep.isHeld() && !journal.hasWritten(subjectOf(fleet, host, event))) outbox.put(event);
+      if (event && !inStep.isHeld() && !journal.outbox.has(subjectOf(fleet, host, event))) outbox.put(event);
       journalling.over();
     } catch (error) {
       journalling.trouble(error, 'what there is to report is not journalled: '); // it is tried again
@@ -187,7 +188,7 @@ export const runAgent = async <Config extends AgentConfig>(
   // journal is an old copy: then what it holds open may have had its outcome. It is done again, each effect after its probe;
   // the log shows it when it is back, and an outcome that differs from the log's stops this host for a person to look.
   const alone = setTimeout(() => {
-    if (!hasStarted && !inStep.isHeld() && journal.lastWritten())
+    if (!hasStarted && !inStep.isHeld() && journal.outbox.last())
       void onceThereIsRoom(journalFile, trouble, ends, begin).catch(() => undefined);
   }, aloneAfterMs);
   const tellReport = async () => {
@@ -198,7 +199,7 @@ export const runAgent = async <Config extends AgentConfig>(
   /** A log that is not the one that this host knew is not worked for. */
   let isForked = false;
   const tellFork = () => {
-    const fork = journal.fork();
+    const fork = journal.checkpoints.fork();
     isForked = fork !== undefined;
     if (isForked) work.setAside();
     else work.wake();
@@ -215,7 +216,7 @@ export const runAgent = async <Config extends AgentConfig>(
       lastPackage = { name: await packageNow(), at: performance.now() };
     return lastPackage.name;
   };
-  const runningNow = () => (running ? `${running.iteration} ${running.step} ${running.attempt}` : null);
+  const runningNow = () => (running ? formatAttempt(running) : null);
   const systemd = createSystemd(() => !connection?.isClosed(), ends);
   const work = createWorkLoop({
     journal,
@@ -252,11 +253,9 @@ export const runAgent = async <Config extends AgentConfig>(
           ...known,
           running: runningNow(),
           unsent: outbox.waiting(),
-          open: journal
-            .openAttempts()
-            .map(({ iteration, step, attempt }) => `${iteration} ${step} ${attempt}`),
+          open: journal.requests.open().map(formatAttempt),
           position: inStep.position(),
-          checkpoint: journal.lastCheckpoint(),
+          checkpoint: journal.checkpoints.last(),
           trouble: trouble.now(),
         });
       presenting.over();

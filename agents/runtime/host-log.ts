@@ -5,7 +5,7 @@ import { directGet } from '../../eventlog/stream/direct-get.ts';
 import { lastSequenceFor } from '../../eventlog/stream/log-end.ts';
 import { type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
 import { JournalContradicted } from './errors.ts';
-import type { LogPlace, OutboxEvent } from './journal.ts';
+import type { LogPlace, OutboxEvent } from './journal/own-events.ts';
 import type { ConnectionWatch } from './watch-connection.ts';
 
 /** What a host may ask the log: after its own events, and after where its requests are. */

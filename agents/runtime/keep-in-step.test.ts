@@ -11,8 +11,8 @@ import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
 import { type NewEvent, noIteration } from '../../schemas/events.ts';
 import { type LogServer, startLogServer, until } from '../../test/log-server.ts';
 import { ReplacedAgent } from './errors.ts';
-import { Journal } from './journal.ts';
-import { NoRoom } from './journal-schema.ts';
+import { Journal } from './journal/journal.ts';
+import { NoRoom } from './journal/no-room.ts';
 import { createInStep } from './keep-in-step.ts';
 import { createOutbox } from './outbox.ts';
 import {
@@ -189,8 +189,8 @@ it('a journal that is lost is rebuilt from the log; what nobody knows of has fai
   ]);
   await expectChain('lost');
   const journal = new Journal(join(stateOf('lost'), 'journal.db'));
-  expect(journal.ownEvents('sent').map(({ seq }) => seq)).toEqual([5, 4, 3, 2, 1]);
-  expect(journal.lacksFrom()).toBeUndefined();
+  expect(journal.outbox.list('sent').map(({ seq }) => seq)).toEqual([5, 4, 3, 2, 1]);
+  expect(journal.marks.lacksFrom()).toBeUndefined();
   journal.close();
 });
 
@@ -260,7 +260,7 @@ it('a host whose journal the log contradicts stops working and says so', async (
     attempt: 1,
     data: { fault: 'host', reason: 'it went otherwise', output: [], begun: [] },
   });
-  journal.noteOutcome(other);
+  journal.outbox.note(other);
   journal.close();
   const again = start('contradicted');
   await ask('contradicted', 'iter2');
@@ -285,7 +285,7 @@ it('a host whose journal the log contradicts stops working and says so', async (
 it('a contradiction that is gone when they are compared again holds nobody up', async () => {
   mkdirSync(stateOf('newer'), { recursive: true });
   const before = new Journal(join(stateOf('newer'), 'journal.db'));
-  before.noteContradiction();
+  before.marks.noteContradiction();
   before.close();
   const agent = start('newer');
   await ask('newer', 'iter1');
@@ -297,8 +297,8 @@ it('a contradiction that is gone when they are compared again holds nobody up', 
   await until(async () => (await manager.consumers.info('KA', 'newer')).ack_floor.stream_seq >= sequence);
   await agent.stop();
   const journal = new Journal(join(stateOf('newer'), 'journal.db'));
-  expect(journal.isContradicted()).toBe(false);
-  expect(journal.position()).toBe(sequence);
+  expect(journal.marks.isContradicted()).toBe(false);
+  expect(journal.marks.position()).toBe(sequence);
   journal.close();
 });
 
@@ -361,7 +361,7 @@ it('where another journal of the host has written the same fact further on, its 
   for (const iteration of ['iter2', 'iter3']) {
     const { bytes } = seal('coordinator', asked('shifted', iteration));
     const request = { iteration, step: 'record', attempt: 1 } as const;
-    journal.noteRequest({ ...request, eventId: `coordinator/${iteration}.RecordRequested.1`, bytes });
+    journal.requests.note({ ...request, eventId: `coordinator/${iteration}.RecordRequested.1`, bytes });
     outbox.put(outcome(iteration), request);
   }
   journal.close();
@@ -382,9 +382,9 @@ it('a disk’s trouble is over once something was written again; an attempt that
   const file = join(log.folder, 'full.db');
   const real = new Journal(file);
   const { inStep, journal, troubles, asides, stop } = inStepOf('full', real);
-  journal.limitPosition = (sequence) => {
-    Reflect.deleteProperty(journal, 'limitPosition');
-    journal.limitPosition(sequence);
+  journal.marks.limitPosition = (sequence) => {
+    Reflect.deleteProperty(journal.marks, 'limitPosition');
+    journal.marks.limitPosition(sequence);
     throw new NoRoom('the disk is full');
   };
   // Another journal of this host has written.
@@ -498,7 +498,7 @@ it('what the log has lost of its tail is sent again, in order', async () => {
   await expectChain('tail');
   const journal = new Journal(join(stateOf('tail'), 'journal.db'));
   const { sequence } = (await written('tail')).at(-1) ?? { sequence: 0 };
-  expect(journal.ownEvents('sent', 1)[0]?.sequence).toBe(sequence);
-  expect(journal.position()).toBeLessThanOrEqual(sequence);
+  expect(journal.outbox.list('sent', 1)[0]?.sequence).toBe(sequence);
+  expect(journal.marks.position()).toBeLessThanOrEqual(sequence);
   journal.close();
 }, 60_000);

@@ -8,9 +8,9 @@ import { compareWithLog, isReplaced } from './compare-with-log.ts';
 import type { DurableWatch } from './durable-watch.ts';
 import { JournalContradicted, ReplacedAgent } from './errors.ts';
 import { createHostLog, type HostLog } from './host-log.ts';
-import type { Journal } from './journal.ts';
-import { isNoRoom } from './journal-schema.ts';
-import { noRoomFor } from './open-journal.ts';
+import type { Journal } from './journal/journal.ts';
+import { isNoRoom } from './journal/no-room.ts';
+import { noRoomFor } from './journal/open-journal.ts';
 import type { Outbox } from './outbox.ts';
 import { lackTrouble, settleLack } from './take-back.ts';
 import type { Trouble } from './trouble.ts';
@@ -65,12 +65,12 @@ export const createInStep = (options: InStepOptions): InStep => {
   const { host, journal, outbox, trouble, signal } = options;
   let isCompared = false;
   let noRoom = false;
-  let contradicts = journal.isContradicted();
+  let contradicts = journal.marks.isContradicted();
   if (contradicts) trouble.set('journal', contradictedBefore);
   const looking = createSayOnce(options.say);
   let doubts = 0;
   let [comparedAt, askedAt] = [0, 0];
-  const lacks = () => journal.lacksFrom() !== undefined;
+  const lacks = () => journal.marks.lacksFrom() !== undefined;
   const doubt = () => {
     doubts += 1;
     isCompared = false;
@@ -102,10 +102,10 @@ export const createInStep = (options: InStepOptions): InStep => {
       lacks() &&
       options.setWorkAside() &&
       (await settleLack({ host, journal, outbox, log, durable: options.durable, report: options.report }));
-    if (contradicts) journal.noteNoContradiction();
+    if (contradicts) journal.marks.noteNoContradiction();
     contradicts = false;
     looking.over();
-    if (noRoom) journal.proveRoom();
+    if (noRoom) journal.marks.proveRoom();
     if (noRoom) trouble.set('disk', null);
     noRoom = false;
     trouble.set('journal', lacks() ? lackTrouble : null);
@@ -124,7 +124,7 @@ export const createInStep = (options: InStepOptions): InStep => {
     trouble.set('journal', error.message);
     try {
       // A start without the log would work on otherwise.
-      if (!journal.isContradicted()) journal.noteContradiction();
+      if (!journal.marks.isContradicted()) journal.marks.noteContradiction();
     } catch (noted) {
       if (!isNoRoom(noted)) throw noted;
       onError(noted);
@@ -134,7 +134,7 @@ export const createInStep = (options: InStepOptions): InStep => {
   return {
     maySend: () => isCompared,
     isHeld: () => contradicts || lacks(),
-    position: () => journal.lacksFrom() ?? journal.position(),
+    position: () => journal.marks.lacksFrom() ?? journal.marks.position(),
     doubt,
     async run(connection) {
       const watch = watchConnection(connection, doubt);

@@ -3,6 +3,7 @@ import { createSayOnce } from '../../eventlog/say-once.ts';
 import { linkTo, sealEvent } from '../../eventlog/signing/seal.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import { AppendConflict, appendEvent } from '../../eventlog/stream/event-log.ts';
+import type { AttemptId } from '../../schemas/attempt-id.ts';
 import {
   type Envelope,
   type EventType,
@@ -11,7 +12,8 @@ import {
   subjectOf,
 } from '../../schemas/events.ts';
 import { type StepName, stepNames } from '../../schemas/step-names.ts';
-import type { Journal, LogPlace, NotedRequest, OutboxEvent } from './journal.ts';
+import type { Journal } from './journal/journal.ts';
+import type { LogPlace, OutboxEvent } from './journal/own-events.ts';
 
 /** A host's own events on their way to the log: in the journal first, in the log as soon as it can be reached. */
 export interface Outbox {
@@ -20,7 +22,7 @@ export interface Outbox {
    * other one: the second is dropped, and the host's log told.
    * @throws {EventTooLarge} and nothing is journalled.
    */
-  put(event: NewEvent, answers?: Pick<NotedRequest, 'iteration' | 'step' | 'attempt'>): void;
+  put(event: NewEvent, answers?: AttemptId): void;
   /** Sends what is waiting, in order, until there is nothing more or the log does not take it. Never rejects. */
   drain(): Promise<void>;
   /** How many events are not in the log yet. */
@@ -61,27 +63,23 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
   const { journal, writer, onTrouble, onDoubt = nothing, failpoint = nothing } = options;
   let draining: Promise<void> | undefined;
   const sending = createSayOnce(onTrouble);
-  const note = (
-    event: NewEvent,
-    time: string,
-    answers?: Pick<NotedRequest, 'iteration' | 'step' | 'attempt'>,
-  ) => {
-    const written = journal.lastWritten();
+  const note = (event: NewEvent, time: string, answers?: AttemptId) => {
+    const written = journal.outbox.last();
     const last = written && linkTo(written.seq, written.bytes);
-    const author = { ...writer, key: writer.keyFor(event), epoch: journal.epoch() };
-    journal.noteOutcome(sealEvent(event, author, last, time), answers);
+    const author = { ...writer, key: writer.keyFor(event), epoch: journal.marks.epoch() };
+    journal.outbox.note(sealEvent(event, author, last, time), answers);
   };
   const send = async (connection: LogConnection) => {
     try {
-      for (let event = journal.nextUnsent(); event; event = journal.nextUnsent()) {
+      for (let event = journal.outbox.nextUnsent(); event; event = journal.outbox.nextUnsent()) {
         const appended = await appendEvent(connection, event);
         if (connection.isClosed()) return; // the agent ends, and its journal may be closed
-        const now = journal.written(event.subject);
+        const now = journal.outbox.under(event.subject);
         if (!now || Buffer.compare(now.bytes, event.bytes) !== 0) return onDoubt(); // it was written anew meanwhile
         if (appended.outcome !== 'appended') return onDoubt(); // sent before a crash, or not by this agent
         const step = answeredStep(event);
         if (step) failpoint(`${step} sent`);
-        journal.markSent(event.seq, appended.sequence);
+        journal.outbox.markSent(event.seq, appended.sequence);
         if (options.connected() !== connection) return; // the log is to be looked at first
       }
       sending.over();
@@ -94,9 +92,9 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
   const outbox: Outbox = {
     put(event, answers) {
       // What another hand of this host has answered is answered.
-      if (answers && journal.hasWritten(subjectOf(writer.fleet, writer.name, event)))
-        return journal.endRequest(answers);
-      if (answers && journal.isAnswered(answers)) {
+      if (answers && journal.outbox.has(subjectOf(writer.fleet, writer.name, event)))
+        return journal.requests.end(answers);
+      if (answers && journal.requests.isAnswered(answers)) {
         const { iteration, step, attempt } = answers;
         return onTrouble(
           `${event.type} of ${iteration} ${attempt} is dropped: this ${step} is answered already`,
@@ -114,19 +112,19 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
       });
       return draining;
     },
-    waiting: () => journal.unsent(),
+    waiting: () => journal.outbox.unsent(),
     continueFrom(last, change) {
       journal.inOneCommit(() => {
-        const unsent = journal.ownEvents('unsent').reverse();
-        for (const { seq } of unsent) journal.forget(seq);
-        for (const event of last) journal.takeBack(event);
+        const unsent = journal.outbox.list('unsent').reverse();
+        for (const { seq } of unsent) journal.outbox.forget(seq);
+        for (const event of last) journal.outbox.takeBack(event);
         for (const { bytes } of unsent) {
           const envelope = JSON.parse(new TextDecoder().decode(bytes)) as Envelope;
           const { iteration, attempt, data, causationid } = envelope;
           const event = { type: envelope.type as EventType, iteration, attempt, data };
           const anew = change(causationid === undefined ? event : { ...event, causationid });
           // What was taken back is there.
-          if (!journal.hasWritten(subjectOf(writer.fleet, writer.name, anew))) note(anew, envelope.time);
+          if (!journal.outbox.has(subjectOf(writer.fleet, writer.name, anew))) note(anew, envelope.time);
         }
       });
     },

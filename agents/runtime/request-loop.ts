@@ -4,11 +4,12 @@ import { createSayOnce } from '../../eventlog/say-once.ts';
 import { checkMessage, signatureHeader } from '../../eventlog/signing/check-event.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
 import { type PulledMessage, pullMessages } from '../../eventlog/stream/pull.ts';
+import type { AttemptId } from '../../schemas/attempt-id.ts';
 import { coordinator } from '../../schemas/events.ts';
-import type { Role, StepName } from '../../schemas/step-names.ts';
+import type { Role } from '../../schemas/step-names.ts';
 import { steps } from '../../schemas/steps.ts';
 import type { DurableWatch } from './durable-watch.ts';
-import type { Journal } from './journal.ts';
+import type { Journal } from './journal/journal.ts';
 import { takeCheckpoint } from './take-checkpoint.ts';
 
 export interface RequestLoopOptions {
@@ -18,7 +19,7 @@ export interface RequestLoopOptions {
   role: Role;
   trust: Trust;
   /** A request was noted, or one was superseded. */
-  onNoted: (superseded?: { iteration: string; step: StepName; attempt: number }) => void;
+  onNoted: (superseded?: AttemptId) => void;
   /** A checkpoint was taken note of. */
   onCheckpoint: () => void;
   /** For the host's own log: what was refused, or could not be asked for, and why. */
@@ -43,11 +44,11 @@ const refuseOlderKey = (
   key: string,
 ): string | undefined => {
   const pinned = trust.writers.get(writer)?.keys ?? [];
-  const newest = journal.newestKey(writer);
+  const newest = journal.keys.of(writer);
   const place = newest === undefined ? -1 : pinned.indexOf(newest); // the newer, the smaller
   if (place >= 0 && pinned.indexOf(key) > place)
     return `it is signed with ${key}, and ${writer} has signed with a newer key since: ${newest}`;
-  if (newest !== key) journal.noteNewestKey(writer, key);
+  if (newest !== key) journal.keys.note(writer, key);
   return undefined;
 };
 
@@ -77,15 +78,15 @@ const note = (
   const place = { sequence: message.seq, signature: message.headers?.get(signatureHeader) ?? '' };
   if (event.fact === 'Requested') {
     const epoch = event.epoch ?? 1;
-    if (epoch < options.journal.epoch())
-      return `it is of epoch ${epoch}, before the log was restored; epoch ${options.journal.epoch()} has begun`;
+    if (epoch < options.journal.marks.epoch())
+      return `it is of epoch ${epoch}, before the log was restored; epoch ${options.journal.marks.epoch()} has begun`;
     const eventId = `${event.source}/${event.id}`;
-    options.journal.noteRequest({ iteration, step, attempt, bytes, eventId }, place, epoch);
+    options.journal.requests.note({ iteration, step, attempt, bytes, eventId }, place, epoch);
     options.failpoint(`${step} noted`);
     options.onNoted();
     return { acked: () => options.failpoint(`${step} acked`) };
   }
-  options.journal.noteSuperseded(iteration, step, attempt, { ...place, bytes });
+  options.journal.requests.noteSuperseded({ iteration, step, attempt }, { ...place, bytes });
   options.onNoted({ iteration, step, attempt });
   return undefined;
 };
@@ -115,11 +116,11 @@ export const runRequestLoop = async (options: RequestLoopOptions): Promise<void>
         const noted = await options.onceThereIsRoom(() => note(message, options));
         if (typeof noted === 'string') {
           options.onRefused(`refused ${message.subject} (sequence ${message.seq}): ${noted}`);
-          await options.onceThereIsRoom(() => options.journal.notePosition(message.seq));
+          await options.onceThereIsRoom(() => options.journal.marks.notePosition(message.seq));
           message.term();
         } else {
           // A type that this version does not know is behind it as well.
-          if (!noted) await options.onceThereIsRoom(() => options.journal.notePosition(message.seq));
+          if (!noted) await options.onceThereIsRoom(() => options.journal.marks.notePosition(message.seq));
           // An ack that the server did not hear is a message that comes again.
           await message.ack().catch(() => undefined);
           noted?.acked();

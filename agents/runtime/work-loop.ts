@@ -6,14 +6,16 @@ import { z } from 'zod';
 import { EventTooLarge } from '../../eventlog/signing/seal.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
 import { createRun } from '../../host/run.ts';
+import { type AttemptId, formatAttempt, isSameAttempt } from '../../schemas/attempt-id.ts';
 import type { EffectName } from '../../schemas/effects.ts';
 import { parseEvent, stepEventType } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import { type Failure, steps } from '../../schemas/steps.ts';
 import { createEffect, type WatchEffects } from './effects.ts';
 import { asStepFailed, NeedsPerson, StepFailed, Superseded } from './errors.ts';
-import type { Journal, NotedRequest } from './journal.ts';
-import { isNoRoom, NoRoom } from './journal-schema.ts';
+import type { Journal } from './journal/journal.ts';
+import { isNoRoom, NoRoom } from './journal/no-room.ts';
+import type { NotedRequest } from './journal/requests.ts';
 import type { Outbox } from './outbox.ts';
 import type { Step, StepContext } from './step.ts';
 
@@ -59,16 +61,14 @@ const linesOfFailure = 30;
 const charactersOfLine = 1_000;
 const charactersOfReason = 8_000;
 
-type AttemptName = Pick<NotedRequest, 'iteration' | 'step' | 'attempt'>;
-
 /** An attempt's own folder, below `work`. */
-const folderOf = ({ iteration, step, attempt }: AttemptName): string => `${step}.${iteration}.${attempt}`;
+const folderOf = ({ iteration, step, attempt }: AttemptId): string => `${step}.${iteration}.${attempt}`;
 
 export interface WorkLoop {
   /** Runs the journal's open requests, oldest first, one at a time, until the signal fires. */
   run(): Promise<void>;
   /** There may be something new in the journal; `superseded` ends that attempt if it is running. */
-  wake(superseded?: { iteration: string; step: StepName; attempt: number }): void;
+  wake(superseded?: AttemptId): void;
   /** Ends the attempt that runs, and leaves its request open, without an outcome. Says whether none runs any more. */
   setAside(): boolean;
 }
@@ -123,7 +123,7 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
   /** Removes the folders of all attempts that have ended. */
   const tidy = async () => {
     try {
-      const open = new Set(journal.openAttempts().map(folderOf));
+      const open = new Set(journal.requests.open().map(folderOf));
       for (const name of await readdir(work).catch(() => []))
         if (!open.has(name)) await rm(join(work, name), { recursive: true, force: true });
     } catch (error) {
@@ -137,7 +137,7 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
 
   const noteNoTry = (request: NotedRequest) => {
     try {
-      journal.forgetTry(request);
+      journal.requests.forgetTry(request);
     } catch (error) {
       if (!isNoRoom(error)) throw error; // it counts, then
     }
@@ -177,7 +177,7 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
       trust: options.trust,
       note: output,
       workFolder,
-      bootsAfter: (bootId) => journal.bootsAfter(bootId),
+      bootsAfter: (bootId) => journal.boots.after(bootId),
       signal: controller.signal,
     });
     const evidence = steps[step].evidence.safeParse(seen);
@@ -210,7 +210,7 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
         { iteration, step, attempt },
       );
     const failed = (failure: Omit<Failure, 'output' | 'begun'>) => {
-      const told = { ...failure, output: [...tail], begun: journal.begun(request) };
+      const told = { ...failure, output: [...tail], begun: journal.effects.begun(request) };
       try {
         outcome('Failed', told);
       } catch (error) {
@@ -222,15 +222,15 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
     const decide = async (thrown: unknown) => {
       const error = asStepFailed(thrown);
       if (now.isSetAside) {
-        output(`set aside: ${iteration} ${step} ${attempt} ends here for now`);
+        output(`set aside: ${formatAttempt(request)} ends here for now`);
         return;
       }
-      if (error instanceof Superseded || journal.isSuperseded(iteration, step, attempt)) {
-        output(`superseded: ${iteration} ${step} ${attempt} ends here`);
+      if (error instanceof Superseded || journal.requests.isSuperseded(request)) {
+        output(`superseded: ${formatAttempt(request)} ends here`);
         return;
       }
       const reason = reasonOf(error);
-      const tried = journal.tries(request);
+      const tried = journal.requests.tries(request);
       if (error instanceof StepFailed) {
         output(reason);
         const { fault, seen, attestation } = error;
@@ -244,7 +244,7 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
         failed({ fault: 'host', reason });
       else if (tried >= tries) failed({ fault: 'host', reason: `${reason} (given up after ${tries} tries)` });
       else {
-        options.onTrouble(`${iteration} ${step} ${attempt}, try ${tried} of ${tries}`, error);
+        options.onTrouble(`${formatAttempt(request)}, try ${tried} of ${tries}`, error);
         output(`${reason}; trying again`);
         // Only a stop or a supersession ends the pause early, not some other request.
         await sleep(pauseMs(tried - 1), undefined, { signal: controller.signal }).catch(() => undefined);
@@ -252,9 +252,9 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
     };
     let isCounted = false;
     try {
-      journal.noteTry(request, Date.now());
+      journal.requests.noteTry(request, Date.now());
       isCounted = true;
-      const begun = journal.tries(request);
+      const begun = journal.requests.tries(request);
       if (begun > begins)
         throw new StepFailed(
           'host',
@@ -287,7 +287,7 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
     async run() {
       await tidy();
       while (!signal.aborted) {
-        const request = isHeld() ? undefined : journal.nextRequest();
+        const request = isHeld() ? undefined : journal.requests.next();
         if (request) {
           await runRequest(request);
           // A folder goes once the outcome is journalled: cut before that, the step may need it again.
@@ -296,13 +296,7 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
       }
     },
     wake(superseded) {
-      if (
-        superseded &&
-        running &&
-        running.request.iteration === superseded.iteration &&
-        running.request.step === superseded.step &&
-        running.request.attempt === superseded.attempt
-      )
+      if (superseded && running && isSameAttempt(running.request, superseded))
         running.controller.abort(new Superseded(`${superseded.iteration} ${superseded.step} is superseded`));
       wake();
     },

@@ -1,8 +1,10 @@
+import type { Journal } from '../../agents/runtime/journal/journal.ts';
+import type { OwnEvent } from '../../agents/runtime/journal/own-events.ts';
 import type { Attempt } from '../../coordinator/decider/state.ts';
 import { waitsFor } from '../../coordinator/reading/progress.ts';
 import { stations } from '../../coordinator/testing/history.ts';
 import { beginAt, evidence, fleet, hostNames } from './beginning.ts';
-import type { MemoryJournal } from './memory-journal.ts';
+import type { KeptJournal } from './kept-journal.ts';
 import { createRandom } from './random.ts';
 import {
   type CoordinatorMutations,
@@ -122,27 +124,27 @@ const isQuiet = (
     (host) =>
       host.staysOff ||
       (host.presence() !== undefined &&
-        host.journal.unsent() === 0 &&
-        !host.journal.nextRequest() &&
+        host.journal.outbox.unsent() === 0 &&
+        !host.journal.requests.next() &&
         openAttempts(state).every(({ host: asked }) => asked !== host.name)),
   );
 };
 
-const checkOutcomes = (
-  sim: Simulation,
-  log: SimulatedLog,
-  host: SimulatedHost,
-  began: MemoryJournal,
-): void => {
-  const old = began.own().length;
+/** All own events, oldest first. */
+const ownEvents = ({ outbox }: Journal): (OwnEvent & { isSent: boolean })[] =>
+  (['sent', 'unsent'] as const)
+    .flatMap((which) => outbox.list(which).map((event) => ({ ...event, isSent: which === 'sent' })))
+    .sort((a, b) => a.seq - b.seq);
+
+const checkOutcomes = (sim: Simulation, log: SimulatedLog, host: SimulatedHost, began: number): void => {
   let before = 0;
-  for (const { subject, bytes, sent } of host.journal.own().slice(old)) {
+  for (const { subject, bytes, isSent } of ownEvents(host.journal).slice(began)) {
     const there = log.under(subject);
     const lost = (how: string) => sim.breaks('no outcome is lost', `${subject} ${how}`);
     if (!there) lost('is not in the log');
     else if (Buffer.compare(there.bytes, bytes) !== 0) lost('is in the log with other bytes');
     else if (there.sequence < before) lost('is in the log before what was written before it');
-    else if (!sent) lost('is not marked as sent');
+    else if (!isSent) lost('is not marked as sent');
     else {
       before = there.sequence;
       const { event } = there;
@@ -186,12 +188,16 @@ export const runSchedule = async (
   const station = random.pick(beginnings);
   const beginning = beginAt(station);
   sim.trace?.(`seed ${seed}, begins at ${station}`);
+  for (const { begin } of beginning.journals.values()) begin();
   const log = createSimulatedLog(sim, beginning, hostNames, mutations);
   const killChance = random.pick([0, 0.02, 0.05, 0.15]);
   const work = createWork(sim, evidence, mutations);
+  /** How many own events each host had. */
+  const began = new Map<string, number>();
   const hosts = hostNames.map((name) => {
     const { role } = fleet.hosts[name] as (typeof fleet.hosts)[string];
-    const journal = (beginning.journals.get(name) as MemoryJournal).copy();
+    const { journal } = beginning.journals.get(name) as KeptJournal;
+    began.set(name, ownEvents(journal).length);
     const known = { name, role, fleet: fleet.fleet, journal, world: createWorld(sim, name) };
     return createSimulatedHost(sim, log, known, killChance, mutations, work);
   });
@@ -242,8 +248,7 @@ export const runSchedule = async (
   }
   const iterations = [...log.stateAt(log.last).iterations.values()];
   if (!sim.broken) {
-    for (const host of hosts)
-      if (!host.staysOff) checkOutcomes(sim, log, host, beginning.journals.get(host.name) as MemoryJournal);
+    for (const host of hosts) if (!host.staysOff) checkOutcomes(sim, log, host, began.get(host.name) ?? 0);
     if (!isOver)
       sim.breaks(
         'an iteration ends, or waits for a named person or host',
@@ -252,6 +257,7 @@ export const runSchedule = async (
           .join('; '),
       );
   }
+  for (const { undo } of beginning.journals.values()) undo();
   return {
     broken: sim.broken,
     killedAt: sim.killedAt,

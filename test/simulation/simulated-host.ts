@@ -1,11 +1,13 @@
 import { startsOf } from '../../agents/runtime/host-log.ts';
-import type { NotedRequest, OutboxEvent } from '../../agents/runtime/journal.ts';
+import type { Journal } from '../../agents/runtime/journal/journal.ts';
+import type { OutboxEvent } from '../../agents/runtime/journal/own-events.ts';
+import type { NotedRequest } from '../../agents/runtime/journal/requests.ts';
 import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
 import { linkTo, sealEvent } from '../../eventlog/signing/seal.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
+import { formatAttempt } from '../../schemas/attempt-id.ts';
 import { type NewEvent, noIteration } from '../../schemas/events.ts';
 import type { Role } from '../../schemas/step-names.ts';
-import type { MemoryJournal } from './memory-journal.ts';
 import type { SimulatedLog } from './simulated-log.ts';
 import { killed, type Simulation } from './simulation.ts';
 import type { World } from './world.ts';
@@ -37,7 +39,7 @@ export interface Presence {
 export interface SimulatedHost {
   readonly name: string;
   readonly role: Role;
-  readonly journal: MemoryJournal;
+  readonly journal: Journal;
   readonly world: World;
   readonly life: Life | undefined;
   /** It is off, and stays off: a person has to look. */
@@ -72,7 +74,7 @@ export interface HostMutations {
 export const createSimulatedHost = (
   sim: Simulation,
   log: SimulatedLog,
-  known: { name: string; role: Role; fleet: string; journal: MemoryJournal; world: World },
+  known: { name: string; role: Role; fleet: string; journal: Journal; world: World },
   killChance: number,
   mutations: HostMutations,
   work: (host: SimulatedHost, life: Life) => Promise<void>,
@@ -100,7 +102,7 @@ export const createSimulatedHost = (
   /** As `outbox.drain`: in order, one at a time, marked once the log has answered. */
   const drain = (of: Life): void => {
     const mine = connection;
-    const event = journal.nextUnsent();
+    const event = journal.outbox.nextUnsent();
     if (of.sending || !mine || !event) return;
     const sending = {};
     of.sending = sending;
@@ -121,7 +123,7 @@ export const createSimulatedHost = (
         return asProcess(of, () => {
           if (of.sending !== sending) return;
           host.boundary('sent');
-          journal.markSent(event.seq, answer.outcome === 'appended' ? answer.sequence : undefined);
+          journal.outbox.markSent(event.seq, answer.outcome === 'appended' ? answer.sequence : undefined);
           of.sending = undefined;
           drain(of);
         });
@@ -139,11 +141,11 @@ export const createSimulatedHost = (
       sim.trace?.(`${name}: gets ${event.type}.${attempt}`);
       let done: void | Promise<void>;
       if (event.fact === 'Requested')
-        journal.noteRequest(
+        journal.requests.note(
           { iteration, step, attempt, bytes, eventId: `${event.source}/${event.id}` },
           place,
         );
-      else journal.noteSuperseded(iteration, step, attempt, { ...place, bytes });
+      else journal.requests.noteSuperseded({ iteration, step, attempt }, { ...place, bytes });
       host.boundary('request noted');
       if (!sim.faulty || !random.chance(0.03)) log.ack(name, sequence);
       host.boundary('request acked');
@@ -167,16 +169,16 @@ export const createSimulatedHost = (
       const there = log.under(subject);
       return there !== undefined && Buffer.compare(there.bytes, bytes) === 0 ? there.sequence : undefined;
     };
-    for (const event of journal.ownEvents('unsent')) {
+    for (const event of journal.outbox.list('unsent')) {
       const sequence = isThere(event);
-      if (sequence !== undefined) journal.markSent(event.seq, sequence);
+      if (sequence !== undefined) journal.outbox.markSent(event.seq, sequence);
     }
-    for (const event of journal.ownEvents('sent')) {
+    for (const event of journal.outbox.list('sent')) {
       if (isThere(event) !== undefined) continue;
       sim.trace?.(`${name}: the log has lost ${event.subject}`);
-      journal.markUnsent(event.seq);
+      journal.outbox.markUnsent(event.seq);
     }
-    journal.limitPosition(log.last);
+    journal.marks.limitPosition(log.last);
   };
 
   const connect = (of: Life): void => {
@@ -222,7 +224,7 @@ export const createSimulatedHost = (
         host.put({
           type: 'AgentStarted',
           iteration: noIteration,
-          attempt: journal.highestOf(startsOf(fleet, name)) + 1,
+          attempt: journal.outbox.highestOf(startsOf(fleet, name)) + 1,
           data: { role, version: '1', bootId: world.bootId, release: 'r', package: null },
         });
         const { wentBack } = world;
@@ -283,20 +285,18 @@ export const createSimulatedHost = (
     },
     presence() {
       if (!life || !connection || !isOpen(connection)) return undefined;
-      const open = journal
-        .openAttempts()
-        .map(({ iteration, step, attempt }) => `${iteration} ${step} ${attempt}`);
-      return { at: time.now, open, position: journal.position(), unsent: journal.unsent() };
+      const open = journal.requests.open().map(formatAttempt);
+      return { at: time.now, open, position: journal.marks.position(), unsent: journal.outbox.unsent() };
     },
     put(event, answers) {
-      const last = journal.lastWritten();
+      const last = journal.outbox.last();
       const sealed = sealEvent(
         event,
         { fleet, name, key: noKey },
         last && linkTo(last.seq, last.bytes),
         new Date(sim.wallClock()).toISOString(),
       );
-      journal.noteOutcome(sealed, answers);
+      journal.outbox.note(sealed, answers);
       sim.trace?.(`${name}: journals ${event.type}.${event.attempt}`);
       host.boundary('outcome journalled');
       if (life) drain(life);

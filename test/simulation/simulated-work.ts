@@ -1,6 +1,6 @@
 import { createEffect, type EffectJournal, type WatchEffects } from '../../agents/runtime/effects.ts';
 import { NeedsPerson, StepFailed, Superseded } from '../../agents/runtime/errors.ts';
-import type { NotedRequest } from '../../agents/runtime/journal.ts';
+import type { NotedRequest } from '../../agents/runtime/journal/requests.ts';
 import { stepEffects } from '../../schemas/effects.ts';
 import { stepEventType } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
@@ -54,13 +54,15 @@ export const createWork =
     const { journal, world } = host;
 
     const effectJournal: EffectJournal = {
-      effect: (request, name) => journal.effect(request, name),
-      isSuperseded: (...attempt) => journal.isSuperseded(...attempt),
-      noteIntent(request, name, before) {
-        if (!mutations.journalsNoIntent) journal.noteIntent(request, name, before);
-        if (mutations.journalsResultFirst) journal.noteResult(request, name, 'null');
+      requests: journal.requests,
+      effects: {
+        of: (request, name) => journal.effects.of(request, name),
+        noteIntent(request, name, before) {
+          if (!mutations.journalsNoIntent) journal.effects.noteIntent(request, name, before);
+          if (mutations.journalsResultFirst) journal.effects.noteResult(request, name, 'null');
+        },
+        noteResult: (request, name, result) => journal.effects.noteResult(request, name, result),
       },
-      noteResult: (request, name, result) => journal.noteResult(request, name, result),
     };
     const watch: WatchEffects = (_name, phase) => {
       if (phase === 'intent' || phase === 'acted' || phase === 'result') host.boundary(phase);
@@ -100,7 +102,7 @@ export const createWork =
     const act = async (request: NotedRequest, name: string): Promise<string> => {
       const { iteration, step, attempt } = request;
       const effect = effectKey(iteration, step, attempt, name);
-      if (journal.isSuperseded(iteration, step, attempt))
+      if (journal.requests.isSuperseded(request))
         sim.breaks('nothing is begun for an attempt that the host knows to be superseded', effect);
       if (name === 'reboot') {
         world.happen(effect);
@@ -134,7 +136,7 @@ export const createWork =
         const needsNewKernel = step === 'sweep' || step === 'confirm';
         if (needsNewKernel && world.wentBack) throw new StepFailed('host', 'the board went back');
         if (fate.at !== at) return;
-        if (journal.tries(request) <= fate.hiccups) throw new Error('the disk hiccups');
+        if (journal.requests.tries(request) <= fate.hiccups) throw new Error('the disk hiccups');
         if (fate.ends === 'work' || fate.ends === 'host') throw new StepFailed(fate.ends, 'it broke');
       };
       if (effects.length === 0) await host.pause(life, random.pick([5, 500, 5_000]), true);
@@ -181,15 +183,15 @@ export const createWork =
           request,
         );
       const failed = (fault: 'work' | 'host', reason: string) =>
-        outcome('Failed', { fault, reason, output: [], begun: journal.begun(request) });
-      journal.noteTry(request, sim.wallClock());
+        outcome('Failed', { fault, reason, output: [], begun: journal.effects.begun(request) });
+      journal.requests.noteTry(request, sim.wallClock());
       try {
         outcome('Succeeded', { evidence: await runEffects(request, stop.signal), seconds: 1 });
       } catch (error) {
         if (error === killed) throw error;
-        if (error instanceof Superseded || journal.isSuperseded(iteration, step, attempt)) return;
+        if (error instanceof Superseded || journal.requests.isSuperseded(request)) return;
         const reason = error instanceof Error ? error.message : String(error);
-        const tried = journal.tries(request);
+        const tried = journal.requests.tries(request);
         if (error instanceof StepFailed) failed(error.fault, reason);
         else if (error instanceof NeedsPerson || tried >= tries) failed('host', reason);
         else if (!(error instanceof Error) || reason !== 'the disk hiccups')
@@ -211,7 +213,7 @@ export const createWork =
 
     try {
       for (;;) {
-        const request = journal.nextRequest();
+        const request = journal.requests.next();
         if (request) await runRequest(request);
         else await news();
       }

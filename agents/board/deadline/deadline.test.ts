@@ -10,7 +10,7 @@ import { createRun } from '../../../host/run.ts';
 import type { BoardConfig } from '../../../schemas/config.ts';
 import type { StepEvidence } from '../../../schemas/steps.ts';
 import { runStep } from '../../../test/run-step.ts';
-import { Journal } from '../../runtime/journal.ts';
+import { Journal } from '../../runtime/journal/journal.ts';
 import { backupFile } from '../backup-archive.ts';
 import { readBoot } from '../boot.ts';
 import { confirm } from '../confirm.ts';
@@ -129,7 +129,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     const cut = fresh();
     await mkdir(cut.folder, { recursive: true });
     const journal = new Journal(join(cut.folder, 'journal.db'));
-    journal.noteIntent({ iteration: 'iter5', step: 'confirm', attempt: 1 }, 'disarm', 'null');
+    journal.effects.noteIntent({ iteration: 'iter5', step: 'confirm', attempt: 1 }, 'disarm', 'null');
     journal.close();
     await disarm(host); // and killed before the result was journalled
     expect((await runStep('confirm', confirm, kernel, host, cut)).evidence.deadline).toBe('disarmed');

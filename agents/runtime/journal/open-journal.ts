@@ -1,9 +1,10 @@
 import { existsSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Trouble } from '../trouble.ts';
+import { JournalCorrupt } from './database.ts';
 import { Journal } from './journal.ts';
-import { isNoRoom, JournalCorrupt } from './journal-schema.ts';
-import type { Trouble } from './trouble.ts';
+import { isNoRoom } from './no-room.ts';
 
 const againAfterMs = 1_000;
 
