@@ -1,15 +1,15 @@
 import { sameFact } from '../../eventlog/stream/event-log.ts';
 import type { NewEvent } from '../../schemas/events.ts';
 import { JournalContradicted, ReplacedAgent } from './errors.ts';
-import type { HostLog } from './host-log.ts';
 import type { Journal } from './journal/journal.ts';
-import type { LogPlace, OutboxEvent } from './journal/own-events.ts';
+import type { OutboxEvent } from './journal/own-events.ts';
 import type { Outbox } from './outbox.ts';
+import type { OwnLog, SentEvent } from './own-log.ts';
 
 export interface Compared {
   journal: Journal;
   outbox: Pick<Outbox, 'continueFrom'>;
-  log: HostLog;
+  log: OwnLog;
 }
 
 const isSame = (a: Pick<OutboxEvent, 'bytes'>, b: Pick<OutboxEvent, 'bytes'>): boolean =>
@@ -20,7 +20,7 @@ const contradiction = (subject: string, sequence: number) =>
     `the log holds another ${subject} (sequence ${sequence}) than this host's journal: one of them is not what happened. Look at both; to believe the log, stop this agent, move its journal.db aside and start it again`,
   );
 
-const isStart = (log: HostLog, { subject }: Pick<OutboxEvent, 'subject'>) =>
+const isStart = (log: OwnLog, { subject }: Pick<OutboxEvent, 'subject'>) =>
   subject.startsWith(log.startPrefix);
 
 /** The number of this host's last start that the journal knows of; 0 before the first. */
@@ -42,8 +42,8 @@ const otherOutcome = (subject: string): string | undefined => {
  * does what it told of its own accord under the same subject: such a thing is told once.
  * @returns what the log holds under another count than the journal: this host's chain goes on from there.
  */
-const noteWhatIsThere = async ({ journal, outbox, log }: Compared): Promise<(OutboxEvent & LogPlace)[]> => {
-  const elsewhere: (OutboxEvent & LogPlace)[] = [];
+const noteWhatIsThere = async ({ journal, outbox, log }: Compared): Promise<SentEvent[]> => {
+  const elsewhere: SentEvent[] = [];
   let isRewritten = false;
   for (const event of journal.outbox.list('unsent').reverse()) {
     const there = await log.read(event.subject);
@@ -73,7 +73,7 @@ const noteWhatIsThere = async ({ journal, outbox, log }: Compared): Promise<(Out
  */
 const countOn = async (
   compared: Compared,
-  elsewhere: readonly (OutboxEvent & LogPlace)[],
+  elsewhere: readonly SentEvent[],
   { hasStarted, lastSequence }: { hasStarted: boolean; lastSequence: number },
 ): Promise<void> => {
   const { journal, outbox, log } = compared;

@@ -3,18 +3,20 @@ import { join } from 'node:path';
 import { headers, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { listenForPresence, type Presence } from '../../eventlog/live/presence.ts';
-import { signatureHeader } from '../../eventlog/signing/check-event.ts';
+import { checkEvent, signatureHeader } from '../../eventlog/signing/check-event.ts';
 import { linkTo, type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
 import { sha256 } from '../../eventlog/signing/writer-key.ts';
 import { durablePosition, nextFor, remakeDurable } from '../../eventlog/stream/durables.ts';
 import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
 import { type NewEvent, noIteration } from '../../schemas/events.ts';
 import { type LogServer, startLogServer, until } from '../../test/log-server.ts';
+import { createConnectedLog } from './connected-log.ts';
 import { ReplacedAgent } from './errors.ts';
 import { Journal } from './journal/journal.ts';
 import { NoRoom } from './journal/no-room.ts';
 import { createInStep } from './keep-in-step.ts';
 import { createOutbox } from './outbox.ts';
+import { systemClock } from './system-clock.ts';
 import {
   recordEvidence,
   recorder,
@@ -133,14 +135,16 @@ const inStepOf = (host: Host, journal: Journal) => {
   const controller = new AbortController();
   const outbox = createOutbox({
     journal,
-    connected: () => undefined,
+    log: () => undefined,
+    clock: systemClock,
     writer: { fleet, name: host, keyFor: () => log.key(host) },
     onTrouble: () => undefined,
   });
   const inStep = createInStep({
     fleet,
     host,
-    trust: log.trust,
+    check: (message) => checkEvent(log.trust, message),
+    clock: systemClock,
     journal,
     journalFile: join(stateOf(host), 'journal.db'),
     outbox,
@@ -398,7 +402,7 @@ it('a disk’s trouble is over once something was written again; an attempt that
       data: { role: 'builder', version: '1', bootId: 'b', release: '7', package: null },
     }),
   );
-  const running = inStep.run(connection);
+  const running = inStep.run(createConnectedLog(connection, { fleet, host: 'full' }));
   await until(() => troubles.includes(null));
   expect(troubles[0]).toMatch(/make room in/);
   expect(asides.slice(0, 3)).toEqual(['not compared', 'not compared', 'not compared']);

@@ -2,8 +2,8 @@ import type { DaemonKey } from '../../eventlog/signing/daemon-key.ts';
 import { rotation } from '../../eventlog/signing/key-history.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import { type NewEvent, noIteration, parseEvent } from '../../schemas/events.ts';
-import { rotationsOf } from './host-log.ts';
 import type { OwnEvents } from './journal/own-events.ts';
+import { rotationsOf } from './own-log.ts';
 
 /** Which of its keys a host signs with. */
 export interface OwnSigning {

@@ -1,15 +1,15 @@
 import { type NewEvent, noIteration, stepEventType } from '../../schemas/events.ts';
 import { lastStart } from './compare-with-log.ts';
 import type { DurableWatch } from './durable-watch.ts';
-import type { HostLog } from './host-log.ts';
 import type { Journal } from './journal/journal.ts';
 import type { Outbox } from './outbox.ts';
+import type { OwnLog } from './own-log.ts';
 
 interface Lacking {
   host: string;
   journal: Journal;
   outbox: Pick<Outbox, 'put'>;
-  log: HostLog;
+  log: OwnLog;
   durable: Pick<DurableWatch, 'hasHandedAll'>;
   /** What the host has to tell of its own accord. */
   report: () => Promise<NewEvent | undefined>;
@@ -34,7 +34,7 @@ export const settleLack = async ({
 }: Lacking): Promise<boolean> => {
   if (!durable.hasHandedAll()) return false;
   /** Whether the log holds this event, which is in the journal then. */
-  const isThere = async (event: Parameters<HostLog['subject']>[0]): Promise<boolean> => {
+  const isThere = async (event: Parameters<OwnLog['subject']>[0]): Promise<boolean> => {
     const subject = log.subject(event);
     if (journal.outbox.has(subject)) return true;
     const there = await log.read(subject);

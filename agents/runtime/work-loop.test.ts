@@ -11,7 +11,9 @@ import { StepFailed, Superseded } from './errors.ts';
 import { Journal } from './journal/journal.ts';
 import { createOutbox } from './outbox.ts';
 import type { StepContext } from './step.ts';
+import { systemClock } from './system-clock.ts';
 import { createWorkLoop, type WorkLoop } from './work-loop.ts';
+import { createWorkplace } from './workplace.ts';
 
 const key = readWriterKey(generateWriterKey());
 const sha1 = 'a'.repeat(40);
@@ -55,7 +57,8 @@ const start = (record: Does): WorkLoop => {
     // No connection: outcomes stay where they can be looked at.
     outbox: createOutbox({
       journal,
-      connected: () => undefined,
+      log: () => undefined,
+      clock: systemClock,
       writer: { fleet: 'test', name: 'boltzmann', keyFor: () => key },
       onTrouble: (what) => told.push(what),
     }),
@@ -63,7 +66,8 @@ const start = (record: Does): WorkLoop => {
     host: null,
     attest: createAttest(key),
     trust: { fleet: 'test', writers: new Map() },
-    stateFolder: folder,
+    clock: systemClock,
+    workplace: createWorkplace(folder),
     outputOf: () => () => undefined,
     onRunning: () => undefined,
     onTrouble: (what) => troubles.push(what),

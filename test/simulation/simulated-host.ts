@@ -1,7 +1,7 @@
-import { startsOf } from '../../agents/runtime/host-log.ts';
 import type { Journal } from '../../agents/runtime/journal/journal.ts';
 import type { OutboxEvent } from '../../agents/runtime/journal/own-events.ts';
 import type { NotedRequest } from '../../agents/runtime/journal/requests.ts';
+import { startsOf } from '../../agents/runtime/own-log.ts';
 import type { LoggedEvent } from '../../eventlog/signing/check-event.ts';
 import { linkTo, sealEvent } from '../../eventlog/signing/seal.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
