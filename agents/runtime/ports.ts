@@ -13,7 +13,7 @@ import type { AttemptId } from '../../schemas/attempt-id.ts';
 export interface Clock {
   /** Milliseconds since 1970 by the host's clock, which people set: for what people read, and for what outlives a process. */
   now(): number;
-  /** Milliseconds of a clock that only runs forward. */
+  /** Milliseconds of a clock that only runs forward: also over a restart of the process, until the machine boots. */
   monotonicMs(): number;
   /** Resolves after that long, or as soon as the signal fires. Never rejects. */
   pause(ms: number, signal?: AbortSignal): Promise<void>;
