@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { headers, type NatsConnection } from 'nats';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { listenForPresence, type Presence } from '../../eventlog/live/presence.ts';
 import { checkEvent, signatureHeader } from '../../eventlog/signing/check-event.ts';
 import { linkTo, type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
@@ -48,7 +48,8 @@ let admin: NatsConnection;
 const presences = new Map<string, Presence>();
 /** The hosts that had a trouble, and have none any more. */
 const settled = new Set<string>();
-let tending: ReturnType<typeof setInterval>;
+const stopTending = new AbortController();
+let tending: Promise<void>;
 beforeAll(async () => {
   log = await startLogServer(fleet, hosts);
   coordinator = await log.connect('coordinator');
@@ -60,7 +61,7 @@ beforeAll(async () => {
     else if (troubled.has(presence.host)) settled.add(presence.host);
   });
   // What the coordinator does: a host whose journal is behind gets its requests again.
-  tending = setInterval(async () => {
+  const tend = async () => {
     for (const { host, position = 0, trouble } of presences.values()) {
       if (!trouble) continue;
       const [durable, next] = [
@@ -70,10 +71,17 @@ beforeAll(async () => {
       presences.delete(host);
       if (durable && next && next <= durable.ackedUpTo) await remakeDurable(admin, fleet, host, next);
     }
-  }, 200);
+  };
+  tending = (async () => {
+    while (!stopTending.signal.aborted) {
+      await tend().catch(() => undefined); // the log's server is killed by a test, and comes back
+      await systemClock.pause(200, stopTending.signal);
+    }
+  })();
 });
 afterAll(async () => {
-  clearInterval(tending);
+  stopTending.abort();
+  await tending;
   await log.stop();
 });
 
@@ -403,13 +411,17 @@ it('a disk’s trouble is over once something was written again; an attempt that
     }),
   );
   const running = inStep.run(createConnectedLog(connection, { fleet, host: 'full' }));
+  onTestFinished(async () => {
+    stop();
+    await running.catch(() => undefined);
+    real.close();
+  });
   await until(() => troubles.includes(null));
   expect(troubles[0]).toMatch(/make room in/);
   expect(asides.slice(0, 3)).toEqual(['not compared', 'not compared', 'not compared']);
   expect(inStep.isHeld()).toBe(true);
   stop();
   await running;
-  real.close();
 });
 
 it('an agent stops when another one was started later with its identity; two can’t have one journal', async () => {
