@@ -149,7 +149,7 @@ const hangUp = async (
  */
 export const runAgent = async <Config extends AgentConfig>(
   config: Config,
-  { steps, installed = async () => null, report = async () => undefined, missing }: RoleParts<Config>,
+  { steps, installed = async () => null, report, missing }: RoleParts<Config>,
   version: string,
   signal: AbortSignal,
 ): Promise<void> => {
@@ -176,7 +176,7 @@ export const runAgent = async <Config extends AgentConfig>(
     host: config,
     attest: createAttest(self.key.key),
     started,
-    report: () => report(config),
+    report: report && (() => report(config)),
     outputOf: (request) => createOutputWriter(() => connection, { fleet, host, ...request }),
     onRunning: () => {
       thePackage.forget();

@@ -1,10 +1,10 @@
-import type { Presence } from '../../eventlog/live/presence.ts';
 import type { DaemonKey } from '../../eventlog/signing/daemon-key.ts';
 import { formatAttempt } from '../../schemas/attempt-id.ts';
 import type { NewEvent } from '../../schemas/events.ts';
 import type { Role } from '../../schemas/step-names.ts';
 import { createDurableWatch } from './durable-watch.ts';
 import { createForkWatch } from './fork-watch.ts';
+import type { KeptCheckpoint } from './journal/checkpoints.ts';
 import { noRoomFor, onceThereIsRoom } from './journal/open-journal.ts';
 import type { NotedRequest } from './journal/requests.ts';
 import { createInStep } from './keep-in-step.ts';
@@ -31,8 +31,8 @@ export interface HostLoopsOptions<Config>
   journalFile: string;
   /** What an `AgentStarted` says. */
   started: NewEvent['data'];
-  /** What the host has to tell of its own accord, and what of it was found before anything began. */
-  report: () => Promise<NewEvent | undefined>;
+  /** What the host has to tell of its own accord, if it ever has. */
+  report: (() => Promise<NewEvent | undefined>) | undefined;
   onRunning: (request: NotedRequest | undefined) => void;
   trouble: Trouble;
   /** For the host's own log. */
@@ -51,12 +51,18 @@ export interface HostLoops {
   talk(log: HostLog): Promise<void>;
   /** Sends what is unsent. */
   drain(): Promise<void>;
-  /** What the host says of its work. */
-  told(): Required<Pick<Presence, 'running' | 'unsent' | 'open' | 'position'>> &
-    Pick<Presence, 'checkpoint' | 'trouble'>;
+  /** What the host says of its work, in its presences. */
+  told(): {
+    running: string | null;
+    unsent: number;
+    open: string[];
+    position: number;
+    checkpoint: KeptCheckpoint | undefined;
+    trouble: string | null;
+  };
 }
 
-const drainEveryMs = 1_000;
+const reportEveryMs = 1_000;
 /** So long an agent waits for the log to compare its journal with, before it works on without. */
 const aloneAfterMs = 5_000;
 
@@ -84,7 +90,7 @@ const createParts = async <Config>(
     ...whose,
     journal,
     outbox,
-    report: options.report,
+    report: options.report ?? (async () => undefined),
     isHeld: () => inStep.isHeld(),
     say,
   });
@@ -122,13 +128,14 @@ const createParts = async <Config>(
 };
 
 /**
- * What a host does by itself again and again, while it works: it sends, reports, and begins without a log that does not come.
+ * What a host does by itself while it works: it reports, and begins without a log that does not come.
  * @returns the way to end it.
  */
 const keepGoing = <Config>(
-  { journal, journalFile, clock, trouble, signal }: HostLoopsOptions<Config>,
-  { outbox, start, reporting, inStep, begin }: Awaited<ReturnType<typeof createParts>>,
+  options: HostLoopsOptions<Config>,
+  { start, reporting, inStep, begin }: Awaited<ReturnType<typeof createParts>>,
 ): (() => void) => {
+  const { journal, journalFile, clock, trouble, signal } = options;
   const report = async () => {
     if (!start.isTold() || inStep.isHeld()) return;
     const event = await reporting.find();
@@ -142,15 +149,11 @@ const keepGoing = <Config>(
     if (!start.isTold() && !inStep.isHeld() && journal.outbox.last())
       void onceThereIsRoom({ file: journalFile, trouble, clock, signal }, begin).catch(() => undefined);
   };
-  const ends = [
-    clock.after(aloneAfterMs, beginAlone),
-    clock.every(drainEveryMs, () => {
-      void report();
-      void outbox.drain();
-    }),
-  ];
+  const callOff = clock.after(aloneAfterMs, beginAlone);
+  const endReports = options.report && clock.every(reportEveryMs, () => void report());
   return () => {
-    for (const end of ends) end();
+    callOff();
+    endReports?.();
   };
 };
 

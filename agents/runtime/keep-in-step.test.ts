@@ -145,6 +145,7 @@ const inStepOf = (host: Host, journal: Journal) => {
     journal,
     log: () => undefined,
     clock: systemClock,
+    signal: controller.signal,
     writer: { fleet, name: host, keyFor: () => log.key(host) },
     onTrouble: () => undefined,
   });

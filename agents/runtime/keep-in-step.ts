@@ -166,6 +166,12 @@ export const createInStep = (options: InStepOptions): InStep => {
     if (isDue || isSettled) options.onInStep();
   };
 
+  /** So long until something is due, where nothing happens before. */
+  const waitMs = (log: HostLog) => {
+    if (!log.isUp()) return askEveryMs;
+    return holds.lacks() ? lookEveryMs : looks.waitMs();
+  };
+
   const onError = async (log: HostLog, error: unknown) => {
     looks.doubt();
     holds.onError(error);
@@ -194,7 +200,7 @@ export const createInStep = (options: InStepOptions): InStep => {
           if (signal.aborted || error instanceof ReplacedAgent) throw error;
           await onError(log, error);
         }
-        await waiting.wait(holds.lacks() ? lookEveryMs : looks.waitMs());
+        await waiting.wait(waitMs(log));
       }
     },
   };

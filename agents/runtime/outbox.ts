@@ -23,7 +23,7 @@ export interface Outbox {
    * @throws {EventTooLarge} and nothing is journalled.
    */
   put(event: NewEvent, answers?: AttemptId): void;
-  /** Sends what is waiting, in order, until there is nothing more or the log does not take it. Never rejects. */
+  /** Sends what is waiting, in order, until there is nothing more or nothing may be sent. Never rejects. */
   drain(): Promise<void>;
   /** How many events are not in the log yet. */
   waiting(): number;
@@ -35,6 +35,9 @@ export interface Outbox {
   continueFrom(last: readonly (OutboxEvent & LogPlace)[], change: (event: NewEvent) => NewEvent): void;
 }
 
+/** So long after a log did not take something it is tried again. */
+const againAfterMs = 1_000;
+
 /** What an outbox asks of the log. */
 type OutboxLog = Pick<HostLog, 'append' | 'isClosed'>;
 
@@ -42,7 +45,7 @@ export interface OutboxOptions {
   journal: Journal;
   /** The log, once there is a connection to it, and while own events may be sent. */
   log: () => OutboxLog | undefined;
-  clock: Pick<Clock, 'now'>;
+  clock: Pick<Clock, 'now' | 'pause'>;
   /** `keyFor`: the key that signs an event when it is journalled, or journalled anew. */
   writer: { fleet: string; name: string; keyFor: (event: NewEvent) => WriterKey };
   /** Told once of each event that can't be sent, and why; a log that does not answer is none. */
@@ -51,6 +54,7 @@ export interface OutboxOptions {
   onDoubt?: () => void;
   /** A place where a test may end this process. */
   failpoint?: (name: string) => void;
+  signal: AbortSignal;
 }
 
 /** The step whose outcome an own event is. */
@@ -99,28 +103,39 @@ const rewrite = (
   });
 };
 
-/** Sends what is unsent, in order. @returns once nothing is left, or something is in the way. */
+/** Sends what is unsent, in order. Ends where nothing is left, or something else has to happen first. */
+const sendAll = async (options: OutboxOptions, log: OutboxLog): Promise<void> => {
+  const { journal, onDoubt = nothing, failpoint = nothing } = options;
+  for (let event = journal.outbox.nextUnsent(); event; event = journal.outbox.nextUnsent()) {
+    const appended = await log.append(event);
+    if (log.isClosed()) return; // the agent ends, and its journal may be closed
+    const now = journal.outbox.under(event.subject);
+    if (!now || Buffer.compare(now.bytes, event.bytes) !== 0) return onDoubt(); // it was written anew meanwhile
+    if (appended.outcome !== 'appended') return onDoubt(); // sent before a crash, or not by this agent
+    const step = answeredStep(event);
+    if (step) failpoint(`${step} sent`);
+    journal.outbox.markSent(event.seq, appended.sequence);
+    if (options.log() !== log) return; // the log is to be looked at first
+  }
+};
+
+/** Sends what is unsent, and tries again where the log does not take it, as long as it may be sent at all. */
 const createSend = (options: OutboxOptions): ((log: OutboxLog) => Promise<void>) => {
-  const { journal, onTrouble, onDoubt = nothing, failpoint = nothing } = options;
+  const { clock, onTrouble, onDoubt = nothing, signal } = options;
   const sending = createSayOnce(onTrouble);
   return async (log) => {
-    try {
-      for (let event = journal.outbox.nextUnsent(); event; event = journal.outbox.nextUnsent()) {
-        const appended = await log.append(event);
-        if (log.isClosed()) return; // the agent ends, and its journal may be closed
-        const now = journal.outbox.under(event.subject);
-        if (!now || Buffer.compare(now.bytes, event.bytes) !== 0) return onDoubt(); // it was written anew meanwhile
-        if (appended.outcome !== 'appended') return onDoubt(); // sent before a crash, or not by this agent
-        const step = answeredStep(event);
-        if (step) failpoint(`${step} sent`);
-        journal.outbox.markSent(event.seq, appended.sequence);
-        if (options.log() !== log) return; // the log is to be looked at first
+    while (!log.isClosed() && options.log() === log) {
+      try {
+        await sendAll(options, log);
+        sending.over();
+        return;
+      } catch (error) {
+        if (log.isClosed()) return;
+        if (error instanceof AppendConflict) return onDoubt();
+        sending.trouble(error, 'nothing can be sent: ');
       }
-      sending.over();
-    } catch (error) {
-      if (log.isClosed()) return;
-      if (error instanceof AppendConflict) return onDoubt();
-      sending.trouble(error, 'nothing can be sent: ');
+      await clock.pause(againAfterMs, signal);
+      if (signal.aborted) return;
     }
   };
 };

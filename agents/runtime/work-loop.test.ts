@@ -59,6 +59,7 @@ const start = (record: Does): WorkLoop => {
       journal,
       log: () => undefined,
       clock: systemClock,
+      signal: controller.signal,
       writer: { fleet: 'test', name: 'boltzmann', keyFor: () => key },
       onTrouble: (what) => told.push(what),
     }),

@@ -20,6 +20,11 @@ export interface OutboxEvent {
 /** One that may be in the log: where, if it was told. */
 export type OwnEvent = OutboxEvent & { sequence: number | null };
 
+const columns = 'seq, subject, bytes, signature, sequence';
+const sentEvents = `SELECT ${columns} FROM outbox WHERE sent = 1 ORDER BY seq DESC LIMIT ?`;
+/** The index on what is unsent holds for this very condition. */
+const unsentEvents = `SELECT ${columns} FROM outbox WHERE sent = 0 ORDER BY seq DESC LIMIT ?`;
+
 /** A journal's outbox: this host's own events, those that are in the log and those that are not yet. */
 export class OwnEvents {
   readonly #db: JournalDatabase;
@@ -62,11 +67,7 @@ export class OwnEvents {
 
   /** Own events, newest first: those that are in the log, or those that are not yet. */
   list(which: 'sent' | 'unsent', atMost = -1): OwnEvent[] {
-    return this.#db
-      .statement(
-        'SELECT seq, subject, bytes, signature, sequence FROM outbox WHERE sent = ? ORDER BY seq DESC LIMIT ?',
-      )
-      .all(which === 'sent' ? 1 : 0, atMost) as OwnEvent[];
+    return this.#db.statement(which === 'sent' ? sentEvents : unsentEvents).all(atMost) as OwnEvent[];
   }
 
   /** The own event of a subject. */
