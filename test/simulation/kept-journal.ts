@@ -3,7 +3,9 @@ import { Journal } from '../../agents/runtime/journal/journal.ts';
 
 /** A real journal in memory, with what a host had done when a schedule begins. */
 export interface KeptJournal {
+  /** As one reads it who looks at the host from outside. */
   journal: Journal;
+  database: JournalDatabase;
   /** A schedule begins: what it writes is undone at its end. */
   begin(): void;
   /** A schedule is over: the journal is as it was. */
@@ -11,12 +13,13 @@ export interface KeptJournal {
 }
 
 export const createKeptJournal = (): KeptJournal => {
-  let opened: JournalDatabase | undefined;
-  const journal = new Journal(':memory:', (file) => {
-    opened = openDatabase(file);
-    return opened;
-  });
-  const run = (sql: string) => void opened?.statement(sql).run();
-  // A commit within a transaction is a savepoint: it ends as a commit does.
-  return { journal, begin: () => run('BEGIN'), undo: () => run('ROLLBACK') };
+  const database = openDatabase(':memory:');
+  const run = (sql: string) => void database.statement(sql).run();
+  return {
+    journal: new Journal(':memory:', () => database),
+    database,
+    // A commit within a transaction is a savepoint: it ends as a commit does.
+    begin: () => run('BEGIN'),
+    undo: () => run('ROLLBACK'),
+  };
 };

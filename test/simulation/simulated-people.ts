@@ -13,6 +13,8 @@ import type { Simulation } from './simulation.ts';
 export interface SimulatedPeople {
   /** Those who never answer. */
   readonly silent: ReadonlySet<string>;
+  /** Whether they will ask for nothing more of their own accord. */
+  areContent(): boolean;
 }
 
 const lookEveryMs = 15_000;
@@ -89,5 +91,5 @@ export const createSimulatedPeople = (sim: Simulation, log: SimulatedLog, fleet:
     time.after(lookEveryMs, look);
   };
   time.after(random.below(lookEveryMs), look);
-  return { silent };
+  return { silent, areContent: () => retriesLeft === 0 && wishesLeft === 0 };
 };

@@ -13,13 +13,14 @@ describe('the simulation', () => {
       ended.add(ran.ended);
     }
     expect([...killedAt].sort()).toEqual([
+      'acked',
       'acted',
       'after append',
       'before append',
+      'committed',
       'intent',
-      'outcome journalled',
-      'request acked',
-      'request noted',
+      'noted',
+      'outcome',
       'result',
       'sent',
     ]);

@@ -1,4 +1,4 @@
-import type { StepName } from '../../schemas/step-names.ts';
+import { type AttemptId, formatAttempt } from '../../schemas/attempt-id.ts';
 import type { Simulation } from './simulation.ts';
 
 /** How an attempt goes, if nothing kills it: chosen when it is first begun, since the world is as it is. */
@@ -52,8 +52,7 @@ export interface Change {
   readonly endsAt: number;
 }
 
-export const effectKey = (iteration: string, step: StepName, attempt: number, name: string): string =>
-  `${iteration} ${step} ${attempt} ${name}`;
+export const effectKey = (attempt: AttemptId, name: string): string => `${formatAttempt(attempt)} ${name}`;
 
 export const createWorld = (sim: Simulation, host: string): World => {
   const happened = new Map<string, number>();
