@@ -50,7 +50,7 @@ export interface AppendTarget {
    */
   publish(
     sealed: SealedEvent,
-    expect: { lastSubjectSequence: number; lastSequence?: number },
+    expect: { lastSubjectSequence?: number; lastSequence?: number },
   ): Promise<number | undefined>;
   /** The last message of a subject. */
   read(subject: string): Promise<Pick<KeptMessage, 'sequence' | 'bytes'> | undefined>;

@@ -1,3 +1,4 @@
+import type { Journal } from '../../agents/runtime/journal/journal.ts';
 import type { Handed, HandedMessage, HostLog } from '../../agents/runtime/ports.ts';
 import type { KeptMessage, LoggedEvent } from '../../eventlog/signing/check-event.ts';
 import { appendTo } from '../../eventlog/stream/event-log.ts';
@@ -26,11 +27,13 @@ const kept = ({ sequence, subject, bytes, signature = '' }: LoggedEvent): KeptMe
   signature,
 });
 
+/** @param journal as one reads it from outside. */
 export const createHostConnection = (
   sim: Simulation,
   server: SimulatedLog,
   host: string,
   { isAlive }: Life,
+  { requests }: Pick<Journal, 'requests'>,
 ): HostConnection => {
   const { random, time } = sim;
   const listeners: (() => void)[] = [];
@@ -76,11 +79,19 @@ export const createHostConnection = (
       });
     });
 
+  /** What is acked does not come again. */
+  const isToBeNoted = ({ event, subject }: LoggedEvent) => {
+    if (event.kind !== 'step') return;
+    const isNoted =
+      event.fact === 'Requested' ? requests.tries(event) !== undefined : requests.isSuperseded(event);
+    if (!isNoted) sim.breaks('a request is acked once it is in the journal', subject);
+  };
   const handed = (logged: LoggedEvent): HandedMessage => ({
     ...kept(logged),
     handed: server.handedTo(host),
     pending: server.pendingFor(host),
     async ack() {
+      isToBeNoted(logged);
       // One that the server does not hear is a message that comes again.
       if (isOpen() && !(sim.faulty && random.chance(0.03))) server.ack(host, logged.sequence);
     },

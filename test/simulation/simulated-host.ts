@@ -46,15 +46,6 @@ export interface SimulatedHost {
   isInStep(): boolean;
 }
 
-export interface HostMutations {
-  /** An effect acts without saying so first. */
-  journalsNoIntent: boolean;
-  /** The result is journalled before the change is made. */
-  journalsResultFirst: boolean;
-  /** What the log has lost of what was sent is not sent again. */
-  neverLooksBack: boolean;
-}
-
 /** One run of an agent: the loops, and what they have of the world. */
 interface Agent {
   life: Life;
@@ -88,18 +79,6 @@ const workplace: Workplace = {
   run: () => () => Promise.reject(new Error('a simulated step runs no program')),
 };
 
-const mutate = (journal: Journal, mutations: HostMutations): void => {
-  const { effects, outbox } = journal;
-  const noteIntent = effects.noteIntent.bind(effects);
-  if (mutations.journalsNoIntent) effects.noteIntent = () => undefined;
-  if (mutations.journalsResultFirst)
-    effects.noteIntent = (attempt, name, before) => {
-      noteIntent(attempt, name, before);
-      effects.noteResult(attempt, name, 'null');
-    };
-  if (mutations.neverLooksBack) outbox.markUnsent = () => undefined;
-};
-
 /** What a board's agent tells of a deadline that has passed. */
 const deadlinePassed = ({ wentBack, bootId }: World): NewEvent | undefined => {
   if (!wentBack) return undefined;
@@ -124,13 +103,12 @@ export interface HostParts {
   /** How likely a boundary kills its agent while things go wrong. */
   killChance: number;
   steps: (host: StepWorld) => StepTable<null>;
-  mutations: HostMutations;
 }
 
 /** A host, whose agent runs the real loops over a simulated log, clock and world. */
 export const createSimulatedHost = (sim: Simulation, log: SimulatedLog, parts: HostParts): SimulatedHost => {
   const { random, time } = sim;
-  const { name, role, fleet, kept, world, killChance, mutations } = parts;
+  const { name, role, fleet, kept, world, killChance } = parts;
   let agent: Agent | undefined;
   let online = true;
 
@@ -172,7 +150,6 @@ export const createSimulatedHost = (sim: Simulation, log: SimulatedLog, parts: H
 
   const loopsOf = (life: Life): Promise<HostLoops> => {
     const journal = new Journal(':memory:', () => databaseOf(kept.database, life, boundary));
-    mutate(journal, mutations);
     const clock = clockOf(sim, life);
     const say = (text: string) => {
       if (life.isAlive()) sim.trace?.(`${name}: says ${text}`);
@@ -235,7 +212,7 @@ export const createSimulatedHost = (sim: Simulation, log: SimulatedLog, parts: H
     start() {
       if (agent || host.staysOff) return;
       const life = createLife();
-      const connection = createHostConnection(sim, log, name, life);
+      const connection = createHostConnection(sim, log, name, life, kept.journal);
       const born: Agent = { life, connection, loops: undefined, isTalking: false, connectedAt: 0 };
       agent = born;
       sim.trace?.(`${name}: starts`);

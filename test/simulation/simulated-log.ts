@@ -9,12 +9,6 @@ import type { Simulation } from './simulation.ts';
 
 export type Answer = { outcome: 'appended' | 'there'; sequence: number } | { outcome: 'moved' | 'conflict' };
 
-/** Faults that the log can be built with, to see that the simulation finds them. */
-export interface LogRules {
-  /** Whether an append expects its subject to be empty. */
-  subjectsHoldOneFact: boolean;
-}
-
 /** What a host's durable consumer in the server knows. */
 interface Durable {
   /** The sequence up to which it has handed over. */
@@ -44,7 +38,7 @@ export interface SimulatedLog {
   publish(
     subject: string,
     bytes: Uint8Array,
-    expect: { lastSubjectSequence: number; lastSequence?: number },
+    expect: { lastSubjectSequence?: number; lastSequence?: number },
   ): number | undefined;
   append(subject: string, bytes: Uint8Array, expectedLast?: number): Answer;
   onAppended(listen: () => void): void;
@@ -86,7 +80,6 @@ export const createSimulatedLog = (
   sim: Simulation,
   begin: Pick<Beginning, 'events' | 'states' | 'unacked'>,
   hosts: readonly string[],
-  rules: LogRules,
 ): SimulatedLog => {
   const { random, time } = sim;
   const events = [...begin.events];
@@ -170,8 +163,9 @@ export const createSimulatedLog = (
     },
     publish(subject, bytes, expect) {
       const there = subjects.get(subject);
-      const { lastSubjectSequence, lastSequence = events.length } = expect;
-      if (rules.subjectsHoldOneFact && (there?.sequence ?? 0) !== lastSubjectSequence) return undefined;
+      const subjectEndsAt = there?.sequence ?? 0;
+      const { lastSubjectSequence = subjectEndsAt, lastSequence = events.length } = expect;
+      if (subjectEndsAt !== lastSubjectSequence) return undefined;
       if (lastSequence !== events.length) return undefined;
       if (there) sim.breaks('a subject holds one fact', `${subject} stands twice`);
       const logged: LoggedEvent = {

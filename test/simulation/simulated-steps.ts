@@ -9,11 +9,6 @@ import { type StepName, stepNames } from '../../schemas/step-names.ts';
 import type { Simulation } from './simulation.ts';
 import { effectKey, type Fate, type World } from './world.ts';
 
-export interface StepMutations {
-  /** After a crash the effect is simply done again. */
-  probesNever: boolean;
-}
-
 export interface Evidence {
   good: (step: StepName) => unknown;
   bad: (step: StepName) => unknown;
@@ -94,7 +89,7 @@ const probe = async (
 
 /** A step whose effects are simulated; the protocol by which they run is the agent's own. */
 const simulatedStep =
-  (sim: Simulation, host: StepWorld, evidence: Evidence, mutations: StepMutations) =>
+  (sim: Simulation, host: StepWorld, evidence: Evidence) =>
   async (_request: unknown, context: Context): Promise<unknown> => {
     const { random } = sim;
     const { world, journal, clock } = host;
@@ -115,14 +110,19 @@ const simulatedStep =
     signal.throwIfAborted();
     for (const [at, name] of effects.entries()) {
       mayFail(at);
+      const key = effectKey(context, name);
       await effect<string, string>(name, {
         before: () => world.bootId,
-        probe: (bootId) =>
-          mutations.probesNever
-            ? { happened: 'no' }
-            : probe(sim, host, effectKey(context, name), name, bootId),
-        act: () => act(sim, host, context, name),
+        probe: (bootId) => {
+          world.isAskedAbout(key);
+          return probe(sim, host, key, name, bootId);
+        },
+        act: () => {
+          world.isAskedAbout(key);
+          return act(sim, host, context, name);
+        },
       });
+      world.isDone(key);
     }
     mayFail(effects.length);
     for (const name of effects)
@@ -132,12 +132,5 @@ const simulatedStep =
   };
 
 /** The steps of every role. */
-export const simulatedSteps = (
-  sim: Simulation,
-  host: StepWorld,
-  evidence: Evidence,
-  mutations: StepMutations,
-): StepTable<null> =>
-  Object.fromEntries(
-    stepNames.map((step) => [step, simulatedStep(sim, host, evidence, mutations)]),
-  ) as StepTable<null>;
+export const simulatedSteps = (sim: Simulation, host: StepWorld, evidence: Evidence): StepTable<null> =>
+  Object.fromEntries(stepNames.map((step) => [step, simulatedStep(sim, host, evidence)])) as StepTable<null>;
