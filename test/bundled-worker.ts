@@ -1,16 +1,40 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { checkout } from '../deploy/checkout.ts';
+
+/** A line of a source file, relative to the checkout, and what stands in its place. */
+export interface Replacement {
+  file: string;
+  line: string;
+  by: string;
+}
+
+/** @throws {Error} in the build, if the line does not stand there exactly once: then what is meant has changed. */
+const replacing = ({ file, line, by }: Replacement): Plugin => ({
+  name: 'replacing',
+  setup(build) {
+    const path = join(checkout, file);
+    build.onLoad({ filter: /\.ts$/ }, async (loaded) => {
+      if (loaded.path !== path) return undefined;
+      const parts = (await readFile(path, 'utf8')).split(line);
+      if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} times: ${line}`);
+      return { contents: parts.join(by), loader: 'ts' };
+    });
+  },
+});
 
 /**
  * Bundles a worker's source into one file, which threads can run and which is faster than the sources through tsx. Hands it
  * to `use`, and takes it away.
  * @param source of the worker, relative to this folder.
+ * @param replacement a line of the sources that is another one in the bundle.
  */
 export const withBundledWorker = async <Result>(
   source: string,
   use: (workerFile: string) => Promise<Result>,
+  replacement?: Replacement,
 ): Promise<Result> => {
   mkdirSync(join(checkout, '.ka'), { recursive: true });
   const name = basename(source, '.ts');
@@ -26,6 +50,7 @@ export const withBundledWorker = async <Result>(
       format: 'esm',
       packages: 'external',
       logLevel: 'warning',
+      plugins: replacement ? [replacing(replacement)] : [],
     });
     return await use(outfile);
   } finally {

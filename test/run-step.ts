@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createAttest } from '../agents/runtime/attest.ts';
 import { createEffect, type WatchEffects } from '../agents/runtime/effects.ts';
 import { asStepFailed } from '../agents/runtime/errors.ts';
-import { Journal } from '../agents/runtime/journal.ts';
+import { Journal } from '../agents/runtime/journal/journal.ts';
 import type { Step } from '../agents/runtime/step.ts';
 import { exampleFleet } from '../coordinator/testing/example-plan.ts';
 import { testKey } from '../coordinator/testing/test-key.ts';
@@ -71,7 +71,7 @@ export const runStep = async <Name extends StepName, Host>(
       trust: trustIn(fleet),
       note,
       workFolder,
-      bootsAfter: (bootId) => journal.bootsAfter(bootId),
+      bootsAfter: (bootId) => journal.boots.after(bootId),
       signal,
     });
     return { evidence: steps[name].evidence.parse(evidence) as StepEvidence<Name>, lines };

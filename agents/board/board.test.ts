@@ -27,7 +27,7 @@ import type { StepEvidence } from '../../schemas/steps.ts';
 import { runStep } from '../../test/run-step.ts';
 import { generateSigningKey } from '../../test/signing-key.ts';
 import { makePackage } from '../../test/tiny-package.ts';
-import { Journal } from '../runtime/journal.ts';
+import { Journal } from '../runtime/journal/journal.ts';
 import { backup } from './backup.ts';
 import { backupFile } from './backup-archive.ts';
 import { install } from './install.ts';
@@ -283,7 +283,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
         message: expect.stringMatching(/nothing is done with these packages/),
       });
       const journal = new Journal(join(folder, 'journal.db'));
-      expect(journal.begun({ iteration: 'iter5', step: 'install', attempt: 1 })).toEqual([]);
+      expect(journal.effects.begun({ iteration: 'iter5', step: 'install', attempt: 1 })).toEqual([]);
       journal.close();
     }
     expect(await installedVersion()).toBe('7.0-1');

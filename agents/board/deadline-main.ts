@@ -4,8 +4,10 @@ import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { createRun } from '../../host/run.ts';
 import { AgentConfig } from '../../schemas/config.ts';
 import { printableLines, printableOutput } from '../../schemas/printable.ts';
+import { systemClock } from '../runtime/system-clock.ts';
 import { createSystemd } from '../runtime/systemd.ts';
-import { watchDeadline } from './deadline/watch-deadline.ts';
+import { deadlineTimes, watchDeadline } from './deadline/watch-deadline.ts';
+import { createWatchedBoard } from './deadline/watched-board.ts';
 
 /** `deadline-main.ts --config FILE`: the board's own deadline, a daemon beside the agent. It knows neither log nor journal. */
 const { values } = parseArgs({ options: { config: { type: 'string' } } });
@@ -21,7 +23,8 @@ try {
     void process.stderr.write(`${host.host}'s deadline: ${printableOutput(line)}\n`);
   const systemd = createSystemd(() => true, stop.signal); // a yes by itself says that this process is not stuck
   systemd.ready('watching');
-  await watchDeadline({ host, run: createRun(note, stop.signal), note, signal: stop.signal });
+  const board = createWatchedBoard({ host, run: createRun(note, stop.signal), note });
+  await watchDeadline({ board, clock: systemClock, note, signal: stop.signal, ...deadlineTimes });
   systemd.stopping();
 } catch (error) {
   process.stderr.write(`${printableLines(`deadline: ${error instanceof Error ? error.message : error}`)}\n`);

@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { exampleProvenance } from '../../coordinator/testing/example-attestation.ts';
@@ -9,10 +8,9 @@ import { createRun } from '../../host/run.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
 import { runStep } from '../../test/run-step.ts';
-import { Journal } from '../runtime/journal.ts';
+import { Journal } from '../runtime/journal/journal.ts';
 import { confirm } from './confirm.ts';
 import { fire, readArmed, readReport } from './deadline/deadline.ts';
-import { watchDeadline } from './deadline/watch-deadline.ts';
 import { install } from './install.ts';
 import { reboot } from './reboot.ts';
 import { rollback } from './rollback.ts';
@@ -21,6 +19,7 @@ import { sweep } from './sweep.ts';
 import { extlinuxConf, pacmanCommand } from './testing/temp-board.ts';
 import { names } from './testing/test-packages.ts';
 import { startUpgradableBoard, type UpgradableBoard } from './testing/upgradable-board.ts';
+import { watchUntil } from './testing/watch-until.ts';
 import { throughReboot } from './through-reboot.ts';
 
 const kernel = { names, version: '7.0-2', release: '7.0.0-fourier' };
@@ -203,39 +202,12 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
     await expect(runStep('reboot', reboot, rebooting(), stays, fresh())).rejects.toThrow(/false/);
     await powerOn();
     expect([runs(), conf().includes('DEFAULT fourier')]).toEqual(['2', true]);
-    const stop = new AbortController();
-    const run = createRun(() => undefined);
-    const note = () => undefined;
-    const watching = watchDeadline({ host: alone, run, note, signal: stop.signal, everyMs: 20 });
-    for (const until = Date.now() + 5_000; !conf().includes('DEFAULT k') && Date.now() < until; )
-      await sleep(20);
-    stop.abort();
-    await watching;
+    await watchUntil(alone, 'the next boot is the held one', () => conf().includes('DEFAULT k'));
     await powerOn();
     expect(runs()).toBe('1');
   });
 
   describe('that nobody confirms', () => {
-    /** One boot's deadline, until something is so. */
-    const watchUntil = async (
-      on: BoardConfig,
-      holds: () => Promise<boolean> | boolean,
-      { rebootWithinMs = 60_000, forMs = 60_000 } = {},
-    ) => {
-      const stop = new AbortController();
-      const notes: string[] = [];
-      const note = (line: string) => void notes.push(line);
-      const run = createRun(note, stop.signal);
-      const times = { everyMs: 20, pauseMs: 20, rebootWithinMs };
-      const watching = watchDeadline({ host: on, run, note, signal: stop.signal, ...times });
-      for (const until = Date.now() + forMs; !(await holds()); await sleep(10))
-        if (Date.now() > until) {
-          stop.abort();
-          throw new Error(notes.join('\n'));
-        }
-      stop.abort();
-      await watching;
-    };
     const isOver = async () => (await readReport(host))?.over === true;
     /** The new kernel runs, and is given a second. */
     const onTrial = async () => {
@@ -251,18 +223,18 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
       const script = 'grep -q "#2 SMP" "$0" && case " $* " in *" -U "*) exit 1;; esac; exec "$@"';
       const command = ['sh', '-c', script, host.procVersionFile, ...host.pacman.command];
       const poor = { ...host, pacman: { ...host.pacman, command } };
-      await watchUntil(poor, () => bootId() === 'boot-2');
+      await watchUntil(poor, 'it boots boot-2', () => bootId() === 'boot-2');
       expect([runs(), await installed(), await isOver()]).toEqual(['1', '7.0-2', false]);
-      await watchUntil(poor, () => bootId() === 'boot-3');
-      await watchUntil(poor, isOver);
+      await watchUntil(poor, 'it boots boot-3', () => bootId() === 'boot-3');
+      await watchUntil(poor, 'it is over', isOver);
       expect(await readReport(host)).toMatchObject({ restored: true, reboots: 2 });
       expect([bootId(), runs(), await installed(), conf()]).toEqual(['boot-3', '1', '7.0-1', extlinuxConf]);
     });
 
     it('is given up in the held kernel where nothing can be put back there either', async () => {
       await onTrial();
-      await watchUntil(unable(), () => bootId() === 'boot-2');
-      await watchUntil(unable(), isOver);
+      await watchUntil(unable(), 'it boots boot-2', () => bootId() === 'boot-2');
+      await watchUntil(unable(), 'it is over', isOver);
       expect(await readReport(host)).toMatchObject({ restored: false, reboots: 1 });
       expect([bootId(), runs()]).toEqual(['boot-2', '1']);
     });
@@ -271,13 +243,14 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
       await onTrial();
       const inTheWay = join(host.stateFolder, 'deadline-fired.json');
       await mkdir(join(inTheWay, 'x'), { recursive: true });
-      await watchUntil(host, () => bootId() === 'boot-2', { rebootWithinMs: 300 });
+      await watchUntil(host, 'it boots boot-2', () => bootId() === 'boot-2', { rebootWithinMs: 300 });
       expect(runs()).toBe('1');
       // Here it is due as well, and there is no other kernel to leave for.
       await expect(
-        watchUntil(host, () => bootId() === 'boot-3', { rebootWithinMs: 300, forMs: 3_000 }).finally(() =>
-          rm(inTheWay, { recursive: true }),
-        ),
+        watchUntil(host, 'it boots boot-3', () => bootId() === 'boot-3', {
+          rebootWithinMs: 300,
+          withinMs: 3_000,
+        }).finally(() => rm(inTheWay, { recursive: true })),
       ).rejects.toThrow(/deadline-fired/);
       expect((await readArmed(host))?.version).toBe('7.0-2');
     });

@@ -1,7 +1,8 @@
+import type { AttemptId } from '../../schemas/attempt-id.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
-import type { Step, StepContext } from '../runtime/step.ts';
+import type { Step } from '../runtime/step.ts';
 import {
   type Committing,
   commitFiles,
@@ -17,7 +18,6 @@ import { createPackageBumps, type PackageBumps, type RehearsedBump } from './pac
 import { patchsetHash, readSeries, type SeriesPatch } from './series/series.ts';
 
 type Request = StepRequest<'land'>;
-type Attempt = Pick<StepContext<BuilderConfig>, 'iteration' | 'step' | 'attempt'>;
 
 /**
  * Lands a series: one commit with the patches and the manifest's includes, one with the package's bump. Nothing is
@@ -61,7 +61,7 @@ const patchesCommit = (
   git: Git,
   { title, series, manifest }: Request,
   patches: readonly SeriesPatch[],
-  attempt: Attempt,
+  attempt: AttemptId,
 ): Committing => ({
   repository: manifest.repository,
   branch: manifest.branch,
@@ -104,7 +104,7 @@ const bumpCommit = (
   bumps: PackageBumps,
   request: Request,
   patches: readonly SeriesPatch[],
-  attempt: Attempt,
+  attempt: AttemptId,
 ): Committing => {
   const { folder, repository, branch, base, to } = request.package;
   const pkgbuild = `${folder}/PKGBUILD`;

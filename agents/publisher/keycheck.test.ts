@@ -1,7 +1,7 @@
 import { cp, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { PublisherConfig } from '../../schemas/config.ts';
 import { runStep } from '../../test/run-step.ts';
 import { generateSigningKey, type SigningKey } from '../../test/signing-key.ts';
@@ -50,22 +50,22 @@ const check = async (
 test('shows the key that has signed, and the day on which it expires', async () => {
   expect(await check()).toEqual({ fingerprint: key.fingerprint, expires: null });
   const dated = await generateSigningKey(join(folder, 'dated'), '20990101T000000');
+  onTestFinished(() => dated.stop());
   const { gnupgHome, keyring, fingerprint } = dated;
   expect(await check({ gnupgHome, keyring, fingerprint })).toEqual({
     fingerprint,
     expires: '2099-01-01T00:00:00.000Z',
   });
-  await dated.stop();
 });
 
 test('a key that has expired is refused, and since when', async () => {
   const expired = await generateSigningKey(join(folder, 'expired'), 'seconds=1');
+  onTestFinished(() => expired.stop());
   await expired.expired();
   const { gnupgHome, keyring, fingerprint } = expired;
   const refused = check({ gnupgHome, keyring, fingerprint });
   await expect(refused).rejects.toThrow(/it has expired, on 20\d\d-\d\d-\d\dT[\d:.]+Z/);
   await expect(refused).rejects.toMatchObject({ fault: 'host' });
-  await expired.stop();
 });
 
 test('a key whose secret half is gone is refused, and works again once it is back', async () => {

@@ -1,14 +1,15 @@
 import { sameFact } from '../../eventlog/stream/event-log.ts';
 import type { NewEvent } from '../../schemas/events.ts';
 import { JournalContradicted, ReplacedAgent } from './errors.ts';
-import type { HostLog } from './host-log.ts';
-import type { Journal, LogPlace, OutboxEvent } from './journal.ts';
+import type { Journal } from './journal/journal.ts';
+import type { OutboxEvent } from './journal/own-events.ts';
 import type { Outbox } from './outbox.ts';
+import type { OwnLog, SentEvent } from './own-log.ts';
 
 export interface Compared {
   journal: Journal;
   outbox: Pick<Outbox, 'continueFrom'>;
-  log: HostLog;
+  log: OwnLog;
 }
 
 const isSame = (a: Pick<OutboxEvent, 'bytes'>, b: Pick<OutboxEvent, 'bytes'>): boolean =>
@@ -19,11 +20,12 @@ const contradiction = (subject: string, sequence: number) =>
     `the log holds another ${subject} (sequence ${sequence}) than this host's journal: one of them is not what happened. Look at both; to believe the log, stop this agent, move its journal.db aside and start it again`,
   );
 
-const isStart = (log: HostLog, { subject }: Pick<OutboxEvent, 'subject'>) =>
+const isStart = (log: OwnLog, { subject }: Pick<OutboxEvent, 'subject'>) =>
   subject.startsWith(log.startPrefix);
 
 /** The number of this host's last start that the journal knows of; 0 before the first. */
-export const lastStart = (journal: Journal, startPrefix: string): number => journal.highestOf(startPrefix);
+export const lastStart = (journal: Journal, startPrefix: string): number =>
+  journal.outbox.highestOf(startPrefix);
 
 /** Whether an agent that was started later has this host's identity. */
 export const isReplaced = async ({ journal, log }: Pick<Compared, 'journal' | 'log'>): Promise<boolean> =>
@@ -40,18 +42,18 @@ const otherOutcome = (subject: string): string | undefined => {
  * does what it told of its own accord under the same subject: such a thing is told once.
  * @returns what the log holds under another count than the journal: this host's chain goes on from there.
  */
-const noteWhatIsThere = async ({ journal, outbox, log }: Compared): Promise<(OutboxEvent & LogPlace)[]> => {
-  const elsewhere: (OutboxEvent & LogPlace)[] = [];
+const noteWhatIsThere = async ({ journal, outbox, log }: Compared): Promise<SentEvent[]> => {
+  const elsewhere: SentEvent[] = [];
   let isRewritten = false;
-  for (const event of journal.ownEvents('unsent').reverse()) {
+  for (const event of journal.outbox.list('unsent').reverse()) {
     const there = await log.read(event.subject);
-    if (there && isSame(there, event)) journal.markSent(event.seq, there.sequence);
+    if (there && isSame(there, event)) journal.outbox.markSent(event.seq, there.sequence);
     else if (there && !isStart(log, event)) {
       if (otherOutcome(event.subject) && !sameFact(there.bytes, event.bytes))
         throw contradiction(there.subject, there.sequence);
       if (there.seq !== event.seq) elsewhere.push(there);
       else {
-        journal.takeBack(there);
+        journal.outbox.takeBack(there);
         isRewritten = true;
       }
     }
@@ -71,25 +73,25 @@ const noteWhatIsThere = async ({ journal, outbox, log }: Compared): Promise<(Out
  */
 const countOn = async (
   compared: Compared,
-  elsewhere: readonly (OutboxEvent & LogPlace)[],
+  elsewhere: readonly SentEvent[],
   { hasStarted, lastSequence }: { hasStarted: boolean; lastSequence: number },
 ): Promise<void> => {
   const { journal, outbox, log } = compared;
   const [newest, start] = [await log.newest(), await log.newestStart()];
   if (!newest) return;
   const unknown = [newest, ...(start ? [start] : [])].filter((event) => {
-    const known = journal.written(event.subject);
+    const known = journal.outbox.under(event.subject);
     return !known || !isSame(known, event);
   });
   if (unknown.length === 0 && elsewhere.length === 0) return;
   const startsInLog = start ? Number(start.subject.slice(log.startPrefix.length)) : 0;
-  const isAnnounced = hasStarted && !journal.ownEvents('unsent').some((event) => isStart(log, event));
+  const isAnnounced = hasStarted && !journal.outbox.list('unsent').some((event) => isStart(log, event));
   if (isAnnounced && startsInLog > lastStart(journal, log.startPrefix))
     throw new ReplacedAgent(
       `another agent of this host was started later (its start number ${startsInLog} is in the log): this one stops`,
     );
   const sent = unknown.find(({ subject }) =>
-    journal.ownEvents('sent').some((known) => known.subject === subject),
+    journal.outbox.list('sent').some((known) => known.subject === subject),
   );
   if (sent) throw contradiction(sent.subject, sent.sequence);
   // Which key signs what is written anew follows from it.
@@ -98,7 +100,7 @@ const countOn = async (
     event.type === 'AgentStarted' ? { ...event, attempt: startsInLog + 1 } : event;
   journal.inOneCommit(() => {
     // The newest one last: the next own event links to it.
-    if (!isAnnounced) journal.noteLack(lastSequence);
+    if (!isAnnounced) journal.marks.noteLack(lastSequence);
     const before = [...elsewhere, ...(rotation ? [rotation] : []), ...(start ? [start] : [])].filter(
       ({ subject }) => subject !== newest.subject,
     );
@@ -110,7 +112,7 @@ const countOn = async (
 const findLost = async ({ journal, log }: Compared, atLeast: number): Promise<void> => {
   const lost: number[] = [];
   for (const some of [atLeast, -1]) {
-    const events = journal.ownEvents('sent', some);
+    const events = journal.outbox.list('sent', some);
     let isAsNoted = true;
     lost.length = 0;
     for (const event of events) {
@@ -118,12 +120,12 @@ const findLost = async ({ journal, log }: Compared, atLeast: number): Promise<vo
       if (there && !isSame(there, event)) throw contradiction(there.subject, there.sequence);
       isAsNoted = there?.sequence === event.sequence;
       if (!there) lost.push(event.seq);
-      else if (!isAsNoted) journal.markSent(event.seq, there.sequence);
+      else if (!isAsNoted) journal.outbox.markSent(event.seq, there.sequence);
     }
     if (isAsNoted || events.length < some) break;
   }
   journal.inOneCommit(() => {
-    for (const seq of lost) journal.markUnsent(seq);
+    for (const seq of lost) journal.outbox.markUnsent(seq);
   });
 };
 
@@ -144,5 +146,5 @@ export const compareWithLog = async (
   const elsewhere = await noteWhatIsThere(compared);
   await countOn(compared, elsewhere, { hasStarted, lastSequence });
   await findLost(compared, atLeast);
-  journal.limitPosition(lastSequence);
+  journal.marks.limitPosition(lastSequence);
 };

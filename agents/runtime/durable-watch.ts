@@ -1,4 +1,4 @@
-import type { Pulled } from '../../eventlog/stream/pull.ts';
+import type { Clock, HandedMessage } from './ports.ts';
 
 /** So long the coordinator may take to see that a journal is behind, and to make the host's durable anew; longer than its acks are waited for. */
 const remadeWithinMs = 12_000;
@@ -6,7 +6,7 @@ const remadeWithinMs = 12_000;
 /** What the pulls on a host's durable tell of it: the host may not ask the server what a consumer is. */
 export interface DurableWatch {
   /** What a pull gave. */
-  given(pulled: Pulled): void;
+  given(handed: Pick<HandedMessage, 'handed' | 'pending'> | 'nothing now'): void;
   /** The message that was given last is in the journal, and acked. */
   noted(): void;
   /** Nothing is known any more: the pulls have ended. */
@@ -19,23 +19,23 @@ export interface DurableWatch {
   hasHandedAll(): boolean;
 }
 
-export const createDurableWatch = (): DurableWatch => {
+export const createDurableWatch = (clock: Pick<Clock, 'monotonicMs'>): DurableWatch => {
   let fromBegin = false;
   /** Whether nothing for the host is left to hand over, as far as is known; whether something is behind the last message. */
   let [isLast, isNext] = [false, false];
   /** When the pulls began to give nothing; undefined while they give, or there are none. */
   let quietSince: number | undefined;
   return {
-    given(pulled) {
-      if (pulled === 'nothing now') {
+    given(handed) {
+      if (handed === 'nothing now') {
         isLast = true;
-        quietSince ??= performance.now();
+        quietSince ??= clock.monotonicMs();
         return;
       }
       quietSince = undefined;
-      if (pulled.handed === 1) fromBegin = true;
+      if (handed.handed === 1) fromBegin = true;
       isLast = false;
-      isNext = pulled.pending > 0;
+      isNext = handed.pending > 0;
     },
     noted() {
       isLast = !isNext;
@@ -45,6 +45,7 @@ export const createDurableWatch = (): DurableWatch => {
       quietSince = undefined;
     },
     hasHandedAll: () =>
-      isLast && (fromBegin || (quietSince !== undefined && performance.now() - quietSince > remadeWithinMs)),
+      isLast &&
+      (fromBegin || (quietSince !== undefined && clock.monotonicMs() - quietSince > remadeWithinMs)),
   };
 };

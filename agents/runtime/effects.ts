@@ -1,11 +1,16 @@
+import type { AttemptId } from '../../schemas/attempt-id.ts';
 import type { EffectName } from '../../schemas/effects.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import { NeedsPerson, Superseded } from './errors.ts';
-import type { Journal, NotedRequest } from './journal.ts';
+import type { Effects } from './journal/effects.ts';
+import type { Requests } from './journal/requests.ts';
 import type { Effect } from './step.ts';
 
 /** What effects need of a journal. */
-export type EffectJournal = Pick<Journal, 'effect' | 'noteIntent' | 'noteResult' | 'isSuperseded'>;
+export interface EffectJournal {
+  effects: Pick<Effects, 'of' | 'noteIntent' | 'noteResult'>;
+  requests: Pick<Requests, 'isSuperseded'>;
+}
 
 const toJson = (value: unknown): string => JSON.stringify(value ?? null);
 
@@ -21,7 +26,7 @@ export type WatchEffects = (name: EffectName, phase: EffectPhase) => void;
  */
 export const createEffect = <Name extends StepName>(
   journal: EffectJournal,
-  request: Pick<NotedRequest, 'iteration' | 'attempt'> & { step: Name },
+  request: AttemptId & { step: Name },
   signal: AbortSignal,
   watch: WatchEffects = () => undefined,
 ): Effect<EffectName<Name>> => {
@@ -31,18 +36,18 @@ export const createEffect = <Name extends StepName>(
     /** Journals a result. The step gets it as a restart would give it, so that both ways are the same. */
     const done = (result: unknown) => {
       const json = toJson(result);
-      journal.noteResult(request, name, json);
+      journal.effects.noteResult(request, name, json);
       watch(declared, 'result');
       return JSON.parse(json);
     };
     const stopIfSuperseded = () => {
       signal.throwIfAborted();
-      if (journal.isSuperseded(request.iteration, request.step, request.attempt))
+      if (journal.requests.isSuperseded(request))
         throw new Superseded(`${request.iteration} ${request.step} attempt ${request.attempt} is superseded`);
     };
     if (used.has(name)) throw new TypeError(`effect "${name}" stands twice in step ${request.step}`);
     used.add(name);
-    const entry = journal.effect(request, name);
+    const entry = journal.effects.of(request, name);
     if (entry?.result != null) return JSON.parse(entry.result);
     stopIfSuperseded();
 
@@ -59,7 +64,7 @@ export const createEffect = <Name extends StepName>(
     } else {
       before = parts.before ? JSON.parse(toJson(await parts.before())) : undefined;
       stopIfSuperseded();
-      journal.noteIntent(request, name, toJson(before));
+      journal.effects.noteIntent(request, name, toJson(before));
       watch(declared, 'intent');
     }
     watch(declared, 'acting');

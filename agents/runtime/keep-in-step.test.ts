@@ -1,20 +1,22 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { headers, type NatsConnection } from 'nats';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { listenForPresence, type Presence } from '../../eventlog/live/presence.ts';
-import { signatureHeader } from '../../eventlog/signing/check-event.ts';
+import { checkEvent, signatureHeader } from '../../eventlog/signing/check-event.ts';
 import { linkTo, type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
 import { durablePosition, nextFor, remakeDurable } from '../../eventlog/stream/durables.ts';
 import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
 import { type NewEvent, noIteration } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
 import { type LogServer, startLogServer, until } from '../../test/log-server.ts';
+import { createConnectedLog } from './connected-log.ts';
 import { ReplacedAgent } from './errors.ts';
-import { Journal } from './journal.ts';
-import { NoRoom } from './journal-schema.ts';
+import { Journal } from './journal/journal.ts';
+import { NoRoom } from './journal/no-room.ts';
 import { createInStep } from './keep-in-step.ts';
 import { createOutbox } from './outbox.ts';
+import { systemClock } from './system-clock.ts';
 import {
   recordEvidence,
   recorder,
@@ -46,7 +48,8 @@ let admin: NatsConnection;
 const presences = new Map<string, Presence>();
 /** The hosts that had a trouble, and have none any more. */
 const settled = new Set<string>();
-let tending: ReturnType<typeof setInterval>;
+const stopTending = new AbortController();
+let tending: Promise<void>;
 beforeAll(async () => {
   log = await startLogServer(fleet, hosts);
   coordinator = await log.connect('coordinator');
@@ -58,7 +61,7 @@ beforeAll(async () => {
     else if (troubled.has(presence.host)) settled.add(presence.host);
   });
   // What the coordinator does: a host whose journal is behind gets its requests again.
-  tending = setInterval(async () => {
+  const tend = async () => {
     for (const { host, position = 0, trouble } of presences.values()) {
       if (!trouble) continue;
       const [durable, next] = [
@@ -68,10 +71,17 @@ beforeAll(async () => {
       presences.delete(host);
       if (durable && next && next <= durable.ackedUpTo) await remakeDurable(admin, fleet, host, next);
     }
-  }, 200);
+  };
+  tending = (async () => {
+    while (!stopTending.signal.aborted) {
+      await tend().catch(() => undefined); // the log's server is killed by a test, and comes back
+      await systemClock.pause(200, stopTending.signal);
+    }
+  })();
 });
 afterAll(async () => {
-  clearInterval(tending);
+  stopTending.abort();
+  await tending;
   await log.stop();
 });
 
@@ -133,14 +143,17 @@ const inStepOf = (host: Host, journal: Journal) => {
   const controller = new AbortController();
   const outbox = createOutbox({
     journal,
-    connected: () => undefined,
+    log: () => undefined,
+    clock: systemClock,
+    signal: controller.signal,
     writer: { fleet, name: host, keyFor: () => log.key(host) },
     onTrouble: () => undefined,
   });
   const inStep = createInStep({
     fleet,
     host,
-    trust: log.trust,
+    check: (message) => checkEvent(log.trust, message),
+    clock: systemClock,
     journal,
     journalFile: join(stateOf(host), 'journal.db'),
     outbox,
@@ -189,8 +202,8 @@ it('a journal that is lost is rebuilt from the log; what nobody knows of has fai
   ]);
   await expectChain('lost');
   const journal = new Journal(join(stateOf('lost'), 'journal.db'));
-  expect(journal.ownEvents('sent').map(({ seq }) => seq)).toEqual([5, 4, 3, 2, 1]);
-  expect(journal.lacksFrom()).toBeUndefined();
+  expect(journal.outbox.list('sent').map(({ seq }) => seq)).toEqual([5, 4, 3, 2, 1]);
+  expect(journal.marks.lacksFrom()).toBeUndefined();
   journal.close();
 });
 
@@ -260,7 +273,7 @@ it('a host whose journal the log contradicts stops working and says so', async (
     attempt: 1,
     data: { fault: 'host', reason: 'it went otherwise', output: [], begun: [] },
   });
-  journal.noteOutcome(other);
+  journal.outbox.note(other);
   journal.close();
   const again = start('contradicted');
   await ask('contradicted', 'iter2');
@@ -285,7 +298,7 @@ it('a host whose journal the log contradicts stops working and says so', async (
 it('a contradiction that is gone when they are compared again holds nobody up', async () => {
   mkdirSync(stateOf('newer'), { recursive: true });
   const before = new Journal(join(stateOf('newer'), 'journal.db'));
-  before.noteContradiction();
+  before.marks.noteContradiction();
   before.close();
   const agent = start('newer');
   await ask('newer', 'iter1');
@@ -297,8 +310,8 @@ it('a contradiction that is gone when they are compared again holds nobody up', 
   await until(async () => (await manager.consumers.info('KA', 'newer')).ack_floor.stream_seq >= sequence);
   await agent.stop();
   const journal = new Journal(join(stateOf('newer'), 'journal.db'));
-  expect(journal.isContradicted()).toBe(false);
-  expect(journal.position()).toBe(sequence);
+  expect(journal.marks.isContradicted()).toBe(false);
+  expect(journal.marks.position()).toBe(sequence);
   journal.close();
 });
 
@@ -361,7 +374,7 @@ it('where another journal of the host has written the same fact further on, its 
   for (const iteration of ['iter2', 'iter3']) {
     const { bytes } = seal('coordinator', asked('shifted', iteration));
     const request = { iteration, step: 'record', attempt: 1 } as const;
-    journal.noteRequest({ ...request, eventId: `coordinator/${iteration}.RecordRequested.1`, bytes });
+    journal.requests.note({ ...request, eventId: `coordinator/${iteration}.RecordRequested.1`, bytes });
     outbox.put(outcome(iteration), request);
   }
   journal.close();
@@ -382,9 +395,9 @@ it('a disk’s trouble is over once something was written again; an attempt that
   const file = join(log.folder, 'full.db');
   const real = new Journal(file);
   const { inStep, journal, troubles, asides, stop } = inStepOf('full', real);
-  journal.limitPosition = (sequence) => {
-    Reflect.deleteProperty(journal, 'limitPosition');
-    journal.limitPosition(sequence);
+  journal.marks.limitPosition = (sequence) => {
+    Reflect.deleteProperty(journal.marks, 'limitPosition');
+    journal.marks.limitPosition(sequence);
     throw new NoRoom('the disk is full');
   };
   // Another journal of this host has written.
@@ -398,14 +411,18 @@ it('a disk’s trouble is over once something was written again; an attempt that
       data: { role: 'builder', version: '1', bootId: 'b', release: '7', package: null },
     }),
   );
-  const running = inStep.run(connection);
+  const running = inStep.run(createConnectedLog(connection, { fleet, host: 'full' }));
+  onTestFinished(async () => {
+    stop();
+    await running.catch(() => undefined);
+    real.close();
+  });
   await until(() => troubles.includes(null));
   expect(troubles[0]).toMatch(/make room in/);
   expect(asides.slice(0, 3)).toEqual(['not compared', 'not compared', 'not compared']);
   expect(inStep.isHeld()).toBe(true);
   stop();
   await running;
-  real.close();
 });
 
 it('an agent stops when another one was started later with its identity; two can’t have one journal', async () => {
@@ -498,7 +515,7 @@ it('what the log has lost of its tail is sent again, in order', async () => {
   await expectChain('tail');
   const journal = new Journal(join(stateOf('tail'), 'journal.db'));
   const { sequence } = (await written('tail')).at(-1) ?? { sequence: 0 };
-  expect(journal.ownEvents('sent', 1)[0]?.sequence).toBe(sequence);
-  expect(journal.position()).toBeLessThanOrEqual(sequence);
+  expect(journal.outbox.list('sent', 1)[0]?.sequence).toBe(sequence);
+  expect(journal.marks.position()).toBeLessThanOrEqual(sequence);
   journal.close();
 }, 60_000);

@@ -1,21 +1,19 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { LogConnection } from '../../eventlog/connection/connect.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
-import type { Trust } from '../../eventlog/signing/trust.ts';
-import { explainLogError } from '../../eventlog/stream/log-fault.ts';
 import type { NewEvent } from '../../schemas/events.ts';
 import { compareWithLog, isReplaced } from './compare-with-log.ts';
 import type { DurableWatch } from './durable-watch.ts';
 import { JournalContradicted, ReplacedAgent } from './errors.ts';
-import { createHostLog, type HostLog } from './host-log.ts';
-import type { Journal } from './journal.ts';
-import { isNoRoom } from './journal-schema.ts';
-import { noRoomFor } from './open-journal.ts';
+import type { Journal } from './journal/journal.ts';
+import { isNoRoom } from './journal/no-room.ts';
+import { noRoomFor } from './journal/open-journal.ts';
 import type { Outbox } from './outbox.ts';
+import { createOwnLog, type OwnLog } from './own-log.ts';
+import type { CheckMessage, Clock, HostLog } from './ports.ts';
 import { lackTrouble, settleLack } from './take-back.ts';
 import type { Trouble } from './trouble.ts';
-import { watchConnection } from './watch-connection.ts';
+import { createWaiting } from './waiting.ts';
 
+/** So often the log is looked at while the journal is not in step with it. */
 const lookEveryMs = 500;
 const askEveryMs = 2_000;
 const compareEveryMs = 10_000;
@@ -28,12 +26,14 @@ const contradictedBefore =
 export interface InStepOptions {
   fleet: string;
   host: string;
-  trust: Trust;
+  /** By whom the host trusts, itself included, whatever became of its keys since. */
+  check: CheckMessage;
   journal: Journal;
   journalFile: string;
   outbox: Outbox;
   trouble: Trouble;
   durable: Pick<DurableWatch, 'hasHandedAll'>;
+  clock: Clock;
   /** What the host has to tell of its own accord. */
   report: () => Promise<NewEvent | undefined>;
   /** Ends the attempt that runs, without an outcome. Says whether none runs any more. */
@@ -58,101 +58,149 @@ export interface InStep {
   /** The log is to be looked at before anything more is sent. */
   doubt(): void;
   /** Looks at the log again and again until the signal fires. @throws {ReplacedAgent} */
-  run(connection: LogConnection): Promise<void>;
+  run(log: HostLog): Promise<void>;
 }
 
-export const createInStep = (options: InStepOptions): InStep => {
-  const { host, journal, outbox, trouble, signal } = options;
-  let isCompared = false;
+/** What holds a host's work up, or may. It says each of them once, and that it is over. */
+const createHolds = ({ journal, journalFile, trouble, setWorkAside }: InStepOptions) => {
   let noRoom = false;
-  let contradicts = journal.isContradicted();
+  let contradicts = journal.marks.isContradicted();
   if (contradicts) trouble.set('journal', contradictedBefore);
-  const looking = createSayOnce(options.say);
+  const lacks = () => journal.marks.lacksFrom() !== undefined;
+  const holds = {
+    lacks,
+    isHeld: () => contradicts || lacks(),
+    /** They agree, and what is written is written. */
+    over() {
+      if (contradicts) journal.marks.noteNoContradiction();
+      contradicts = false;
+      if (noRoom) journal.marks.proveRoom();
+      if (noRoom) trouble.set('disk', null);
+      noRoom = false;
+      trouble.set('journal', lacks() ? lackTrouble : null);
+    },
+    onError(error: unknown): void {
+      if (isNoRoom(error)) {
+        noRoom = true;
+        trouble.set('disk', noRoomFor(journalFile, error));
+      }
+      if (!(error instanceof JournalContradicted)) return;
+      contradicts = true;
+      setWorkAside();
+      trouble.set('journal', error.message);
+      try {
+        // A start without the log would work on otherwise.
+        if (!journal.marks.isContradicted()) journal.marks.noteContradiction();
+      } catch (noted) {
+        if (!isNoRoom(noted)) throw noted;
+        holds.onError(noted);
+      }
+    },
+    contradicts: () => contradicts,
+  };
+  return holds;
+};
+
+/** When the log was looked at, and whether what was seen still holds. */
+const createLooks = ({ clock }: InStepOptions) => {
+  let isCompared = false;
   let doubts = 0;
   let [comparedAt, askedAt] = [0, 0];
-  const lacks = () => journal.lacksFrom() !== undefined;
-  const doubt = () => {
-    doubts += 1;
-    isCompared = false;
+  const since = (at: number) => clock.monotonicMs() - at;
+  return {
+    isCompared: () => isCompared,
+    isDue: () => !isCompared || since(comparedAt) > compareEveryMs,
+    mayBeReplaced: () => since(askedAt) > askEveryMs,
+    asked: () => {
+      askedAt = clock.monotonicMs();
+    },
+    doubt: () => {
+      doubts += 1;
+      isCompared = false;
+    },
+    /** Compares; what is seen holds unless there is doubt meanwhile. */
+    async compare(work: () => Promise<void>) {
+      const before = doubts;
+      await work();
+      comparedAt = askedAt = clock.monotonicMs();
+      isCompared = before === doubts;
+    },
+    waitMs: () =>
+      isCompared
+        ? Math.min(askEveryMs - since(askedAt), compareEveryMs - since(comparedAt)) + 1
+        : lookEveryMs,
   };
+};
 
-  const compare = async (log: HostLog) => {
-    const before = doubts;
-    const isAside = lacks() && options.setWorkAside();
-    const atLeast = contradicts ? -1 : isCompared ? 1 : atConnection;
-    await compareWithLog({ journal, outbox, log }, { hasStarted: options.hasStarted(), atLeast });
-    comparedAt = askedAt = performance.now();
-    isCompared = before === doubts; // otherwise the connection was lost meanwhile
-    if (isAside || !lacks()) return;
+export const createInStep = (options: InStepOptions): InStep => {
+  const { journal, outbox, clock, signal, setWorkAside } = options;
+  const holds = createHolds(options);
+  const looks = createLooks(options);
+  const looking = createSayOnce(options.say);
+  const waiting = createWaiting(clock, signal);
+
+  const compare = async (log: OwnLog) => {
+    const isAside = holds.lacks() && setWorkAside();
+    const atLeast = holds.contradicts() ? -1 : looks.isCompared() ? 1 : atConnection;
+    await looks.compare(() =>
+      compareWithLog({ journal, outbox, log }, { hasStarted: options.hasStarted(), atLeast }),
+    );
+    if (isAside || !holds.lacks()) return;
     // An attempt that ran meanwhile may have journalled an outcome where the log has another: look again without it.
-    isCompared = false;
-    options.setWorkAside();
-    trouble.set('journal', lackTrouble);
+    looks.doubt();
+    setWorkAside();
+    options.trouble.set('journal', lackTrouble);
   };
 
-  const look = async (log: HostLog) => {
-    const isDue = !isCompared || performance.now() - comparedAt > compareEveryMs;
+  const look = async (log: OwnLog) => {
+    const isDue = looks.isDue();
     if (isDue) await compare(log);
-    else if (performance.now() - askedAt > askEveryMs) {
-      askedAt = performance.now();
+    else if (looks.mayBeReplaced()) {
+      looks.asked();
       if (await isReplaced({ journal, log })) await compare(log);
     }
-    if (!isCompared) return;
-    const isSettled =
-      lacks() &&
-      options.setWorkAside() &&
-      (await settleLack({ host, journal, outbox, log, durable: options.durable, report: options.report }));
-    if (contradicts) journal.noteNoContradiction();
-    contradicts = false;
+    if (!looks.isCompared()) return;
+    const isSettled = holds.lacks() && setWorkAside() && (await settleLack({ ...options, log }));
     looking.over();
-    if (noRoom) journal.proveRoom();
-    if (noRoom) trouble.set('disk', null);
-    noRoom = false;
-    trouble.set('journal', lacks() ? lackTrouble : null);
+    holds.over();
     if (isDue || isSettled) options.onInStep();
   };
 
-  const onError = (error: unknown) => {
-    isCompared = false;
-    if (isNoRoom(error)) {
-      noRoom = true;
-      trouble.set('disk', noRoomFor(options.journalFile, error));
-    }
-    if (!(error instanceof JournalContradicted)) return;
-    contradicts = true;
-    options.setWorkAside();
-    trouble.set('journal', error.message);
-    try {
-      // A start without the log would work on otherwise.
-      if (!journal.isContradicted()) journal.noteContradiction();
-    } catch (noted) {
-      if (!isNoRoom(noted)) throw noted;
-      onError(noted);
-    }
+  /** So long until something is due, where nothing happens before. */
+  const waitMs = (log: HostLog) => {
+    if (!log.isUp()) return askEveryMs;
+    return holds.lacks() ? lookEveryMs : looks.waitMs();
+  };
+
+  const onError = async (log: HostLog, error: unknown) => {
+    looks.doubt();
+    holds.onError(error);
+    if (log.isUp() && !isNoRoom(error) && !(error instanceof JournalContradicted))
+      looking.trouble(await log.explain(error), "the log can't be looked at: ");
   };
 
   return {
-    maySend: () => isCompared,
-    isHeld: () => contradicts || lacks(),
-    position: () => journal.lacksFrom() ?? journal.position(),
-    doubt,
-    async run(connection) {
-      const watch = watchConnection(connection, doubt);
-      const log = createHostLog(connection, watch, options);
-      while (!signal.aborted && !connection.isClosed()) {
+    maySend: looks.isCompared,
+    isHeld: holds.isHeld,
+    position: () => journal.marks.lacksFrom() ?? journal.marks.position(),
+    doubt() {
+      looks.doubt();
+      waiting.wake();
+    },
+    async run(log) {
+      log.onChange(() => {
+        looks.doubt();
+        waiting.wake();
+      });
+      const own = createOwnLog(log, options);
+      while (!signal.aborted && !log.isClosed()) {
         try {
-          if (watch.isUp()) await look(log);
+          if (log.isUp()) await look(own);
         } catch (error) {
           if (signal.aborted || error instanceof ReplacedAgent) throw error;
-          onError(error);
-          if (watch.isUp() && !isNoRoom(error) && !(error instanceof JournalContradicted)) {
-            looking.trouble(
-              await explainLogError(connection, error, log.subjectOfNothing),
-              "the log can't be looked at: ",
-            );
-          }
+          await onError(log, error);
         }
-        await sleep(lookEveryMs, undefined, { signal }).catch(() => undefined);
+        await waiting.wait(waitMs(log));
       }
     },
   };

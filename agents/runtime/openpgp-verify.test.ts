@@ -1,7 +1,7 @@
 import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { createRun } from '../../host/run.ts';
 import { generateSigningKey, type SigningKey } from '../../test/signing-key.ts';
 import { verifySignature } from './openpgp-verify.ts';
@@ -70,6 +70,7 @@ test('two signatures in one file are refused, although gpgv ends with 0', async 
 
 test('a signature by a key that has expired is refused, unless that is accepted', async () => {
   const old = await generateSigningKey(join(folder, 'old'), 'seconds=1');
+  onTestFinished(() => old.stop());
   const byOld = `${file}.old.sig`;
   await old.gpg('--detach-sign', '--output', byOld, file);
   await old.expired();
@@ -86,7 +87,6 @@ test('a signature by a key that has expired is refused, unless that is accepted'
   const altered = `${file}.expired`;
   await writeFile(altered, 'a packagE');
   await expect(verify({ ...accepted, file: altered })).rejects.toThrow('is not what was signed');
-  await old.stop();
 });
 
 test('a signature that is none is refused', async () => {

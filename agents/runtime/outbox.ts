@@ -1,8 +1,8 @@
-import type { LogConnection } from '../../eventlog/connection/connect.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
 import { linkTo, sealEvent } from '../../eventlog/signing/seal.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
-import { AppendConflict, appendEvent } from '../../eventlog/stream/event-log.ts';
+import { AppendConflict } from '../../eventlog/stream/event-log.ts';
+import type { AttemptId } from '../../schemas/attempt-id.ts';
 import {
   type Envelope,
   type EventType,
@@ -11,7 +11,9 @@ import {
   subjectOf,
 } from '../../schemas/events.ts';
 import { type StepName, stepNames } from '../../schemas/step-names.ts';
-import type { Journal, LogPlace, NotedRequest, OutboxEvent } from './journal.ts';
+import type { Journal } from './journal/journal.ts';
+import type { LogPlace, OutboxEvent } from './journal/own-events.ts';
+import type { Clock, HostLog } from './ports.ts';
 
 /** A host's own events on their way to the log: in the journal first, in the log as soon as it can be reached. */
 export interface Outbox {
@@ -20,8 +22,8 @@ export interface Outbox {
    * other one: the second is dropped, and the host's log told.
    * @throws {EventTooLarge} and nothing is journalled.
    */
-  put(event: NewEvent, answers?: Pick<NotedRequest, 'iteration' | 'step' | 'attempt'>): void;
-  /** Sends what is waiting, in order, until there is nothing more or the log does not take it. Never rejects. */
+  put(event: NewEvent, answers?: AttemptId): void;
+  /** Sends what is waiting, in order, until there is nothing more or nothing may be sent. Never rejects. */
   drain(): Promise<void>;
   /** How many events are not in the log yet. */
   waiting(): number;
@@ -33,10 +35,17 @@ export interface Outbox {
   continueFrom(last: readonly (OutboxEvent & LogPlace)[], change: (event: NewEvent) => NewEvent): void;
 }
 
+/** So long after a log did not take something it is tried again. */
+const againAfterMs = 1_000;
+
+/** What an outbox asks of the log. */
+type OutboxLog = Pick<HostLog, 'append' | 'isClosed'>;
+
 export interface OutboxOptions {
   journal: Journal;
-  /** The connection, once there is one, and while own events may be sent. */
-  connected: () => LogConnection | undefined;
+  /** The log, once there is a connection to it, and while own events may be sent. */
+  log: () => OutboxLog | undefined;
+  clock: Pick<Clock, 'now' | 'pause'>;
   /** `keyFor`: the key that signs an event when it is journalled, or journalled anew. */
   writer: { fleet: string; name: string; keyFor: (event: NewEvent) => WriterKey };
   /** Told once of each event that can't be sent, and why; a log that does not answer is none. */
@@ -45,6 +54,7 @@ export interface OutboxOptions {
   onDoubt?: () => void;
   /** A place where a test may end this process. */
   failpoint?: (name: string) => void;
+  signal: AbortSignal;
 }
 
 /** The step whose outcome an own event is. */
@@ -57,79 +67,108 @@ const answeredStep = ({ subject }: OutboxEvent): StepName | undefined => {
 
 const nothing = () => undefined;
 
-export const createOutbox = (options: OutboxOptions): Outbox => {
-  const { journal, writer, onTrouble, onDoubt = nothing, failpoint = nothing } = options;
-  let draining: Promise<void> | undefined;
+/** Journals an own event, sealed after the last one. */
+const noteEvent = (
+  { journal, writer }: OutboxOptions,
+  event: NewEvent,
+  time: string,
+  answers?: AttemptId,
+): void => {
+  const written = journal.outbox.last();
+  const last = written && linkTo(written.seq, written.bytes);
+  const author = { ...writer, key: writer.keyFor(event), epoch: journal.marks.epoch() };
+  journal.outbox.note(sealEvent(event, author, last, time), answers);
+};
+
+/** Takes own events back, and journals anew what is not in the log. */
+const rewrite = (
+  options: OutboxOptions,
+  last: readonly (OutboxEvent & LogPlace)[],
+  change: (event: NewEvent) => NewEvent,
+): void => {
+  const { journal, writer } = options;
+  journal.inOneCommit(() => {
+    const unsent = journal.outbox.list('unsent').reverse();
+    for (const { seq } of unsent) journal.outbox.forget(seq);
+    for (const event of last) journal.outbox.takeBack(event);
+    for (const { bytes } of unsent) {
+      const envelope = JSON.parse(new TextDecoder().decode(bytes)) as Envelope;
+      const { iteration, attempt, data, causationid } = envelope;
+      const event = { type: envelope.type as EventType, iteration, attempt, data };
+      const anew = change(causationid === undefined ? event : { ...event, causationid });
+      // What was taken back is there.
+      if (!journal.outbox.has(subjectOf(writer.fleet, writer.name, anew)))
+        noteEvent(options, anew, envelope.time);
+    }
+  });
+};
+
+/** Sends what is unsent, in order. Ends where nothing is left, or something else has to happen first. */
+const sendAll = async (options: OutboxOptions, log: OutboxLog): Promise<void> => {
+  const { journal, onDoubt = nothing, failpoint = nothing } = options;
+  for (let event = journal.outbox.nextUnsent(); event; event = journal.outbox.nextUnsent()) {
+    const appended = await log.append(event);
+    if (log.isClosed()) return; // the agent ends, and its journal may be closed
+    const now = journal.outbox.under(event.subject);
+    if (!now || Buffer.compare(now.bytes, event.bytes) !== 0) return onDoubt(); // it was written anew meanwhile
+    if (appended.outcome !== 'appended') return onDoubt(); // sent before a crash, or not by this agent
+    const step = answeredStep(event);
+    if (step) failpoint(`${step} sent`);
+    journal.outbox.markSent(event.seq, appended.sequence);
+    if (options.log() !== log) return; // the log is to be looked at first
+  }
+};
+
+/** Sends what is unsent, and tries again where the log does not take it, as long as it may be sent at all. */
+const createSend = (options: OutboxOptions): ((log: OutboxLog) => Promise<void>) => {
+  const { clock, onTrouble, onDoubt = nothing, signal } = options;
   const sending = createSayOnce(onTrouble);
-  const note = (
-    event: NewEvent,
-    time: string,
-    answers?: Pick<NotedRequest, 'iteration' | 'step' | 'attempt'>,
-  ) => {
-    const written = journal.lastWritten();
-    const last = written && linkTo(written.seq, written.bytes);
-    const author = { ...writer, key: writer.keyFor(event), epoch: journal.epoch() };
-    journal.noteOutcome(sealEvent(event, author, last, time), answers);
-  };
-  const send = async (connection: LogConnection) => {
-    try {
-      for (let event = journal.nextUnsent(); event; event = journal.nextUnsent()) {
-        const appended = await appendEvent(connection, event);
-        if (connection.isClosed()) return; // the agent ends, and its journal may be closed
-        const now = journal.written(event.subject);
-        if (!now || Buffer.compare(now.bytes, event.bytes) !== 0) return onDoubt(); // it was written anew meanwhile
-        if (appended.outcome !== 'appended') return onDoubt(); // sent before a crash, or not by this agent
-        const step = answeredStep(event);
-        if (step) failpoint(`${step} sent`);
-        journal.markSent(event.seq, appended.sequence);
-        if (options.connected() !== connection) return; // the log is to be looked at first
+  return async (log) => {
+    while (!log.isClosed() && options.log() === log) {
+      try {
+        await sendAll(options, log);
+        sending.over();
+        return;
+      } catch (error) {
+        if (log.isClosed()) return;
+        if (error instanceof AppendConflict) return onDoubt();
+        sending.trouble(error, 'nothing can be sent: ');
       }
-      sending.over();
-    } catch (error) {
-      if (connection.isClosed() || connection.isDraining()) return;
-      if (error instanceof AppendConflict) return onDoubt();
-      sending.trouble(error, 'nothing can be sent: ');
+      await clock.pause(againAfterMs, signal);
+      if (signal.aborted) return;
     }
   };
+};
+
+export const createOutbox = (options: OutboxOptions): Outbox => {
+  const { journal, writer, clock, onTrouble, failpoint = nothing } = options;
+  const send = createSend(options);
+  let draining: Promise<void> | undefined;
   const outbox: Outbox = {
     put(event, answers) {
       // What another hand of this host has answered is answered.
-      if (answers && journal.hasWritten(subjectOf(writer.fleet, writer.name, event)))
-        return journal.endRequest(answers);
-      if (answers && journal.isAnswered(answers)) {
+      if (answers && journal.outbox.has(subjectOf(writer.fleet, writer.name, event)))
+        return journal.requests.end(answers);
+      if (answers && journal.requests.isAnswered(answers)) {
         const { iteration, step, attempt } = answers;
         return onTrouble(
           `${event.type} of ${iteration} ${attempt} is dropped: this ${step} is answered already`,
         );
       }
-      note(event, new Date().toISOString(), answers);
+      noteEvent(options, event, new Date(clock.now()).toISOString(), answers);
       if (answers) failpoint(`${answers.step} outcome`);
       void outbox.drain();
     },
     drain() {
-      const connection = options.connected();
-      if (!connection || connection.isClosed()) return Promise.resolve();
-      draining ??= send(connection).finally(() => {
+      const log = options.log();
+      if (!log || log.isClosed()) return Promise.resolve();
+      draining ??= send(log).finally(() => {
         draining = undefined;
       });
       return draining;
     },
-    waiting: () => journal.unsent(),
-    continueFrom(last, change) {
-      journal.inOneCommit(() => {
-        const unsent = journal.ownEvents('unsent').reverse();
-        for (const { seq } of unsent) journal.forget(seq);
-        for (const event of last) journal.takeBack(event);
-        for (const { bytes } of unsent) {
-          const envelope = JSON.parse(new TextDecoder().decode(bytes)) as Envelope;
-          const { iteration, attempt, data, causationid } = envelope;
-          const event = { type: envelope.type as EventType, iteration, attempt, data };
-          const anew = change(causationid === undefined ? event : { ...event, causationid });
-          // What was taken back is there.
-          if (!journal.hasWritten(subjectOf(writer.fleet, writer.name, anew))) note(anew, envelope.time);
-        }
-      });
-    },
+    waiting: () => journal.outbox.unsent(),
+    continueFrom: (last, change) => rewrite(options, last, change),
   };
   return outbox;
 };

@@ -2,8 +2,8 @@ import type { DaemonKey } from '../../eventlog/signing/daemon-key.ts';
 import { rotation } from '../../eventlog/signing/key-history.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import { type NewEvent, noIteration, parseEvent } from '../../schemas/events.ts';
-import { rotationsOf } from './host-log.ts';
-import type { Journal } from './journal.ts';
+import type { OwnEvents } from './journal/own-events.ts';
+import { rotationsOf } from './own-log.ts';
 
 /** Which of its keys a host signs with. */
 export interface OwnSigning {
@@ -17,12 +17,12 @@ export interface OwnSigning {
 }
 
 export const createOwnSigning = (
-  journal: Pick<Journal, 'highestOf' | 'written'>,
+  journal: { outbox: Pick<OwnEvents, 'highestOf' | 'under'> },
   { fleet, host, key, former }: { fleet: string; host: string } & DaemonKey,
 ): OwnSigning => {
   const prefix = rotationsOf(fleet, host);
   const hasRotated = () => {
-    const last = journal.written(`${prefix}${journal.highestOf(prefix)}`);
+    const last = journal.outbox.under(`${prefix}${journal.outbox.highestOf(prefix)}`);
     const event = last && parseEvent(last.bytes);
     return event?.kind === 'fleet' && event.type === 'KeyRotated' && event.data.publicKey === key.publicKey;
   };
@@ -33,7 +33,7 @@ export const createOwnSigning = (
         ? {
             type: 'KeyRotated',
             iteration: noIteration,
-            attempt: journal.highestOf(prefix) + 1,
+            attempt: journal.outbox.highestOf(prefix) + 1,
             data: rotation(fleet, host, former.publicKey, key),
           }
         : undefined,

@@ -1,24 +1,25 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { LogConnection } from '../../eventlog/connection/connect.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
-import { checkMessage, signatureHeader } from '../../eventlog/signing/check-event.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
-import { type PulledMessage, pullMessages } from '../../eventlog/stream/pull.ts';
+import type { AttemptId } from '../../schemas/attempt-id.ts';
 import { coordinator } from '../../schemas/events.ts';
-import type { Role, StepName } from '../../schemas/step-names.ts';
+import type { Role } from '../../schemas/step-names.ts';
 import { steps } from '../../schemas/steps.ts';
 import type { DurableWatch } from './durable-watch.ts';
-import type { Journal } from './journal.ts';
+import type { Journal } from './journal/journal.ts';
+import type { CheckMessage, Clock, HandedMessage, HostLog } from './ports.ts';
 import { takeCheckpoint } from './take-checkpoint.ts';
 
 export interface RequestLoopOptions {
-  connection: LogConnection;
+  log: Pick<HostLog, 'pull' | 'isClosed'>;
+  clock: Pick<Clock, 'pause'>;
   journal: Journal;
   host: string;
   role: Role;
   trust: Trust;
+  /** By that trust. */
+  check: CheckMessage;
   /** A request was noted, or one was superseded. */
-  onNoted: (superseded?: { iteration: string; step: StepName; attempt: number }) => void;
+  onNoted: (superseded?: AttemptId) => void;
   /** A checkpoint was taken note of. */
   onCheckpoint: () => void;
   /** For the host's own log: what was refused, or could not be asked for, and why. */
@@ -43,20 +44,20 @@ const refuseOlderKey = (
   key: string,
 ): string | undefined => {
   const pinned = trust.writers.get(writer)?.keys ?? [];
-  const newest = journal.newestKey(writer);
+  const newest = journal.keys.of(writer);
   const place = newest === undefined ? -1 : pinned.indexOf(newest); // the newer, the smaller
   if (place >= 0 && pinned.indexOf(key) > place)
     return `it is signed with ${key}, and ${writer} has signed with a newer key since: ${newest}`;
-  if (newest !== key) journal.noteNewestKey(writer, key);
+  if (newest !== key) journal.keys.note(writer, key);
   return undefined;
 };
 
 /** Notes one message in the journal. Gives why it is refused, if it is; and for a request what to do once it is acked. */
 const note = (
-  message: PulledMessage,
+  message: HandedMessage,
   options: RequestLoopOptions,
 ): string | { acked: () => void } | undefined => {
-  const checked = checkMessage(options.trust, message, message.seq);
+  const checked = options.check(message);
   if ('refused' in checked) return checked.refused.why;
   const { event, bytes } = checked.logged;
   if (event.source !== coordinator) return `it is ${event.source}'s, and only the coordinator asks`;
@@ -74,24 +75,23 @@ const note = (
   const { iteration, step, attempt } = event;
   if (event.fact !== 'Requested' && event.fact !== 'Superseded') return undefined;
   if (event.data.host !== options.host) return `it is for ${event.data.host}`;
-  const place = { sequence: message.seq, signature: message.headers?.get(signatureHeader) ?? '' };
+  const place = { sequence: message.sequence, signature: message.signature };
   if (event.fact === 'Requested') {
     const epoch = event.epoch ?? 1;
-    if (epoch < options.journal.epoch())
-      return `it is of epoch ${epoch}, before the log was restored; epoch ${options.journal.epoch()} has begun`;
+    if (epoch < options.journal.marks.epoch())
+      return `it is of epoch ${epoch}, before the log was restored; epoch ${options.journal.marks.epoch()} has begun`;
     const eventId = `${event.source}/${event.id}`;
-    options.journal.noteRequest({ iteration, step, attempt, bytes, eventId }, place, epoch);
+    options.journal.requests.note({ iteration, step, attempt, bytes, eventId }, place, epoch);
     options.failpoint(`${step} noted`);
     options.onNoted();
     return { acked: () => options.failpoint(`${step} acked`) };
   }
-  options.journal.noteSuperseded(iteration, step, attempt, { ...place, bytes });
+  options.journal.requests.noteSuperseded({ iteration, step, attempt }, { ...place, bytes });
   options.onNoted({ iteration, step, attempt });
   return undefined;
 };
 
 const againAfterMs = 500;
-const onTheirWay = 100;
 
 /**
  * Takes this host's requests from the log into its journal, until `signal` fires. A message is acked once it is in
@@ -99,27 +99,28 @@ const onTheirWay = 100;
  * @throws if the connection was closed for good.
  */
 export const runRequestLoop = async (options: RequestLoopOptions): Promise<void> => {
-  const { connection, host, durable, signal } = options;
+  const { log, clock, durable, signal } = options;
   const taking = createSayOnce(options.onRefused);
   while (!signal.aborted) {
     try {
       if (!options.mayTake()) {
-        await sleep(againAfterMs, undefined, { signal }).catch(() => undefined);
+        await clock.pause(againAfterMs, signal);
         continue;
       }
-      for await (const message of pullMessages(connection, host, onTheirWay, signal)) {
+      for await (const message of log.pull(signal)) {
         durable.given(message);
         taking.over();
         if (message === 'nothing now') continue;
         // What can't be noted is not acked, and nothing that comes after it is noted before.
         const noted = await options.onceThereIsRoom(() => note(message, options));
         if (typeof noted === 'string') {
-          options.onRefused(`refused ${message.subject} (sequence ${message.seq}): ${noted}`);
-          await options.onceThereIsRoom(() => options.journal.notePosition(message.seq));
+          options.onRefused(`refused ${message.subject} (sequence ${message.sequence}): ${noted}`);
+          await options.onceThereIsRoom(() => options.journal.marks.notePosition(message.sequence));
           message.term();
         } else {
           // A type that this version does not know is behind it as well.
-          if (!noted) await options.onceThereIsRoom(() => options.journal.notePosition(message.seq));
+          if (!noted)
+            await options.onceThereIsRoom(() => options.journal.marks.notePosition(message.sequence));
           // An ack that the server did not hear is a message that comes again.
           await message.ack().catch(() => undefined);
           noted?.acked();
@@ -134,7 +135,7 @@ export const runRequestLoop = async (options: RequestLoopOptions): Promise<void>
       durable.ended();
     }
     if (signal.aborted) return;
-    if (connection.isClosed()) throw new Error('the connection to the log was closed');
-    await sleep(againAfterMs, undefined, { signal }).catch(() => undefined);
+    if (log.isClosed()) throw new Error('the connection to the log was closed');
+    await clock.pause(againAfterMs, signal);
   }
 };

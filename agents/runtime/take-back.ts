@@ -1,15 +1,15 @@
 import { type NewEvent, noIteration, stepEventType } from '../../schemas/events.ts';
 import { lastStart } from './compare-with-log.ts';
 import type { DurableWatch } from './durable-watch.ts';
-import type { HostLog } from './host-log.ts';
-import type { Journal } from './journal.ts';
+import type { Journal } from './journal/journal.ts';
 import type { Outbox } from './outbox.ts';
+import type { OwnLog } from './own-log.ts';
 
 interface Lacking {
   host: string;
   journal: Journal;
   outbox: Pick<Outbox, 'put'>;
-  log: HostLog;
+  log: OwnLog;
   durable: Pick<DurableWatch, 'hasHandedAll'>;
   /** What the host has to tell of its own accord. */
   report: () => Promise<NewEvent | undefined>;
@@ -34,18 +34,18 @@ export const settleLack = async ({
 }: Lacking): Promise<boolean> => {
   if (!durable.hasHandedAll()) return false;
   /** Whether the log holds this event, which is in the journal then. */
-  const isThere = async (event: Parameters<HostLog['subject']>[0]): Promise<boolean> => {
+  const isThere = async (event: Parameters<OwnLog['subject']>[0]): Promise<boolean> => {
     const subject = log.subject(event);
-    if (journal.hasWritten(subject)) return true;
+    if (journal.outbox.has(subject)) return true;
     const there = await log.read(subject);
-    if (there) journal.takeBack(there);
+    if (there) journal.outbox.takeBack(there);
     return there !== undefined;
   };
-  for (const { iteration, step, attempt } of journal.requests()) {
+  for (const { iteration, step, attempt } of journal.requests.all()) {
     await isThere({ iteration, attempt, type: 'DeadlinePassed' });
     for (const fact of ['Succeeded', 'Failed'] as const)
       if (await isThere({ iteration, attempt, type: stepEventType(step, fact) }))
-        journal.endRequest({ iteration, step, attempt });
+        journal.requests.end({ iteration, step, attempt });
   }
   // Whoever asked for what it is about may not ask again.
   const told = await report();
@@ -53,8 +53,8 @@ export const settleLack = async ({
   for (let number = lastStart(journal, log.startPrefix); number > 0; number -= 1) {
     await isThere({ iteration: noIteration, attempt: number, type: 'AgentStarted' });
   }
-  for (const { iteration, step, attempt, eventId, sequence, state } of journal.requests()) {
-    if (state !== 'open' || (sequence !== null && sequence > journal.bornAt())) continue;
+  for (const { iteration, step, attempt, eventId, sequence, state } of journal.requests.all()) {
+    if (state !== 'open' || (sequence !== null && sequence > journal.marks.bornAt())) continue;
     const request = { iteration, step, attempt };
     const reason = `${host}'s journal was lost, or is an old copy, and with it what this attempt of ${step} had done: look at ${host}, then ask again`;
     outbox.put(
@@ -63,11 +63,11 @@ export const settleLack = async ({
         iteration,
         attempt,
         causationid: eventId,
-        data: { fault: 'host', reason, output: [], begun: [...journal.begun(request), 'unknown'] },
+        data: { fault: 'host', reason, output: [], begun: [...journal.effects.begun(request), 'unknown'] },
       },
       request,
     );
   }
-  journal.noteSettled();
+  journal.marks.noteSettled();
   return true;
 };

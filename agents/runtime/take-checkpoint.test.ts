@@ -8,7 +8,7 @@ import { sealEvent } from '../../eventlog/signing/seal.ts';
 import { logOrigin, signCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import { leafHash, MerkleTree } from '../../eventlog/tree/merkle-tree.ts';
 import { parseEvent } from '../../schemas/events.ts';
-import { Journal } from './journal.ts';
+import { Journal } from './journal/journal.ts';
 import { type Checkpointed, takeCheckpoint } from './take-checkpoint.ts';
 
 const { fleet } = exampleTrust;
@@ -51,8 +51,8 @@ it('goes on from what it knows, and knows what it was told before', () => {
   expect(takeCheckpoint(journal, exampleTrust, told(treeOf(...log.slice(0, 3))))).toBeUndefined();
   expect(takeCheckpoint(journal, exampleTrust, told(treeOf(...log), 3))).toBeUndefined();
   expect(takeCheckpoint(journal, exampleTrust, told(treeOf(...log.slice(0, 3))))).toBeUndefined();
-  expect(journal.lastCheckpoint()).toMatchObject({ epoch: 1, size: 6 });
-  expect(journal.fork()).toBeUndefined();
+  expect(journal.checkpoints.last()).toMatchObject({ epoch: 1, size: 6 });
+  expect(journal.checkpoints.fork()).toBeUndefined();
 });
 
 it.each([
@@ -75,15 +75,15 @@ it.each([
     expect(takeCheckpoint(journal, exampleTrust, event)).toBeUndefined();
     journal.close();
     journal = new Journal(join(folder, 'journal.db'));
-    expect(journal.fork()?.why).toMatch(why);
-    expect(journal.lastCheckpoint()?.size).toBe(5);
+    expect(journal.checkpoints.fork()?.why).toMatch(why);
+    expect(journal.checkpoints.last()?.size).toBe(5);
   },
 );
 
 it('goes on in a new epoch only with the word of an operator who may restore the log', () => {
   takeCheckpoint(journal, exampleTrust, told(treeOf(...log)));
   takeCheckpoint(journal, exampleTrust, told(treeOf('x')));
-  expect(journal.fork()).toBeDefined();
+  expect(journal.checkpoints.fork()).toBeDefined();
   const said = (name: string, epoch: number) => {
     const data = { epoch, by: 'mfritsche', rebuilt: 1, missing: 0 };
     const event = { type: 'LogRestored', iteration: '_', attempt: 1, data } as const;
@@ -106,10 +106,10 @@ it('goes on in a new epoch only with the word of an operator who may restore the
   expect(restart(said('boltzmann', 2))).toBe(unsaid);
   expect(restart(said('@mfritsche', 3))).toBe(unsaid);
   expect(restart({ ...said('@mfritsche', 2), signature: said('@mfritsche', 3).signature })).toBe(unsaid);
-  expect(journal.fork()).toBeDefined();
+  expect(journal.checkpoints.fork()).toBeDefined();
   expect(restart(said('@mfritsche', 2))).toBeUndefined();
-  expect(journal.fork()).toBeUndefined();
-  expect(journal.lastCheckpoint()).toMatchObject({ epoch: 2, size: 2 });
+  expect(journal.checkpoints.fork()).toBeUndefined();
+  expect(journal.checkpoints.last()).toMatchObject({ epoch: 2, size: 2 });
 });
 
 it('is no checkpoint if its note is another’s, or over another head', () => {
@@ -120,5 +120,5 @@ it('is no checkpoint if its note is another’s, or over another head', () => {
   expect(takeCheckpoint(journal, exampleTrust, { ...event, data: { ...event.data, size: 5 } })).toContain(
     'over another head: 6 events',
   );
-  expect(journal.lastCheckpoint()).toBeUndefined();
+  expect(journal.checkpoints.last()).toBeUndefined();
 });

@@ -4,8 +4,8 @@ import { logOrigin, openCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import { provesConsistency } from '../../eventlog/tree/merkle-tree.ts';
 import { BadNote } from '../../eventlog/tree/signed-note.ts';
 import { coordinator, type FleetEvent } from '../../schemas/events.ts';
-import type { Journal } from './journal.ts';
-import type { KeptCheckpoint } from './journal-checkpoints.ts';
+import type { KeptCheckpoint } from './journal/checkpoints.ts';
+import type { Journal } from './journal/journal.ts';
 
 export type Checkpointed = Extract<FleetEvent, { type: 'Checkpointed' }>;
 
@@ -55,8 +55,8 @@ export const takeCheckpoint = (journal: Journal, trust: Trust, event: Checkpoint
     return error.message;
   }
   const told = { epoch, size: data.size, root: data.root };
-  const known = journal.lastCheckpoint();
-  const before = journal.rootOf(epoch, told.size);
+  const known = journal.checkpoints.last();
+  const before = journal.checkpoints.rootOf(epoch, told.size);
   // One that comes once more, as after a journal was lost or the log restored, says nothing new.
   if (before === told.root || (known !== undefined && epoch < known.epoch && before === undefined))
     return undefined;
@@ -65,10 +65,10 @@ export const takeCheckpoint = (journal: Journal, trust: Trust, event: Checkpoint
     if (!isBegun(trust, event, epoch)) return `no operator has said that epoch ${epoch} begins`;
   } else if (known !== undefined) fork = forkBetween(known, told, data);
   journal.inOneCommit(() => {
-    if (fork !== undefined) journal.noteFork(epoch, fork);
+    if (fork !== undefined) journal.checkpoints.noteFork(epoch, fork);
     else {
-      journal.noteCheckpoint(told);
-      journal.settleForks(epoch);
+      journal.checkpoints.note(told);
+      journal.checkpoints.settleForks(epoch);
     }
   });
   return undefined;

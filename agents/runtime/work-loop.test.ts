@@ -8,10 +8,12 @@ import { parseEvent } from '../../schemas/events.ts';
 import { until } from '../../test/log-server.ts';
 import { createAttest } from './attest.ts';
 import { StepFailed, Superseded } from './errors.ts';
-import { Journal } from './journal.ts';
+import { Journal } from './journal/journal.ts';
 import { createOutbox } from './outbox.ts';
 import type { StepContext } from './step.ts';
+import { systemClock } from './system-clock.ts';
 import { createWorkLoop, type WorkLoop } from './work-loop.ts';
+import { createWorkplace } from './workplace.ts';
 
 const key = readWriterKey(generateWriterKey());
 const sha1 = 'a'.repeat(40);
@@ -55,7 +57,9 @@ const start = (record: Does): WorkLoop => {
     // No connection: outcomes stay where they can be looked at.
     outbox: createOutbox({
       journal,
-      connected: () => undefined,
+      log: () => undefined,
+      clock: systemClock,
+      signal: controller.signal,
       writer: { fleet: 'test', name: 'boltzmann', keyFor: () => key },
       onTrouble: (what) => told.push(what),
     }),
@@ -63,7 +67,8 @@ const start = (record: Does): WorkLoop => {
     host: null,
     attest: createAttest(key),
     trust: { fleet: 'test', writers: new Map() },
-    stateFolder: folder,
+    clock: systemClock,
+    workplace: createWorkplace(folder),
     outputOf: () => () => undefined,
     onRunning: () => undefined,
     onTrouble: (what) => troubles.push(what),
@@ -76,7 +81,12 @@ const start = (record: Does): WorkLoop => {
 const note = (attempt = 1, step: 'record' | 'land' = 'record') => {
   const data =
     step === 'record'
-      ? { repository: 'campaign', branch: 'main', title: 't', files: [{ path: 'close.md', text: 'x' }] }
+      ? {
+          repository: 'campaign',
+          branch: 'main',
+          title: 't',
+          files: [{ path: 'close.md', content: { as: 'note', facts: '0'.repeat(64), text: 'x' } }],
+        }
       : {};
   const { bytes } = sealEvent(
     {
@@ -90,11 +100,11 @@ const note = (attempt = 1, step: 'record' | 'land' = 'record') => {
     undefined,
     '2026-05-11T08:00:00Z',
   );
-  journal.noteRequest({ iteration: 'iter5', step, attempt, bytes, eventId: `coordinator/${attempt}` });
+  journal.requests.note({ iteration: 'iter5', step, attempt, bytes, eventId: `coordinator/${attempt}` });
 };
 const outcome = () =>
   until(() => {
-    const sealed = journal.nextUnsent();
+    const sealed = journal.outbox.nextUnsent();
     if (!sealed) return undefined;
     const event = parseEvent(sealed.bytes);
     return { type: event.type, attempt: event.attempt, data: event.data as Record<string, unknown> };
@@ -146,7 +156,7 @@ describe('a step', () => {
       reason: expect.stringContaining('the evidence of record is not in its shape'),
       begun: [],
     });
-    journal.markSent(1);
+    journal.outbox.markSent(1);
     await stop();
     note(2);
     const files = Array.from({ length: 12_000 }, () => evidence.commit.files[0]);
@@ -154,7 +164,7 @@ describe('a step', () => {
     expect((await outcome()).data).toMatchObject({
       reason: expect.stringMatching(/RecordSucceeded of iter5 has \d+ bytes/),
     });
-    journal.markSent(2);
+    journal.outbox.markSent(2);
     await stop();
     note(3);
     start(() => {
@@ -170,10 +180,10 @@ describe('a step', () => {
       type: 'LandFailed',
       data: { reason: 'this host has no step land' },
     });
-    journal.markSent(1);
+    journal.outbox.markSent(1);
     await stop();
     const bytes = new TextEncoder().encode('no JSON');
-    journal.noteRequest({ iteration: 'iter5', step: 'record', attempt: 2, bytes, eventId: 'x' });
+    journal.requests.note({ iteration: 'iter5', step: 'record', attempt: 2, bytes, eventId: 'x' });
     start(() => evidence);
     expect((await outcome()).data.reason).toMatch(/^the journal's request can't be read: .*JSON/);
   });
@@ -201,7 +211,7 @@ describe('a step', () => {
   it('that throws at its last try has failed', async () => {
     note();
     for (let tried = 0; tried < 5; tried += 1)
-      journal.noteTry({ iteration: 'iter5', step: 'record', attempt: 1 }, 1);
+      journal.requests.noteTry({ iteration: 'iter5', step: 'record', attempt: 1 }, 1);
     start(() => {
       throw new Error('the disk hiccups');
     });
@@ -214,7 +224,7 @@ describe('a step', () => {
   it('that ends its agent again and again has failed after twenty begins that came to nothing', async () => {
     note();
     const request = { iteration: 'iter5', step: 'record', attempt: 1 } as const;
-    for (let begun = 0; begun < 19; begun += 1) journal.noteTry(request, 1);
+    for (let begun = 0; begun < 19; begun += 1) journal.requests.noteTry(request, 1);
     let begins = 0;
     const hang: Does = ({ signal }) => {
       begins += 1;
@@ -246,14 +256,14 @@ describe('a step', () => {
     end?.();
     await stop();
     expect(work.setAside()).toBe(true);
-    expect(journal.unsent()).toBe(0);
-    expect(journal.nextRequest()).toMatchObject({ attempt: 1 });
+    expect(journal.outbox.unsent()).toBe(0);
+    expect(journal.requests.next()).toMatchObject({ attempt: 1 });
   });
 
   it('that was answered meanwhile gets no second outcome', async () => {
     note(1);
     start(() => {
-      journal.endRequest({ iteration: 'iter5', step: 'record', attempt: 1 });
+      journal.requests.end({ iteration: 'iter5', step: 'record', attempt: 1 });
       note(2);
       return evidence;
     });
@@ -263,7 +273,7 @@ describe('a step', () => {
 
   it('of which nobody can tell what has happened has failed for its host', async () => {
     note();
-    journal.noteIntent({ iteration: 'iter5', step: 'record', attempt: 1 }, 'commit', 'null');
+    journal.effects.noteIntent({ iteration: 'iter5', step: 'record', attempt: 1 }, 'commit', 'null');
     start(({ effect }) =>
       effect('commit', { ...once, probe: () => ({ happened: 'unknown', why: 'no trace' }) }),
     );
@@ -288,12 +298,12 @@ describe('a step', () => {
       });
       await until(() => begun && (when === 'while it runs' || troubles.length > 0));
       note(2);
-      journal.noteSuperseded('iter5', 'record', 1);
+      journal.requests.noteSuperseded({ iteration: 'iter5', step: 'record', attempt: 1 });
       const at = Date.now();
       work.wake({ iteration: 'iter5', step: 'record', attempt: 1 });
       expect(await outcome()).toMatchObject({ type: 'RecordSucceeded', attempt: 2 });
       expect(Date.now() - at).toBeLessThan(400);
-      expect(journal.unsent()).toBe(1);
+      expect(journal.outbox.unsent()).toBe(1);
     },
   );
 
@@ -311,8 +321,8 @@ describe('a step', () => {
     });
     await looping;
     expect(reason).toBeInstanceOf(Superseded);
-    expect(journal.unsent()).toBe(0);
-    expect(journal.nextRequest()).toMatchObject({ attempt: 1, tries: 1 });
+    expect(journal.outbox.unsent()).toBe(0);
+    expect(journal.requests.next()).toMatchObject({ attempt: 1, tries: 1 });
     expect(existsSync(workFolder())).toBe(true);
   });
 });

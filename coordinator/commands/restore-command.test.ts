@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { Journal } from '../../agents/runtime/journal.ts';
+import { Journal } from '../../agents/runtime/journal/journal.ts';
 import type { SealedEvent } from '../../eventlog/signing/seal.ts';
 import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
 import { eventStream, isOpenTo } from '../../eventlog/stream/provision.ts';
@@ -58,7 +58,7 @@ it('a restore that fails before it replaces the log leaves it open, with what it
 it('a log that was cut short comes back from what was saved of it, in an epoch that no host has seen', async () => {
   const journal = new Journal(at('journal.db'));
   const bytes = new TextEncoder().encode('{}');
-  journal.noteRequest({ iteration: 'i', step: 'build', attempt: 1, eventId: 'e', bytes }, undefined, 4);
+  journal.requests.note({ iteration: 'i', step: 'build', attempt: 1, eventId: 'e', bytes }, undefined, 4);
   journal.close();
   const found = { boltzmann: at('journal.db'), fresnel: at('none.db') };
   const admin = await log.connect('admin');

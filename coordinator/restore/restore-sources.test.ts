@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, expect, it } from 'vitest';
-import { Journal } from '../../agents/runtime/journal.ts';
+import { Journal } from '../../agents/runtime/journal/journal.ts';
 import { LogCopy } from '../daemon/log-copy.ts';
 import { gather, type Source, saveMessages } from './restore-sources.ts';
 
@@ -49,7 +49,7 @@ it('the copy hands over what the log held last before what it had lost', () => {
 it('a journal tells of the highest epoch that its host was told of', () => {
   const journal = new Journal(at('journal.db'));
   const bytes = new TextEncoder().encode('{}');
-  journal.noteRequest(
+  journal.requests.note(
     { iteration: 'iter5', step: 'build', attempt: 1, eventId: 'e', bytes },
     undefined, // unsigned: it can't be given back, and its epoch counts all the same
     3,

@@ -1,4 +1,4 @@
-import { headers, type NatsConnection, NatsError, type PubAck } from 'nats';
+import { headers, type NatsConnection, NatsError } from 'nats';
 import type { Envelope, LoggedEvent } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
 import { type KeptMessage, type RefusedMessage, signatureHeader } from '../signing/check-event.ts';
@@ -37,46 +37,74 @@ export const sameFact = (a: Uint8Array, b: Uint8Array): boolean => {
   }
 };
 
+/** What an append asks of a log. */
+export interface AppendTarget {
+  /**
+   * Publishes, if its subject and the log end where they are expected to.
+   * @returns its sequence, or undefined if they don't. @throws if it is not known to be in the log.
+   */
+  publish(
+    sealed: SealedEvent,
+    expect: { lastSubjectSequence?: number; lastSequence?: number },
+  ): Promise<number | undefined>;
+  /** The last message of a subject. */
+  read(subject: string): Promise<Pick<KeptMessage, 'sequence' | 'bytes'> | undefined>;
+}
+
 /**
  * Appends a sealed event once, for ever: its subject names the fact, so a second append of it answers `there`.
  * @param expectedLast append only if this is still the log's last sequence. Another fact that came to the subject
  * after it is no conflict: somebody was faster.
- * @throws {AppendConflict} if the subject holds another fact. @throws {LogFault} if the log is gone, or its disk full.
- * @throws {NatsError} if the server does not answer.
+ * @throws {AppendConflict} if the subject holds another fact. @throws if the log does not answer.
  */
-export const appendEvent = async (
-  connection: NatsConnection,
+export const appendTo = async (
+  target: AppendTarget,
   sealed: SealedEvent,
   expectedLast?: number,
 ): Promise<Appended> => {
-  const jetstream = connection.jetstream();
-  const head = headers();
-  head.set(signatureHeader, sealed.signature);
-  let ack: PubAck;
-  try {
-    ack = await jetstream.publish(sealed.subject, sealed.bytes, {
-      headers: head,
-      expect: {
-        lastSubjectSequence: 0,
-        ...(expectedLast === undefined ? {} : { lastSequence: expectedLast }),
-      },
-    });
-  } catch (error) {
-    if (!(error instanceof NatsError) || error.api_error?.err_code !== wrongLastSequence)
-      throw await explainLogError(connection, error, sealed.subject);
-    const there = await directGet(connection, { subject: sealed.subject });
-    if (!there) {
-      if (expectedLast === undefined) throw error; // it was there, and is not any more: nothing is known of it
-      return { outcome: 'moved' };
-    }
-    if (sameFact(there.bytes, sealed.bytes)) return { outcome: 'there', sequence: there.sequence };
-    if (expectedLast !== undefined && there.sequence > expectedLast) return { outcome: 'moved' };
-    throw new AppendConflict(
-      `${sealed.subject} already holds another fact, at sequence ${there.sequence}; nothing was appended`,
-    );
+  const sequence = await target.publish(sealed, {
+    lastSubjectSequence: 0,
+    ...(expectedLast === undefined ? {} : { lastSequence: expectedLast }),
+  });
+  if (sequence !== undefined) return { outcome: 'appended', sequence };
+  const there = await target.read(sealed.subject);
+  if (!there) {
+    if (expectedLast !== undefined) return { outcome: 'moved' };
+    throw new Error(`${sealed.subject} was there, and is not any more: nothing is known of it`);
   }
-  return { outcome: 'appended', sequence: ack.seq };
+  if (sameFact(there.bytes, sealed.bytes)) return { outcome: 'there', sequence: there.sequence };
+  if (expectedLast !== undefined && there.sequence > expectedLast) return { outcome: 'moved' };
+  throw new AppendConflict(
+    `${sealed.subject} already holds another fact, at sequence ${there.sequence}; nothing was appended`,
+  );
 };
+
+/**
+ * As {@link appendTo}, over a connection to the log's server.
+ * @throws {LogFault} if the log is gone, or its disk full. @throws {NatsError} if the server does not answer.
+ */
+export const appendEvent = (
+  connection: NatsConnection,
+  sealed: SealedEvent,
+  expectedLast?: number,
+): Promise<Appended> =>
+  appendTo(
+    {
+      async publish({ subject, bytes, signature }, expect) {
+        const head = headers();
+        head.set(signatureHeader, signature);
+        try {
+          return (await connection.jetstream().publish(subject, bytes, { headers: head, expect })).seq;
+        } catch (error) {
+          if (error instanceof NatsError && error.api_error?.err_code === wrongLastSequence) return undefined;
+          throw await explainLogError(connection, error, subject);
+        }
+      },
+      read: (subject) => directGet(connection, { subject }),
+    },
+    sealed,
+    expectedLast,
+  );
 
 /** What a reader is told besides events. */
 export interface LogReports {

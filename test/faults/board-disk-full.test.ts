@@ -9,7 +9,7 @@ import { rollback } from '../../agents/board/rollback.ts';
 import { stage } from '../../agents/board/stage.ts';
 import { names } from '../../agents/board/testing/test-packages.ts';
 import { startUpgradableBoard, type UpgradableBoard } from '../../agents/board/testing/upgradable-board.ts';
-import { Journal } from '../../agents/runtime/journal.ts';
+import { Journal } from '../../agents/runtime/journal/journal.ts';
 import { exampleProvenance } from '../../coordinator/testing/example-attestation.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepEvidence, StepRequest } from '../../schemas/steps.ts';
@@ -84,7 +84,7 @@ describe.skipIf(!mayMount)('a board whose disk is full (root alone can mount a s
       await refused(host.root, () => runStep('install', install, toInstall(), host, folder));
       await refused(host.stateFolder, () => runStep('install', install, toInstall(), host, folder));
       const journal = new Journal(join(folder.folder, 'journal.db'));
-      expect(journal.begun({ iteration: 'iter5', step: 'install', attempt: 1 })).toEqual([]);
+      expect(journal.effects.begun({ iteration: 'iter5', step: 'install', attempt: 1 })).toEqual([]);
       journal.close();
       expect(await readFile(host.pacman.logFile, 'utf8')).toBe(log);
       expect(await whole()).toBe('7.0-1');

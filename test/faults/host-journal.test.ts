@@ -6,6 +6,7 @@ import { execa } from 'execa';
 import { headers } from 'nats';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { parse, stringify } from 'yaml';
+import { readJournal } from '../../agents/runtime/journal/read-journal.ts';
 import { nodeArgv } from '../../deploy/sandbox/node-argv.ts';
 import type { SandboxHost } from '../../deploy/sandbox/places.ts';
 import { readState } from '../../deploy/sandbox/sandbox-state.ts';
@@ -42,12 +43,7 @@ describe('a host and its journal', () => {
     while (journal.pragma('wal_checkpoint(TRUNCATE)', { simple: true }) !== 0);
     journal.close();
   };
-  const positionOf = (host: SandboxHost): number => {
-    const journal = new Database(journalOf(host), { readonly: true });
-    const position = journal.prepare("SELECT value FROM mark WHERE name = 'position'").pluck().get();
-    journal.close();
-    return Number(position ?? 0);
-  };
+  const positionOf = (host: SandboxHost): number => readJournal(journalOf(host)).position;
   const admin = () =>
     connectNats({
       servers: [readState(fleet.places)?.natsUrl ?? ''],

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { readJournal } from '../../agents/runtime/journal/read-journal.ts';
 import { replayCheck } from '../../coordinator/reading/replay.ts';
 import { planVariant } from '../plan-variant.ts';
 import { startTestFleet, type TestFleet } from '../test-fleet.ts';
@@ -19,15 +19,10 @@ describe('nats-server that stays away', () => {
   afterAll(() => fleet?.remove());
 
   /** What a host has to say and has not said yet, oldest first. */
-  const unsent = (host: 'boltzmann' | 'fresnel'): string[] => {
-    const db = new Database(join(fleet.places.host(host), 'state/journal.db'), { readonly: true });
-    try {
-      const subjects = db.prepare('SELECT subject FROM outbox WHERE sent = 0 ORDER BY seq').pluck().all();
-      return (subjects as string[]).map((subject) => subject.split('.')[4] ?? '');
-    } finally {
-      db.close();
-    }
-  };
+  const unsent = (host: 'boltzmann' | 'fresnel'): string[] =>
+    readJournal(join(fleet.places.host(host), 'state/journal.db')).unsent.map(
+      (subject) => subject.split('.')[4] ?? '',
+    );
 
   faultRow(
     'nats-down',

@@ -9,17 +9,18 @@ import {
   started,
   until,
 } from '../../coordinator/testing/history.ts';
+import type { AttemptId } from '../../schemas/attempt-id.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { noIteration } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
-import { MemoryJournal } from './memory-journal.ts';
+import { createKeptJournal, type KeptJournal } from './kept-journal.ts';
 
 /** Where a schedule begins: a log up to some step of an iteration, and the hosts' journals as they are then. */
 export interface Beginning {
   events: readonly LoggedEvent[];
   /** The state after each of them. */
   states: readonly State[];
-  journals: ReadonlyMap<string, MemoryJournal>;
+  journals: ReadonlyMap<string, KeptJournal>;
   /** The requests that no host has seen yet. */
   unacked: ReadonlyMap<string, readonly number[]>;
   iteration: Iteration;
@@ -77,28 +78,25 @@ const begin = (station: Station): Beginning => {
     state = evolve(state, logged);
     return state;
   });
-  const journals = new Map(hostNames.map((host) => [host, new MemoryJournal()]));
+  const journals = new Map(hostNames.map((host) => [host, createKeptJournal()]));
   const ended = new Set<string>();
   for (const { event } of events)
     if (event.kind === 'step' && event.fact !== 'Requested') ended.add(`${event.step} ${event.attempt}`);
   const unacked = new Map<string, number[]>(hostNames.map((host) => [host, []]));
-  for (const { event, bytes, subject, sequence } of events) {
-    if (event.kind === 'fleet') {
-      journals.get(event.source)?.noteOutcome({ seq: event.writerseq, subject, bytes, signature: '' });
-      journals.get(event.source)?.markSent(event.writerseq);
-    }
+  for (const { event, bytes, subject, sequence, signature = '' } of events) {
+    const own = journals.get(event.source)?.journal;
+    const noteOwn = (answers?: AttemptId) => {
+      own?.outbox.note({ seq: event.writerseq, subject, bytes, signature }, answers);
+      own?.outbox.markSent(event.writerseq, sequence);
+    };
+    if (event.kind === 'fleet') noteOwn();
     if (event.kind !== 'step') continue;
     const { iteration, step, attempt, source, id } = event;
-    if (event.fact === 'Requested') {
-      const { host } = event.data;
-      if (ended.has(`${step} ${attempt}`))
-        journals.get(host)?.noteRequest({ iteration, step, attempt, bytes, eventId: `${source}/${id}` });
-      else unacked.get(host)?.push(sequence);
-    } else {
-      const own = { seq: event.writerseq, subject, bytes, signature: '' };
-      journals.get(source)?.noteOutcome(own, { iteration, step, attempt });
-      journals.get(source)?.markSent(event.writerseq);
-    }
+    if (event.fact !== 'Requested') noteOwn({ iteration, step, attempt });
+    else if (ended.has(`${step} ${attempt}`)) {
+      const request = { iteration, step, attempt, bytes, eventId: `${source}/${id}` };
+      journals.get(event.data.host)?.journal.requests.note(request, { sequence, signature });
+    } else unacked.get(event.data.host)?.push(sequence);
   }
   return { events, states, journals, unacked, iteration: history.iteration() };
 };

@@ -1,8 +1,10 @@
+import type { Journal } from '../../agents/runtime/journal/journal.ts';
+import type { OwnEvent } from '../../agents/runtime/journal/own-events.ts';
 import type { Attempt } from '../../coordinator/decider/state.ts';
 import { waitsFor } from '../../coordinator/reading/progress.ts';
 import { stations } from '../../coordinator/testing/history.ts';
 import { beginAt, evidence, fleet, hostNames } from './beginning.ts';
-import type { MemoryJournal } from './memory-journal.ts';
+import type { KeptJournal } from './kept-journal.ts';
 import { createRandom } from './random.ts';
 import {
   type CoordinatorMutations,
@@ -10,10 +12,10 @@ import {
   isAtRest,
   openAttempts,
 } from './simulated-coordinator.ts';
-import { createSimulatedHost, type HostMutations, type SimulatedHost } from './simulated-host.ts';
-import { createSimulatedLog, type LogRules, type SimulatedLog } from './simulated-log.ts';
+import { createSimulatedHost, type SimulatedHost } from './simulated-host.ts';
+import { createSimulatedLog, type SimulatedLog } from './simulated-log.ts';
 import { createSimulatedPeople } from './simulated-people.ts';
-import { createWork, type WorkMutations } from './simulated-work.ts';
+import { simulatedSteps } from './simulated-steps.ts';
 import type { Broken, Simulation } from './simulation.ts';
 import { createVirtualTime } from './virtual-time.ts';
 import { createWorld } from './world.ts';
@@ -22,11 +24,11 @@ import { createWorld } from './world.ts';
  * A schedule is one way in which a fleet may live through an iteration, decided by a seed: time is virtual, chance is the
  * seed's, and nothing else is asked, so a seed gives the same schedule each time.
  *
- * Real: decide, evolve and overdue; which request a host gets, and when an iteration ends; the effect protocol
- * (agents/runtime/effects.ts) with its boundaries; how events are sealed and linked.
- * After the real ones, beside which each says that it stands: the journal (held to the same answers by a test), the work
- * loop, the outbox, the requests' loop, the look at what the log has lost; the coordinator's daemon, its copy of the log
- * and what it says again, and how it tends the durables; the command line.
+ * Real: the agent's loops (agents/runtime/host-loops.ts: its start, the request loop, the work loop, the outbox, what keeps it
+ * in step with the log) over a real journal in memory, and the effect protocol with its boundaries; decide, evolve and overdue;
+ * which request a host gets, and when an iteration ends; how events are sealed, linked and appended.
+ * After the real ones, beside which each says that it stands: the coordinator's daemon, its copy of the log and what it says
+ * again, and how it tends the durables; the command line.
  * Invented: the world, where each effect takes its time and is counted; the network; the log with its power losses and
  * its durable consumers; the board's own deadline; people. Signatures, NATS, disks, restored logs and lost journals are not
  * in here: other tests have them.
@@ -37,17 +39,10 @@ import { createWorld } from './world.ts';
  * After a while nothing goes wrong any more, but that somebody may stay away. Then everything has to come to its end.
  */
 
-/** Faults built into what is simulated, to see that the simulation finds them. */
-export type Mutations = WorkMutations & HostMutations & CoordinatorMutations & LogRules;
+/** Faults built into what is simulated, to see that the simulation finds them. Those of what is real: breaks.test.ts. */
+export type Mutations = CoordinatorMutations;
 
-export const sound: Mutations = {
-  journalsNoIntent: false,
-  probesNever: false,
-  journalsResultFirst: false,
-  neverLooksBack: false,
-  subjectsHoldOneFact: true,
-  appendsAgainBlindly: false,
-};
+const sound: Mutations = { appendsAgainBlindly: false };
 
 export interface Ran {
   broken: Broken | undefined;
@@ -62,14 +57,14 @@ const minute = 60_000;
 const beginnings = [...stations, ...stations.slice(4), ...stations.slice(6)];
 const startOfTime = Date.UTC(2026, 4, 11);
 
-/** What goes wrong from outside, and when. */
+/** What goes wrong from outside, and when. @returns when the last of it does. */
 const planFaults = (
   sim: Simulation,
   log: SimulatedLog,
   hosts: readonly SimulatedHost[],
   coordinators: readonly { kill(downMs: number): void; reconnect(): void }[],
   faultyMs: number,
-): void => {
+): number => {
   const { random, time } = sim;
   const reconnect = () => {
     for (const one of [...hosts, ...coordinators]) one.reconnect();
@@ -79,6 +74,7 @@ const planFaults = (
     sim.trace?.(`log: ${losesPower ? 'loses power' : 'is killed'}`);
     if (losesPower) log.losePower(time.now - random.between(1_000, 2 * minute));
     else log.stop();
+    for (const host of hosts) host.disconnect();
     time.after(random.pick([200, 5_000, 90_000]), () => {
       sim.trace?.('log: is up');
       log.start();
@@ -99,10 +95,15 @@ const planFaults = (
     () => random.pick(coordinators).kill(random.pick([100, 10_000, 90_000])),
     () => log.removeDurable(random.pick(hosts).name),
   ];
-  for (let left = random.below(6); left > 0; left -= 1)
-    time.after(random.below(faultyMs), () => {
+  let last = 0;
+  for (let left = random.below(6); left > 0; left -= 1) {
+    const at = random.below(faultyMs);
+    last = Math.max(last, at);
+    time.after(at, () => {
       if (sim.faulty) random.pick(faults)();
     });
+  }
+  return last;
 };
 
 /** Nothing more will happen: all is decided, sent and done, or waits for somebody. */
@@ -121,28 +122,29 @@ const isQuiet = (
   return hosts.every(
     (host) =>
       host.staysOff ||
-      (host.presence() !== undefined &&
-        host.journal.unsent() === 0 &&
-        !host.journal.nextRequest() &&
+      (host.isInStep() &&
+        host.journal.outbox.unsent() === 0 &&
+        !host.journal.requests.next() &&
         openAttempts(state).every(({ host: asked }) => asked !== host.name)),
   );
 };
 
-const checkOutcomes = (
-  sim: Simulation,
-  log: SimulatedLog,
-  host: SimulatedHost,
-  began: MemoryJournal,
-): void => {
-  const old = began.own().length;
+/** All own events, oldest first. */
+const ownEvents = ({ outbox }: Journal): (OwnEvent & { isSent: boolean })[] =>
+  (['sent', 'unsent'] as const)
+    .flatMap((which) => outbox.list(which).map((event) => ({ ...event, isSent: which === 'sent' })))
+    .sort((a, b) => a.seq - b.seq);
+
+const checkOutcomes = (sim: Simulation, log: SimulatedLog, host: SimulatedHost, began: number): void => {
   let before = 0;
-  for (const { subject, bytes, sent } of host.journal.own().slice(old)) {
+  for (const { seq, subject, bytes, isSent } of ownEvents(host.journal)) {
+    if (seq <= began) continue;
     const there = log.under(subject);
     const lost = (how: string) => sim.breaks('no outcome is lost', `${subject} ${how}`);
     if (!there) lost('is not in the log');
     else if (Buffer.compare(there.bytes, bytes) !== 0) lost('is in the log with other bytes');
     else if (there.sequence < before) lost('is in the log before what was written before it');
-    else if (!sent) lost('is not marked as sent');
+    else if (!isSent) lost('is not marked as sent');
     else {
       before = there.sequence;
       const { event } = there;
@@ -186,14 +188,24 @@ export const runSchedule = async (
   const station = random.pick(beginnings);
   const beginning = beginAt(station);
   sim.trace?.(`seed ${seed}, begins at ${station}`);
-  const log = createSimulatedLog(sim, beginning, hostNames, mutations);
+  for (const { begin } of beginning.journals.values()) begin();
+  const log = createSimulatedLog(sim, beginning, hostNames);
   const killChance = random.pick([0, 0.02, 0.05, 0.15]);
-  const work = createWork(sim, evidence, mutations);
+  /** The last own event that each host had. */
+  const began = new Map<string, number>();
   const hosts = hostNames.map((name) => {
     const { role } = fleet.hosts[name] as (typeof fleet.hosts)[string];
-    const journal = (beginning.journals.get(name) as MemoryJournal).copy();
-    const known = { name, role, fleet: fleet.fleet, journal, world: createWorld(sim, name) };
-    return createSimulatedHost(sim, log, known, killChance, mutations, work);
+    const kept = beginning.journals.get(name) as KeptJournal;
+    began.set(name, kept.journal.outbox.last()?.seq ?? 0);
+    return createSimulatedHost(sim, log, {
+      name,
+      role,
+      fleet: fleet.fleet,
+      kept,
+      world: createWorld(sim, name),
+      killChance,
+      steps: (host) => simulatedSteps(sim, host, evidence),
+    });
   });
   const lookEveryMs = random.pick([5_000, 10_000, 30_000]);
   const coordinators = ['coordinator', ...(random.chance(0.25) ? ['other coordinator'] : [])].map((name) =>
@@ -207,15 +219,21 @@ export const runSchedule = async (
   );
   const people = createSimulatedPeople(sim, log, fleet);
   const faultyMs = random.pick([0.5, 1.5, 3, 6]) * minute;
-  planFaults(sim, log, hosts, coordinators, faultyMs);
+  let lastFaultAt = planFaults(sim, log, hosts, coordinators, faultyMs);
+  /** Something that goes wrong once. */
+  const once = (what: () => void) => {
+    const at = random.below(faultyMs);
+    lastFaultAt = Math.max(lastFaultAt, at);
+    time.after(at, what);
+  };
   if (random.chance(0.2))
-    time.after(random.below(faultyMs), () => {
+    once(() => {
       clockIsOff = random.pick([-3, 3]) * 365 * 24 * 60 * minute;
       sim.trace?.('the wall clock jumps by three years');
     });
   const staysOff = random.chance(0.06) ? random.pick(hosts) : undefined;
   if (staysOff)
-    time.after(random.below(faultyMs), () => {
+    once(() => {
       staysOff.staysOff = true;
       staysOff.kill({ downMs: 1 });
     });
@@ -223,15 +241,17 @@ export const runSchedule = async (
     sim.faulty = false;
     sim.trace?.('from now on all is well');
   });
-  for (const host of hosts) time.after(random.below(2_000), () => host.start(true));
+  for (const host of hosts) time.after(random.below(2_000), host.start);
   for (const one of coordinators) time.after(random.below(5_000), one.start);
 
   let isOver = false;
   const look = () => {
-    isOver = isQuiet(log, hosts, people.silent);
+    // What is at rest before all is well stays so, unless something is still to come.
+    const isLast = !sim.faulty || (time.now > lastFaultAt && people.areContent());
+    isOver = isLast && isQuiet(log, hosts, people.silent);
     if (!isOver) time.after(20_000, look);
   };
-  time.after(faultyMs, look);
+  look();
   try {
     await time.run(faultyMs + 6 * 60 * minute, () => isOver || sim.broken !== undefined);
   } catch (error) {
@@ -242,8 +262,7 @@ export const runSchedule = async (
   }
   const iterations = [...log.stateAt(log.last).iterations.values()];
   if (!sim.broken) {
-    for (const host of hosts)
-      if (!host.staysOff) checkOutcomes(sim, log, host, beginning.journals.get(host.name) as MemoryJournal);
+    for (const host of hosts) if (!host.staysOff) checkOutcomes(sim, log, host, began.get(host.name) ?? 0);
     if (!isOver)
       sim.breaks(
         'an iteration ends, or waits for a named person or host',
@@ -255,6 +274,7 @@ export const runSchedule = async (
           .join('; '),
       );
   }
+  for (const { undo } of beginning.journals.values()) undo();
   return {
     broken: sim.broken,
     killedAt: sim.killedAt,

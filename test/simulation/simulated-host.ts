@@ -1,31 +1,23 @@
-import { startsOf } from '../../agents/runtime/host-log.ts';
-import type { NotedRequest, OutboxEvent } from '../../agents/runtime/journal.ts';
-import { linkTo, sealEvent } from '../../eventlog/signing/seal.ts';
+import { createHostLoops, type HostLoops } from '../../agents/runtime/host-loops.ts';
+import { Journal } from '../../agents/runtime/journal/journal.ts';
+import type { CheckMessage, Workplace } from '../../agents/runtime/ports.ts';
+import type { StepTable } from '../../agents/runtime/run-step.ts';
+import { createTrouble } from '../../agents/runtime/trouble.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
-import type { LoggedEvent } from '../../schemas/events.ts';
-import { type NewEvent, noIteration } from '../../schemas/events.ts';
+import { formatAttempt } from '../../schemas/attempt-id.ts';
+import type { NewEvent } from '../../schemas/events.ts';
 import type { Role } from '../../schemas/step-names.ts';
-import type { MemoryJournal } from './memory-journal.ts';
+import { createHostConnection, type HostConnection } from './host-connection.ts';
+import type { KeptJournal } from './kept-journal.ts';
+import { clockOf, createLife, databaseOf, type Life } from './life.ts';
+import { readEvent } from './read-event.ts';
 import type { SimulatedLog } from './simulated-log.ts';
+import type { StepWorld } from './simulated-steps.ts';
 import { killed, type Simulation } from './simulation.ts';
 import type { World } from './world.ts';
 
 /** Nobody looks at a signature in here: signing would take most of the time. */
 export const noKey: WriterKey = { sign: () => '', publicKey: '' } as unknown as WriterKey;
-
-/** One run of the agent's process, from its start to its kill. */
-export interface Life {
-  readonly number: number;
-  /** Told when the one chain of promises has come to a pause: then the clock may go on. */
-  park: () => void;
-  /** Ends the pause early: the attempt that is running was superseded. */
-  interrupt: ((reason: Error) => Promise<void>) | undefined;
-  /** There may be something new in the journal. */
-  wake: (() => Promise<void>) | undefined;
-  running: { request: NotedRequest; abort: (reason: Error) => void } | undefined;
-  /** The append that is under way. */
-  sending: object | undefined;
-}
 
 export interface Presence {
   at: number;
@@ -37,240 +29,215 @@ export interface Presence {
 export interface SimulatedHost {
   readonly name: string;
   readonly role: Role;
-  readonly journal: MemoryJournal;
+  /** Its journal, as one reads it who looks at the host from outside. */
+  readonly journal: Journal;
   readonly world: World;
-  readonly life: Life | undefined;
   /** It is off, and stays off: a person has to look. */
   staysOff: boolean;
-  /** @param wasUp its agent has said so already, before the schedule began. */
-  start(wasUp?: boolean): Promise<void>;
+  start(): void;
   /** Kills the agent; it starts again after `downMs`. Without power its programs die too, and it boots anew. */
   kill(how: { downMs: number; power?: boolean; programsToo?: boolean }): void;
-  /** Kills the agent here, perhaps. @throws {killed} if it does. */
-  boundary(name: string): void;
   goOffline(ms: number): void;
-  /** The server is up again. */
+  /** The server is down, or up again. */
+  disconnect(): void;
   reconnect(): void;
   presence(): Presence | undefined;
-  /** Journals an own event, with the end of the request that it answers, and sends it when it can. */
-  put(event: NewEvent, answers?: NotedRequest): void;
-  /** Lets that much time pass within a step. Rejects if the attempt is superseded meanwhile and can be stopped. */
-  pause(life: Life, ms: number, stoppable: boolean): Promise<void>;
-  /** Goes on with the step, and gives the moment at which it pauses again. */
-  resume(life: Life, on: () => void): Promise<void>;
+  /** Whether it has been connected long enough to have looked what the log holds of it. */
+  isInStep(): boolean;
 }
 
-export interface HostMutations {
-  /** At a new connection nobody looks whether the log still has what it had. */
-  neverLooksBack: boolean;
+/** One run of an agent: the loops, and what they have of the world. */
+interface Agent {
+  life: Life;
+  connection: HostConnection;
+  loops: HostLoops | undefined;
+  isTalking: boolean;
+  connectedAt: number;
 }
 
-/**
- * A host and its agent, after `agents/runtime/{agent,outbox,request-loop}.ts`. `work` is its work loop.
- * @param killChance how likely a boundary kills it while things go wrong.
- */
-export const createSimulatedHost = (
-  sim: Simulation,
-  log: SimulatedLog,
-  known: { name: string; role: Role; fleet: string; journal: MemoryJournal; world: World },
-  killChance: number,
-  mutations: HostMutations,
-  work: (host: SimulatedHost, life: Life) => Promise<void>,
-): SimulatedHost => {
+/** So long a look at the log takes at most, where every answer comes. */
+const lookWithinMs = 5_000;
+
+/** How long a board waits, after a boot, for somebody to confirm the new kernel. */
+const confirmWithinMs = 240_000;
+
+/** A message is its writer's: nothing here forges one. */
+const checked = new WeakMap<Uint8Array, ReturnType<CheckMessage>>();
+const check: CheckMessage = (message) => {
+  const known = checked.get(message.bytes);
+  if (known) return known;
+  const found = { logged: { ...message, event: readEvent(message.bytes) }, key: '' };
+  checked.set(message.bytes, found);
+  return found;
+};
+
+/** The simulated steps run no program and write to no disk. */
+const workplace: Workplace = {
+  makeFolder: formatAttempt,
+  keepFolders: async () => undefined,
+  hasRoom: async () => true,
+  run: () => () => Promise.reject(new Error('a simulated step runs no program')),
+};
+
+/** What a board's agent tells of a deadline that has passed. */
+const deadlinePassed = ({ wentBack, bootId }: World): NewEvent | undefined => {
+  if (!wentBack) return undefined;
+  const { iteration, attempt } = wentBack;
+  const boot = { bootId, release: 'r', procVersion: 'Linux' };
+  const data = {
+    because: 'nobody confirmed it',
+    restored: true,
+    version: '7.0-1',
+    unconfirmed: boot,
+    now: boot,
+  };
+  return { type: 'DeadlinePassed', iteration, attempt, data };
+};
+
+export interface HostParts {
+  name: string;
+  role: Role;
+  fleet: string;
+  kept: KeptJournal;
+  world: World;
+  /** How likely a boundary kills its agent while things go wrong. */
+  killChance: number;
+  steps: (host: StepWorld) => StepTable<null>;
+}
+
+/** A host, whose agent runs the real loops over a simulated log, clock and world. */
+export const createSimulatedHost = (sim: Simulation, log: SimulatedLog, parts: HostParts): SimulatedHost => {
   const { random, time } = sim;
-  const { name, role, journal, world, fleet } = known;
-  let life: Life | undefined;
-  let lives = 0;
+  const { name, role, fleet, kept, world, killChance } = parts;
+  let agent: Agent | undefined;
   let online = true;
-  let connection: { generation: number } | undefined;
 
-  /** Runs what the process does at this moment; a kill within it ends the process, not the simulation. */
-  const asProcess = (of: Life, what: () => void | Promise<void>): void | Promise<void> => {
-    if (life !== of) return;
-    try {
-      return what();
-    } catch (error) {
-      if (error !== killed) throw error;
-    }
+  /** Kills the agent here, perhaps. @throws {killed} if it does. */
+  const boundary = (what: string) => {
+    if (!sim.faulty || !random.chance(killChance)) return;
+    sim.killedAt.set(what, (sim.killedAt.get(what) ?? 0) + 1);
+    sim.trace?.(`${name}: at "${what}"`);
+    host.kill({ downMs: random.pick([10, 500, 5_000, 40_000]), programsToo: random.chance(0.7) });
+    throw killed;
   };
-
-  const isOpen = (mine: { generation: number }) =>
-    mine === connection && online && log.isUp && mine.generation === log.generation;
-
-  /** As `outbox.drain`: in order, one at a time, marked once the log has answered. */
-  const drain = (of: Life): void => {
-    const mine = connection;
-    const event = journal.nextUnsent();
-    if (of.sending || !mine || !event) return;
-    const sending = {};
-    of.sending = sending;
-    const again = () => {
-      if (life !== of || of.sending !== sending) return;
-      of.sending = undefined;
-      drain(of);
-    };
-    time.after(random.between(1, 30), () => {
-      if (!isOpen(mine)) return time.after(5_000, again);
-      const answer = log.append(event.subject, event.bytes);
-      if (answer.outcome === 'conflict')
-        sim.breaks('no outcome is lost', `${name}: ${event.subject} holds another fact`);
-      // The event is in the log, and its writer may never hear of it.
-      const isLost = sim.faulty && random.chance(0.05);
-      time.after(random.between(1, 30), () => {
-        if (isLost || !isOpen(mine)) return time.after(5_000, again);
-        return asProcess(of, () => {
-          if (of.sending !== sending) return;
-          host.boundary('sent');
-          journal.markSent(event.seq, answer.outcome === 'appended' ? answer.sequence : undefined);
-          of.sending = undefined;
-          drain(of);
-        });
+  const rebootBoard = () => {
+    const { deadline } = world;
+    host.kill({ downMs: random.pick([5_000, 20_000]), power: true });
+    if (deadline)
+      time.after(confirmWithinMs, () => {
+        if (world.deadline !== deadline) return; // called off
+        world.deadline = undefined;
+        world.wentBack = deadline;
+        sim.trace?.(`${name}: the board's own deadline has passed`);
+        if (agent) host.kill({ downMs: 20_000, power: true });
+        else world.boot();
       });
-    });
   };
+  /** What the process does until it is killed, or should not end before. */
+  const asProcess = (life: Life, what: Promise<void>) =>
+    void what.then(
+      () => {
+        if (life.isAlive()) sim.breaks('the code under test does not throw', `${name}: a loop has ended`);
+      },
+      (error: unknown) => {
+        if (life.isAlive())
+          sim.breaks(
+            'the code under test does not throw',
+            `${name}: ${error instanceof Error ? error.stack : error}`,
+          );
+      },
+    );
 
-  /** As `note` in the request loop: into the journal, then acked. */
-  const receive = (of: Life, logged: LoggedEvent): void | Promise<void> =>
-    asProcess(of, () => {
-      const { event, sequence, bytes } = logged;
-      if (event.kind !== 'step') return;
-      const { iteration, step, attempt } = event;
-      const place = { sequence, signature: '' };
-      sim.trace?.(`${name}: gets ${event.type}.${attempt}`);
-      let done: void | Promise<void>;
-      if (event.fact === 'Requested')
-        journal.noteRequest(
-          { iteration, step, attempt, bytes, eventId: `${event.source}/${event.id}` },
-          place,
-        );
-      else journal.noteSuperseded(iteration, step, attempt, { ...place, bytes });
-      host.boundary('request noted');
-      if (!sim.faulty || !random.chance(0.03)) log.ack(name, sequence);
-      host.boundary('request acked');
-      const running = of.running?.request;
-      if (
-        event.fact === 'Superseded' &&
-        running?.iteration === iteration &&
-        running.step === step &&
-        running.attempt === attempt
-      ) {
-        const reason = new Error('superseded');
-        of.running?.abort(reason);
-        done = of.interrupt?.(reason);
-      } else done = of.wake?.();
-      return done;
-    });
-
-  /** After `compare-with-log.ts`: what the log has lost is to be sent again, and what it has need not be. */
-  const compareWithLog = (): void => {
-    const isThere = ({ subject, bytes }: OutboxEvent) => {
-      const there = log.under(subject);
-      return there !== undefined && Buffer.compare(there.bytes, bytes) === 0 ? there.sequence : undefined;
+  const loopsOf = (life: Life): Promise<HostLoops> => {
+    const journal = new Journal(':memory:', () => databaseOf(kept.database, life, boundary));
+    const clock = clockOf(sim, life);
+    const say = (text: string) => {
+      if (life.isAlive()) sim.trace?.(`${name}: says ${text}`);
     };
-    for (const event of journal.ownEvents('unsent')) {
-      const sequence = isThere(event);
-      if (sequence !== undefined) journal.markSent(event.seq, sequence);
-    }
-    for (const event of journal.ownEvents('sent')) {
-      if (isThere(event) !== undefined) continue;
-      sim.trace?.(`${name}: the log has lost ${event.subject}`);
-      journal.markUnsent(event.seq);
-    }
-    journal.limitPosition(log.last);
+    return createHostLoops({
+      fleet,
+      name,
+      role,
+      key: { key: noKey },
+      check,
+      checkOwn: check,
+      trust: { fleet, writers: new Map() },
+      journal,
+      journalFile: 'journal.db',
+      clock,
+      workplace,
+      steps: parts.steps({ world, journal, clock, reboot: rebootBoard }),
+      host: null,
+      attest: () => {
+        throw new Error('a simulated step attests nothing');
+      },
+      started: { role, version: '1', bootId: world.bootId, release: 'r', package: null },
+      report: role === 'board' ? async () => deadlinePassed(world) : undefined,
+      outputOf: () => () => undefined,
+      onRunning: () => undefined,
+      trouble: createTrouble(say),
+      say,
+      // `build packages intent`: the last word says where it is.
+      failpoint: (point) => boundary(point.slice(point.lastIndexOf(' ') + 1)),
+      signal: new AbortController().signal,
+    });
   };
 
-  const connect = (of: Life): void => {
-    if (life !== of || !online || !log.isUp || connection?.generation === log.generation) return;
-    connection = { generation: log.generation };
-    of.sending = undefined;
-    sim.trace?.(`${name}: is connected`);
-    if (!mutations.neverLooksBack) compareWithLog();
-    log.listen(name, (logged) => receive(of, logged));
-    drain(of);
+  const run = async (born: Agent): Promise<void> => {
+    const { life } = born;
+    const loops = await loopsOf(life);
+    if (!life.isAlive()) return;
+    born.loops = loops;
+    asProcess(life, loops.work());
+    connectSoon(born);
   };
-  const connectSoon = (of: Life) =>
+  const connect = (of: Agent) => {
+    if (agent !== of || !of.loops || !online || !log.isUp || of.connection.isOpen()) return;
+    sim.trace?.(`${name}: is connected`);
+    of.connection.connect();
+    of.connectedAt = time.now;
+    if (!of.isTalking) asProcess(of.life, of.loops.talk(of.connection.log));
+    of.isTalking = true;
+    time.settles();
+  };
+  const connectSoon = (of: Agent) =>
     time.after(sim.faulty ? random.pick([20, 500, 3_000, 29_000]) : 20, () => connect(of));
 
   const host: SimulatedHost = {
     name,
     role,
-    journal,
+    journal: kept.journal,
     world,
-    get life() {
-      return life;
-    },
     staysOff: false,
-    async start(wasUp = false) {
-      if (life || host.staysOff) return;
-      lives += 1;
-      const born: Life = {
-        number: lives,
-        park: () => undefined,
-        interrupt: undefined,
-        wake: undefined,
-        running: undefined,
-        sending: undefined,
-      };
-      life = born;
-      connection = undefined;
+    start() {
+      if (agent || host.staysOff) return;
+      const life = createLife();
+      const connection = createHostConnection(sim, log, name, life, kept.journal);
+      const born: Agent = { life, connection, loops: undefined, isTalking: false, connectedAt: 0 };
+      agent = born;
       sim.trace?.(`${name}: starts`);
-      const started = () => {
-        if (wasUp) {
-          connect(born);
-          return host.resume(born, () => void work(host, born));
-        }
-        host.put({
-          type: 'AgentStarted',
-          iteration: noIteration,
-          attempt: journal.highestOf(startsOf(fleet, name)) + 1,
-          data: { role, version: '1', bootId: world.bootId, release: 'r', package: null },
-        });
-        const { wentBack } = world;
-        if (wentBack && !wentBack.isTold) {
-          const boot = { bootId: world.bootId, release: 'r', procVersion: 'Linux' };
-          wentBack.isTold = true;
-          host.put({
-            type: 'DeadlinePassed',
-            iteration: wentBack.iteration,
-            attempt: wentBack.attempt,
-            data: {
-              because: 'nobody confirmed it',
-              restored: true,
-              version: '7.0-1',
-              unconfirmed: boot,
-              now: boot,
-            },
-          });
-        }
-        connectSoon(born);
-        return host.resume(born, () => void work(host, born));
-      };
-      await asProcess(born, started);
+      asProcess(
+        life,
+        run(born).then(() => new Promise(() => undefined)),
+      );
+      time.settles();
     },
     kill({ downMs, power = false, programsToo = true }) {
-      if (!life) return;
-      life = undefined;
-      connection = undefined;
+      if (!agent) return;
+      agent.life.end();
+      agent = undefined;
       log.listen(name, undefined);
       sim.trace?.(
         `${name}: is killed${power ? ', without power' : programsToo ? '' : ', its programs live on'}`,
       );
       if (power) world.boot();
       else world.orphan(programsToo);
-      time.after(downMs, () => host.start());
-    },
-    boundary(boundaryName) {
-      if (!sim.faulty || !random.chance(killChance)) return;
-      sim.killedAt.set(boundaryName, (sim.killedAt.get(boundaryName) ?? 0) + 1);
-      sim.trace?.(`${name}: at "${boundaryName}"`);
-      host.kill({ downMs: random.pick([10, 500, 5_000, 40_000]), programsToo: random.chance(0.7) });
-      throw killed;
+      time.after(downMs, host.start);
     },
     goOffline(ms) {
       if (!online) return;
       online = false;
-      connection = undefined;
-      log.listen(name, undefined);
+      host.disconnect();
       sim.trace?.(`${name}: is offline`);
       time.after(ms, () => {
         online = true;
@@ -278,47 +245,19 @@ export const createSimulatedHost = (
         host.reconnect();
       });
     },
+    disconnect() {
+      log.listen(name, undefined);
+      agent?.connection.lose();
+    },
     reconnect() {
-      if (life) connectSoon(life);
+      if (agent) connectSoon(agent);
     },
     presence() {
-      if (!life || !connection || !isOpen(connection)) return undefined;
-      const open = journal
-        .openAttempts()
-        .map(({ iteration, step, attempt }) => `${iteration} ${step} ${attempt}`);
-      return { at: time.now, open, position: journal.position(), unsent: journal.unsent() };
+      if (!agent?.loops || !agent.connection.isOpen()) return undefined;
+      const { open, position, unsent } = agent.loops.told();
+      return { at: time.now, open, position, unsent };
     },
-    put(event, answers) {
-      const last = journal.lastWritten();
-      const sealed = sealEvent(
-        event,
-        { fleet, name, key: noKey },
-        last && linkTo(last.seq, last.bytes),
-        new Date(sim.wallClock()).toISOString(),
-      );
-      journal.noteOutcome(sealed, answers);
-      sim.trace?.(`${name}: journals ${event.type}.${event.attempt}`);
-      host.boundary('outcome journalled');
-      if (life) drain(life);
-    },
-    pause: (of, ms, stoppable) =>
-      new Promise((resolve, reject) => {
-        let over = false;
-        const go = (on: () => void): Promise<void> | undefined => {
-          if (over || life !== of) return undefined;
-          over = true;
-          of.interrupt = undefined;
-          return host.resume(of, on);
-        };
-        time.after(ms, () => go(resolve));
-        of.interrupt = stoppable ? (reason) => go(() => reject(reason)) ?? Promise.resolve() : undefined;
-        of.park();
-      }),
-    resume: (of, on) =>
-      new Promise((parked) => {
-        of.park = parked;
-        on();
-      }),
+    isInStep: () => agent?.connection.isOpen() === true && time.now - agent.connectedAt > lookWithinMs,
   };
   return host;
 };

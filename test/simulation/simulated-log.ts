@@ -1,6 +1,7 @@
 import { evolve } from '../../coordinator/decider/evolve.ts';
 import { initialState, type State } from '../../coordinator/decider/state.ts';
-import type { Envelope, LoggedEvent } from '../../schemas/events.ts';
+import { sameFact } from '../../eventlog/stream/event-log.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { Beginning } from './beginning.ts';
 import { readEvent } from './read-event.ts';
@@ -8,20 +9,16 @@ import type { Simulation } from './simulation.ts';
 
 export type Answer = { outcome: 'appended' | 'there'; sequence: number } | { outcome: 'moved' | 'conflict' };
 
-/** Faults that the log can be built with, to see that the simulation finds them. */
-export interface LogRules {
-  /** Whether an append expects its subject to be empty. */
-  subjectsHoldOneFact: boolean;
-}
-
 /** What a host's durable consumer in the server knows. */
 interface Durable {
   /** The sequence up to which it has handed over. */
   position: number;
   unacked: Set<number>;
+  /** How many messages it has handed over. */
+  handed: number;
 }
 
-type HandOver = (logged: LoggedEvent) => void | Promise<void>;
+type HandOver = (logged: LoggedEvent) => void;
 
 export interface SimulatedLog {
   readonly last: number;
@@ -34,7 +31,15 @@ export interface SimulatedLog {
   stateAt(sequence: number): State;
   at(sequence: number): LoggedEvent | undefined;
   under(subject: string): LoggedEvent | undefined;
+  /** The last one of a subject, or of all that a wildcard at its end matches. */
+  newest(subject: string): LoggedEvent | undefined;
   events(): readonly LoggedEvent[];
+  /** @returns its sequence, or undefined if its subject, or the log, does not end as expected. */
+  publish(
+    subject: string,
+    bytes: Uint8Array,
+    expect: { lastSubjectSequence?: number; lastSequence?: number },
+  ): number | undefined;
   append(subject: string, bytes: Uint8Array, expectedLast?: number): Answer;
   onAppended(listen: () => void): void;
   /** The server is killed: what it has acknowledged it keeps. */
@@ -46,26 +51,15 @@ export interface SimulatedLog {
   listen(host: string, handOver: HandOver | undefined): void;
   ack(host: string, sequence: number): void;
   positionOf(host: string): number | undefined;
+  /** How many messages its durable has handed over since it was made, and how many it has left. */
+  handedTo(host: string): number;
+  pendingFor(host: string): number;
   removeDurable(host: string): void;
   /** Makes the durable again so that it hands over from that sequence on. */
   makeDurable(host: string, from: number): void;
 }
 
 const ackWithinMs = 30_000;
-
-/** What makes two events the same fact, as in `eventlog/stream/event-log.ts`. */
-const factOf = (bytes: Uint8Array): string => {
-  const {
-    time: _time,
-    writerseq: _seq,
-    prevhash: _prev,
-    ...fact
-  } = JSON.parse(new TextDecoder().decode(bytes)) as Envelope;
-  return JSON.stringify(fact);
-};
-
-const sameFact = (a: Uint8Array, b: Uint8Array): boolean =>
-  Buffer.compare(a, b) === 0 || factOf(a) === factOf(b);
 
 const isFor = ({ event }: LoggedEvent): string | undefined =>
   event.kind === 'step' && (event.fact === 'Requested' || event.fact === 'Superseded')
@@ -86,7 +80,6 @@ export const createSimulatedLog = (
   sim: Simulation,
   begin: Pick<Beginning, 'events' | 'states' | 'unacked'>,
   hosts: readonly string[],
-  rules: LogRules,
 ): SimulatedLog => {
   const { random, time } = sim;
   const events = [...begin.events];
@@ -95,7 +88,10 @@ export const createSimulatedLog = (
   const subjects = new Map(events.map((logged) => [logged.subject, logged]));
   const listeners: (() => void)[] = [];
   const durables = new Map<string, Durable>(
-    hosts.map((host) => [host, { position: events.length, unacked: new Set(begin.unacked.get(host)) }]),
+    hosts.map((host) => [
+      host,
+      { position: events.length, unacked: new Set(begin.unacked.get(host)), handed: 0 },
+    ]),
   );
   const listening = new Map<string, HandOver>();
   let isUp = true;
@@ -107,7 +103,10 @@ export const createSimulatedLog = (
     time.after(random.between(1, 40) + late, () => {
       if (durables.get(host) !== durable || !isUp || !durable.unacked.has(sequence)) return;
       const logged = events[sequence - 1];
-      if (logged) return listening.get(host)?.(logged);
+      const handOver = listening.get(host);
+      if (!logged || !handOver) return;
+      durable.handed += 1;
+      handOver(logged);
     });
     time.after(ackWithinMs, () => {
       if (durables.get(host) === durable && durable.unacked.has(sequence) && listening.has(host) && isUp)
@@ -143,15 +142,31 @@ export const createSimulatedLog = (
     stateAt: (sequence) => (sequence === 0 ? initialState : (states[sequence - 1] as State)),
     at: (sequence) => events[sequence - 1],
     under: (subject) => subjects.get(subject),
+    newest(subject) {
+      const prefix = subject.replace(/[*>]$/, '');
+      if (prefix === subject) return subjects.get(subject);
+      return events.findLast((logged) => logged.subject.startsWith(prefix));
+    },
     events: () => events,
     append(subject, bytes, expectedLast) {
+      const expect = {
+        lastSubjectSequence: 0,
+        ...(expectedLast === undefined ? {} : { lastSequence: expectedLast }),
+      };
+      const sequence = log.publish(subject, bytes, expect);
+      if (sequence !== undefined) return { outcome: 'appended', sequence };
       const there = subjects.get(subject);
-      if (there && rules.subjectsHoldOneFact) {
-        if (sameFact(there.bytes, bytes)) return { outcome: 'there', sequence: there.sequence };
-        if (expectedLast !== undefined && there.sequence > expectedLast) return { outcome: 'moved' };
-        return { outcome: 'conflict' };
-      }
-      if (expectedLast !== undefined && expectedLast !== events.length) return { outcome: 'moved' };
+      if (!there) return { outcome: 'moved' };
+      if (sameFact(there.bytes, bytes)) return { outcome: 'there', sequence: there.sequence };
+      if (expectedLast !== undefined && there.sequence > expectedLast) return { outcome: 'moved' };
+      return { outcome: 'conflict' };
+    },
+    publish(subject, bytes, expect) {
+      const there = subjects.get(subject);
+      const subjectEndsAt = there?.sequence ?? 0;
+      const { lastSubjectSequence = subjectEndsAt, lastSequence = events.length } = expect;
+      if (subjectEndsAt !== lastSubjectSequence) return undefined;
+      if (lastSequence !== events.length) return undefined;
       if (there) sim.breaks('a subject holds one fact', `${subject} stands twice`);
       const logged: LoggedEvent = {
         sequence: events.length + 1,
@@ -174,7 +189,7 @@ export const createSimulatedLog = (
       const host = isFor(logged);
       if (host !== undefined) pump(host);
       for (const listen of listeners) listen();
-      return { outcome: 'appended', sequence: logged.sequence };
+      return logged.sequence;
     },
     onAppended: (listen) => void listeners.push(listen),
     stop() {
@@ -207,11 +222,13 @@ export const createSimulatedLog = (
       pump(host);
     },
     ack: (host, sequence) => void durables.get(host)?.unacked.delete(sequence),
+    handedTo: (host) => durables.get(host)?.handed ?? 0,
+    pendingFor: (host) => durables.get(host)?.unacked.size ?? 0,
     positionOf: (host) => durables.get(host)?.position,
     removeDurable: (host) => void durables.delete(host),
     makeDurable(host, from) {
       sim.trace?.(`log: the durable of ${host} is made again from ${from}`);
-      durables.set(host, { position: from - 1, unacked: new Set() });
+      durables.set(host, { position: from - 1, unacked: new Set(), handed: 0 });
       pump(host);
     },
   };

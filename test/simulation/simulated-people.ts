@@ -1,8 +1,8 @@
 import { commandsBehind } from '../../coordinator/decider/commands-behind.ts';
 import { type Command, decide } from '../../coordinator/decider/decide.ts';
 import { reviewOf } from '../../coordinator/decider/graph.ts';
+import { RefusedByDecider } from '../../coordinator/decider/refusal.ts';
 import type { Iteration } from '../../coordinator/decider/state.ts';
-import { Refused } from '../../coordinator/refused.ts';
 import { sealEvent } from '../../eventlog/signing/seal.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { personWriter } from '../../schemas/events.ts';
@@ -14,6 +14,8 @@ import type { Simulation } from './simulation.ts';
 export interface SimulatedPeople {
   /** Those who never answer. */
   readonly silent: ReadonlySet<string>;
+  /** Whether they will ask for nothing more of their own accord. */
+  areContent(): boolean;
 }
 
 const lookEveryMs = 15_000;
@@ -46,7 +48,7 @@ export const createSimulatedPeople = (sim: Simulation, log: SimulatedLog, fleet:
       const logged = log.under(subject);
       if (logged) said.set(subject, logged);
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
+      if (!(error instanceof RefusedByDecider)) throw error;
       sim.trace?.(`people: ${command.do} is refused: ${error.message}`);
     }
   };
@@ -88,5 +90,5 @@ export const createSimulatedPeople = (sim: Simulation, log: SimulatedLog, fleet:
     time.after(lookEveryMs, look);
   };
   time.after(random.below(lookEveryMs), look);
-  return { silent };
+  return { silent, areContent: () => retriesLeft === 0 && wishesLeft === 0 };
 };

@@ -4,6 +4,8 @@ import type { VirtualTime } from './virtual-time.ts';
 /** What must hold in each schedule. */
 export type Property =
   | 'an effect happens at most once past its probe'
+  | 'an effect that is done is never asked about again'
+  | 'a request is acked once it is in the journal'
   | 'a step that has succeeded has had every effect'
   | 'nothing is begun for an attempt that the host knows to be superseded'
   | 'no outcome is lost'

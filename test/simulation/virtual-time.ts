@@ -2,7 +2,9 @@
 export interface VirtualTime {
   readonly now: number;
   /** Runs `what` that much later. What is due at the same moment runs in the order in which it was put there. */
-  after(ms: number, what: () => void | Promise<void>): void;
+  after(ms: number, what: () => void): void;
+  /** A promise is settled: the clock stands until all that follows from it has run. */
+  settles(): void;
   /** Runs what is due, in order, until there is nothing more, `isOver` says so, or the clock would pass `until`. */
   run(until: number, isOver: () => boolean): Promise<void>;
 }
@@ -10,15 +12,19 @@ export interface VirtualTime {
 interface Due {
   at: number;
   order: number;
-  what: () => void | Promise<void>;
+  what: () => void;
 }
 
 const isBefore = (a: Due, b: Due) => a.at < b.at || (a.at === b.at && a.order < b.order);
+
+/** All promises that can go on have gone on: nothing here waits for anything but this clock. */
+const allHasRun = () => new Promise<void>((resolve) => void setImmediate(resolve));
 
 export const createVirtualTime = (): VirtualTime => {
   const heap: Due[] = [];
   let now = 0;
   let order = 0;
+  let settled = false;
   const push = (due: Due) => {
     let at = heap.length;
     heap.push(due);
@@ -55,13 +61,18 @@ export const createVirtualTime = (): VirtualTime => {
       order += 1;
       push({ at: now + ms, order, what });
     },
+    settles() {
+      settled = true;
+    },
     async run(until, isOver) {
       while (heap.length > 0 && !isOver()) {
         if ((heap[0] as Due).at > until) return;
         const { at, what } = pop();
         now = at;
-        const ended = what();
-        if (ended !== undefined) await ended;
+        what();
+        if (!settled) continue;
+        settled = false;
+        await allHasRun();
       }
     },
   };

@@ -1,4 +1,4 @@
-import type { StepName } from '../../schemas/step-names.ts';
+import { type AttemptId, formatAttempt } from '../../schemas/attempt-id.ts';
 import type { Simulation } from './simulation.ts';
 
 /** How an attempt goes, if nothing kills it: chosen when it is first begun, since the world is as it is. */
@@ -36,6 +36,10 @@ export interface World {
   /** It takes hold at once. */
   happen(effect: string): void;
   hasHappened(effect: string): boolean;
+  /** The step has the effect's result: it is never asked about again. */
+  isDone(effect: string): void;
+  /** Somebody asks about it, or does it. */
+  isAskedAbout(effect: string): void;
   /** The program that is still at it, though its agent is dead. */
   running(effect: string): Change | undefined;
   /** Whether it was cut so that nobody can tell. */
@@ -52,11 +56,11 @@ export interface Change {
   readonly endsAt: number;
 }
 
-export const effectKey = (iteration: string, step: StepName, attempt: number, name: string): string =>
-  `${iteration} ${step} ${attempt} ${name}`;
+export const effectKey = (attempt: AttemptId, name: string): string => `${formatAttempt(attempt)} ${name}`;
 
 export const createWorld = (sim: Simulation, host: string): World => {
   const happened = new Map<string, number>();
+  const done = new Set<string>();
   const unclear = new Set<string>();
   const fates = new Map<string, Fate>();
   const running = new Map<string, Change & { outlives: boolean }>();
@@ -94,6 +98,11 @@ export const createWorld = (sim: Simulation, host: string): World => {
         sim.breaks('an effect happens at most once past its probe', `${host}: ${effect}, ${times} times`);
     },
     hasHappened: (effect) => happened.has(effect),
+    isDone: (effect) => void done.add(effect),
+    isAskedAbout(effect) {
+      if (done.has(effect))
+        sim.breaks('an effect that is done is never asked about again', `${host}: ${effect}`);
+    },
     running: (effect) => running.get(effect),
     isUnclear: (effect) => unclear.has(effect),
     orphan(programsToo) {

@@ -10,7 +10,7 @@ import { createRun } from '../../../host/run.ts';
 import type { BoardConfig } from '../../../schemas/config.ts';
 import type { StepEvidence } from '../../../schemas/steps.ts';
 import { runStep } from '../../../test/run-step.ts';
-import { Journal } from '../../runtime/journal.ts';
+import { Journal } from '../../runtime/journal/journal.ts';
 import { backupFile } from '../backup-archive.ts';
 import { readBoot } from '../boot.ts';
 import { confirm } from '../confirm.ts';
@@ -19,6 +19,7 @@ import { rollback } from '../rollback.ts';
 import { pacmanCommand } from '../testing/temp-board.ts';
 import { names } from '../testing/test-packages.ts';
 import { startUpgradableBoard, type UpgradableBoard } from '../testing/upgradable-board.ts';
+import { watchUntil as watchBoardUntil } from '../testing/watch-until.ts';
 import { throughReboot } from '../through-reboot.ts';
 import {
   arm,
@@ -32,7 +33,6 @@ import {
   seenFile,
 } from './deadline.ts';
 import { deadlinePassed } from './deadline-passed.ts';
-import { watchDeadline } from './watch-deadline.ts';
 
 const kernel = { names, version: '7.0-2', release: '7.0.0-fourier' };
 
@@ -53,16 +53,8 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
       ...{ iteration: 'iter5', attempt: 1, boot: await readBoot(host) },
       ...{ seconds, version: '7.0-2', backup: held },
     });
-  /** Runs the watch, as one boot's process, until something is so. */
-  const watchUntil = async (what: string, holds: () => Promise<boolean> | boolean) => {
-    const stop = new AbortController();
-    const note = (line: string) => void notes.push(line);
-    const run = createRun(note, stop.signal);
-    const times = { everyMs: 20, pauseMs: 20, rebootWithinMs: 60_000 };
-    const watching = watchDeadline({ host, run, note, signal: stop.signal, ...times });
-    await until(what, holds).finally(() => stop.abort());
-    await watching;
-  };
+  const watchUntil = (what: string, holds: () => Promise<boolean> | boolean) =>
+    watchBoardUntil(host, what, holds, { notes });
   const isOver = async () => (await readReport(host))?.over === true;
   const rebootNow = () => createRun(() => undefined)(host.boot.rebootCommand);
 
@@ -129,7 +121,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     const cut = fresh();
     await mkdir(cut.folder, { recursive: true });
     const journal = new Journal(join(cut.folder, 'journal.db'));
-    journal.noteIntent({ iteration: 'iter5', step: 'confirm', attempt: 1 }, 'disarm', 'null');
+    journal.effects.noteIntent({ iteration: 'iter5', step: 'confirm', attempt: 1 }, 'disarm', 'null');
     journal.close();
     await disarm(host); // and killed before the result was journalled
     expect((await runStep('confirm', confirm, kernel, host, cut)).evidence.deadline).toBe('disarmed');
@@ -195,9 +187,12 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     const cut = runStep('reboot', reboot, request, host, { folder, signal: agent.signal }).catch(
       () => undefined,
     );
-    await until('the board reboots', () => bootId() === 'boot-1');
-    agent.abort();
-    await cut;
+    try {
+      await until('the board reboots', () => bootId() === 'boot-1');
+    } finally {
+      agent.abort();
+      await cut;
+    }
     await writeFile(
       join(host.stateFolder, 'deadline.json'),
       JSON.stringify({ ...(await readArmed(host)), seconds: 1 }),
@@ -233,8 +228,13 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
         said += piece.toString();
       });
       const over = async () => isSo(said) || (await isOver());
-      await until(what, over).finally(() => sleep(ms).then(() => daemon.kill('SIGKILL')));
-      await ended;
+      try {
+        await until(what, over);
+      } finally {
+        await sleep(ms);
+        daemon.kill('SIGKILL');
+        await ended;
+      }
     };
     const isSeen = () => existsSync(join(host.stateFolder, 'deadline-seen.json'));
     for (const ms of [50, 400]) await killedAfter('it counts', isSeen, ms);

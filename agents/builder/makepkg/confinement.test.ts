@@ -18,7 +18,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createRun, type Run } from '../../../host/run.ts';
 import type { BuilderConfig } from '../../../schemas/config.ts';
 import { builderConfig } from '../testdata/builder-config.ts';
@@ -225,6 +225,7 @@ describe.skipIf(why !== undefined)('what is confined', () => {
     const seconds = `${randomInt(10 ** 6, 10 ** 7)}.25`;
     const argv = confine(['setsid', 'sleep', seconds], reach, nothing, other);
     const parent = spawn('bash', ['-c', '"$@" & wait', '-', ...argv], { detached: true, stdio: 'ignore' });
+    onTestFinished(() => void parent.kill('SIGKILL'));
     expect(await waitFor(() => sleepers(seconds).length === 1)).toBe(true);
     parent.kill('SIGKILL');
     expect(await waitFor(() => sleepers(seconds).length === 0)).toBe(true);
@@ -235,6 +236,10 @@ describe.skipIf(why !== undefined)('what is confined', () => {
     const stop = new AbortController();
     const argv = confine(['setsid', '--wait', 'sleep', seconds], reach, nothing, other);
     const running = createRun(() => undefined, stop.signal)(argv);
+    onTestFinished(async () => {
+      stop.abort(new Error('stopped'));
+      await running.catch(() => undefined);
+    });
     expect(await waitFor(() => sleepers(seconds).length === 1)).toBe(true);
     stop.abort(new Error('stopped'));
     await expect(running).rejects.toThrow('stopped');

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
 import { BuilderConfig } from '../../../schemas/config.ts';
 import type { LogServer } from '../../../test/log-server.ts';
 import { type RoleParts, runAgent } from '../agent.ts';
@@ -43,7 +44,7 @@ export const recordRequest = {
   repository: 'campaign',
   branch: 'main',
   title: 'Close',
-  files: [{ path: 'close.md', text: 'closed' }],
+  files: [{ path: 'close.md', content: { as: 'note', facts: '0'.repeat(64), text: 'closed' } }],
 };
 export const recordEvidence = {
   commit: {
@@ -80,11 +81,15 @@ export const recorder = (
   },
 });
 
-/** Runs an agent in this process. */
+/** Runs an agent in this process. It has ended when the test has, however that ends. */
 export const startAgent = (config: BuilderConfig, parts: RoleParts<BuilderConfig> = recorder()) => {
   const controller = new AbortController();
   const ended = runAgent(config, parts, '1', controller.signal);
   ended.catch(() => undefined); // a test looks at it when it is over
+  onTestFinished(async () => {
+    controller.abort();
+    await ended.catch(() => undefined);
+  });
   return {
     ended,
     stop: async () => {

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import Database from 'better-sqlite3';
 import { readArmed, readFired, readReport } from '../../../agents/board/deadline/deadline.ts';
+import { readJournal } from '../../../agents/runtime/journal/read-journal.ts';
 import { readConfigFile } from '../../../eventlog/files/config-file.ts';
+import { formatAttempt } from '../../../schemas/attempt-id.ts';
 import { AgentConfig } from '../../../schemas/config.ts';
 import { printableLines } from '../../../schemas/printable.ts';
 import type { OpenWork } from './open-work.ts';
@@ -31,16 +33,8 @@ const openWork = async (configFile: string): Promise<OpenWork> => {
       : null;
   const file = join(config.stateFolder, 'journal.db');
   if (!existsSync(file)) return { deadline, attempts: [], unsent: 0 };
-  const journal = new Database(file, { readonly: true });
-  const attempts = journal
-    .prepare<[], { iteration: string; step: string; attempt: number }>(
-      "SELECT iteration, step, attempt FROM request WHERE state = 'open' ORDER BY noted",
-    )
-    .all()
-    .map(({ iteration, step, attempt }) => `${iteration} ${step} ${attempt}`);
-  const unsent = journal.prepare<[], { n: number }>('SELECT count(*) AS n FROM outbox WHERE sent = 0').get();
-  journal.close();
-  return { deadline, attempts, unsent: unsent?.n ?? 0 };
+  const { open, unsent } = readJournal(file);
+  return { deadline, attempts: open.map(formatAttempt), unsent: unsent.length };
 };
 
 try {

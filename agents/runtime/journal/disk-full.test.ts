@@ -3,12 +3,12 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync 
 import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { listenForPresence, type Presence } from '../../eventlog/live/presence.ts';
-import { sealEvent } from '../../eventlog/signing/seal.ts';
-import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
-import { logManager } from '../../eventlog/stream/provision.ts';
-import { type LogServer, startLogServer, until } from '../../test/log-server.ts';
-import { recorder, recordingConfig, recordRequest, startAgent } from './testing/recording-agent.ts';
+import { listenForPresence, type Presence } from '../../../eventlog/live/presence.ts';
+import { sealEvent } from '../../../eventlog/signing/seal.ts';
+import { appendEvent, EventLog } from '../../../eventlog/stream/event-log.ts';
+import { logManager } from '../../../eventlog/stream/provision.ts';
+import { type LogServer, startLogServer, until } from '../../../test/log-server.ts';
+import { recorder, recordingConfig, recordRequest, startAgent } from '../testing/recording-agent.ts';
 
 const fleet = 'test';
 const host = 'boltzmann';

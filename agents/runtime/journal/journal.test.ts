@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { EffectName } from '../../schemas/effects.ts';
-import { createEffect } from './effects.ts';
-import { NeedsPerson, Superseded } from './errors.ts';
+import type { EffectName } from '../../../schemas/effects.ts';
+import { createEffect } from '../effects.ts';
+import { NeedsPerson, Superseded } from '../errors.ts';
 import { Journal } from './journal.ts';
+import { readJournal } from './read-journal.ts';
 
 let folder: string;
 let file: string;
@@ -47,105 +48,113 @@ describe('the journal', () => {
   });
 
   it('counts no begin that came to nothing for want of room', () => {
-    journal.noteRequest(request());
-    journal.noteTry(build, 1);
-    journal.noteTry(build, 2);
-    journal.forgetTry(build);
-    expect(journal.tries(build)).toBe(1);
-    journal.forgetTry(build);
-    journal.forgetTry(build);
-    expect(journal.tries(build)).toBe(0);
+    journal.requests.note(request());
+    journal.requests.noteTry(build, 1);
+    journal.requests.noteTry(build, 2);
+    journal.requests.forgetTry(build);
+    expect(journal.requests.tries(build)).toBe(1);
+    journal.requests.forgetTry(build);
+    journal.requests.forgetTry(build);
+    expect(journal.requests.tries(build)).toBe(0);
   });
 
   it('keeps that it is contradicted over a restart', () => {
-    journal.noteContradiction();
+    journal.marks.noteContradiction();
     reopen();
-    expect(journal.isContradicted()).toBe(true);
-    journal.noteNoContradiction();
-    expect(journal.isContradicted()).toBe(false);
+    expect(journal.marks.isContradicted()).toBe(true);
+    journal.marks.noteNoContradiction();
+    expect(journal.marks.isContradicted()).toBe(false);
   });
 
   it('notes a request once, and hands over the oldest open one', () => {
-    journal.noteRequest(request(1));
-    journal.noteRequest(request(2));
-    journal.noteRequest({ ...request(1), eventId: 'other' });
+    journal.requests.note(request(1));
+    journal.requests.note(request(2));
+    journal.requests.note({ ...request(1), eventId: 'other' });
     reopen();
-    expect(journal.nextRequest()).toMatchObject({
+    expect(journal.requests.next()).toMatchObject({
       attempt: 1,
       eventId: 'coordinator/1',
       tries: 0,
       begunAt: null,
     });
-    expect(Buffer.from(journal.nextRequest()?.bytes ?? '').toString()).toBe('bytes');
-    journal.noteTry(build, 1000);
-    journal.noteTry(build, 2000);
-    expect(journal.nextRequest()).toMatchObject({ tries: 2, begunAt: 1000 });
-    expect(journal.openAttempts()).toEqual([build, { ...build, attempt: 2 }]);
+    expect(Buffer.from(journal.requests.next()?.bytes ?? '').toString()).toBe('bytes');
+    journal.requests.noteTry(build, 1000);
+    journal.requests.noteTry(build, 2000);
+    expect(journal.requests.next()).toMatchObject({ tries: 2, begunAt: 1000 });
+    expect(journal.requests.open()).toEqual([build, { ...build, attempt: 2 }]);
   });
 
   it('lets a supersession win, before and after the request', () => {
-    journal.noteSuperseded('iter5', 'build', 1);
-    journal.noteRequest(request(1));
-    journal.noteRequest(request(2));
-    journal.noteSuperseded('iter5', 'build', 2);
-    journal.noteSuperseded('iter5', 'build', 2);
-    expect(journal.nextRequest()).toBeUndefined();
-    expect(journal.isSuperseded('iter5', 'build', 2)).toBe(true);
-    expect(journal.isSuperseded('iter5', 'build', 3)).toBe(false);
+    journal.requests.noteSuperseded(build);
+    journal.requests.note(request(1));
+    journal.requests.note(request(2));
+    journal.requests.noteSuperseded({ ...build, attempt: 2 });
+    journal.requests.noteSuperseded({ ...build, attempt: 2 });
+    expect(journal.requests.next()).toBeUndefined();
+    expect(journal.requests.isSuperseded({ ...build, attempt: 2 })).toBe(true);
+    expect(journal.requests.isSuperseded({ ...build, attempt: 3 })).toBe(false);
   });
 
   it('ends a request with its outcome, or neither', () => {
-    journal.noteRequest(request());
-    journal.noteOutcome(own(1));
-    expect(() => journal.noteOutcome({ ...own(2), subject: 's.1' }, build)).toThrow(/UNIQUE/);
-    expect(journal.nextRequest()).toBeDefined();
-    expect(journal.lastWritten()?.seq).toBe(1);
-    journal.noteOutcome(own(2), build);
-    expect(journal.nextRequest()).toBeUndefined();
-    journal.noteRequest(request()); // delivered once more
-    expect(journal.nextRequest()).toBeUndefined();
+    journal.requests.note(request());
+    journal.outbox.note(own(1));
+    expect(() => journal.outbox.note({ ...own(2), subject: 's.1' }, build)).toThrow(/UNIQUE/);
+    expect(journal.requests.next()).toBeDefined();
+    expect(journal.outbox.last()?.seq).toBe(1);
+    journal.outbox.note(own(2), build);
+    expect(journal.requests.next()).toBeUndefined();
+    journal.requests.note(request()); // delivered once more
+    expect(journal.requests.next()).toBeUndefined();
   });
 
   it('counts tries from the one on in which a step got further', () => {
-    journal.noteRequest(request());
-    for (let tried = 0; tried < 4; tried += 1) journal.noteTry(build, 1);
-    journal.noteIntent(build, 'checkout', 'null');
-    expect(journal.tries(build)).toBe(4);
-    journal.noteResult(build, 'checkout', '1');
-    expect(journal.tries(build)).toBe(1);
+    journal.requests.note(request());
+    for (let tried = 0; tried < 4; tried += 1) journal.requests.noteTry(build, 1);
+    journal.effects.noteIntent(build, 'checkout', 'null');
+    expect(journal.requests.tries(build)).toBe(4);
+    journal.effects.noteResult(build, 'checkout', '1');
+    expect(journal.requests.tries(build)).toBe(1);
   });
 
-  it('of an earlier version gets what it has not', () => {
-    journal.close();
-    const db = new Database(file);
-    db.exec(
-      'ALTER TABLE outbox DROP COLUMN sequence; ALTER TABLE superseded DROP COLUMN bytes; DROP TABLE mark',
-    );
-    db.close();
-    journal = new Journal(file);
-    journal.noteSuperseded('iter5', 'build', 1, { sequence: 7, signature: 'sig', bytes });
-    journal.noteOutcome(own(1));
-    journal.markSent(1, 9);
+  it('is of one version: another one is not read', () => {
+    for (const version of [0, 2]) {
+      const other = new Database(file);
+      other.pragma(`user_version = ${version}`);
+      other.close();
+      expect(() => new Journal(file)).toThrow(`a journal of version ${version}; this agent reads version 1`);
+    }
+    const other = new Database(file);
+    other.pragma('user_version = 1');
+    other.close();
     reopen();
-    expect([journal.position(), journal.ownEvents('sent')[0]?.sequence]).toEqual([7, 9]);
+  });
+
+  it('is read by others while it is open', () => {
+    journal.requests.note(request(1), { sequence: 7, signature: 'sig' });
+    journal.requests.note(request(2));
+    journal.outbox.note(own(1), build);
+    journal.outbox.note(own(2));
+    journal.outbox.markSent(1);
+    expect(readJournal(file)).toEqual({ open: [{ ...build, attempt: 2 }], unsent: ['s.2'], position: 7 });
+    expect(() => readJournal(`${file}.not`)).toThrow();
   });
 
   it('offers what is unsent, oldest first, and keeps what is sent', () => {
-    for (const seq of [1, 2, 3]) journal.noteOutcome(own(seq));
-    journal.markSent(1);
+    for (const seq of [1, 2, 3]) journal.outbox.note(own(seq));
+    journal.outbox.markSent(1);
     reopen();
-    expect([journal.unsent(), journal.nextUnsent()?.seq]).toEqual([2, 2]);
-    journal.markSent(2);
-    journal.markSent(3);
-    expect([journal.unsent(), journal.nextUnsent()]).toEqual([0, undefined]);
-    expect(journal.lastWritten()?.seq).toBe(3);
+    expect([journal.outbox.unsent(), journal.outbox.nextUnsent()?.seq]).toEqual([2, 2]);
+    journal.outbox.markSent(2);
+    journal.outbox.markSent(3);
+    expect([journal.outbox.unsent(), journal.outbox.nextUnsent()]).toEqual([0, undefined]);
+    expect(journal.outbox.last()?.seq).toBe(3);
   });
 
   it('counts boots in the order in which they were seen', () => {
-    for (const boot of ['z', 'a', 'z', 'm']) journal.noteBoot(boot);
-    expect(journal.bootsAfter('z')).toEqual(['a', 'm']);
-    expect(journal.bootsAfter('m')).toEqual([]);
-    expect(journal.bootsAfter('never')).toEqual([]);
+    for (const boot of ['z', 'a', 'z', 'm']) journal.boots.note(boot);
+    expect(journal.boots.after('z')).toEqual(['a', 'm']);
+    expect(journal.boots.after('m')).toEqual([]);
+    expect(journal.boots.after('never')).toEqual([]);
   });
 });
 
@@ -179,7 +188,7 @@ describe('an effect', () => {
     const again = effect();
     expect(await again.ran).toEqual({ at: '1970-01-01T00:00:00.000Z' });
     expect(again.act).not.toHaveBeenCalled();
-    expect(journal.begun(build)).toEqual(['packages']);
+    expect(journal.effects.begun(build)).toEqual(['packages']);
   });
 
   it('keeps a result of nothing', async () => {
@@ -219,12 +228,12 @@ describe('an effect', () => {
 
   it('whose preparation fails has not begun', async () => {
     await cut({ before: () => Promise.reject(new Error('cut')) });
-    expect(journal.begun(build)).toEqual([]);
+    expect(journal.effects.begun(build)).toEqual([]);
   });
 
   it('is not begun once the attempt is superseded or the agent stops; what is done stays done', async () => {
     await effect('checkout').ran;
-    journal.noteSuperseded('iter5', 'build', 1);
+    journal.requests.noteSuperseded(build);
     expect(await effect('checkout').ran).toBe('done');
     const second = effect('packages');
     await expect(second.ran).rejects.toThrow(Superseded);
@@ -237,7 +246,7 @@ describe('an effect', () => {
     await expect(stopped('packages', { probe: () => ({ happened: 'no' }), act: () => 1 })).rejects.toThrow(
       'stops',
     );
-    expect(journal.begun({ ...build, attempt: 2 })).toEqual([]);
+    expect(journal.effects.begun({ ...build, attempt: 2 })).toEqual([]);
   });
 
   it('stands once in a step', async () => {

@@ -1,9 +1,10 @@
 import { existsSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '../ports.ts';
+import type { Trouble } from '../trouble.ts';
+import { JournalCorrupt } from './database.ts';
 import { Journal } from './journal.ts';
-import { isNoRoom, JournalCorrupt } from './journal-schema.ts';
-import type { Trouble } from './trouble.ts';
+import { isNoRoom } from './no-room.ts';
 
 const againAfterMs = 1_000;
 
@@ -11,11 +12,17 @@ const againAfterMs = 1_000;
 export const noRoomFor = (file: string, error: unknown): string =>
   `the journal ${file} can't be written (${error instanceof Error ? error.message : error}): make room in ${dirname(file)}; until then nothing new is begun`;
 
+/** Where a journal is, and what waits for its disk's room. */
+export interface JournalPlace {
+  file: string;
+  trouble: Trouble;
+  clock: Pick<Clock, 'pause'>;
+  signal: AbortSignal;
+}
+
 /** Does what writes to the journal, again and again until its disk has room. @throws the signal's reason, and what else `work` throws. */
 export const onceThereIsRoom = async <Result>(
-  file: string,
-  trouble: Trouble,
-  signal: AbortSignal,
+  { file, trouble, clock, signal }: JournalPlace,
   work: () => Result,
 ): Promise<Result> => {
   for (;;) {
@@ -27,7 +34,8 @@ export const onceThereIsRoom = async <Result>(
       if (!isNoRoom(error)) throw error;
       trouble.set('disk', noRoomFor(file, error));
     }
-    await sleep(againAfterMs, undefined, { signal });
+    await clock.pause(againAfterMs, signal);
+    signal.throwIfAborted();
   }
 };
 
@@ -45,13 +53,9 @@ const moveAside = (file: string): string => {
  * Opens a host's journal; one that is corrupt is moved aside, and a new one begun: what it held is taken back from the
  * log. Waits while the disk is full.
  */
-export const openJournal = (
-  file: string,
-  trouble: Trouble,
-  say: (text: string) => void,
-  signal: AbortSignal,
-): Promise<Journal> =>
-  onceThereIsRoom(file, trouble, signal, () => {
+export const openJournal = (place: JournalPlace, say: (text: string) => void): Promise<Journal> =>
+  onceThereIsRoom(place, () => {
+    const { file } = place;
     try {
       return new Journal(file);
     } catch (error) {

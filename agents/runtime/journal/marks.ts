@@ -1,4 +1,4 @@
-import type Database from 'better-sqlite3';
+import type { JournalDatabase } from './database.ts';
 
 /**
  * `position`: the log's highest sequence that was handed over and is in here, or was refused. `epoch`: the log's
@@ -10,104 +10,92 @@ import type Database from 'better-sqlite3';
 type Mark = 'position' | 'epoch' | 'born' | 'lacks' | 'contradicted' | 'room';
 
 /** A journal's marks: where it stands, in numbers. */
-export class JournalMarks {
-  protected readonly db: Database.Database;
+export class Marks {
+  readonly #db: JournalDatabase;
 
-  protected constructor(db: Database.Database) {
-    this.db = db;
+  constructor(db: JournalDatabase) {
+    this.#db = db;
   }
 
-  /** All that `work` writes is on the disk, or nothing of it. */
-  inOneCommit<Result>(work: () => Result): Result {
-    return this.db.transaction(work)();
+  #read(name: Mark): number | undefined {
+    return this.#db.values('SELECT value FROM mark WHERE name = ?').get(name) as number | undefined;
   }
 
-  private mark(name: Mark): number | undefined {
-    return this.db.prepare('SELECT value FROM mark WHERE name = ?').pluck().get(name) as number | undefined;
-  }
-
-  protected raise(name: Mark, value: number): void {
-    this.db
-      .prepare(
+  #raise(name: Mark, value: number): void {
+    this.#db
+      .statement(
         'INSERT INTO mark VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE excluded.value > value',
       )
       .run(name, value);
   }
 
+  #remove(name: Mark): void {
+    this.#db.statement('DELETE FROM mark WHERE name = ?').run(name);
+  }
+
   /** The log's highest sequence that was handed over and is in here, or was refused; 0 before the first. */
   position(): number {
-    return this.mark('position') ?? 0;
+    return this.#read('position') ?? 0;
   }
 
   /** Notes that what the log holds up to `sequence` for this host is in here, or was refused. */
   notePosition(sequence: number): void {
-    this.raise('position', sequence);
+    this.#raise('position', sequence);
   }
 
   /** The log ends at `sequence`, and may have ended later before it was cut: what comes then is new. */
   limitPosition(sequence: number): void {
-    this.db
-      .prepare("UPDATE mark SET value = ? WHERE name IN ('position', 'born') AND value > ?")
+    this.#db
+      .statement("UPDATE mark SET value = ? WHERE name IN ('position', 'born') AND value > ?")
       .run(sequence, sequence);
   }
 
   /** Where the journal stood when it was found to lack what its host had done; undefined if it lacks nothing. */
   lacksFrom(): number | undefined {
-    return this.mark('lacks');
+    return this.#read('lacks');
   }
 
   /** The log's last sequence when the journal was last found to lack something; 0 if it never was. */
   bornAt(): number {
-    return this.mark('born') ?? 0;
+    return this.#read('born') ?? 0;
   }
 
   /** Notes that the journal lacks what its host has done until now. @param sequence the log's last. */
   noteLack(sequence: number): void {
-    this.inOneCommit(() => {
-      this.db.prepare("INSERT INTO mark VALUES ('lacks', ?) ON CONFLICT DO NOTHING").run(this.position());
-      this.raise('born', sequence);
+    this.#db.inOneCommit(() => {
+      this.#db.statement("INSERT INTO mark VALUES ('lacks', ?) ON CONFLICT DO NOTHING").run(this.position());
+      this.#raise('born', sequence);
     });
   }
 
   noteSettled(): void {
-    this.db.prepare("DELETE FROM mark WHERE name = 'lacks'").run();
+    this.#remove('lacks');
   }
 
   /** Whether the log held something else than this journal when they were last compared. */
   isContradicted(): boolean {
-    return this.mark('contradicted') !== undefined;
+    return this.#read('contradicted') !== undefined;
   }
 
   noteContradiction(): void {
-    this.raise('contradicted', 1);
+    this.#raise('contradicted', 1);
   }
 
   noteNoContradiction(): void {
-    this.db.prepare("DELETE FROM mark WHERE name = 'contradicted'").run();
+    this.#remove('contradicted');
   }
 
   /** Writes, to see whether that can be done. @throws what any write throws. */
   proveRoom(): void {
-    this.raise('room', (this.mark('room') ?? 0) + 1);
+    this.#raise('room', (this.#read('room') ?? 0) + 1);
   }
 
   /** The log's highest epoch that a request told of. */
   epoch(): number {
-    return this.mark('epoch') ?? 1;
+    return this.#read('epoch') ?? 1;
   }
 
-  /** The newest of a writer's keys that something for this host was signed with; undefined before the first. */
-  newestKey(writer: string): string | undefined {
-    return this.db.prepare('SELECT public_key FROM newest_key WHERE writer = ?').pluck().get(writer) as
-      | string
-      | undefined;
-  }
-
-  noteNewestKey(writer: string, publicKey: string): void {
-    this.db
-      .prepare(
-        'INSERT INTO newest_key VALUES (?, ?) ON CONFLICT (writer) DO UPDATE SET public_key = excluded.public_key',
-      )
-      .run(writer, publicKey);
+  noteEpoch(epoch: number): void {
+    this.#raise('epoch', epoch);
   }
 }

@@ -1,0 +1,111 @@
+import Database from 'better-sqlite3';
+
+/** Counts the schemas that a journal has had, in SQLite's `user_version`. */
+const version = 1;
+
+const schema = `
+  CREATE TABLE request (
+    iteration TEXT NOT NULL, step TEXT NOT NULL, attempt INTEGER NOT NULL,
+    event_id TEXT NOT NULL, bytes BLOB NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0, begun_at INTEGER,
+    state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done', 'superseded')),
+    noted INTEGER PRIMARY KEY AUTOINCREMENT,
+    sequence INTEGER, signature TEXT,
+    UNIQUE (iteration, step, attempt)
+  ) STRICT;
+  CREATE INDEX open_request ON request (noted) WHERE state = 'open';
+  CREATE TABLE effect (
+    iteration TEXT NOT NULL, step TEXT NOT NULL, attempt INTEGER NOT NULL, name TEXT NOT NULL,
+    before TEXT NOT NULL, result TEXT,
+    PRIMARY KEY (iteration, step, attempt, name)
+  ) STRICT;
+  CREATE TABLE superseded (
+    iteration TEXT NOT NULL, step TEXT NOT NULL, attempt INTEGER NOT NULL,
+    sequence INTEGER, signature TEXT, bytes BLOB,
+    PRIMARY KEY (iteration, step, attempt)
+  ) STRICT;
+  CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY, subject TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL, signature TEXT NOT NULL,
+    sent INTEGER NOT NULL DEFAULT 0, sequence INTEGER
+  ) STRICT;
+  CREATE INDEX unsent ON outbox (seq) WHERE sent = 0;
+  CREATE TABLE boot (boot_id TEXT PRIMARY KEY, seen INTEGER NOT NULL) STRICT;
+  CREATE TABLE checkpoint (
+    epoch INTEGER NOT NULL, size INTEGER NOT NULL, root TEXT NOT NULL, PRIMARY KEY (epoch, size)
+  ) STRICT;
+  CREATE TABLE fork (epoch INTEGER PRIMARY KEY, why TEXT NOT NULL) STRICT;
+  CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+  CREATE TABLE newest_key (writer TEXT PRIMARY KEY, public_key TEXT NOT NULL) STRICT;
+`;
+
+/** A journal's file is no database, or a broken one. */
+export class JournalCorrupt extends Error {
+  override readonly name = 'JournalCorrupt';
+}
+
+const isCorrupt = (error: unknown): boolean =>
+  error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
+
+/** @throws {Error} if the file is a journal of a later version, or of before there were versions. */
+const bringToVersion = (db: Database.Database, file: string): void => {
+  const isEmpty = db.prepare('SELECT 1 FROM sqlite_schema').get() === undefined;
+  if (isEmpty)
+    db.transaction(() => {
+      db.exec(schema);
+      db.pragma(`user_version = ${version}`);
+    })();
+  const found = db.pragma('user_version', { simple: true });
+  if (found !== version)
+    throw new Error(`${file} is a journal of version ${String(found)}; this agent reads version ${version}`);
+};
+
+/** A journal's database, as its parts use it. */
+export interface JournalDatabase {
+  /** The statement of this text, which is prepared once. */
+  statement(sql: string): Database.Statement;
+  /** The same, of which each row is its first column. */
+  values(sql: string): Database.Statement;
+  /** All that `work` writes is on the disk when this returns, or nothing of it. */
+  inOneCommit<Result>(work: () => Result): Result;
+  close(): void;
+}
+
+const over = (db: Database.Database): JournalDatabase => {
+  const prepared = new Map<string, Database.Statement>();
+  const statement = (sql: string) => {
+    const known = prepared.get(sql);
+    if (known) return known;
+    const made = db.prepare(sql);
+    prepared.set(sql, made);
+    return made;
+  };
+  const commit = db.transaction((work: () => unknown) => work());
+  return {
+    statement,
+    values: (sql) => prepared.get(sql) ?? statement(sql).pluck(),
+    inOneCommit: <Result>(work: () => Result) => commit(work) as Result,
+    close: () => void db.close(),
+  };
+};
+
+/**
+ * Opens a journal's file, which is made if it is not there: WAL with `synchronous=FULL`, so that what was written is on
+ * the disk when a call returns. With `:memory:` it ends with its process.
+ * @throws {JournalCorrupt} if SQLite's quick_check finds a fault. @throws {Error} if it is of another version.
+ */
+export const openDatabase = (file: string): JournalDatabase => {
+  const db = new Database(file);
+  try {
+    db.pragma('journal_mode = WAL');
+    db.pragma('synchronous = FULL');
+    const found = db.pragma('quick_check(1)', { simple: true });
+    if (found !== 'ok') throw new JournalCorrupt(`${file}: ${String(found)}`);
+    bringToVersion(db, file);
+    return over(db);
+  } catch (error) {
+    db.close();
+    throw isCorrupt(error)
+      ? new JournalCorrupt(`${file}: ${error instanceof Error ? error.message : error}`, { cause: error })
+      : error;
+  }
+};

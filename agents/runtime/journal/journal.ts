@@ -1,0 +1,49 @@
+import { Boots } from './boots.ts';
+import { Checkpoints } from './checkpoints.ts';
+import { type JournalDatabase, openDatabase } from './database.ts';
+import { Effects } from './effects.ts';
+import { Marks } from './marks.ts';
+import { NewestKeys } from './newest-keys.ts';
+import { OwnEvents } from './own-events.ts';
+import { Requests } from './requests.ts';
+
+/**
+ * A host's own record, which survives what the host does not: SQLite in WAL with `synchronous=FULL`, so that what
+ * was written is on disk when a call returns. Its parts share one database, so that what belongs together is one commit.
+ */
+export class Journal {
+  readonly requests: Requests;
+  readonly effects: Effects;
+  readonly outbox: OwnEvents;
+  readonly marks: Marks;
+  readonly checkpoints: Checkpoints;
+  readonly keys: NewestKeys;
+  readonly boots: Boots;
+  readonly #db: JournalDatabase;
+
+  /**
+   * @param file The journal's path; it is made if it is not there. `:memory:` for one that no disk keeps.
+   * @param open How it is opened.
+   * @throws {JournalCorrupt} if it is no journal any more. @throws {Error} if it is of another version.
+   */
+  constructor(file: string, open: (file: string) => JournalDatabase = openDatabase) {
+    const db = open(file);
+    this.#db = db;
+    this.marks = new Marks(db);
+    this.requests = new Requests(db, this.marks);
+    this.effects = new Effects(db, this.requests);
+    this.outbox = new OwnEvents(db, this.requests);
+    this.checkpoints = new Checkpoints(db);
+    this.keys = new NewestKeys(db);
+    this.boots = new Boots(db);
+  }
+
+  /** All that `work` writes is on the disk when this returns, or nothing of it. */
+  inOneCommit<Result>(work: () => Result): Result {
+    return this.#db.inOneCommit(work);
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}

@@ -1,0 +1,167 @@
+import type { AttemptId } from '../../../schemas/attempt-id.ts';
+import type { JournalDatabase } from './database.ts';
+import type { Marks } from './marks.ts';
+import type { LogPlace } from './own-events.ts';
+
+/** A request as it was noted. `bytes` is the event exactly as the log holds it. */
+export interface NotedRequest extends AttemptId {
+  /** `<source>/<id>` of the event, which the outcome answers. */
+  eventId: string;
+  bytes: Uint8Array;
+  /** How often the step was begun, from the time on in which it last got further. */
+  tries: number;
+  /** When it was begun first, in milliseconds since 1970; null before. */
+  begunAt: number | null;
+}
+
+/** What became of a request that was noted. */
+export interface RequestState extends AttemptId {
+  eventId: string;
+  /** Where it stands in the log, if that is known. */
+  sequence: number | null;
+  state: 'open' | 'done' | 'superseded';
+}
+
+/** A journal's requests, and what was called off. */
+export class Requests {
+  readonly #db: JournalDatabase;
+  readonly #marks: Marks;
+
+  constructor(db: JournalDatabase, marks: Marks) {
+    this.#db = db;
+    this.#marks = marks;
+  }
+
+  /**
+   * Notes a request. Noting it again changes nothing but its place. A supersession that came first wins. One from before
+   * this journal was found to lack something is a lack again: it may have been begun.
+   * @param epoch the log's epoch that it was written in.
+   */
+  note(request: Omit<NotedRequest, 'tries' | 'begunAt'>, place?: LogPlace, epoch = 1): void {
+    const { iteration, step, attempt, eventId, bytes } = request;
+    const isKnown = this.#db.statement(
+      'SELECT 1 FROM request WHERE iteration = ? AND step = ? AND attempt = ?',
+    );
+    const insert = this.#db.statement(
+      `INSERT INTO request (iteration, step, attempt, event_id, bytes, sequence, signature, state)
+       VALUES ($iteration, $step, $attempt, $eventId, $bytes, $sequence, $signature,
+               iif(EXISTS (SELECT 1 FROM superseded
+                           WHERE iteration = $iteration AND step = $step AND attempt = $attempt),
+                   'superseded', 'open'))
+       ON CONFLICT (iteration, step, attempt) DO UPDATE
+         SET sequence = excluded.sequence, signature = excluded.signature
+         WHERE bytes = excluded.bytes AND excluded.sequence IS NOT NULL AND excluded.sequence IS NOT sequence`,
+    );
+    const { sequence, signature } = place ?? { sequence: null, signature: null };
+    this.#db.inOneCommit(() => {
+      const isNew = isKnown.get(iteration, step, attempt) === undefined;
+      if (isNew && place && place.sequence <= this.#marks.bornAt()) this.#marks.noteLack(place.sequence);
+      insert.run({ iteration, step, attempt, eventId, bytes, sequence, signature });
+      this.#marks.noteEpoch(epoch);
+      if (place) this.#marks.notePosition(place.sequence);
+    });
+  }
+
+  noteSuperseded({ iteration, step, attempt }: AttemptId, message?: LogPlace & { bytes: Uint8Array }): void {
+    const insert = this.#db.statement(
+      `INSERT INTO superseded (iteration, step, attempt, sequence, signature, bytes) VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT (iteration, step, attempt) DO UPDATE
+         SET sequence = excluded.sequence, signature = excluded.signature, bytes = excluded.bytes
+         WHERE excluded.sequence IS NOT NULL AND excluded.sequence IS NOT sequence`,
+    );
+    const end = this.#db.statement(
+      "UPDATE request SET state = 'superseded' WHERE iteration = ? AND step = ? AND attempt = ? AND state = 'open'",
+    );
+    const { sequence, signature, bytes } = message ?? { sequence: null, signature: null, bytes: null };
+    this.#db.inOneCommit(() => {
+      insert.run(iteration, step, attempt, sequence, signature, bytes);
+      if (message) this.#marks.notePosition(message.sequence);
+      end.run(iteration, step, attempt);
+    });
+  }
+
+  isSuperseded({ iteration, step, attempt }: AttemptId): boolean {
+    return (
+      this.#db
+        .statement('SELECT 1 FROM superseded WHERE iteration = ? AND step = ? AND attempt = ?')
+        .get(iteration, step, attempt) !== undefined
+    );
+  }
+
+  /** The oldest request that is neither done nor superseded. */
+  next(): NotedRequest | undefined {
+    return this.#db
+      .statement(
+        `SELECT iteration, step, attempt, event_id AS eventId, bytes, tries, begun_at AS begunAt FROM request
+         WHERE state = 'open' ORDER BY noted LIMIT 1`,
+      )
+      .get() as NotedRequest | undefined;
+  }
+
+  /** Every request that was noted, oldest first. */
+  all(): RequestState[] {
+    return this.#db
+      .statement(
+        'SELECT iteration, step, attempt, event_id AS eventId, sequence, state FROM request ORDER BY noted',
+      )
+      .all() as RequestState[];
+  }
+
+  /** The attempts that are neither done nor superseded. */
+  open(): AttemptId[] {
+    return this.#db
+      .statement("SELECT iteration, step, attempt FROM request WHERE state = 'open' ORDER BY noted")
+      .all() as AttemptId[];
+  }
+
+  /** How often the step was begun, from the time on in which it last got further. */
+  tries({ iteration, step, attempt }: AttemptId): number {
+    return this.#db
+      .values('SELECT tries FROM request WHERE iteration = ? AND step = ? AND attempt = ?')
+      .get(iteration, step, attempt) as number;
+  }
+
+  /** Notes that the step is begun, or begun again, at `now` (milliseconds since 1970). */
+  noteTry({ iteration, step, attempt }: AttemptId, now: number): void {
+    this.#db
+      .statement(
+        `UPDATE request SET tries = tries + 1, begun_at = coalesce(begun_at, ?)
+         WHERE iteration = ? AND step = ? AND attempt = ?`,
+      )
+      .run(now, iteration, step, attempt);
+  }
+
+  /** A begin that came to nothing for want of room does not count. */
+  forgetTry({ iteration, step, attempt }: AttemptId): void {
+    this.#db
+      .statement(
+        'UPDATE request SET tries = max(tries - 1, 0) WHERE iteration = ? AND step = ? AND attempt = ?',
+      )
+      .run(iteration, step, attempt);
+  }
+
+  /** The step got further: its tries are counted from this one. */
+  noteProgress({ iteration, step, attempt }: AttemptId): void {
+    this.#db
+      .statement('UPDATE request SET tries = min(tries, 1) WHERE iteration = ? AND step = ? AND attempt = ?')
+      .run(iteration, step, attempt);
+  }
+
+  /** A request is answered. */
+  end({ iteration, step, attempt }: AttemptId): void {
+    this.#db
+      .statement("UPDATE request SET state = 'done' WHERE iteration = ? AND step = ? AND attempt = ?")
+      .run(iteration, step, attempt);
+  }
+
+  /** Whether a request has its answer. */
+  isAnswered({ iteration, step, attempt }: AttemptId): boolean {
+    return (
+      this.#db
+        .statement(
+          "SELECT 1 FROM request WHERE iteration = ? AND step = ? AND attempt = ? AND state = 'done'",
+        )
+        .get(iteration, step, attempt) !== undefined
+    );
+  }
+}

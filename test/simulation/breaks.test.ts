@@ -1,0 +1,81 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { expect, it, onTestFinished } from 'vitest';
+import { type Replacement, withBundledWorker } from '../bundled-worker.ts';
+import type { Chunk, Result } from './schedule-worker.ts';
+import type { Property } from './simulation.ts';
+
+/** A line of the loops that run, broken in the bundle that the simulation makes of them; and what it has to find. */
+const breaks: readonly (Replacement & { what: string; finds: readonly Property[] })[] = [
+  {
+    what: 'a request that is acked before it is in the journal',
+    file: 'agents/runtime/request-loop.ts',
+    line: 'const noted = await options.onceThereIsRoom(() => note(message, options));',
+    by: `await message.ack();
+        const noted = await options.onceThereIsRoom(() => note(message, options));`,
+    finds: ['a request is acked once it is in the journal'],
+  },
+  {
+    what: 'an effect that journals no intent',
+    file: 'agents/runtime/effects.ts',
+    line: 'journal.effects.noteIntent(request, name, toJson(before));',
+    by: '',
+    finds: [
+      'an effect happens at most once past its probe',
+      'an effect that is done is never asked about again',
+    ],
+  },
+  {
+    what: 'an effect whose result is journalled before it acts',
+    file: 'agents/runtime/effects.ts',
+    line: 'journal.effects.noteIntent(request, name, toJson(before));',
+    by: `journal.effects.noteIntent(request, name, toJson(before));
+         journal.effects.noteResult(request, name, 'null');`,
+    finds: ['a step that has succeeded has had every effect'],
+  },
+  {
+    what: 'an effect whose result is not journalled',
+    file: 'agents/runtime/effects.ts',
+    line: 'journal.effects.noteResult(request, name, json);',
+    by: '',
+    finds: ['an effect that is done is never asked about again'],
+  },
+  {
+    what: 'an effect that is done again whatever its probe says',
+    file: 'agents/runtime/effects.ts',
+    line: "if (probed.happened === 'yes') return done(probed.result);",
+    by: '',
+    finds: ['an effect happens at most once past its probe'],
+  },
+  {
+    what: 'an append that does not expect its subject to be empty',
+    file: 'eventlog/stream/event-log.ts',
+    line: 'lastSubjectSequence: 0,',
+    by: '',
+    finds: ['a subject holds one fact'],
+  },
+  {
+    what: 'what the log has lost of what was sent, and is not sent again',
+    file: 'agents/runtime/compare-with-log.ts',
+    line: 'for (const seq of lost) journal.outbox.markUnsent(seq);',
+    by: '',
+    finds: ['no outcome is lost'],
+  },
+];
+
+const schedules = 5_000;
+
+/** Runs schedules from a bundle, in a process of their own, until one breaks a property. */
+const runIn = async (workerFile: string): Promise<Result> => {
+  const worker = fork(workerFile, { execArgv: [] });
+  onTestFinished(() => void worker.kill('SIGKILL'));
+  const told = once(worker, 'message');
+  worker.send({ from: 1, count: schedules } satisfies Chunk);
+  const [result] = (await told) as [Result];
+  return result;
+};
+
+it.each(breaks)('the simulation finds $what', async ({ finds, ...replacement }) => {
+  const { broken } = await withBundledWorker('simulation/schedule-worker.ts', runIn, replacement);
+  expect(finds).toContain(broken?.property);
+});
