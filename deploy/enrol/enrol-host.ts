@@ -4,7 +4,7 @@ import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { createRun } from '../../host/run.ts';
 import { EnrolledHost } from '../../schemas/config.ts';
 import { Fleet } from '../../schemas/fleet.ts';
-import { defaultCacheFolder } from '../sandbox/places.ts';
+import { defaultCacheFolder } from '../places/default-folders.ts';
 import { bundleAgent } from './agent-bundle.ts';
 import { changeFleetFile, withHost } from './fleet-file.ts';
 import { completeConfig, neededPaths, neededPrograms } from './host-config.ts';

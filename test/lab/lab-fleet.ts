@@ -4,11 +4,11 @@ import { approveIteration, startIteration } from '../../coordinator/commands/ite
 import { openSession } from '../../coordinator/commands/session.ts';
 import { reviewOf } from '../../coordinator/decider/graph.ts';
 import type { Iteration } from '../../coordinator/decider/state.ts';
+import { type NextIteration, type Pkgrels, placeNextPlan } from '../../deploy/examples/lab-plans.ts';
 import { labPlaces } from '../../deploy/lab/lab-places.ts';
-import { type NextIteration, type Pkgrels, placeNextPlan } from '../../deploy/lab/lab-plans.ts';
 import { sshArgv } from '../../deploy/lab/ssh-argv.ts';
-import { readFacts } from '../../deploy/sandbox/identity.ts';
-import { sandboxPlaces } from '../../deploy/sandbox/places.ts';
+import { readFacts } from '../../deploy/local-fleet/sandbox-facts.ts';
+import { sandboxPlaces } from '../../deploy/places/sandbox-places.ts';
 import { createRun } from '../../host/run.ts';
 import { killProcess } from '../faults/sandbox-faults.ts';
 import { ka, testFolder } from '../ka.ts';
