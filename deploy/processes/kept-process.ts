@@ -36,6 +36,63 @@ const graceMs = 10_000;
 /** A process that ran so long had a good start: the next pause is short again. */
 const settledMs = 20_000;
 
+/** How a process ended, and when it is to be started again. */
+interface Ended {
+  how: string;
+  next: 'at once' | 'after a pause' | 'never';
+}
+
+const readExit = (code: number | null, name: NodeJS.Signals | null): Ended => {
+  if (name === 'SIGKILL') return { how: `ended by ${name}`, next: 'at once' };
+  if (code === staysDownCode) return { how: `ended with exit code ${code}`, next: 'never' };
+  return { how: name ? `ended by ${name}` : `ended with exit code ${code}`, next: 'after a pause' };
+};
+
+/** The pause before a process that keeps ending is started again: twice the one before. */
+const pauseAfter = (pauseMs: number, ranMs: number): number =>
+  ranMs > settledMs ? firstPauseMs : Math.min(pauseMs * 2, longestPauseMs);
+
+const spawnLogged = (argv: readonly string[], logFile: string): ChildProcess => {
+  const [program, ...args] = argv;
+  if (program === undefined) throw new TypeError('an empty argv');
+  mkdirSync(dirname(logFile), { recursive: true });
+  const log = openSync(logFile, 'a');
+  const child = spawn(program, args, { stdio: ['ignore', log, log] });
+  closeSync(log);
+  return child;
+};
+
+/** Starts it once. @param onEnd Told once, however it ends, and how many milliseconds it ran. */
+const launchOnce = (
+  argv: readonly string[],
+  logFile: string,
+  onEnd: (ended: Ended, ranMs: number) => void,
+): ChildProcess => {
+  const child = spawnLogged(argv, logFile);
+  const since = Date.now();
+  let hasEnded = false;
+  const end = (ended: Ended) => {
+    if (hasEnded) return;
+    hasEnded = true;
+    onEnd(ended, Date.now() - since);
+  };
+  child.once('exit', (code, name) => end(readExit(code, name)));
+  child.once('error', (error) => end({ how: error.message, next: 'after a pause' }));
+  return child;
+};
+
+/** Lets a process end in order, or kills it where that takes too long. */
+const endInOrder = async (running: ChildProcess, end: Kept['end']): Promise<void> => {
+  const ended = once(running, 'exit');
+  if (end) await end.ask().catch(() => running.kill('SIGTERM'));
+  else running.kill('SIGTERM');
+  const within = sleep(end?.withinMs ?? graceMs, false, { ref: false });
+  const inTime = await Promise.race([ended.then(() => true), within]);
+  if (inTime) return;
+  running.kill('SIGKILL');
+  await ended;
+};
+
 /**
  * @param onChange Told whenever it has started or ended.
  */
@@ -47,45 +104,29 @@ export const keepProcess = (
   let identity: ProcessIdentity | undefined;
   let wanted = false;
   let restarts = 0;
-  let pauseMs = firstPauseMs;
   let why: string | undefined;
   let pause: NodeJS.Timeout | undefined;
+  let pauseMs = firstPauseMs;
 
   const launch = () => {
-    const [program, ...args] = argv();
-    if (program === undefined) throw new TypeError('an empty argv');
-    mkdirSync(dirname(logFile), { recursive: true });
-    const log = openSync(logFile, 'a');
-    const started = spawn(program, args, { stdio: ['ignore', log, log] });
-    closeSync(log);
-    const since = Date.now();
-    child = started;
-    identity = started.pid === undefined ? undefined : identify(started.pid);
+    child = launchOnce(argv(), logFile, onEnd);
+    identity = child.pid === undefined ? undefined : identify(child.pid);
     why = undefined;
-    let ended = false;
-    const onEnd = (how: string, next: 'at once' | 'after a pause' | 'never') => {
-      if (ended) return;
-      ended = true;
-      child = undefined;
-      identity = undefined;
-      if (wanted && next === 'never') {
-        why = `${how} and stays down`;
-        wanted = false;
-      } else if (wanted) {
-        why = how;
-        restarts += 1;
-        if (next === 'at once') return launch();
-        pauseMs = Date.now() - since > settledMs ? firstPauseMs : Math.min(pauseMs * 2, longestPauseMs);
-        pause = setTimeout(launch, pauseMs);
-      }
-      onChange();
-    };
-    started.once('exit', (code, name) => {
-      if (name === 'SIGKILL') onEnd(`ended by ${name}`, 'at once');
-      else if (code === staysDownCode) onEnd(`ended with exit code ${code}`, 'never');
-      else onEnd(name ? `ended by ${name}` : `ended with exit code ${code}`, 'after a pause');
-    });
-    started.once('error', (error) => onEnd(error.message, 'after a pause'));
+    onChange();
+  };
+  const onEnd = ({ how, next }: Ended, ranMs: number) => {
+    child = undefined;
+    identity = undefined;
+    if (wanted && next === 'never') {
+      why = `${how} and stays down`;
+      wanted = false;
+    } else if (wanted) {
+      why = how;
+      restarts += 1;
+      if (next === 'at once') return launch();
+      pauseMs = pauseAfter(pauseMs, ranMs);
+      pause = setTimeout(launch, pauseMs);
+    }
     onChange();
   };
 
@@ -114,16 +155,7 @@ export const keepProcess = (
     },
     stop: async () => {
       const running = giveUp();
-      if (!running) return;
-      const ended = once(running, 'exit');
-      if (end) await end.ask().catch(() => running.kill('SIGTERM'));
-      else running.kill('SIGTERM');
-      const within = sleep(end?.withinMs ?? graceMs, false, { ref: false });
-      const inTime = await Promise.race([ended.then(() => true), within]);
-      if (!inTime) {
-        running.kill('SIGKILL');
-        await ended;
-      }
+      if (running) await endInOrder(running, end);
     },
     kill: async () => {
       const running = giveUp();

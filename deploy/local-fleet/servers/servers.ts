@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readConfigFile } from '../../../eventlog/files/config-file.ts';
 import { Fleet } from '../../../schemas/fleet.ts';
 import { fleetLogins } from '../../nats-config.ts';
-import { startNatsServer } from '../../nats-server.ts';
+import { type NatsServer, startNatsServer } from '../../nats-server.ts';
 import { type SandboxHost, type SandboxPlaces, type SshHost, sshHosts } from '../../places/sandbox-places.ts';
 import { keepProcess } from '../../processes/kept-process.ts';
 import { nodeArgv } from '../../processes/node-argv.ts';
@@ -34,10 +34,50 @@ const visitors: Record<SshHost, readonly SandboxHost[]> = {
   hertz: ['boltzmann', 'fermi', 'fresnel'],
 };
 
+/** A server that is started again, on its port, after it has ended by itself. */
+interface WatchedServer {
+  name: string;
+  restarts: number;
+  pid(): number;
+  restart(): Promise<void>;
+}
+
 const startSshdOf = async (places: SandboxPlaces, host: SshHost, port?: number): Promise<Sshd> => {
   const keys = visitors[host].map((visitor) => readFile(`${places.sshKey(visitor)}.pub`, 'utf8'));
   const authorizedKeys = (await Promise.all(keys)).map((key) => key.trim());
   return startSshd({ folder: places.sshd(host), authorizedKeys, ...(port === undefined ? {} : { port }) });
+};
+
+/** An sshd for a host that others reach. */
+const startWatchedSshd = async (places: SandboxPlaces, host: SshHost, wantedPort?: number) => {
+  let sshd = await startSshdOf(places, host, wantedPort);
+  const { port, hostKey } = sshd;
+  const watched: WatchedServer = {
+    name: `sshd-${host}`,
+    restarts: 0,
+    pid: () => sshd.pid,
+    restart: async () => {
+      sshd = await startSshdOf(places, host, port);
+    },
+  };
+  return { host, listen: { port, hostKey }, watched, stop: () => sshd.stop() };
+};
+
+/** All of them. @throws {Error} if one does not start; those that did are stopped. */
+const startSshds = async (places: SandboxPlaces, ports: SandboxFacts['ports']) => {
+  const starting = sshHosts.map((host) => startWatchedSshd(places, host, ports?.ssh[host]));
+  const stop = async () => {
+    const started = await Promise.allSettled(starting);
+    await Promise.all(started.map((each) => (each.status === 'fulfilled' ? each.value.stop() : undefined)));
+  };
+  try {
+    const sshds = await Promise.all(starting);
+    const listen = Object.fromEntries(sshds.map((each) => [each.host, each.listen]));
+    return { listen: listen as SandboxServers['ssh'], watched: sshds.map(({ watched }) => watched), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 };
 
 /** The port that the file server has picked. */
@@ -48,6 +88,41 @@ const pickedPort = async ({ portFile, log }: SandboxPlaces): Promise<number> => 
     await sleep(20);
   }
   throw new Error(`the file server did not start; see ${log('files')}`);
+};
+
+/** The file server, a process of its own that keeps the port of its first start. */
+const startFiles = async (places: SandboxPlaces, wantedPort: number, onChange: () => void) => {
+  let port = wantedPort;
+  const folders = Object.entries(servedFolders(places)).map(([name, folder]) => `${name}=${folder}`);
+  const options = () => ['--port', String(port), '--port-file', places.portFile];
+  const argv = () => nodeArgv('deploy/local-fleet/servers/file-server-main.ts', ...options(), ...folders);
+  const files = keepProcess({ argv, logFile: places.log('files') }, onChange);
+  files.start();
+  try {
+    port = await pickedPort(places);
+  } catch (error) {
+    await files.stop();
+    throw error;
+  }
+  return { port, files };
+};
+
+/** Starts a server again if it has ended. */
+const lookAfter = async (server: WatchedServer, onChange: () => void): Promise<void> => {
+  if (identify(server.pid())) return;
+  server.restarts += 1;
+  // Its port may be taken for a moment; the next look tries once more.
+  await server
+    .restart()
+    .catch((error: unknown) => console.error(error instanceof Error ? error.message : error));
+  onChange();
+};
+
+/** nats-server as it is while its power is cut: killed, and not started again. */
+const withoutPower = async (nats: NatsServer, onChange: () => void): Promise<void> => {
+  if (!identify(nats.pid)) return;
+  await nats.kill('SIGKILL');
+  onChange();
 };
 
 /**
@@ -68,63 +143,34 @@ export const startServers = async (
     const logins = fleetLogins(readConfigFile(places.fleetFile, Fleet));
     const nats = await startNatsServer({ folder: places.nats, logins, ...(ports && { port: ports.nats }) });
     running.push(() => nats.stop());
-    const sshds = new Map<SshHost, Sshd>();
-    running.push(async () => void (await Promise.all([...sshds.values()].map((sshd) => sshd.stop()))));
-    await Promise.all(
-      sshHosts.map(async (host) => sshds.set(host, await startSshdOf(places, host, ports?.ssh[host]))),
-    );
-
-    let filesPort = ports?.files ?? 0;
-    const folders = Object.entries(servedFolders(places)).map(([name, folder]) => `${name}=${folder}`);
-    const argv = () =>
-      nodeArgv(
-        'deploy/local-fleet/servers/file-server-main.ts',
-        '--port',
-        String(filesPort),
-        '--port-file',
-        places.portFile,
-        ...folders,
-      );
-    const files = keepProcess({ argv, logFile: places.log('files') }, onChange);
+    const sshds = await startSshds(places, ports);
+    running.push(sshds.stop);
+    const { port: filesPort, files } = await startFiles(places, ports?.files ?? 0, onChange);
     running.push(() => files.stop());
-    files.start();
-    filesPort = await pickedPort(places);
-
-    const restarts = new Map<string, number>();
-    const again = async (name: string, start: () => Promise<void>) => {
-      restarts.set(name, (restarts.get(name) ?? 0) + 1);
-      // Its port may be taken for a moment; the next look tries once more.
-      await start().catch((error: unknown) => console.error(error instanceof Error ? error.message : error));
-      onChange();
+    const log: WatchedServer = {
+      name: 'nats-server',
+      restarts: 0,
+      pid: () => nats.pid,
+      restart: () => nats.restart(),
     };
-    const ssh = {} as Record<SshHost, { port: number; hostKey: string }>;
-    for (const [host, { port, hostKey }] of sshds) ssh[host] = { port, hostKey };
     return {
-      listen: { natsPort: nats.port, filesPort, ssh },
+      listen: { natsPort: nats.port, filesPort, ssh: sshds.listen },
       natsUrl: nats.url,
       describe: () => [
-        ...[
-          ['nats-server', nats.pid] as const,
-          ...[...sshds].map(([host, { pid }]) => [`sshd-${host}`, pid] as const),
-        ].map(([name, pid]) => ({ name, process: identify(pid) ?? null, restarts: restarts.get(name) ?? 0 })),
+        ...[log, ...sshds.watched].map(({ name, restarts, pid }) => ({
+          name,
+          process: identify(pid()) ?? null,
+          restarts,
+        })),
         { name: 'files', process: files.identity ?? null, restarts: files.restarts },
       ],
       watch: async (signal) => {
         while (!signal.aborted) {
           await sleep(lookEveryMs, undefined, { signal }).catch(() => undefined);
           if (signal.aborted) return;
-          if (existsSync(places.power('nats').off)) {
-            if (identify(nats.pid)) {
-              await nats.kill('SIGKILL');
-              onChange();
-            }
-          } else if (!identify(nats.pid)) await again('nats-server', () => nats.restart());
-          for (const [host, { pid, port }] of sshds)
-            if (!identify(pid))
-              await again(
-                `sshd-${host}`,
-                async () => void sshds.set(host, await startSshdOf(places, host, port)),
-              );
+          if (existsSync(places.power('nats').off)) await withoutPower(nats, onChange);
+          else await lookAfter(log, onChange);
+          for (const each of sshds.watched) await lookAfter(each, onChange);
         }
       },
       stop,
