@@ -1,11 +1,13 @@
 import { Refused } from '../../coordinator/decider/decide.ts';
 import { changeHost, type EnrolledKeys } from './change-host.ts';
+import { type BuildOptions, makeBuild } from './host-build.ts';
 import { type HostLogin, openHostLine } from './host-line.ts';
 import { type HostLook, type LookOptions, lookAtHost } from './look-at-host.ts';
 import { whatRemains } from './plan.ts';
+import type { AddonTarget } from './sqlite-addon.ts';
 import { type HostFiles, type WantedHost, wantedHost } from './wanted-host.ts';
 
-export interface EnrolOptions extends HostFiles, LookOptions {
+export interface EnrolOptions extends HostFiles, LookOptions, BuildOptions {
   login: HostLogin;
   /** Says what would be done, and does nothing. */
   dryRun?: boolean;
@@ -56,7 +58,8 @@ export const enrolHost = async (options: EnrolOptions): Promise<Enrolled> => {
   const wanted = await wantedHost(options);
   const line = await openHostLine(login, (said) => onProgress(`${host}: ${said}`), signal);
   try {
-    const look = await lookAtHost(line, wanted, options);
+    const buildFor = (node: AddonTarget) => makeBuild(node, wanted.config.role, options);
+    const look = await lookAtHost(line, wanted, buildFor, options);
     const isDone = look.differences.length === 0;
     const cut = isDone || options.force ? null : look.cut;
     if (cut !== null && !options.dryRun) throw new Refused(`${cut}; --force does it all the same`);

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { Refused } from '../../coordinator/decider/decide.ts';
 import { withHost } from './fleet-file.ts';
-import { type BuildOptions, type HostBuild, makeBuild } from './host-build.ts';
+import type { HostBuild } from './host-build.ts';
 import { neededPaths, neededPrograms } from './host-config.ts';
 import type { HostLine } from './host-line.ts';
 import { type Survey, Surveyed } from './on-host/asked.ts';
@@ -10,9 +10,10 @@ import { cutByRestart, differences, unfit } from './plan.ts';
 import { withoutBytes } from './wanted-file.ts';
 import { fleetCopy, type WantedHost } from './wanted-host.ts';
 
-export interface LookOptions extends BuildOptions {
+export interface LookOptions {
   /** The host was set up anew: its new key takes the place of the one that is pinned. */
   replacesKey?: boolean;
+  onProgress?: (line: string) => void;
 }
 
 /** A host as it is, compared with what it should be. */
@@ -61,11 +62,13 @@ export const pinKey = (
 
 /**
  * Looks at a machine, and at what making it that host would change. Changes nothing.
+ * @param buildFor Makes the host's build, once its Node is known.
  * @throws {Refused} if the machine or the fleet's file doesn't allow it.
  */
 export const lookAtHost = async (
   line: HostLine,
   wanted: WantedHost,
+  buildFor: (node: Surveyed['node']) => Promise<HostBuild>,
   options: LookOptions,
 ): Promise<HostLook> => {
   const { host, fleet, fleetFile, user, units } = wanted;
@@ -76,8 +79,7 @@ export const lookAtHost = async (
   if (why.length > 0) throw new Refused(`${host} can't be enrolled yet: ${why.join('; ')}`);
   if (!options.replacesKey) refuseLostKey(wanted, first);
 
-  // It takes the machine's own Node to know the build, so only now can its files be looked at.
-  const build = await makeBuild(first.node, wanted.config.role, options);
+  const build = await buildFor(first.node);
   const fleetText = await readFile(fleetFile, 'utf8');
   const pinned = first.key ? pinKey(fleetText, wanted, first.key, options) : undefined;
   const configFiles = [...wanted.files, ...(pinned === undefined ? [] : [fleetCopy(pinned)])];
