@@ -19,8 +19,9 @@ import { addLabCommands } from './commands/lab.ts';
 import { addMakeLogCommand } from './commands/make-log.ts';
 import { addNatsConfigCommand } from './commands/nats-config.ts';
 import { addSandboxCommands } from './commands/sandbox-commands.ts';
-import { defaultSandboxFolder, installedConfig, sandboxPlaces } from './sandbox/places.ts';
-import { sandboxRestoreSources } from './sandbox/restore-sources.ts';
+import { sandboxRestoreSources } from './local-fleet/restore-sources.ts';
+import { defaultSandboxFolder, installedConfig } from './places/default-folders.ts';
+import { sandboxPlaces } from './places/sandbox-places.ts';
 
 const places: ConfigPlaces = {
   // What somebody has installed is their fleet; a sandbox that once ran here is not.

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { sandboxPlaces } from '../deploy/sandbox/places.ts';
+import { sandboxPlaces } from '../deploy/places/sandbox-places.ts';
 import { readConfigFile } from '../eventlog/files/config-file.ts';
 import { openEnvelope } from '../eventlog/signing/envelope.ts';
 import { attestationHash, ProvenanceStatement, TestResultStatement } from '../schemas/attestation.ts';

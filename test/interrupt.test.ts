@@ -3,8 +3,8 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { sandboxPlaces } from '../deploy/sandbox/places.ts';
-import { sandboxHolder } from '../deploy/sandbox/sandbox-lock.ts';
+import { sandboxHolder } from '../deploy/local-fleet/sandbox-lock.ts';
+import { sandboxPlaces } from '../deploy/places/sandbox-places.ts';
 import { ka, testFolder } from './ka.ts';
 
 /** The processes whose arguments name something below a folder. */

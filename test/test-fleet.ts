@@ -4,7 +4,7 @@ import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { openSession } from '../coordinator/commands/session.ts';
-import { sandboxPlaces } from '../deploy/sandbox/places.ts';
+import { sandboxPlaces } from '../deploy/places/sandbox-places.ts';
 import { type KaRan, ka, testFolder } from './ka.ts';
 
 const repositories = ['kernel', 'kernel-agent', 'marfrit-packages', 'campaign'] as const;

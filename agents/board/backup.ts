@@ -7,7 +7,7 @@ import type { Step } from '../runtime/step.ts';
 import { type BackupArchive, backupFile, createBackupArchive, moduleReleases } from './backup-archive.ts';
 import { onBoard } from './board-root.ts';
 import { bannerRelease, imageBanner } from './boot.ts';
-import { createBootLoader } from './boot-loader/boot-loader.ts';
+import { createBootLoader } from './boot-loader/create-boot-loader.ts';
 import { cachedPackage, type KeptPackage } from './pacman/cached-package.ts';
 import { createPacman } from './pacman/pacman.ts';
 import { peerNamed } from './peer-named.ts';

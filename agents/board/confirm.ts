@@ -4,7 +4,7 @@ import { StepFailed } from '../runtime/errors.ts';
 import type { Step } from '../runtime/step.ts';
 import { onBoard } from './board-root.ts';
 import { imageBanner, readBoot } from './boot.ts';
-import { createBootLoader } from './boot-loader/boot-loader.ts';
+import { createBootLoader } from './boot-loader/create-boot-loader.ts';
 import { disarm, readDisarmed, refuseFired } from './deadline/deadline.ts';
 import { installedVersion } from './pacman/installed.ts';
 

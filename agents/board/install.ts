@@ -9,7 +9,7 @@ import { requireProvenance } from '../runtime/provenance.ts';
 import type { Step } from '../runtime/step.ts';
 import { backupFile } from './backup-archive.ts';
 import { onBoard } from './board-root.ts';
-import { createBootLoader } from './boot-loader/boot-loader.ts';
+import { createBootLoader } from './boot-loader/create-boot-loader.ts';
 import { lookAtInstalled } from './pacman/installed.ts';
 import { type PackageContent, readPackageFile } from './pacman/package-file.ts';
 import { createPacman, type Pacman } from './pacman/pacman.ts';

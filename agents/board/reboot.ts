@@ -4,7 +4,7 @@ import type { BoardConfig } from '../../schemas/config.ts';
 import type { Opened } from '../../schemas/open.ts';
 import type { Step } from '../runtime/step.ts';
 import { bootNow, readBoot, rebootBoard, runsInstalled } from './boot.ts';
-import { createBootLoader } from './boot-loader/boot-loader.ts';
+import { createBootLoader } from './boot-loader/create-boot-loader.ts';
 import { arm, isOf, readArmed, readFired, readReport, refuseFired } from './deadline/deadline.ts';
 import { installedVersion } from './pacman/installed.ts';
 

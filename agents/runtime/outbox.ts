@@ -12,7 +12,8 @@ import {
 } from '../../schemas/events.ts';
 import { type StepName, stepNames } from '../../schemas/step-names.ts';
 import type { Journal } from './journal/journal.ts';
-import type { LogPlace, OutboxEvent } from './journal/own-events.ts';
+import type { LogPlace } from './journal/log-place.ts';
+import type { OutboxEvent } from './journal/own-events.ts';
 import type { Clock, HostLog } from './ports.ts';
 
 /** A host's own events on their way to the log: in the journal first, in the log as soon as it can be reached. */

@@ -1,6 +1,7 @@
 import { type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
 import { JournalContradicted } from './errors.ts';
-import type { LogPlace, OutboxEvent } from './journal/own-events.ts';
+import type { LogPlace } from './journal/log-place.ts';
+import type { OutboxEvent } from './journal/own-events.ts';
 import type { CheckMessage, HostLog } from './ports.ts';
 
 /** An own event that is in the log. */

@@ -2,9 +2,9 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { exitAs } from '../../coordinator/commands/iteration-commands.ts';
 import { printJson, progress, say } from '../../coordinator/commands/options.ts';
-import { exampleForKernel } from '../sandbox/examples.ts';
-import { sandboxPlaces } from '../sandbox/places.ts';
-import { stopSandbox } from '../sandbox/sandbox.ts';
+import { exampleForKernel } from '../examples/examples.ts';
+import { stopSandbox } from '../local-fleet/start-stop.ts';
+import { sandboxPlaces } from '../places/sandbox-places.ts';
 import { type Carried, carryPlans, documentOf } from './carry-plans.ts';
 import { folderOf, freshSandbox, howToTalk, type SandboxOptions } from './sandbox-commands.ts';
 

@@ -7,16 +7,18 @@ import { exitAs } from '../../coordinator/commands/iteration-commands.ts';
 import { print, printJson, progress, say } from '../../coordinator/commands/options.ts';
 import { evidenceOf } from '../../coordinator/decider/state.ts';
 import type { Boot } from '../../schemas/boot.ts';
+import { enrolHost } from '../enrol/enrol-host.ts';
+import { exampleLab } from '../examples/example-lab.ts';
 import { attachConsole } from '../lab/attach-console.ts';
 import { type BoardStatus, boardStatus } from '../lab/board-status.ts';
-import { exampleLab } from '../lab/example-lab.ts';
 import { destroyLab, makeLab, startLab } from '../lab/lab.ts';
-import { defaultLabFolder, labPlaces } from '../lab/lab-places.ts';
+import { labPlaces } from '../lab/lab-places.ts';
 import { sshArgv } from '../lab/ssh-argv.ts';
-import { endOnSignal } from '../sandbox/end-on-signal.ts';
-import { readFacts } from '../sandbox/identity.ts';
-import { sandboxPlaces } from '../sandbox/places.ts';
-import { stopSandbox } from '../sandbox/sandbox.ts';
+import { endOnSignal } from '../local-fleet/end-on-signal.ts';
+import { readFacts } from '../local-fleet/sandbox-facts.ts';
+import { stopSandbox } from '../local-fleet/start-stop.ts';
+import { defaultLabFolder } from '../places/default-folders.ts';
+import { sandboxPlaces } from '../places/sandbox-places.ts';
 import { type Carried, carryPlans, documentOf } from './carry-plans.ts';
 
 interface LabOptions {
@@ -82,7 +84,7 @@ const bootsOf = ({ iteration }: Carried) => {
 const carryInLab = async (options: CarryOptions) => {
   const folder = labFolderOf(options);
   endOnSignal(folder, progress);
-  await makeLab(folder, progress);
+  await makeLab(folder, enrolHost, progress);
   const places = sandboxPlaces(folder);
   let last: Carried | undefined;
   try {
@@ -135,7 +137,7 @@ export const addLabCommands = (program: Command): Command => {
   lab.enablePositionalOptions();
   addTelling(lab, 'up', 'start the lab, or make it where there is none', async (folder) => {
     endOnSignal(folder, progress);
-    await startLab(folder, progress);
+    await startLab(folder, enrolHost, progress);
     return {
       document: { folder, config: sandboxPlaces(folder).operatorConfig },
       text: howToTalk(folder),

@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { print, printJson, progress } from '../../coordinator/commands/options.ts';
-import { endOnSignal } from '../sandbox/end-on-signal.ts';
-import { exampleForKernel } from '../sandbox/examples.ts';
-import { defaultSandboxFolder, installedConfig } from '../sandbox/places.ts';
-import { provisionSandbox } from '../sandbox/provision.ts';
-import { sandboxStatus, startSandbox, stopSandbox } from '../sandbox/sandbox.ts';
+import { exampleForKernel } from '../examples/examples.ts';
+import { endOnSignal } from '../local-fleet/end-on-signal.ts';
+import { provisionSandbox } from '../local-fleet/provision.ts';
+import { sandboxStatus, startSandbox, stopSandbox } from '../local-fleet/start-stop.ts';
+import { defaultSandboxFolder, installedConfig } from '../places/default-folders.ts';
+import { folderBoardMaking } from '../sandbox/folder-board.ts';
 
 export interface SandboxOptions {
   dir?: string;
@@ -37,6 +38,7 @@ export const freshSandbox = async (
   await provisionSandbox({
     folder,
     example: exampleForKernel(options.kernel),
+    board: folderBoardMaking,
     onProgress: progress,
   });
   progress('starting nats-server, sshd, the coordinator and the hosts');

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { coordinator, personWriter } from '../../schemas/events.ts';
 import { Fingerprint } from '../../schemas/names.ts';
 import { readYaml } from '../../schemas/yaml-file.ts';
-import { hostNames, sandboxPlaces } from '../sandbox/places.ts';
+import { hostNames, sandboxPlaces } from '../places/sandbox-places.ts';
 
 /** Any daemon's or person's config, as far as the doctor looks at it: one that has other faults is looked at too. */
 const LocalConfig = z.looseObject({

@@ -4,7 +4,7 @@ import { isMap, parseDocument } from 'yaml';
 import { Refused } from '../../coordinator/refused.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import type { Role } from '../../schemas/step-names.ts';
-import { takeLock } from '../sandbox/sandbox-lock.ts';
+import { takeLock } from '../processes/lock.ts';
 
 export interface HostKeys {
   publicKey: string;

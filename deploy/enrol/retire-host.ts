@@ -1,4 +1,5 @@
 import { Refused } from '../../coordinator/refused.ts';
+import { agentUnit, deadlineUnit } from '../systemd/unit-names.ts';
 import { type HostLogin, openHostLine } from './host-line.ts';
 import { Retired } from './on-host/asked.ts';
 import {
@@ -11,7 +12,6 @@ import {
   programsFolder,
   stateHome,
 } from './places.ts';
-import { agentUnit, deadlineUnit } from './unit-files.ts';
 
 export interface RetireOptions {
   host: string;

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import { Refused } from '../../coordinator/refused.ts';
 import type { Run } from '../../host/run.ts';
-import { cached, cacheKey } from '../sandbox/cache.ts';
+import { cached, cacheKey } from '../cache/cache.ts';
 
 /** The Node that an addon is for. */
 export interface AddonTarget {

@@ -2,11 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentConfig } from '../../schemas/config.ts';
 import { checkout } from '../checkout.ts';
+import { agentUnit, deadlineUnit } from '../systemd/unit-names.ts';
 import { ownFolders } from './host-config.ts';
 import { hostPlaces, stateHome } from './places.ts';
-
-export const agentUnit = 'kernel-agent.service';
-export const deadlineUnit = 'kernel-agent-deadline.service';
 
 const read = (name: string): Promise<string> => readFile(join(checkout, 'deploy/systemd', name), 'utf8');
 

@@ -1,54 +1,74 @@
-import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { stringify } from 'yaml';
-import type { AgentConfig } from '../../schemas/config.ts';
-import { type HostConfig, needsIdentity, ownFolders } from './host-config.ts';
-import type { WantedFile } from './on-host/asked.ts';
+import { Refused } from '../../coordinator/refused.ts';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
+import { type AgentConfig, EnrolledHost } from '../../schemas/config.ts';
+import { Fleet } from '../../schemas/fleet.ts';
+import { completeConfig, needsIdentity, ownFolders } from './host-config.ts';
 import { agentUser, configFolder, hostPlaces, programsFolder, stateHome } from './places.ts';
+import { unitFiles } from './unit-files.ts';
+import { type FileWithBytes, wantedFile } from './wanted-file.ts';
 
-export type FileWithBytes = WantedFile & { bytes: Uint8Array };
+export interface HostFiles {
+  host: string;
+  /** The host's config without what enrolment decides: {@link EnrolledHost}, as YAML. */
+  hostConfigFile: string;
+  /** The operator's fleet file, which gets the host and its key. */
+  fleetFile: string;
+}
 
-const sha256 = (bytes: Uint8Array): string => hash('sha256', bytes, 'hex');
-
-const file = (path: string, content: Uint8Array | string, mode: number): FileWithBytes => {
-  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
-  return { path, mode, owner: 'root', sha256: sha256(bytes), bytes };
-};
-
-const said = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-/** What a host of that config should look like, but for its programs and the fleet's file. */
-export const wantedHost = async ({ config, carried }: HostConfig, unitFiles: ReadonlyMap<string, string>) => {
-  const user = config.role === 'board' ? null : agentUser;
-  const owner = user ?? 'root';
-  const carriedFiles = await Promise.all(
+/** Files of this machine that are carried over to a host, read. */
+const readCarried = (carried: ReadonlyMap<string, string>): Promise<FileWithBytes[]> =>
+  Promise.all(
     [...carried].map(async ([there, here]) => {
       const bytes = await readFile(here).catch((cause: unknown) => {
         throw new Error(
-          `${here}, which the host's file names and which would be carried over to ${there}, can't be read (${said(cause)}): put it there, or correct the host's file`,
+          `${here}, which the host's file names and which would be carried over to ${there}, can't be read (${cause instanceof Error ? cause.message : String(cause)}): put it there, or correct the host's file`,
           { cause },
         );
       });
-      return file(there, bytes, 0o644);
+      return wantedFile(there, bytes, 0o644);
     }),
   );
-  const header = '# Written by ka enrol, and written anew by the next one.\n';
+
+const header = '# Written by ka enrol, and written anew by the next one.\n';
+
+/**
+ * What a host should look like by the operator's files: all but its build, which depends on its Node, and its copy of the
+ * fleet's file, which depends on its key.
+ * @throws {Refused} if the files contradict each other.
+ */
+export const wantedHost = async ({ host, hostConfigFile, fleetFile }: HostFiles) => {
+  const fleet = readConfigFile(fleetFile, Fleet);
+  const written = readConfigFile(hostConfigFile, EnrolledHost);
+  const { config, carried } = completeConfig(written, { fleet: fleet.fleet, host, file: hostConfigFile });
+  if (config.role !== 'builder' && config.signing.fingerprint !== fleet.signingKey)
+    throw new Refused(
+      `${hostConfigFile} names the signing key ${config.signing.fingerprint}, and the fleet's is ${fleet.signingKey}`,
+    );
+  const { units, files: unitTexts } = await unitFiles(config);
+  const user = config.role === 'board' ? null : agentUser;
+  const owner = user ?? 'root';
   return {
+    host,
+    fleet,
+    fleetFile,
+    config,
     user,
     folders: [
       { path: configFolder, mode: 0o755, owner: 'root' },
       { path: programsFolder, mode: 0o755, owner: 'root' },
       { path: stateHome, mode: 0o700, owner },
       { path: hostPlaces.keys, mode: 0o700, owner },
-      ...[...unitFiles.keys()]
+      ...[...unitTexts.keys()]
         .filter((path) => path.includes('.service.d/'))
         .map((path) => ({ path: path.slice(0, path.lastIndexOf('/')), mode: 0o755, owner: 'root' })),
       ...ownFolders(config).map((path) => ({ path, mode: 0o755, owner })),
     ],
     files: [
-      file(hostPlaces.config, header + stringify(config satisfies AgentConfig), 0o644),
-      ...carriedFiles,
-      ...[...unitFiles].map(([path, text]) => file(path, text, 0o644)),
+      wantedFile(hostPlaces.config, header + stringify(config satisfies AgentConfig), 0o644),
+      ...(await readCarried(carried)),
+      ...[...unitTexts].map(([path, text]) => wantedFile(path, text, 0o644)),
     ],
     places: {
       keyFile: hostPlaces.key,
@@ -56,21 +76,9 @@ export const wantedHost = async ({ config, carried }: HostConfig, unitFiles: Rea
       owedFile: hostPlaces.owed,
     },
     pacmanConfig: config.role === 'board' ? config.pacman.configFile : null,
+    units,
   };
 };
+export type WantedHost = Awaited<ReturnType<typeof wantedHost>>;
 
-export const fleetCopy = (text: string): FileWithBytes => file(hostPlaces.fleet, text, 0o644);
-
-/** The programs of one build, in a folder that is named for what is in it: two builds that are the same are one. */
-export const buildFiles = (
-  programs: ReadonlyMap<string, Uint8Array>,
-): { build: string; folder: string; files: FileWithBytes[] } => {
-  const sums = [...programs].map(([name, bytes]) => `${sha256(bytes)}  ${name}\n`).toSorted();
-  const build = sha256(Buffer.from(sums.join(''))).slice(0, 16);
-  const folder = `${programsFolder}/${build}`;
-  return {
-    build,
-    folder,
-    files: [...programs].map(([name, bytes]) => file(`${folder}/${name}`, bytes, 0o644)),
-  };
-};
+export const fleetCopy = (text: string): FileWithBytes => wantedFile(hostPlaces.fleet, text, 0o644);

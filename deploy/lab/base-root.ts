@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Run } from '../../host/run.ts';
-import { cached, cacheKey } from '../sandbox/cache.ts';
+import { cached, cacheKey } from '../cache/cache.ts';
 
 const suite = 'trixie';
 const madeWithinMs = 3600_000;

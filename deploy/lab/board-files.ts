@@ -1,4 +1,4 @@
-import { bootFiles } from '../sandbox/board-root.ts';
+import { bootFiles } from '../local-fleet/board/boot-files.ts';
 import { bootEnvConfig, bootEnvConfigFile, fwEnvConfig, watchdogSeconds } from './boot-environment.ts';
 
 /** A file that the board has, but for what its packages bring. */

@@ -1,8 +1,8 @@
 import { userInfo } from 'node:os';
-import { bootFiles } from '../sandbox/board-root.ts';
-import type { SandboxExample } from '../sandbox/example.ts';
-import type { FixedPorts } from '../sandbox/identity.ts';
-import type { SandboxPlaces } from '../sandbox/places.ts';
+import type { SandboxExample } from '../examples/example.ts';
+import { bootFiles, trialVariable } from '../local-fleet/board/boot-files.ts';
+import type { FixedPorts } from '../local-fleet/sandbox-facts.ts';
+import type { SandboxPlaces } from '../places/sandbox-places.ts';
 import { initramfsProgram } from './board-files.ts';
 import { bootEnvConfigFile } from './boot-environment.ts';
 
@@ -68,8 +68,8 @@ export const boardHostConfig = (
     loader: {
       kind: 'u-boot',
       configFile: bootFiles.extlinux,
-      label: 'fourier',
-      variable: 'ka_trial',
+      label: bootFiles.label,
+      variable: trialVariable,
       setCommand: ['fw_setenv'],
       printCommand: ['fw_printenv'],
       bootPrintCommand: ['fw_printenv', '-c', bootEnvConfigFile],

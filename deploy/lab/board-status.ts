@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { createRun } from '../../host/run.ts';
-import { agentUnit, deadlineUnit } from '../enrol/unit-files.ts';
-import { sandboxPlaces } from '../sandbox/places.ts';
-import { isRunning } from '../sandbox/process-identity.ts';
-import { readState } from '../sandbox/sandbox-state.ts';
+import { readState } from '../local-fleet/sandbox-state.ts';
+import { sandboxPlaces } from '../places/sandbox-places.ts';
+import { isRunning } from '../processes/process-identity.ts';
+import { agentUnit, deadlineUnit } from '../systemd/unit-names.ts';
 import type { LabPlaces } from './lab-places.ts';
 import { sshArgv } from './ssh-argv.ts';
 

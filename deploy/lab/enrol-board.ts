@@ -3,15 +3,24 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { createRun } from '../../host/run.ts';
-import { enrolHost } from '../enrol/enrol-host.ts';
-import type { Making, SandboxExample } from '../sandbox/example.ts';
-import type { FixedPorts, SandboxFacts } from '../sandbox/identity.ts';
-import { keepProcess } from '../sandbox/kept-process.ts';
+import type { Making, SandboxExample } from '../examples/example.ts';
+import type { FixedPorts, SandboxFacts } from '../local-fleet/sandbox-facts.ts';
+import { keepProcess } from '../processes/kept-process.ts';
 import { generateSshKey } from '../sshd.ts';
 import { boardHostConfig } from './board-host-config.ts';
 import { labPlaces } from './lab-places.ts';
 import { sshArgv } from './ssh-argv.ts';
 import { machine } from './virtual-board.ts';
+
+/** Makes a machine a host of the fleet, over SSH, as `ka enrol` does. */
+export type EnrolHost = (options: {
+  host: string;
+  login: { user: string; address: string; port: number; hostKey: string; identity: string };
+  hostConfigFile: string;
+  fleetFile: string;
+  cacheFolder: string;
+  onProgress: (line: string) => void;
+}) => Promise<{ sshPublicKey: string | null }>;
 
 const bootsWithinMs = 300_000;
 
@@ -36,13 +45,14 @@ const waitForSsh = async (
 };
 
 /**
- * Boots a new virtual board for the first time and makes it a host of the fleet by `ka enrol`'s own code. It is shut down
- * afterwards: its agent says that it is there when the fleet starts.
+ * Boots a new virtual board for the first time and makes it a host of the fleet. It is shut down afterwards: its agent says
+ * that it is there when the fleet starts.
  */
 export const enrolBoard = async (
   { places: sandbox, cacheFolder, onProgress }: Making,
   example: SandboxExample,
   { ports, fingerprint }: Pick<SandboxFacts, 'ports' | 'fingerprint'>,
+  enrolHost: EnrolHost,
 ): Promise<void> => {
   if (!ports) throw new Error('a virtual board needs ports that stay');
   const places = labPlaces(sandbox.folder);

@@ -1,4 +1,4 @@
-import { FixedPorts } from '../sandbox/identity.ts';
+import { FixedPorts } from '../local-fleet/sandbox-facts.ts';
 import { freePort } from '../sshd.ts';
 
 /**

@@ -1,12 +1,5 @@
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { sandboxPlaces } from '../sandbox/places.ts';
-
-/** Where the lab lives, unless somebody says otherwise. */
-export const defaultLabFolder = (): string =>
-  process.getuid?.() === 0
-    ? '/var/lib/kernel-agent/lab'
-    : join(process.env.XDG_STATE_HOME || join(homedir(), '.local/state'), 'kernel-agent/lab');
+import { sandboxPlaces } from '../places/sandbox-places.ts';
 
 /** Every path of a lab that a sandbox has not: those of its virtual board, as this machine sees them. */
 export const labPlaces = (labFolder: string) => {

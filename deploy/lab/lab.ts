@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
-import { readFacts } from '../sandbox/identity.ts';
-import { type SandboxPlaces, sandboxPlaces } from '../sandbox/places.ts';
-import { provisionSandbox } from '../sandbox/provision.ts';
-import { startSandbox, stopSandbox } from '../sandbox/sandbox.ts';
-import { exampleLab } from './example-lab.ts';
+import { exampleLab } from '../examples/example-lab.ts';
+import { provisionSandbox } from '../local-fleet/provision.ts';
+import { readFacts } from '../local-fleet/sandbox-facts.ts';
+import { startSandbox, stopSandbox } from '../local-fleet/start-stop.ts';
+import { type SandboxPlaces, sandboxPlaces } from '../places/sandbox-places.ts';
+import type { EnrolHost } from './enrol-board.ts';
 import { chooseFixedPorts } from './fixed-ports.ts';
 import { virtualBoardMaking } from './virtual-board-making.ts';
 
@@ -34,17 +35,17 @@ const start = async (folder: string, onProgress: Progress): Promise<void> => {
  * fleet that doesn't run.
  * @throws {Error} in one sentence, if it can't be made or does not come up.
  */
-export const makeLab = async (folder: string, onProgress: Progress): Promise<void> => {
+export const makeLab = async (folder: string, enrolHost: EnrolHost, onProgress: Progress): Promise<void> => {
   requireRoot();
   const ports = await chooseFixedPorts();
-  const board = virtualBoardMaking(ports);
+  const board = virtualBoardMaking(ports, enrolHost);
   await provisionSandbox({ folder, example: exampleLab, board, onProgress });
   await start(folder, onProgress);
 };
 
 /** Starts the lab in a folder as it was left, or makes one where there is none. */
-export const startLab = async (folder: string, onProgress: Progress): Promise<void> =>
-  (await isLab(sandboxPlaces(folder))) ? start(folder, onProgress) : makeLab(folder, onProgress);
+export const startLab = async (folder: string, enrolHost: EnrolHost, onProgress: Progress): Promise<void> =>
+  (await isLab(sandboxPlaces(folder))) ? start(folder, onProgress) : makeLab(folder, enrolHost, onProgress);
 
 /**
  * Stops a lab and removes it with all that it holds. What is kept in the cache stays.

@@ -1,19 +1,19 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pacmanConfigs } from '../sandbox/board-root.ts';
-import { repositoryUrl } from '../sandbox/configs.ts';
-import type { FixedPorts } from '../sandbox/identity.ts';
-import type { BoardMaking } from '../sandbox/provision.ts';
+import type { BoardMaking } from '../local-fleet/board/board-making.ts';
+import { pacmanConfigs } from '../local-fleet/board/board-pacman.ts';
+import type { FixedPorts } from '../local-fleet/sandbox-facts.ts';
+import { repositoryUrl } from '../local-fleet/servers/served-folders.ts';
 import { baseRoot } from './base-root.ts';
 import { makeBoardDisk } from './board-disk.ts';
 import { boardPacman, machineFromGuest, sweepFolder } from './board-host-config.ts';
-import { enrolBoard } from './enrol-board.ts';
+import { type EnrolHost, enrolBoard } from './enrol-board.ts';
 import { enableForeignPrograms } from './foreign-programs.ts';
 import { labPlaces } from './lab-places.ts';
 import { buildSweepProgram } from './sweep-program.ts';
 
 /** How a lab's board is made: a disk with Debian and the baseline kernel, booted once to be enrolled. */
-export const virtualBoardMaking = (ports: FixedPorts): BoardMaking => ({
+export const virtualBoardMaking = (ports: FixedPorts, enrolHost: EnrolHost): BoardMaking => ({
   kind: 'virtual',
   fleet: 'lab',
   ports,
@@ -33,5 +33,5 @@ export const virtualBoardMaking = (ports: FixedPorts): BoardMaking => ({
     };
     await makeBoardDisk({ run, places: labPlaces(places.folder), archive, fill, ports, onProgress });
   },
-  finish: enrolBoard,
+  finish: (making, example, facts) => enrolBoard(making, example, facts, enrolHost),
 });

@@ -1,8 +1,8 @@
 import { createRun } from '../../host/run.ts';
-import type { BoardMachine } from '../sandbox/board-machine.ts';
-import type { FixedPorts, SandboxFacts } from '../sandbox/identity.ts';
-import type { Kept } from '../sandbox/kept-process.ts';
-import type { SandboxPlaces } from '../sandbox/places.ts';
+import type { BoardMachine } from '../local-fleet/board/board-machine.ts';
+import type { FixedPorts, SandboxFacts } from '../local-fleet/sandbox-facts.ts';
+import type { SandboxPlaces } from '../places/sandbox-places.ts';
+import type { Kept } from '../processes/kept-process.ts';
 import { type LabPlaces, labPlaces } from './lab-places.ts';
 import { qemuArgv } from './qemu.ts';
 import { neverConnected, sshArgv } from './ssh-argv.ts';

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createRun } from '../../host/run.ts';
+import { sandboxPlaces } from '../places/sandbox-places.ts';
 import { environmentCommand } from './board-root.ts';
-import { sandboxPlaces } from './places.ts';
 import { boot as bootBoard, bootedKernel } from './power.ts';
 
 let places: ReturnType<typeof sandboxPlaces>;

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { appendFile, copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Run } from '../../host/run.ts';
-import { environmentCommand, trialVariable } from './board-root.ts';
-import type { SandboxPlaces } from './places.ts';
+import { trialVariable } from '../local-fleet/board/boot-files.ts';
+import type { SandboxPlaces } from '../places/sandbox-places.ts';
+import { environmentCommand } from './board-root.ts';
 
 /**
  * The image that extlinux.conf names for an entry, or for its default: https://wiki.syslinux.org/wiki/index.php?title=EXTLINUX

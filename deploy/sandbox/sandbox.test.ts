@@ -3,13 +3,15 @@ import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { claimFolder } from './claim-folder.ts';
-import { exampleNamed } from './examples.ts';
-import { defaultSandboxFolder, sandboxPlaces } from './places.ts';
-import { identify, isRunning } from './process-identity.ts';
-import { provisionSandbox } from './provision.ts';
-import { startSandbox, stopSandbox } from './sandbox.ts';
-import { holdSandbox, howToStop, sandboxHolder } from './sandbox-lock.ts';
+import { exampleNamed } from '../examples/examples.ts';
+import { claimFolder } from '../local-fleet/claim-folder.ts';
+import { provisionSandbox } from '../local-fleet/provision.ts';
+import { holdSandbox, howToStop, sandboxHolder } from '../local-fleet/sandbox-lock.ts';
+import { startSandbox, stopSandbox } from '../local-fleet/start-stop.ts';
+import { defaultSandboxFolder } from '../places/default-folders.ts';
+import { sandboxPlaces } from '../places/sandbox-places.ts';
+import { identify, isRunning } from '../processes/process-identity.ts';
+import { folderBoardMaking } from './folder-board.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -20,9 +22,9 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 test('a folder that is no sandbox is not wiped', async () => {
   writeFileSync(join(folder, 'thesis.tex'), '');
   const { mode } = statSync(folder);
-  await expect(provisionSandbox({ folder, example: exampleNamed('iteration-5') })).rejects.toThrow(
-    /holds files and is no sandbox/,
-  );
+  await expect(
+    provisionSandbox({ folder, example: exampleNamed('iteration-5'), board: folderBoardMaking }),
+  ).rejects.toThrow(/holds files and is no sandbox/);
   expect(await readdir(folder)).toEqual(['thesis.tex']);
   expect(statSync(folder).mode).toBe(mode);
 });

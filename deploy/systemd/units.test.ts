@@ -6,8 +6,7 @@ import { expect, it } from 'vitest';
 import { staysDownCode } from '../../agents/runtime/errors.ts';
 import { checkout } from '../checkout.ts';
 import { stateHome } from '../enrol/places.ts';
-import { defaultLabFolder } from '../lab/lab-places.ts';
-import { defaultSandboxFolder } from '../sandbox/places.ts';
+import { defaultLabFolder, defaultSandboxFolder } from '../places/default-folders.ts';
 
 const analyze = promisify(execFile);
 const folder = join(checkout, 'deploy/systemd');

@@ -11,7 +11,7 @@ import { names } from '../../agents/board/testing/test-packages.ts';
 import { startUpgradableBoard, type UpgradableBoard } from '../../agents/board/testing/upgradable-board.ts';
 import { exampleProvenance } from '../../coordinator/testing/example-attestation.ts';
 import { exampleFleet } from '../../coordinator/testing/example-plan.ts';
-import { killTree } from '../../deploy/sandbox/process-tree.ts';
+import { killTree } from '../../deploy/processes/process-tree.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { runStep } from '../run-step.ts';

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { identify, type ProcessIdentity, signal } from '../../deploy/sandbox/process-identity.ts';
-import { killTree } from '../../deploy/sandbox/process-tree.ts';
+import { identify, type ProcessIdentity, signal } from '../../deploy/processes/process-identity.ts';
+import { killTree } from '../../deploy/processes/process-tree.ts';
 import { patienceMs } from './patience.ts';
 
 /** A place where a daemon may be killed: whose, and which, as `eventlog/failpoint.ts` names them. */

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { replayCheck } from '../../coordinator/reading/replay.ts';
-import { readState } from '../../deploy/sandbox/sandbox-state.ts';
+import { readState } from '../../deploy/local-fleet/sandbox-state.ts';
 import { connectNats } from '../../eventlog/connection/connect.ts';
 import { eventStream } from '../../eventlog/stream/provision.ts';
 import { planVariant } from '../plan-variant.ts';

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
-import { repositoryName } from '../../deploy/sandbox/places.ts';
+import { repositoryName } from '../../deploy/places/sandbox-places.ts';
 import { type PlanVariant, planVariant } from '../plan-variant.ts';
 import type { TestFleet } from '../test-fleet.ts';
 import { failpointsOf, isMidway } from './every-failpoint.ts';

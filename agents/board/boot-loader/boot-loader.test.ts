@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createRun } from '../../../host/run.ts';
 import { AgentConfig, type BoardConfig } from '../../../schemas/config.ts';
-import { createBootLoader } from './boot-loader.ts';
+import { createBootLoader } from './create-boot-loader.ts';
 import { readExtlinux } from './extlinux-conf.ts';
 import { heldLabel } from './held-kernel.ts';
 import { trialBootLine } from './u-boot-environment.ts';

@@ -1,9 +1,6 @@
 import type { Need } from '../../../host/disk-room.ts';
 import type { Run } from '../../../host/run.ts';
 import type { BoardConfig } from '../../../schemas/config.ts';
-import { createExtlinux } from './extlinux.ts';
-import { withoutTrial } from './none.ts';
-import { createUBoot } from './u-boot.ts';
 
 /**
  * What decides which kernel boots. The kernel from before is *held*, as copies that nothing else writes to, and boots by
@@ -50,16 +47,3 @@ export interface BootLoaderParts {
   run: Run;
   note: (line: string) => void;
 }
-
-/** The board's boot loader, as its config names it. */
-export const createBootLoader = (parts: BootLoaderParts): BootLoader => {
-  const loader = parts.host.boot.loader ?? { kind: 'none' };
-  switch (loader.kind) {
-    case 'u-boot':
-      return createUBoot(parts, loader);
-    case 'extlinux':
-      return createExtlinux(parts, loader);
-    case 'none':
-      return withoutTrial;
-  }
-};

@@ -6,7 +6,7 @@ import type { BoardConfig } from '../../../schemas/config.ts';
 import type { Effect } from '../../runtime/step.ts';
 import { onBoard } from '../board-root.ts';
 import { imageBanner, readBoot, runsInstalled } from '../boot.ts';
-import { createBootLoader } from '../boot-loader/boot-loader.ts';
+import { createBootLoader } from '../boot-loader/create-boot-loader.ts';
 import { networkFault } from '../network-fault.ts';
 import { createPacman } from '../pacman/pacman.ts';
 import { putBack } from '../put-back.ts';

@@ -1,12 +1,7 @@
 import type { AttemptId } from '../../../schemas/attempt-id.ts';
 import type { JournalDatabase } from './database.ts';
+import type { LogPlace } from './log-place.ts';
 import type { Requests } from './requests.ts';
-
-/** Where a message stands in the log, and its writer's signature: what it takes to put it there again. */
-export interface LogPlace {
-  sequence: number;
-  signature: string;
-}
 
 /** An event of this host's own, signed, waiting for or already in the log. */
 export interface OutboxEvent {

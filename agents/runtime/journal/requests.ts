@@ -1,7 +1,7 @@
 import type { AttemptId } from '../../../schemas/attempt-id.ts';
 import type { JournalDatabase } from './database.ts';
+import type { LogPlace } from './log-place.ts';
 import type { Marks } from './marks.ts';
-import type { LogPlace } from './own-events.ts';
 
 /** A request as it was noted. `bytes` is the event exactly as the log holds it. */
 export interface NotedRequest extends AttemptId {

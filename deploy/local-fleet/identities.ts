@@ -1,0 +1,30 @@
+import { writeFile } from 'node:fs/promises';
+import { generateWriterKey, readWriterKey } from '../../eventlog/signing/writer-key.ts';
+import {
+  hostNames,
+  type SandboxPlaces,
+  type SandboxWriter,
+  sandboxHosts,
+  writerNames,
+} from '../places/sandbox-places.ts';
+import { generateSshKey } from '../sshd.ts';
+import type { BoardKind } from './board/board-kind.ts';
+
+const writeSecret = (file: string, text: string) => writeFile(file, text, { mode: 0o600 });
+
+/** Each writer's public key, and the administrator's. */
+export type Identities = Partial<Record<SandboxWriter | 'admin', string>>;
+
+/** Gives every writer its key, and every host its SSH key. The folders are there. A virtual board makes its own. */
+export const makeIdentities = async (places: SandboxPlaces, board: BoardKind): Promise<Identities> => {
+  const isMadeHere = (writer: SandboxWriter | 'admin') =>
+    board === 'folder' || sandboxHosts[writer as keyof typeof sandboxHosts] !== 'board';
+  const publicKeys: Identities = {};
+  for (const writer of ([...writerNames, 'admin'] as const).filter(isMadeHere)) {
+    const seed = generateWriterKey();
+    await writeSecret(places.keyFile(writer), `${seed}\n`);
+    publicKeys[writer] = readWriterKey(seed).publicKey;
+  }
+  await Promise.all(hostNames.filter(isMadeHere).map((host) => generateSshKey(places.sshKey(host))));
+  return publicKeys;
+};

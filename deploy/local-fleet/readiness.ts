@@ -1,0 +1,69 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connectNats } from '../../eventlog/connection/connect.ts';
+import { lastPresences } from '../../eventlog/live/presence.ts';
+import { outputStream, provision } from '../../eventlog/stream/provision.ts';
+import { personWriter } from '../../schemas/events.ts';
+import { hostNames, peopleNames, type SandboxHost, type SandboxPlaces } from '../places/sandbox-places.ts';
+
+const lookEveryMs = 50;
+
+const withConnection = async <Result>(
+  places: SandboxPlaces,
+  { url, name }: { url: string; name: 'admin' | (typeof peopleNames)[number] },
+  action: (connection: Awaited<ReturnType<typeof connectNats>>) => Promise<Result>,
+): Promise<Result> => {
+  const connection = await connectNats({
+    ...{ servers: [url], keyFile: places.keyFile(name) },
+    name: name === 'admin' ? name : personWriter(name),
+  });
+  try {
+    return await action(connection);
+  } finally {
+    await connection.close();
+  }
+};
+
+/** Makes the fleet's streams and each host's durable, where they are not there yet. */
+export const provisionLog = (places: SandboxPlaces, url: string, fleet: string): Promise<void> =>
+  withConnection(places, { url, name: 'admin' }, (admin) => provision(admin, fleet, hostNames));
+
+/**
+ * Waits until every host that is up has said, after `since`, that it is there.
+ * @param fault What shows that waiting is in vain.
+ * @throws {Error} with that, or after `withinMs`.
+ */
+export const waitForHosts = (
+  places: SandboxPlaces,
+  url: string,
+  {
+    fleet,
+    withinMs,
+    since,
+    isUp,
+    fault,
+    signal,
+  }: {
+    fleet: string;
+    withinMs: number;
+    since: number;
+    isUp: (host: SandboxHost) => boolean;
+    fault: () => string | undefined;
+    signal: AbortSignal;
+  },
+): Promise<void> =>
+  withConnection(places, { url, name: peopleNames[0] }, async (operator) => {
+    const until = Date.now() + withinMs;
+    while (!signal.aborted) {
+      const seen = await lastPresences(operator, fleet, hostNames, outputStream);
+      const heard = (host: SandboxHost) => Date.parse(seen.get(host)?.time ?? '') > since;
+      const silent = hostNames.filter((host) => isUp(host) && !heard(host));
+      if (silent.length === 0) return;
+      const why = fault();
+      if (why !== undefined) throw new Error(why);
+      if (Date.now() > until)
+        throw new Error(
+          `nothing was heard of ${silent.join(', ')} within ${withinMs / 1000} s; see ${silent.map(places.log).join(', ')}`,
+        );
+      await sleep(lookEveryMs);
+    }
+  });

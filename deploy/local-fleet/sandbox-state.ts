@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { type SandboxPlaces, sandboxHosts } from '../places/sandbox-places.ts';
+import { end } from '../processes/process-identity.ts';
+
+const Running = z.object({
+  name: z.string(),
+  /** null while it is down: between an exit and the next start, or because the board does not boot. */
+  process: z.object({ pid: z.int(), startTicks: z.string() }).nullable(),
+  /** How often it was started again after it had ended by itself. */
+  restarts: z.int(),
+  /** Why it is down, if it is. */
+  why: z.string().optional(),
+});
+
+/** What the supervisor says of itself and of what it runs. */
+export const SupervisorState = z.object({
+  phase: z.enum(['starting', 'ready', 'failed', 'stopping', 'stopped']),
+  why: z.string().optional(),
+  natsUrl: z.string().optional(),
+  processes: z.array(Running),
+});
+export type SupervisorState = z.infer<typeof SupervisorState>;
+
+export const readState = ({ stateFile }: SandboxPlaces): SupervisorState | undefined => {
+  try {
+    return SupervisorState.parse(JSON.parse(readFileSync(stateFile, 'utf8')));
+  } catch {
+    return undefined; // it never ran
+  }
+};
+
+const writeState = async ({ stateFile }: SandboxPlaces, state: SupervisorState): Promise<void> => {
+  await writeFile(`${stateFile}.part`, `${JSON.stringify(state, null, 2)}\n`);
+  await rename(`${stateFile}.part`, stateFile);
+};
+
+/**
+ * Keeps the supervisor's state for others to read: what it returns takes a change, and writes the state with the processes as
+ * they are now, one write after the other.
+ */
+export const createStateWriter = (places: SandboxPlaces, processes: () => SupervisorState['processes']) => {
+  const state: SupervisorState = { phase: 'starting', processes: [] };
+  let writing = Promise.resolve();
+  return (change: Partial<SupervisorState> = {}): Promise<void> => {
+    Object.assign(state, change, { processes: processes() });
+    writing = writing
+      .then(() => writeState(places, state))
+      .catch((error: unknown) => console.error(error instanceof Error ? error.message : error));
+    return writing;
+  };
+};
+
+/** Ends what a supervisor that was killed has left running: the processes that it noted, and only those very ones. Its last words go too. */
+export const endLeftovers = async (places: SandboxPlaces): Promise<void> => {
+  const left = readState(places)?.processes ?? [];
+  const endThose = (which: (name: string) => boolean) =>
+    Promise.all(left.flatMap(({ name, process }) => (process && which(name) ? end(process) : [])));
+  // An agent takes its leave of the log, so the servers go after it.
+  const isDaemon = (name: string) => name === 'coordinator' || Object.hasOwn(sandboxHosts, name);
+  await endThose(isDaemon);
+  await endThose((name) => !isDaemon(name));
+  for (const file of [places.portFile, places.stateFile]) await rm(file, { force: true });
+};
