@@ -2,7 +2,6 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    globalSetup: 'test/run-folder.ts',
     include: ['{schemas,eventlog,host,coordinator,agents,deploy,test}/**/*.test.ts'],
     // The fault suites take longer, and have configs of their own: ./ka test faults, ./ka test lab
     exclude: ['test/faults/**', 'test/lab/**'],

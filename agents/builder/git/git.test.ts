@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { generateSshKey, startSshd } from '../../../deploy/sshd.ts';
@@ -177,7 +177,7 @@ describe('commitFiles', () => {
       'the repository "packages" has no branch none; it has main',
     );
     const hook = join(fleet.paths.packages, 'hooks/pre-receive');
-    await rm(hook, { force: true });
+    await mkdir(dirname(hook));
     await writeFile(hook, '#!/bin/sh\nexit 1\n', { mode: 0o755 });
     await expect(commitFiles(git, fleet.host, committing('x'))).rejects.toThrow('pre-receive hook declined');
   });
