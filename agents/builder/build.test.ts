@@ -103,8 +103,11 @@ const runUntil = async (name: string, id: string, pkgrel: number): Promise<void>
   const poll = setInterval(() => {
     if (existsSync(join(config.makepkg.worktreesFolder, 'tiny', name))) stop.abort(new Error('killed'));
   }, 5);
-  await expect(run(id, pkgrel, { signal: stop.signal })).rejects.toThrow('killed');
-  clearInterval(poll);
+  try {
+    await expect(run(id, pkgrel, { signal: stop.signal })).rejects.toThrow('killed');
+  } finally {
+    clearInterval(poll);
+  }
 };
 
 /** What boltzmann has signed. */

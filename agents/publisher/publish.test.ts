@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { exampleProvenance } from '../../coordinator/testing/example-attestation.ts';
 import { exampleFleet } from '../../coordinator/testing/example-plan.ts';
 import { generateSshKey, type Sshd, startSshd } from '../../deploy/sshd.ts';
@@ -432,6 +432,10 @@ test('a process that is killed while it builds a view leaves the old one; the ne
     stdio: 'inherit',
   });
   const ended = new Promise((resolve) => child.once('exit', (_, signal) => resolve(signal)));
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
   const views = join(place, 'repository/views');
   while (!(await readdir(views)).includes('.unfinished.iter5.2')) {
     expect(await served()).toEqual(both('7.0-1'));
