@@ -6,8 +6,8 @@ export default defineConfig({
   cacheDir: '.ka/vitest',
   test: {
     include: ['{schemas,eventlog,host,coordinator,agents,deploy,test}/**/*.test.ts'],
-    // These take longer, and have configs of their own: ./ka test faults, ./ka test lab, ./ka test thorough
-    exclude: ['test/faults/**', 'test/lab/**', '**/*.thorough.test.ts'],
+    // These take longer, and have configs of their own: ./ka test faults, ./ka test lab
+    exclude: ['test/faults/**', 'test/lab/**'],
     // More than the two cores of the smallest machine: the tests wait for programs and clocks as much as they compute.
     maxWorkers: 4,
     // A worker's files share its modules: to import them anew for each would take a tenth of the time.
