@@ -10,6 +10,7 @@ const slowest = [
   'agents/board/board.test.ts',
   'agents/publisher/publish.test.ts',
   'agents/builder/build.test.ts',
+  'coordinator/reading/verify-log.test.ts',
   'eventlog/stream/log-fault.test.ts',
   'eventlog/stream/rebuild-log.test.ts',
 ];
