@@ -29,7 +29,7 @@ const alone = async <Result>(lock: string, act: () => Promise<Result>): Promise<
 /**
  * Makes what takes long once a machine: the first test that asks makes it, the others wait, later runs find it. Nobody may
  * change it then. It is kept where the sandbox keeps what it makes, and may be deleted whenever no test runs.
- * @param name has to tell what it is made from: by `cacheKey`, wherever that can change.
+ * @param name has to tell what it is made from, by `cacheKey`, and by a number that grows when `make` does something else.
  * @param make puts it into the folder that it is given, which has another name afterwards. Its owner alone can read it.
  * @returns The folder that holds it.
  */

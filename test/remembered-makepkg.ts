@@ -24,7 +24,7 @@ export const rememberMakepkg =
     version ??= run(['makepkg', '--version'], { quiet: true }).then(({ stdout }) => stdout);
     const environment = JSON.stringify(env).replaceAll(cwd, here);
     const key = cacheKey(question, await version, argv[0] ?? '', environment, await folderKey(cwd));
-    const kept = await madeOnce(`makepkg-${key}`, async (into) => {
+    const kept = await madeOnce(`makepkg-1-${key}`, async (into) => {
       const ran = await run(argv, options);
       await writeFile(join(into, 'ran.json'), JSON.stringify(ran).replaceAll(cwd, here));
     });

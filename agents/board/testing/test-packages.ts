@@ -81,7 +81,7 @@ export const signedPackages = async (
 ): Promise<string[]> => {
   const [pkgver = '', pkgrel = ''] = version.split('-');
   const text = pkgbuild(pkgver, pkgrel, headers);
-  const made = await madeOnce(`packages-${cacheKey(text, key.fingerprint)}`, async (into) => {
+  const made = await madeOnce(`packages-1-${cacheKey(text, key.fingerprint)}`, async (into) => {
     const place = await mkdtemp(join(tmpdir(), 'ka-packages-'));
     try {
       await makepkg(place, text);

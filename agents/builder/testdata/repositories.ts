@@ -221,7 +221,7 @@ const makeRepositories = async (folder: string): Promise<void> => {
 /** Three repositories over file://, a builder that knows them, and what is asked of it. */
 export const makeFleet = async () => {
   const key = cacheKey(JSON.stringify([contents, changes]), await gitIn('/', '--version'));
-  const made = await madeOnce(`repositories-${key}`, makeRepositories);
+  const made = await madeOnce(`repositories-1-${key}`, makeRepositories);
   const folder = await mkdtemp(join(tmpdir(), 'ka-builder-'));
   await cp(made, folder, { recursive: true });
   await chmod(folder, 0o755);
