@@ -54,15 +54,23 @@ test('git clones through it, with its host key pinned', () => {
   expect(git('-C', join(folder, 'clone'), 'log', '--format=%s').toString().trim()).toBe('first');
 });
 
+const runThere = (command: string, key = identity) => {
+  const options = ssh().replace(identity, key).split(' ').slice(1);
+  const to = ['-p', String(sshd.port), `${userInfo().username}@127.0.0.1`];
+  return execFileSync('ssh', [...options, ...to, command], { encoding: 'utf8', stdio: 'pipe' });
+};
+
+test('a command finds what this process finds, and no home whose files a shell would read first', () => {
+  expect(runThere('echo "$PATH"; ls -A "$HOME"').split('\n')).toEqual([
+    process.env.PATH,
+    ...['authorized_keys', 'host_key', 'host_key.pub', 'sshd.log', 'sshd.pid', 'sshd_config', ''],
+  ]);
+});
+
 test('another key is refused', async () => {
   const other = join(folder, 'other');
   await generateSshKey(other);
-  const command = ssh().replace(identity, other).split(' ').slice(1);
-  expect(() =>
-    execFileSync('ssh', [...command, '-p', String(sshd.port), `${userInfo().username}@127.0.0.1`, 'true'], {
-      stdio: 'pipe',
-    }),
-  ).toThrow(/Permission denied/);
+  expect(() => runThere('true', other)).toThrow(/Permission denied/);
 });
 
 test('it keeps its host key over a restart, and stopping it ends its connections', async () => {

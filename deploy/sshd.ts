@@ -156,8 +156,9 @@ const start = async (options: SshdOptions, hostKey: string, port: number): Promi
       'UseDNS no',
       'MaxStartups 100',
       'Subsystem sftp internal-sftp',
-      // git-upload-pack and the like are found where this process finds them.
-      `SetEnv "PATH=${process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin'}"`,
+      // git-upload-pack and the like are found where this process finds them, and bash finds nothing to read before each: what
+      // people have in their .bashrc can take longer than the command.
+      `SetEnv "PATH=${process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin'}" "HOME=${folder}"`,
     ].join('\n')}\n`,
   );
   // Debian's privilege separation folder. Its unit makes it; without the unit nobody does.

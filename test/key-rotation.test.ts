@@ -1,7 +1,7 @@
 import { existsSync, linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { headers, type NatsConnection } from 'nats';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { recordingConfig, recordRequest, startAgent } from '../agents/runtime/testing/recording-agent.ts';
 import { makeDaemonsNextKey, rotatePersonsKey } from '../coordinator/commands/rotate-key.ts';
 import { openSession } from '../coordinator/commands/session.ts';
@@ -166,15 +166,14 @@ const runDaemon = async () => {
     ...key,
     signal: stop.signal,
   });
-  await until(() => said.some((text) => text.startsWith('follows')));
-  return {
-    said,
-    stop: async () => {
-      stop.abort();
-      await running;
-      await connection.close();
-    },
+  const end = async () => {
+    stop.abort();
+    await running;
+    await connection.close();
   };
+  onTestFinished(end);
+  await until(() => said.some((text) => text.startsWith('follows')));
+  return { said, stop: end };
 };
 
 describe('the coordinator’s key', () => {

@@ -114,7 +114,17 @@ export const startLogServer = async (
     connections.push(connection);
     return connection;
   };
-  await provision(await connect('admin'), fleet, hostNames);
+  const stop = async () => {
+    await Promise.all(connections.map((connection) => connection.close()));
+    await server.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    await provision(await connect('admin'), fleet, hostNames);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return {
     /** Where a test may write. */
     folder,
@@ -141,11 +151,7 @@ export const startLogServer = async (
       await server.restart();
       return fleetDocument;
     },
-    stop: async () => {
-      await Promise.all(connections.map((connection) => connection.close()));
-      await server.stop();
-      rmSync(folder, { recursive: true, force: true });
-    },
+    stop,
   };
 };
 export type LogServer = Awaited<ReturnType<typeof startLogServer>>;

@@ -12,6 +12,7 @@ import { createRun, type Run } from '../host/run.ts';
 import type { Fleet } from '../schemas/fleet.ts';
 import type { Role, StepName } from '../schemas/step-names.ts';
 import { type StepEvidence, type StepRequest, steps } from '../schemas/steps.ts';
+import { rememberMakepkg } from './remembered-makepkg.ts';
 
 export interface StepRun<Name extends StepName> {
   evidence: StepEvidence<Name>;
@@ -25,7 +26,7 @@ const hostOf: Record<Role, string> = { builder: 'boltzmann', publisher: 'hertz',
 /**
  * Runs one step as the agent would, over a real journal in `folder`, without an event log.
  * Running it again with the same folder and attempt goes on where the last run ended, as after a crash.
- * The request and the evidence are checked against their schemas.
+ * The request and the evidence are checked against their schemas. What makepkg says of a PKGBUILD is remembered.
  * @param fleet whom the host trusts: the example fleet, unless another process has made its keys.
  */
 export const runStep = async <Name extends StepName, Host>(
@@ -66,7 +67,7 @@ export const runStep = async <Name extends StepName, Host>(
       key,
       effect: createEffect(journal, { iteration, step: name, attempt }, signal, watch),
       host,
-      run: through(createRun(note, signal)),
+      run: through(rememberMakepkg(createRun(note, signal))),
       attest: createAttest(testKey(hostOf[steps[name].role])),
       trust: trustIn(fleet),
       note,

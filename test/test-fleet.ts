@@ -62,7 +62,11 @@ export const startTestFleet = async (
     throw new Error(`ka up ended with ${exitCode}: ${stderr}`);
   }
   // Read in this process: what is tested is what the log holds, and each `ka log` costs a second.
-  const session = await openSession(places.operatorConfig);
+  const session = await openSession(places.operatorConfig).catch(async (error: unknown) => {
+    await ka(['down', '--dir', places.folder]);
+    await remove();
+    throw error;
+  });
   // While nats-server is away a request would be lost and its time be waited for in vain: it is asked once it is back.
   const connected = async () => {
     for (let waitedMs = 0; ; waitedMs += 50) {

@@ -148,12 +148,14 @@ beforeAll(async () => {
   );
   await writeFile(join(tree, 'main.c'), 'char *part(void);\nint main(void) { return !part(); }\n');
   await writeFile(join(tree, 'part.c'), 'char *part(void) { return "unpatched"; }\n');
-  sh(at, 'tar -cf tree.tar tree; cp -r tree a');
-  sh(at, 'cp -r a b; sed -i "s/unpatched/one-patch/" b/part.c; diff -u a/part.c b/part.c > 1.patch || :');
+  // The same bytes each time: makepkg's answers are remembered by them.
   sh(
     at,
-    'cp b/part.c a/; sed -i "s/one-patch/two-patches/" b/part.c; diff -u a/part.c b/part.c > 2.patch || :',
+    'tar --sort=name --owner=0 --group=0 --mtime=@1700000000 -cf tree.tar tree; cp -r tree a; cp -r a b',
   );
+  const diff = 'diff -u --label a/part.c --label b/part.c a/part.c b/part.c';
+  sh(at, `sed -i "s/unpatched/one-patch/" b/part.c; ${diff} > 1.patch || :`);
+  sh(at, `cp b/part.c a/; sed -i "s/one-patch/two-patches/" b/part.c; ${diff} > 2.patch || :`);
   sh(at, 'rm -r a b tree');
   sh(repository, 'git init -q -b main .');
 });

@@ -16,7 +16,6 @@ class WaitingFirst extends BaseSequencer {
 export default defineConfig({
   root: resolve(import.meta.dirname, '../..'),
   test: {
-    globalSetup: 'test/run-folder.ts',
     include: ['test/faults/**/*.test.ts'],
     reporters: ['default', faultReporter(faultTable)],
     // Each file has a fleet of its own. Three of them at once are enough for the two cores of the smallest machine: one of

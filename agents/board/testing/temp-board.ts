@@ -54,14 +54,30 @@ export interface Disks {
  * @param disks Root alone can mount them.
  */
 export const startTempBoard = async (disks: Disks = {}) => {
+  const ends: (() => unknown)[] = [];
+  const stop = async () => {
+    for (const end of ends.splice(0).reverse()) await end();
+  };
+  try {
+    return { ...(await startParts(disks, (end) => void ends.push(end))), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+};
+
+/** @param onStop is told of what has to be ended, as soon as it is there. */
+const startParts = async (disks: Disks, onStop: (end: () => unknown) => void) => {
   if (pacmanCommand === undefined) throw new Error('pacman needs root or unshare -Ur.');
   const folder = await mkdtemp(join(tmpdir(), 'board-'));
+  onStop(() => rm(folder, { recursive: true, force: true }));
   await chmod(folder, 0o755);
   const at = (...path: string[]) => join(folder, ...path);
   const root = at('root');
   for (const [name, size] of Object.entries(disks)) {
     await mkdir(at(name));
     await run(['mount', '-t', 'tmpfs', '-o', `size=${size},mode=755`, 'tmpfs', at(name)]);
+    onStop(() => run(['umount', at(name)]));
   }
   for (const path of ['root/var/lib/pacman', 'root/boot/extlinux', 'cache', 'hooks', 'fixtures', 'state'])
     await mkdir(at(path), { recursive: true });
@@ -71,6 +87,8 @@ export const startTempBoard = async (disks: Disks = {}) => {
   await writeFile(join(root, 'boot/initramfs.img'), 'initramfs from before\n');
 
   const key = await copyTrustedKey({ key: at('key'), pacman: at('gpg') });
+  onStop(() => key.stop());
+  onStop(() => endGpgAgent(at('gpg')));
   const options = [
     `RootDir = ${root}`,
     `DBPath = ${root}/var/lib/pacman`,
@@ -101,6 +119,10 @@ export const startTempBoard = async (disks: Disks = {}) => {
     send(request, request.url ?? '/', { root: repository }).pipe(response);
   }).listen(0, '127.0.0.1');
   server.on('connection', (socket) => sockets.add(socket));
+  onStop(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   await writeFile(at('local.conf'), `${['[options]', ...options].join('\n')}\n`);
@@ -116,6 +138,7 @@ export const startTempBoard = async (disks: Disks = {}) => {
 
   const publicKey = await generateSshKey(at('ssh-key'));
   const sshd = await startSshd({ folder: at('sshd'), authorizedKeys: [publicKey] });
+  onStop(() => sshd.stop());
 
   const environmentConfig = at('fw_env.config');
   await writeFile(at('u-boot.env'), Buffer.alloc(4096));
@@ -260,14 +283,5 @@ export const startTempBoard = async (disks: Disks = {}) => {
     publish,
     pacman,
     boot,
-    stop: async () => {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await sshd.stop();
-      await key.stop();
-      await endGpgAgent(at('gpg'));
-      for (const name of Object.keys(disks)) await run(['umount', at(name)]);
-      await rm(folder, { recursive: true, force: true });
-    },
   };
 };

@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto';
-import { chown, cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { chown, cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { cacheKey } from '../../../deploy/cache/cache.ts';
 import { createRun } from '../../../host/run.ts';
 import { madeOnce } from '../../../test/made-once.ts';
 import type { SigningKey } from '../../../test/signing-key.ts';
@@ -47,7 +48,7 @@ export const sign = async (key: SigningKey, file: string): Promise<void> => {
   );
 };
 
-/** makepkg refuses to be root. */
+/** Builds in an open folder: makepkg refuses to be root. */
 const makepkg = async (folder: string, text: string): Promise<void> => {
   const file = join(folder, 'PKGBUILD');
   await writeFile(file, text);
@@ -68,8 +69,8 @@ const packagesIn = async (folder: string) =>
   (await readdir(folder)).filter((file) => file.endsWith('.pkg.tar.zst')).sort();
 
 /**
- * Both packages of a version, built by makepkg and signed, once for all files of a test run.
- * @param key The one that every board of the run has.
+ * Both packages of a version, built by makepkg and signed, once a machine.
+ * @param key The one that every board of a test has.
  * @param folder Where copies of them and their signatures are put.
  * @returns The packages' paths there.
  */
@@ -80,10 +81,17 @@ export const signedPackages = async (
 ): Promise<string[]> => {
   const [pkgver = '', pkgrel = ''] = version.split('-');
   const text = pkgbuild(pkgver, pkgrel, headers);
-  const digest = createHash('sha256').update(text).digest('hex').slice(0, 16);
-  const made = await madeOnce(`packages-${digest}`, async (place) => {
-    await makepkg(place, text);
-    for (const file of await packagesIn(place)) await sign(key, join(place, file));
+  const made = await madeOnce(`packages-1-${cacheKey(text, key.fingerprint)}`, async (into) => {
+    const place = await mkdtemp(join(tmpdir(), 'ka-packages-'));
+    try {
+      await makepkg(place, text);
+      for (const file of await packagesIn(place)) {
+        await cp(join(place, file), join(into, file));
+        await sign(key, join(into, file));
+      }
+    } finally {
+      await rm(place, { recursive: true, force: true });
+    }
   });
   await mkdir(folder, { recursive: true });
   const files = await packagesIn(made);

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { generateSshKey, startSshd } from '../../../deploy/sshd.ts';
 import { createRun } from '../../../host/run.ts';
 import type { BuilderConfig } from '../../../schemas/config.ts';
@@ -61,6 +61,11 @@ describe('git', () => {
     // Whatever the clock says: another git may hold it as long as it runs, and no longer.
     await utimes(lock, new Date(0), new Date(0));
     const other = spawn('flock', ['--no-fork', `${path}.alone`, 'sleep', '60']);
+    const ended = once(other, 'exit');
+    onTestFinished(async () => {
+      other.kill('SIGKILL');
+      await ended;
+    });
     await once(other, 'spawn');
     await setTimeout(200);
     const mirrored = git.mirror('linux');
@@ -177,7 +182,7 @@ describe('commitFiles', () => {
       'the repository "packages" has no branch none; it has main',
     );
     const hook = join(fleet.paths.packages, 'hooks/pre-receive');
-    await rm(hook, { force: true });
+    await mkdir(dirname(hook));
     await writeFile(hook, '#!/bin/sh\nexit 1\n', { mode: 0o755 });
     await expect(commitFiles(git, fleet.host, committing('x'))).rejects.toThrow('pre-receive hook declined');
   });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRun } from '../../../host/run.ts';
+import { rememberMakepkg } from '../../../test/remembered-makepkg.ts';
 import { createMakepkg, type Makepkg } from '../makepkg/makepkg.ts';
 import { builderConfig } from '../testdata/builder-config.ts';
 import { type Bump, bumpPkgbuild, type SumKind } from './pkgbuild.ts';
@@ -29,10 +30,7 @@ let makepkg: Makepkg;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ka-pkgbuild-'));
   await chmod(folder, 0o755);
-  makepkg = createMakepkg(
-    createRun(() => undefined),
-    builderConfig(folder),
-  );
+  makepkg = createMakepkg(rememberMakepkg(createRun(() => undefined)), builderConfig(folder));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 

@@ -1,9 +1,11 @@
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { cacheKey } from '../../../deploy/cache/cache.ts';
 import { createRun } from '../../../host/run.ts';
 import { type Patch, patchOf } from '../../../schemas/plan.ts';
 import type { StepRequest } from '../../../schemas/steps.ts';
+import { madeOnce } from '../../../test/made-once.ts';
 import { patchsetHash, readSeries } from '../series/series.ts';
 import { builderConfig } from './builder-config.ts';
 
@@ -18,9 +20,12 @@ const env = {
   HOME: '/nonexistent',
 };
 
+/** Without hooks: each repository is copied for each test. */
+const settings = ['-c', 'init.defaultBranch=main', '-c', 'init.templateDir='];
+
 /** Git as the people of a test use it, in a folder. */
 export const gitIn = async (folder: string, ...args: string[]): Promise<string> =>
-  (await run(['git', '-c', 'init.defaultBranch=main', ...args], { cwd: folder, env })).stdout.trim();
+  (await run(['git', ...settings, ...args], { cwd: folder, env })).stdout.trim();
 
 export type Files = Record<string, string>;
 
@@ -181,28 +186,49 @@ export const makeSeries = async (
   }
 };
 
+const contents = {
+  linux: kernel,
+  'kernel-agent': {
+    'fleet/fresnel.yaml': manifestText,
+    'patches/board/pbp/0001-old.patch': 'old\n',
+  },
+  packages: {
+    'arch/linux-fresnel/PKGBUILD': pkgbuild,
+    'arch/linux-fresnel/config': 'CONFIG_LOCALVERSION="-fresnel"\n',
+    'arch/linux-fresnel/0001-old.patch': 'old\n',
+  },
+} satisfies Record<string, Files>;
+const changes = [
+  { subject: 'media: vb2: add a fence', files: helper },
+  { subject: 'media: rkvdec: attach a fence', files: consumer },
+];
+
+/** The repositories, with the baseline's tag, and in `made.json` what is to land in them. */
+const makeRepositories = async (folder: string): Promise<void> => {
+  for (const [name, files] of Object.entries(contents)) await bareRepository(folder, name, files);
+  const linux = join(folder, 'linux.git');
+  const commit = await gitIn(linux, 'rev-parse', 'main');
+  await gitIn(linux, 'tag', '-a', '-m', 'Linux 7.0', 'v7.0', commit);
+  const patches = await makeSeries(linux, changes);
+  await writeFile(join(folder, 'made.json'), JSON.stringify({ commit, patches }));
+};
+
 /** Three repositories over file://, a builder that knows them, and what is asked of it. */
 export const makeFleet = async () => {
+  const key = cacheKey(JSON.stringify([contents, changes]), await gitIn('/', '--version'));
+  const made = await madeOnce(`repositories-1-${key}`, makeRepositories);
   const folder = await mkdtemp(join(tmpdir(), 'ka-builder-'));
+  await cp(made, folder, { recursive: true });
   await chmod(folder, 0o755);
+  const place = (name: keyof typeof contents) => join(folder, `${name}.git`);
   const paths = {
-    linux: await bareRepository(folder, 'linux', kernel),
-    'kernel-agent': await bareRepository(folder, 'kernel-agent', {
-      'fleet/fresnel.yaml': manifestText,
-      'patches/board/pbp/0001-old.patch': 'old\n',
-    }),
-    packages: await bareRepository(folder, 'packages', {
-      'arch/linux-fresnel/PKGBUILD': pkgbuild,
-      'arch/linux-fresnel/config': 'CONFIG_LOCALVERSION="-fresnel"\n',
-      'arch/linux-fresnel/0001-old.patch': 'old\n',
-    }),
+    linux: place('linux'),
+    'kernel-agent': place('kernel-agent'),
+    packages: place('packages'),
   };
-  const commit = await gitIn(paths.linux, 'rev-parse', 'main');
-  await gitIn(paths.linux, 'tag', '-a', '-m', 'Linux 7.0', 'v7.0', commit);
-  const patches = await makeSeries(paths.linux, [
-    { subject: 'media: vb2: add a fence', files: helper },
-    { subject: 'media: rkvdec: attach a fence', files: consumer },
-  ]);
+  const { commit, patches }: { commit: string; patches: Patch[] } = JSON.parse(
+    await readFile(join(folder, 'made.json'), 'utf8'),
+  );
   const repositories = Object.fromEntries(
     Object.entries(paths).map(([name, path]) => [name, `file://${path}`]),
   );

@@ -1,0 +1,32 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cacheKey, folderKey } from '../deploy/cache/cache.ts';
+import type { Ran, Run } from '../host/run.ts';
+import { madeOnce } from './made-once.ts';
+
+const questions = ['--printsrcinfo', '--packagelist'];
+/** Stands for the folder in which makepkg was asked. */
+const here = '@here@';
+
+let version: Promise<string> | undefined;
+
+/**
+ * Runs programs, and asks makepkg once a machine what a PKGBUILD is: it takes more than a second to say so, and says the same
+ * of the same folder in the same environment. What fails is asked each time.
+ */
+export const rememberMakepkg =
+  (run: Run): Run =>
+  async (argv, options = {}) => {
+    const [question = ''] = argv.slice(-1);
+    const { cwd, env = {} } = options;
+    if (argv.at(-2) !== 'makepkg' || !questions.includes(question) || cwd === undefined)
+      return run(argv, options);
+    version ??= run(['makepkg', '--version'], { quiet: true }).then(({ stdout }) => stdout);
+    const environment = JSON.stringify(env).replaceAll(cwd, here);
+    const key = cacheKey(question, await version, argv[0] ?? '', environment, await folderKey(cwd));
+    const kept = await madeOnce(`makepkg-1-${key}`, async (into) => {
+      const ran = await run(argv, options);
+      await writeFile(join(into, 'ran.json'), JSON.stringify(ran).replaceAll(cwd, here));
+    });
+    return JSON.parse((await readFile(join(kept, 'ran.json'), 'utf8')).replaceAll(here, cwd)) as Ran;
+  };
