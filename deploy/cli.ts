@@ -26,7 +26,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 const run = async (): Promise<void> => {
-  await addCommands(program, process.argv[2]);
+  await addCommands(program, process.argv.slice(2));
   for (const command of program.commands)
     for (const each of [command, ...command.commands]) each.exitOverride();
   await program.parseAsync();

@@ -11,7 +11,7 @@ const namesOf = (program: Command) =>
 describe('the commands', () => {
   it('stand each under one heading of the help', async () => {
     const program = new Command('ka');
-    await addCommands(program, undefined);
+    await addCommands(program, []);
     expect(namesOf(program).sort()).toEqual(Object.values(headings).flat().sort());
     const shown = program
       .helpInformation()
@@ -24,7 +24,7 @@ describe('the commands', () => {
     '%s is in the file that is loaded for it',
     async (name) => {
       const program = new Command('ka');
-      await addCommands(program, name);
+      await addCommands(program, [name]);
       const file = commandFiles.find(({ names }) => names.includes(name));
       expect(namesOf(program)).toEqual([...(file?.names ?? []), 'help']);
     },

@@ -104,9 +104,18 @@ const filesFor = (asked: string | undefined): readonly CommandFile[] => {
   return one ? [one] : commandFiles;
 };
 
-/** Adds the commands. @param asked the first word of the command line: if it names a command, that one's file is enough. */
-export const addCommands = async (program: Command, asked: string | undefined): Promise<void> => {
-  for (const { add } of filesFor(asked)) await add(program);
+/**
+ * Zod compiles a parser for each schema that it meets. That pays for those who read thousands of events; for all others it
+ * takes longer than everything else that they do.
+ */
+const sparesCompiling = (words: readonly string[]): boolean =>
+  words[0] !== 'replay' && !words.includes('--verify');
+
+/** Adds the commands. @param words the command line: if the first one names a command, that one's file is enough. */
+export const addCommands = async (program: Command, words: readonly string[]): Promise<void> => {
+  const files = filesFor(words[0]);
+  if (files.length > 0 && sparesCompiling(words)) (await import('zod')).config({ jitless: true });
+  for (const { add } of files) await add(program);
   program.commandsGroup('Help:').helpCommand(true);
   for (const [heading, names] of Object.entries(headings))
     for (const command of program.commands) if (names.includes(command.name())) command.helpGroup(heading);
