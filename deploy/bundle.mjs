@@ -23,7 +23,7 @@ const common = {
 const importMeta = { 'import.meta.dirname': '__dirname', 'import.meta.url': 'importMetaUrl' };
 
 /** Packages that stay where they are: those with native parts, which look for them beside their own files, and large ones that few commands use. */
-const apart = ['better-sqlite3', 'esbuild', 'send', 'ssh2', 'tsx', 'xmlbuilder2'];
+const apart = ['better-sqlite3', 'esbuild', 'ssh2', 'tsx', 'xmlbuilder2'];
 
 const cli = () =>
   build({

@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -101,6 +102,7 @@ test('once all is set up, ka starts Node once a command, and again sets up what 
   expect(started('status')).toEqual(setUp);
   expect(started('status')).toEqual(['launch.cjs']);
   writeFileSync(join(folder, 'package-lock.json'), '{"name":"other"}');
+  utimesSync(join(folder, 'package-lock.json'), 0, 0); // as `cp -p` leaves it
   expect(ka(folder, 'status').stderr).toMatch(/installing the Node packages/);
   expect(started('status')).toEqual(['launch.cjs']);
 });
