@@ -1,7 +1,17 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { installCommand, missingPrograms, programs } from './programs.ts';
 
@@ -37,7 +47,11 @@ const fakeCheckout = (name: string, nodeVersion: string) => {
     writeFileSync(join(folder, 'bin', file), `#!/bin/bash\n${text}\n`);
     chmodSync(join(folder, 'bin', file), 0o755);
   };
-  program('node', `case $1 in -p) echo "${nodeVersion} 115" ;; *) echo "ran: \${*##*/}" ;; esac`);
+  program(
+    'node',
+    `echo "$1" >>"$(dirname "$0")/../node.log"
+     case $1 in -p) echo "${nodeVersion} 115" ;; */bundle.mjs) ;; *) echo "ran: \${*##*/}" ;; esac`,
+  );
   program('npm', `mkdir -p "$PWD/node_modules"; echo "$1" >>"$PWD/npm.log"; echo noise`);
   return folder;
 };
@@ -56,15 +70,41 @@ test('ka refuses an old Node with one sentence', () => {
 
 test('ka installs the Node packages once, says so on standard error alone, and works through a symlink', () => {
   const folder = fakeCheckout('new', '20.19.0');
-  expect(ka(folder, 'plan', 'check', 'x.yaml').stdout).toBe('ran: cli.js plan check x.yaml\n');
+  expect(ka(folder, 'plan', 'check', 'x.yaml').stdout).toBe('ran: launch.cjs plan check x.yaml\n');
   symlinkSync(join(folder, 'ka'), join(scratch, 'ka-link'));
   const again = spawnSync(join(scratch, 'ka-link'), ['demo', '--help'], {
     encoding: 'utf8',
     env: { PATH: `${join(folder, 'bin')}:/usr/bin:/bin` },
   });
-  expect(again.stdout).toBe('ran: cli.js demo --help\n');
+  expect(again.stdout).toBe('ran: launch.cjs demo --help\n');
   expect(ka(folder, 'test', '--help').stdout).toMatch(/^usage: ka test /);
-  expect(execFileSync('cat', [join(folder, 'npm.log')], { encoding: 'utf8' })).toBe('ci\nrun\n');
+  expect(readFileSync(join(folder, 'npm.log'), 'utf8')).toBe('ci\n');
+});
+
+test('once all is set up, ka starts Node once a command, and again sets up what has changed', () => {
+  const folder = fakeCheckout('ready', '20.19.0');
+  for (const name of ['agents', 'coordinator', 'eventlog', 'host', 'schemas']) mkdirSync(join(folder, name));
+  writeFileSync(join(folder, 'package.json'), '{}');
+  const started = (...args: string[]) => {
+    rmSync(join(folder, 'node.log'), { force: true });
+    expect(ka(folder, ...args)).toMatchObject({ status: 0, stderr: '' });
+    const log = readFileSync(join(folder, 'node.log'), 'utf8').trim().split('\n');
+    return log.map((argument) => basename(argument));
+  };
+  ka(folder, 'status');
+  expect(started('status')).toEqual(['launch.cjs']);
+  const setUp = ['-p', 'bundle.mjs', 'launch.cjs'];
+  writeFileSync(join(folder, 'schemas/new.ts'), '');
+  expect(started('status')).toEqual(setUp);
+  rmSync(join(folder, 'schemas/new.ts'));
+  expect(started('status')).toEqual(setUp);
+  writeFileSync(join(folder, 'node_modules/.ka-stamp'), readFileSync(join(folder, 'node_modules/.ka-stamp')));
+  expect(started('status')).toEqual(setUp);
+  expect(started('status')).toEqual(['launch.cjs']);
+  writeFileSync(join(folder, 'package-lock.json'), '{"name":"other"}');
+  utimesSync(join(folder, 'package-lock.json'), 0, 0); // as `cp -p` leaves it
+  expect(ka(folder, 'status').stderr).toMatch(/installing the Node packages/);
+  expect(started('status')).toEqual(['launch.cjs']);
 });
 
 test('where it is not root, ka prints the command that installs what a fleet needs, and stops', () => {

@@ -124,20 +124,20 @@ export const addExportCommand = (program: Command, places: ConfigPlaces): void =
       'write an iteration as one archive: signed events, attestations, report, sweeps as KTAP, JUnit and KCIDB',
     )
     .argument('<iteration>')
-    .requiredOption('--out <file>', 'the archive (tar)')
-    .option('--force', 'overwrite it')
+    .option('--out <file>', 'the archive (default: ITERATION.tar in this folder)')
+    .option('--force', 'overwrite an archive that is there')
     .option('--config <file>', "the command line's config")
     .option('--json', 'print one JSON document')
-    .action((name: string, options: FleetOptions & { out: string; force?: boolean }) =>
+    .action((name: string, options: FleetOptions & { out?: string; force?: boolean }) =>
       withSession(options, places, async (session) => {
         const { exportIteration } = await loadExport();
         const { messages, events } = await readWhole(session);
+        const file = options.out ?? `${name}.tar`;
         const parts = exportIteration(session.fleet.fleet, name, messages, events);
-        await writeArchive(options.out, parts, { overwrite: options.force === true });
-        if (options.json)
-          return printJson({ iteration: name, file: options.out, parts: parts.map((one) => one.name) });
-        print(`${options.out}: ${parts.map((one) => one.name).join(', ')}`);
-        print(`check it anywhere with: ka audit --verify --from ${options.out}`);
+        await writeArchive(file, parts, { overwrite: options.force === true });
+        if (options.json) return printJson({ iteration: name, file, parts: parts.map((one) => one.name) });
+        print(`${file}: ${parts.map((one) => one.name).join(', ')}`);
+        print(`check it anywhere with: ka audit --verify --from ${file}`);
       }),
     );
 };

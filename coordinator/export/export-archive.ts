@@ -41,7 +41,7 @@ export const writeArchive = async (
   ]);
   if (!overwrite && (await exists(file)))
     throw new ArchiveFault(
-      `${file} is there already: choose another file, or say that it may be overwritten.`,
+      `${file} is there already: name another file with --out, or overwrite it with --force`,
     );
   const part = `${file}.part`;
   // What an export that was cut has left; made anew, so that no link that waits there is followed.

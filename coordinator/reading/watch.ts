@@ -1,4 +1,3 @@
-import { createLogUpdate } from 'log-update';
 import pc from 'picocolors';
 import { type OutputLine, readOutput } from '../../eventlog/live/output.ts';
 import type { KaEvent } from '../../schemas/events.ts';
@@ -62,7 +61,8 @@ export const watchIteration = async (
   onEvent: (iteration: Iteration) => void = () => undefined,
 ): Promise<{ iteration: Iteration; state: State }> => {
   const live = out.isTTY === true;
-  const view = createLogUpdate(out);
+  // Loaded here: it takes longer than a command that only reads the log.
+  const view = (await import('log-update')).createLogUpdate(out);
   const stop = new AbortController();
   const lastLine = new Map<string, string>();
   let state: State = initialState;

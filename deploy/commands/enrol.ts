@@ -11,9 +11,7 @@ import {
 import { Refused } from '../../coordinator/refused.ts';
 import { HostName } from '../../schemas/names.ts';
 import { readDestination, readHostKey } from '../enrol/destination.ts';
-import { enrolHost } from '../enrol/enrol-host.ts';
 import type { HostLogin } from '../enrol/host-line.ts';
-import { afterRetiring, retireHost } from '../enrol/retire-host.ts';
 
 interface LoginOptions {
   ssh: string;
@@ -81,6 +79,8 @@ export const addEnrolCommands = (program: Command, places: ConfigPlaces): void =
     .action(async (name: string, options: EnrolCommand) => {
       const host = readHost(name);
       const login = loginOf(options);
+      // Loaded here: with the SSH client it takes longer than the whole help.
+      const { enrolHost } = await import('../enrol/enrol-host.ts');
       const enrolled = await enrolHost({
         host,
         login,
@@ -108,6 +108,7 @@ export const addEnrolCommands = (program: Command, places: ConfigPlaces): void =
     .option('--force', 'even if the host is at something, or not all of it is in the log')
     .action(async (name: string, options: RetireCommand) => {
       const host = readHost(name);
+      const { afterRetiring, retireHost } = await import('../enrol/retire-host.ts');
       const did = await retireHost({
         host,
         login: loginOf(options),

@@ -1,0 +1,98 @@
+// Bundles the programs of this checkout: node deploy/bundle.mjs FOLDER
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { Script } from 'node:vm';
+import { build } from 'esbuild';
+
+const checkout = dirname(import.meta.dirname);
+const outdir = process.argv[2] ?? join(checkout, 'dist');
+
+const common = {
+  absWorkingDir: checkout,
+  outdir,
+  outbase: '.',
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  logLevel: 'warning',
+};
+
+// What a script in CommonJS has in place of a module's `import.meta`.
+const importMeta = { 'import.meta.dirname': '__dirname', 'import.meta.url': 'importMetaUrl' };
+
+/** Packages that stay where they are: those with native parts, which look for them beside their own files, and large ones that few commands use. */
+const apart = ['better-sqlite3', 'esbuild', 'ssh2', 'tsx', 'xmlbuilder2'];
+
+const cli = () =>
+  build({
+    ...common,
+    entryPoints: ['deploy/cli.ts'],
+    format: 'cjs',
+    outExtension: { '.js': '.cjs' },
+    external: apart,
+    define: importMeta,
+    // Less to read; names stay as they are, for a stack trace.
+    minifySyntax: true,
+    minifyWhitespace: true,
+    banner: {
+      js: `(function (require, __filename, __dirname) {
+const importMetaUrl = require('node:url').pathToFileURL(__filename).href, module = { exports: {} };`,
+    },
+    footer: { js: '})' },
+  });
+
+// It has to run on an older Node too, if only to find that out.
+const launcher = () =>
+  build({
+    ...common,
+    entryPoints: ['deploy/launch.ts'],
+    target: 'node12',
+    format: 'cjs',
+    outExtension: { '.js': '.cjs' },
+    define: importMeta,
+  });
+
+const daemons = () =>
+  build({
+    ...common,
+    entryPoints: [
+      'deploy/supervisor-main.ts',
+      'deploy/local-fleet/servers/file-server-main.ts',
+      'agents/main.ts',
+      'agents/board/deadline-main.ts',
+      'coordinator/main.ts',
+    ],
+    format: 'esm',
+    splitting: true,
+    packages: 'external',
+  });
+
+/** Runs what most commands begin with, and keeps what V8 compiles for that. */
+const keepCompiled = () => {
+  const file = join(outdir, 'deploy/cli.cjs');
+  const script = new Script(readFileSync(file, 'utf8'), { filename: file });
+  const commands = [
+    ['plan', 'check', join(checkout, 'examples/iteration-5/plan.yaml')],
+    ['status', '--config', '/dev/null'], // there is no such fleet, and none is needed
+  ];
+  const runNext = () => {
+    const command = commands.shift();
+    if (!command) return;
+    process.argv.splice(2, Number.POSITIVE_INFINITY, ...command);
+    script.runInThisContext()(createRequire(file), file, dirname(file));
+  };
+  process.on('beforeExit', runNext);
+  process.once('exit', () => {
+    writeFileSync(join(dirname(file), 'cli.cache'), script.createCachedData());
+    process.exitCode = 0;
+  });
+  runNext();
+};
+
+if (process.argv[3] === '--keep-compiled') keepCompiled();
+else {
+  await Promise.all([cli(), launcher(), daemons()]);
+  execFileSync(process.execPath, [import.meta.filename, outdir, '--keep-compiled'], { stdio: 'ignore' });
+}

@@ -1,0 +1,123 @@
+import type { Command } from 'commander';
+import type { ConfigPlaces } from '../../coordinator/commands/options.ts';
+import { defaultSandboxFolder, installedConfig } from '../places/default-folders.ts';
+import { sandboxPlaces } from '../places/sandbox-places.ts';
+
+const places: ConfigPlaces = {
+  // What somebody has installed is their fleet; a sandbox that once ran here is not.
+  candidates: [installedConfig, sandboxPlaces(defaultSandboxFolder()).operatorConfig],
+};
+
+/** Under which heading the help shows a command. */
+export const headings: Readonly<Record<string, readonly string[]>> = {
+  'Plan and start:': ['plan', 'schema', 'iterate'],
+  'Follow:': ['status', 'watch', 'log', 'output'],
+  'Decide:': ['approve', 'reject', 'retry', 'abort', 'waive'],
+  'Prove:': ['audit', 'report', 'replay', 'export'],
+  'Fleet:': ['fleet', 'key', 'enrol', 'retire', 'doctor'],
+  'Lab:': ['demo', 'up', 'down', 'lab'],
+  'Help:': ['completion', 'help'],
+};
+
+interface CommandFile {
+  /** The commands that it adds. */
+  names: readonly string[];
+  add: (program: Command) => Promise<void>;
+}
+
+/** Where the commands are. Each file is loaded when one of its commands is called, for loading all of them takes longer than most do. */
+export const commandFiles: readonly CommandFile[] = [
+  {
+    names: ['plan', 'schema'],
+    add: async (program) =>
+      (await import('../../coordinator/commands/plan-commands.ts')).addPlanCommands(program, places),
+  },
+  {
+    names: ['iterate', 'status', 'watch', 'approve', 'reject', 'retry', 'abort', 'waive'],
+    add: async (program) =>
+      (await import('../../coordinator/commands/iteration-commands.ts')).addIterationCommands(
+        program,
+        places,
+      ),
+  },
+  {
+    names: ['log', 'output'],
+    add: async (program) => {
+      const { addLogCommands } = await import('../../coordinator/commands/log-commands.ts');
+      const { sandboxRestoreSources } = await import('../local-fleet/restore-sources.ts');
+      addLogCommands(program, places, sandboxRestoreSources);
+    },
+  },
+  {
+    names: ['audit', 'report', 'replay'],
+    add: async (program) =>
+      (await import('../../coordinator/commands/proof-commands.ts')).addProofCommands(program, places),
+  },
+  {
+    names: ['export'],
+    add: async (program) =>
+      (await import('../../coordinator/commands/export-command.ts')).addExportCommand(program, places),
+  },
+  {
+    names: ['fleet'],
+    add: async (program) => {
+      const { addFleetCommands } = await import('../../coordinator/commands/fleet-commands.ts');
+      addFleetCommands(program, places);
+      (await import('./nats-config.ts')).addNatsConfigCommand(program, places);
+      (await import('./make-log.ts')).addMakeLogCommand(program, places);
+    },
+  },
+  {
+    names: ['key'],
+    add: async (program) =>
+      (await import('../../coordinator/commands/key-commands.ts')).addKeyCommands(program, places),
+  },
+  {
+    names: ['enrol', 'retire'],
+    add: async (program) => (await import('./enrol.ts')).addEnrolCommands(program, places),
+  },
+  {
+    names: ['doctor'],
+    add: async (program) => void (await import('./doctor.ts')).addDoctorCommand(program, places),
+  },
+  {
+    names: ['demo'],
+    add: async (program) => (await import('./demo.ts')).addDemoCommand(program),
+  },
+  {
+    names: ['up', 'down'],
+    add: async (program) => (await import('./sandbox-commands.ts')).addSandboxCommands(program),
+  },
+  {
+    names: ['lab'],
+    add: async (program) => void (await import('./lab.ts')).addLabCommands(program),
+  },
+  // The last one: it completes those that are there.
+  {
+    names: ['completion'],
+    add: async (program) => (await import('./completion.ts')).addCompletionCommand(program),
+  },
+];
+
+const filesFor = (asked: string | undefined): readonly CommandFile[] => {
+  if (asked === '--version' || asked === '-V') return [];
+  const one = commandFiles.find(({ names }) => asked !== undefined && names.includes(asked));
+  return one ? [one] : commandFiles;
+};
+
+/**
+ * Zod compiles a parser for each schema that it meets. That pays for those who read thousands of events; for all others it
+ * takes longer than everything else that they do.
+ */
+const sparesCompiling = (words: readonly string[]): boolean =>
+  words[0] !== 'replay' && !words.includes('--verify');
+
+/** Adds the commands. @param words the command line: if the first one names a command, that one's file is enough. */
+export const addCommands = async (program: Command, words: readonly string[]): Promise<void> => {
+  const files = filesFor(words[0]);
+  if (files.length > 0 && sparesCompiling(words)) (await import('zod')).config({ jitless: true });
+  for (const { add } of files) await add(program);
+  program.commandsGroup('Help:').helpCommand(true);
+  for (const [heading, names] of Object.entries(headings))
+    for (const command of program.commands) if (names.includes(command.name())) command.helpGroup(heading);
+};

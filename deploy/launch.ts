@@ -1,0 +1,31 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { constants, Script } from 'node:vm';
+
+// What `ka` starts: the command line, from one script and from what V8 had compiled of it when it was bundled.
+
+const folder = import.meta.dirname;
+const file = join(folder, 'cli.cjs');
+
+/** Runs the command line in this process. */
+const launch = (): void => {
+  const script = new Script(readFileSync(file, 'utf8'), {
+    filename: file,
+    // Another V8 than the one that made it refuses it, and compiles for itself.
+    cachedData: readFileSync(join(folder, 'cli.cache')),
+    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+  });
+  script.runInThisContext()(createRequire(file), file, folder);
+};
+
+if (readFileSync(join(folder, '../stamp'), 'utf8') === process.version) launch();
+else {
+  // Another Node than the one that all of this was set up for: `ka` does so again, and runs the command.
+  const { status } = spawnSync(join(folder, '../../ka'), process.argv.slice(2), {
+    stdio: 'inherit',
+    env: { ...process.env, KA_SET_UP: '1' },
+  });
+  process.exitCode = status ?? 1;
+}
