@@ -39,20 +39,6 @@ const circlesLeft: string[] = [];
 const longestFunction = 70;
 /** Functions outside tests that are longer, each as `file:outer.inner`. */
 const longFunctions = [
-  'agents/board/backup.ts:backup',
-  'agents/board/boot-loader/held-kernel.ts:createHeldKernel',
-  'agents/board/install.ts:install',
-  'agents/board/pacman/pacman.ts:createPacman',
-  'agents/board/put-back.ts:putBack',
-  'agents/board/reboot.ts:reboot',
-  'agents/builder/build.ts:buildPackages',
-  'agents/builder/git/git.ts:createGit',
-  'agents/builder/makepkg/makepkg.ts:createMakepkg',
-  'agents/builder/makepkg/worktree.ts:openWorktree',
-  'agents/builder/pkgbuild/bash-script.ts:readScript',
-  'agents/builder/pkgbuild/kernel-release.ts:readParts',
-  'agents/builder/pkgbuild/pkgbuild.ts:edit',
-  'agents/runtime/keep-in-step.ts:createInStep',
   'coordinator/commands/iteration-commands.ts:addIterationCommands',
   'coordinator/commands/key-commands.ts:addKeyCommands',
   'coordinator/commands/log-commands.ts:addLogCommands',
