@@ -104,7 +104,7 @@ describe('a log that is cut, or lost', () => {
       // From the journals alone: what hosts never heard of is lost, and it says so.
       const without = await fleet.ka('log', 'restore', '--no-copy');
       expect(without.stdout).toMatch(/^there is no log\n\d+ events can be rebuilt\n/);
-      expect(without.stdout).toContain('@mfritsche/iter6.IterationStarted.1');
+      expect(without.stdout).toContain('coordinator/iter6.IterationAccepted.1');
       expect(without.exitCode).toBe(0);
       const shown = await fleet.ka('log', 'restore');
       expect(shown.stdout).toContain('nothing is known to be missing\nnothing was written');
