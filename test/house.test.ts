@@ -59,7 +59,6 @@ const longFunctions = [
   'coordinator/commands/proof-commands.ts:addProofCommands',
   'coordinator/commands/restore-command.ts:addRestoreCommand',
   'coordinator/commands/restore-command.ts:addRestoreCommand.(anonymous)',
-  'coordinator/daemon/tend-consumers.ts:createTender',
   'coordinator/restore/merge-log.ts:mergeLog',
   'eventlog/stream/follow-stream.ts:followStream',
   'host/run.ts:createRun',
