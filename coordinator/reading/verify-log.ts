@@ -92,7 +92,8 @@ export class LogCheck {
       this.#faults.push({ sequence, subject, why });
     }
     this.#withheld.add(iteration);
-    this.#verifier.pass(record);
+    const refused = this.#verifier.pass(record);
+    if (refused) this.#faults.push(refused);
   }
 
   #take(message: KeptMessage): void {
