@@ -320,3 +320,24 @@ export const subjectOf = (
   { iteration, type, attempt, host }: Pick<NewEvent, 'iteration' | 'type' | 'attempt' | 'host'>,
 ): string =>
   ['ka', FleetName.parse(fleet), writer, iteration, type, String(attempt), ...(host ? [host] : [])].join('.');
+
+/** What {@link subjectOf} is made of. `host` is absent where an event is for nobody in particular. */
+export interface SubjectParts {
+  fleet: string;
+  writer: string;
+  iteration: string;
+  /** It may be one that this version does not know. */
+  type: string;
+  attempt: number;
+  host?: string;
+}
+
+const subjectPattern = /^ka\.([^.]+)\.([^.]+)\.([^.]+)\.([^.]+)\.([1-9]\d{0,14})(?:\.(.+))?$/;
+
+/** What {@link subjectOf} made; undefined if it is no event's subject. */
+export const parseSubject = (subject: string): SubjectParts | undefined => {
+  const [, fleet, writer, iteration, type, attempt, host] = subjectPattern.exec(subject) ?? [];
+  if (!fleet || !writer || !iteration || !type) return undefined;
+  const parts = { fleet, writer, iteration, type, attempt: Number(attempt) };
+  return host === undefined ? parts : { ...parts, host };
+};

@@ -7,6 +7,7 @@ import {
   type Envelope,
   type EventType,
   type NewEvent,
+  parseSubject,
   stepEventType,
   subjectOf,
 } from '../../schemas/events.ts';
@@ -60,7 +61,7 @@ export interface OutboxOptions {
 
 /** The step whose outcome an own event is. */
 const answeredStep = ({ subject }: OutboxEvent): StepName | undefined => {
-  const type = subject.split('.')[4];
+  const type = parseSubject(subject)?.type;
   return stepNames.find((step) =>
     (['Succeeded', 'Failed'] as const).some((fact) => stepEventType(step, fact) === type),
   );

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { KaEvent, LoggedEvent, NewEvent } from '../../schemas/events.ts';
+import { type KaEvent, type LoggedEvent, type NewEvent, parseSubject } from '../../schemas/events.ts';
 import type { GivenUpReason, LostReason } from '../../schemas/reasons.ts';
 import { withoutWords } from '../../schemas/rendered.ts';
 import type { StepName } from '../../schemas/step-names.ts';
@@ -91,14 +91,13 @@ const factOf = (
 /** The fact of an event as it was written, and not as today's schema reads it. */
 export const writtenFact = ({ event, bytes, subject }: LoggedEvent): DecidedFact => {
   const { data } = JSON.parse(new TextDecoder().decode(bytes)) as { data: unknown };
-  const [, , , , , , host] = subject.split('.');
   const { type, iteration, attempt, causationid } = event;
   return factOf({
     type,
     iteration,
     attempt,
     data,
-    host,
+    host: parseSubject(subject)?.host,
     ...(causationid === undefined ? {} : { causationid }),
   });
 };

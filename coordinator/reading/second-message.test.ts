@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { KeptMessage, RefusedMessage } from '../../eventlog/signing/check-event.ts';
 import { createVerifier } from '../../eventlog/signing/verifier.ts';
 import { payloadTypes } from '../../eventlog/signing/writer-key.ts';
+import { parseSubject } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
 import { evolve, passOver } from '../decider/evolve.ts';
 import { initialState, type State } from '../decider/state.ts';
@@ -46,13 +47,12 @@ describe('a log that holds two messages under one subject', () => {
 
   /** The same writer's, well signed, and of another content: as where a cluster has taken two at once. */
   const second = ({ subject, bytes }: KeptMessage, sequence: number): KeptMessage => {
-    const [, , writer = ''] = subject.split('.');
     const other = Buffer.from(Buffer.from(bytes).toString().replace('2026-05-11', '2026-05-12'));
     return {
       sequence,
       subject,
       bytes: other,
-      signature: testKey(writer).sign(payloadTypes.event, other),
+      signature: testKey(parseSubject(subject)?.writer ?? '').sign(payloadTypes.event, other),
     };
   };
 

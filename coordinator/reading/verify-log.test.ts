@@ -6,7 +6,7 @@ import type * as writerKey from '../../eventlog/signing/writer-key.ts';
 import { generateWriterKey, payloadTypes, readWriterKey } from '../../eventlog/signing/writer-key.ts';
 import { logOrigin, signCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import { isWithheld, LogTree, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
-import { noIteration } from '../../schemas/events.ts';
+import { noIteration, parseSubject } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
 import {
   type LogHeader,
@@ -118,7 +118,7 @@ describe('a recorded log', () => {
 
   /** What the writer of a message could have said as well, signed with its own key, in the place of the one that it said. */
   const forkOf = ({ subject, bytes }: KeptMessage): Omit<KeptMessage, 'sequence'> => {
-    const writer = subject.split('.')[2] ?? '';
+    const writer = parseSubject(subject)?.writer ?? '';
     const forked = Buffer.from(Buffer.from(bytes).toString().replace('2026-05-11', '2026-05-12'));
     return { subject, bytes: forked, signature: testKey(writer).sign(payloadTypes.event, forked) };
   };

@@ -6,6 +6,7 @@ import {
   type LoggedEvent,
   noIteration,
   parseEvent,
+  parseSubject,
   subjectOf,
 } from '../../schemas/events.ts';
 import { mayWrite } from '../../schemas/roles.ts';
@@ -80,7 +81,8 @@ const misplaced = (event: KaEvent, subject: string): string | undefined => {
 export const checkEvent = (trust: Trust, { sequence, subject, bytes, signature }: KeptMessage): Checked => {
   const refuse = (why: string) => ({ refused: { sequence, subject, why: why.slice(0, longestWhy) } });
   if (!sayable.test(subject)) return refuse('nothing can be said under such a subject');
-  const [, , writer = ''] = subject.split('.');
+  const writer = parseSubject(subject)?.writer;
+  if (writer === undefined) return refuse('it stands under no subject of an event');
   const trusted = trust.writers.get(writer);
   if (trusted === undefined) return refuse(`no key is pinned for the writer "${writer}"`);
   const key = trusted.keys.find((one) => isSignedBy(one, payloadTypes.event, bytes, signature));

@@ -1,4 +1,4 @@
-import type { LoggedEvent } from '../../schemas/events.ts';
+import { type LoggedEvent, parseSubject } from '../../schemas/events.ts';
 import type { WithheldMessage } from '../tree/log-tree.ts';
 import { checkEvent, type KeptMessage, type RefusedMessage } from './check-event.ts';
 import { createKeyHistory } from './key-history.ts';
@@ -86,7 +86,7 @@ export const createVerifier = (trust: Trust): Verifier => {
       const refused = second(message);
       if (refused) return refused;
       const { sequence, subject, sha256 } = message;
-      const [, , writer = ''] = subject.split('.');
+      const writer = parseSubject(subject)?.writer ?? '';
       chains.set(writer, { seq: (chains.get(writer)?.seq ?? 0) + 1, hash: sha256, sequence });
       return undefined;
     },
