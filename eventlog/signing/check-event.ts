@@ -1,7 +1,6 @@
 import type { MsgHdrs } from 'nats';
 import { z } from 'zod';
 import {
-  type EventType,
   type KaEvent,
   type LoggedEvent,
   noIteration,
@@ -116,11 +115,8 @@ export const checkSignedEvent = (
   try {
     const event = parseEvent(raw);
     const addressee = addresseeOf(event);
-    const own = {
-      ...event,
-      type: event.type as EventType,
-      ...(addressee === undefined ? {} : { host: addressee }),
-    };
+    const { iteration, type, attempt } = event;
+    const own = { iteration, type, attempt, ...(addressee === undefined ? {} : { host: addressee }) };
     return checkEvent(trust, {
       sequence: 0,
       subject: subjectOf(event.fleet, writer, own),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type EventType, type NewEvent, noIteration } from '../../schemas/events.ts';
+import { type EventType, type NewEvent, noIteration, type UntypedEvent } from '../../schemas/events.ts';
 import type { WriterRole } from '../../schemas/roles.ts';
 import type { KeptMessage } from './check-event.ts';
 import { createKeyHistory, rotation } from './key-history.ts';
@@ -81,14 +81,14 @@ const createLog = (trust = trusting()) => {
   };
   const seal = (
     writer: Writer,
-    event: NewEvent,
+    event: UntypedEvent,
     { key = keys[writer], after = last.get(writer), inFleet = fleet } = {},
   ) => sealEvent(event, { fleet: inFleet, name: writer, key }, after, '2026-05-11T08:00:00Z');
   return {
     give,
     seal,
     /** Gives what a writer says after all that it has said. @returns its faults, or why it is refused. */
-    say: (writer: Writer, event: NewEvent, key = keys[writer]) => {
+    say: (writer: Writer, event: UntypedEvent, key = keys[writer]) => {
       const sealed = seal(writer, event, { key });
       const verified = give(sealed);
       if (typeof verified !== 'string') last.set(writer, linkTo(sealed.seq, sealed.bytes));
@@ -125,7 +125,7 @@ describe('a key is rotated', () => {
     expect(log.say('boltzmann', started(2), next)).toEqual([]);
   });
 
-  it.each<[string, (next: WriterKey) => NewEvent, RegExp]>([
+  it.each<[string, (next: WriterKey) => UntypedEvent, RegExp]>([
     [
       'without the new key’s proof',
       (next) => ({ ...rotated(keys.boltzmann, next), data: { publicKey: next.publicKey, proof: '' } }),
@@ -309,7 +309,7 @@ describe('a second message under one subject', () => {
 });
 
 describe('a role', () => {
-  const ofIteration = (type: EventType, data: unknown): NewEvent => ({
+  const ofIteration = (type: EventType, data: unknown): UntypedEvent => ({
     type,
     iteration: 'iter5',
     attempt: 1,
@@ -317,7 +317,7 @@ describe('a role', () => {
   });
   const failed = (step: 'Build' | 'Publish' | 'Install') =>
     ofIteration(`${step}Failed`, { fault: 'work', reason: 'broke', output: [] });
-  const wrong: [Writer, NewEvent][] = [
+  const wrong: [Writer, UntypedEvent][] = [
     ['coordinator', failed('Build')],
     ['coordinator', revoked(keys.hertz)],
     ['coordinator', ofIteration('AbortAsked', { by: 'lars', why: '' })],
