@@ -302,21 +302,81 @@ export interface LoggedEvent {
   event: KaEvent;
 }
 
-/** What is about to be written: the envelope without what its writer adds. */
-export interface NewEvent {
-  type: EventType;
+interface StepData<Name extends StepName> {
+  Requested: StepRequestedData<Name>;
+  Succeeded: StepSucceededData<Name>;
+  Failed: Failure;
+  Superseded: StepSupersededData;
+}
+
+/** What an event of each type says, as its writer writes it. */
+export type EventData = {
+  [Type in IterationEventType]: z.output<(typeof iterationEvents)[Type]>;
+} & {
+  [Type in FleetEventType]: z.output<(typeof fleetEvents)[Type]>;
+} & {
+  [Name in StepName as `${Capitalize<Name>}Requested`]: StepData<Name>['Requested'];
+} & {
+  [Name in StepName as `${Capitalize<Name>}Succeeded`]: StepData<Name>['Succeeded'];
+} & {
+  [Name in StepName as `${Capitalize<Name>}Failed`]: StepData<Name>['Failed'];
+} & {
+  [Name in StepName as `${Capitalize<Name>}Superseded`]: StepData<Name>['Superseded'];
+};
+
+/** What an event is of. */
+export interface EventHead {
   iteration: string;
   attempt: number;
-  data: unknown;
   causationid?: string;
   /** The host that a request or its supersession is for. */
   host?: string;
 }
 
+/** What is about to be written: the envelope without what its writer adds. The data is of its type's shape. */
+export type NewEvent<Type extends EventType = EventType> = {
+  [Each in Type]: EventHead & { type: Each; data: EventData[Each] };
+}[Type];
+
+/** An event whose data nobody has compared with its type: of an event as it was written, of whichever version. */
+export interface UntypedEvent extends EventHead {
+  type: string;
+  data: unknown;
+}
+
+/** A new event of a step: that a type fits its step's data is known here, where the compiler can't follow it. */
+export const stepEvent = <Name extends StepName, Fact extends StepFact>(
+  step: Name,
+  fact: Fact,
+  head: EventHead,
+  data: StepData<Name>[Fact],
+): NewEvent => ({ ...head, type: stepEventType(step, fact), data }) as NewEvent;
+
 /** `ka.<fleet>.<writer>.<iteration>.<Type>.<n>[.<host>]`: one subject names one fact. */
 export const subjectOf = (
   fleet: string,
   writer: string,
-  { iteration, type, attempt, host }: Pick<NewEvent, 'iteration' | 'type' | 'attempt' | 'host'>,
+  { iteration, type, attempt, host }: Omit<UntypedEvent, 'data'>,
 ): string =>
   ['ka', FleetName.parse(fleet), writer, iteration, type, String(attempt), ...(host ? [host] : [])].join('.');
+
+/** What {@link subjectOf} is made of. `host` is absent where an event is for nobody in particular. */
+export interface SubjectParts {
+  fleet: string;
+  writer: string;
+  iteration: string;
+  /** It may be one that this version does not know. */
+  type: string;
+  attempt: number;
+  host?: string;
+}
+
+const subjectPattern = /^ka\.([^.]+)\.([^.]+)\.([^.]+)\.([^.]+)\.([1-9]\d{0,14})(?:\.(.+))?$/;
+
+/** What {@link subjectOf} made; undefined if it is no event's subject. */
+export const parseSubject = (subject: string): SubjectParts | undefined => {
+  const [, fleet, writer, iteration, type, attempt, host] = subjectPattern.exec(subject) ?? [];
+  if (!fleet || !writer || !iteration || !type) return undefined;
+  const parts = { fleet, writer, iteration, type, attempt: Number(attempt) };
+  return host === undefined ? parts : { ...parts, host };
+};

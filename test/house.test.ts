@@ -39,15 +39,6 @@ const circlesLeft: string[] = [];
 const longestFunction = 70;
 /** Functions outside tests that are longer, each as `file:outer.inner`. */
 const longFunctions = [
-  'coordinator/commands/iteration-commands.ts:addIterationCommands',
-  'coordinator/commands/key-commands.ts:addKeyCommands',
-  'coordinator/commands/log-commands.ts:addLogCommands',
-  'coordinator/commands/proof-commands.ts:addProofCommands',
-  'coordinator/commands/restore-command.ts:addRestoreCommand',
-  'coordinator/commands/restore-command.ts:addRestoreCommand.(anonymous)',
-  'coordinator/daemon/say-again.ts:createSayAgain',
-  'coordinator/daemon/tend-consumers.ts:createTender',
-  'coordinator/restore/merge-log.ts:mergeLog',
   'eventlog/stream/follow-stream.ts:followStream',
   'host/run.ts:createRun',
   'host/run.ts:createRun.(anonymous)',

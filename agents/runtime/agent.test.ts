@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
 import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
-import type { NewEvent } from '../../schemas/events.ts';
+import type { UntypedEvent } from '../../schemas/events.ts';
 import { type LogServer, startLogServer, until } from '../../test/log-server.ts';
 import {
   recordEvidence,
@@ -38,9 +38,9 @@ const configOf = () => recordingConfig(log, { fleet, host: 'boltzmann' });
 let iterations = 0;
 const nextIteration = () => `iter${++iterations}`;
 
-const sealAs = (name: string, event: NewEvent): SealedEvent =>
+const sealAs = (name: string, event: UntypedEvent): SealedEvent =>
   sealEvent(event, { fleet, name, key: log.key(name) }, undefined, '2026-05-11T08:00:00Z');
-const asked = (iteration: string, changes: Partial<NewEvent> = {}): NewEvent => ({
+const asked = (iteration: string, changes: Partial<UntypedEvent> = {}): UntypedEvent => ({
   type: 'RecordRequested',
   iteration,
   attempt: 1,

@@ -1,6 +1,6 @@
 import type { DaemonKey } from '../../eventlog/signing/daemon-key.ts';
 import { formatAttempt } from '../../schemas/attempt-id.ts';
-import type { NewEvent } from '../../schemas/events.ts';
+import type { EventData, NewEvent } from '../../schemas/events.ts';
 import type { Role } from '../../schemas/step-names.ts';
 import { createDurableWatch } from './durable-watch.ts';
 import { createForkWatch } from './fork-watch.ts';
@@ -30,7 +30,7 @@ export interface HostLoopsOptions<Config>
   /** Where the journal is, for people. */
   journalFile: string;
   /** What an `AgentStarted` says. */
-  started: NewEvent['data'];
+  started: EventData['AgentStarted'];
   /** What the host has to tell of its own accord, if it ever has. */
   report: (() => Promise<NewEvent | undefined>) | undefined;
   onRunning: (request: NotedRequest | undefined) => void;

@@ -7,6 +7,7 @@ import {
   type Envelope,
   type EventType,
   type NewEvent,
+  parseSubject,
   stepEventType,
   subjectOf,
 } from '../../schemas/events.ts';
@@ -60,7 +61,7 @@ export interface OutboxOptions {
 
 /** The step whose outcome an own event is. */
 const answeredStep = ({ subject }: OutboxEvent): StepName | undefined => {
-  const type = subject.split('.')[4];
+  const type = parseSubject(subject)?.type;
   return stepNames.find((step) =>
     (['Succeeded', 'Failed'] as const).some((fact) => stepEventType(step, fact) === type),
   );
@@ -95,8 +96,10 @@ const rewrite = (
     for (const { bytes } of unsent) {
       const envelope = JSON.parse(new TextDecoder().decode(bytes)) as Envelope;
       const { iteration, attempt, data, causationid } = envelope;
-      const event = { type: envelope.type as EventType, iteration, attempt, data };
-      const anew = change(causationid === undefined ? event : { ...event, causationid });
+      const type = envelope.type as EventType;
+      const causes = causationid === undefined ? {} : { causationid };
+      // Its own host wrote these bytes, of a new event.
+      const anew = change({ type, iteration, attempt, data, ...causes } as NewEvent);
       // What was taken back is there.
       if (!journal.outbox.has(subjectOf(writer.fleet, writer.name, anew)))
         noteEvent(options, anew, envelope.time);

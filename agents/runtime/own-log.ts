@@ -1,4 +1,4 @@
-import { type NewEvent, noIteration, subjectOf } from '../../schemas/events.ts';
+import { noIteration, subjectOf, type UntypedEvent } from '../../schemas/events.ts';
 import { JournalContradicted } from './errors.ts';
 import type { LogPlace } from './journal/log-place.ts';
 import type { OutboxEvent } from './journal/own-events.ts';
@@ -19,7 +19,7 @@ export interface OwnLog {
   newestRotation(): Promise<SentEvent | undefined>;
   /** The sequence of the log's last event, whoever's it is. */
   lastSequence(): Promise<number>;
-  subject(event: Pick<NewEvent, 'iteration' | 'type' | 'attempt'>): string;
+  subject(event: Pick<UntypedEvent, 'iteration' | 'type' | 'attempt'>): string;
   /** {@link startsOf} */
   readonly startPrefix: string;
 }

@@ -1,6 +1,7 @@
 import { EventTooLarge } from '../../eventlog/signing/seal.ts';
 import { formatAttempt } from '../../schemas/attempt-id.ts';
-import { stepEventType } from '../../schemas/events.ts';
+import { type StepSucceededData, stepEvent } from '../../schemas/events.ts';
+import type { StepName } from '../../schemas/step-names.ts';
 import type { Failure } from '../../schemas/steps.ts';
 import { asStepFailed, NeedsPerson, StepFailed, Superseded } from './errors.ts';
 import { isNoRoom } from './journal/no-room.ts';
@@ -59,18 +60,19 @@ const createOutcomes = <Host>(
   tail: readonly string[],
 ) => {
   const of = { iteration, step, attempt };
-  const put = (fact: 'Succeeded' | 'Failed', data: unknown) =>
-    outbox.put({ type: stepEventType(step, fact), iteration, attempt, causationid: eventId, data }, of);
+  const head = { iteration, attempt, causationid: eventId };
+  const putFailed = (failure: Failure) => outbox.put(stepEvent(step, 'Failed', head, failure), of);
   return {
-    succeeded: (seen: unknown) => put('Succeeded', seen),
+    succeeded: (seen: StepSucceededData<StepName>) =>
+      outbox.put(stepEvent(step, 'Succeeded', head, seen), of),
     failed(failure: Omit<Failure, 'output' | 'begun'>) {
       const told = { ...failure, output: [...tail], begun: journal.effects.begun(of) };
       try {
-        put('Failed', told);
+        putFailed(told);
       } catch (error) {
         if (!(error instanceof EventTooLarge)) throw error;
         const { seen: _seen, ...rest } = told;
-        put('Failed', rest);
+        putFailed(rest);
       }
     },
   };

@@ -1,4 +1,4 @@
-import type { NewEvent } from '../../schemas/events.ts';
+import type { EventData } from '../../schemas/events.ts';
 import { noIteration } from '../../schemas/events.ts';
 import { lastStart } from './compare-with-log.ts';
 import type { Journal } from './journal/journal.ts';
@@ -28,7 +28,7 @@ export const createStart = ({
   outbox: Pick<Outbox, 'put'>;
   signing: Pick<OwnSigning, 'owed'>;
   /** What an `AgentStarted` says. */
-  started: NewEvent['data'];
+  started: EventData['AgentStarted'];
 }): Start => {
   let isTold = false;
   return {

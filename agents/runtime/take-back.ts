@@ -1,4 +1,4 @@
-import { type NewEvent, noIteration, stepEventType } from '../../schemas/events.ts';
+import { type NewEvent, noIteration, stepEvent, stepEventType } from '../../schemas/events.ts';
 import { lastStart } from './compare-with-log.ts';
 import type { DurableWatch } from './durable-watch.ts';
 import type { Journal } from './journal/journal.ts';
@@ -57,16 +57,9 @@ export const settleLack = async ({
     if (state !== 'open' || (sequence !== null && sequence > journal.marks.bornAt())) continue;
     const request = { iteration, step, attempt };
     const reason = `${host}'s journal was lost, or is an old copy, and with it what this attempt of ${step} had done: look at ${host}, then ask again`;
-    outbox.put(
-      {
-        type: stepEventType(step, 'Failed'),
-        iteration,
-        attempt,
-        causationid: eventId,
-        data: { fault: 'host', reason, output: [], begun: [...journal.effects.begun(request), 'unknown'] },
-      },
-      request,
-    );
+    const begun = [...journal.effects.begun(request), 'unknown'];
+    const head = { iteration, attempt, causationid: eventId };
+    outbox.put(stepEvent(step, 'Failed', head, { fault: 'host', reason, output: [], begun }), request);
   }
   journal.marks.noteSettled();
   return true;

@@ -1,18 +1,10 @@
 import type { Command } from 'commander';
-import pc from 'picocolors';
 import { serverTime } from '../../eventlog/connection/server-time.ts';
 import { needsOf } from '../../schemas/needs.ts';
 import { Duration, durationSeconds } from '../../schemas/plan.ts';
-import { printable } from '../../schemas/printable.ts';
 import type { Command as Wish } from '../decider/decide.ts';
-import type { Iteration, State } from '../decider/state.ts';
-import { verdictsOf } from '../decider/verdicts.ts';
+import type { Iteration } from '../decider/state.ts';
 import { loadPlan } from '../plan/plan-file.ts';
-import { endingWords } from '../reading/english/reasons.ts';
-import { refusalWords } from '../reading/english/refusals.ts';
-import { goBackWords } from '../reading/event-line.ts';
-import { spokenSeconds } from '../reading/markdown.ts';
-import { progress, type StepProgress, waitsFor } from '../reading/progress.ts';
 import { watchIteration } from '../reading/watch.ts';
 import { Refused } from '../refused.ts';
 import { awaitAnswer } from './answer.ts';
@@ -26,7 +18,7 @@ import {
   withSession,
 } from './options.ts';
 import type { Session } from './session.ts';
-import { columns } from './table.ts';
+import { standing, standings, summary, unaccepted } from './standing.ts';
 
 const asOption = [
   '--as <name>',
@@ -37,90 +29,6 @@ const configOption = [
   "the command line's config (default: /etc/kernel-agent/ka.yaml, or the sandbox's)",
 ] as const;
 const jsonOption = ['--json', 'print one JSON document'] as const;
-
-interface Summary {
-  iteration: string;
-  title: string;
-  board: string;
-  status: string;
-  /** Why it ended; null while it has not. */
-  because: string | null;
-  waitsFor: string;
-  started: string;
-  ended: string | null;
-  steps: Omit<StepProgress, 'since'>[];
-  clauses: { id: string; verdict: string }[];
-}
-
-const summary = (iteration: Iteration, state: State): Summary => ({
-  iteration: iteration.name,
-  title: iteration.plan.title,
-  board: iteration.plan.board,
-  status: iteration.ended?.status ?? 'running',
-  because: iteration.ended ? endingWords(iteration.ended) : null,
-  waitsFor: waitsFor(iteration, state),
-  started: iteration.started.time,
-  ended: iteration.ended?.time ?? null,
-  steps: progress(iteration).map(({ since: _since, ...row }) => row),
-  clauses: verdictsOf(iteration).map(({ id, verdict }) => ({ id, verdict })),
-});
-
-/** What was asked for and is no iteration: the coordinator has refused it, or not answered yet. */
-const unaccepted = (state: State): Summary[] =>
-  [...state.starts].flatMap(([name, { open, refused }]): Summary[] => {
-    if (state.iterations.has(name)) return [];
-    const [asked] = open;
-    const known = { iteration: name, steps: [], clauses: [] };
-    if (asked)
-      return [
-        {
-          ...known,
-          title: asked.plan.title,
-          board: asked.plan.board,
-          status: 'asked',
-          because: null,
-          waitsFor: 'the coordinator',
-          started: asked.time,
-          ended: null,
-        },
-      ];
-    if (!refused) return [];
-    const { title, board, reason, started, time } = refused;
-    const because = refusalWords(name, reason);
-    return [
-      {
-        ...known,
-        title,
-        board,
-        status: 'refused',
-        because,
-        waitsFor: '',
-        started: started.time,
-        ended: time,
-      },
-    ];
-  });
-
-/** Where an iteration stands, as people read it. */
-export const standing = (iteration: Iteration, state: State): string => {
-  const { name, plan, ended } = iteration;
-  return [
-    `${pc.bold(name)}  ${printable(plan.title)}: ${ended?.status ?? 'running'}`,
-    columns(
-      ['step', 'status', 'host', 'attempt', 'took', ''],
-      progress(iteration).map(({ step, status, host, attempt, seconds, remark }) => [
-        step,
-        status,
-        host,
-        attempt ? String(attempt) : '',
-        seconds === undefined ? '' : spokenSeconds(seconds),
-        printable(remark),
-      ]),
-    ),
-    printable(ended ? `${ended.status}: ${endingWords(ended)}` : `waits for ${waitsFor(iteration, state)}`),
-    ...(ended?.status === 'failed' ? [printable(`go back to: ${goBackWords(plan.goBack)}`)] : []),
-  ].join('\n');
-};
 
 /** Sets the exit code that an ended iteration gives: 0 only if it closed. */
 export const exitAs = (iteration: Iteration): void => {
@@ -160,7 +68,14 @@ export const approveIteration = async (
   return type;
 };
 
-export const addIterationCommands = (program: Command, places: ConfigPlaces): void => {
+/** Shows an iteration until it ends. */
+const watchToEnd = async (session: Session, name: string, { json }: FleetOptions): Promise<void> => {
+  const { iteration, state } = await watchIteration(session, name, json ? process.stderr : process.stdout);
+  if (json) printJson(summary(iteration, state));
+  exitAs(iteration);
+};
+
+const addIterate = (program: Command, places: ConfigPlaces): void => {
   program
     .command('iterate')
     .description('start an iteration from a plan')
@@ -172,21 +87,14 @@ export const addIterationCommands = (program: Command, places: ConfigPlaces): vo
     .action((file: string, options: FleetOptions & { watch?: boolean }) =>
       withSession(options, places, async (session) => {
         const name = await startIteration(session, file);
-        if (!options.watch) {
-          if (options.json) printJson({ iteration: name, status: 'running' });
-          else print(`${name} is accepted; see: ka watch ${name}`);
-          return;
-        }
-        const { iteration, state } = await watchIteration(
-          session,
-          name,
-          options.json ? process.stderr : process.stdout,
-        );
-        if (options.json) printJson(summary(iteration, state));
-        exitAs(iteration);
+        if (options.watch) return watchToEnd(session, name, options);
+        if (options.json) printJson({ iteration: name, status: 'running' });
+        else print(`${name} is accepted; see: ka watch ${name}`);
       }),
     );
+};
 
+const addStatus = (program: Command, places: ConfigPlaces): void => {
   program
     .command('status')
     .description('show where an iteration stands, or all of them')
@@ -205,22 +113,12 @@ export const addIterationCommands = (program: Command, places: ConfigPlaces): vo
           ...unaccepted(state),
         ];
         if (options.json) return printJson(all);
-        if (all.length === 0) return print('no iteration yet; start one with: ka iterate PLAN');
-        print(
-          columns(
-            ['iteration', 'status', 'board', 'started', ''],
-            all.map(({ iteration, status, board, started, waitsFor: waits, because }) => [
-              iteration,
-              status,
-              board,
-              started,
-              printable(because ?? `waits for ${waits}`),
-            ]),
-          ),
-        );
+        print(all.length === 0 ? 'no iteration yet; start one with: ka iterate PLAN' : standings(all));
       }),
     );
+};
 
+const addWatch = (program: Command, places: ConfigPlaces): void => {
   program
     .command('watch')
     .description('show an iteration live until it ends; exit code 1 if it does not close')
@@ -230,44 +128,18 @@ export const addIterationCommands = (program: Command, places: ConfigPlaces): vo
     .action((name: string, options: FleetOptions) =>
       withSession(options, places, async (session) => {
         iterationIn((await session.read()).state, name);
-        const { iteration, state } = await watchIteration(
-          session,
-          name,
-          options.json ? process.stderr : process.stdout,
-        );
-        if (options.json) printJson(summary(iteration, state));
-        exitAs(iteration);
+        await watchToEnd(session, name, options);
       }),
     );
+};
 
-  /** A command that appends what a person said. */
-  const saying = (
-    name: string,
-    description: string,
-    { args = [], note }: { args?: string[]; note?: 'asked' | 'required' },
-    wish: (iteration: string, by: string, said: { note: string; args: string[] }) => Wish,
-  ) => {
-    const command = program.command(name).description(description).argument('<iteration>');
-    for (const argument of args) command.argument(argument);
-    command
-      .option(...asOption)
-      .option(...configOption)
-      .option(...jsonOption);
-    if (note) command.option('-m, --note <note>', note === 'required' ? 'why (required)' : 'a note');
-    command.action(async (...given: unknown[]) => {
-      const options = given[args.length + 1] as FleetOptions & { note?: string };
-      const [iteration = '', ...rest] = given.slice(0, args.length + 1) as string[];
-      if (note === 'required' && !options.note?.trim())
-        throw new Refused(`ka ${name} needs a reason: -m WHY`);
-      await withSession(options, places, async (session) => {
-        const { by } = session;
-        const said = await session.command(wish(iteration, by, { note: options.note ?? '', args: rest }));
-        if (said.type === 'RetryAsked') await awaitAnswer(session, said);
-        if (options.json) printJson({ iteration, event: said.type, by });
-        else say(`${said.type}: ${iteration} by ${by}`);
-      });
-    });
-  };
+/** What was said, for a person or a program. */
+const tellSaid = (options: FleetOptions, iteration: string, event: string, by: string): void => {
+  if (options.json) printJson({ iteration, event, by });
+  else say(`${event}: ${iteration} by ${by}`);
+};
+
+const addApprove = (program: Command, places: ConfigPlaces): void => {
   program
     .command('approve')
     .description('approve what preflight showed: this plan and this tree, once')
@@ -283,48 +155,82 @@ export const addIterationCommands = (program: Command, places: ConfigPlaces): vo
     .action((iteration: string, options: FleetOptions & { note?: string; expires?: string }) =>
       withSession(options, places, async (session) => {
         const event = await approveIteration(session, iteration, options.note ?? '', options.expires);
-        const { by } = session;
-        if (options.json) printJson({ iteration, event, by });
-        else say(`${event}: ${iteration} by ${by}`);
+        tellSaid(options, iteration, event, session.by);
       }),
     );
-  saying(
-    'reject',
-    'reject what preflight showed; the iteration fails',
-    { note: 'required' },
-    (iteration, by, { note }) => ({
-      do: 'Reject',
-      iteration,
-      by,
-      note,
-    }),
-  );
-  saying('retry', 'ask again for what failed before the board was changed', {}, (iteration, by) => ({
-    do: 'Retry',
-    iteration,
-    by,
-  }));
-  saying(
-    'abort',
-    'stop an iteration; a board that was changed is rolled back',
-    { note: 'asked' },
-    (iteration, by, { note }) => ({
-      do: 'Abort',
-      iteration,
-      by,
-      why: note,
-    }),
-  );
-  saying(
-    'waive',
-    'let a clause go without proof',
-    { args: ['<clause>'], note: 'required' },
-    (iteration, by, { note, args: [clause = ''] }) => ({
+};
+
+/** A command that appends what a person says of an iteration. */
+interface Saying {
+  name: string;
+  description: string;
+  args?: readonly string[];
+  note?: 'asked' | 'required';
+  wish: (iteration: string, by: string, said: { note: string; args: readonly string[] }) => Wish;
+}
+
+const sayings: readonly Saying[] = [
+  {
+    name: 'reject',
+    description: 'reject what preflight showed; the iteration fails',
+    note: 'required',
+    wish: (iteration, by, { note }) => ({ do: 'Reject', iteration, by, note }),
+  },
+  {
+    name: 'retry',
+    description: 'ask again for what failed before the board was changed',
+    wish: (iteration, by) => ({ do: 'Retry', iteration, by }),
+  },
+  {
+    name: 'abort',
+    description: 'stop an iteration; a board that was changed is rolled back',
+    note: 'asked',
+    wish: (iteration, by, { note }) => ({ do: 'Abort', iteration, by, why: note }),
+  },
+  {
+    name: 'waive',
+    description: 'let a clause go without proof',
+    args: ['<clause>'],
+    note: 'required',
+    wish: (iteration, by, { note, args: [clause = ''] }) => ({
       do: 'Waive',
       iteration,
       by,
       clause,
       why: note,
     }),
-  );
+  },
+];
+
+const addSaying = (
+  program: Command,
+  places: ConfigPlaces,
+  { name, description, args = [], note, wish }: Saying,
+): void => {
+  const command = program.command(name).description(description).argument('<iteration>');
+  for (const argument of args) command.argument(argument);
+  command
+    .option(...asOption)
+    .option(...configOption)
+    .option(...jsonOption);
+  if (note) command.option('-m, --note <note>', note === 'required' ? 'why (required)' : 'a note');
+  command.action(async (...given: unknown[]) => {
+    const options = given[args.length + 1] as FleetOptions & { note?: string };
+    const [iteration = '', ...rest] = given.slice(0, args.length + 1) as string[];
+    if (note === 'required' && !options.note?.trim()) throw new Refused(`ka ${name} needs a reason: -m WHY`);
+    await withSession(options, places, async (session) => {
+      const { by } = session;
+      const said = await session.command(wish(iteration, by, { note: options.note ?? '', args: rest }));
+      if (said.type === 'RetryAsked') await awaitAnswer(session, said);
+      tellSaid(options, iteration, said.type, by);
+    });
+  });
+};
+
+export const addIterationCommands = (program: Command, places: ConfigPlaces): void => {
+  addIterate(program, places);
+  addStatus(program, places);
+  addWatch(program, places);
+  addApprove(program, places);
+  for (const saying of sayings) addSaying(program, places, saying);
 };

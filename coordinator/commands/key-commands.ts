@@ -17,8 +17,13 @@ import {
   withSession,
 } from './options.ts';
 import { makeDaemonsNextKey, type RotatedKey, rotatePersonsKey } from './rotate-key.ts';
+import type { Session } from './session.ts';
 import { columns } from './table.ts';
 import { readWriterConfig } from './writer-config.ts';
+
+const configOption = ['--config <file>', "the command line's config"] as const;
+const asOption = ['--as <name>', 'who speaks: a name that the config has the key of'] as const;
+const jsonOption = ['--json', 'print one JSON document'] as const;
 
 /** Where a writer stands in the fleet's file. */
 const placeInFleet = (writer: string): string => {
@@ -62,15 +67,7 @@ const tellRotated = (rotated: RotatedKey): void => {
   ]);
 };
 
-export const addKeyCommands = (program: Command, places: ConfigPlaces): void => {
-  const key = program
-    .command('key')
-    .helpCommand(false)
-    .description("writers' keys: make, show, rotate, revoke");
-  const configOption = ['--config <file>', "the command line's config"] as const;
-  const asOption = ['--as <name>', 'who speaks: a name that the config has the key of'] as const;
-  const jsonOption = ['--json', 'print one JSON document'] as const;
-
+const addMake = (key: Command): void => {
   key
     .command('make')
     .description('make a key in a file that is not there yet; the private half stays in it')
@@ -88,7 +85,30 @@ export const addKeyCommands = (program: Command, places: ConfigPlaces): void => 
       print(`the key is in ${file}; its line in the fleet's file:`);
       print(`  publicKey: ${publicKey}`);
     });
+};
 
+const keyTable = (keys: ReturnType<typeof fleetKeys>): string =>
+  columns(
+    ['writer', 'role', 'key', 'since event', 'fleet’s file'],
+    keys.flatMap(({ writer, role, inUse, since, earlier, disagrees }) => [
+      [
+        writer,
+        role,
+        inUse ?? pc.red('none'),
+        since === null ? '' : `${since}`,
+        disagrees === null ? pc.green('agrees') : pc.red(disagrees),
+      ],
+      ...earlier.map((one) => [
+        '',
+        '',
+        pc.dim(one.publicKey),
+        pc.dim(`${one.since} to ${one.until}`),
+        one.revoked ? pc.red('revoked') : pc.dim('had before'),
+      ]),
+    ]),
+  );
+
+const addShow = (key: Command, places: ConfigPlaces): void => {
   key
     .command('show')
     .description("the public key of a file, or every writer's as the log has them now")
@@ -103,26 +123,12 @@ export const addKeyCommands = (program: Command, places: ConfigPlaces): void => 
       await withSession(options, places, async ({ fleet, read }) => {
         const keys = fleetKeys(fleet, (await read()).events);
         if (options.json) return printJson({ fleet: fleet.fleet, writers: keys });
-        const rows = keys.flatMap(({ writer, role, inUse, since, earlier, disagrees }) => [
-          [
-            writer,
-            role,
-            inUse ?? pc.red('none'),
-            since === null ? '' : `${since}`,
-            disagrees === null ? pc.green('agrees') : pc.red(disagrees),
-          ],
-          ...earlier.map((one) => [
-            '',
-            '',
-            pc.dim(one.publicKey),
-            pc.dim(`${one.since} to ${one.until}`),
-            one.revoked ? pc.red('revoked') : pc.dim('had before'),
-          ]),
-        ]);
-        print(columns(['writer', 'role', 'key', 'since event', 'fleet’s file'], rows));
+        print(keyTable(keys));
       });
     });
+};
 
+const addRotate = (key: Command, places: ConfigPlaces): void => {
   key
     .command('rotate')
     .description("give a writer a new key, on that writer's own machine: its daemon's config, or a person's")
@@ -137,7 +143,51 @@ export const addKeyCommands = (program: Command, places: ConfigPlaces): void => 
       if (options.json) printJson(rotated);
       else tellRotated(rotated);
     });
+};
 
+/** Says that the key a writer has now counts no more. @returns that key. @throws {Refused} */
+const revokeKeyOf = async ({ by, fleet, say }: Session, writer: string, why: string): Promise<string> => {
+  const trust = trustIn(fleet);
+  if (!trust.writers.has(writer))
+    throw new Refused(`there is no writer "${writer}"; there are ${[...trust.writers.keys()].join(', ')}`);
+  if (!fleet.operators[by]?.may.includes('keys'))
+    throw new Refused(`${by} may not revoke keys: the fleet's file does not give the right "keys"`);
+  let publicKey = '';
+  await say(({ events }) => {
+    const inUse = readKeyHistory(trust, events).inUse(writer);
+    if (inUse === null) throw new Refused(`${writer} has no key in use: it was revoked before`);
+    publicKey = inUse;
+    const own = events.filter(
+      ({ event }) => event.type === 'KeyRevoked' && event.source === personWriter(by),
+    );
+    return {
+      type: 'KeyRevoked',
+      iteration: noIteration,
+      attempt: own.length + 1,
+      data: { writer, publicKey, by, why },
+    };
+  });
+  return publicKey;
+};
+
+/** @param inUse the key that the writer has now; null for none. */
+const tellRevoked = (writer: string, publicKey: string, inUse: string | null): void => {
+  print(`${writer}'s key ${publicKey} is revoked: whoever reads the log takes nothing more that it signs`);
+  printSteps([
+    ...(inUse === null
+      ? [
+          `on ${writer}'s machine: stop what uses it, move its key files away, and make another: ka key make FILE`,
+          `in the fleet's file, ${placeInFleet(writer)}: the new publicKey, and ${publicKey} first among earlierKeys`,
+        ]
+      : [`the key that the fleet's file pins is in use from now on: ${inUse}`]),
+    `in the fleet's file, ${placeInFleet(writer)}: ${publicKey} among earlierKeys and revokedKeys`,
+    `${tellServer}: nobody is let in with the revoked key any more`,
+    `${copyIt}; hosts do not read the log, and trust the key until then`,
+    'restart the daemons',
+  ]);
+};
+
+const addRevoke = (key: Command, places: ConfigPlaces): void => {
   key
     .command('revoke')
     .description('say that a key that was stolen or lost counts no more; needs the right "keys"')
@@ -147,46 +197,22 @@ export const addKeyCommands = (program: Command, places: ConfigPlaces): void => 
     .option(...asOption)
     .option(...jsonOption)
     .action((writer: string, options: FleetOptions & { why: string }) =>
-      withSession(options, places, async ({ by, fleet, read, say }) => {
-        const trust = trustIn(fleet);
-        if (!trust.writers.has(writer))
-          throw new Refused(
-            `there is no writer "${writer}"; there are ${[...trust.writers.keys()].join(', ')}`,
-          );
-        if (!fleet.operators[by]?.may.includes('keys'))
-          throw new Refused(`${by} may not revoke keys: the fleet's file does not give the right "keys"`);
-        let publicKey = '';
-        await say(({ events }) => {
-          const inUse = readKeyHistory(trust, events).inUse(writer);
-          if (inUse === null) throw new Refused(`${writer} has no key in use: it was revoked before`);
-          publicKey = inUse;
-          const own = events.filter(
-            ({ event }) => event.type === 'KeyRevoked' && event.source === personWriter(by),
-          );
-          return {
-            type: 'KeyRevoked',
-            iteration: noIteration,
-            attempt: own.length + 1,
-            data: { writer, publicKey, by, why: options.why },
-          };
-        });
-        const next = readKeyHistory(trust, (await read()).events).inUse(writer);
-        if (options.json) return printJson({ writer, revoked: publicKey, inUse: next });
-        print(
-          `${writer}'s key ${publicKey} is revoked: whoever reads the log takes nothing more that it signs`,
-        );
-        printSteps([
-          ...(next === null
-            ? [
-                `on ${writer}'s machine: stop what uses it, move its key files away, and make another: ka key make FILE`,
-                `in the fleet's file, ${placeInFleet(writer)}: the new publicKey, and ${publicKey} first among earlierKeys`,
-              ]
-            : [`the key that the fleet's file pins is in use from now on: ${next}`]),
-          `in the fleet's file, ${placeInFleet(writer)}: ${publicKey} among earlierKeys and revokedKeys`,
-          `${tellServer}: nobody is let in with the revoked key any more`,
-          `${copyIt}; hosts do not read the log, and trust the key until then`,
-          'restart the daemons',
-        ]);
+      withSession(options, places, async (session) => {
+        const publicKey = await revokeKeyOf(session, writer, options.why);
+        const inUse = readKeyHistory(trustIn(session.fleet), (await session.read()).events).inUse(writer);
+        if (options.json) printJson({ writer, revoked: publicKey, inUse });
+        else tellRevoked(writer, publicKey, inUse);
       }),
     );
+};
+
+export const addKeyCommands = (program: Command, places: ConfigPlaces): void => {
+  const key = program
+    .command('key')
+    .helpCommand(false)
+    .description("writers' keys: make, show, rotate, revoke");
+  addMake(key);
+  addShow(key, places);
+  addRotate(key, places);
+  addRevoke(key, places);
 };

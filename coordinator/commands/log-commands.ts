@@ -43,18 +43,19 @@ const sinceFilter = (since: string | undefined): ((logged: LoggedEvent) => boole
   return ({ event }) => Date.parse(event.time) >= from;
 };
 
-export const addLogCommands = (
-  program: Command,
-  places: ConfigPlaces,
-  restoreSourcesOf: (configFile: string) => RestoreSources,
-): void => {
-  const stopOnInterrupt = () => {
-    const stop = new AbortController();
-    process.once('SIGINT', () => stop.abort());
-    return stop.signal;
-  };
+const stopOnInterrupt = () => {
+  const stop = new AbortController();
+  process.once('SIGINT', () => stop.abort());
+  return stop.signal;
+};
 
-  const log = program
+const logLine = ({ sequence, event }: LoggedEvent): string => {
+  const head = `${String(sequence).padStart(5)}  ${event.time.slice(0, 19)}Z  ${event.source.padEnd(11)}`;
+  return `${pc.dim(head)}  ${event.iteration.padEnd(8)}  ${eventLine(event)}`;
+};
+
+const addLog = (program: Command, places: ConfigPlaces): Command =>
+  program
     .command('log')
     .helpCommand(false)
     .description('print the events, of one iteration or all; or rebuild them')
@@ -72,10 +73,8 @@ export const addLogCommands = (
         }
         const show = (logged: LoggedEvent) => {
           if (!isWanted(logged) || (name !== undefined && logged.event.iteration !== name)) return;
-          if (options.json) return printJson(asDocument(logged));
-          const { sequence, event } = logged;
-          const head = `${String(sequence).padStart(5)}  ${event.time.slice(0, 19)}Z  ${event.source.padEnd(11)}`;
-          print(`${pc.dim(head)}  ${event.iteration.padEnd(8)}  ${eventLine(event)}`);
+          if (options.json) printJson(asDocument(logged));
+          else print(logLine(logged));
         };
         const signal = stopOnInterrupt();
         if (!options.follow) {
@@ -89,8 +88,8 @@ export const addLogCommands = (
         });
       }),
     );
-  addRestoreCommand(log, places, restoreSourcesOf);
 
+const addOutput = (program: Command, places: ConfigPlaces): void => {
   program
     .command('output')
     .description("print a step's output")
@@ -114,4 +113,13 @@ export const addLogCommands = (
         );
       }),
     );
+};
+
+export const addLogCommands = (
+  program: Command,
+  places: ConfigPlaces,
+  restoreSourcesOf: (configFile: string) => RestoreSources,
+): void => {
+  addRestoreCommand(addLog(program, places), places, restoreSourcesOf);
+  addOutput(program, places);
 };

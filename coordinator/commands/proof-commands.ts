@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
+import type { LoggedEvent } from '../../schemas/events.ts';
 import { printable, printableJson, printableLines } from '../../schemas/printable.ts';
 import { type Audit, auditOf } from '../reading/audit.ts';
 import { closeDocument } from '../reading/close-document.ts';
@@ -42,9 +43,9 @@ export const ledger = ({ clauses, risks, notes }: Audit): string =>
 const isProved = ({ clauses }: Audit): boolean =>
   clauses.every(({ verdict }) => verdict === 'PASS' || verdict === 'WAIVED');
 
-export const addProofCommands = (program: Command, places: ConfigPlaces): void => {
-  const configOption = ['--config <file>', "the command line's config"] as const;
+const configOption = ['--config <file>', "the command line's config"] as const;
 
+const addAudit = (program: Command, places: ConfigPlaces): void => {
   program
     .command('audit')
     .description(
@@ -73,7 +74,9 @@ export const addProofCommands = (program: Command, places: ConfigPlaces): void =
         });
       },
     );
+};
 
+const addReport = (program: Command, places: ConfigPlaces): void => {
   program
     .command('report')
     .description('the close document of an iteration, in Markdown, as it follows from the log')
@@ -90,7 +93,49 @@ export const addProofCommands = (program: Command, places: ConfigPlaces): void =
         else print(printableLines(markdown.trimEnd()));
       }),
     );
+};
 
+type ReplayOptions = FleetOptions & { at?: string; diff?: string };
+
+/** Decides again what coordinator and operators wrote. */
+const checkReplay = (events: readonly LoggedEvent[], { json }: ReplayOptions): void => {
+  const result = replayCheck(events);
+  if (json) printJson(result);
+  else {
+    for (const { sequence, type, why } of result.mismatches)
+      print(printable(`sequence ${sequence}, ${type}: ${why}`));
+    print(`${result.events} events, ${result.decided} decided again, ${result.mismatches.length} differ`);
+  }
+  if (result.mismatches.length > 0) process.exitCode = 1;
+};
+
+/** The state as it was, or what changed in it. @throws {Refused} for what is no sequence of the log. */
+const showStates = (events: readonly LoggedEvent[], options: ReplayOptions): void => {
+  const last = events.at(-1)?.sequence ?? 0;
+  const point = (option: '--at' | '--diff', text: string | undefined): number => {
+    if (text === undefined) return last;
+    if (!/^\d+$/.test(text)) throw new Refused(`${option} ${text}: expected a sequence of the log`);
+    if (Number(text) > last) throw new Refused(`the log ends at ${last}, there is no sequence ${text}`);
+    return Number(text);
+  };
+  const at = point('--at', options.at);
+  const state = stateAt(events, at);
+  if (options.diff === undefined) {
+    printJson(state, options.json ? undefined : 2);
+    return;
+  }
+  const to = point('--diff', options.diff);
+  const changes = differences(state, stateAt(events, to)).filter(({ path }) => path !== 'sequence');
+  if (options.json) {
+    printJson({ from: at, to, changes });
+    return;
+  }
+  for (const { path, before, after } of changes)
+    print(`${pc.bold(printable(path))}  ${printableJson(before)} → ${printableJson(after)}`);
+  if (changes.length === 0) print(`nothing changed from ${at} to ${to}`);
+};
+
+const addReplay = (program: Command, places: ConfigPlaces): void => {
   program
     .command('replay')
     .description('the state as it was at a sequence, or a check that today’s code decides what the log holds')
@@ -99,38 +144,17 @@ export const addProofCommands = (program: Command, places: ConfigPlaces): void =
     .option('--check', 'decide again every event of coordinator and operator; exit code 1 if one differs')
     .option(...configOption)
     .option('--json', 'print one JSON document')
-    .action((options: FleetOptions & { at?: string; diff?: string; check?: boolean }) =>
+    .action((options: ReplayOptions & { check?: boolean }) =>
       withSession(options, places, async (session) => {
         const { events } = await session.read();
-        if (options.check) {
-          const result = replayCheck(events);
-          if (options.json) printJson(result);
-          else {
-            for (const { sequence, type, why } of result.mismatches)
-              print(printable(`sequence ${sequence}, ${type}: ${why}`));
-            print(
-              `${result.events} events, ${result.decided} decided again, ${result.mismatches.length} differ`,
-            );
-          }
-          if (result.mismatches.length > 0) process.exitCode = 1;
-          return;
-        }
-        const last = events.at(-1)?.sequence ?? 0;
-        const point = (option: '--at' | '--diff', text: string | undefined): number => {
-          if (text === undefined) return last;
-          if (!/^\d+$/.test(text)) throw new Refused(`${option} ${text}: expected a sequence of the log`);
-          if (Number(text) > last) throw new Refused(`the log ends at ${last}, there is no sequence ${text}`);
-          return Number(text);
-        };
-        const at = point('--at', options.at);
-        const state = stateAt(events, at);
-        if (options.diff === undefined) return printJson(state, options.json ? undefined : 2);
-        const to = point('--diff', options.diff);
-        const changes = differences(state, stateAt(events, to)).filter(({ path }) => path !== 'sequence');
-        if (options.json) return printJson({ from: at, to, changes });
-        for (const { path, before, after } of changes)
-          print(`${pc.bold(printable(path))}  ${printableJson(before)} → ${printableJson(after)}`);
-        if (changes.length === 0) print(`nothing changed from ${at} to ${to}`);
+        if (options.check) checkReplay(events, options);
+        else showStates(events, options);
       }),
     );
+};
+
+export const addProofCommands = (program: Command, places: ConfigPlaces): void => {
+  addAudit(program, places);
+  addReport(program, places);
+  addReplay(program, places);
 };

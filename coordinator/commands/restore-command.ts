@@ -1,9 +1,11 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { connectNats } from '../../eventlog/connection/connect.ts';
+import { connectNats, type LogConnection } from '../../eventlog/connection/connect.ts';
+import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
 import { type ClosedLog, closeLog, readWholeLog, rebuildLog } from '../../eventlog/stream/rebuild-log.ts';
 import { noIteration, personWriter } from '../../schemas/events.ts';
+import type { Fleet } from '../../schemas/fleet.ts';
 import { printable } from '../../schemas/printable.ts';
 import { sealDecided } from '../daemon/seal-decided.ts';
 import { Refused } from '../refused.ts';
@@ -52,7 +54,7 @@ const missingCount = ({ missingSequences, missingOf, missingCauses }: MergedLog)
     missingCauses.length,
   );
 
-const tell = (merged: MergedLog): void => {
+const tellMerged = (merged: MergedLog): void => {
   const { events, leftOut, missingSequences, missingOf, missingCauses } = merged;
   print(`${events.length} events can be rebuilt`);
   print(`  written by   ${countBy(events.map(({ event }) => event.source))}`);
@@ -66,6 +68,12 @@ const tell = (merged: MergedLog): void => {
   if (missingSequences.length > 0) print(`  sequences    ${few(missingSequences)}`);
   for (const [writer, gaps] of missingOf) print(`  of ${writer.padEnd(9)} ${gaps}`);
   if (missingCauses.length > 0) print(printable(`  answered     ${few(missingCauses)}`));
+};
+
+const tell = ({ now, merged, unsigned }: Gathered): void => {
+  print(now ? `the log holds ${now.length} events` : 'there is no log');
+  tellMerged(merged);
+  if (unsigned > 0) print(`${unsigned} events in journals carry no signature and can't be given back`);
 };
 
 /** The files to read, the better ones first. */
@@ -99,6 +107,107 @@ const reopenAfterFailure = async (closed: ClosedLog, again: string): Promise<voi
   }
 };
 
+/** What the log holds now, and all that can be rebuilt of it. */
+interface Gathered {
+  /** Undefined if there is no log. */
+  now: KeptMessage[] | undefined;
+  merged: MergedLog;
+  unsigned: number;
+  /** The highest epoch that a source knows of. */
+  epoch: number;
+}
+
+const gatherAll = async (
+  connection: LogConnection,
+  fleet: Fleet,
+  sources: readonly Source[],
+): Promise<Gathered> => {
+  const now = await readWholeLog(connection);
+  const read = gather(sources, ({ isNamed }, sentence) => {
+    if (isNamed) throw new Refused(`${sentence}; next: name another file, or leave it out`);
+    say(sentence);
+  });
+  const ofLog: HeldMessage[] = (now ?? []).map((message) => ({ ...message, from: 'the log' }));
+  const merged = mergeLog(trustIn(fleet), ofLog.concat(read.held));
+  return { now, merged, unsigned: read.unsigned, epoch: Math.max(merged.epoch, read.epoch) };
+};
+
+/** Puts the log as it was gathered in the place of what is there. @returns the epoch that begins with it. */
+const replaceLog = async (
+  connection: LogConnection,
+  { fleet, by, key }: ReturnType<typeof readControl>,
+  { merged, epoch: known }: Gathered,
+): Promise<number> => {
+  const state = foldLog(merged.events);
+  const epoch = Math.max(state.epoch, known) + 1;
+  const restored = sealDecided(
+    {
+      type: 'LogRestored',
+      iteration: noIteration,
+      attempt: epoch - 1,
+      data: { epoch, by, rebuilt: merged.events.length, missing: missingCount(merged) },
+    },
+    { fleet: fleet.fleet, name: personWriter(by), key },
+    state,
+  );
+  await rebuildLog(connection, { fleet: fleet.fleet, hosts: Object.keys(fleet.hosts) }, [
+    ...merged.events,
+    restored,
+  ]);
+  return epoch;
+};
+
+/** The command's own order: close, gather, tell, keep, replace. */
+const restore = async (options: RestoreOptions, file: string, found: RestoreSources): Promise<void> => {
+  const control = readControl(file, options.as);
+  const { fleet, nats } = control;
+  const adminSeed = options.adminSeed ?? found.adminSeed;
+  if (options.write && adminSeed === undefined)
+    throw new Refused('only the administrator may make the log anew: name the seed with --admin-seed');
+
+  const connection = await connectNats(
+    options.write && adminSeed !== undefined ? { ...nats, keyFile: adminSeed, name: 'admin' } : nats,
+  );
+  let closed: ClosedLog | undefined;
+  let again = 'ka log restore --write';
+  try {
+    // What is said from here on is refused, and so not lost: its writer says it again.
+    if (options.write) closed = await closeLog(connection, fleet.fleet);
+    const gathered = await gatherAll(connection, fleet, sourcesToRead(options, found));
+    const { now, merged } = gathered;
+    if (!options.json) tell(gathered);
+    const summary = {
+      events: merged.events.length,
+      missing: missingCount(merged),
+      held: now?.length ?? null,
+    };
+    if (!options.write) {
+      if (options.json) printJson({ ...summary, written: false });
+      else print('nothing was written; next: ka log restore --write');
+      return;
+    }
+    if (merged.events.length === 0)
+      throw new Refused(
+        'nobody holds an event of this fleet: name journals with --journal, or a copy with --copy',
+      );
+    if (now) {
+      const kept =
+        options.save ?? `ka-log-${fleet.fleet}-${new Date().toISOString().replaceAll(':', '')}.jsonl`;
+      saveMessages(kept, now);
+      again = `ka log restore --write --saved ${[...(options.saved ?? []), kept].join(' ')}`;
+      say(`what the log holds now is kept in ${kept}; should this be cut: ${again}`);
+    }
+    const epoch = await replaceLog(connection, control, gathered);
+    if (options.json) printJson({ ...summary, written: true, epoch });
+    else print(`the log is restored: ${merged.events.length} events, epoch ${epoch} begins`);
+  } catch (error) {
+    if (closed) await reopenAfterFailure(closed, again);
+    throw error;
+  } finally {
+    await connection.close();
+  }
+};
+
 /** `ka log restore`: rebuilds a log that was lost, or brings back what it has lost. */
 export const addRestoreCommand = (
   log: Command,
@@ -119,73 +228,6 @@ export const addRestoreCommand = (
     .action(async (_options: RestoreOptions, command: Command) => {
       const options: RestoreOptions = command.optsWithGlobals();
       const file = configFile(options, places);
-      const { fleet, by, key, nats } = readControl(file, options.as);
-      const found = sourcesOf(resolve(file));
-      const adminSeed = options.adminSeed ?? found.adminSeed;
-      if (options.write && adminSeed === undefined)
-        throw new Refused('only the administrator may make the log anew: name the seed with --admin-seed');
-
-      const connection = await connectNats(
-        options.write && adminSeed !== undefined ? { ...nats, keyFile: adminSeed, name: 'admin' } : nats,
-      );
-      let closed: ClosedLog | undefined;
-      let again = 'ka log restore --write';
-      try {
-        // What is said from here on is refused, and so not lost: its writer says it again.
-        if (options.write) closed = await closeLog(connection, fleet.fleet);
-        const now = await readWholeLog(connection);
-        const read = gather(sourcesToRead(options, found), ({ isNamed }, sentence) => {
-          if (isNamed) throw new Refused(`${sentence}; next: name another file, or leave it out`);
-          say(sentence);
-        });
-        const ofLog: HeldMessage[] = (now ?? []).map((message) => ({ ...message, from: 'the log' }));
-        const merged = mergeLog(trustIn(fleet), ofLog.concat(read.held));
-        const missing = missingCount(merged);
-        if (!options.json) {
-          print(now ? `the log holds ${now.length} events` : 'there is no log');
-          tell(merged);
-          if (read.unsigned > 0)
-            print(`${read.unsigned} events in journals carry no signature and can't be given back`);
-        }
-        const state = foldLog(merged.events);
-        const summary = { events: merged.events.length, missing, held: now?.length ?? null };
-        if (!options.write) {
-          if (options.json) return printJson({ ...summary, written: false });
-          return print('nothing was written; next: ka log restore --write');
-        }
-        if (merged.events.length === 0)
-          throw new Refused(
-            'nobody holds an event of this fleet: name journals with --journal, or a copy with --copy',
-          );
-        if (now) {
-          const kept =
-            options.save ?? `ka-log-${fleet.fleet}-${new Date().toISOString().replaceAll(':', '')}.jsonl`;
-          saveMessages(kept, now);
-          again = `ka log restore --write --saved ${[...(options.saved ?? []), kept].join(' ')}`;
-          say(`what the log holds now is kept in ${kept}; should this be cut: ${again}`);
-        }
-        const epoch = Math.max(state.epoch, merged.epoch, read.epoch) + 1;
-        const restored = sealDecided(
-          {
-            type: 'LogRestored',
-            iteration: noIteration,
-            attempt: epoch - 1,
-            data: { epoch, by, rebuilt: merged.events.length, missing },
-          },
-          { fleet: fleet.fleet, name: personWriter(by), key },
-          state,
-        );
-        await rebuildLog(connection, { fleet: fleet.fleet, hosts: Object.keys(fleet.hosts) }, [
-          ...merged.events,
-          restored,
-        ]);
-        if (options.json) return printJson({ ...summary, written: true, epoch });
-        print(`the log is restored: ${merged.events.length} events, epoch ${epoch} begins`);
-      } catch (error) {
-        if (closed) await reopenAfterFailure(closed, again);
-        throw error;
-      } finally {
-        await connection.close();
-      }
+      await restore(options, file, sourcesOf(resolve(file)));
     });
 };

@@ -1,6 +1,7 @@
 import { createSayOnce } from '../../eventlog/say-once.ts';
 import type { SealedEvent } from '../../eventlog/signing/seal.ts';
 import { AppendConflict } from '../../eventlog/stream/event-log.ts';
+import { parseSubject } from '../../schemas/events.ts';
 import type { CoordinatorPorts } from './ports.ts';
 
 /**
@@ -20,7 +21,7 @@ export const createAppender = (
   const [appending, taken] = [createSayOnce(say), createSayOnce(say)];
   /** @param decidedAt the last sequence of the state that it was decided of. */
   return async (sealed: SealedEvent, decidedAt: number): Promise<AppendResult> => {
-    const [, , , , type = ''] = sealed.subject.split('.');
+    const type = parseSubject(sealed.subject)?.type ?? '';
     try {
       failpoint(`before ${type}`);
       const appended = await log.append(sealed, decidedAt);

@@ -2,6 +2,7 @@ import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import { logOrigin, signCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import type { LogTree } from '../../eventlog/tree/log-tree.ts';
+import { parseSubject } from '../../schemas/events.ts';
 import { checkpointDue } from '../decider/checkpoint-due.ts';
 import type { Command } from '../decider/decide.ts';
 import type { State } from '../decider/state.ts';
@@ -30,7 +31,7 @@ export const checkpointsDue = (
   const note = signCheckpoint(logOrigin(fleet, epoch), head, key);
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
   const proved = restored && {
-    writer: restored.subject.split('.')[2] ?? '',
+    writer: parseSubject(restored.subject)?.writer ?? '',
     bytes: base64(restored.bytes),
     signature: restored.signature,
   };

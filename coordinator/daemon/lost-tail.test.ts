@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
 import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
-import { coordinator, type NewEvent, personWriter, stepEventType } from '../../schemas/events.ts';
+import { coordinator, type NewEvent, personWriter, stepEvent } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import { cutTail, type LogServer, people, startLogServer, until } from '../../test/log-server.ts';
 import { foldLog } from '../commands/session.ts';
@@ -72,8 +72,8 @@ const play = async (enough: (state: State) => boolean): Promise<void> => {
         const attempt = one.attempts[event.step].find(({ number }) => number === event.attempt);
         if (attempt?.status !== 'open') continue;
         const data = { evidence: goodEvidence(one, event.step), seconds: 1 };
-        const type = stepEventType(event.step, 'Succeeded');
-        await saying(event.data.host, { type, iteration, attempt: event.attempt, data }, state);
+        const head = { iteration, attempt: event.attempt };
+        await saying(event.data.host, stepEvent(event.step, 'Succeeded', head, data), state);
         return false; // each with the state that the one before it makes
       }
       if (event.type === 'ReviewRequested' && one && one.approvals.length === 0)

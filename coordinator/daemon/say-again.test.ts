@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { payloadTypes } from '../../eventlog/signing/writer-key.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
-import { coordinator } from '../../schemas/events.ts';
+import { coordinator, parseSubject } from '../../schemas/events.ts';
 import { decide } from '../decider/decide.ts';
 import { exampleTrust } from '../testing/example-plan.ts';
 import { createHistory, failed, type History, historyOf, retried, retry, until } from '../testing/history.ts';
@@ -25,7 +25,7 @@ const afterLoss = (whole: History, from: string) => {
   copy.endsAt(at);
   const log = createHistory();
   for (const { event, subject } of whole.events.slice(0, at)) {
-    const [, , , , , , host] = subject.split('.');
+    const host = parseSubject(subject)?.host;
     log.append(event.source, { ...event, ...(host === undefined ? {} : { host }) } as never);
   }
   const said: string[] = [];

@@ -1,4 +1,4 @@
-import { checkEvent, type KeptMessage } from '../../eventlog/signing/check-event.ts';
+import { checkEvent } from '../../eventlog/signing/check-event.ts';
 import type { SealedEvent } from '../../eventlog/signing/seal.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
 import { coordinator, isPerson, type KaEvent, type LoggedEvent } from '../../schemas/events.ts';
@@ -47,6 +47,77 @@ export type NextAgain =
   /** Nothing is lost that stands in the way. */
   | { do: 'decide' };
 
+/** An event of the coordinator's copy that the log no longer holds. */
+type LostEvent = LoggedEvent & { signature: string };
+
+/** @returns what the log has lost. What turns out to be no event was none when it was there, and the copy forgets it. */
+const lostEvents = (copy: LogCopy, trust: Trust): LostEvent[] =>
+  copy.missing().flatMap((message) => {
+    const checked = checkEvent(trust, message);
+    if ('logged' in checked) return [{ ...checked.logged, signature: message.signature }];
+    copy.forget(message.subject);
+    return [];
+  });
+
+/** Says what only people and hosts can bring back, each once. */
+const createTellLost = (say: (text: string) => void) => {
+  const told = new Set<string>();
+  const tellOnce = ({ subject }: LoggedEvent, text: string) => {
+    if (!told.has(subject)) say(text);
+    told.add(subject);
+  };
+  return {
+    ofPerson: (lost: LoggedEvent): void =>
+      tellOnce(
+        lost,
+        `ALARM: the log has lost ${lost.event.type} of ${lost.event.iteration}, which a person said; nothing is decided until it is there: say it again (${sayItAgain(lost.event)}), or bring it back with: ka log restore --write`,
+      ),
+    ofHost: (lost: LoggedEvent): void =>
+      tellOnce(
+        lost,
+        `the log has lost ${lost.event.type} of ${lost.event.iteration}, and ${lost.event.source} does not say it again; it is in this coordinator's copy: ka log restore --write brings it back`,
+      ),
+    over: (): void => told.clear(),
+  };
+};
+
+/** Own events that can't go back as they were: what their writers have said again stands in another order now. */
+const createDecidedAnew = (copy: LogCopy, say: (text: string) => void) => {
+  const ids = new Set<string>();
+  return {
+    giveUp(own: readonly LoggedEvent[]): void {
+      say(
+        `${own.map(({ event }) => `${event.type} of ${event.iteration}`).join(', ')} can't go back into the log as it was: it is decided anew from what the log holds now`,
+      );
+      for (const { subject, event } of own) {
+        copy.forget(subject);
+        ids.add(event.id);
+      }
+    },
+    /** Whether one of them is what the decider would write next. */
+    isNext(state: State): boolean {
+      const [fact] = decideFacts({ do: 'Advance' }, state).facts;
+      return fact !== undefined && ids.has(`${fact.iteration}.${fact.type}.${fact.attempt}`);
+    },
+    over: (): void => ids.clear(),
+  };
+};
+
+/** How long nothing has come back. Milliseconds of the caller's clock. */
+const createStillness = () => {
+  let still: { count: number; since: number } | undefined;
+  return {
+    /** @param count how many events are lost now. */
+    lasts(count: number, now: number): number {
+      if (still?.count !== count) still = { count, since: now };
+      return now - still.since;
+    },
+    over: (): void => {
+      still = undefined;
+    },
+  };
+};
+
 /**
  * After a cut: the coordinator's own events that the log has lost go back in their order and with their very bytes, each
  * once the decider would write it: so every chain and every replay stays as it was. Until then nothing else is decided.
@@ -58,45 +129,19 @@ export const createSayAgain = (
   trust: Trust,
   say: (text: string) => void,
 ): ((state: State, now: number) => NextAgain) => {
-  const told = new Set<string>();
-  const tellOnce = (key: string, text: string) => {
-    if (!told.has(key)) say(text);
-    told.add(key);
-  };
-  /** Since when nothing has come back, in milliseconds of the caller's clock. */
-  let still: { count: number; since: number } | undefined;
-  /** The ids of own events that were given up, to be decided anew. */
-  const anew = new Set<string>();
-  const decideAnew = (own: readonly LoggedEvent[]) => {
-    // What its writers have said again stands in another order now, and these as they were would follow from nothing.
-    say(
-      `${own.map(({ event }) => `${event.type} of ${event.iteration}`).join(', ')} can't go back into the log as it was: it is decided anew from what the log holds now`,
-    );
-    for (const { subject, event } of own) {
-      copy.forget(subject);
-      anew.add(event.id);
-    }
-  };
-  const isDecidedAnewNow = (state: State): boolean => {
-    const [fact] = decideFacts({ do: 'Advance' }, state).facts;
-    return fact !== undefined && anew.has(`${fact.iteration}.${fact.type}.${fact.attempt}`);
-  };
+  const tellLost = createTellLost(say);
+  const anew = createDecidedAnew(copy, say);
+  const stillness = createStillness();
 
   return (state, now) => {
-    const missing = copy.missing();
-    if (missing.length === 0) {
-      told.clear();
-      anew.clear();
-      still = undefined;
+    const lost = lostEvents(copy, trust);
+    if (lost.length === 0) {
+      tellLost.over();
+      anew.over();
+      stillness.over();
       return { do: 'decide' };
     }
-    const events = missing.flatMap((message: KeptMessage) => {
-      const checked = checkEvent(trust, message);
-      if ('logged' in checked) return [{ ...checked.logged, signature: message.signature }];
-      copy.forget(message.subject); // it was no event when it was there
-      return [];
-    });
-    const own = events
+    const own = lost
       .filter(({ event }) => event.source === coordinator)
       .sort((a, b) => a.event.writerseq - b.event.writerseq);
     const [next] = own;
@@ -104,32 +149,22 @@ export const createSayAgain = (
       const { subject, bytes, signature, event } = next;
       return { do: 'append', event: { subject, bytes, signature, seq: event.writerseq } };
     }
-    const people = events.filter(({ event }) => isPerson(event.source));
-    for (const { event, subject } of people)
-      tellOnce(
-        subject,
-        `ALARM: the log has lost ${event.type} of ${event.iteration}, which a person said; nothing is decided until it is there: say it again (${sayItAgain(event)}), or bring it back with: ka log restore --write`,
-      );
-    if (still?.count !== events.length) still = { count: events.length, since: now };
-    const hosts = events.filter(({ event }) => event.source !== coordinator);
-    const waited = now - still.since >= waitForHostsMs;
-    if (waited)
-      for (const { event, subject } of hosts)
-        tellOnce(
-          subject,
-          `the log has lost ${event.type} of ${event.iteration}, and ${event.source} does not say it again; it is in this coordinator's copy: ka log restore --write brings it back`,
-        );
+    const people = lost.filter(({ event }) => isPerson(event.source));
+    for (const each of people) tellLost.ofPerson(each);
+    const hosts = lost.filter(({ event }) => event.source !== coordinator);
+    const waited = stillness.lasts(lost.length, now) >= waitForHostsMs;
+    if (waited) for (const each of hosts) tellLost.ofHost(each);
     const areHostsBack = hosts.length === 0 || waited;
     const [firstPerson] = people;
     if (firstPerson) {
       // What was decided before that person spoke may be what the person's word needs.
       const before = own.filter(({ sequence }) => sequence < firstPerson.sequence);
-      if (areHostsBack && before.length > 0) decideAnew(before);
-      return { do: isDecidedAnewNow(state) ? 'decide' : 'wait' };
+      if (areHostsBack && before.length > 0) anew.giveUp(before);
+      return { do: anew.isNext(state) ? 'decide' : 'wait' };
     }
     if (!next) return { do: 'decide' };
     if (!areHostsBack) return { do: 'wait' };
-    decideAnew(own);
+    anew.giveUp(own);
     return { do: 'decide' };
   };
 };

@@ -168,10 +168,10 @@ it('an attempt that is open and that the host does not know is handed over again
   await one.look({ ...open, sequence: 100 }, since, 16_100);
   one.hear(presence(5), 14_000); // before it could have heard
   await one.look({ ...open, sequence: 100 }, since, 14_100);
-  expect(one.isUnknownTo(since)(host, 'iter5 preflight 1')).toBe(false);
+  expect(one.isUnknownTo(since)(host, { iteration: 'iter5', step: 'preflight', attempt: 1 })).toBe(false);
   expect(told).toEqual([]);
   one.hear(presence(5), 15_500);
-  expect(one.isUnknownTo(since)(host, 'iter5 preflight 1')).toBe(true);
+  expect(one.isUnknownTo(since)(host, { iteration: 'iter5', step: 'preflight', attempt: 1 })).toBe(true);
   await one.look({ ...open, sequence: 100 }, since, 15_600);
   expect(told.splice(0)).toEqual([
     `${host}'s durable was made again from sequence ${asked}: it has not heard of iter5 preflight 1`,

@@ -1,9 +1,10 @@
 import type { Presence } from '../../eventlog/live/presence.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
+import { type AttemptId, formatAttempt, formatAttemptOn } from '../../schemas/attempt-id.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import type { State } from '../decider/state.ts';
 import type { CoordinatorPorts } from './ports.ts';
-import { attemptKey, openAttempts, type Stopwatch } from './time-limits.ts';
+import { openAttempts, type Stopwatch } from './time-limits.ts';
 
 /** A presence that comes so long after an attempt was seen open speaks of a host that had the time to hear of it. */
 const hearsWithinMs = 5_000;
@@ -13,93 +14,150 @@ const saysWithinMs = 1_000;
 const againAfterMs = 30_000;
 
 /** What a host says of itself, and when it was heard, by a clock that only runs forward. Milliseconds. */
-export interface Heard {
+interface Heard {
   presence: Presence;
   at: number;
 }
 
 /** Why a host's durable has to be made anew, and from which sequence it is to hand over again. */
-export interface Remake {
+interface Remake {
   from: number;
   why: string;
 }
 
-/** Names an attempt as hosts do: `iter5 build 1`. */
-const attemptName = (iteration: string, step: string, number: number) => `${iteration} ${step} ${number}`;
-
-/**
- * Keeps the hosts' durable consumers where the hosts' journals are: after the server has lost one, or the log its tail,
- * or a host its journal, a durable would starve in silence. What is handed over twice does no harm.
- */
-export const createTender = (
-  { log, durables, say }: Pick<CoordinatorPorts, 'log' | 'durables' | 'say'>,
-  fleet: Fleet,
-) => {
+/** What the hosts say of themselves. */
+const createHeardHosts = (say: (text: string) => void) => {
   const heard = new Map<string, Heard>();
-  /** When a durable was last made anew, and for what. */
-  const made = new Map<string, { why: string; at: number }>();
-  /** How far each durable was acked, and when that was seen first. */
-  const floors = new Map<string, { ackedUpTo: number; at: number }>();
-  /** The hosts whose durable may stand anywhere since the log was cut. */
-  const adrift = new Set<string>();
-  const looking = createSayOnce(say);
+  return {
+    last: (host: string): Heard | undefined => heard.get(host),
+    hear(presence: Presence, at: number): void {
+      const before = heard.get(presence.host)?.presence.trouble ?? null;
+      if (presence.trouble && presence.trouble !== before)
+        say(`${presence.host} does not work: ${presence.trouble}`);
+      heard.set(presence.host, { presence, at });
+    },
+    /** Whether the host, heard of long enough after the attempt was seen open, has neither it nor its outcome. */
+    doesNotKnow(host: string, attempt: AttemptId, openSince: Stopwatch['openSince']): boolean {
+      const last = heard.get(host);
+      return (
+        last?.presence.open !== undefined &&
+        last.at - openSince(formatAttemptOn(attempt, host)) >= hearsWithinMs &&
+        last.presence.unsent === 0 &&
+        !last.presence.open.includes(formatAttempt(attempt))
+      );
+    },
+  };
+};
 
-  /** Whether the host, heard of long enough after the attempt was seen open, has neither it nor its outcome. */
-  const doesNotKnow = (host: string, name: string, openSince: number): boolean => {
-    const last = heard.get(host);
-    return (
-      last?.presence.open !== undefined &&
-      last.at - openSince >= hearsWithinMs &&
-      last.presence.unsent === 0 &&
-      !last.presence.open.includes(name)
-    );
+/** How far each durable was acked, and when that was seen first. */
+const createFloors = () => {
+  const floors = new Map<string, { ackedUpTo: number; at: number }>();
+  /** @returns when this floor was seen first. */
+  return (host: string, ackedUpTo: number, now: number): number => {
+    const known = floors.get(host);
+    const seen = known?.ackedUpTo === ackedUpTo ? known : { ackedUpTo, at: now };
+    floors.set(host, seen);
+    return seen.at;
+  };
+};
+
+/** When each durable was last made again, and for what. */
+const createRemade = () => {
+  const made = new Map<string, { why: string; at: number }>();
+  return {
+    note: (host: string, why: string, at: number) => void made.set(host, { why, at }),
+    isWell: (host: string) => void made.delete(host),
+    /** Whether the same was tried just now, and did not help. */
+    justNow(host: string, why: string, now: number): boolean {
+      const before = made.get(host);
+      return before?.why === why && now - before.at < againAfterMs;
+    },
+  };
+};
+
+type TenderPorts = Pick<CoordinatorPorts, 'log' | 'durables' | 'say'>;
+
+/** Finds why a host's durable has to be made again: whether the log, the server or the host has lost what it rests on. */
+const createDiagnosis = (
+  { log, durables }: TenderPorts,
+  { last, doesNotKnow }: ReturnType<typeof createHeardHosts>,
+) => {
+  const floorSeenAt = createFloors();
+
+  /** An open attempt of the host that it should have heard of and has not. */
+  const unheard = (host: string, state: State, openSince: Stopwatch['openSince']): Remake | undefined => {
+    for (const { attempt, id } of openAttempts(state))
+      if (attempt.host === host && attempt.epoch === state.epoch && doesNotKnow(host, id, openSince))
+        return { from: attempt.requested.sequence, why: `it has not heard of ${formatAttempt(id)}` };
+    return undefined;
   };
 
-  const remakeOf = async (
+  return async (
     host: string,
     state: State,
     openSince: Stopwatch['openSince'],
     now: number,
   ): Promise<Remake | undefined> => {
-    const { presence: { position } = {}, at = 0 } = heard.get(host) ?? {};
-    if (adrift.has(host)) return { from: 1, why: 'the log was cut' };
+    const heard = last(host);
+    const position = heard?.presence.position;
     const durable = await durables.position(host);
     if (!durable) {
       // Of a host that is silent nothing is known: it is made once the host says where it stands.
-      if (!heard.has(host)) return undefined;
+      if (!heard) return undefined;
       const from = position === undefined || position > state.sequence ? 1 : position + 1;
       return { from, why: 'it was gone' };
     }
     const { ackedUpTo, deliveredUpTo } = durable;
     if (deliveredUpTo > state.sequence && deliveredUpTo > (await log.lastSequence()))
       return { from: 1, why: 'it stood beyond the end of the log' };
-    const floor = floors.get(host);
-    const seen = floor?.ackedUpTo === ackedUpTo ? floor : { ackedUpTo, at: now };
-    floors.set(host, seen);
-    if (position === undefined) return undefined;
+    const floorAt = floorSeenAt(host, ackedUpTo, now);
+    if (!heard || position === undefined) return undefined;
     // What the host said before it acked says nothing of its journal now.
-    if (position < ackedUpTo && at - seen.at >= saysWithinMs) {
+    if (position < ackedUpTo && heard.at - floorAt >= saysWithinMs) {
       // The floor also counts what is for nobody: only a message for the host is missing in its journal.
       const next = await durables.nextFor(host, position);
       if (next !== undefined && next <= ackedUpTo)
         return { from: next, why: `its journal holds nothing after sequence ${position}` };
     }
-    for (const { iteration, step, attempt } of openAttempts(state)) {
-      const name = attemptName(iteration.name, step, attempt.number);
-      if (attempt.host !== host || attempt.epoch !== state.epoch) continue;
-      if (doesNotKnow(host, name, openSince(attemptKey(iteration, step, attempt))))
-        return { from: attempt.requested.sequence, why: `it has not heard of ${name}` };
-    }
-    return undefined;
+    return unheard(host, state, openSince);
+  };
+};
+
+/**
+ * Keeps the hosts' durable consumers where the hosts' journals are: after the server has lost one, or the log its tail,
+ * or a host its journal, a durable would starve in silence. What is handed over twice does no harm.
+ */
+export const createTender = (ports: TenderPorts, fleet: Fleet) => {
+  const { log, durables, say } = ports;
+  const heard = createHeardHosts(say);
+  const diagnose = createDiagnosis(ports, heard);
+  const remade = createRemade();
+  /** The hosts whose durable may stand anywhere since the log was cut. */
+  const adrift = new Set<string>();
+  const looking = createSayOnce(say);
+
+  const lookAt = async (
+    host: string,
+    state: State,
+    openSince: Stopwatch['openSince'],
+    now: number,
+  ): Promise<void> => {
+    const isAdrift = adrift.has(host);
+    const remake = isAdrift
+      ? { from: 1, why: 'the log was cut' }
+      : await diagnose(host, state, openSince, now);
+    if (!remake) return remade.isWell(host);
+    const { from, why } = remake;
+    if (!isAdrift && remade.justNow(host, why, now)) return;
+    await durables.remake(host, from);
+    adrift.delete(host);
+    remade.note(host, why, now);
+    say(`${host}'s durable was made again from sequence ${from}: ${why}`);
+    looking.over();
   };
 
   return {
-    hear: (presence: Presence, at: number): void => {
-      const before = heard.get(presence.host)?.presence.trouble ?? null;
-      if (presence.trouble && presence.trouble !== before)
-        say(`${presence.host} does not work: ${presence.trouble}`);
-      heard.set(presence.host, { presence, at });
-    },
+    hear: heard.hear,
     /** The log was cut: nobody knows what the durables have handed over since. */
     cut: (): void => {
       for (const host of Object.keys(fleet.hosts)) adrift.add(host);
@@ -108,19 +166,7 @@ export const createTender = (
     look: async (state: State, openSince: Stopwatch['openSince'], now: number): Promise<void> => {
       for (const host of Object.keys(fleet.hosts))
         try {
-          const remake = await remakeOf(host, state, openSince, now);
-          if (!remake) {
-            made.delete(host);
-            continue;
-          }
-          const { from, why } = remake;
-          const before = made.get(host);
-          if (before?.why === why && now - before.at < againAfterMs && !adrift.has(host)) continue;
-          await durables.remake(host, from);
-          adrift.delete(host);
-          made.set(host, { why, at: now });
-          say(`${host}'s durable was made again from sequence ${from}: ${why}`);
-          looking.over();
+          await lookAt(host, state, openSince, now);
         } catch (error) {
           if (log.isClosed()) return;
           const why = await durables.explain(error);
@@ -131,7 +177,7 @@ export const createTender = (
     /** As {@link Stopwatch.isUnknownTo}. */
     isUnknownTo:
       (openSince: Stopwatch['openSince']) =>
-      (host: string, name: string): boolean =>
-        doesNotKnow(host, name, openSince(`${name} ${host}`)),
+      (host: string, attempt: AttemptId): boolean =>
+        heard.doesNotKnow(host, attempt, openSince),
   };
 };

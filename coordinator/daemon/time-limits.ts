@@ -1,3 +1,4 @@
+import { type AttemptId, formatAttemptOn } from '../../schemas/attempt-id.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import { durationSeconds } from '../../schemas/plan.ts';
 import type { GivenUpReason } from '../../schemas/reasons.ts';
@@ -6,14 +7,7 @@ import { steps } from '../../schemas/steps.ts';
 import type { Command } from '../decider/decide.ts';
 import { boardTouched } from '../decider/doom.ts';
 import { lastingApprovals } from '../decider/graph.ts';
-import {
-  type Attempt,
-  earlyKey,
-  type Iteration,
-  lostBoard,
-  openAttemptsOf,
-  type State,
-} from '../decider/state.ts';
+import { type Attempt, type Iteration, lostBoard, openAttemptsOf, type State } from '../decider/state.ts';
 import { fallbackOf } from '../decider/step-hosts.ts';
 
 /** How long a step may stay open where the plan does not say: generous, for a host that works is not to be stopped. */
@@ -43,33 +37,43 @@ export interface Stopwatch {
   fleet: Fleet;
   /** When a host was last heard of; before it was, when the coordinator started. */
   lastSeen: (host: string) => number;
-  /** When an attempt was first seen open, by its key. */
+  /** When an attempt was first seen open, by {@link formatAttemptOn}. */
   openSince: (key: string) => number;
   /** Whether a host, heard of since the attempt was seen open, says that it has nothing to do with it. */
-  isUnknownTo?: (host: string, attempt: string) => boolean;
+  isUnknownTo?: (host: string, attempt: AttemptId) => boolean;
 }
 
-/** Names an open attempt in all iterations. */
-export const attemptKey = (iteration: Iteration, step: StepName, { number, host }: Attempt): string =>
-  earlyKey(iteration.name, step, number, host);
+interface OpenAttempt {
+  iteration: Iteration;
+  step: StepName;
+  attempt: Attempt;
+  id: AttemptId;
+}
 
 /** The attempts that are open now, in the iterations that are under way. */
-export const openAttempts = (state: State): { iteration: Iteration; step: StepName; attempt: Attempt }[] =>
+export const openAttempts = (state: State): OpenAttempt[] =>
   [...state.iterations.values()]
     .filter(({ ended }) => !ended)
-    .flatMap((iteration) => openAttemptsOf(iteration).map((open) => ({ iteration, ...open })));
+    .flatMap((iteration) =>
+      openAttemptsOf(iteration).map(({ step, attempt }) => ({
+        iteration,
+        step,
+        attempt,
+        id: { iteration: iteration.name, step, attempt: attempt.number },
+      })),
+    );
 
 /** Names an attempt's time: a board that was lost and is back has all of it anew. */
-const timeKey = (state: State, iteration: Iteration, step: StepName, attempt: Attempt): string =>
-  `${attemptKey(iteration, step, attempt)} ${iteration.losses}${lostBoard(iteration, state) ? ' lost' : ''}`;
+const timeKey = (state: State, { iteration, attempt, id }: OpenAttempt): string =>
+  `${formatAttemptOn(id, attempt.host)} ${iteration.losses}${lostBoard(iteration, state) ? ' lost' : ''}`;
 
 /** Remembers when each attempt was first seen open. Those that are over are forgotten. */
 export const createOpenSince = () => {
   let known = new Map<string, number>();
   return (state: State, now: number): Stopwatch['openSince'] => {
-    const keys = openAttempts(state).flatMap(({ iteration, step, attempt }) => [
-      attemptKey(iteration, step, attempt),
-      timeKey(state, iteration, step, attempt),
+    const keys = openAttempts(state).flatMap((open) => [
+      formatAttemptOn(open.id, open.attempt.host),
+      timeKey(state, open),
     ]);
     known = new Map(keys.map((key) => [key, known.get(key) ?? now]));
     return (key) => known.get(key) ?? now;
@@ -90,15 +94,15 @@ export const overdue = (
   state: State,
   { now, fleet, lastSeen, openSince, isUnknownTo = () => false }: Stopwatch,
 ): Command[] =>
-  openAttempts(state).flatMap(({ iteration, step, attempt }): Command[] => {
-    const { host, number, epoch } = attempt;
-    const asked = { iteration: iteration.name, step, attempt: number };
-    const timeOut = (reason: GivenUpReason): Command[] => [{ do: 'TimeOut', ...asked, reason }];
-    if (epoch < state.epoch && isUnknownTo(host, `${iteration.name} ${step} ${number}`))
-      return [{ do: 'AskAgain', ...asked, reason: { code: 'never-arrived', host, epoch } }];
+  openAttempts(state).flatMap((open): Command[] => {
+    const { iteration, step, attempt, id } = open;
+    const { host, epoch } = attempt;
+    const timeOut = (reason: GivenUpReason): Command[] => [{ do: 'TimeOut', ...id, reason }];
+    if (epoch < state.epoch && isUnknownTo(host, id))
+      return [{ do: 'AskAgain', ...id, reason: { code: 'never-arrived', host, epoch } }];
     // A lost board is waited for until it says something in the log: its first sign of life comes before its word.
     if (lostBoard(iteration, state)?.host === host) return [];
-    const since = openSince(timeKey(state, iteration, step, attempt));
+    const since = openSince(timeKey(state, open));
     const grace = fleet.hosts[host]?.graceSeconds ?? 300;
     const silent = Math.floor((now - Math.max(lastSeen(host), since)) / 1000);
     const limit = limitSeconds(iteration, step);
@@ -108,7 +112,7 @@ export const overdue = (
         return [
           {
             do: 'Lose',
-            ...asked,
+            ...id,
             reason: { code: 'overdue-and-silent', step, limitSeconds: limit, silentSeconds: silent },
           },
         ];

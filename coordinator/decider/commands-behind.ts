@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { KaEvent, LoggedEvent, NewEvent } from '../../schemas/events.ts';
+import { type KaEvent, type LoggedEvent, parseSubject, type UntypedEvent } from '../../schemas/events.ts';
 import type { GivenUpReason, LostReason } from '../../schemas/reasons.ts';
 import { withoutWords } from '../../schemas/rendered.ts';
 import type { StepName } from '../../schemas/step-names.ts';
@@ -76,12 +76,7 @@ export const commandsBehind = (event: KaEvent): Command[] => {
 /** A fact as far as the decider makes it: all but its writer's own count, link, signature and time, and the words in it. */
 export type DecidedFact = Record<string, unknown>;
 
-const factOf = (
-  event: Pick<NewEvent, 'iteration' | 'attempt' | 'causationid' | 'data'> & {
-    type: string;
-    host?: string | undefined;
-  },
-): DecidedFact => {
+const factOf = (event: Omit<UntypedEvent, 'host'> & { host?: string | undefined }): DecidedFact => {
   const { type, iteration, attempt, host, causationid, data } = event;
   return JSON.parse(
     JSON.stringify({ type, iteration, attempt, host, causationid, data: withoutWords(data) }),
@@ -91,14 +86,13 @@ const factOf = (
 /** The fact of an event as it was written, and not as today's schema reads it. */
 export const writtenFact = ({ event, bytes, subject }: LoggedEvent): DecidedFact => {
   const { data } = JSON.parse(new TextDecoder().decode(bytes)) as { data: unknown };
-  const [, , , , , , host] = subject.split('.');
   const { type, iteration, attempt, causationid } = event;
   return factOf({
     type,
     iteration,
     attempt,
     data,
-    host,
+    host: parseSubject(subject)?.host,
     ...(causationid === undefined ? {} : { causationid }),
   });
 };

@@ -1,3 +1,4 @@
+import { formatAttemptOn } from '../../schemas/attempt-id.ts';
 import {
   coordinator,
   type FleetEvent,
@@ -15,7 +16,6 @@ import {
   attemptsOf,
   beginIteration,
   type EarlyOutcome,
-  earlyKey,
   type Iteration,
   type LogPlace,
   type Starts,
@@ -260,7 +260,7 @@ const evolveOne = (
   if (!maySay(event, iteration)) {
     if (event.kind !== 'step' || !isOutcome(event)) return state;
     // Its request may yet come; if another host was asked, it never counts.
-    const key = earlyKey(event.iteration, event.step, event.attempt, event.source);
+    const key = formatAttemptOn(event, event.source);
     return { ...state, early: new Map(state.early).set(key, { event, at, hash }) };
   }
   if (event.kind === 'iteration' && isOfStarts(event)) return evolveStarts(state, event, at, hash);
@@ -271,7 +271,7 @@ const evolveOne = (
   );
   let { early } = state;
   if (event.kind === 'step' && event.fact === 'Requested') {
-    const key = earlyKey(event.iteration, event.step, event.attempt, event.data.host);
+    const key = formatAttemptOn(event, event.data.host);
     const outcome = early.get(key);
     if (outcome) {
       changed = withDigest({ ...evolveStep(changed, outcome.event, outcome.at), last: at }, outcome.hash);

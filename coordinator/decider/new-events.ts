@@ -1,16 +1,10 @@
-import type { z } from 'zod';
-import {
-  type IterationEventType,
-  type iterationEvents,
-  type NewEvent,
-  stepEventType,
-} from '../../schemas/events.ts';
+import { type EventData, type IterationEventType, type NewEvent, stepEvent } from '../../schemas/events.ts';
 import type { EndReason, SupersededReason } from '../../schemas/reasons.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import { requestFor } from './requests.ts';
 import { type Attempt, attemptsOf, type Iteration } from './state.ts';
 
-export type DataOf<Type extends IterationEventType> = z.output<(typeof iterationEvents)[Type]>;
+export type DataOf<Type extends IterationEventType> = EventData[Type];
 
 /** An event about an iteration, with data of its type's shape. */
 export const iterationEvent = <Type extends IterationEventType>(
@@ -19,13 +13,10 @@ export const iterationEvent = <Type extends IterationEventType>(
   attempt: number,
   data: DataOf<Type>,
   causationid?: string,
-): NewEvent => ({
-  type,
-  iteration,
-  attempt,
-  data,
-  ...(causationid === undefined ? {} : { causationid }),
-});
+): NewEvent => {
+  const event = { type, iteration, attempt, data, ...(causationid === undefined ? {} : { causationid }) };
+  return event as NewEvent; // the compiler does not follow a type parameter into a union
+};
 
 /** The next request of a step. Its attempts are numbered over all hosts. @param reason why a rollback is asked for. */
 export const requestStep = (
@@ -33,14 +24,11 @@ export const requestStep = (
   step: StepName,
   host: string,
   reason?: EndReason,
-): NewEvent => ({
-  type: stepEventType(step, 'Requested'),
-  iteration: iteration.name,
-  attempt: attemptsOf<StepName>(iteration, step).length + 1,
-  host,
-  causationid: iteration.last.eventId,
-  data: { host, request: requestFor(iteration, step, reason) },
-});
+): NewEvent => {
+  const attempt = attemptsOf<StepName>(iteration, step).length + 1;
+  const head = { iteration: iteration.name, attempt, host, causationid: iteration.last.eventId };
+  return stepEvent(step, 'Requested', head, { host, request: requestFor(iteration, step, reason) });
+};
 
 /** @param again whether it is asked of the same host once more, and nobody let anybody down. */
 export const supersede = (
@@ -49,11 +37,7 @@ export const supersede = (
   { number, host }: Attempt,
   reason: SupersededReason,
   again = false,
-): NewEvent => ({
-  type: stepEventType(step, 'Superseded'),
-  iteration: iteration.name,
-  attempt: number,
-  host,
-  causationid: iteration.last.eventId,
-  data: { host, reason, ...(again ? { again } : {}) },
-});
+): NewEvent => {
+  const head = { iteration: iteration.name, attempt: number, host, causationid: iteration.last.eventId };
+  return stepEvent(step, 'Superseded', head, { host, reason, ...(again ? { again } : {}) });
+};

@@ -160,13 +160,9 @@ export interface State {
   lastEnd: number;
   /** The last checkpoint that each host was told: how many of them it was told, and what it covers. */
   checkpoints: ReadonlyMap<string, { number: number; size: number; epoch: number }>;
-  /** By {@link earlyKey}. */
+  /** By {@link formatAttemptOn}. */
   early: ReadonlyMap<string, EarlyOutcome>;
 }
-
-/** Names an attempt on a host, in all iterations. */
-export const earlyKey = (iteration: string, step: string, attempt: number, host: string): string =>
-  `${iteration} ${step} ${attempt} ${host}`;
 
 export const initialState: State = {
   sequence: 0,

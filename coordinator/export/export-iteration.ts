@@ -1,7 +1,7 @@
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { LogTree, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
-import { noIteration } from '../../schemas/events.ts';
+import { noIteration, parseSubject } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
 import { evolve } from '../decider/evolve.ts';
 import { type Iteration, initialState, type LogPlace, type Starts } from '../decider/state.ts';
@@ -122,7 +122,7 @@ export const exportIteration = (
   if (!exported) throw new Refused(`there is no iteration "${name}"`);
   const header = headerOver(fleet, exported, messages, events);
   const records = messages.slice(0, header.size).map((message): LogRecord => {
-    const [, , , of] = message.subject.split('.');
+    const of = parseSubject(message.subject)?.iteration;
     return of === name || of === noIteration ? message : withheld(message);
   });
   const covered = events.filter(({ sequence }) => sequence <= header.size);

@@ -6,7 +6,7 @@ import type * as writerKey from '../../eventlog/signing/writer-key.ts';
 import { generateWriterKey, payloadTypes, readWriterKey } from '../../eventlog/signing/writer-key.ts';
 import { logOrigin, signCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import { isWithheld, LogTree, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
-import { noIteration } from '../../schemas/events.ts';
+import { noIteration, parseSubject } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
 import {
   type LogHeader,
@@ -118,7 +118,7 @@ describe('a recorded log', () => {
 
   /** What the writer of a message could have said as well, signed with its own key, in the place of the one that it said. */
   const forkOf = ({ subject, bytes }: KeptMessage): Omit<KeptMessage, 'sequence'> => {
-    const writer = subject.split('.')[2] ?? '';
+    const writer = parseSubject(subject)?.writer ?? '';
     const forked = Buffer.from(Buffer.from(bytes).toString().replace('2026-05-11', '2026-05-12'));
     return { subject, bytes: forked, signature: testKey(writer).sign(payloadTypes.event, forked) };
   };
@@ -129,7 +129,7 @@ describe('a recorded log', () => {
       const both = renumbered(small.messages.toSpliced(index + 1, 0, forked));
       const found = verifyMessages(both);
       expect(first(found)).toMatchObject({ sequence: index + 2, subject: message.subject });
-      expect(first(found).why).toContain('once more');
+      expect(first(found).why).toContain(`the one at sequence ${index + 1} counts`);
     }
   });
 
@@ -233,8 +233,12 @@ describe('a log of which only one iteration is shown', () => {
   const say = (writer: string, iteration: string, attempt: number) =>
     log.append(writer, { type: 'LaterThanThis', iteration, attempt, data: {} });
   for (let attempt = 1; attempt < 6; attempt += 1)
-    for (const iteration of ['iter5', 'iter6', 'iter6'])
-      say(iteration === 'iter5' ? 'hertz' : 'fresnel', iteration, attempt);
+    for (const [iteration, number] of [
+      ['iter5', attempt],
+      ['iter6', attempt],
+      ['iter6', attempt + 10],
+    ] as const)
+      say(iteration === 'iter5' ? 'hertz' : 'fresnel', iteration, number);
   log.checkpoint('fresnel', 1);
   for (const writer of ['hertz', 'fresnel']) say(writer, 'iter5', 9);
   const shown = log.messages.map((message) =>

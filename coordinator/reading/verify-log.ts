@@ -4,7 +4,7 @@ import { createVerifier, type Verifier } from '../../eventlog/signing/verifier.t
 import { logOrigin, openCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import { isWithheld, LogTree, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
 import type { TreeHead } from '../../eventlog/tree/merkle-tree.ts';
-import { coordinator, noIteration } from '../../schemas/events.ts';
+import { coordinator, noIteration, parseSubject } from '../../schemas/events.ts';
 import { type BadRecord, isBad, type LogHeader, type LogRecord } from '../export/event-records.ts';
 import { type CheckpointFlaw, CheckpointTrail } from './checkpoint-trail.ts';
 
@@ -86,13 +86,14 @@ export class LogCheck {
 
   #takeWithheld(record: WithheldMessage): void {
     const { sequence, subject } = record;
-    const [, , , iteration = ''] = subject.split('.');
+    const iteration = parseSubject(subject)?.iteration ?? '';
     if (iteration === noIteration) {
       const why = 'it belongs to the whole fleet, and only its hash is here';
       this.#faults.push({ sequence, subject, why });
     }
     this.#withheld.add(iteration);
-    this.#verifier.pass(record);
+    const refused = this.#verifier.pass(record);
+    if (refused) this.#faults.push(refused);
   }
 
   #take(message: KeptMessage): void {

@@ -72,10 +72,10 @@ const chainsOf = (
 const keyJudge = (trust: Trust, held: readonly HeldMessage[]) => {
   const history = createKeyHistory(trust);
   let source: string | undefined;
-  const inOrder = held
+  const keyMessages = held
     .filter(({ subject }) => /\.Key(Rotated|Revoked)\./.test(subject))
     .sort((a, b) => (a.sequence ?? 0) - (b.sequence ?? 0));
-  for (const { sequence, from, ...message } of inOrder) {
+  for (const { sequence, from, ...message } of keyMessages) {
     if (sequence === null || (source !== undefined && source !== from)) continue;
     const checked = checkEvent(trust, { ...message, sequence });
     if ('refused' in checked) continue;
@@ -90,12 +90,17 @@ const keyJudge = (trust: Trust, held: readonly HeldMessage[]) => {
   };
 };
 
-/**
- * Puts a log together from all that is still held of it, signatures checked. The order is that of the sequences as they
- * were; but each writer's events stay in its own order, and nothing stands before what it answers.
- * @param held the better source first: of two that have the same subject, the first one counts.
- */
-export const mergeLog = (trust: Trust, held: readonly HeldMessage[]): MergedLog => {
+/** What is held, once a subject. */
+interface Held {
+  bySubject: Map<string, MergedEvent>;
+  /** The hashes of what stands under a subject beside the first. */
+  abandoned: Set<string>;
+  leftOut: string[];
+  epoch: number;
+}
+
+/** Checks what is held, and takes the first good message of each subject. */
+const firstOfEach = (trust: Trust, held: readonly HeldMessage[]): Held => {
   const leftOut: string[] = [];
   const abandoned = new Set<string>();
   let epoch = 1;
@@ -122,9 +127,19 @@ export const mergeLog = (trust: Trust, held: readonly HeldMessage[]): MergedLog 
     if (known) abandoned.add(hashOf(checked.logged));
     else bySubject.set(subject, { ...checked.logged, signature, from, before: sequence });
   }
-  const chains = chainsOf([...bySubject.values()], abandoned, leftOut);
-  const all = [...chains.values()].flat();
-  const byId = new Map(all.map((one) => [idOf(one), one]));
+  return { bySubject, abandoned, leftOut, epoch };
+};
+
+/** What follows from one another. */
+interface Chained {
+  chains: ReadonlyMap<string, readonly MergedEvent[]>;
+  all: readonly MergedEvent[];
+  /** Of several with one id, which are for different hosts, the last. */
+  byId: ReadonlyMap<string, MergedEvent>;
+}
+
+/** By their former places; but each writer's events stay in its own order, and nothing stands before what it answers. */
+const inOrder = ({ chains, all, byId }: Chained): MergedEvent[] => {
   const previous = new Map<MergedEvent, MergedEvent>();
   for (const chain of chains.values())
     chain.forEach((one, index) => {
@@ -155,8 +170,14 @@ export const mergeLog = (trust: Trust, held: readonly HeldMessage[]): MergedLog 
   const end = Number.POSITIVE_INFINITY;
   const byPlace = (a: MergedEvent, b: MergedEvent) =>
     (a.before ?? end) === (b.before ?? end) ? 0 : (a.before ?? end) - (b.before ?? end);
-  for (const one of all.sort(byPlace)) place(one);
+  for (const one of [...all].sort(byPlace)) place(one);
+  return events;
+};
 
+type Missing = Pick<MergedLog, 'missingSequences' | 'missingOf' | 'missingCauses'>;
+
+/** What must have been in the log and nobody has. */
+const missingFrom = ({ chains, all, byId }: Chained): Missing => {
   const sequences = new Set(all.flatMap(({ before }) => before ?? []));
   const highest = all.reduce((most, { before }) => Math.max(most, before ?? 0), 0);
   const missingOf = new Map<string, number>();
@@ -164,15 +185,25 @@ export const mergeLog = (trust: Trust, held: readonly HeldMessage[]): MergedLog 
     const gaps = (chain.at(-1)?.event.writerseq ?? 0) - chain.length;
     if (gaps > 0) missingOf.set(writer, gaps);
   }
-  const causes = all.flatMap(({ event }) => event.causationid ?? []);
+  const causes = new Set(all.flatMap(({ event }) => event.causationid ?? []));
   return {
-    events,
-    leftOut,
     missingSequences: Array.from({ length: highest }, (_, index) => index + 1).filter(
       (sequence) => !sequences.has(sequence),
     ),
     missingOf,
-    missingCauses: [...new Set(causes)].filter((cause) => !byId.has(cause)),
-    epoch,
+    missingCauses: [...causes].filter((cause) => !byId.has(cause)),
   };
+};
+
+/**
+ * Puts a log together from all that is still held of it, signatures checked. The order is that of the sequences as they
+ * were; but each writer's events stay in its own order, and nothing stands before what it answers.
+ * @param held the better source first: of two that have the same subject, the first one counts.
+ */
+export const mergeLog = (trust: Trust, held: readonly HeldMessage[]): MergedLog => {
+  const { bySubject, abandoned, leftOut, epoch } = firstOfEach(trust, held);
+  const chains = chainsOf([...bySubject.values()], abandoned, leftOut);
+  const all = [...chains.values()].flat();
+  const chained: Chained = { chains, all, byId: new Map(all.map((one) => [idOf(one), one])) };
+  return { events: inOrder(chained), leftOut, ...missingFrom(chained), epoch };
 };

@@ -2,11 +2,10 @@ import { sealEvent } from '../../eventlog/signing/seal.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import {
   coordinator,
-  type EventType,
-  type NewEvent,
   parseEvent,
   personWriter,
   stepEventType,
+  type UntypedEvent,
 } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { Failure, StepEvidence } from '../../schemas/steps.ts';
@@ -25,7 +24,7 @@ export interface History {
   readonly state: State;
   iteration(name?: string): Iteration;
   /** Appends one event as its writer would. A type that this version does not know is allowed. */
-  append(writer: string, event: Omit<NewEvent, 'type'> & { type: string }): LoggedEvent;
+  append(writer: string, event: UntypedEvent): LoggedEvent;
   /** Appends the first event that a person's command makes. */
   command(command: Command): LoggedEvent | undefined;
   /** Appends one decision of the coordinator's; false if there was none. */
@@ -53,8 +52,7 @@ export const createHistory = (from?: History): History => {
     append: (writer, event) => {
       const time = new Date(Date.UTC(2026, 4, 11) + events.length * 1000).toISOString();
       const author = { fleet: 'reauktion', name: writer, key: testKey(writer) };
-      const known = event as NewEvent & { type: EventType };
-      const { subject, bytes, signature } = sealEvent(known, author, state.writers.get(writer), time);
+      const { subject, bytes, signature } = sealEvent(event, author, state.writers.get(writer), time);
       const logged = { sequence: events.length + 1, subject, bytes, signature, event: parseEvent(bytes) };
       events.push(logged);
       state = evolve(state, logged);

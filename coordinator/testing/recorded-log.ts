@@ -3,16 +3,13 @@ import { linkTo, sealEvent } from '../../eventlog/signing/seal.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import { logOrigin, signCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import { LogTree } from '../../eventlog/tree/log-tree.ts';
-import { coordinator, type EventType, type NewEvent, noIteration } from '../../schemas/events.ts';
+import { coordinator, noIteration, type UntypedEvent } from '../../schemas/events.ts';
 import type { LogHeader } from '../export/event-records.ts';
 import { exampleFleet } from './example-plan.ts';
 import { testKey } from './test-key.ts';
 
 const { fleet } = exampleFleet;
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
-
-/** What is appended: an event, of a type that this version need not know. */
-export type Recordable = Omit<NewEvent, 'type'> & { type: string };
 
 /** A log as the server would hold it: every message signed with its writer's key, in one chain for each writer. */
 export class RecordedLog {
@@ -33,15 +30,14 @@ export class RecordedLog {
   }
 
   /** The event as its writer would seal it now. */
-  seal(writer: string, event: Recordable, sequence = this.messages.length + 1): KeptMessage {
+  seal(writer: string, event: UntypedEvent, sequence = this.messages.length + 1): KeptMessage {
     const author = { fleet, name: writer, key: this.keyOf(writer), epoch: this.epoch };
     const time = new Date(Date.UTC(2026, 4, 11) + sequence * 1000).toISOString();
-    const known = event as Recordable & { type: EventType };
-    const { subject, bytes, signature } = sealEvent(known, author, this.#chains.get(writer), time);
+    const { subject, bytes, signature } = sealEvent(event, author, this.#chains.get(writer), time);
     return { sequence, subject, bytes, signature };
   }
 
-  append(writer: string, event: Recordable): KeptMessage {
+  append(writer: string, event: UntypedEvent): KeptMessage {
     const message = this.seal(writer, event);
     const seq = (this.#chains.get(writer)?.seq ?? 0) + 1;
     this.#chains.set(writer, linkTo(seq, message.bytes));

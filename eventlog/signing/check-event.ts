@@ -1,11 +1,11 @@
 import type { MsgHdrs } from 'nats';
 import { z } from 'zod';
 import {
-  type EventType,
   type KaEvent,
   type LoggedEvent,
   noIteration,
   parseEvent,
+  parseSubject,
   subjectOf,
 } from '../../schemas/events.ts';
 import { mayWrite } from '../../schemas/roles.ts';
@@ -80,7 +80,8 @@ const misplaced = (event: KaEvent, subject: string): string | undefined => {
 export const checkEvent = (trust: Trust, { sequence, subject, bytes, signature }: KeptMessage): Checked => {
   const refuse = (why: string) => ({ refused: { sequence, subject, why: why.slice(0, longestWhy) } });
   if (!sayable.test(subject)) return refuse('nothing can be said under such a subject');
-  const [, , writer = ''] = subject.split('.');
+  const writer = parseSubject(subject)?.writer;
+  if (writer === undefined) return refuse('it stands under no subject of an event');
   const trusted = trust.writers.get(writer);
   if (trusted === undefined) return refuse(`no key is pinned for the writer "${writer}"`);
   const key = trusted.keys.find((one) => isSignedBy(one, payloadTypes.event, bytes, signature));
@@ -114,11 +115,8 @@ export const checkSignedEvent = (
   try {
     const event = parseEvent(raw);
     const addressee = addresseeOf(event);
-    const own = {
-      ...event,
-      type: event.type as EventType,
-      ...(addressee === undefined ? {} : { host: addressee }),
-    };
+    const { iteration, type, attempt } = event;
+    const own = { iteration, type, attempt, ...(addressee === undefined ? {} : { host: addressee }) };
     return checkEvent(trust, {
       sequence: 0,
       subject: subjectOf(event.fleet, writer, own),

@@ -1,4 +1,4 @@
-import { type Envelope, type NewEvent, subjectOf } from '../../schemas/events.ts';
+import { type Envelope, subjectOf, type UntypedEvent } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
 import { payloadTypes, type WriterKey } from './writer-key.ts';
 
@@ -19,13 +19,13 @@ export class EventTooLarge extends Error {
 }
 
 /**
- * Makes an event of a writer's own: counts it, links it to the writer's previous one, and signs it.
+ * Makes an event of a writer's own, of whatever type: counts it, links it to the writer's previous one, and signs it.
  * @param last the writer's last event, or undefined for its first.
  * @param time for people; RFC 3339.
  * @throws {EventTooLarge} since the log's server would refuse it for ever, with all that comes after it.
  */
 export const sealEvent = (
-  event: NewEvent,
+  event: UntypedEvent,
   writer: { fleet: string; name: string; key: WriterKey; epoch?: number },
   last: { seq: number; hash: string } | undefined,
   time: string,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type EventType, type NewEvent, noIteration } from '../../schemas/events.ts';
+import { type EventType, type NewEvent, noIteration, type UntypedEvent } from '../../schemas/events.ts';
 import type { WriterRole } from '../../schemas/roles.ts';
 import type { KeptMessage } from './check-event.ts';
 import { createKeyHistory, rotation } from './key-history.ts';
@@ -81,14 +81,14 @@ const createLog = (trust = trusting()) => {
   };
   const seal = (
     writer: Writer,
-    event: NewEvent,
+    event: UntypedEvent,
     { key = keys[writer], after = last.get(writer), inFleet = fleet } = {},
   ) => sealEvent(event, { fleet: inFleet, name: writer, key }, after, '2026-05-11T08:00:00Z');
   return {
     give,
     seal,
     /** Gives what a writer says after all that it has said. @returns its faults, or why it is refused. */
-    say: (writer: Writer, event: NewEvent, key = keys[writer]) => {
+    say: (writer: Writer, event: UntypedEvent, key = keys[writer]) => {
       const sealed = seal(writer, event, { key });
       const verified = give(sealed);
       if (typeof verified !== 'string') last.set(writer, linkTo(sealed.seq, sealed.bytes));
@@ -112,8 +112,8 @@ describe('a key is rotated', () => {
     expect(log.say('boltzmann', started())).toEqual([]);
     expect(log.say('boltzmann', started(2), next)).toBe("its signature is not boltzmann's");
     expect(log.say('boltzmann', rotated(keys.boltzmann, next))).toEqual([]);
-    expect(log.say('boltzmann', started(2))).toBe("its signature is not boltzmann's");
-    expect(log.say('boltzmann', started(2), next)).toEqual([]);
+    expect(log.say('boltzmann', started(3))).toBe("its signature is not boltzmann's");
+    expect(log.say('boltzmann', started(4), next)).toEqual([]);
     expect(log.say('hertz', started())).toEqual([]);
   });
 
@@ -122,10 +122,10 @@ describe('a key is rotated', () => {
     const log = createLog(trusting({ boltzmann: [next] }));
     expect(log.say('boltzmann', started(), next)).toBe("its signature is not boltzmann's");
     expect(log.say('boltzmann', rotated(keys.boltzmann, next))).toEqual([]);
-    expect(log.say('boltzmann', started(), next)).toEqual([]);
+    expect(log.say('boltzmann', started(2), next)).toEqual([]);
   });
 
-  it.each<[string, (next: WriterKey) => NewEvent, RegExp]>([
+  it.each<[string, (next: WriterKey) => UntypedEvent, RegExp]>([
     [
       'without the new key’s proof',
       (next) => ({ ...rotated(keys.boltzmann, next), data: { publicKey: next.publicKey, proof: '' } }),
@@ -162,7 +162,7 @@ describe('a key is rotated', () => {
     const [log, next] = [createLog(), newKey()];
     expect(log.say('boltzmann', event(next))).toMatch(why);
     expect(log.say('boltzmann', started(), next)).toBe("its signature is not boltzmann's");
-    expect(log.say('boltzmann', started())).toEqual([]);
+    expect(log.say('boltzmann', started(2))).toEqual([]);
   });
 
   it('and refused: back to one that it had, or to one that another has by a rotation', () => {
@@ -189,9 +189,9 @@ describe('a key is revoked', () => {
     const log = createLog(trusting({ boltzmann: [third, second] }));
     expect(log.say('boltzmann', started(), second)).toBe("its signature is not boltzmann's");
     expect(log.say('@lars', revoked(keys.boltzmann))).toEqual([]);
-    expect(log.say('boltzmann', started())).toBe("its signature is not boltzmann's");
-    expect(log.say('boltzmann', started(), third)).toBe("its signature is not boltzmann's");
-    expect(log.say('boltzmann', started(), second)).toEqual([]);
+    expect(log.say('boltzmann', started(2))).toBe("its signature is not boltzmann's");
+    expect(log.say('boltzmann', started(3), third)).toBe("its signature is not boltzmann's");
+    expect(log.say('boltzmann', started(4), second)).toEqual([]);
   });
 
   it('which a thief had rotated to: the writer’s own newer key takes its place', () => {
@@ -200,8 +200,8 @@ describe('a key is revoked', () => {
     expect(log.say('boltzmann', rotated(keys.boltzmann, thief))).toEqual([]);
     expect(log.say('@lars', revoked(thief))).toEqual([]);
     expect(log.say('boltzmann', started(), thief)).toBe("its signature is not boltzmann's");
-    expect(log.say('boltzmann', started(), keys.boltzmann)).toBe("its signature is not boltzmann's");
-    expect(log.say('boltzmann', started(), second)).not.toBeTypeOf('string');
+    expect(log.say('boltzmann', started(2), keys.boltzmann)).toBe("its signature is not boltzmann's");
+    expect(log.say('boltzmann', started(3), second)).not.toBeTypeOf('string');
   });
 
   it('that is not in use: nothing changes', () => {
@@ -274,12 +274,42 @@ describe('a writer’s chain', () => {
     expect(log.say('boltzmann', asked(1))).toEqual([]);
     expect(log.say('hertz', asked(1))).toEqual([]);
     expect(log.say('boltzmann', asked(2), newKey())).toMatch(/signature/);
-    expect(log.say('boltzmann', asked(2))).toEqual([]);
+    expect(log.say('boltzmann', asked(3))).toEqual([]);
+  });
+});
+
+describe('a second message under one subject', () => {
+  it('is refused, whatever it is, and nothing follows from it', () => {
+    const [log, next] = [createLog(), newKey()];
+    const [first, other] = [
+      log.seal('boltzmann', started()),
+      log.seal('boltzmann', started(), { key: next }),
+    ];
+    const second = 'it is the second message under this subject: the one at sequence 1 counts';
+    expect(log.give(first)).toEqual([]);
+    expect(log.give(first)).toBe(second);
+    expect(log.give(resigned('boltzmann', first, { time: '2026-05-12T08:00:00Z' }))).toBe(second);
+    expect(log.give(other)).toBe(second);
+    const after = linkTo(first.seq, first.bytes);
+    expect(log.give(log.seal('boltzmann', started(2), { after }))).toEqual([]);
+  });
+
+  it('is refused as well where the first is no event', () => {
+    const log = createLog();
+    expect(log.say('boltzmann', started(), newKey())).toBe("its signature is not boltzmann's");
+    expect(log.say('boltzmann', started())).toMatch(/^it is the second message under this subject/);
+  });
+
+  it('rotates no key', () => {
+    const [log, next, other] = [createLog(), newKey(), newKey()];
+    expect(log.say('boltzmann', rotated(keys.boltzmann, next))).toEqual([]);
+    expect(log.say('boltzmann', rotated(next, other), next)).toMatch(/^it is the second message/);
+    expect(log.say('boltzmann', started(), next)).toEqual([]);
   });
 });
 
 describe('a role', () => {
-  const ofIteration = (type: EventType, data: unknown): NewEvent => ({
+  const ofIteration = (type: EventType, data: unknown): UntypedEvent => ({
     type,
     iteration: 'iter5',
     attempt: 1,
@@ -287,7 +317,7 @@ describe('a role', () => {
   });
   const failed = (step: 'Build' | 'Publish' | 'Install') =>
     ofIteration(`${step}Failed`, { fault: 'work', reason: 'broke', output: [] });
-  const wrong: [Writer, NewEvent][] = [
+  const wrong: [Writer, UntypedEvent][] = [
     ['coordinator', failed('Build')],
     ['coordinator', revoked(keys.hertz)],
     ['coordinator', ofIteration('AbortAsked', { by: 'lars', why: '' })],
@@ -321,6 +351,7 @@ describe('a role', () => {
 
 describe('an event counts where it was said', () => {
   const log = createLog();
+  const give = (message: Omit<KeptMessage, 'sequence'>) => createLog().give(message);
   const good = log.seal('boltzmann', started());
   const ofIteration = log.seal('boltzmann', {
     type: 'BuildFailed',
@@ -331,9 +362,7 @@ describe('an event counts where it was said', () => {
 
   it('not in another fleet', () => {
     const { bytes, signature } = log.seal('boltzmann', started(), { inFleet: 'other' });
-    expect(log.give({ subject: good.subject, bytes, signature })).toBe(
-      'it is of fleet other, and this is test',
-    );
+    expect(give({ subject: good.subject, bytes, signature })).toBe('it is of fleet other, and this is test');
   });
 
   it('not under another subject than its own', () => {
@@ -344,14 +373,12 @@ describe('an event counts where it was said', () => {
       'ka.test.boltzmann._.KeyRotated.1',
       'ka.other.boltzmann._.AgentStarted.1',
     ])
-      expect(log.give({ ...good, subject })).toMatch(/which is not what its subject says$/);
-    expect(log.give({ ...good, subject: 'ka.test.hertz._.AgentStarted.1' })).toBe(
-      "its signature is not hertz's",
-    );
-    expect(log.give({ ...good, subject: 'ka.test.mallory._.AgentStarted.1' })).toBe(
+      expect(give({ ...good, subject })).toMatch(/which is not what its subject says$/);
+    expect(give({ ...good, subject: 'ka.test.hertz._.AgentStarted.1' })).toBe("its signature is not hertz's");
+    expect(give({ ...good, subject: 'ka.test.mallory._.AgentStarted.1' })).toBe(
       'no key is pinned for the writer "mallory"',
     );
-    expect(log.give({ ...good, subject: 'ka.test.boltzmann.*.AgentStarted.1' })).toBe(
+    expect(give({ ...good, subject: 'ka.test.boltzmann.*.AgentStarted.1' })).toBe(
       'nothing can be said under such a subject',
     );
   });
@@ -363,36 +390,36 @@ describe('an event counts where it was said', () => {
       id: 'iter5.AgentStarted.1',
     });
     const subject = 'ka.test.boltzmann.iter5.AgentStarted.1';
-    expect(log.give({ ...moved, subject })).toBe('a AgentStarted does not belong to an iteration');
+    expect(give({ ...moved, subject })).toBe('a AgentStarted does not belong to an iteration');
     const out = resigned('boltzmann', ofIteration, { iteration: '_', subject: '_', id: '_.BuildFailed.1' });
-    expect(log.give({ ...out, subject: 'ka.test.boltzmann._.BuildFailed.1' })).toBe(
+    expect(give({ ...out, subject: 'ka.test.boltzmann._.BuildFailed.1' })).toBe(
       'a BuildFailed does not belong to no iteration',
     );
   });
 
   it('under an id and a CloudEvents subject that are its own', () => {
-    expect(log.give(resigned('boltzmann', good, { id: '_.AgentStarted.2' }))).toBe(
+    expect(give(resigned('boltzmann', good, { id: '_.AgentStarted.2' }))).toBe(
       'its id is _.AgentStarted.2, and it is AgentStarted.1 of _',
     );
-    expect(log.give(resigned('boltzmann', good, { subject: 'iter5' }))).toMatch(/^its id is /);
+    expect(give(resigned('boltzmann', good, { subject: 'iter5' }))).toMatch(/^its id is /);
   });
 
   it('over its exact bytes, as an event, and in the signature’s one spelling', () => {
     const flipped = Uint8Array.from(good.bytes);
     flipped[10] = (flipped[10] ?? 0) ^ 1;
     const refused = "its signature is not boltzmann's";
-    expect(log.give({ ...good, bytes: flipped })).toBe(refused);
+    expect(give({ ...good, bytes: flipped })).toBe(refused);
     const otherKind = keys.boltzmann.sign(payloadTypes.inToto, good.bytes);
-    expect(log.give({ ...good, signature: otherKind })).toBe(refused);
-    expect(log.give({ ...good, signature: good.signature.replace('==', '=') })).toBe(refused);
-    expect(log.give({ ...good, signature: '' })).toBe(refused);
-    expect(log.give(good)).toEqual([]);
+    expect(give({ ...good, signature: otherKind })).toBe(refused);
+    expect(give({ ...good, signature: good.signature.replace('==', '=') })).toBe(refused);
+    expect(give({ ...good, signature: '' })).toBe(refused);
+    expect(give(good)).toEqual([]);
   });
 
   it('and is read only once its signature is good', () => {
     const bytes = new TextEncoder().encode('no JSON');
-    expect(log.give({ ...good, bytes })).toBe("its signature is not boltzmann's");
+    expect(give({ ...good, bytes })).toBe("its signature is not boltzmann's");
     const signature = keys.boltzmann.sign(payloadTypes.event, bytes);
-    expect(log.give({ ...good, bytes, signature })).toMatch(/^it can't be read: /);
+    expect(give({ ...good, bytes, signature })).toMatch(/^it can't be read: /);
   });
 });

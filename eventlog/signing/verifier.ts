@@ -1,4 +1,4 @@
-import type { LoggedEvent } from '../../schemas/events.ts';
+import { type LoggedEvent, parseSubject } from '../../schemas/events.ts';
 import type { WithheldMessage } from '../tree/log-tree.ts';
 import { checkEvent, type KeptMessage, type RefusedMessage } from './check-event.ts';
 import { createKeyHistory } from './key-history.ts';
@@ -15,8 +15,11 @@ export type Verified =
 /** Checks the messages of a log, each of them once and in order. */
 export interface Verifier {
   verify(message: KeptMessage): Verified;
-  /** Takes a message that is not shown as the next one of the writer that its subject names. */
-  pass(message: WithheldMessage): void;
+  /**
+   * Takes a message that is not shown as the next one of the writer that its subject names.
+   * @returns why it is none, where another one stands under its subject.
+   */
+  pass(message: WithheldMessage): RefusedMessage | undefined;
   /** The public key that a writer has now; null if it has none. */
   keyOf(writer: string): string | null;
 }
@@ -37,9 +40,23 @@ export const createVerifier = (trust: Trust): Verifier => {
     if (pinned) writers.set(writer, { ...pinned, keys: key === null ? [] : [key] });
   };
   for (const writer of trust.writers.keys()) take(writer);
+  /** The sequence of the message that stands under each subject. */
+  const firsts = new Map<string, number>();
+  /** A server lets nobody say another thing under a subject, but clusters have let it happen: the first message counts. */
+  const second = ({ sequence, subject }: KeptMessage | WithheldMessage): RefusedMessage | undefined => {
+    const first = firsts.get(subject);
+    if (first === undefined) {
+      firsts.set(subject, sequence);
+      return undefined;
+    }
+    const why = `it is the second message under this subject: the one at sequence ${first} counts`;
+    return { sequence, subject, why };
+  };
 
   return {
     verify(message) {
+      const refused = second(message);
+      if (refused) return { refused };
       const checked = checkEvent(current, message);
       if ('refused' in checked) return checked;
       const { event, bytes } = checked.logged;
@@ -65,9 +82,13 @@ export const createVerifier = (trust: Trust): Verifier => {
       chains.set(source, { ...linkTo(writerseq, bytes), sequence: message.sequence });
       return { logged: checked.logged, faults, ...(contradicts === undefined ? {} : { contradicts }) };
     },
-    pass({ sequence, subject, sha256 }) {
-      const [, , writer = ''] = subject.split('.');
+    pass(message) {
+      const refused = second(message);
+      if (refused) return refused;
+      const { sequence, subject, sha256 } = message;
+      const writer = parseSubject(subject)?.writer ?? '';
       chains.set(writer, { seq: (chains.get(writer)?.seq ?? 0) + 1, hash: sha256, sequence });
+      return undefined;
     },
     keyOf: (writer) => history.inUse(writer),
   };

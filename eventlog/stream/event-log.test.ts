@@ -179,6 +179,24 @@ describe('reading', () => {
     ]);
   });
 
+  it('takes the first of two messages under one subject, and tells of the second', async () => {
+    const event = sealed(30);
+    const before = await appendEvent(host, event);
+    const second = sealed(30, { version: 'another' });
+    const sequence = await smuggle(second.subject, second.bytes, second.signature);
+    const refused: RefusedMessage[] = [];
+    const { events } = await new EventLog(reader, log.trust, {
+      onRefused: (one) => refused.push(one),
+    }).read();
+    expect(before).toEqual({ outcome: 'appended', sequence: sequence - 1 });
+    expect(events.at(-1)).toMatchObject({ sequence: sequence - 1, event: { data: started('1') } });
+    expect(refused.at(-1)).toEqual({
+      sequence,
+      subject: event.subject,
+      why: `it is the second message under this subject: the one at sequence ${sequence - 1} counts`,
+    });
+  });
+
   it('begins and ends where it is told', async () => {
     const sequences: number[] = [];
     await new EventLog(reader, log.trust).follow(

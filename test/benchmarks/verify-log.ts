@@ -4,6 +4,7 @@ import { verifyLog } from '../../coordinator/reading/verify-log.ts';
 import { exampleTrust } from '../../coordinator/testing/example-plan.ts';
 import { RecordedLog } from '../../coordinator/testing/recorded-log.ts';
 import { isSignedBy, payloadTypes } from '../../eventlog/signing/writer-key.ts';
+import { parseSubject } from '../../schemas/events.ts';
 
 // How long it takes to check a whole log, beside what its bare signatures take in the same run: the machine falls out of
 // the ratio. `tsx test/benchmarks/verify-log.ts [EVENTS]`
@@ -51,7 +52,7 @@ const { messages } = log;
 
 const bare = costOf(() => {
   for (const { subject, bytes, signature } of messages) {
-    const key = exampleTrust.writers.get(subject.split('.')[2] ?? '')?.keys[0] ?? '';
+    const key = exampleTrust.writers.get(parseSubject(subject)?.writer ?? '')?.keys[0] ?? '';
     if (!isSignedBy(key, payloadTypes.event, bytes, signature))
       throw new Error('a good signature was refused');
   }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { readJournal } from '../../agents/runtime/journal/read-journal.ts';
 import { replayCheck } from '../../coordinator/reading/replay.ts';
+import { parseSubject } from '../../schemas/events.ts';
 import { planVariant } from '../plan-variant.ts';
 import { startTestFleet, type TestFleet } from '../test-fleet.ts';
 import { faultRow } from './fault-row.ts';
@@ -21,7 +22,7 @@ describe('nats-server that stays away', () => {
   /** What a host has to say and has not said yet, oldest first. */
   const unsent = (host: 'boltzmann' | 'fresnel'): string[] =>
     readJournal(join(fleet.places.host(host), 'state/journal.db')).unsent.map(
-      (subject) => subject.split('.')[4] ?? '',
+      (subject) => parseSubject(subject)?.type ?? '',
     );
 
   faultRow(

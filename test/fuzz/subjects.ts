@@ -53,8 +53,9 @@ export const subjects = pureTarget('subjects', 320, () => {
           ? data.host
           : undefined;
       const own = subjectOf('reauktion', event.source, {
-        ...event,
-        type: event.type as never,
+        iteration: event.iteration,
+        type: event.type,
+        attempt: event.attempt,
         ...(host === undefined ? {} : { host }),
       });
       if (own !== message.subject) throw new Error(`${own} is not ${message.subject}`);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { standing } from '../../coordinator/commands/iteration-commands.ts';
 import { ledger } from '../../coordinator/commands/proof-commands.ts';
+import { standing } from '../../coordinator/commands/standing.ts';
 import { columns } from '../../coordinator/commands/table.ts';
 import { evolve } from '../../coordinator/decider/evolve.ts';
 import { initialState, type State } from '../../coordinator/decider/state.ts';

@@ -1,4 +1,4 @@
-import { type DeadlineReport, ended, isDone, isOf } from '../../agents/board/deadline/deadline.ts';
+import { ended, isDone, isOf } from '../../agents/board/deadline/deadline.ts';
 import type { KeptFile } from '../../agents/board/deadline/kept-file.ts';
 import { watchDeadline } from '../../agents/board/deadline/watch-deadline.ts';
 import type { WatchedBoard } from '../../agents/board/deadline/watched-board.ts';
@@ -22,9 +22,9 @@ export const bootOf = ({ bootId }: World): Boot => ({ bootId, release: 'r', proc
 export const deadlinePassed = (world: World): NewEvent | undefined => {
   const { fired, report } = world;
   if (!fired || !report || !isOf(report, fired) || !isDone(report, world.bootId)) return undefined;
-  const over: DeadlineReport = report.overIn ? report : ended(report, bootOf(world));
+  const over = report.overIn ? report : ended(report, bootOf(world));
   world.report = over;
-  const { because, unconfirmed, overIn, restored } = over;
+  const { because, unconfirmed, overIn = bootOf(world), restored } = over;
   return {
     type: 'DeadlinePassed',
     iteration: fired.iteration,

@@ -41,6 +41,7 @@ export const recordingConfig = (
 const sha1 = 'a'.repeat(40);
 /** What is asked of the step, and what it shows. */
 export const recordRequest = {
+  replacements: [],
   repository: 'campaign',
   branch: 'main',
   title: 'Close',
