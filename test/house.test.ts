@@ -54,10 +54,6 @@ const longFunctions = [
   'agents/builder/pkgbuild/pkgbuild.ts:edit',
   'agents/runtime/keep-in-step.ts:createInStep',
   'eventlog/stream/follow-stream.ts:followStream',
-  'host/run.ts:createRun',
-  'host/run.ts:createRun.(anonymous)',
-  'host/sftp.ts:openSftp',
-  'host/ssh.ts:connect',
 ];
 
 const isTest = (file: string): boolean =>
