@@ -81,6 +81,75 @@ const endOfGroup = async (pid: number | undefined): Promise<void> => {
   send('SIGKILL');
 };
 
+const start = ([program, ...args]: readonly [string, ...string[]], { cwd, input, env }: RunOptions) =>
+  execa(program, args, {
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(input === undefined ? { stdin: 'ignore' as const } : { input }),
+    env: { ...baseEnvironment, ...env },
+    extendEnv: false,
+    detached: true,
+    cleanup: false,
+    reject: false,
+    buffer: false,
+  });
+type Child = ReturnType<typeof start>;
+
+/** Why a program was ended from here: its time was over, the agent stops, or it printed too much. */
+type Cause = 'time' | 'stop' | 'size';
+
+/** Ends a child where something asks for it. */
+const createEnding = (child: Child) => {
+  let cause: Cause | undefined;
+  return {
+    /** The first one that asked for it. */
+    cause: () => cause,
+    end(why: Cause): void {
+      if (cause === why) return;
+      cause ??= why;
+      void endOfGroup(child.pid).then(() => {
+        // One that left the group may hold the output open for ever, and is not waited for.
+        child.stdout.destroy();
+        child.stderr.destroy();
+      });
+    },
+  };
+};
+
+interface Ended {
+  program: string;
+  timeoutMs: number;
+  exitCodes: readonly number[];
+  cause: Cause | undefined;
+  result: Awaited<Child>;
+  facts: { exitCode: number | undefined; stdout: string; stderr: string };
+}
+
+/** @throws {ProgramFailed} unless it ended by itself with an exit code that is an answer. */
+const judge = ({ program, timeoutMs, exitCodes, cause, result, facts }: Ended): Ran => {
+  if (cause === 'time')
+    throw new ProgramFailed(
+      program,
+      `did not end within ${Math.round(timeoutMs / 1000)} s and was stopped`,
+      facts,
+    );
+  if (cause === 'size')
+    throw new ProgramFailed(program, `printed more than ${keptBytes} bytes and was stopped`, {
+      exitCode: facts.exitCode,
+      stdout: '',
+      stderr: '',
+    });
+  const { exitCode } = facts;
+  if (exitCode === undefined) {
+    const how = result.isTerminated
+      ? `was ended by ${result.signal}`
+      : `could not be started: ${result.originalMessage ?? ''}`;
+    throw new ProgramFailed(program, how, { ...facts, cause: result.cause });
+  }
+  if (!exitCodes.includes(exitCode))
+    throw new ProgramFailed(program, `ended with exit code ${exitCode}`, facts);
+  return { ...facts, exitCode };
+};
+
 /**
  * A {@link Run} that hands each line of output to `onLine` and ends what it runs when `signal` fires.
  * @param onStarted called as soon as a program runs.
@@ -88,37 +157,21 @@ const endOfGroup = async (pid: number | undefined): Promise<void> => {
 export const createRun =
   (onLine: (line: string) => void, signal?: AbortSignal, onStarted: () => void = () => undefined): Run =>
   async (argv, options = {}) => {
-    const [program] = argv;
+    const [program, ...args] = argv;
     if (program === undefined) throw new TypeError('run: an empty argv');
     const { timeoutMs = 600_000, exitCodes = [0] } = options;
     if (signal?.aborted && !options.outlive) signal.throwIfAborted();
     // Once the agent is gone nobody reads what an outliving program prints, and SIGPIPE would end it half-way.
-    const [file = '', ...args] = options.outlive ? ['env', '--ignore-signal=PIPE', ...argv] : argv;
-    const child = execa(file, args, {
-      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-      ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
-      env: { ...baseEnvironment, ...options.env },
-      extendEnv: false,
-      detached: true,
-      cleanup: false,
-      reject: false,
-      buffer: false,
-    });
+    const child = start(
+      options.outlive ? ['env', '--ignore-signal=PIPE', program, ...args] : [program, ...args],
+      options,
+    );
     if (child.pid !== undefined) onStarted();
-    let ended: 'time' | 'stop' | 'size' | undefined;
-    const stop = (why: 'time' | 'stop' | 'size') => {
-      if (ended === why) return;
-      ended ??= why;
-      void endOfGroup(child.pid).then(() => {
-        // One that left the group may hold the output open for ever, and is not waited for.
-        child.stdout.destroy();
-        child.stderr.destroy();
-      });
-    };
-    const onAbort = () => stop('stop');
+    const { end, cause } = createEnding(child);
+    const onAbort = () => end('stop');
     if (!options.outlive) signal?.addEventListener('abort', onAbort, { once: true });
-    const timer = setTimeout(() => stop('time'), timeoutMs);
-    const onTooMuch = () => stop('size');
+    const timer = setTimeout(() => end('time'), timeoutMs);
+    const onTooMuch = () => end('size');
     const [stdout, stderr] = [keep(child.stdout, onTooMuch), keep(child.stderr, onTooMuch)];
     const lines = async (from: 'stdout' | 'stderr') => {
       for await (const line of child.iterable({ from })) onLine(String(line));
@@ -130,32 +183,7 @@ export const createRun =
     await allPrinted; // a failure shows the last lines
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
+    if (cause() === 'stop') signal?.throwIfAborted();
     const facts = { exitCode: result.exitCode, stdout: stdout(), stderr: stderr() };
-    if (ended === 'stop') signal?.throwIfAborted();
-    if (ended === 'time')
-      throw new ProgramFailed(
-        program,
-        `did not end within ${Math.round(timeoutMs / 1000)} s and was stopped`,
-        facts,
-      );
-    if (ended === 'size')
-      throw new ProgramFailed(program, `printed more than ${keptBytes} bytes and was stopped`, {
-        exitCode: result.exitCode,
-        stdout: '',
-        stderr: '',
-      });
-    if (result.exitCode === undefined) {
-      const how = result.isTerminated ? `was ended by ${result.signal}` : 'could not be started';
-      throw new ProgramFailed(
-        program,
-        `${how}${result.isTerminated ? '' : `: ${result.originalMessage ?? ''}`}`,
-        {
-          ...facts,
-          cause: result.cause,
-        },
-      );
-    }
-    if (!exitCodes.includes(result.exitCode))
-      throw new ProgramFailed(program, `ended with exit code ${result.exitCode}`, facts);
-    return { ...facts, exitCode: result.exitCode };
+    return judge({ program, timeoutMs, exitCodes, cause: cause(), result, facts });
   };

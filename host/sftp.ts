@@ -23,9 +23,11 @@ export interface Sftp {
 export const isMissing = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && error.code === 2;
 
-/** Opens an SFTP session on a connection that is ready. */
-export const openSftp = async (client: Client, signal?: AbortSignal): Promise<Sftp> => {
-  // ssh2 answers nothing that is asked after the connection is gone, so this has to.
+/** Makes a promise of a call that ends with {@link Done}. */
+type Call = <Value>(start: (done: Done<Value>) => void) => Promise<Value>;
+
+/** Calls that reject when the connection is gone: ssh2 answers nothing that is asked after that. */
+const callsOver = (client: Client, signal: AbortSignal | undefined): Call => {
   let gone: Error | undefined;
   const waiting = new Set<(error: Error) => void>();
   const end = (error: Error) => {
@@ -33,16 +35,6 @@ export const openSftp = async (client: Client, signal?: AbortSignal): Promise<Sf
     for (const reject of waiting) reject(gone);
     waiting.clear();
   };
-  const call = <Value>(start: (done: Done<Value>) => void): Promise<Value> =>
-    new Promise<Value>((resolve, reject) => {
-      if (gone) return reject(gone);
-      waiting.add(reject);
-      start((error, value) => {
-        waiting.delete(reject);
-        if (error) reject(gone ?? error);
-        else resolve(value);
-      });
-    });
   const stop = () => {
     end(signal?.reason instanceof Error ? signal.reason : new Error('The transfer was stopped.'));
     client.destroy();
@@ -56,7 +48,21 @@ export const openSftp = async (client: Client, signal?: AbortSignal): Promise<Sf
   });
   signal?.addEventListener('abort', stop, { once: true });
   if (signal?.aborted) stop();
+  return <Value>(start: (done: Done<Value>) => void): Promise<Value> =>
+    new Promise<Value>((resolve, reject) => {
+      if (gone) return reject(gone);
+      waiting.add(reject);
+      start((error, value) => {
+        waiting.delete(reject);
+        if (error) reject(gone ?? error);
+        else resolve(value);
+      });
+    });
+};
 
+/** Opens an SFTP session on a connection that is ready. */
+export const openSftp = async (client: Client, signal?: AbortSignal): Promise<Sftp> => {
+  const call = callsOver(client, signal);
   const sftp = await call<SFTPWrapper>((done) => client.sftp(done));
   /** A call that only OpenSSH's server knows throws at once where the server is another one. */
   const extended = (start: (done: Done<unknown>) => void, otherwise: (done: Done<unknown>) => void) =>

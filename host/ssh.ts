@@ -68,6 +68,81 @@ const makeFolders = async (sftp: Sftp, path: string): Promise<void> => {
   });
 };
 
+/** As {@link Connection.fetch}. */
+const fetchFrom =
+  (sftp: Sftp, peer: Peer): Connection['fetch'] =>
+  async (remote, local, expected) => {
+    const path = inside(peer, remote);
+    const part = `${local}.part`;
+    const started = performance.now();
+    const bytes = await withFile(sftp, path, 'r', async (handle) => {
+      const size = await sftp.sizeOf(handle);
+      if (size !== expected.sizeBytes)
+        throw new MachineFault(
+          'other-bytes',
+          `${path} on ${named(peer)} has ${size} bytes and ${expected.sizeBytes} were expected: it is another file.`,
+        );
+      let total = 0;
+      for (;;) {
+        const { sha256, resumedAt, travelled } = await resumePart(sftp, handle, part, size);
+        total += travelled;
+        if (sha256 === expected.sha256) return total;
+        await rm(part, { force: true });
+        // The part that an earlier copy left may be the wrong one: the whole file decides.
+        if (resumedAt === 0)
+          throw new MachineFault(
+            'other-bytes',
+            `${path} on ${named(peer)} has the sha256 ${sha256} and ${expected.sha256} was expected: it was altered.`,
+          );
+      }
+    }).catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+      throw new MachineFault('no-such-file', `${named(peer)} has no file ${path}.`, { cause: error });
+    });
+    await rename(part, local);
+    await syncPath(dirname(local));
+    return { bytes, seconds: (performance.now() - started) / 1000 };
+  };
+
+/** As {@link Connection.put}. */
+const putTo =
+  (sftp: Sftp, peer: Peer): Connection['put'] =>
+  async (local, remote) => {
+    const path = inside(peer, remote);
+    const part = `${path}.part`;
+    await makeFolders(sftp, dirname(path));
+    const source = await open(local, 'r');
+    try {
+      const sent = await withFile(sftp, part, 'w', async (handle) => {
+        const written = await writeRemote(sftp, handle, source);
+        await sftp.sync(handle);
+        return written;
+      });
+      const there = await withFile(sftp, part, 'r', (handle) => hashRemote(sftp, handle));
+      if (there.sha256 !== sent.sha256 || there.sizeBytes !== sent.sizeBytes)
+        throw new MachineFault(
+          'altered',
+          `${part} on ${named(peer)} reads back as ${there.sha256} and ${sent.sha256} was sent: its disk alters what it is given.`,
+        );
+      await sftp.rename(part, path);
+      return there;
+    } finally {
+      await source.close();
+    }
+  };
+
+/** As {@link Connection.hash}. */
+const hashAt =
+  (sftp: Sftp, peer: Peer): Connection['hash'] =>
+  async (remote) => {
+    try {
+      return await withFile(sftp, inside(peer, remote), 'r', (handle) => hashRemote(sftp, handle));
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  };
+
 /** @throws {MachineFault} if the peer can't be reached, refuses the key, or shows another host key. */
 export const connect = async (peer: Peer, signal?: AbortSignal): Promise<Connection> => {
   signal?.throwIfAborted();
@@ -83,72 +158,9 @@ export const connect = async (peer: Peer, signal?: AbortSignal): Promise<Connect
   const client = await logIn({ ...peer, privateKey }, signal);
   const sftp = await openSftp(client, signal);
   return {
-    async fetch(remote, local, expected) {
-      const path = inside(peer, remote);
-      const part = `${local}.part`;
-      const started = performance.now();
-      const bytes = await withFile(sftp, path, 'r', async (handle) => {
-        const size = await sftp.sizeOf(handle);
-        if (size !== expected.sizeBytes)
-          throw new MachineFault(
-            'other-bytes',
-            `${path} on ${named(peer)} has ${size} bytes and ${expected.sizeBytes} were expected: it is another file.`,
-          );
-        let total = 0;
-        for (;;) {
-          const { sha256, resumedAt, travelled } = await resumePart(sftp, handle, part, size);
-          total += travelled;
-          if (sha256 === expected.sha256) return total;
-          await rm(part, { force: true });
-          // The part that an earlier copy left may be the wrong one: the whole file decides.
-          if (resumedAt === 0)
-            throw new MachineFault(
-              'other-bytes',
-              `${path} on ${named(peer)} has the sha256 ${sha256} and ${expected.sha256} was expected: it was altered.`,
-            );
-        }
-      }).catch((error: unknown) => {
-        if (!isMissing(error)) throw error;
-        throw new MachineFault('no-such-file', `${named(peer)} has no file ${path}.`, { cause: error });
-      });
-      await rename(part, local);
-      await syncPath(dirname(local));
-      return { bytes, seconds: (performance.now() - started) / 1000 };
-    },
-
-    async put(local, remote) {
-      const path = inside(peer, remote);
-      const part = `${path}.part`;
-      await makeFolders(sftp, dirname(path));
-      const source = await open(local, 'r');
-      try {
-        const sent = await withFile(sftp, part, 'w', async (handle) => {
-          const written = await writeRemote(sftp, handle, source);
-          await sftp.sync(handle);
-          return written;
-        });
-        const there = await withFile(sftp, part, 'r', (handle) => hashRemote(sftp, handle));
-        if (there.sha256 !== sent.sha256 || there.sizeBytes !== sent.sizeBytes)
-          throw new MachineFault(
-            'altered',
-            `${part} on ${named(peer)} reads back as ${there.sha256} and ${sent.sha256} was sent: its disk alters what it is given.`,
-          );
-        await sftp.rename(part, path);
-        return there;
-      } finally {
-        await source.close();
-      }
-    },
-
-    async hash(remote) {
-      try {
-        return await withFile(sftp, inside(peer, remote), 'r', (handle) => hashRemote(sftp, handle));
-      } catch (error) {
-        if (isMissing(error)) return undefined;
-        throw error;
-      }
-    },
-
+    fetch: fetchFrom(sftp, peer),
+    put: putTo(sftp, peer),
+    hash: hashAt(sftp, peer),
     close: () => void client.end(),
   };
 };

@@ -40,10 +40,6 @@ const longestFunction = 70;
 /** Functions outside tests that are longer, each as `file:outer.inner`. */
 const longFunctions = [
   'eventlog/stream/follow-stream.ts:followStream',
-  'host/run.ts:createRun',
-  'host/run.ts:createRun.(anonymous)',
-  'host/sftp.ts:openSftp',
-  'host/ssh.ts:connect',
 ];
 
 const isTest = (file: string): boolean =>
