@@ -59,7 +59,7 @@ export class Coordinator {
     this.tender = createTender(ports, fleet);
     this.turns = createTurns(() => this.#turn(), signal, say);
     this.#copy = copy;
-    this.#sayAgain = createSayAgain(this.#copy, trust, say);
+    this.#sayAgain = createSayAgain(this.#copy, trust, say, this.view);
     this.#append = createAppender(ports, { onBack: () => this.countAnew(), signal });
     this.#copying = createSayOnce(say);
     this.#forking = createSayOnce(say);
