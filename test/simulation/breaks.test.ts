@@ -55,6 +55,27 @@ const breaks: readonly (Replacement & { what: string; finds: readonly Property[]
     finds: ['a subject holds one fact'],
   },
   {
+    what: 'an append that does not expect the log to end where it was decided',
+    file: 'eventlog/stream/event-log.ts',
+    line: '...(expectedLast === undefined ? {} : { lastSequence: expectedLast }),',
+    by: '',
+    finds: ['never two open attempts of one step', 'an iteration ends, or waits for a named person or host'],
+  },
+  {
+    what: 'a coordinator that says again what the log has lost, whatever has come before it since',
+    file: 'coordinator/daemon/say-again.ts',
+    line: 'if (next && isDueNow(next, state, view)) {',
+    by: 'if (next) {',
+    finds: ['never two open attempts of one step', 'an iteration ends, or waits for a named person or host'],
+  },
+  {
+    what: 'a checkpoint that is said again in another log than it was of',
+    file: 'coordinator/daemon/say-again.ts',
+    line: 'if (rootOver(event.data.size, tree) !== event.data.root) return false;',
+    by: '',
+    finds: ['an iteration ends, or waits for a named person or host'],
+  },
+  {
     what: 'what the log has lost of what was sent, and is not sent again',
     file: 'agents/runtime/compare-with-log.ts',
     line: 'for (const seq of lost) journal.outbox.markUnsent(seq);',
