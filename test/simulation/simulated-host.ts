@@ -5,7 +5,7 @@ import type { StepTable } from '../../agents/runtime/run-step.ts';
 import { createTrouble } from '../../agents/runtime/trouble.ts';
 import { testKey } from '../../coordinator/testing/test-key.ts';
 import type { Presence } from '../../eventlog/live/presence.ts';
-import { trustNow } from '../../eventlog/signing/trust.ts';
+import { type Trust, trustNow } from '../../eventlog/signing/trust.ts';
 import { formatAttempt } from '../../schemas/attempt-id.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import type { Role } from '../../schemas/step-names.ts';
@@ -60,6 +60,13 @@ const check: CheckMessage = (message) => {
   const found = { logged: { ...message, event }, key: testKey(event.source).publicKey };
   checked.set(message.bytes, found);
   return found;
+};
+
+const trusts = new WeakMap<Fleet, Trust>();
+const trustOf = (fleet: Fleet): Trust => {
+  const known = trusts.get(fleet) ?? trustNow(fleet);
+  trusts.set(fleet, known);
+  return known;
 };
 
 /** The simulated steps run no program and write to no disk. */
@@ -134,7 +141,7 @@ export const createSimulatedHost = (sim: Simulation, log: SimulatedLog, parts: H
       key: { key: testKey(name) },
       check,
       checkOwn: check,
-      trust: trustNow(fleet),
+      trust: trustOf(fleet),
       journal,
       journalFile: 'journal.db',
       clock,
