@@ -10,6 +10,7 @@ import { coordinator } from '../schemas/events.ts';
 import { Fleet } from '../schemas/fleet.ts';
 import { printableLines } from '../schemas/printable.ts';
 import { runCoordinator } from './daemon/daemon.ts';
+import { openLogCopy } from './daemon/log-copy.ts';
 import { natsPorts } from './daemon/nats-ports.ts';
 
 const { values } = parseArgs({ options: { config: { type: 'string' } } });
@@ -35,7 +36,7 @@ try {
     ports: natsPorts(connection, trustIn(fleet), say),
     fleet,
     ...ownKey,
-    copyFile: config.stateFolder && join(config.stateFolder, 'log.db'),
+    copy: openLogCopy(config.stateFolder && join(config.stateFolder, 'log.db'), say),
     signal: stop.signal,
   });
   await connection.close();

@@ -8,7 +8,7 @@ import { type Command, decide } from '../decider/decide.ts';
 import { lastingApprovals } from '../decider/graph.ts';
 import { createAppender } from './appender.ts';
 import { createHostsHeard, type HostsHeard } from './hosts-heard.ts';
-import { type LogCopy, openLogCopy } from './log-copy.ts';
+import { LogCopy } from './log-copy.ts';
 import { createLogView, type GrowingView } from './log-view.ts';
 import { type Circumstances, nextMove, signingKey } from './next-move.ts';
 import type { CoordinatorPorts } from './ports.ts';
@@ -21,8 +21,8 @@ import { createTurns, type Turns } from './turns.ts';
 export interface DaemonOptions extends DaemonKey {
   ports: CoordinatorPorts;
   fleet: Fleet;
-  /** Where to keep the copy of the log. Without it, a cut is noticed only while this process lasts. */
-  copyFile?: string | undefined;
+  /** The copy of the log, closed at the end. Without it, a cut is noticed only while this process lasts. */
+  copy?: LogCopy;
   signal: AbortSignal;
 }
 
@@ -50,7 +50,7 @@ export class Coordinator {
   #tending: Promise<void> | undefined;
 
   constructor(options: DaemonOptions) {
-    const { ports, fleet, copyFile, signal } = options;
+    const { ports, fleet, copy = new LogCopy(), signal } = options;
     const { say, clock } = ports;
     const trust = trustIn(fleet);
     this.#options = options;
@@ -58,8 +58,8 @@ export class Coordinator {
     this.heard = createHostsHeard(clock);
     this.tender = createTender(ports, fleet);
     this.turns = createTurns(() => this.#turn(), signal, say);
-    this.#copy = openLogCopy(copyFile, say);
-    this.#sayAgain = createSayAgain(this.#copy, trust, say);
+    this.#copy = copy;
+    this.#sayAgain = createSayAgain(this.#copy, trust, say, this.view);
     this.#append = createAppender(ports, { onBack: () => this.countAnew(), signal });
     this.#copying = createSayOnce(say);
     this.#forking = createSayOnce(say);
@@ -178,10 +178,10 @@ export class Coordinator {
 
   /** One host's endless evidence stops its own iteration, and no other. */
   #seal(event: NewEvent): SealedEvent | undefined {
-    const { fleet, key, former } = this.#options;
+    const { ports, fleet, key, former } = this.#options;
     try {
       const own = { fleet: fleet.fleet, name: coordinator, key: signingKey(this.view, { key, former }) };
-      return sealDecided(event, own, this.view.state);
+      return sealDecided(event, own, this.view.state, ports.clock.wallClock());
     } catch (error) {
       if (!(error instanceof EventTooLarge)) throw error;
       this.#sealing.trouble(error, 'ALARM: nothing can be asked: ');

@@ -26,26 +26,40 @@ const isDamaged = (error: unknown): boolean =>
 /** What has gathered for so long is one commit, and one fsync. */
 const commitAfterMs = 5;
 
+/** Calls back once, that much later. @returns what calls it off. */
+type Later = (ms: number, call: () => void) => () => void;
+
+const bySystemClock: Later = (ms, call) => {
+  const timer = setTimeout(call, ms);
+  return () => clearTimeout(timer);
+};
+
 /**
  * A copy of every message of the log, as it is read: what the log loses is known by it. It is a cache, and may be deleted
  * at any time; what was lost until then is then known no more.
  */
 export class LogCopy {
   readonly #db: Database.Database;
-  #committing: NodeJS.Timeout | undefined;
+  #callOffCommit: (() => void) | undefined;
   #lost: number;
   readonly #onTrouble: (error: unknown) => void;
+  readonly #later: Later;
   /** Both run for each message of the log, each time that it is read. */
   readonly #find: Database.Statement;
   readonly #insert: Database.Statement;
 
   /**
-   * @param file made if it is not there; without one, the copy lasts as long as this process.
+   * @param file made if it is not there; without one, the copy lasts as long as this process. Or a database, open already.
    * @param onTrouble told what keeps it from being written, where nobody waits for that.
    */
-  constructor(file = ':memory:', onTrouble: (error: unknown) => void = () => undefined) {
+  constructor(
+    file: string | Database.Database = ':memory:',
+    onTrouble: (error: unknown) => void = () => undefined,
+    later: Later = bySystemClock,
+  ) {
     this.#onTrouble = onTrouble;
-    this.#db = new Database(file);
+    this.#later = later;
+    this.#db = typeof file === 'string' ? new Database(file) : file;
     this.#db.pragma('journal_mode = WAL');
     this.#db.pragma('synchronous = FULL');
     if (this.#db.pragma('quick_check', { simple: true }) !== 'ok') throw new DamagedCopy('it is damaged');
@@ -57,19 +71,19 @@ export class LogCopy {
 
   #begin(): void {
     if (!this.#db.inTransaction) this.#db.exec('BEGIN');
-    this.#committing ??= setTimeout(() => {
+    this.#callOffCommit ??= this.#later(commitAfterMs, () => {
       try {
         this.commit();
       } catch (error) {
         this.#onTrouble(error);
       }
-    }, commitAfterMs);
+    });
   }
 
   /** Puts what has gathered on the disk. */
   commit(): void {
-    clearTimeout(this.#committing);
-    this.#committing = undefined;
+    this.#callOffCommit?.();
+    this.#callOffCommit = undefined;
     if (this.#db.inTransaction) this.#db.exec('COMMIT');
   }
 

@@ -36,6 +36,10 @@ export interface GrowingView extends LogView {
   reset(): void;
 }
 
+/** The root over the first events of a log, base64; `nothing` if it does not hold so many. */
+export const rootOver = (size: number, tree: LogTree): string =>
+  size <= tree.size ? Buffer.from(tree.rootAt(size)).toString('base64') : 'nothing';
+
 export const createLogView = (trust: Trust): GrowingView => {
   let state = initialState;
   let tree = new LogTree();
@@ -53,7 +57,7 @@ export const createLogView = (trust: Trust): GrowingView => {
     }
     if (event.type !== 'Checkpointed') return;
     const { size, root } = event.data;
-    const now = size <= tree.size ? Buffer.from(tree.rootAt(size)).toString('base64') : 'nothing';
+    const now = rootOver(size, tree);
     if (now === root) return;
     const says = `the log was rewritten: at ${size} events its head was ${root}, signed at sequence ${sequence}, and is ${now} now; nothing is asked for any more; next: ka audit --verify, then ka log restore`;
     fork = { epoch: event.epoch ?? 1, says };

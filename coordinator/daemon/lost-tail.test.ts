@@ -15,6 +15,7 @@ import { goodEvidence } from '../testing/example-evidence.ts';
 import { exampleFleet, examplePlan } from '../testing/example-plan.ts';
 import { approves, startOf } from '../testing/history.ts';
 import { runCoordinator } from './daemon.ts';
+import { openLogCopy } from './log-copy.ts';
 import { natsPorts } from './nats-ports.ts';
 
 const hosts = Object.keys(exampleFleet.hosts);
@@ -92,7 +93,7 @@ const startCoordinator = async (copyFile?: string) => {
     ports: natsPorts(connection, log.trust, (text) => void told.push(text)),
     fleet,
     key: log.key(coordinator),
-    copyFile,
+    copy: openLogCopy(copyFile, (text) => void told.push(text)),
     signal: stop.signal,
   });
   await until(() => told.some((text) => text.startsWith('follows')));

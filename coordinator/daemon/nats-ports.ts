@@ -14,6 +14,7 @@ const clockOf = (connection: LogConnection): Clock => {
   const clock = connectedClock(connection);
   return {
     now: clock.now,
+    wallClock: Date.now,
     runs: clock.runs,
     stop: clock.stop,
     every: (ms, call) => {

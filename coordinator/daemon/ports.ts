@@ -47,6 +47,8 @@ export interface Durables {
 /** A clock that only runs forward, and stands still while the log's server is away. Milliseconds. */
 export interface Clock {
   now(): number;
+  /** Milliseconds since 1970 by this machine's own clock, which people set: for what people read. */
+  wallClock(): number;
   /** Whether it runs. */
   runs(): boolean;
   /** Calls back again and again. @returns what ends it. */

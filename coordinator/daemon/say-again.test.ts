@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { payloadTypes } from '../../eventlog/signing/writer-key.ts';
+import { LogTree } from '../../eventlog/tree/log-tree.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { coordinator, parseSubject } from '../../schemas/events.ts';
 import { decide } from '../decider/decide.ts';
@@ -29,7 +30,8 @@ const afterLoss = (whole: History, from: string) => {
     log.append(event.source, { ...event, ...(host === undefined ? {} : { host }) } as never);
   }
   const said: string[] = [];
-  const next = createSayAgain(copy, exampleTrust, (text) => void said.push(text));
+  const tree = new LogTree();
+  const next = createSayAgain(copy, exampleTrust, (text) => void said.push(text), { tree });
   return {
     log,
     said,

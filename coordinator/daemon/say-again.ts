@@ -5,13 +5,17 @@ import { coordinator, isPerson, type KaEvent, type LoggedEvent } from '../../sch
 import { decideFacts, isDecidedNow } from '../decider/commands-behind.ts';
 import type { State } from '../decider/state.ts';
 import type { LogCopy } from './log-copy.ts';
+import { type LogView, rootOver } from './log-view.ts';
 
 /** Hosts offer again what they wrote within seconds of finding it gone. */
 const waitForHostsMs = 15_000;
 
 /** Whether the decider would write this very fact on the state as it is, and it is this writer's next. */
-const isDueNow = (logged: LoggedEvent, state: State): boolean => {
+const isDueNow = (logged: LoggedEvent, state: State, { tree }: Pick<LogView, 'tree'>): boolean => {
   const { event } = logged;
+  // The root is no part of what is decided. Where hosts were back in another order, it is another log's.
+  if (event.kind === 'fleet' && event.type === 'Checkpointed')
+    if (rootOver(event.data.size, tree) !== event.data.root) return false;
   const last = state.writers.get(coordinator);
   if (event.writerseq !== (last?.seq ?? 0) + 1 || event.prevhash !== last?.hash) return false;
   return (event.epoch ?? 1) === state.epoch && isDecidedNow(logged, state);
@@ -128,6 +132,7 @@ export const createSayAgain = (
   copy: LogCopy,
   trust: Trust,
   say: (text: string) => void,
+  view: Pick<LogView, 'tree'>,
 ): ((state: State, now: number) => NextAgain) => {
   const tellLost = createTellLost(say);
   const anew = createDecidedAnew(copy, say);
@@ -145,7 +150,7 @@ export const createSayAgain = (
       .filter(({ event }) => event.source === coordinator)
       .sort((a, b) => a.event.writerseq - b.event.writerseq);
     const [next] = own;
-    if (next && isDueNow(next, state)) {
+    if (next && isDueNow(next, state, view)) {
       const { subject, bytes, signature, event } = next;
       return { do: 'append', event: { subject, bytes, signature, seq: event.writerseq } };
     }

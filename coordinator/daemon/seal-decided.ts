@@ -4,15 +4,19 @@ import type { NewEvent } from '../../schemas/events.ts';
 import type { State } from '../decider/state.ts';
 import { withWords } from './with-words.ts';
 
-/** Seals what was decided of a state: it links to the last event that this state has of the writer. */
+/**
+ * Seals what was decided of a state: it links to the last event that this state has of the writer.
+ * @param now what the writer's clock shows, in milliseconds since 1970.
+ */
 export const sealDecided = (
   event: NewEvent,
   writer: { fleet: string; name: string; key: WriterKey },
   state: State,
+  now = Date.now(),
 ): SealedEvent =>
   sealEvent(
     withWords(event, state),
     { ...writer, epoch: state.epoch },
     state.writers.get(writer.name),
-    new Date().toISOString(),
+    new Date(now).toISOString(),
   );

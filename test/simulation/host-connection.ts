@@ -1,84 +1,31 @@
 import type { Journal } from '../../agents/runtime/journal/journal.ts';
 import type { Handed, HandedMessage, HostLog } from '../../agents/runtime/ports.ts';
-import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { appendTo } from '../../eventlog/stream/event-log.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
+import { type Connection, createConnection } from './connection.ts';
 import type { Life } from './life.ts';
-import type { SimulatedLog } from './simulated-log.ts';
+import { kept, type SimulatedLog } from './simulated-log.ts';
 import type { Simulation } from './simulation.ts';
 
 /** A host's connection to the simulated log: what one process sees of it, and what happens to it. */
-export interface HostConnection {
+export interface HostConnection extends Pick<Connection, 'connect' | 'lose'> {
   log: HostLog;
   /** Whether it is there now. */
   isOpen(): boolean;
-  /** It is made, or made again. */
-  connect(): void;
-  /** It is lost. */
-  lose(): void;
 }
-
-/** So long a client waits for an answer. */
-const answersWithinMs = 5_000;
-
-const kept = ({ sequence, subject, bytes, signature = '' }: LoggedEvent): KeptMessage => ({
-  sequence,
-  subject,
-  bytes,
-  signature,
-});
 
 /** @param journal as one reads it from outside. */
 export const createHostConnection = (
   sim: Simulation,
   server: SimulatedLog,
   host: string,
-  { isAlive }: Life,
+  life: Life,
   { requests }: Pick<Journal, 'requests'>,
 ): HostConnection => {
   const { random, time } = sim;
-  const listeners: (() => void)[] = [];
-  /** The one that is there: another one each time that it is made. */
-  let connected: { generation: number } | undefined;
-  const isOpen = (mine: { generation: number } | undefined = connected) =>
-    mine !== undefined && mine === connected && server.isUp && mine.generation === server.generation;
-
-  /** What the server makes of a question; it may be lost on its way there, or the answer on its way back. */
-  const ask = <Answer>(atServer: () => Answer, mayLose = false): Promise<Answer> =>
-    new Promise((resolve, reject) => {
-      const mine = connected;
-      const give = (ms: number, settle: () => void) =>
-        time.after(ms, () => {
-          if (!isAlive()) return;
-          settle();
-          time.settles();
-        });
-      const lost = () => give(answersWithinMs, () => reject(new Error('the log does not answer')));
-      // A question that changes nothing is asked when it is answered.
-      const there = mayLose ? random.between(1, 30) : random.between(2, 60);
-      time.after(there, () => {
-        if (!isAlive() && !mayLose) return;
-        if (!isOpen(mine)) return lost();
-        let answer: Answer;
-        try {
-          answer = atServer();
-        } catch (error) {
-          return give(0, () => reject(error));
-        }
-        if (!mayLose) {
-          resolve(answer);
-          return time.settles();
-        }
-        if (sim.faulty && random.chance(0.05)) return lost();
-        const back = random.between(1, 30);
-        time.after(back, () => {
-          if (!isOpen(mine)) return lost();
-          if (!isAlive()) return;
-          resolve(answer);
-          time.settles();
-        });
-      });
-    });
+  const { isAlive } = life;
+  const connection = createConnection(sim, server, life);
+  const { ask, isOpen } = connection;
 
   /** What is acked does not come again. */
   const isToBeNoted = ({ event, subject }: LoggedEvent) => {
@@ -99,21 +46,20 @@ export const createHostConnection = (
     term: () => server.ack(host, logged.sequence),
   });
 
-  /** Those that a pull waits for, besides messages. */
-  const ended = new Set<() => void>();
+  /** Wakes the pull that waits, if one does. */
+  let wake: () => void = () => undefined;
+  connection.onChange(() => wake());
   async function* pull(): AsyncGenerator<Handed> {
-    const mine = connected;
+    const mine = connection.session();
     const waiting: LoggedEvent[] = [];
-    let wake: () => void = () => undefined;
     server.listen(host, (logged) => {
       if (!isAlive()) return;
       waiting.push(logged);
       wake();
       time.settles();
     });
-    ended.add(() => wake());
     let isTold = false;
-    while (isOpen(mine)) {
+    while (mine && isOpen(mine)) {
       const next = waiting.shift();
       if (next) {
         isTold = false;
@@ -136,38 +82,13 @@ export const createHostConnection = (
   const log: HostLog = {
     isUp: () => isOpen(),
     isClosed: () => !isAlive(),
-    onChange: (listen) => void listeners.push(listen),
+    onChange: connection.onChange,
     read,
     lastSequence: () => ask(() => server.last),
     append: (sealed) =>
-      appendTo(
-        {
-          publish: ({ subject, bytes }, expect) => ask(() => server.publish(subject, bytes, expect), true),
-          read,
-        },
-        sealed,
-      ),
+      appendTo({ publish: (one, expect) => ask(() => server.publish(one, expect), true), read }, sealed),
     pull,
     explain: async (error) => error,
   };
-
-  const changed = () => {
-    for (const listen of listeners) listen();
-    for (const end of ended) end();
-    ended.clear();
-    time.settles();
-  };
-  return {
-    log,
-    isOpen: () => isOpen(),
-    connect() {
-      connected = { generation: server.generation };
-      changed();
-    },
-    lose() {
-      if (!connected) return;
-      connected = undefined;
-      changed();
-    },
-  };
+  return { log, isOpen: () => isOpen(), connect: connection.connect, lose: connection.lose };
 };

@@ -82,13 +82,13 @@ const checkSeeds = async (schedules: number, seed: number): Promise<boolean> => 
 };
 
 const usage = `usage: ka test simulation [--schedules N] [--seed S] [--trace]
-  --schedules N   how many (100000), one a seed, from seed S (1) on
+  --schedules N   how many (12000), one a seed, from seed S (1) on
   --trace         print what happens in the schedule of seed S\n`;
 
 const readOptions = () => {
   const { values } = parseArgs({
     options: {
-      schedules: { type: 'string', default: '100000' },
+      schedules: { type: 'string', default: '12000' },
       seed: { type: 'string', default: '1' },
       trace: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },

@@ -1,17 +1,15 @@
 import type { Journal } from '../../agents/runtime/journal/journal.ts';
 import type { OwnEvent } from '../../agents/runtime/journal/own-events.ts';
+import { openAttempts } from '../../coordinator/daemon/time-limits.ts';
+import { checkpointDue } from '../../coordinator/decider/checkpoint-due.ts';
+import { decide } from '../../coordinator/decider/decide.ts';
 import type { Attempt } from '../../coordinator/decider/state.ts';
 import { waitsFor } from '../../coordinator/reading/progress.ts';
 import { stations } from '../../coordinator/testing/history.ts';
 import { beginAt, evidence, fleet, hostNames } from './beginning.ts';
 import type { KeptJournal } from './kept-journal.ts';
 import { createRandom } from './random.ts';
-import {
-  type CoordinatorMutations,
-  createSimulatedCoordinator,
-  isAtRest,
-  openAttempts,
-} from './simulated-coordinator.ts';
+import { createSimulatedCoordinator, type SimulatedCoordinator } from './simulated-coordinator.ts';
 import { createSimulatedHost, type SimulatedHost } from './simulated-host.ts';
 import { createSimulatedLog, type SimulatedLog } from './simulated-log.ts';
 import { createSimulatedPeople } from './simulated-people.ts';
@@ -24,26 +22,21 @@ import { createWorld } from './world.ts';
  * A schedule is one way in which a fleet may live through an iteration, decided by a seed: time is virtual, chance is the
  * seed's, and nothing else is asked, so a seed gives the same schedule each time.
  *
- * Real: the agent's loops (agents/runtime/host-loops.ts: its start, the request loop, the work loop, the outbox, what keeps it
- * in step with the log) over a real journal in memory, the effect protocol with its boundaries, and the watch of a board's own
- * deadline; decide, evolve and overdue;
- * which request a host gets, and when an iteration ends; how events are sealed, linked and appended.
- * After the real ones, beside which each says that it stands: the coordinator's daemon, its copy of the log and what it says
- * again, and how it tends the durables; the command line.
+ * Real: the coordinator (coordinator/daemon/daemon.ts: what it decides next, its appends, its copy of the log and what it says
+ * again, how it tends the durables, its stopwatch, its checkpoints); the agent's loops (agents/runtime/host-loops.ts: its
+ * start, the request loop, the work loop, the outbox, what keeps it in step with the log) over a real journal in memory, the
+ * effect protocol with its boundaries, and the watch of a board's own deadline; decide and evolve; how events are sealed,
+ * signed, linked and appended.
+ * After the real ones, beside which each says that it stands: how the log is followed; the command line.
  * Invented: the world, where each effect takes its time and is counted; the network; the log with its power losses and
- * its durable consumers; what a deadline puts back; people. Signatures, NATS, disks, restored logs and lost journals are not
- * in here: other tests have them.
+ * its durable consumers; what a deadline puts back; people. Signatures are made, and a host checks those of
+ * checkpoints alone. NATS, disks, restored logs and lost journals are not in here: other tests have them.
  *
  * What goes wrong: a process is killed at any boundary, or at any time, alone or with its programs or with the power; a
  * message comes late, twice, or behind others; an ack or an answer is lost; a host, or the server, is away; the log loses
  * its tail, a durable is gone; the wall clock jumps; steps fail; there are two coordinators; people answer late or never.
  * After a while nothing goes wrong any more, but that somebody may stay away. Then everything has to come to its end.
  */
-
-/** Faults built into what is simulated, to see that the simulation finds them. Those of what is real: breaks.test.ts. */
-export type Mutations = CoordinatorMutations;
-
-const sound: Mutations = { appendsAgainBlindly: false };
 
 export interface Ran {
   broken: Broken | undefined;
@@ -63,7 +56,7 @@ const planFaults = (
   sim: Simulation,
   log: SimulatedLog,
   hosts: readonly SimulatedHost[],
-  coordinators: readonly { kill(downMs: number): void; reconnect(): void }[],
+  coordinators: readonly SimulatedCoordinator[],
   faultyMs: number,
 ): number => {
   const { random, time } = sim;
@@ -75,7 +68,7 @@ const planFaults = (
     sim.trace?.(`log: ${losesPower ? 'loses power' : 'is killed'}`);
     if (losesPower) log.losePower(time.now - random.between(1_000, 2 * minute));
     else log.stop();
-    for (const host of hosts) host.disconnect();
+    for (const one of [...hosts, ...coordinators]) one.disconnect();
     time.after(random.pick([200, 5_000, 90_000]), () => {
       sim.trace?.('log: is up');
       log.start();
@@ -114,7 +107,8 @@ const isQuiet = (
   silent: ReadonlySet<string>,
 ): boolean => {
   const state = log.stateAt(log.last);
-  if (!log.isUp || !isAtRest(state)) return false;
+  if (!log.isUp || decide({ do: 'Advance' }, state).length > 0 || checkpointDue(state).length > 0)
+    return false;
   for (const iteration of state.iterations.values()) {
     if (iteration.ended || iteration.lost) continue;
     const waits = waitsFor(iteration, state);
@@ -126,7 +120,7 @@ const isQuiet = (
       (host.isInStep() &&
         host.journal.outbox.unsent() === 0 &&
         !host.journal.requests.next() &&
-        openAttempts(state).every(({ host: asked }) => asked !== host.name)),
+        openAttempts(state).every(({ attempt }) => attempt.host !== host.name)),
   );
 };
 
@@ -162,11 +156,7 @@ const checkOutcomes = (sim: Simulation, log: SimulatedLog, host: SimulatedHost, 
 };
 
 /** Runs the schedule of a seed: the same seed gives the same schedule, to the last line of its trace. */
-export const runSchedule = async (
-  seed: number,
-  options: { mutations?: Partial<Mutations>; traced?: boolean } = {},
-): Promise<Ran> => {
-  const mutations = { ...sound, ...options.mutations };
+export const runSchedule = async (seed: number, options: { traced?: boolean } = {}): Promise<Ran> => {
   const random = createRandom(seed);
   const time = createVirtualTime();
   const trace: string[] = [];
@@ -175,6 +165,7 @@ export const runSchedule = async (
     random,
     time,
     faulty: true,
+    serverClock: () => startOfTime + time.now,
     wallClock: () => startOfTime + clockIsOff + time.now,
     broken: undefined,
     breaks(property, how) {
@@ -201,7 +192,7 @@ export const runSchedule = async (
     return createSimulatedHost(sim, log, {
       name,
       role,
-      fleet: fleet.fleet,
+      fleet,
       kept,
       world: createWorld(sim, name),
       killChance,
@@ -210,12 +201,13 @@ export const runSchedule = async (
   });
   const lookEveryMs = random.pick([5_000, 10_000, 30_000]);
   const coordinators = ['coordinator', ...(random.chance(0.25) ? ['other coordinator'] : [])].map((name) =>
-    createSimulatedCoordinator(sim, log, fleet, hosts, {
+    createSimulatedCoordinator(sim, log, {
       name,
+      fleet,
+      hosts,
       killChance,
       lookEveryMs,
-      hasCopy: !random.chance(0.1),
-      ...mutations,
+      keepsCopy: !random.chance(0.1),
     }),
   );
   const people = createSimulatedPeople(sim, log, fleet);

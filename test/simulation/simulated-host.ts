@@ -3,8 +3,11 @@ import { Journal } from '../../agents/runtime/journal/journal.ts';
 import type { CheckMessage, Workplace } from '../../agents/runtime/ports.ts';
 import type { StepTable } from '../../agents/runtime/run-step.ts';
 import { createTrouble } from '../../agents/runtime/trouble.ts';
-import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
+import { testKey } from '../../coordinator/testing/test-key.ts';
+import type { Presence } from '../../eventlog/live/presence.ts';
+import { type Trust, trustNow } from '../../eventlog/signing/trust.ts';
 import { formatAttempt } from '../../schemas/attempt-id.ts';
+import type { Fleet } from '../../schemas/fleet.ts';
 import type { Role } from '../../schemas/step-names.ts';
 import { createHostConnection, type HostConnection } from './host-connection.ts';
 import type { KeptJournal } from './kept-journal.ts';
@@ -15,16 +18,6 @@ import type { SimulatedLog } from './simulated-log.ts';
 import type { StepWorld } from './simulated-steps.ts';
 import { killed, type Simulation } from './simulation.ts';
 import type { World } from './world.ts';
-
-/** Nobody looks at a signature in here: signing would take most of the time. */
-export const noKey: WriterKey = { sign: () => '', publicKey: '' } as unknown as WriterKey;
-
-export interface Presence {
-  at: number;
-  open: readonly string[];
-  position: number;
-  unsent: number;
-}
 
 export interface SimulatedHost {
   readonly name: string;
@@ -63,9 +56,17 @@ const checked = new WeakMap<Uint8Array, ReturnType<CheckMessage>>();
 const check: CheckMessage = (message) => {
   const known = checked.get(message.bytes);
   if (known) return known;
-  const found = { logged: { ...message, event: readEvent(message.bytes) }, key: '' };
+  const event = readEvent(message.bytes);
+  const found = { logged: { ...message, event }, key: testKey(event.source).publicKey };
   checked.set(message.bytes, found);
   return found;
+};
+
+const trusts = new WeakMap<Fleet, Trust>();
+const trustOf = (fleet: Fleet): Trust => {
+  const known = trusts.get(fleet) ?? trustNow(fleet);
+  trusts.set(fleet, known);
+  return known;
 };
 
 /** The simulated steps run no program and write to no disk. */
@@ -79,7 +80,7 @@ const workplace: Workplace = {
 export interface HostParts {
   name: string;
   role: Role;
-  fleet: string;
+  fleet: Fleet;
   kept: KeptJournal;
   world: World;
   /** How likely a boundary kills its agent while things go wrong. */
@@ -134,13 +135,13 @@ export const createSimulatedHost = (sim: Simulation, log: SimulatedLog, parts: H
       if (life.isAlive()) sim.trace?.(`${name}: says ${text}`);
     };
     return createHostLoops({
-      fleet,
+      fleet: fleet.fleet,
       name,
       role,
-      key: { key: noKey },
+      key: { key: testKey(name) },
       check,
       checkOwn: check,
-      trust: { fleet, writers: new Map() },
+      trust: trustOf(fleet),
       journal,
       journalFile: 'journal.db',
       clock,
@@ -236,8 +237,10 @@ export const createSimulatedHost = (sim: Simulation, log: SimulatedLog, parts: H
     },
     presence() {
       if (!agent?.loops || !agent.connection.isOpen()) return undefined;
-      const { open, position, unsent } = agent.loops.told();
-      return { at: time.now, open, position, unsent };
+      const { checkpoint, ...told } = agent.loops.told();
+      const boot = { bootId: world.bootId, release: 'r', package: null };
+      const said = { host: name, role, time: new Date(sim.wallClock()).toISOString(), ...boot, ...told };
+      return { ...said, ...(checkpoint ? { checkpoint } : {}) };
     },
     isInStep: () => agent?.connection.isOpen() === true && time.now - agent.connectedAt > lookWithinMs,
   };

@@ -1,13 +1,13 @@
 import { evolve } from '../../coordinator/decider/evolve.ts';
 import { initialState, type State } from '../../coordinator/decider/state.ts';
-import { sameFact } from '../../eventlog/stream/event-log.ts';
+import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
+import type { SealedEvent } from '../../eventlog/signing/seal.ts';
+import type { DurablePosition } from '../../eventlog/stream/durables.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { Beginning } from './beginning.ts';
 import { readEvent } from './read-event.ts';
 import type { Simulation } from './simulation.ts';
-
-export type Answer = { outcome: 'appended' | 'there'; sequence: number } | { outcome: 'moved' | 'conflict' };
 
 /** What a host's durable consumer in the server knows. */
 interface Durable {
@@ -33,14 +33,11 @@ export interface SimulatedLog {
   under(subject: string): LoggedEvent | undefined;
   /** The last one of a subject, or of all that a wildcard at its end matches. */
   newest(subject: string): LoggedEvent | undefined;
-  events(): readonly LoggedEvent[];
   /** @returns its sequence, or undefined if its subject, or the log, does not end as expected. */
   publish(
-    subject: string,
-    bytes: Uint8Array,
+    sealed: Pick<SealedEvent, 'subject' | 'bytes' | 'signature'>,
     expect: { lastSubjectSequence?: number; lastSequence?: number },
   ): number | undefined;
-  append(subject: string, bytes: Uint8Array, expectedLast?: number): Answer;
   onAppended(listen: () => void): void;
   /** The server is killed: what it has acknowledged it keeps. */
   stop(): void;
@@ -50,7 +47,9 @@ export interface SimulatedLog {
   /** Where the host's messages go from now on; undefined once it listens no more. */
   listen(host: string, handOver: HandOver | undefined): void;
   ack(host: string, sequence: number): void;
-  positionOf(host: string): number | undefined;
+  positionOf(host: string): DurablePosition | undefined;
+  /** The first sequence after this one that holds something for the host. */
+  nextFor(host: string, after: number): number | undefined;
   /** How many messages its durable has handed over since it was made, and how many it has left. */
   handedTo(host: string): number;
   pendingFor(host: string): number;
@@ -61,10 +60,15 @@ export interface SimulatedLog {
 
 const ackWithinMs = 30_000;
 
-const isFor = ({ event }: LoggedEvent): string | undefined =>
-  event.kind === 'step' && (event.fact === 'Requested' || event.fact === 'Superseded')
-    ? event.data.host
-    : undefined;
+const isFor = ({ subject }: LoggedEvent): string | undefined => subject.split('.')[6];
+
+/** An event as a message of the log. */
+export const kept = ({ sequence, subject, bytes, signature = '' }: LoggedEvent): KeptMessage => ({
+  sequence,
+  subject,
+  bytes,
+  signature,
+});
 
 /** Two attempts of one step that are open at once, if there are. */
 const twiceOpen = (state: State, name: string, step: StepName): string | undefined => {
@@ -147,21 +151,7 @@ export const createSimulatedLog = (
       if (prefix === subject) return subjects.get(subject);
       return events.findLast((logged) => logged.subject.startsWith(prefix));
     },
-    events: () => events,
-    append(subject, bytes, expectedLast) {
-      const expect = {
-        lastSubjectSequence: 0,
-        ...(expectedLast === undefined ? {} : { lastSequence: expectedLast }),
-      };
-      const sequence = log.publish(subject, bytes, expect);
-      if (sequence !== undefined) return { outcome: 'appended', sequence };
-      const there = subjects.get(subject);
-      if (!there) return { outcome: 'moved' };
-      if (sameFact(there.bytes, bytes)) return { outcome: 'there', sequence: there.sequence };
-      if (expectedLast !== undefined && there.sequence > expectedLast) return { outcome: 'moved' };
-      return { outcome: 'conflict' };
-    },
-    publish(subject, bytes, expect) {
+    publish({ subject, bytes, signature }, expect) {
       const there = subjects.get(subject);
       const subjectEndsAt = there?.sequence ?? 0;
       const { lastSubjectSequence = subjectEndsAt, lastSequence = events.length } = expect;
@@ -172,7 +162,7 @@ export const createSimulatedLog = (
         sequence: events.length + 1,
         subject,
         bytes,
-        signature: '',
+        signature,
         event: readEvent(bytes),
       };
       sim.trace?.(`log: ${logged.sequence} ${subject}`);
@@ -224,7 +214,16 @@ export const createSimulatedLog = (
     ack: (host, sequence) => void durables.get(host)?.unacked.delete(sequence),
     handedTo: (host) => durables.get(host)?.handed ?? 0,
     pendingFor: (host) => durables.get(host)?.unacked.size ?? 0,
-    positionOf: (host) => durables.get(host)?.position,
+    positionOf(host) {
+      const durable = durables.get(host);
+      if (!durable) return undefined;
+      const { position, unacked } = durable;
+      return {
+        ackedUpTo: Math.min(position, ...[...unacked].map((one) => one - 1)),
+        deliveredUpTo: position,
+      };
+    },
+    nextFor: (host, after) => events.slice(after).find((logged) => isFor(logged) === host)?.sequence,
     removeDurable: (host) => void durables.delete(host),
     makeDurable(host, from) {
       sim.trace?.(`log: the durable of ${host} is made again from ${from}`);

@@ -3,12 +3,13 @@ import { type Command, decide } from '../../coordinator/decider/decide.ts';
 import { reviewOf } from '../../coordinator/decider/graph.ts';
 import { RefusedByDecider } from '../../coordinator/decider/refusal.ts';
 import type { Iteration } from '../../coordinator/decider/state.ts';
-import { sealEvent } from '../../eventlog/signing/seal.ts';
+import { testKey } from '../../coordinator/testing/test-key.ts';
+import { type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
+import { type AppendTarget, appendTo } from '../../eventlog/stream/event-log.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { personWriter } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
-import { noKey } from './simulated-host.ts';
-import type { SimulatedLog } from './simulated-log.ts';
+import { kept, type SimulatedLog } from './simulated-log.ts';
 import type { Simulation } from './simulation.ts';
 
 export interface SimulatedPeople {
@@ -29,24 +30,31 @@ export const createSimulatedPeople = (sim: Simulation, log: SimulatedLog, fleet:
   let wishesLeft = random.chance(0.15) ? 1 : 0;
 
   /** What they said, by its subject: they are told if the log has lost it. */
-  const said = new Map<string, LoggedEvent>();
+  const said = new Map<string, SealedEvent & Pick<LoggedEvent, 'event'>>();
+  const target: AppendTarget = {
+    publish: async (sealed, expect) => log.publish(sealed, expect),
+    async read(subject) {
+      const there = log.under(subject);
+      return there && kept(there);
+    },
+  };
 
-  const say = (command: Command): void => {
+  const say = async (command: Command): Promise<void> => {
     if (!log.isUp) return;
     const state = log.stateAt(log.last);
     try {
       const [event] = decide(command, state);
       if (!event) return;
       const writer = personWriter((event.data as { by: string }).by);
-      const { subject, bytes } = sealEvent(
+      const sealed = sealEvent(
         event,
-        { fleet: fleet.fleet, name: writer, key: noKey },
+        { fleet: fleet.fleet, name: writer, key: testKey(writer) },
         state.writers.get(writer),
         new Date(sim.wallClock()).toISOString(),
       );
-      log.append(subject, bytes, state.sequence);
-      const logged = log.under(subject);
-      if (logged) said.set(subject, logged);
+      await appendTo(target, sealed, state.sequence);
+      const logged = log.under(sealed.subject);
+      if (logged) said.set(sealed.subject, { ...sealed, ...logged, signature: sealed.signature });
     } catch (error) {
       if (!(error instanceof RefusedByDecider)) throw error;
       sim.trace?.(`people: ${command.do} is refused: ${error.message}`);
@@ -54,39 +62,45 @@ export const createSimulatedPeople = (sim: Simulation, log: SimulatedLog, fleet:
   };
 
   /** The coordinator names what is lost: they say it again, and what can't be said any more they bring back as it was. */
-  const sayAgain = (): void => {
-    for (const [subject, { event, bytes }] of said) {
+  const sayAgain = async (): Promise<void> => {
+    for (const [subject, sealed] of said) {
       if (log.under(subject) || random.chance(0.7)) continue;
-      for (const command of commandsBehind(event)) say(command);
-      if (!log.under(subject) && random.chance(0.3)) log.append(subject, bytes);
+      for (const command of commandsBehind(sealed.event)) await say(command);
+      if (!log.under(subject) && random.chance(0.3)) await appendTo(target, sealed);
     }
   };
 
-  const lookAt = (iteration: Iteration): void => {
+  const lookAt = async (iteration: Iteration): Promise<void> => {
     const { name } = iteration;
     const review = reviewOf(iteration);
     if (review?.asked && !iteration.ended)
       for (const by of review.missing)
         if (!silent.has(by) && random.chance(0.3))
-          say(
+          await say(
             sim.faulty && random.chance(0.03)
               ? { do: 'Reject', iteration: name, by, note: '' }
               : { do: 'Approve', iteration: name, by, note: '', expires: '2099-01-01T00:00:00Z' },
           );
     if (iteration.ended?.status === 'failed' && retriesLeft > 0 && random.chance(0.3)) {
       retriesLeft -= 1;
-      say({ do: 'Retry', iteration: name, by: 'mfritsche' });
+      await say({ do: 'Retry', iteration: name, by: 'mfritsche' });
     }
     if (wishesLeft > 0 && sim.faulty && random.chance(0.05)) {
       wishesLeft -= 1;
-      if (random.chance(0.5)) say({ do: 'Abort', iteration: name, by: 'mfritsche', why: '' });
-      else say({ do: 'Waive', iteration: name, clause: 'C7', by: 'mfritsche', why: 'known' });
+      if (random.chance(0.5)) await say({ do: 'Abort', iteration: name, by: 'mfritsche', why: '' });
+      else await say({ do: 'Waive', iteration: name, clause: 'C7', by: 'mfritsche', why: 'known' });
     }
   };
 
+  const lookAround = async (): Promise<void> => {
+    if (log.isUp && log.cuts > 0) await sayAgain();
+    if (log.isUp) for (const iteration of log.stateAt(log.last).iterations.values()) await lookAt(iteration);
+  };
   const look = (): void => {
-    if (log.isUp && log.cuts > 0) sayAgain();
-    if (log.isUp) for (const iteration of log.stateAt(log.last).iterations.values()) lookAt(iteration);
+    lookAround().catch((error: unknown) =>
+      sim.breaks('the code under test does not throw', `people: ${error}`),
+    );
+    time.settles();
     time.after(lookEveryMs, look);
   };
   time.after(random.below(lookEveryMs), look);

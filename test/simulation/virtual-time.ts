@@ -17,8 +17,11 @@ interface Due {
 
 const isBefore = (a: Due, b: Due) => a.at < b.at || (a.at === b.at && a.order < b.order);
 
-/** All promises that can go on have gone on: nothing here waits for anything but this clock. */
-const allHasRun = () => new Promise<void>((resolve) => void setImmediate(resolve));
+/**
+ * All promises that can go on have gone on: nothing here waits for anything but this clock. A tick of the process comes after
+ * the last of them, and does not ask the system for anything, as a turn of the event loop does.
+ */
+const allHasRun = () => new Promise<void>((resolve) => process.nextTick(resolve));
 
 export const createVirtualTime = (): VirtualTime => {
   const heap: Due[] = [];
@@ -65,6 +68,8 @@ export const createVirtualTime = (): VirtualTime => {
       settled = true;
     },
     async run(until, isOver) {
+      // One turn of the event loop a run: the process hears what it is told, and what follows runs among promises.
+      await new Promise<void>((resolve) => void setImmediate(resolve));
       while (heap.length > 0 && !isOver()) {
         if ((heap[0] as Due).at > until) return;
         const { at, what } = pop();
