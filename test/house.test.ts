@@ -53,7 +53,6 @@ const longFunctions = [
   'agents/builder/pkgbuild/kernel-release.ts:readParts',
   'agents/builder/pkgbuild/pkgbuild.ts:edit',
   'agents/runtime/keep-in-step.ts:createInStep',
-  'eventlog/stream/follow-stream.ts:followStream',
 ];
 
 const isTest = (file: string): boolean =>
