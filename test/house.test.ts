@@ -38,22 +38,7 @@ const circlesLeft: string[] = [];
 
 const longestFunction = 70;
 /** Functions outside tests that are longer, each as `file:outer.inner`. */
-const longFunctions = [
-  'agents/board/backup.ts:backup',
-  'agents/board/boot-loader/held-kernel.ts:createHeldKernel',
-  'agents/board/install.ts:install',
-  'agents/board/pacman/pacman.ts:createPacman',
-  'agents/board/put-back.ts:putBack',
-  'agents/board/reboot.ts:reboot',
-  'agents/builder/build.ts:buildPackages',
-  'agents/builder/git/git.ts:createGit',
-  'agents/builder/makepkg/makepkg.ts:createMakepkg',
-  'agents/builder/makepkg/worktree.ts:openWorktree',
-  'agents/builder/pkgbuild/bash-script.ts:readScript',
-  'agents/builder/pkgbuild/kernel-release.ts:readParts',
-  'agents/builder/pkgbuild/pkgbuild.ts:edit',
-  'agents/runtime/keep-in-step.ts:createInStep',
-];
+const longFunctions: string[] = [];
 
 const isTest = (file: string): boolean =>
   /\.test\.ts$|(^|\/)(testdata|testing)\//.test(file) || file.startsWith('test/');

@@ -1,10 +1,9 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { execa } from 'execa';
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { loadPlan } from '../coordinator/plan/plan-file.ts';
 import { readConfigFile } from '../eventlog/files/config-file.ts';
 import { Fleet } from '../schemas/fleet.ts';
+import { breakPkgbuild } from './broken-pkgbuild.ts';
 import { type KaRan, ka } from './ka.ts';
 import { type PlanVariant, planVariant } from './plan-variant.ts';
 import { approver, startTestFleet, type TestFleet } from './test-fleet.ts';
@@ -189,22 +188,13 @@ describe('an iteration', { timeout: 120_000 }, () => {
   });
 
   it("whose PKGBUILD does not parse fails in preflight, in bash's words", async () => {
-    const clone = join(fleet.folder, 'packages');
-    const pkgbuild = join(clone, 'arch/linux-fresnel-fourier/PKGBUILD');
-    const git = (...args: string[]) =>
-      execa('git', ['-c', 'user.name=A', '-c', 'user.email=a@example.org', '-C', clone, ...args]);
-    await execa('git', ['clone', '--quiet', fleet.places.repository('marfrit-packages'), clone]);
-    const text = await readFile(pkgbuild, 'utf8');
-    await writeFile(pkgbuild, text.replace('prepare() {', 'prepare() {{'));
-    await git('commit', '--quiet', '-am', 'break it');
-    await git('push', '--quiet');
+    const mend = await breakPkgbuild(fleet);
     try {
       const ran = await fleet.carry(await variant({ iteration: 'broken' }));
       expect(ran.exitCode).toBe(1);
       expect(ran.stdout).toMatch(/ broken preflight FAILED on boltzmann: .*PKGBUILD.*syntax error/);
     } finally {
-      await git('revert', '--no-edit', 'HEAD');
-      await git('push', '--quiet');
+      await mend();
     }
     expect((await fleet.world()).board).toEqual(before.board);
   });

@@ -4,6 +4,7 @@ import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { openSession } from '../coordinator/commands/session.ts';
+import { startSandbox, stopSandbox } from '../deploy/local-fleet/start-stop.ts';
 import { sandboxPlaces } from '../deploy/places/sandbox-places.ts';
 import { type KaRan, ka, testFolder } from './ka.ts';
 
@@ -62,7 +63,7 @@ export const startTestFleet = async (
     throw new Error(`ka up ended with ${exitCode}: ${stderr}`);
   }
   // Read in this process: what is tested is what the log holds, and each `ka log` costs a second.
-  const session = await openSession(places.operatorConfig).catch(async (error: unknown) => {
+  let session = await openSession(places.operatorConfig).catch(async (error: unknown) => {
     await ka(['down', '--dir', places.folder]);
     await remove();
     throw error;
@@ -89,6 +90,14 @@ export const startTestFleet = async (
     await closing;
     return ka(['down', '--dir', places.folder]);
   };
+  /** Stops the fleet, does something, and starts it again, as it then is. */
+  const restart = async (between: () => Promise<void>) => {
+    await session.close();
+    await stopSandbox(places.folder);
+    await between();
+    await startSandbox(places.folder);
+    session = await openSession(places.operatorConfig);
+  };
   return {
     /** Where plans may be written. */
     folder,
@@ -114,6 +123,7 @@ export const startTestFleet = async (
       return ran;
     },
     board,
+    restart,
     /** All that an iteration changes on hosts: the repositories' heads, what hertz serves, the board. */
     world: async () => ({
       heads: Object.fromEntries(

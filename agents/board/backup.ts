@@ -2,8 +2,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect } from '../../host/ssh.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
+import type { StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
-import type { Step } from '../runtime/step.ts';
+import type { Step, StepContext } from '../runtime/step.ts';
 import { type BackupArchive, backupFile, createBackupArchive, moduleReleases } from './backup-archive.ts';
 import { onBoard } from './board-root.ts';
 import { bannerRelease, imageBanner } from './boot.ts';
@@ -13,6 +14,27 @@ import { createPacman } from './pacman/pacman.ts';
 import { peerNamed } from './peer-named.ts';
 import { hasContent } from './staged.ts';
 
+/** @throws {StepFailed} (work) if another version is installed. */
+const makeArchive = async (
+  { host, run, workFolder }: Pick<StepContext<BoardConfig>, 'host' | 'run' | 'workFolder'>,
+  { version, names }: Pick<StepRequest<'backup'>, 'version' | 'names'>,
+): Promise<BackupArchive> => {
+  const pacman = createPacman(host, run);
+  const packages: KeptPackage[] = [];
+  const releases = new Set<string>();
+  for (const name of names) {
+    const entry = await pacman.installed(name);
+    if (entry?.version !== version)
+      throw new StepFailed(
+        'work',
+        `${name} ${entry?.version ?? 'is not'} installed on ${host.host} and the plan starts from ${version}: correct the plan's "from".`,
+      );
+    packages.push(await cachedPackage(run, host, { name, entry, folder: join(workFolder, 'fetched') }));
+    for (const release of moduleReleases(entry.entries)) releases.add(release);
+  }
+  return createBackupArchive(run, host, { version, releases: [...releases], packages, workFolder });
+};
+
 /**
  * Keeps what a rollback needs, here and on the backup host. The installed system stays as it is; a cut leaves a
  * `.part` here or there.
@@ -21,8 +43,7 @@ export const backup: Step<'backup', BoardConfig> = async (
   request,
   { effect, host, run, note, workFolder, signal },
 ) => {
-  const { version, names } = request;
-  const pacman = createPacman(host, run);
+  const { version } = request;
   const peer = peerNamed(host, request.host);
   const madeFile = join(workFolder, 'made.json');
 
@@ -37,24 +58,7 @@ export const backup: Step<'backup', BoardConfig> = async (
     },
     act: async () => {
       await createBootLoader({ host, run, note }).requireSettled();
-      const packages: KeptPackage[] = [];
-      const releases = new Set<string>();
-      for (const name of names) {
-        const entry = await pacman.installed(name);
-        if (entry?.version !== version)
-          throw new StepFailed(
-            'work',
-            `${name} ${entry?.version ?? 'is not'} installed on ${host.host} and the plan starts from ${version}: correct the plan's "from".`,
-          );
-        packages.push(await cachedPackage(run, host, { name, entry, folder: join(workFolder, 'fetched') }));
-        for (const release of moduleReleases(entry.entries)) releases.add(release);
-      }
-      const made = await createBackupArchive(run, host, {
-        version,
-        releases: [...releases],
-        packages,
-        workFolder,
-      });
+      const made = await makeArchive({ host, run, workFolder }, request);
       await writeFile(madeFile, JSON.stringify(made));
       return made;
     },
@@ -63,21 +67,24 @@ export const backup: Step<'backup', BoardConfig> = async (
   const place = `${host.host}/${version}`;
   const local = backupFile(host, { version, ...made });
   const remote = `${place}/${made.archive.file}`;
+  type Peer = Awaited<ReturnType<typeof connect>>;
+  const isThere = async (there: Peer) => (await there.hash(remote))?.sha256 === made.archive.sha256;
+  const atPeer = async <Result>(work: (there: Peer) => Promise<Result>): Promise<Result> => {
+    const there = await connect(peer, signal);
+    try {
+      return await work(there);
+    } finally {
+      there.close();
+    }
+  };
   await effect('copy', {
-    probe: async () => {
-      const there = await connect(peer, signal);
-      try {
-        return (await there.hash(remote))?.sha256 === made.archive.sha256
-          ? { happened: 'yes', result: null }
-          : { happened: 'no' };
-      } finally {
-        there.close();
-      }
-    },
-    act: async () => {
-      const there = await connect(peer, signal);
-      try {
-        if ((await there.hash(remote))?.sha256 === made.archive.sha256) {
+    probe: () =>
+      atPeer(async (there) =>
+        (await isThere(there)) ? { happened: 'yes', result: null } : { happened: 'no' },
+      ),
+    act: () =>
+      atPeer(async (there) => {
+        if (await isThere(there)) {
           note(`${request.host} holds ${remote} already`);
           return null;
         }
@@ -86,10 +93,7 @@ export const backup: Step<'backup', BoardConfig> = async (
         if (copied.sha256 !== made.archive.sha256)
           throw new Error(`${local} changed while it was copied: it has the sha256 ${copied.sha256}.`);
         return null;
-      } finally {
-        there.close();
-      }
-    },
+      }),
   });
 
   const release = bannerRelease(await imageBanner(onBoard(host.root, host.boot.image)));

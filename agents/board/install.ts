@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Need, requireRoom } from '../../host/disk-room.ts';
 import { hashFile } from '../../host/hash-file.ts';
+import type { Run } from '../../host/run.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
@@ -74,6 +75,27 @@ const initramfsAt = async (file: string) => {
   return found ? { mtimeMs: found.mtimeMs, ...(await hashFile(file)) } : null;
 };
 
+/** Makes the initramfs. @throws {StepFailed} (host) if the command makes none. */
+const makeInitramfs = async (
+  run: Run,
+  host: BoardConfig,
+  initramfs: string,
+  before: Awaited<ReturnType<typeof initramfsAt>>,
+): Promise<string> => {
+  // One that outlived a killed agent is waited for: two at a time would write into one file.
+  const alone = ['flock', join(host.stateFolder, 'initramfs.lock'), ...host.boot.initramfsCommand];
+  await run(alone, { timeoutMs: 30 * 60_000 });
+  await syncBoard(run, host);
+  const made = await initramfsAt(initramfs);
+  const isOld = made?.sha256 === before?.sha256 && made?.mtimeMs === before?.mtimeMs;
+  if (!made || made.sizeBytes === 0 || isOld)
+    throw new StepFailed(
+      'host',
+      `${host.boot.initramfsCommand.join(' ')} ended well, but ${initramfs} ${made ? `is ${made.sizeBytes === 0 ? 'empty' : 'the one from before'}` : 'is not there'}: run it by hand.`,
+    );
+  return made.sha256;
+};
+
 /**
  * Holds the kernel that runs, then installs the staged packages and makes their initramfs. Whatever pacman is cut in, the
  * held kernel boots.
@@ -134,23 +156,7 @@ export const install: Step<'install', BoardConfig> = async (request, context) =>
     before: () => initramfsAt(initramfs),
     // Half of one can't be told from a whole one, and making it again does no harm.
     probe: () => ({ happened: 'no' }),
-    act: async (before) => {
-      // One that outlived a killed agent is waited for: two at a time would write into one file.
-      const alone = ['flock', join(host.stateFolder, 'initramfs.lock'), ...host.boot.initramfsCommand];
-      await run(alone, { timeoutMs: 30 * 60_000 });
-      await syncBoard(run, host);
-      const made = await initramfsAt(initramfs);
-      if (
-        !made ||
-        made.sizeBytes === 0 ||
-        (made.sha256 === before?.sha256 && made.mtimeMs === before.mtimeMs)
-      )
-        throw new StepFailed(
-          'host',
-          `${host.boot.initramfsCommand.join(' ')} ended well, but ${initramfs} ${made ? `is ${made.sizeBytes === 0 ? 'empty' : 'the one from before'}` : 'is not there'}: run it by hand.`,
-        );
-      return made.sha256;
-    },
+    act: (before) => makeInitramfs(run, host, initramfs, before),
   });
 
   await loader.requireHeld(); // whatever the initramfs command, or a person, has done meanwhile

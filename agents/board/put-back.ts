@@ -33,24 +33,16 @@ const holdMeanwhile = async (loader: BootLoader, note: (line: string) => void): 
     );
 };
 
-/**
- * Puts the board back to a backup whose archive is here, from any state that an install or a cut leaves: packages, then
- * boot files and modules over them, each brought to the disk, and last what names the kernel that boots: until then it is
- * one that nothing here writes to. Each part may be done again, and what is right already stays.
- * @returns What is installed then, looked at, and whether anything had to be changed for it.
- * @throws {StepFailed} (work) if the archive is no backup of that version, (host) if the board isn't as it was then.
- */
-export const putBack = async (
-  context: Context,
-  backup: Backup,
-): Promise<{ installed: StepEvidence<'install'>; changed: boolean }> => {
-  const { effect, host, run, note, workFolder } = context;
-  const pacman = createPacman(host, run);
-  const loader = createBootLoader({ host, run, note });
-  const archive = backupFile(host, backup);
+/** @throws {Error} if files are not as in the backup. */
+const refuseAltered = ([wrong, ...more]: readonly string[]): void => {
+  if (wrong !== undefined)
+    throw new Error(
+      `${wrong} and ${more.length} other files are not as in the backup although they were put back.`,
+    );
+};
 
-  // A pacman that outlived the one who began this may still read what is unpacked anew here.
-  await pacman.quiet();
+/** Unpacks a backup's archive. @throws {StepFailed} (work) if it is no backup of that version. */
+const openBackup = async ({ host, run, workFolder }: Context, archive: string, backup: Backup) => {
   const unpacked = await unpackBackup(run, archive, join(workFolder, 'backup'));
   const contents: PackageContent[] = [];
   for (const file of unpacked.packages) {
@@ -65,6 +57,53 @@ export const putBack = async (
       'work',
       `${archive} holds other packages than ${backup.version}: it is no backup of it.`,
     );
+  return { unpacked, contents };
+};
+
+/** Puts back what names the kernel that boots, last of all. @returns whether that had to be done. */
+const settleBoot = (
+  { effect, host, run }: Context,
+  loader: BootLoader,
+  folder: string,
+  ofBoot: Awaited<ReturnType<typeof boardEntries>>,
+): Promise<boolean> => {
+  const bootsAsBefore = async () =>
+    (await alteredFiles(run, host.root, ofBoot)).length === 0 && (await loader.isSettled());
+  return effect('settle', {
+    probe: async () => {
+      if (!(await bootsAsBefore())) return { happened: 'no' };
+      await loader.flushed();
+      return { happened: 'yes', result: true };
+    },
+    act: async () => {
+      if (await bootsAsBefore()) return false;
+      await loader.flushed(); // what the file is going to name
+      await restore(run, folder, host.root, ofBoot);
+      await loader.settle();
+      return true;
+    },
+  });
+};
+
+/**
+ * Puts the board back to a backup whose archive is here, from any state that an install or a cut leaves: packages, then
+ * boot files and modules over them, each brought to the disk, and last what names the kernel that boots: until then it is
+ * one that nothing here writes to. Each part may be done again, and what is right already stays.
+ * @returns What is installed then, looked at, and whether anything had to be changed for it.
+ * @throws {StepFailed} (work) if the archive is no backup of that version, (host) if the board isn't as it was then.
+ */
+export const putBack = async (
+  context: Context,
+  backup: Backup,
+): Promise<{ installed: StepEvidence<'install'>; changed: boolean }> => {
+  const { effect, host, run, note } = context;
+  const pacman = createPacman(host, run);
+  const loader = createBootLoader({ host, run, note });
+  const archive = backupFile(host, backup);
+
+  // A pacman that outlived the one who began this may still read what is unpacked anew here.
+  await pacman.quiet();
+  const { unpacked, contents } = await openBackup(context, archive, backup);
 
   // A probe that finds it done after a cut can't tell whether this did it: it counts as a change.
   const packagesChanged = await effect('packages', {
@@ -102,11 +141,7 @@ export const putBack = async (
       if (changes) {
         await holdMeanwhile(loader, note);
         await restore(run, unpacked.folder, host.root, entries);
-        const [wrong, ...more] = await altered();
-        if (wrong !== undefined)
-          throw new Error(
-            `${wrong} and ${more.length} other files are not as in the backup although they were put back.`,
-          );
+        refuseAltered(await altered());
       }
       await syncBoard(run, host);
       return changes;
@@ -114,22 +149,7 @@ export const putBack = async (
   });
 
   const ofBoot = all.filter(({ path }) => path === bootConfig);
-  const bootsAsBefore = async () =>
-    (await alteredFiles(run, host.root, ofBoot)).length === 0 && (await loader.isSettled());
-  const bootChanged = await effect('settle', {
-    probe: async () => {
-      if (!(await bootsAsBefore())) return { happened: 'no' };
-      await loader.flushed();
-      return { happened: 'yes', result: true };
-    },
-    act: async () => {
-      if (await bootsAsBefore()) return false;
-      await loader.flushed(); // what the file is going to name
-      await restore(run, unpacked.folder, host.root, ofBoot);
-      await loader.settle();
-      return true;
-    },
-  });
+  const bootChanged = await settleBoot(context, loader, unpacked.folder, ofBoot);
 
   const names = backup.packages.map(({ name }) => name);
   const installed = await lookAtInstalled(context, names, backup.version);

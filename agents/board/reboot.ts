@@ -2,11 +2,28 @@ import { syncPath } from '../../host/sync-path.ts';
 import type { FellBack } from '../../schemas/boot.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { Opened } from '../../schemas/open.ts';
+import type { StepEvidence } from '../../schemas/steps.ts';
 import type { Step } from '../runtime/step.ts';
 import { bootNow, readBoot, rebootBoard, runsInstalled } from './boot.ts';
+import type { BootLoader } from './boot-loader/boot-loader.ts';
 import { createBootLoader } from './boot-loader/create-boot-loader.ts';
 import { arm, isOf, readArmed, readFired, readReport, refuseFired } from './deadline/deadline.ts';
 import { installedVersion } from './pacman/installed.ts';
+
+/** What is known without a trace. A variable that is still there was never looked at; what can't be read tells nothing. */
+const howItFellBack = async (
+  host: BoardConfig,
+  loader: BootLoader,
+  attempt: Parameters<typeof isOf>[1],
+  { after, imageBanner, fellBack }: StepEvidence<'reboot'>,
+): Promise<Opened<FellBack> | undefined> => {
+  if (loader.triesOnce && (await loader.isTrying(after.bootId).catch(() => false)))
+    return { how: 'unknown', says: 'the boot loader never took the trial' };
+  const report = await readReport(host).catch(() => undefined);
+  return isOf(report, attempt) && report?.unconfirmed.procVersion.startsWith(imageBanner)
+    ? { how: 'deadline', says: report.because }
+    : fellBack;
+};
 
 /**
  * Arms the board's own deadline, lets the next boot be the new kernel's trial, reboots, and says which kernel came back. That
@@ -68,17 +85,10 @@ export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
     since,
   });
   const { bootId } = seen.after;
-  /** What is known without a trace. A variable that is still there was never looked at; what can't be read tells nothing. */
-  const howItFellBack = async (): Promise<Opened<FellBack> | undefined> => {
-    if (loader.triesOnce && (await loader.isTrying(bootId).catch(() => false)))
-      return { how: 'unknown', says: 'the boot loader never took the trial' };
-    const report = await readReport(host).catch(() => undefined);
-    return isOf(report, { iteration, attempt }) &&
-      report?.unconfirmed.procVersion.startsWith(seen.imageBanner)
-      ? { how: 'deadline', says: report.because }
-      : seen.fellBack;
-  };
-  const fellBack = seen.outcome === 'fell-back' ? await howItFellBack() : undefined;
+  const fellBack =
+    seen.outcome === 'fell-back'
+      ? await howItFellBack(host, loader, { iteration, attempt }, seen)
+      : undefined;
   await loader.booted(bootId); // the board's deadline may not run
   const runs = seen.outcome === 'new-kernel' && seen.package === version;
   return {

@@ -64,63 +64,86 @@ const buildPackages = async (
   const files = await requireReviewed(exported, request);
 
   const offered = join(host.offeredFolder, key);
-  const part = `${offered}.part`;
-  // Cut anywhere: the worktree puts itself right, half-made packages are in `.part`, and the rename is the last.
-  const makePackages = async () => {
-    const started = performance.now();
-    const startedOn = new Date().toISOString();
-    const folder = join(host.makepkg.worktreesFolder, request.package.base);
-    const tree = await openWorktree(makepkg, folder, request.package.base, {
-      packagesFolder: part,
-      epochSeconds,
-    });
-    await placePackage(run, exported, tree.place.packageFolder);
-    await requireMeant(makepkg, tree.place.packageFolder, request.package);
-    const { ran: prepared, sources, before } = await tree.prepare();
-
-    // Not before: until then a makepkg that outlived its killed agent may work there, and prepare() waits for it.
-    await removeParts(host.offeredFolder);
-    await makepkg.give(part);
-    const built = await tree.build();
-    await takePackages(part);
-
-    const { names, to: version } = request.package;
-    const expected = { names, version, carch: host.makepkg.carch };
-    const { packages, buildinfo, buildinfoSha256 } = await inspectPackages(run, part, expected);
-    const seconds = (performance.now() - started) / 1000;
-    const output = outputOf([prepared, built]);
-    const done = { commit: request.commit, seconds, ...compiledBy(built) };
-    const confinement = await makepkg.confinement(tree.place);
-    const finishedOn = new Date().toISOString();
-    const attestation = attest(
-      provenanceOf(asked, {
-        packages,
-        buildinfo,
-        buildinfoSha256,
-        confinement,
-        files,
-        startedOn,
-        finishedOn,
-        epochSeconds,
-      }),
-    );
-    const seen = { packages, buildinfo, sources, output, confinement, attestation };
-    const evidence = { ...done, ...seen, ...(before && { before }) };
-    await tree.remember(done);
-    await offerPackages(part, offered, evidence);
-    return evidence;
-  };
+  const making = { asked, makepkg, run, host, attest, exported, offered, epochSeconds, files };
   return effect('packages', {
     probe: () => probeOffer(offered),
     act: () => {
       const disks = `${host.makepkg.worktreesFolder} or of ${host.offeredFolder}`;
-      return orNoRoom(disks, makePackages).catch(async (error: unknown) => {
+      return orNoRoom(disks, () => makePackages(making)).catch(async (error: unknown) => {
         // Where the disk is full they take the room of the next build, which removes what can't be removed now.
         await removeParts(host.offeredFolder).catch(() => undefined);
         throw error;
       });
     },
   });
+};
+
+interface Making extends Pick<StepContext<BuilderConfig>, 'run' | 'host' | 'attest'> {
+  asked: AskedBuild;
+  makepkg: Makepkg;
+  /** Where the package's folder is, as the commit has it. */
+  exported: string;
+  /** Where the packages are to be. */
+  offered: string;
+  epochSeconds: number;
+  files: Awaited<ReturnType<typeof requireReviewed>>;
+}
+
+/** Cut anywhere: the worktree puts itself right, half-made packages are in `.part`, and the rename is the last. */
+const makePackages = async ({
+  asked,
+  makepkg,
+  run,
+  host,
+  attest,
+  exported,
+  offered,
+  epochSeconds,
+  files,
+}: Making): Promise<StepEvidence<'build'>> => {
+  const { request } = asked;
+  const part = `${offered}.part`;
+  const started = performance.now();
+  const startedOn = new Date().toISOString();
+  const folder = join(host.makepkg.worktreesFolder, request.package.base);
+  const tree = await openWorktree(makepkg, folder, request.package.base, {
+    packagesFolder: part,
+    epochSeconds,
+  });
+  await placePackage(run, exported, tree.place.packageFolder);
+  await requireMeant(makepkg, tree.place.packageFolder, request.package);
+  const { ran: prepared, sources, before } = await tree.prepare();
+
+  // Not before: until then a makepkg that outlived its killed agent may work there, and prepare() waits for it.
+  await removeParts(host.offeredFolder);
+  await makepkg.give(part);
+  const built = await tree.build();
+  await takePackages(part);
+
+  const { names, to: version } = request.package;
+  const expected = { names, version, carch: host.makepkg.carch };
+  const { packages, buildinfo, buildinfoSha256 } = await inspectPackages(run, part, expected);
+  const seconds = (performance.now() - started) / 1000;
+  const output = outputOf([prepared, built]);
+  const done = { commit: request.commit, seconds, ...compiledBy(built) };
+  const confinement = await makepkg.confinement(tree.place);
+  const finishedOn = new Date().toISOString();
+  const how = {
+    packages,
+    buildinfo,
+    buildinfoSha256,
+    confinement,
+    files,
+    startedOn,
+    finishedOn,
+    epochSeconds,
+  };
+  const attestation = attest(provenanceOf(asked, how));
+  const seen = { packages, buildinfo, sources, output, confinement, attestation };
+  const evidence = { ...done, ...seen, ...(before && { before }) };
+  await tree.remember(done);
+  await offerPackages(part, offered, evidence);
+  return evidence;
 };
 
 const probeCheckout = async (file: string): Promise<Probed<Checkout>> => {

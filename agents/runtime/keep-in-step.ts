@@ -125,10 +125,12 @@ const createLooks = ({ clock }: InStepOptions) => {
       comparedAt = askedAt = clock.monotonicMs();
       isCompared = before === doubts;
     },
-    waitMs: () =>
-      isCompared
-        ? Math.min(askEveryMs - since(askedAt), compareEveryMs - since(comparedAt)) + 1
-        : lookEveryMs,
+    /** So long until something is due, where nothing happens before. */
+    waitMs(isUp: boolean) {
+      if (!isUp) return askEveryMs;
+      if (!isCompared) return lookEveryMs;
+      return Math.min(askEveryMs - since(askedAt), compareEveryMs - since(comparedAt)) + 1;
+    },
   };
 };
 
@@ -166,12 +168,6 @@ export const createInStep = (options: InStepOptions): InStep => {
     if (isDue || isSettled) options.onInStep();
   };
 
-  /** So long until something is due, where nothing happens before. */
-  const waitMs = (log: HostLog) => {
-    if (!log.isUp()) return askEveryMs;
-    return holds.lacks() ? lookEveryMs : looks.waitMs();
-  };
-
   const onError = async (log: HostLog, error: unknown) => {
     looks.doubt();
     holds.onError(error);
@@ -200,7 +196,8 @@ export const createInStep = (options: InStepOptions): InStep => {
           if (signal.aborted || error instanceof ReplacedAgent) throw error;
           await onError(log, error);
         }
-        await waiting.wait(waitMs(log));
+        const isPressing = log.isUp() && holds.lacks();
+        await waiting.wait(isPressing ? lookEveryMs : looks.waitMs(log.isUp()));
       }
     },
   };

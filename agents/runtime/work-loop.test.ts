@@ -78,7 +78,7 @@ const start = (record: Does): WorkLoop => {
   return work;
 };
 
-const note = (attempt = 1, step: 'record' | 'land' = 'record') => {
+const note = (attempt = 1, step: 'record' | 'land' = 'record', needs?: string[]) => {
   const data =
     step === 'record'
       ? {
@@ -94,7 +94,7 @@ const note = (attempt = 1, step: 'record' | 'land' = 'record') => {
       iteration: 'iter5',
       attempt,
       host: 'boltzmann',
-      data: { host: 'boltzmann', request: data },
+      data: { host: 'boltzmann', request: data, ...(needs ? { needs } : {}) },
     },
     { fleet: 'test', name: 'coordinator', key },
     undefined,
@@ -124,6 +124,26 @@ describe('a step', () => {
       data: { evidence, seconds: expect.any(Number) },
     });
     await until(() => !existsSync(workFolder()));
+  });
+
+  it('that needs what this version does not know has failed before any effect', async () => {
+    note(1, 'record', ['two-boards']);
+    let begun = false;
+    start(async ({ effect }) => {
+      begun = true;
+      await effect('commit', once);
+      return evidence;
+    });
+    expect(await outcome()).toMatchObject({
+      type: 'RecordFailed',
+      data: {
+        fault: 'host',
+        code: 'too-old',
+        begun: [],
+        reason: expect.stringMatching(/two-boards.*upgrade/),
+      },
+    });
+    expect(begun).toBe(false);
   });
 
   it('that has failed says why, what it had begun, and its last lines, each no longer than the log bears', async () => {

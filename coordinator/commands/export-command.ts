@@ -54,19 +54,19 @@ const tellVerified = (what: string, { events, checkpoints, withheld, faults }: V
 
 /** What an export holds besides its events is made again from them, and compared. */
 const derivedFaults = async (file: string, fleet: Fleet, note: string, log: readonly KeptMessage[]) => {
-  const { derivedParts, iterationAt } = await loadExport();
+  const { derivedParts, exportedAt } = await loadExport();
   const verifier = createVerifier(trustIn(fleet));
   const events = log.flatMap((message): LoggedEvent[] => {
     const verified = verifier.verify(message);
     return 'logged' in verified ? [verified.logged] : [];
   });
   const names = new Set(events.map(({ event }) => event.iteration));
-  const iterations = [...names].flatMap((name) => iterationAt(events, name) ?? []);
-  const [iteration] = iterations;
-  if (!iteration || iterations.length > 1)
-    return [{ sequence: 0, why: `it shows ${iterations.length} iterations, expected one` }];
+  const shown = [...names].flatMap((name) => exportedAt(events, name) ?? []);
+  const [exported] = shown;
+  if (!exported || shown.length > 1)
+    return [{ sequence: 0, why: `it shows ${shown.length} iterations, expected one` }];
   const faults: { sequence: number; why: string }[] = [];
-  for (const { name, bytes } of derivedParts(fleet.fleet, iteration, events, note)) {
+  for (const { name, bytes } of derivedParts(fleet.fleet, exported, events, note)) {
     const held = await readArchive(file, name, { limitBytes: largestMemberBytes });
     if (!held || Buffer.compare(held, bytes) !== 0)
       faults.push({ sequence: 0, why: `${name} is not what follows from the events` });

@@ -18,8 +18,10 @@ import {
 } from './options.ts';
 import { colouredVerdict } from './table.ts';
 
-/** The ledger as people read it: a clause a paragraph, its events below it; then the risks that came up. */
-export const ledger = ({ clauses, risks }: Audit): string =>
+const quoted = (line: string | null): string => (line === null ? 'not there' : `"${line}"`);
+
+/** The ledger as people read it: a clause a paragraph, its events below it; then the risks that came up, and the notes. */
+export const ledger = ({ clauses, risks, notes }: Audit): string =>
   [
     ...clauses.map(({ id, verdict, says, because, evidence }) =>
       [
@@ -31,6 +33,10 @@ export const ledger = ({ clauses, risks }: Audit): string =>
     ...risks.map(
       ({ id, risk, answer, cameUp }) =>
         `${pc.yellow('came up')} ${pc.bold(id)} ${printable(risk)}\n            ${printable(`${cameUp}; answered by: ${answer}`)}`,
+    ),
+    ...notes.map(
+      ({ sequence, file, line, found, expected }) =>
+        `${pc.yellow('note')} ${printable(`event ${sequence} has ${file} written in other words than this version makes of the same facts; line ${line} is ${quoted(found)}, and would be ${quoted(expected)}`)}`,
     ),
   ].join('\n');
 

@@ -62,7 +62,7 @@ const giveUp = (state: State, command: CommandTo<'TimeOut' | 'AskAgain' | 'Lose'
   const iteration = knownIteration(state, command.iteration);
   const { step } = command;
   const attempt = attemptsOf<StepName>(iteration, step).find(({ number }) => number === command.attempt);
-  if (iteration.ended || attempt?.status !== 'open') return [];
+  if (iteration.ended || attempt?.status !== 'open' || rules.unknownIn(iteration).length > 0) return [];
   if (command.do !== 'Lose')
     return [supersede(iteration, step, attempt, command.reason, command.do === 'AskAgain')];
   if (lostBoard(iteration, state)) return [];

@@ -4,8 +4,9 @@ import type { LoggedEvent } from '../../schemas/events.ts';
 import { noIteration, parseSubject } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
 import { evolve } from '../decider/evolve.ts';
-import { type Iteration, initialState } from '../decider/state.ts';
+import { type Iteration, initialState, type LogPlace, type Starts } from '../decider/state.ts';
 import { closeDocument } from '../reading/close-document.ts';
+import { refusalWords } from '../reading/english/refusals.ts';
 import { Refused } from '../refused.ts';
 import { type LogHeader, type LogRecord, writeEventRecords } from './event-records.ts';
 import type { ArchivePart } from './export-archive.ts';
@@ -19,10 +20,17 @@ export const eventsMember = 'events.jsonl';
 const part = (name: string, text: string): ArchivePart => ({ name, bytes: Buffer.from(text, 'utf8') });
 const json = (document: unknown): string => `${JSON.stringify(document, null, 2)}\n`;
 
-/** The first checkpoint over the end of an iteration. */
+/** What an export shows: an iteration, or a start that was refused and so never became one. */
+export type Exported = Iteration | { name: string; refused: NonNullable<Starts['refused']> };
+
+/** Where it ended; undefined while it is under way. */
+const endOf = (exported: Exported): LogPlace | undefined =>
+  'refused' in exported ? exported.refused : exported.ended;
+
+/** The first checkpoint over the end of what is exported. */
 const headerOver = (
   fleet: string,
-  iteration: Iteration,
+  exported: Exported,
   messages: readonly KeptMessage[],
   events: readonly LoggedEvent[],
 ): LogHeader => {
@@ -30,7 +38,8 @@ const headerOver = (
   for (const message of messages) tree.add(message);
   const isOver = (size: number, root: string) =>
     size <= tree.size && Buffer.from(tree.rootAt(size)).toString('base64') === root;
-  const { name, ended } = iteration;
+  const { name } = exported;
+  const ended = endOf(exported);
   if (!ended)
     throw new Refused(`${name} is under way: it can be exported once it has ended; see: ka status ${name}`);
   for (const { event } of events)
@@ -41,7 +50,9 @@ const headerOver = (
       return { fleet, epoch: event.epoch ?? 1, size, note };
     }
   throw new Refused(
-    `no checkpoint covers the end of ${name} yet, at sequence ${ended.sequence}: the coordinator signs one as soon as it runs; see: ka doctor`,
+    'refused' in exported
+      ? `no checkpoint covers the refusal of ${name} yet, at sequence ${ended.sequence}: the coordinator signs one at the end of an iteration`
+      : `no checkpoint covers the end of ${name} yet, at sequence ${ended.sequence}: the coordinator signs one as soon as it runs; see: ka doctor`,
   );
 };
 
@@ -62,29 +73,41 @@ const attestations = (name: string, events: readonly LoggedEvent[]): ArchivePart
     return [part(`attestations/${event.step}.${event.attempt}.${event.source}.dsse.json`, json(attestation))];
   });
 
+/** What is told of a start that was refused. */
+const refusalReport = (name: string, { title, by, started, time, reason }: NonNullable<Starts['refused']>) =>
+  `# ${name}: ${title}\n\nAsked for by ${by} at ${started.time}, refused at ${time}: ${refusalWords(name, reason)}.\n`;
+
 /** What follows from the events of an export: whoever has them makes the same. */
 export const derivedParts = (
   fleet: string,
-  iteration: Iteration,
+  exported: Exported,
   events: readonly LoggedEvent[],
   note: string,
-): ArchivePart[] => [
-  part('checkpoint.txt', note),
-  part('report.md', closeDocument(iteration)),
-  part('sweep.ktap', ktapOf(iteration)),
-  part('sweep.junit.xml', junitOf(iteration)),
-  part('presweep.ktap', ktapOf(iteration, 'presweep')),
-  part('presweep.junit.xml', junitOf(iteration, 'presweep')),
-  part('kcidb.json', json(kcidbOf(iteration, fleet))),
-  ...attestations(iteration.name, events),
-];
+): ArchivePart[] => {
+  const checkpoint = part('checkpoint.txt', note);
+  if ('refused' in exported)
+    return [checkpoint, part('report.md', refusalReport(exported.name, exported.refused))];
+  return [
+    checkpoint,
+    part('report.md', closeDocument(exported)),
+    part('sweep.ktap', ktapOf(exported)),
+    part('sweep.junit.xml', junitOf(exported)),
+    part('presweep.ktap', ktapOf(exported, 'presweep')),
+    part('presweep.junit.xml', junitOf(exported, 'presweep')),
+    part('kcidb.json', json(kcidbOf(exported, fleet))),
+    ...attestations(exported.name, events),
+  ];
+};
 
-/** An iteration as it was at the end of these events. */
-export const iterationAt = (events: readonly LoggedEvent[], name: string): Iteration | undefined =>
-  events.reduce(evolve, initialState).iterations.get(name);
+/** What these events have of that name: an iteration, or a start that was refused. */
+export const exportedAt = (events: readonly LoggedEvent[], name: string): Exported | undefined => {
+  const { iterations, starts } = events.reduce(evolve, initialState);
+  const refused = starts.get(name)?.refused;
+  return iterations.get(name) ?? (refused && { name, refused });
+};
 
 /**
- * An iteration as one archive: the log up to the first checkpoint over its end, with other iterations' messages as their
+ * An iteration, or a start that was refused, as one archive: the log up to the first checkpoint over its end, with other iterations' messages as their
  * hashes alone, and what follows from it.
  * @param messages the whole log. @param events those of them that are events.
  * @throws {Refused} if it has not ended, or no checkpoint covers its end.
@@ -95,15 +118,15 @@ export const exportIteration = (
   messages: readonly KeptMessage[],
   events: readonly LoggedEvent[],
 ): ArchivePart[] => {
-  const iteration = iterationAt(events, name);
-  if (!iteration) throw new Refused(`there is no iteration "${name}"`);
-  const header = headerOver(fleet, iteration, messages, events);
+  const exported = exportedAt(events, name);
+  if (!exported) throw new Refused(`there is no iteration "${name}"`);
+  const header = headerOver(fleet, exported, messages, events);
   const records = messages.slice(0, header.size).map((message): LogRecord => {
     const of = parseSubject(message.subject)?.iteration;
     return of === name || of === noIteration ? message : withheld(message);
   });
   const covered = events.filter(({ sequence }) => sequence <= header.size);
-  const then = iterationAt(covered, name) ?? iteration;
+  const then = exportedAt(covered, name) ?? exported;
   return [
     part(eventsMember, [...writeEventRecords(header, records)].join('')),
     ...derivedParts(fleet, then, covered, header.note),

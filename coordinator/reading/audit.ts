@@ -4,6 +4,7 @@ import type { Iteration } from '../decider/state.ts';
 import { type ClauseVerdict, verdictsOf } from '../decider/verdicts.ts';
 import { clauseWords } from './english/check-faults.ts';
 import { eventLine } from './event-line.ts';
+import { type Reworded, rewordedIn } from './rendered-words.ts';
 import { risksOf } from './risks.ts';
 
 /** An event that a verdict rests on: where it stands in the log, and what it says. */
@@ -24,6 +25,11 @@ export interface Audit {
   clauses: (ClauseVerdict & { because: string; evidence: Proof[] })[];
   /** The plan's risks that came up, and what showed it. */
   risks: { id: string; risk: string; answer: string; cameUp: string }[];
+  /**
+   * What was recorded in other words than today's of the same facts: the code has been reworded since, or somebody has slipped
+   * in another text. Nothing is decided by it.
+   */
+  notes: Reworded[];
 }
 
 /** The ledger: clause → verdict → evidence → event. `events` is the log that the iteration was folded from. */
@@ -45,5 +51,6 @@ export const auditOf = (iteration: Iteration, events: readonly LoggedEvent[]): A
       evidence: clause.events.flatMap(proofOf),
     })),
     risks: risksOf(iteration).flatMap(({ cameUp, ...risk }) => (cameUp ? [{ ...risk, cameUp }] : [])),
+    notes: rewordedIn(iteration.name, events),
   };
 };

@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { planVariant } from '../plan-variant.ts';
 import type { TestFleet } from '../test-fleet.ts';
+import { nextBootPanics, nextReboot, nextRebootStaysOff, takeRoutes } from './board-faults.ts';
 import { startFailpointFleet } from './failpoint-fleet.ts';
 import type { Failpoints } from './failpoints.ts';
 import { faultRow } from './fault-row.ts';
@@ -21,18 +20,6 @@ import { startProxy, type TcpProxy } from './tcp-proxy.ts';
 
 /** Longer than two of the signs of life that a host gives. */
 const graceSeconds = 5;
-
-/** What one reboot of the board becomes, as shell commands; later ones are as ever. */
-const nextReboot = (fleet: TestFleet, fault: string, then = true) => {
-  const { board } = fleet.places;
-  const once = join(fleet.folder, 'once');
-  const script = `if [ -e "$0" ]; then rm "$0"; ${fault}; ${then ? '' : 'exit 0;'} fi; touch "$1"`;
-  return writeFile(once, '').then(() =>
-    reconfigure(fleet, 'fresnel', (config) => {
-      config.boot.rebootCommand = ['sh', '-c', script, once, board.rebootFile];
-    }),
-  );
-};
 
 describe('a board that boots otherwise than it should', () => {
   let fleet: TestFleet;
@@ -79,15 +66,7 @@ describe('a board that boots otherwise than it should', () => {
 
   faultRow('board-fell-back', 'it says so, is rolled back, and the iteration ends', async () => {
     const [before, booted] = [await boardNow(), boots()];
-    const { board } = fleet.places;
-    // U-Boot takes the trial, the kernel panics before anything else runs, and its record outlives the reset.
-    await nextReboot(
-      fleet,
-      [
-        `fw_setenv -c "${board.environmentConfig}" ka_trial`,
-        `echo 'Kernel panic - not syncing: VFS: Unable to mount root fs' > "${board.pstore}/dmesg-ramoops-0"`,
-      ].join('; '),
-    );
+    await nextBootPanics(fleet);
     const underWay = await begin();
     expect(await underWay.failure()).toMatch(
       /^reboot: .*the board came back on Linux version .* #1 .*, the new kernel panicked: Kernel panic - not syncing: VFS/,
@@ -111,14 +90,12 @@ describe('a board that boots otherwise than it should', () => {
     const underWay = await begin();
     await waitUntil('the new kernel boots', () => bootId() !== first);
     nats.set({ does: 'refuse' });
-    const { routes } = fleet.places.board;
-    const table = readFileSync(routes, 'utf8');
-    await writeFile(routes, table.split('\n')[0] ?? '');
+    const back = await takeRoutes(fleet);
     const second = bootId();
     await waitUntil('the old kernel boots', () => bootId() !== second);
     expect(await isOver(underWay.iteration)).toBe(false);
     nats.set({ does: 'pass' });
-    await writeFile(routes, table);
+    await back();
     const because = `nobody confirmed ${underWay.to} within 8 s of its boot; it had no network: eth0 has no address and no route`;
     expect(await underWay.event('DeadlinePassed')).toMatchObject({
       source: 'fresnel',
@@ -146,11 +123,7 @@ describe('a board that boots otherwise than it should', () => {
     'a person is told what was last seen; when it is back, the iteration goes on',
     async () => {
       const booted = boots();
-      await nextReboot(
-        fleet,
-        `mkdir -p "$(dirname "${fleet.places.power('fresnel').off}")"; touch "${fleet.places.power('fresnel').off}"`,
-        false,
-      );
+      await nextRebootStaysOff(fleet);
       const underWay = await begin([['goBack:', 'limits: { reboot: 20s }\ngoBack:']]);
       const lost = await underWay.event('BoardLost');
       expect(lost).toMatchObject({

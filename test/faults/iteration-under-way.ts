@@ -25,7 +25,11 @@ export const iterationUnderWay = (fleet: TestFleet, planFile: string, iteration:
     const until = Date.now() + timeoutMs;
     for (;;) {
       // A read may meet a server that is down.
-      const events = await fleet.events(iteration).catch(() => []);
+      let cause: unknown;
+      const events = await fleet.events(iteration).catch((error: unknown) => {
+        cause = error;
+        return [];
+      });
       const found = events.filter(({ event }) => event.type === type)[nth - 1];
       if (found) return found.event;
       const last = events.at(-1)?.event;
@@ -34,6 +38,7 @@ export const iterationUnderWay = (fleet: TestFleet, planFile: string, iteration:
         const had = events.map(({ event }) => wordOf(event)).join(', ');
         throw new Error(
           `${iteration} has no ${type} ${nth} in ${timeoutMs / 1000} s, or is over; it has ${had}`,
+          { cause },
         );
       }
       await sleep(100);

@@ -97,7 +97,7 @@ const carryKillingAt = async (
 };
 
 /** Every failpoint on the way from plan to close, in two parts: a kill in the middle of an effect may hide others. */
-const points = failpointsOf(forwardSteps, ['ReviewRequested', 'IterationClosed']);
+const points = failpointsOf(forwardSteps, ['IterationAccepted', 'ReviewRequested', 'IterationClosed']);
 export const around = points.filter((point) => !isMidway(point));
 export const midway = points.filter(isMidway);
 

@@ -7,6 +7,7 @@ import type { SandboxHost, SandboxPlaces } from '../../deploy/places/sandbox-pla
 import { isRunning, type ProcessIdentity, signal } from '../../deploy/processes/process-identity.ts';
 import { killTree } from '../../deploy/processes/process-tree.ts';
 import type { BoardConfig, BuilderConfig, CoordinatorConfig, PublisherConfig } from '../../schemas/config.ts';
+import { streamFolder } from '../log-server.ts';
 import { patienceMs } from './patience.ts';
 import type { TcpProxy } from './tcp-proxy.ts';
 
@@ -81,6 +82,13 @@ export const setPower = async (
       : processOf(fleet, process).process === null &&
         (name === 'nats' || processOf(fleet, process).why === 'off'),
   );
+};
+
+/** The disk of the log is gone: nats-server starts again without a log. */
+export const loseLogDisk = async (fleet: Fleet): Promise<void> => {
+  await setPower(fleet, 'nats', 'off');
+  await rm(streamFolder(fleet.places.nats), { recursive: true });
+  await setPower(fleet, 'nats', 'on');
 };
 
 const configFile = ({ places }: Fleet, name: keyof Configs): string =>

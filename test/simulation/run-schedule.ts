@@ -25,12 +25,13 @@ import { createWorld } from './world.ts';
  * seed's, and nothing else is asked, so a seed gives the same schedule each time.
  *
  * Real: the agent's loops (agents/runtime/host-loops.ts: its start, the request loop, the work loop, the outbox, what keeps it
- * in step with the log) over a real journal in memory, and the effect protocol with its boundaries; decide, evolve and overdue;
+ * in step with the log) over a real journal in memory, the effect protocol with its boundaries, and the watch of a board's own
+ * deadline; decide, evolve and overdue;
  * which request a host gets, and when an iteration ends; how events are sealed, linked and appended.
  * After the real ones, beside which each says that it stands: the coordinator's daemon, its copy of the log and what it says
  * again, and how it tends the durables; the command line.
  * Invented: the world, where each effect takes its time and is counted; the network; the log with its power losses and
- * its durable consumers; the board's own deadline; people. Signatures, NATS, disks, restored logs and lost journals are not
+ * its durable consumers; what a deadline puts back; people. Signatures, NATS, disks, restored logs and lost journals are not
  * in here: other tests have them.
  *
  * What goes wrong: a process is killed at any boundary, or at any time, alone or with its programs or with the power; a

@@ -5,12 +5,12 @@ import type { StepTable } from '../../agents/runtime/run-step.ts';
 import { createTrouble } from '../../agents/runtime/trouble.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import { formatAttempt } from '../../schemas/attempt-id.ts';
-import type { NewEvent } from '../../schemas/events.ts';
 import type { Role } from '../../schemas/step-names.ts';
 import { createHostConnection, type HostConnection } from './host-connection.ts';
 import type { KeptJournal } from './kept-journal.ts';
 import { clockOf, createLife, databaseOf, type Life } from './life.ts';
 import { readEvent } from './read-event.ts';
+import { createSimulatedDeadline, deadlinePassed } from './simulated-deadline.ts';
 import type { SimulatedLog } from './simulated-log.ts';
 import type { StepWorld } from './simulated-steps.ts';
 import { killed, type Simulation } from './simulation.ts';
@@ -58,9 +58,6 @@ interface Agent {
 /** So long a look at the log takes at most, where every answer comes. */
 const lookWithinMs = 5_000;
 
-/** How long a board waits, after a boot, for somebody to confirm the new kernel. */
-const confirmWithinMs = 240_000;
-
 /** A message is its writer's: nothing here forges one. */
 const checked = new WeakMap<Uint8Array, ReturnType<CheckMessage>>();
 const check: CheckMessage = (message) => {
@@ -77,21 +74,6 @@ const workplace: Workplace = {
   keepFolders: async () => undefined,
   hasRoom: async () => true,
   run: () => () => Promise.reject(new Error('a simulated step runs no program')),
-};
-
-/** What a board's agent tells of a deadline that has passed. */
-const deadlinePassed = ({ wentBack, bootId }: World): NewEvent | undefined => {
-  if (!wentBack) return undefined;
-  const { iteration, attempt } = wentBack;
-  const boot = { bootId, release: 'r', procVersion: 'Linux' };
-  const data = {
-    because: 'nobody confirmed it',
-    restored: true,
-    version: '7.0-1',
-    unconfirmed: boot,
-    now: boot,
-  };
-  return { type: 'DeadlinePassed', iteration, attempt, data };
 };
 
 export interface HostParts {
@@ -121,18 +103,15 @@ export const createSimulatedHost = (sim: Simulation, log: SimulatedLog, parts: H
     throw killed;
   };
   const rebootBoard = () => {
-    const { deadline } = world;
-    host.kill({ downMs: random.pick([5_000, 20_000]), power: true });
-    if (deadline)
-      time.after(confirmWithinMs, () => {
-        if (world.deadline !== deadline) return; // called off
-        world.deadline = undefined;
-        world.wentBack = deadline;
-        sim.trace?.(`${name}: the board's own deadline has passed`);
-        if (agent) host.kill({ downMs: 20_000, power: true });
-        else world.boot();
-      });
+    if (agent) return host.kill({ downMs: random.pick([5_000, 20_000]), power: true });
+    deadline?.kill();
+    world.boot();
+    if (!host.staysOff) time.after(random.pick([5_000, 20_000]), () => deadline?.start());
   };
+  const deadline =
+    role === 'board'
+      ? createSimulatedDeadline(sim, { name, world, killChance: killChance * 3, reboot: rebootBoard })
+      : undefined;
   /** What the process does until it is killed, or should not end before. */
   const asProcess = (life: Life, what: Promise<void>) =>
     void what.then(
@@ -211,6 +190,7 @@ export const createSimulatedHost = (sim: Simulation, log: SimulatedLog, parts: H
     staysOff: false,
     start() {
       if (agent || host.staysOff) return;
+      deadline?.start();
       const life = createLife();
       const connection = createHostConnection(sim, log, name, life, kept.journal);
       const born: Agent = { life, connection, loops: undefined, isTalking: false, connectedAt: 0 };
@@ -230,8 +210,10 @@ export const createSimulatedHost = (sim: Simulation, log: SimulatedLog, parts: H
       sim.trace?.(
         `${name}: is killed${power ? ', without power' : programsToo ? '' : ', its programs live on'}`,
       );
-      if (power) world.boot();
-      else world.orphan(programsToo);
+      if (power) {
+        deadline?.kill();
+        world.boot();
+      } else world.orphan(programsToo);
       time.after(downMs, host.start);
     },
     goOffline(ms) {

@@ -1,3 +1,4 @@
+import { type Deadline, isDone } from '../../agents/board/deadline/deadline.ts';
 import { StepFailed } from '../../agents/runtime/errors.ts';
 import type { Journal } from '../../agents/runtime/journal/journal.ts';
 import type { Clock } from '../../agents/runtime/ports.ts';
@@ -6,6 +7,7 @@ import type { StepContext } from '../../agents/runtime/step.ts';
 import { type AttemptId, formatAttempt } from '../../schemas/attempt-id.ts';
 import { type EffectName, stepEffects } from '../../schemas/effects.ts';
 import { type StepName, stepNames } from '../../schemas/step-names.ts';
+import { bootOf } from './simulated-deadline.ts';
 import type { Simulation } from './simulation.ts';
 import { effectKey, type Fate, type World } from './world.ts';
 
@@ -25,6 +27,8 @@ export interface StepWorld {
 
 type Context = StepContext<null, EffectName>;
 
+const wentBack = () => new StepFailed('host', 'the deadline has gone off, and the board goes back');
+
 const chooseFate = ({ random, faulty }: Simulation, effects: readonly string[]): Fate => {
   if (!faulty) return { ends: 'good', at: 0, hiccups: 0 };
   return {
@@ -34,20 +38,43 @@ const chooseFate = ({ random, faulty }: Simulation, effects: readonly string[]):
   };
 };
 
+/** How long boards wait, after a boot, for somebody to confirm the new kernel: where it is short, it passes often. */
+const confirmWithinSeconds = [20, 90, 240];
+
 /** What the change is, beside that it has happened. */
-const change = (world: World, { iteration, attempt }: AttemptId, name: string): void => {
-  if (name === 'arm') world.deadline = { iteration, attempt, bootId: world.bootId, isTold: false };
+const change = (
+  world: World,
+  { iteration, attempt }: AttemptId,
+  name: string,
+  { backup, seconds }: Pick<Deadline, 'backup' | 'seconds'>,
+): void => {
   if (name === 'disarm') world.deadline = undefined;
+  if (name !== 'arm') return;
+  const boot = bootOf(world);
+  const version = '7.0-2';
+  world.fired = world.seen = world.report = undefined;
+  world.deadline = { iteration, attempt, boot, version, seconds, archive: 'a', backup };
+};
+
+/** A deadline that has gone off is let finish before its board is armed again, or goes back by itself. */
+const deadlineIsDone = async ({ world, clock }: StepWorld, signal: AbortSignal): Promise<void> => {
+  const isAtIt = () => world.fired && !(world.report && isDone(world.report, world.bootId));
+  while (isAtIt()) {
+    await clock.pause(5_000, signal);
+    signal.throwIfAborted();
+  }
 };
 
 /** Makes a change to the world. It takes its time; one that the agent's stop ends comes to nothing. */
 const act = async (
   { random, time, breaks }: Simulation,
-  { world, journal, clock, reboot }: StepWorld,
+  host: StepWorld,
   context: Context,
   name: string,
+  backup: Deadline['backup'],
 ): Promise<string> => {
   const { step, signal } = context;
+  const { world, journal, clock, reboot } = host;
   const effect = effectKey(context, name);
   if (journal.requests.isSuperseded(context))
     breaks('nothing is begun for an attempt that the host knows to be superseded', effect);
@@ -58,7 +85,9 @@ const act = async (
   }
   const outlives = step === 'install' || step === 'rollback';
   const takesMs = random.pick([5, 50, 500, 5_000, 30_000]);
-  const also = () => change(world, context, name);
+  if (name === 'arm' || (name === 'disarm' && step === 'rollback')) await deadlineIsDone(host, signal);
+  const seconds = random.pick(confirmWithinSeconds);
+  const also = () => change(world, context, name, { backup, seconds });
   const doing = world.begin(effect, time.now + takesMs, { outlives, also });
   await clock.pause(takesMs, outlives ? undefined : signal);
   if (signal.aborted && !outlives) {
@@ -67,6 +96,7 @@ const act = async (
   }
   doing.takeHold();
   await clock.pause(1);
+  if (step === 'confirm' && world.fired) throw wentBack();
   return name;
 };
 
@@ -101,7 +131,7 @@ const simulatedStep =
     const fate = world.fateOf(formatAttempt(context), () => chooseFate(sim, effects));
     const mayFail = (at: number) => {
       const needsNewKernel = step === 'sweep' || step === 'confirm';
-      if (needsNewKernel && world.wentBack) throw new StepFailed('host', 'the board went back');
+      if (needsNewKernel && world.fired) throw wentBack();
       if (fate.at !== at) return;
       if (journal.requests.tries(context) <= fate.hiccups) throw new Error('the disk hiccups');
       if (fate.ends === 'work' || fate.ends === 'host') throw new StepFailed(fate.ends, 'it broke');
@@ -119,7 +149,7 @@ const simulatedStep =
         },
         act: () => {
           world.isAskedAbout(key);
-          return act(sim, host, context, name);
+          return act(sim, host, context, name, evidence.good('backup') as Deadline['backup']);
         },
       });
       world.isDone(key);

@@ -17,6 +17,7 @@ describe('the simulation', () => {
       'after append',
       'before append',
       'committed',
+      'deadline',
       'intent',
       'noted',
       'outcome',

@@ -1,3 +1,6 @@
+import type { z } from 'zod';
+import type { Deadline, DeadlineReport } from '../../agents/board/deadline/deadline.ts';
+import type { SeenBoot } from '../../agents/board/deadline/seen-boot.ts';
 import { type AttemptId, formatAttempt } from '../../schemas/attempt-id.ts';
 import type { Simulation } from './simulation.ts';
 
@@ -10,23 +13,16 @@ export interface Fate {
   hiccups: number;
 }
 
-/** The board's own deadline: a daemon beside the agent, which needs neither the agent nor the log. */
-export interface Deadline {
-  iteration: string;
-  /** The reboot's. */
-  attempt: number;
-  /** The boot that armed it: it counts from the next one. */
-  bootId: string;
-  /** Whether the agent has told of it that it passed. */
-  isTold: boolean;
-}
-
 /** What is really so on one host, whoever knows of it. Its effects are counted here, and not in a journal. */
 export interface World {
   bootId: string;
+  /** The board's own deadline that is armed, and the one that has gone off, as they are on its disk; and what came of that. */
   deadline: Deadline | undefined;
-  /** The deadline that passed: the board went back, and its agent has yet to say so. */
-  wentBack: Deadline | undefined;
+  fired: Deadline | undefined;
+  seen: z.infer<typeof SeenBoot> | undefined;
+  report: DeadlineReport | undefined;
+  /** The deadline that put the board back. */
+  isBackTo: Deadline | undefined;
   fateOf(key: string, choose: () => Fate): Fate;
   /**
    * A program begins to make a change, which `endsAt` takes hold.
@@ -68,7 +64,10 @@ export const createWorld = (sim: Simulation, host: string): World => {
   const world: World = {
     bootId: `${host}-0`,
     deadline: undefined,
-    wentBack: undefined,
+    fired: undefined,
+    seen: undefined,
+    report: undefined,
+    isBackTo: undefined,
     fateOf(key, choose) {
       const known = fates.get(key);
       if (known) return known;

@@ -87,6 +87,16 @@ const users = async (
   return found;
 };
 
+/** @throws {Error} after 15 minutes. */
+const waitForUsers = async (...[lock, ...by]: Parameters<typeof users>): Promise<void> => {
+  for (const until = performance.now() + quietWithinMs; ; await sleep(200)) {
+    const pids = await users(lock, ...by);
+    if (pids.length === 0) return;
+    if (performance.now() > until)
+      throw new Error(`pacman (process ${pids.join(', ')}) has held ${lock} for 15 minutes: look at it.`);
+  }
+};
+
 const summaryOf = (entries: readonly MtreeEntry[]): string =>
   entries
     .map(({ path, type, sha256 = '', link = '' }) => [path, type, sha256, link].join('\0'))
@@ -96,6 +106,38 @@ const summaryOf = (entries: readonly MtreeEntry[]): string =>
 /** Whether an installed package is exactly the one in this file, by what both say of their files. */
 export const isContentOf = (entry: InstalledEntry, content: PackageContent): boolean =>
   entry.version === content.version && summaryOf(entry.entries) === summaryOf(content.entries);
+
+/** What pacman's database says of an installed package; undefined if half of that is not there. */
+const readEntry = async (entry: string, version: string): Promise<InstalledEntry | undefined> => {
+  const texts = await Promise.all([
+    readFile(join(entry, 'desc'), 'utf8'),
+    readFile(join(entry, 'files'), 'utf8'),
+    readFile(join(entry, 'mtree')).then(inflate),
+  ]).catch(() => undefined);
+  if (!texts) return undefined;
+  const [desc, files, mtree] = texts;
+  return {
+    version,
+    arch: blockOf(desc, 'ARCH')[0] ?? 'any',
+    entries: parseMtree(mtree.toString('utf8')),
+    backup: new Set(blockOf(files, 'BACKUP').map((line) => line.split('\t')[0] ?? '')),
+  };
+};
+
+/** Clears away the entries of these packages that a kill left without `desc` or `files`. Returns their paths. */
+const clearHalfEntries = async (localFolder: string, names: readonly string[]): Promise<string[]> => {
+  const cleared: string[] = [];
+  for (const folder of await readdir(localFolder).catch(() => [])) {
+    // `<name>-<pkgver>-<pkgrel>`: neither of the last two holds a dash.
+    const name = folder.replace(/-[^-]*-[^-]*$/, '');
+    const entry = join(localFolder, folder);
+    if (!names.includes(name)) continue;
+    if ((await isThere(join(entry, 'desc'))) && (await isThere(join(entry, 'files')))) continue;
+    await rm(entry, { recursive: true });
+    cleared.push(entry);
+  }
+  return cleared;
+};
 
 /** The board's pacman as its config names it. */
 export const createPacman = (
@@ -114,35 +156,15 @@ export const createPacman = (
     for (const line of stdout.split('\n')) {
       const [listed, version] = line.split(' ');
       if (listed !== name || version === undefined) continue;
-      const entry = join(localFolder, `${name}-${version}`);
-      const texts = await Promise.all([
-        readFile(join(entry, 'desc'), 'utf8'),
-        readFile(join(entry, 'files'), 'utf8'),
-        readFile(join(entry, 'mtree')).then(inflate),
-      ]).catch(() => undefined);
-      if (!texts) continue;
-      const [desc, files, mtree] = texts;
-      return {
-        version,
-        arch: blockOf(desc, 'ARCH')[0] ?? 'any',
-        entries: parseMtree(mtree.toString('utf8')),
-        backup: new Set(blockOf(files, 'BACKUP').map((line) => line.split('\t')[0] ?? '')),
-      };
+      const entry = await readEntry(join(localFolder, `${name}-${version}`), version);
+      if (entry) return entry;
     }
     return undefined;
   };
 
   const altered: Pacman['altered'] = ({ entries, backup }) => alteredFiles(run, host.root, entries, backup);
 
-  const quiet = async () => {
-    for (const until = performance.now() + quietWithinMs; ; ) {
-      const pids = await users(lock, command, [localConfigFile, expiredKeyConfigFile]);
-      if (pids.length === 0) return;
-      if (performance.now() > until)
-        throw new Error(`pacman (process ${pids.join(', ')}) has held ${lock} for 15 minutes: look at it.`);
-      await sleep(200);
-    }
-  };
+  const quiet = () => waitForUsers(lock, command, [localConfigFile, expiredKeyConfigFile]);
 
   return {
     installed,
@@ -163,16 +185,7 @@ export const createPacman = (
         await rm(lock);
         cleared.push(lock);
       }
-      for (const folder of await readdir(localFolder).catch(() => [])) {
-        // `<name>-<pkgver>-<pkgrel>`: neither of the last two holds a dash.
-        const name = folder.replace(/-[^-]*-[^-]*$/, '');
-        const entry = join(localFolder, folder);
-        if (!names.includes(name)) continue;
-        if ((await isThere(join(entry, 'desc'))) && (await isThere(join(entry, 'files')))) continue;
-        await rm(entry, { recursive: true });
-        cleared.push(entry);
-      }
-      return cleared;
+      return [...cleared, ...(await clearHalfEntries(localFolder, names))];
     },
     async upgrade(files, { overwrite, acceptExpiredKey = false }) {
       // pacman has no option for it: to gpg an expired key is of unknown trust, and TrustAll takes it at that. It takes

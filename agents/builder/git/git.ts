@@ -61,37 +61,22 @@ const settings = ['core.hooksPath=/dev/null', 'core.fsync=all', 'gc.autoDetach=f
 export const blobId = (bytes: Uint8Array): string =>
   createHash('sha1').update(`blob ${bytes.byteLength}\0`).update(bytes).digest('hex');
 
-/** The one place that runs git: its own environment, no prompt, and a transport only to talk to a remote. */
-export const createGit = (
-  run: Run,
-  config: Pick<BuilderConfig, 'repositories' | 'git' | 'stateFolder'>,
-): Git => {
-  const folder = join(config.stateFolder, 'git');
-  const mirrorPath = (name: string) => join(folder, `${name}.git`);
+type RunGit = (
+  repository: string | undefined,
+  args: readonly string[],
+  options?: RunOptions,
+  under?: readonly string[],
+) => Promise<Ran>;
+type GitConfig = Pick<BuilderConfig, 'repositories' | 'git' | 'stateFolder'>;
 
-  /**
-   * What writes a mirror's refs holds this lock itself, and the kernel lets go of it when it ends in whatever way. So one
-   * that outlived its killed agent is waited for.
-   */
-  const alone = (mirror: string) => ['flock', '--no-fork', `${mirror}.alone`];
-
-  /** A git that was killed leaves its locks, and every later one refuses to touch the ref. No other one runs now. */
-  const removeLocks = (mirror: string) =>
-    run([...alone(mirror), 'find', mirror, '-type', 'f', '-name', '*.lock', '-delete'], {
-      quiet: true,
-      timeoutMs: fetchTimeoutMs,
-    });
-
-  const runGit = (
-    repository: string | undefined,
-    args: readonly string[],
-    options: RunOptions = {},
-    under: readonly string[] = [],
-  ): Promise<Ran> => {
+/** Git with an environment of its own, no prompt, and no transport. @param folder whose disk it may fill. */
+const createRunGit =
+  (run: Run, { stateFolder }: GitConfig, folder: string): RunGit =>
+  (repository, args, options = {}, under = []) => {
     const before = settings.flatMap((setting) => ['-c', setting]);
     if (repository !== undefined) before.push(`--git-dir=${repository}`);
     const env = {
-      HOME: config.stateFolder,
+      HOME: stateFolder,
       LC_ALL: 'C',
       GIT_CONFIG_NOSYSTEM: '1',
       GIT_CONFIG_GLOBAL: '/dev/null',
@@ -103,6 +88,28 @@ export const createGit = (
     };
     return orNoRoom(folder, () => run([...under, 'git', ...before, ...args], { ...options, env }));
   };
+
+/**
+ * What writes a mirror's refs holds this lock itself, and the kernel lets go of it when it ends in whatever way. So one
+ * that outlived its killed agent is waited for.
+ */
+const alone = (mirror: string) => ['flock', '--no-fork', `${mirror}.alone`];
+
+/** This host's copies of the repositories that its config names: what talks to a remote. */
+const createMirrors = (
+  run: Run,
+  config: GitConfig,
+  folder: string,
+  runGit: RunGit,
+): Pick<Git, 'mirror' | 'push'> => {
+  const mirrorPath = (name: string) => join(folder, `${name}.git`);
+
+  /** A git that was killed leaves its locks, and every later one refuses to touch the ref. No other one runs now. */
+  const removeLocks = (mirror: string) =>
+    run([...alone(mirror), 'find', mirror, '-type', 'f', '-name', '*.lock', '-delete'], {
+      quiet: true,
+      timeoutMs: fetchTimeoutMs,
+    });
 
   const talk = async (
     name: string,
@@ -124,6 +131,67 @@ export const createGit = (
     }
   };
 
+  const mirror: Git['mirror'] = async (name) => {
+    findRemote(config, name);
+    const path = mirrorPath(name);
+    await mkdir(folder, { recursive: true });
+    if (await isThere(path)) {
+      await removeLocks(path);
+      const fetch = (url: string) => ['fetch', '--prune', '--no-write-fetch-head', '--', url, ...everything];
+      await talk(name, path, fetch, { alone: true, timeoutMs: fetchTimeoutMs });
+      return path;
+    }
+    // A clone that was cut leaves the .part alone, and the next one starts anew.
+    const part = `${path}.part`;
+    await rm(part, { recursive: true, force: true });
+    await talk(name, undefined, (url) => ['clone', '--bare', '--', url, part], {
+      alone: true,
+      timeoutMs: cloneTimeoutMs,
+    });
+    await rename(part, path);
+    return path;
+  };
+
+  const push: Git['push'] = async (name, commit, branch) => {
+    const args = (url: string) => ['push', '--porcelain', '--', url, `${commit}:refs/heads/${branch}`];
+    const pushed = await talk(name, mirrorPath(name), args, {
+      exitCodes: [0, 1],
+      timeoutMs: fetchTimeoutMs,
+    });
+    if (pushed.exitCode === 0) return true;
+    const why = /^!\t\S+\t(.*)$/m.exec(pushed.stdout)?.[1] ?? pushed.stderr.trim();
+    if (/fetch first|non-fast-forward|stale info|lock|failed to update ref|old value/.test(why)) return false;
+    throw new StepFailed('host', `the repository "${name}" does not take ${commit} on ${branch}: ${why}`);
+  };
+
+  return { mirror, push };
+};
+
+const exportFolder = async (
+  runGit: RunGit,
+  repository: string,
+  commit: string,
+  path: string,
+  to: string,
+): Promise<void> => {
+  const index = `${to}.index`;
+  await rm(to, { recursive: true, force: true });
+  await rm(index, { force: true });
+  await mkdir(to, { recursive: true });
+  const options = { quiet: true, env: { GIT_INDEX_FILE: index } };
+  await runGit(repository, ['read-tree', `${commit}:${path}`], options);
+  const checkout = ['-c', 'core.bare=false', `--work-tree=${to}`, 'checkout-index', '-a', '-f'];
+  await runGit(repository, checkout, options);
+  await rm(index, { force: true });
+};
+
+/** The one place that runs git: its own environment, no prompt, and a transport only to talk to a remote. */
+export const createGit = (run: Run, config: GitConfig): Git => {
+  const folder = join(config.stateFolder, 'git');
+  const runGit = createRunGit(run, config, folder);
+
+  const { mirror, push } = createMirrors(run, config, folder, runGit);
+
   const entry: Git['entry'] = async (repository, commit, path) => {
     const { stdout } = await runGit(repository, ['ls-tree', '-z', '--full-tree', commit, '--', path], {
       quiet: true,
@@ -134,45 +202,8 @@ export const createGit = (
 
   return {
     run: runGit,
-    mirror: async (name) => {
-      findRemote(config, name);
-      const path = mirrorPath(name);
-      await mkdir(folder, { recursive: true });
-      if (await isThere(path)) {
-        await removeLocks(path);
-        const fetch = (url: string) => [
-          'fetch',
-          '--prune',
-          '--no-write-fetch-head',
-          '--',
-          url,
-          ...everything,
-        ];
-        await talk(name, path, fetch, { alone: true, timeoutMs: fetchTimeoutMs });
-        return path;
-      }
-      // A clone that was cut leaves the .part alone, and the next one starts anew.
-      const part = `${path}.part`;
-      await rm(part, { recursive: true, force: true });
-      await talk(name, undefined, (url) => ['clone', '--bare', '--', url, part], {
-        alone: true,
-        timeoutMs: cloneTimeoutMs,
-      });
-      await rename(part, path);
-      return path;
-    },
-    push: async (name, commit, branch) => {
-      const args = (url: string) => ['push', '--porcelain', '--', url, `${commit}:refs/heads/${branch}`];
-      const pushed = await talk(name, mirrorPath(name), args, {
-        exitCodes: [0, 1],
-        timeoutMs: fetchTimeoutMs,
-      });
-      if (pushed.exitCode === 0) return true;
-      const why = /^!\t\S+\t(.*)$/m.exec(pushed.stdout)?.[1] ?? pushed.stderr.trim();
-      if (/fetch first|non-fast-forward|stale info|lock|failed to update ref|old value/.test(why))
-        return false;
-      throw new StepFailed('host', `the repository "${name}" does not take ${commit} on ${branch}: ${why}`);
-    },
+    mirror,
+    push,
     resolve: async (repository, ref) => {
       const args = ['rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`];
       const { exitCode, stdout } = await runGit(repository, args, { quiet: true, exitCodes: [0, 1] });
@@ -192,16 +223,6 @@ export const createGit = (
         throw new StepFailed('work', `${path} at ${commit} is not UTF-8 text: rewrite it as such`);
       return stdout;
     },
-    exportFolder: async (repository, commit, path, to) => {
-      const index = `${to}.index`;
-      await rm(to, { recursive: true, force: true });
-      await rm(index, { force: true });
-      await mkdir(to, { recursive: true });
-      const options = { quiet: true, env: { GIT_INDEX_FILE: index } };
-      await runGit(repository, ['read-tree', `${commit}:${path}`], options);
-      const checkout = ['-c', 'core.bare=false', `--work-tree=${to}`, 'checkout-index', '-a', '-f'];
-      await runGit(repository, checkout, options);
-      await rm(index, { force: true });
-    },
+    exportFolder: (...what) => exportFolder(runGit, ...what),
   };
 };

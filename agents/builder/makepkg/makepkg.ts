@@ -63,81 +63,72 @@ const isOfSystem = async (path: string): Promise<boolean> => {
 /** Where a confined fetch may write, and nothing of it stays. */
 const scratchFolder = '/tmp';
 
-/**
- * The one place that runs makepkg: as `makepkg.user` if the agent is root, with an environment of its own, and confined
- * where this host can (`confinement.ts`).
- *
- * To read a PKGBUILD is to run it, so even a question is asked without network. Sources are fetched by a makepkg of their
- * own, which has network and runs the PKGBUILD's top level and verify(), and which reaches no key and no folder that is
- * used later but the sources'. Of those, a later makepkg finds the ones that `.SRCINFO` names, and checks their sums.
- *
- * Checksums are never skipped. Everything here throws {@link StepFailed} for what makepkg itself decides: `work`
- * for a bad PKGBUILD or build, with makepkg's own words; `host` for what this host lacks.
- */
-export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
-  const { user, carch, packager, sourcesFolder, environment } = config.makepkg;
+/** What makepkg is told by its environment, wherever it runs. */
+const baseEnvironment = ({ makepkg: { carch, packager } }: BuilderConfig) => ({
+  CARCH: carch,
+  PKGEXT: '.pkg.tar.zst',
+  PACKAGER: packager,
+});
+
+/** Makes folders and gives them to the user that builds. */
+const createGive = ({ makepkg: { user } }: BuilderConfig) => {
   const isRoot = process.getuid?.() === 0;
-  const cacheFolders = environment.CCACHE_DIR === undefined ? [] : [environment.CCACHE_DIR];
-
-  const giveTop = async (folder: string) => {
-    await mkdir(folder, { recursive: true });
-    if (isRoot && user) await chown(folder, user.uid, user.gid);
+  return {
+    /** The folder alone. */
+    async top(folder: string) {
+      await mkdir(folder, { recursive: true });
+      if (isRoot && user) await chown(folder, user.uid, user.gid);
+    },
+    /** With all that it holds. */
+    async whole(folder: string) {
+      await mkdir(folder, { recursive: true });
+      if (isRoot && user) await giveTree(folder, user.uid, user.gid);
+    },
   };
-  const give = async (folder: string) => {
-    await mkdir(folder, { recursive: true });
-    if (isRoot && user) await giveTree(folder, user.uid, user.gid);
-  };
+};
 
-  const base = { CARCH: carch, PKGEXT: '.pkg.tar.zst', PACKAGER: packager };
-  const placeEnvironment = (place: BuildPlace) => ({
+/** Asks a makepkg in a folder that it may write to. @throws {StepFailed} */
+const askIn = async (run: Run, config: BuilderConfig, folder: string, option: string): Promise<string> => {
+  const { wrap } = await confinementOf(config);
+  const reach: Reach = { readable: [], writable: [folder], network: false, cwd: folder };
+  // makepkg wants these to be writable, though it writes nothing when it is only asked.
+  const writable = { HOME: folder, BUILDDIR: folder, PKGDEST: folder, SRCDEST: folder };
+  const env = { ...config.makepkg.environment, ...baseEnvironment(config), ...writable };
+  const readable = await run(wrap(['test', '-r', join(folder, 'PKGBUILD')], reach), {
+    exitCodes: [0, 1],
+    quiet: true,
+  }).catch((error: unknown) => Promise.reject(judge(error, 'test')));
+  if (readable.exitCode !== 0)
+    throw new StepFailed(
+      'host',
+      `makepkg.user can't read a PKGBUILD in ${folder}; every folder above has to be open to it (mode o+x)`,
+    );
+  const ran = await run(wrap(['makepkg', option], reach), { cwd: folder, env, quiet: true }).catch(
+    (error: unknown) => Promise.reject(judge(error, `makepkg ${option}`)),
+  );
+  // bash says what it can't parse or run and goes on; makepkg then ends with 0 and half the facts.
+  const complaint = ran.stderr.split('\n').find((line) => /PKGBUILD: line \d+: /.test(line));
+  if (complaint !== undefined) throw new StepFailed('work', `makepkg ${option}: ${complaint.trim()}`);
+  return ran.stdout;
+};
+
+/** Runs programs under a place's lock, as the user that builds, within a reach. */
+const createRunWithin = (run: Run, config: BuilderConfig) => {
+  const { sourcesFolder, environment } = config.makepkg;
+  const environmentOf = (place: BuildPlace) => ({
     SOURCE_DATE_EPOCH: String(place.epochSeconds),
     ...environment,
-    ...base,
+    ...baseEnvironment(config),
     HOME: place.homeFolder,
     BUILDDIR: place.buildFolder,
     PKGDEST: place.packagesFolder,
     SRCDEST: sourcesFolder,
   });
-
-  const askIn = async (folder: string, option: string): Promise<string> => {
-    const { wrap } = await confinementOf(config);
-    const reach: Reach = { readable: [], writable: [folder], network: false, cwd: folder };
-    // makepkg wants these to be writable, though it writes nothing when it is only asked.
-    const writable = { HOME: folder, BUILDDIR: folder, PKGDEST: folder, SRCDEST: folder };
-    const env = { ...environment, ...base, ...writable };
-    const readable = await run(wrap(['test', '-r', join(folder, 'PKGBUILD')], reach), {
-      exitCodes: [0, 1],
-      quiet: true,
-    }).catch((error: unknown) => Promise.reject(judge(error, 'test')));
-    if (readable.exitCode !== 0)
-      throw new StepFailed(
-        'host',
-        `makepkg.user can't read a PKGBUILD in ${folder}; every folder above has to be open to it (mode o+x)`,
-      );
-    const ran = await run(wrap(['makepkg', option], reach), { cwd: folder, env, quiet: true }).catch(
-      (error: unknown) => Promise.reject(judge(error, `makepkg ${option}`)),
-    );
-    // bash says what it can't parse or run and goes on; makepkg then ends with 0 and half the facts.
-    const complaint = ran.stderr.split('\n').find((line) => /PKGBUILD: line \d+: /.test(line));
-    if (complaint !== undefined) throw new StepFailed('work', `makepkg ${option}: ${complaint.trim()}`);
-    return ran.stdout;
-  };
-  const asked = (folder: string, option: string): Promise<string> =>
-    askOnce(config, option, folder, () =>
-      inCopy(folder, config.makepkg.worktreesFolder, async (copy) => {
-        await give(copy);
-        return askIn(copy, option);
-      }),
-    );
-  const sourcesOf = async (place: BuildPlace) =>
-    namedSources(parseSrcinfo(await asked(place.packageFolder, '--printsrcinfo')));
-
-  /** Runs a program under the place's lock, as the user that builds, within its reach. */
-  const runWithin = async (
+  return async (
     place: BuildPlace,
     argv: readonly string[],
     reach: Reach,
-    options: RunOptions,
+    { env = {}, ...options }: RunOptions,
   ): Promise<Ran> => {
     const { wrap } = await confinementOf(config);
     // flock stays in the program's process group and holds the lock until the program ends. So a makepkg that
@@ -153,70 +144,90 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
       place.lockFile,
     ];
     return run([...lock, ...wrap(argv, reach)], {
-      env: placeEnvironment(place),
       timeoutMs: buildTimeoutMs,
       ...options,
+      env: { ...environmentOf(place), ...env },
     });
   };
+};
 
-  const stage = async (
-    place: BuildPlace,
-    options: readonly string[],
-    reach: Reach,
-    env = {},
-  ): Promise<Ran> => {
+/** Of the sources, which all packages share, those that a package names. */
+const ownSources = async (sourcesFolder: string, files: ReadonlySet<string>): Promise<string[]> => {
+  const there = (await readdir(sourcesFolder, { withFileTypes: true })).filter(({ name }) => files.has(name));
+  const sources: string[] = [];
+  for (const entry of there) {
+    const path = join(sourcesFolder, entry.name);
+    // A link may be one that a PKGBUILD made while it had network, and bwrap would follow it outside: it counts only where it
+    // leads to what every program sees anyway.
+    if (entry.isFile() || entry.isDirectory() || (await isOfSystem(path))) sources.push(path);
+  }
+  return sources;
+};
+
+/** makepkg's stages: one with network, which fetches, and those without. */
+const createStages = (config: BuilderConfig, runWithin: ReturnType<typeof createRunWithin>) => {
+  const { sourcesFolder, environment } = config.makepkg;
+  const cacheFolders = environment.CCACHE_DIR === undefined ? [] : [environment.CCACHE_DIR];
+  const give = createGive(config);
+  const run = async (place: BuildPlace, options: readonly string[], reach: Reach, env = {}): Promise<Ran> => {
     const [what = ''] = options;
     const { by } = await confinementOf(config);
     const argv = ['makepkg', '--nodeps', '--skippgpcheck', '--nocolor', ...options];
     const cwd = place.packageFolder;
-    return runWithin(
-      place,
-      argv,
-      { ...reach, cwd },
-      {
-        cwd,
-        env: { ...placeEnvironment(place), ...env },
-      },
-    ).catch((error: unknown) =>
+    return runWithin(place, argv, { ...reach, cwd }, { cwd, env }).catch((error: unknown) =>
       Promise.reject(judge(error, `makepkg ${what}`, { offline: by === 'bwrap' && !reach.network })),
     );
   };
-
-  const fetchSources = async (place: BuildPlace): Promise<Ran> => {
-    const { by } = await confinementOf(config);
-    const reach: Reach = { readable: [place.packageFolder], writable: [sourcesFolder], network: true };
-    return stage(
-      place,
-      ['--verifysource', '--nobuild'],
-      reach,
-      by === 'bwrap' ? { HOME: scratchFolder, BUILDDIR: scratchFolder } : {},
-    );
+  return {
+    async fetch(place: BuildPlace): Promise<Ran> {
+      const { by } = await confinementOf(config);
+      const reach: Reach = { readable: [place.packageFolder], writable: [sourcesFolder], network: true };
+      const env = by === 'bwrap' ? { HOME: scratchFolder, BUILDDIR: scratchFolder } : {};
+      return run(place, ['--verifysource', '--nobuild'], reach, env);
+    },
+    /** Reaches of the sources its own, and only to read. */
+    async offline(
+      place: BuildPlace,
+      options: readonly string[],
+      files: ReadonlySet<string>,
+      writable: readonly string[] = [],
+    ): Promise<Ran> {
+      for (const folder of cacheFolders) await give.top(folder);
+      return run(place, options, {
+        readable: [place.packageFolder, ...(await ownSources(sourcesFolder, files))],
+        writable: [place.buildFolder, place.homeFolder, ...cacheFolders, ...writable],
+        empty: [sourcesFolder],
+        network: false,
+      });
+    },
   };
+};
 
-  /** What a stage without network reaches: of the sources, which all packages share, its own, and only to read. */
-  const offline = async (
-    place: BuildPlace,
-    files: ReadonlySet<string>,
-    more: string[] = [],
-  ): Promise<Reach> => {
-    for (const folder of cacheFolders) await giveTop(folder);
-    const there = (await readdir(sourcesFolder, { withFileTypes: true })).filter(({ name }) =>
-      files.has(name),
+/**
+ * The one place that runs makepkg: as `makepkg.user` if the agent is root, with an environment of its own, and confined
+ * where this host can (`confinement.ts`).
+ *
+ * To read a PKGBUILD is to run it, so even a question is asked without network. Sources are fetched by a makepkg of their
+ * own, which has network and runs the PKGBUILD's top level and verify(), and which reaches no key and no folder that is
+ * used later but the sources'. Of those, a later makepkg finds the ones that `.SRCINFO` names, and checks their sums.
+ *
+ * Checksums are never skipped. Everything here throws {@link StepFailed} for what makepkg itself decides: `work`
+ * for a bad PKGBUILD or build, with makepkg's own words; `host` for what this host lacks.
+ */
+export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
+  const { sourcesFolder, worktreesFolder } = config.makepkg;
+  const give = createGive(config);
+  const runWithin = createRunWithin(run, config);
+  const stages = createStages(config, runWithin);
+  const asked = (folder: string, option: string): Promise<string> =>
+    askOnce(config, option, folder, () =>
+      inCopy(folder, worktreesFolder, async (copy) => {
+        await give.whole(copy);
+        return askIn(run, config, copy, option);
+      }),
     );
-    const sources: string[] = [];
-    for (const entry of there) {
-      const path = join(sourcesFolder, entry.name);
-      // A link may be one that a PKGBUILD made while it had network, and bwrap would follow it outside: it counts only where it
-      // leads to what every program sees anyway.
-      if (entry.isFile() || entry.isDirectory() || (await isOfSystem(path))) sources.push(path);
-    }
-    return {
-      readable: [place.packageFolder, ...sources],
-      writable: [place.buildFolder, place.homeFolder, ...cacheFolders, ...more],
-      empty: [sourcesFolder],
-      network: false,
-    };
-  };
+  const sourcesOf = async (place: BuildPlace) =>
+    namedSources(parseSrcinfo(await asked(place.packageFolder, '--printsrcinfo')));
 
   return {
     printSrcinfo: (folder) => asked(folder, '--printsrcinfo'),
@@ -226,11 +237,11 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
         .filter((line) => line !== '')
         .map((line) => line.slice(line.lastIndexOf('/') + 1)),
     prepare: async (place) => {
-      await giveTop(sourcesFolder);
+      await give.top(sourcesFolder);
       const { files, remote } = await sourcesOf(place);
-      const fetched = remote ? await fetchSources(place) : { stdout: '', stderr: '' };
+      const fetched = remote ? await stages.fetch(place) : { stdout: '', stderr: '' };
       // What was fetched is not fetched again (--holdver): there is no network.
-      const prepared = await stage(place, ['--nobuild', '--holdver'], await offline(place, files));
+      const prepared = await stages.offline(place, ['--nobuild', '--holdver'], files);
       return {
         exitCode: prepared.exitCode,
         stdout: fetched.stdout + prepared.stdout,
@@ -239,9 +250,9 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
     },
     build: async (place) => {
       const { files } = await sourcesOf(place);
-      return stage(place, ['--noextract', '--force'], await offline(place, files, [place.packagesFolder]));
+      return stages.offline(place, ['--noextract', '--force'], files, [place.packagesFolder]);
     },
-    give,
+    give: give.whole,
     confinement: async (place) => {
       const { by, uid } = await confinementOf(config);
       return { by, uid, network: by === 'none', fetched: (await sourcesOf(place)).remote };

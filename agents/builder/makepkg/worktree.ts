@@ -46,6 +46,109 @@ const writeDurably = async (file: string, text: string): Promise<void> => {
   await syncPath(dirname(file));
 };
 
+/** Where a worktree's parts are. */
+const pathsOf = (folder: string, pkgbase: string) => {
+  const inside = join(folder, 'build', pkgbase);
+  return {
+    listFile: join(folder, 'prepared.json'),
+    markFile: join(folder, 'building'),
+    buildsFile: join(folder, 'builds.json'),
+    inside,
+    src: join(inside, 'src'),
+    kept: join(inside, 'src.kept'),
+    fresh: join(inside, 'src.fresh'),
+    temp: join(inside, 'temp'),
+  };
+};
+type Paths = ReturnType<typeof pathsOf>;
+
+/** Runs a program as the user that builds, within the worktree. */
+type AsUser = (argv: string[], input?: string) => Promise<Ran>;
+
+/** Puts right what the last run left. */
+const heal = async (asUser: AsUser, paths: Paths): Promise<void> => {
+  const { listFile, markFile, buildsFile, inside, src, kept, fresh, temp } = paths;
+  await asUser(['mkdir', '-p', '--', inside]);
+  // A build that was killed may have left half an output that looks finished: newer than its source. Nothing
+  // there can be relied on, and without a list nobody knows which files prepared sources brought.
+  if ((await isThere(markFile)) || !(await isThere(listFile))) {
+    await asUser(['rm', '-rf', '--', src, kept, fresh]);
+    for (const file of [buildsFile, listFile, markFile]) await rm(file, { force: true });
+  }
+  // Cut while new sources were prepared: `src` is the half-made one, or none.
+  if (await isThere(kept)) {
+    await asUser(['rm', '-rf', '--', src]);
+    await asUser(['mv', '-T', '--', kept, src]);
+  }
+  await asUser(['rm', '-rf', '--', fresh, temp]);
+  await asUser(['mkdir', '-p', '--', src, temp]);
+};
+
+const listFiles = async (asUser: AsUser, root: string): Promise<string[]> => {
+  const found = ['find', root, '-mindepth', '1', '!', '-type', 'd', '-printf', '%P\\0'];
+  return (await asUser(found)).stdout.split('\0').filter((name) => name !== '');
+};
+
+/** Brings `src` to what is prepared in `src.fresh`. @param holdsNothing whether there is nothing to keep. */
+const bringOver = async (asUser: AsUser, paths: Paths, holdsNothing: boolean): Promise<SourceCounts> => {
+  const { listFile, src, fresh, temp } = paths;
+  const now = new Set(await listFiles(asUser, fresh));
+  const before: string[] = (await isThere(listFile)) ? JSON.parse(await readFile(listFile, 'utf8')) : [];
+  const gone = before.filter((name) => !now.has(name));
+  // First the list holds the old and the new files, and the new ones alone only once `src` does too. Cut in
+  // between, it names all that may be there, so the next run still removes what a dropped patch had brought.
+  await writeDurably(listFile, JSON.stringify([...now, ...gone]));
+  if (holdsNothing) {
+    // Cut here, the next run finds what it needs to copy them all.
+    await asUser(['rmdir', '--', src]);
+    await asUser(['mv', '-T', '--', fresh, src]);
+    return { files: now.size, changed: now.size, removed: 0 };
+  }
+  const names = gone.map((name) => join(src, name)).join('\0');
+  if (gone.length > 0) await asUser(['xargs', '-0', 'rm', '-rf', '--'], names);
+  // By content, and without times: only what differs gets a new mtime, and that is now, younger than any
+  // output. Outputs are in neither list and stay.
+  const copied = await asUser([
+    'rsync',
+    '--recursive',
+    '--links',
+    '--perms',
+    '--checksum',
+    '--force',
+    `--temp-dir=${temp}`,
+    '--out-format=%i %n',
+    '--',
+    `${fresh}/`,
+    `${src}/`,
+  ]);
+  await writeDurably(listFile, JSON.stringify([...now]));
+  await asUser(['rm', '-rf', '--', fresh]);
+  const changed = copied.stdout.split('\n').filter((line) => /^(>f|cL)/.test(line)).length;
+  return { files: now.size, changed, removed: gone.length };
+};
+
+/** Builds what is in `src`. A build that is killed leaves a mark, with which nothing there can be relied on. */
+const buildIn = async (
+  makepkg: Makepkg,
+  place: BuildPlace,
+  asUser: AsUser,
+  { markFile, buildsFile, src }: Paths,
+): Promise<Ran> => {
+  await writeDurably(markFile, '');
+  // Until this build is finished, nobody can say which builds the outputs are of.
+  await rm(buildsFile, { force: true });
+  const ran = await makepkg.build(place).catch(async (error: unknown) => {
+    // It ended by itself, so make has removed what it had not finished. Not so when it was killed or stopped,
+    // or when the disk was full.
+    if (error instanceof Error && 'fault' in error && error.fault === 'work')
+      await rm(markFile, { force: true });
+    throw error;
+  });
+  await asUser(['sync', '-f', '--', src]);
+  await rm(markFile, { force: true });
+  return ran;
+};
+
 /** Opens, or makes, the worktree of a pkgbase in `folder`. */
 export const openWorktree = async (
   makepkg: Makepkg,
@@ -61,53 +164,23 @@ export const openWorktree = async (
     lockFile: join(folder, 'lock'),
     epochSeconds,
   };
-  const listFile = join(folder, 'prepared.json');
-  const markFile = join(folder, 'building');
-  const buildsFile = join(folder, 'builds.json');
-  const inside = join(place.buildFolder, pkgbase);
-  const src = join(inside, 'src');
-  const kept = join(inside, 'src.kept');
-  const fresh = join(inside, 'src.fresh');
-  const temp = join(inside, 'temp');
-
+  const paths = pathsOf(folder, pkgbase);
+  const { listFile, buildsFile, src, kept, fresh } = paths;
   await mkdir(folder, { recursive: true });
   for (const one of [place.buildFolder, place.homeFolder]) await makepkg.give(one);
   await writeFile(place.lockFile, '', { flag: 'a' });
 
   // What is below `build` belongs to whoever the PKGBUILD's code runs as, and may hold any link. So it is changed
   // as that user, never as the agent.
-  const asUser = (argv: string[], input?: string) =>
+  const asUser: AsUser = (argv, input) =>
     makepkg.runInside(place, argv, { quiet: true, ...(input === undefined ? {} : { input }) });
-
-  const heal = async (): Promise<void> => {
-    await asUser(['mkdir', '-p', '--', inside]);
-    // A build that was killed may have left half an output that looks finished: newer than its source. Nothing
-    // there can be relied on, and without a list nobody knows which files prepared sources brought.
-    if ((await isThere(markFile)) || !(await isThere(listFile))) {
-      await asUser(['rm', '-rf', '--', src, kept, fresh]);
-      for (const file of [buildsFile, listFile, markFile]) await rm(file, { force: true });
-    }
-    // Cut while new sources were prepared: `src` is the half-made one, or none.
-    if (await isThere(kept)) {
-      await asUser(['rm', '-rf', '--', src]);
-      await asUser(['mv', '-T', '--', kept, src]);
-    }
-    await asUser(['rm', '-rf', '--', fresh, temp]);
-    await asUser(['mkdir', '-p', '--', src, temp]);
-  };
-
-  const listFiles = async (root: string): Promise<string[]> => {
-    const found = ['find', root, '-mindepth', '1', '!', '-type', 'd', '-printf', '%P\\0'];
-    return (await asUser(found)).stdout.split('\0').filter((name) => name !== '');
-  };
 
   /** What the worktree held before its sources were prepared. */
   let held: { nothing: boolean; builds?: Builds } = { nothing: false };
-
   return {
     place,
     prepare: async () => {
-      await heal();
+      await heal(asUser, paths);
       held = {
         nothing: !(await isThere(listFile)),
         ...((await isThere(buildsFile)) && { builds: JSON.parse(await readFile(buildsFile, 'utf8')) }),
@@ -117,56 +190,10 @@ export const openWorktree = async (
       const ran = await makepkg.prepare(place);
       await asUser(['mv', '-T', '--', src, fresh]);
       await asUser(['mv', '-T', '--', kept, src]);
-
-      const now = new Set(await listFiles(fresh));
-      const before: string[] = (await isThere(listFile)) ? JSON.parse(await readFile(listFile, 'utf8')) : [];
-      const gone = before.filter((name) => !now.has(name));
-      // First the list holds the old and the new files, and the new ones alone only once `src` does too. Cut in
-      // between, it names all that may be there, so the next run still removes what a dropped patch had brought.
-      await writeDurably(listFile, JSON.stringify([...now, ...gone]));
-      if (held.nothing) {
-        // There is nothing to keep. Cut here, the next run finds what it needs to copy them all.
-        await asUser(['rmdir', '--', src]);
-        await asUser(['mv', '-T', '--', fresh, src]);
-        return { ran, sources: { files: now.size, changed: now.size, removed: 0 }, before: undefined };
-      }
-      const names = gone.map((name) => join(src, name)).join('\0');
-      if (gone.length > 0) await asUser(['xargs', '-0', 'rm', '-rf', '--'], names);
-      // By content, and without times: only what differs gets a new mtime, and that is now, younger than any
-      // output. Outputs are in neither list and stay.
-      const copied = await asUser([
-        'rsync',
-        '--recursive',
-        '--links',
-        '--perms',
-        '--checksum',
-        '--force',
-        `--temp-dir=${temp}`,
-        '--out-format=%i %n',
-        '--',
-        `${fresh}/`,
-        `${src}/`,
-      ]);
-      await writeDurably(listFile, JSON.stringify([...now]));
-      await asUser(['rm', '-rf', '--', fresh]);
-      const changed = copied.stdout.split('\n').filter((line) => /^(>f|cL)/.test(line)).length;
-      return { ran, sources: { files: now.size, changed, removed: gone.length }, before: held.builds };
+      const sources = await bringOver(asUser, paths, held.nothing);
+      return { ran, sources, before: held.nothing ? undefined : held.builds };
     },
-    build: async () => {
-      await writeDurably(markFile, '');
-      // Until this build is finished, nobody can say which builds the outputs are of.
-      await rm(buildsFile, { force: true });
-      const ran = await makepkg.build(place).catch(async (error: unknown) => {
-        // It ended by itself, so make has removed what it had not finished. Not so when it was killed or stopped,
-        // or when the disk was full.
-        if (error instanceof Error && 'fault' in error && error.fault === 'work')
-          await rm(markFile, { force: true });
-        throw error;
-      });
-      await asUser(['sync', '-f', '--', src]);
-      await rm(markFile, { force: true });
-      return ran;
-    },
+    build: () => buildIn(makepkg, place, asUser, paths),
     remember: (build) => {
       const builds: Builds = { last: build };
       const first = held.nothing ? build : held.builds?.first;

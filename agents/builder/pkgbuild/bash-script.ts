@@ -69,102 +69,157 @@ const assigned = (token: BashToken, conditional: boolean, within?: string): Bash
   };
 };
 
-/**
- * The commands, assignments and functions of a script, in the order of the text. It knows enough of bash's grammar
- * to tell which function and which loop a command stands in.
- * @throws {BashSyntaxError} if quotes, parentheses or braces don't pair.
- */
-export const readScript = (text: string): BashScript => {
-  const script: BashScript = { assignments: [], commands: [], functions: [] };
-  const tokens = tokenize(text).filter((token) => token.kind !== 'comment');
-  let body: { name: string; start: number } | undefined;
-  let open: { word: string; start: number; loop?: BashLoop; ends?: { name: string; start: number } }[] = [];
-  const deeper = (group: (typeof open)[number]) => {
-    if (open.length >= deepest)
-      throw new BashSyntaxError(`more than ${deepest} blocks in each other`, group.start);
-    open.push(group);
-  };
-  let announced: { name: string; start: number } | undefined;
-  let command: BashCommand | undefined;
+interface Named {
+  name: string;
+  start: number;
+}
 
-  const begin = (at: BashToken): BashCommand => {
-    command ??= {
+/** A block that is open while a script is read. */
+interface Group {
+  word: string;
+  start: number;
+  loop?: BashLoop;
+  /** The function that ends with it. */
+  ends?: Named;
+}
+
+/** Whether an assignment may stand behind this word of a command. */
+const isPrefix = ({ raw }: BashToken): boolean => /^(export|local|declare|typeset|readonly|-\w+)$/.test(raw);
+
+/** Reads a script token by token. */
+class ScriptReader {
+  readonly script: BashScript = { assignments: [], commands: [], functions: [] };
+  readonly #tokens: readonly BashToken[];
+  #at = 0;
+  readonly #open: Group[] = [];
+  #body: Named | undefined;
+  #announced: Named | undefined;
+  #command: BashCommand | undefined;
+
+  constructor(text: string) {
+    this.#tokens = tokenize(text).filter((token) => token.kind !== 'comment');
+  }
+
+  /** @throws {BashSyntaxError} if a block has no end. */
+  read(): BashScript {
+    for (; this.#at < this.#tokens.length; this.#at += 1) {
+      const token = this.#peek(0);
+      if (!token) break;
+      if (token.kind === 'newline') this.#finish();
+      else if (token.kind === 'operator') this.#operator(token);
+      else if (this.#command || !this.#keyword(token)) this.#word(token);
+    }
+    this.#finish();
+    const left = this.#open.at(-1);
+    if (left) throw new BashSyntaxError(`a "${left.word}" without its end`, left.start);
+    return this.script;
+  }
+
+  #peek(ahead: number): BashToken | undefined {
+    return this.#tokens[this.#at + ahead];
+  }
+
+  #begin(at: BashToken): BashCommand {
+    this.#command ??= {
       words: [],
       assignments: [],
       redirections: [],
       start: at.start,
       end: at.end,
-      ...(body ? { in: body.name } : {}),
-      nesting: open.filter(({ ends }) => !ends).length,
-      loops: open.flatMap(({ loop }) => (loop ? [loop] : [])),
+      ...(this.#body ? { in: this.#body.name } : {}),
+      nesting: this.#open.filter(({ ends }) => !ends).length,
+      loops: this.#open.flatMap(({ loop }) => (loop ? [loop] : [])),
     };
-    command.end = at.end;
-    return command;
-  };
-  const finish = () => {
-    if (command) script.commands.push(command);
-    command = undefined;
-  };
+    this.#command.end = at.end;
+    return this.#command;
+  }
 
-  for (let i = 0; i < tokens.length; i++) {
-    const token = tokens[i];
-    if (!token) break;
-    const next = tokens[i + 1];
-    if (token.kind === 'newline') {
-      finish();
-    } else if (token.kind === 'operator') {
-      if (redirections.has(token.raw) && next?.kind === 'word') {
-        begin(token).redirections.push({ operator: token.raw, target: next });
-        begin(next);
-        i++;
-      } else finish();
-    } else if (!command && next?.raw === '(' && tokens[i + 2]?.raw === ')') {
-      announced = { name: token.raw, start: token.start };
-      i += 2;
-    } else if (!command && token.raw === 'function' && next) {
-      announced = { name: next.raw, start: token.start };
-      i += next && tokens[i + 2]?.raw === '(' ? 3 : 1;
-    } else if (!command && token.raw === '{') {
-      deeper({ word: '{', start: token.start, ...(announced ? { ends: announced } : {}) });
-      if (announced && !body) body = announced;
-      announced = undefined;
-    } else if (!command && token.raw === '}') {
-      const group = open.pop();
-      if (group?.word !== '{') throw new BashSyntaxError('a "}" that closes nothing', token.start);
-      if (group.ends) script.functions.push({ ...group.ends, end: token.end });
-      if (group.ends && group.ends === body) body = undefined;
-    } else if (!command && openers.has(token.raw)) {
-      let loop: BashLoop | undefined;
-      if (token.raw === 'for' && next?.kind === 'word' && tokens[i + 2]?.raw === 'in') {
-        loop = { variable: next.raw, over: [], start: token.start };
-        for (i += 3; tokens[i]?.kind === 'word'; i++) loop.over.push(tokens[i] as BashToken);
-      } else if (token.raw === 'case') while (i < tokens.length && tokens[i]?.raw !== 'in') i++;
-      deeper({ word: token.raw, start: token.start, ...(loop ? { loop } : {}) });
-    } else if (!command && closers.has(token.raw)) {
-      const group = open.pop();
+  #finish(): void {
+    if (this.#command) this.script.commands.push(this.#command);
+    this.#command = undefined;
+  }
+
+  #deeper(group: Group): void {
+    if (this.#open.length >= deepest)
+      throw new BashSyntaxError(`more than ${deepest} blocks in each other`, group.start);
+    this.#open.push(group);
+  }
+
+  #operator(token: BashToken): void {
+    const next = this.#peek(1);
+    if (redirections.has(token.raw) && next?.kind === 'word') {
+      this.#begin(token).redirections.push({ operator: token.raw, target: next });
+      this.#begin(next);
+      this.#at += 1;
+    } else this.#finish();
+  }
+
+  /** What begins or ends a function or a block where a command could begin. @returns false if it is none. */
+  #keyword(token: BashToken): boolean {
+    const next = this.#peek(1);
+    if (next?.raw === '(' && this.#peek(2)?.raw === ')') {
+      this.#announced = { name: token.raw, start: token.start };
+      this.#at += 2;
+    } else if (token.raw === 'function' && next) {
+      this.#announced = { name: next.raw, start: token.start };
+      this.#at += this.#peek(2)?.raw === '(' ? 3 : 1;
+    } else if (token.raw === '{') this.#openBrace(token);
+    else if (token.raw === '}') this.#closeBrace(token);
+    else if (openers.has(token.raw)) this.#openBlock(token);
+    else if (closers.has(token.raw)) {
+      const group = this.#open.pop();
       if (!group || group.word === '{')
         throw new BashSyntaxError(`a "${token.raw}" that closes nothing`, token.start);
-    } else if (!command && connectives.has(token.raw)) {
-      // what follows is a command of its own
-    } else {
-      const at = begin(token);
-      const conditional = open.some(({ ends }) => !ends);
-      const prefix = at.words.every((word) =>
-        /^(export|local|declare|typeset|readonly|-\w+)$/.test(word.raw),
-      );
-      const assignment = prefix ? assigned(token, conditional, body?.name) : undefined;
-      if (assignment) {
-        at.assignments.push(assignment);
-        script.assignments.push(assignment);
-      } else at.words.push(token);
-    }
+    } else return connectives.has(token.raw); // what follows is a command of its own
+    return true;
   }
-  finish();
-  const left = open.at(-1);
-  open = [];
-  if (left) throw new BashSyntaxError(`a "${left.word}" without its end`, left.start);
-  return script;
-};
+
+  #openBrace(token: BashToken): void {
+    const ends = this.#announced;
+    this.#deeper({ word: '{', start: token.start, ...(ends ? { ends } : {}) });
+    if (ends && !this.#body) this.#body = ends;
+    this.#announced = undefined;
+  }
+
+  #closeBrace(token: BashToken): void {
+    const group = this.#open.pop();
+    if (group?.word !== '{') throw new BashSyntaxError('a "}" that closes nothing', token.start);
+    if (group.ends) this.script.functions.push({ ...group.ends, end: token.end });
+    if (group.ends && group.ends === this.#body) this.#body = undefined;
+  }
+
+  #openBlock(token: BashToken): void {
+    const next = this.#peek(1);
+    let loop: BashLoop | undefined;
+    if (token.raw === 'for' && next?.kind === 'word' && this.#peek(2)?.raw === 'in') {
+      loop = { variable: next.raw, over: [], start: token.start };
+      this.#at += 3;
+      for (let word = this.#peek(0); word?.kind === 'word'; word = this.#peek(0)) {
+        loop.over.push(word);
+        this.#at += 1;
+      }
+    } else if (token.raw === 'case')
+      while (this.#at < this.#tokens.length && this.#peek(0)?.raw !== 'in') this.#at += 1;
+    this.#deeper({ word: token.raw, start: token.start, ...(loop ? { loop } : {}) });
+  }
+
+  #word(token: BashToken): void {
+    const at = this.#begin(token);
+    const conditional = this.#open.some(({ ends }) => !ends);
+    const assignment = at.words.every(isPrefix) ? assigned(token, conditional, this.#body?.name) : undefined;
+    if (assignment) {
+      at.assignments.push(assignment);
+      this.script.assignments.push(assignment);
+    } else at.words.push(token);
+  }
+}
+
+/**
+ * The commands, assignments and functions of a script, in the order of the text. It knows enough of bash's grammar
+ * to tell which function and which loop a command stands in.
+ * @throws {BashSyntaxError} if quotes, parentheses or braces don't pair.
+ */
+export const readScript = (text: string): BashScript => new ScriptReader(text).read();
 
 /**
  * What the script's own top-level assignments give its variables, in the order of the text; a name in `known` is

@@ -1,4 +1,4 @@
-import { lineOf } from './bash-array.ts';
+import { type BashToken, lineOf } from './bash-array.ts';
 import { type BashCommand, type BashScript, readScript, scriptVariables } from './bash-script.ts';
 import { type BashVariables, expandWord } from './bash-word.ts';
 import { asPkgbuildError, PkgbuildError } from './pkgbuild-error.ts';
@@ -52,50 +52,34 @@ const printed = (values: readonly string[]): string | undefined => {
   return text.includes('\\') ? undefined : text;
 };
 
+/** Says something, and writes it nowhere. */
+const speakers: ReadonlySet<string> = new Set(['echo', 'printf', 'msg', 'msg2', 'error', 'warning', 'plain']);
+/** Changes files in a way that the text does not tell. */
+const changers: ReadonlySet<string> = new Set(['rm', 'cp', 'mv', 'tee', 'ln', 'install', 'patch']);
+const setsRelease = ({ raw }: BashToken) => /KERNEL(RELEASE|VERSION)=/.test(raw);
+
 /** Reads, command by command, what prepare(), build() and the functions they call do to the parts. */
-const readParts = (text: string, script: BashScript, sources: ReleaseSources): Parts => {
-  const top = scriptVariables(script, {
-    pkgbase: sources.pkgbase,
-    pkgver: sources.pkgver,
-    pkgrel: sources.pkgrel,
-  });
-  const parts: Parts = {
-    makefile: sources.makefile,
-    config: sources.config ?? '',
-    localversions: new Map(),
-    argument: undefined,
-    extraversion: undefined,
-  };
-  const locals = new Map<string, readonly string[] | undefined>();
-  const variables: BashVariables = (name) => (locals.has(name) ? locals.get(name) : top(name));
+class PartsReader {
+  readonly parts: Parts;
+  readonly #text: string;
+  readonly #variables: BashVariables;
+  readonly #locals = new Map<string, readonly string[] | undefined>();
 
-  const unclear = (command: BashCommand, why: string): PkgbuildError =>
-    new PkgbuildError(
-      lineOf(text, command.start),
-      `the kernel's release depends on "${text.slice(command.start, command.end)}", and ${why}; say it in a plainer form`,
-    );
-  const expanded = (command: BashCommand, raw: string): string => {
-    const values = expandWord(raw, variables);
-    if (!values) throw unclear(command, `only running it tells what ${raw} is`);
-    return values.join(' ');
-  };
-  const setArgument = (command: BashCommand, key: 'argument' | 'extraversion', raw: string) => {
-    const value = expanded(command, raw);
-    if (parts[key] !== undefined && parts[key] !== value)
-      throw unclear(command, `another command gives "${parts[key]}"`);
-    parts[key] = value;
-  };
+  constructor(text: string, script: BashScript, { pkgbase, pkgver, pkgrel, ...sources }: ReleaseSources) {
+    const top = scriptVariables(script, { pkgbase, pkgver, pkgrel });
+    this.#text = text;
+    this.#variables = (name) => (this.#locals.has(name) ? this.#locals.get(name) : top(name));
+    this.parts = {
+      makefile: sources.makefile,
+      config: sources.config ?? '',
+      localversions: new Map(),
+      argument: undefined,
+      extraversion: undefined,
+    };
+  }
 
-  const read = (command: BashCommand): void => {
-    for (const { name, value, array, append, start, end } of command.assignments) {
-      const said = text.slice(start, end);
-      if (name === 'LOCALVERSION') setArgument(command, 'argument', value.raw);
-      else if (about.test(name)) throw unclear(command, `${said} is not understood here`);
-      else if (command.in !== undefined) {
-        const plain = !array && !append && command.nesting === 0;
-        locals.set(name, plain ? expandWord(value.raw, variables) : undefined);
-      }
-    }
+  read(command: BashCommand): void {
+    this.#readAssignments(command);
     if (command.in === undefined) return;
     const [program, ...words] = command.words;
     const writes = command.redirections.find(({ target }) => /localversion[^/]*$/.test(target.raw));
@@ -103,59 +87,107 @@ const readParts = (text: string, script: BashScript, sources: ReleaseSources): P
     const mentions =
       writes !== undefined || [program, ...words].some(({ raw }) => about.test(raw) && !/^\.?\//.test(raw));
     if (!mentions) return;
-    if (['echo', 'printf', 'msg', 'msg2', 'error', 'warning', 'plain'].includes(program.raw) && !writes)
-      return;
-    if (command.nesting > 0) throw unclear(command, 'it stands under a condition or in a loop');
+    if (speakers.has(program.raw) && !writes) return;
+    if (command.nesting > 0) throw this.#unclear(command, 'it stands under a condition or in a loop');
 
-    if (writes) {
-      const content = printed([program, ...words].map(({ raw }) => expanded(command, raw)));
-      if (content === undefined || !['>', '>>', '>|'].includes(writes.operator))
-        throw unclear(command, 'what it writes is not understood here');
-      const path = expanded(command, writes.target.raw);
-      const file = path.slice(path.lastIndexOf('/') + 1);
-      const before = writes.operator === '>>' ? (parts.localversions.get(file) ?? '') : '';
-      parts.localversions.set(file, `${before}${content}${program.raw === 'echo' ? '\n' : ''}`);
-    } else if (program.raw === 'sed') {
-      const target = words.at(-1)?.raw.replace(/["']/g, '') ?? '';
-      const key = /(^|\/)Makefile$/.test(target)
-        ? 'makefile'
-        : /config[^/]*$/.test(target)
-          ? 'config'
-          : undefined;
-      const scripts = words.slice(0, -1).filter(({ raw }) => !/^(-\w+|--[\w-]+)$/.test(raw));
-      if (words.some(({ raw }) => /^-/.test(raw) && !/^(-i|-e|-ie|--in-place|--expression)$/.test(raw)))
-        throw unclear(command, 'these options of sed are not understood here');
-      if (!key) throw unclear(command, 'it edits neither Makefile nor config');
-      for (const { raw } of scripts) {
-        const edited = editLines(parts[key], expanded(command, raw));
-        if (edited === undefined) throw unclear(command, 'this sed script is not understood here');
-        parts[key] = edited;
-      }
-    } else if (/(^|\/)scripts\/config$/.test(program.raw.replace(/["']/g, ''))) {
-      const values = words.map(({ raw }) => expanded(command, raw));
-      const at = values.findIndex((value, i) => value === '--set-str' && values[i + 1] === 'LOCALVERSION');
-      if (at >= 0) parts.config += `\nCONFIG_LOCALVERSION="${values[at + 2] ?? ''}"\n`;
-      else if (values.includes('LOCALVERSION'))
-        throw unclear(command, 'these options are not understood here');
-    } else if (words.some(({ raw }) => /^["']?(LOCALVERSION|EXTRAVERSION)=/.test(raw))) {
-      for (const { raw } of words) {
-        const quote = /^["']/.exec(raw)?.[0] ?? '';
-        const argument = /^["']?(LOCALVERSION|EXTRAVERSION)=/.exec(raw);
-        if (!argument) continue;
-        const value = `${quote}${raw.slice(argument[0].length)}`;
-        setArgument(command, argument[1] === 'LOCALVERSION' ? 'argument' : 'extraversion', value);
-      }
-      if (words.some(({ raw }) => /KERNEL(RELEASE|VERSION)=/.test(raw)))
-        throw unclear(command, 'it sets the release itself');
-    } else if (words.some(({ raw }) => /KERNEL(RELEASE|VERSION)=|setlocalversion/.test(raw)))
-      throw unclear(command, 'it sets the release itself');
+    if (writes) this.#readWriting(command, program, words, writes);
+    else if (program.raw === 'sed') this.#readSed(command, words);
+    else if (/(^|\/)scripts\/config$/.test(program.raw.replace(/["']/g, '')))
+      this.#readScriptsConfig(command, words);
+    else if (words.some(({ raw }) => /^["']?(LOCALVERSION|EXTRAVERSION)=/.test(raw)))
+      this.#readArguments(command, words);
+    else if (words.some((word) => setsRelease(word) || /setlocalversion/.test(word.raw)))
+      throw this.#unclear(command, 'it sets the release itself');
     // Other commands only read: `cat include/config/kernel.release`, `rm localversion-next`.
-    else if (['rm', 'cp', 'mv', 'tee', 'ln', 'install', 'patch'].includes(program.raw))
-      throw unclear(command, 'what it leaves is not understood here');
-  };
+    else if (changers.has(program.raw)) throw this.#unclear(command, 'what it leaves is not understood here');
+  }
 
-  for (const command of script.commands) if (!command.in?.startsWith('package')) read(command);
-  return parts;
+  #unclear(command: BashCommand, why: string): PkgbuildError {
+    return new PkgbuildError(
+      lineOf(this.#text, command.start),
+      `the kernel's release depends on "${this.#text.slice(command.start, command.end)}", and ${why}; say it in a plainer form`,
+    );
+  }
+
+  #expanded(command: BashCommand, raw: string): string {
+    const values = expandWord(raw, this.#variables);
+    if (!values) throw this.#unclear(command, `only running it tells what ${raw} is`);
+    return values.join(' ');
+  }
+
+  #setArgument(command: BashCommand, key: 'argument' | 'extraversion', raw: string): void {
+    const value = this.#expanded(command, raw);
+    if (this.parts[key] !== undefined && this.parts[key] !== value)
+      throw this.#unclear(command, `another command gives "${this.parts[key]}"`);
+    this.parts[key] = value;
+  }
+
+  #readAssignments(command: BashCommand): void {
+    for (const { name, value, array, append, start, end } of command.assignments) {
+      const said = this.#text.slice(start, end);
+      if (name === 'LOCALVERSION') this.#setArgument(command, 'argument', value.raw);
+      else if (about.test(name)) throw this.#unclear(command, `${said} is not understood here`);
+      else if (command.in !== undefined) {
+        const plain = !array && !append && command.nesting === 0;
+        this.#locals.set(name, plain ? expandWord(value.raw, this.#variables) : undefined);
+      }
+    }
+  }
+
+  #readWriting(
+    command: BashCommand,
+    program: BashToken,
+    words: readonly BashToken[],
+    { operator, target }: BashCommand['redirections'][number],
+  ): void {
+    const content = printed([program, ...words].map(({ raw }) => this.#expanded(command, raw)));
+    if (content === undefined || !['>', '>>', '>|'].includes(operator))
+      throw this.#unclear(command, 'what it writes is not understood here');
+    const path = this.#expanded(command, target.raw);
+    const file = path.slice(path.lastIndexOf('/') + 1);
+    const before = operator === '>>' ? (this.parts.localversions.get(file) ?? '') : '';
+    this.parts.localversions.set(file, `${before}${content}${program.raw === 'echo' ? '\n' : ''}`);
+  }
+
+  #readSed(command: BashCommand, words: readonly BashToken[]): void {
+    const target = words.at(-1)?.raw.replace(/["']/g, '') ?? '';
+    const isConfig = /config[^/]*$/.test(target) ? 'config' : undefined;
+    const key = /(^|\/)Makefile$/.test(target) ? 'makefile' : isConfig;
+    const scripts = words.slice(0, -1).filter(({ raw }) => !/^(-\w+|--[\w-]+)$/.test(raw));
+    if (words.some(({ raw }) => /^-/.test(raw) && !/^(-i|-e|-ie|--in-place|--expression)$/.test(raw)))
+      throw this.#unclear(command, 'these options of sed are not understood here');
+    if (!key) throw this.#unclear(command, 'it edits neither Makefile nor config');
+    for (const { raw } of scripts) {
+      const edited = editLines(this.parts[key], this.#expanded(command, raw));
+      if (edited === undefined) throw this.#unclear(command, 'this sed script is not understood here');
+      this.parts[key] = edited;
+    }
+  }
+
+  #readScriptsConfig(command: BashCommand, words: readonly BashToken[]): void {
+    const values = words.map(({ raw }) => this.#expanded(command, raw));
+    const at = values.findIndex((value, i) => value === '--set-str' && values[i + 1] === 'LOCALVERSION');
+    if (at >= 0) this.parts.config += `\nCONFIG_LOCALVERSION="${values[at + 2] ?? ''}"\n`;
+    else if (values.includes('LOCALVERSION'))
+      throw this.#unclear(command, 'these options are not understood here');
+  }
+
+  #readArguments(command: BashCommand, words: readonly BashToken[]): void {
+    for (const { raw } of words) {
+      const quote = /^["']/.exec(raw)?.[0] ?? '';
+      const argument = /^["']?(LOCALVERSION|EXTRAVERSION)=/.exec(raw);
+      if (!argument) continue;
+      const value = `${quote}${raw.slice(argument[0].length)}`;
+      this.#setArgument(command, argument[1] === 'LOCALVERSION' ? 'argument' : 'extraversion', value);
+    }
+    if (words.some(setsRelease)) throw this.#unclear(command, 'it sets the release itself');
+  }
+}
+
+const readParts = (text: string, script: BashScript, sources: ReleaseSources): Parts => {
+  const reader = new PartsReader(text, script, sources);
+  for (const command of script.commands) if (!command.in?.startsWith('package')) reader.read(command);
+  return reader.parts;
 };
 
 const releaseOf = (text: string, script: BashScript, sources: ReleaseSources): string => {

@@ -189,6 +189,34 @@ const sumElement = (text: string, { array }: Sources['sums'][number], index: num
   return element;
 };
 
+/** The edits that add patches to a `source` and a sum of each to every array of sums. */
+const appendPatches = (
+  text: string,
+  { source, sums }: ReturnType<typeof readSources>[number],
+  patches: Bump['addPatches'],
+): TextEdit[] => {
+  if (patches.length === 0) return [];
+  // makepkg would read `a:b` as a protocol or a new name.
+  for (const { file } of patches)
+    if (!/^[A-Za-z0-9_][A-Za-z0-9._+@~-]*$/.test(file))
+      throw new PkgbuildError(source.line, `${file} is no plain file name that source can hold`);
+  const append = (array: Parameters<typeof appendElements>[1], words: string[]) =>
+    appendElements(text, array, words);
+  // makepkg wants as many sums as sources, so the end of one is the same index as the end of the other.
+  return [
+    append(
+      source,
+      patches.map(({ file }) => file),
+    ),
+    ...sums.map(({ kind, array }) =>
+      append(
+        array,
+        patches.map((patch) => patch.sums(kind)),
+      ),
+    ),
+  ];
+};
+
 const edit = (text: string, bump: Bump): string => {
   const script = readScript(text);
   const variables = scriptVariables(script);
@@ -223,28 +251,7 @@ const edit = (text: string, bump: Bump): string => {
         edits.push(removeElement(text, sum.array, sum.token));
       }
     }
-    if (addPatches.length > 0) {
-      // makepkg would read `a:b` as a protocol or a new name.
-      for (const { file } of addPatches)
-        if (!/^[A-Za-z0-9_][A-Za-z0-9._+@~-]*$/.test(file))
-          throw new PkgbuildError(first.source.line, `${file} is no plain file name that source can hold`);
-      // makepkg wants as many sums as sources, so the end of one is the same index as the end of the other.
-      edits.push(
-        appendElements(
-          text,
-          first.source,
-          addPatches.map(({ file }) => file),
-        ),
-      );
-      for (const { kind, array } of first.sums)
-        edits.push(
-          appendElements(
-            text,
-            array,
-            addPatches.map(({ sums }) => sums(kind)),
-          ),
-        );
-    }
+    edits.push(...appendPatches(text, first, addPatches));
     const known = all.flatMap(({ source }) =>
       source.elements.flatMap(({ entries }) => entries ?? []).map(sourceFile),
     );

@@ -7,8 +7,8 @@ import { failed, historyOf, started, succeeded, timedOut, until } from '../../te
 import { readHistory } from '../../testing/recorded-history.ts';
 
 const recorded = (name: string): Iteration => {
-  const iteration = foldLog(readHistory(name).events).iterations.get('iter5');
-  if (!iteration) throw new Error(`${name} has no iter5`);
+  const iteration = foldLog(readHistory(name).events).iterations.get(name);
+  if (!iteration) throw new Error(`${name} has no iteration of its name`);
   return iteration;
 };
 
