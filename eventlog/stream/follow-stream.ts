@@ -92,6 +92,92 @@ const comparedAtOnce = 16;
 /** A request that was on its way when a server came back gets no answer: one more is worth its 5 s. */
 const firstTries = 2;
 
+/** Where a follower stands: what it hands over next, and the last messages that it has handed over, oldest first. */
+interface Place {
+  next: number;
+  handed: Handed[];
+}
+
+/** A consumer of what comes next. */
+interface Made {
+  consumer: Consumer;
+  pending: number;
+  remove(): void;
+}
+
+const makeConsumer = async (
+  connection: NatsConnection,
+  { stream, filter }: FollowStreamOptions,
+  next: number,
+): Promise<Made> => {
+  const manager = await logManager(connection);
+  const name = nuid.next();
+  const { num_pending } = await manager.consumers.add(stream, {
+    name,
+    ...(filter === undefined ? {} : { filter_subject: filter }),
+    ack_policy: AckPolicy.None,
+    deliver_policy: DeliverPolicy.StartSequence,
+    opt_start_seq: next,
+    mem_storage: true,
+    inactive_threshold: 60_000_000_000,
+  });
+  return {
+    pending: num_pending,
+    consumer: await connection.jetstream().consumers.get(stream, name),
+    remove: () => void manager.consumers.delete(stream, name).catch(() => undefined), // it ends by itself in a minute
+  };
+};
+
+/** Goes back to where the guard says if the stream was cut. @returns `enough` if there is nothing more to wait for. */
+const lookForCut = async (guard: CutGuard, place: Place): Promise<'more' | 'enough'> => {
+  if (await guard.isHeld(place.handed)) return 'more';
+  const anew = await guard.onCut();
+  if (anew === 'enough') return 'enough';
+  place.next = anew;
+  place.handed.length = 0;
+  return 'more';
+};
+
+/** Fires once the stream no longer holds what was handed over last, until it is stopped. */
+const watchForCut = (guard: CutGuard | undefined, { handed }: Place) => {
+  const session = new AbortController();
+  let looking = false;
+  const look = async () => {
+    if (looking || !guard) return;
+    looking = true;
+    // Whether it can be asked is not the question here: a server that is gone shows elsewhere.
+    if (!(await guard.isHeld(handed.slice(-1)).catch(() => true))) session.abort();
+    looking = false;
+  };
+  const watching = setInterval(() => void look(), lookEveryMs);
+  return { signal: session.signal, stop: () => clearInterval(watching) };
+};
+
+type OnMessage = (message: JsMsg) => Promise<'more' | 'enough'>;
+
+/** Hands over what a consumer gives, until that ends, is cut, or skips something. */
+const handOver = async (
+  messages: AsyncIterable<JsMsg>,
+  place: Place,
+  { filter, whilePending = false, guard }: FollowStreamOptions,
+  onMessage: OnMessage,
+): Promise<{ ends: 'more' | 'enough'; handedAny: boolean }> => {
+  let previous: number | undefined;
+  for await (const message of messages) {
+    if (message.seq < place.next) continue;
+    // Without a filter sequences follow each other. What a consumer skips was lost on the way: it is asked for again.
+    if (filter === undefined && previous !== undefined && message.seq !== previous + 1) break;
+    previous = message.seq;
+    place.next = message.seq + 1;
+    const { handed } = place;
+    if (guard && handed.push({ sequence: message.seq, hash: sha256(message.data) }) > comparedAtOnce)
+      handed.shift();
+    const isLast = (await onMessage(message)) === 'enough' || (whilePending && message.info.pending === 0);
+    if (isLast) return { ends: 'enough', handedAny: true };
+  }
+  return { ends: 'more', handedAny: previous !== undefined };
+};
+
 /**
  * Hands over a stream's messages, in order, one at a time and each once, until `signal` fires or `onMessage` says
  * `enough`. Goes on after the last one that it handed over when the server, the connection or the consumer was lost; where
@@ -100,40 +186,17 @@ const firstTries = 2;
  */
 export const followStream = async (
   connection: NatsConnection,
-  { stream, filter, from, whilePending = false, guard, onTrouble, signal }: FollowStreamOptions,
-  onMessage: (message: JsMsg) => Promise<'more' | 'enough'>,
+  options: FollowStreamOptions,
+  onMessage: OnMessage,
 ): Promise<void> => {
-  let next = from;
+  const { guard, onTrouble, signal } = options;
+  const place: Place = { next: options.from, handed: [] };
   let failures = 0;
-  const handed: Handed[] = [];
   for (let begun = false; !signal?.aborted; ) {
-    const name = nuid.next();
-    const make = async () => {
-      const manager = await logManager(connection);
-      if (begun && guard && !(await guard.isHeld(handed))) {
-        const anew = await guard.onCut();
-        if (anew === 'enough') return undefined;
-        next = anew;
-        handed.length = 0;
-      }
-      const { num_pending } = await manager.consumers.add(stream, {
-        name,
-        ...(filter === undefined ? {} : { filter_subject: filter }),
-        ack_policy: AckPolicy.None,
-        deliver_policy: DeliverPolicy.StartSequence,
-        opt_start_seq: next,
-        mem_storage: true,
-        inactive_threshold: 60_000_000_000,
-      });
-      return {
-        manager,
-        pending: num_pending,
-        consumer: await connection.jetstream().consumers.get(stream, name),
-      };
-    };
-    let made: Awaited<ReturnType<typeof make>>;
+    let made: Made;
     try {
-      made = await make();
+      if (begun && guard && (await lookForCut(guard, place)) === 'enough') return;
+      made = await makeConsumer(connection, options, place.next);
     } catch (error) {
       failures += 1;
       if ((!begun && !onTrouble && failures >= firstTries) || connection.isClosed()) throw error;
@@ -141,38 +204,21 @@ export const followStream = async (
       await sleep(againAfterMs);
       continue;
     }
-    if (!made) return;
     const fresh = !begun;
     begun = true;
-    if (whilePending && made.pending === 0) return;
-    let previous: number | undefined;
-    const session = new AbortController();
-    let looking = false;
-    const look = async () => {
-      if (looking || !guard) return;
-      looking = true;
-      // Whether it can be asked is not the question here: a server that is gone shows elsewhere.
-      if (!(await guard.isHeld(handed.slice(-1)).catch(() => true))) session.abort();
-      looking = false;
-    };
-    const watching = setInterval(() => void look(), lookEveryMs);
-    const stop = signal ? AbortSignal.any([signal, session.signal]) : session.signal;
+    if (options.whilePending && made.pending === 0) return;
+    const watch = watchForCut(guard, place);
+    const stop = signal ? AbortSignal.any([signal, watch.signal]) : watch.signal;
+    let handedAny: boolean;
     try {
-      for await (const message of consumeMessages(connection, made.consumer, 5_000, stop)) {
-        if (message.seq < next) continue;
-        // Without a filter sequences follow each other. What a consumer skips was lost on the way: it is asked for again.
-        if (filter === undefined && previous !== undefined && message.seq !== previous + 1) break;
-        previous = message.seq;
-        next = message.seq + 1;
-        if (guard && handed.push({ sequence: message.seq, hash: sha256(message.data) }) > comparedAtOnce)
-          handed.shift();
-        if ((await onMessage(message)) === 'enough') return;
-        if (whilePending && message.info.pending === 0) return;
-      }
+      const messages = consumeMessages(connection, made.consumer, 5_000, stop);
+      const over = await handOver(messages, place, options, onMessage);
+      if (over.ends === 'enough') return;
+      ({ handedAny } = over);
     } finally {
-      clearInterval(watching);
-      void made.manager.consumers.delete(stream, name).catch(() => undefined); // it ends by itself in a minute
+      watch.stop();
+      made.remove();
     }
-    if (!fresh && previous === undefined && !signal?.aborted) await sleep(againAfterMs);
+    if (!fresh && !handedAny && !signal?.aborted) await sleep(againAfterMs);
   }
 };
