@@ -52,9 +52,13 @@ type World = Awaited<ReturnType<typeof countWorld>>;
 /** Every failpoint that there is on the way from plan to close, and back. */
 const known = new Set(
   // The checkpoints come once the iteration has ended, and so after what is carried here.
-  failpointsOf(stepNames, ['ReviewRequested', 'IterationClosed', 'IterationFailed', 'Checkpointed']).map(
-    ({ name }) => name,
-  ),
+  failpointsOf(stepNames, [
+    'IterationAccepted',
+    'ReviewRequested',
+    'IterationClosed',
+    'IterationFailed',
+    'Checkpointed',
+  ]).map(({ name }) => name),
 );
 
 /**
