@@ -71,8 +71,8 @@ const breaks: readonly (Replacement & { what: string; finds: readonly Property[]
   {
     what: 'a checkpoint that is said again in another log than it was of',
     file: 'coordinator/daemon/say-again.ts',
-    line: 'if (rootOver(event.data.size, tree) !== event.data.root) return false;',
-    by: '',
+    line: 'rootOver(event.data.size, tree) !== event.data.root',
+    by: 'false',
     finds: ['an iteration ends, or waits for a named person or host'],
   },
   {
