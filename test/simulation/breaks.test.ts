@@ -59,20 +59,20 @@ const breaks: readonly (Replacement & { what: string; finds: readonly Property[]
     file: 'eventlog/stream/event-log.ts',
     line: '...(expectedLast === undefined ? {} : { lastSequence: expectedLast }),',
     by: '',
-    finds: ['never two open attempts of one step', 'an iteration ends, or waits for a named person or host'],
+    finds: ['each event of a daemon follows from its one before', 'never two open attempts of one step'],
   },
   {
     what: 'a coordinator that says again what the log has lost, whatever has come before it since',
     file: 'coordinator/daemon/say-again.ts',
     line: 'if (next && isDueNow(next, state, view)) {',
     by: 'if (next) {',
-    finds: ['never two open attempts of one step', 'an iteration ends, or waits for a named person or host'],
+    finds: ['each event of a daemon follows from its one before', 'never two open attempts of one step'],
   },
   {
     what: 'a checkpoint that is said again in another log than it was of',
     file: 'coordinator/daemon/say-again.ts',
-    line: 'if (rootOver(event.data.size, tree) !== event.data.root) return false;',
-    by: '',
+    line: 'rootOver(event.data.size, tree) !== event.data.root',
+    by: 'false',
     finds: ['an iteration ends, or waits for a named person or host'],
   },
   {
@@ -98,7 +98,11 @@ const runIn = async (workerFile: string): Promise<Result> => {
   return result;
 };
 
-it.each(breaks)('the simulation finds $what', async ({ finds, ...replacement }) => {
-  const { broken } = await withBundledWorker('simulation/schedule-worker.ts', runIn, replacement);
-  expect(finds).toContain(broken?.property);
-}, withinMs);
+it.each(breaks)(
+  'the simulation finds $what',
+  async ({ finds, ...replacement }) => {
+    const { broken } = await withBundledWorker('simulation/schedule-worker.ts', runIn, replacement);
+    expect(finds).toContain(broken?.property);
+  },
+  withinMs,
+);

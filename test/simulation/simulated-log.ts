@@ -3,7 +3,7 @@ import { initialState, type State } from '../../coordinator/decider/state.ts';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import type { SealedEvent } from '../../eventlog/signing/seal.ts';
 import type { DurablePosition } from '../../eventlog/stream/durables.ts';
-import type { LoggedEvent } from '../../schemas/events.ts';
+import { isPerson, type LoggedEvent } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { Beginning } from './beginning.ts';
 import { readEvent } from './read-event.ts';
@@ -166,7 +166,13 @@ export const createSimulatedLog = (
         event: readEvent(bytes),
       };
       sim.trace?.(`log: ${logged.sequence} ${subject}`);
-      const state = evolve(log.stateAt(events.length), logged);
+      const before = log.stateAt(events.length);
+      const { source, writerseq, prevhash } = logged.event;
+      const last = before.writers.get(source);
+      // A person may bring back what the log has lost after having said something else.
+      if (!isPerson(source) && (writerseq !== (last?.seq ?? 0) + 1 || prevhash !== last?.hash))
+        sim.breaks('each event of a daemon follows from its one before', `${subject} does not`);
+      const state = evolve(before, logged);
       events.push(logged);
       states.push(state);
       appendedAt.push(time.now);

@@ -10,6 +10,7 @@ export type Property =
   | 'nothing is begun for an attempt that the host knows to be superseded'
   | 'no outcome is lost'
   | 'a subject holds one fact'
+  | 'each event of a daemon follows from its one before'
   | 'never two open attempts of one step'
   | 'an iteration ends, or waits for a named person or host'
   | 'the code under test does not throw';
