@@ -1,6 +1,7 @@
-import { checkEvent, type KeptMessage } from '../../eventlog/signing/check-event.ts';
+import { checkEvent, completeEvent, type KeptMessage } from '../../eventlog/signing/check-event.ts';
 import type { SealedEvent } from '../../eventlog/signing/seal.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
+import { blobsNamedBy } from '../../schemas/blob-marker.ts';
 import { coordinator, isPerson, type KaEvent, type LoggedEvent } from '../../schemas/events.ts';
 import { decideFacts, isDecidedNow } from '../decider/commands-behind.ts';
 import type { State } from '../decider/state.ts';
@@ -18,7 +19,7 @@ const isDueNow = (logged: LoggedEvent, state: State): boolean => {
 };
 
 /** How a person says a lost event again. */
-const sayItAgain = (event: KaEvent): string => {
+export const sayItAgain = (event: KaEvent): string => {
   const { type, iteration } = event;
   const data = event.data as { by?: string; clause?: string };
   const as = data.by === undefined ? '' : ` --as ${data.by}`;
@@ -92,7 +93,8 @@ export const createSayAgain = (
     }
     const events = missing.flatMap((message: KeptMessage) => {
       const checked = checkEvent(trust, message);
-      if ('logged' in checked) return [{ ...checked.logged, signature: message.signature }];
+      const completed = 'logged' in checked ? completeEvent(checked.logged, copy.blob) : checked;
+      if ('logged' in completed) return [{ ...completed.logged, signature: message.signature }];
       copy.forget(message.subject); // it was no event when it was there
       return [];
     });
@@ -102,7 +104,11 @@ export const createSayAgain = (
     const [next] = own;
     if (next && isDueNow(next, state)) {
       const { subject, bytes, signature, event } = next;
-      return { do: 'append', event: { subject, bytes, signature, seq: event.writerseq } };
+      const blobs = blobsNamedBy(bytes).flatMap(({ sha256 }) => {
+        const kept = copy.blob(sha256);
+        return kept ? [{ sha256, bytes: kept }] : [];
+      });
+      return { do: 'append', event: { subject, bytes, signature, seq: event.writerseq, blobs } };
     }
     const people = events.filter(({ event }) => isPerson(event.source));
     for (const { event, subject } of people)

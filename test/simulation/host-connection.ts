@@ -1,6 +1,7 @@
 import type { Journal } from '../../agents/runtime/journal/journal.ts';
 import type { Handed, HandedMessage, HostLog } from '../../agents/runtime/ports.ts';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
+import type { Blob } from '../../eventlog/signing/put-aside.ts';
 import { appendTo } from '../../eventlog/stream/event-log.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import type { Life } from './life.ts';
@@ -133,15 +134,25 @@ export const createHostConnection = (
       const found = server.newest(subject);
       return found && kept(found);
     });
+  const putBlob = ({ sha256, bytes }: Blob) =>
+    ask(() => void server.blobs.set(`${host}.${sha256}`, bytes), true);
   const log: HostLog = {
     isUp: () => isOpen(),
     isClosed: () => !isAlive(),
     onChange: (listen) => void listeners.push(listen),
     read,
     lastSequence: () => ask(() => server.last),
+    readBlob: (writer, { sha256 }) =>
+      ask(() => {
+        const bytes = server.blobs.get(`${writer}.${sha256}`);
+        return bytes ? { bytes } : { lacks: 'it is not there' };
+      }),
+    holdsBlob: ({ sha256 }) => ask(() => server.blobs.has(`${host}.${sha256}`)),
+    putBlob,
     append: (sealed) =>
       appendTo(
         {
+          putBlob: (_, blob) => putBlob(blob),
           publish: ({ subject, bytes }, expect) => ask(() => server.publish(subject, bytes, expect), true),
           read,
         },

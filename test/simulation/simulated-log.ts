@@ -34,6 +34,8 @@ export interface SimulatedLog {
   /** The last one of a subject, or of all that a wildcard at its end matches. */
   newest(subject: string): LoggedEvent | undefined;
   events(): readonly LoggedEvent[];
+  /** What events have put aside, as `<writer>.<sha256>`. */
+  readonly blobs: Map<string, Uint8Array>;
   /** @returns its sequence, or undefined if its subject, or the log, does not end as expected. */
   publish(
     subject: string,
@@ -148,6 +150,7 @@ export const createSimulatedLog = (
       return events.findLast((logged) => logged.subject.startsWith(prefix));
     },
     events: () => events,
+    blobs: new Map(),
     append(subject, bytes, expectedLast) {
       const expect = {
         lastSubjectSequence: 0,
