@@ -2,13 +2,19 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { connectNats } from '../../eventlog/connection/connect.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
-import { type ClosedLog, closeLog, readWholeLog, rebuildLog } from '../../eventlog/stream/rebuild-log.ts';
+import {
+  type ClosedLog,
+  closeLog,
+  putBlobsBack,
+  readWholeLog,
+  rebuildLog,
+} from '../../eventlog/stream/rebuild-log.ts';
 import { noIteration, personWriter } from '../../schemas/events.ts';
 import { printable } from '../../schemas/printable.ts';
 import { sealDecided } from '../daemon/seal-decided.ts';
 import { Refused } from '../refused.ts';
 import { type MergedLog, mergeLog } from '../restore/merge-log.ts';
-import { gather, type HeldMessage, type Source, saveMessages } from '../restore/restore-sources.ts';
+import { findBlob, gather, type HeldMessage, type Source, saveMessages } from '../restore/restore-sources.ts';
 import { type ConfigPlaces, configFile, print, printJson, say } from './options.ts';
 import { foldLog, readControl } from './session.ts';
 
@@ -134,7 +140,8 @@ export const addRestoreCommand = (
         // What is said from here on is refused, and so not lost: its writer says it again.
         if (options.write) closed = await closeLog(connection, fleet.fleet);
         const now = await readWholeLog(connection);
-        const read = gather(sourcesToRead(options, found), ({ isNamed }, sentence) => {
+        const sources = sourcesToRead(options, found);
+        const read = gather(sources, ({ isNamed }, sentence) => {
           if (isNamed) throw new Refused(`${sentence}; next: name another file, or leave it out`);
           say(sentence);
         });
@@ -175,6 +182,11 @@ export const addRestoreCommand = (
           { fleet: fleet.fleet, name: personWriter(by), key },
           state,
         );
+        const lost = await putBlobsBack(connection, fleet.fleet, merged.events, (sha256) =>
+          findBlob(sources, sha256),
+        );
+        for (const { subject, sha256, why } of lost)
+          say(`blob ${sha256} of ${subject} can't be put back: ${why}; that event is there, and not whole`);
         await rebuildLog(connection, { fleet: fleet.fleet, hosts: Object.keys(fleet.hosts) }, [
           ...merged.events,
           restored,
