@@ -1,4 +1,4 @@
-import { headers, type NatsConnection, NatsError } from 'nats';
+import { headers, type JsMsg, type NatsConnection, NatsError } from 'nats';
 import type { BlobMarker } from '../../schemas/blob-marker.ts';
 import type { Envelope, LoggedEvent } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
@@ -134,6 +134,13 @@ export type Again = 'cut' | 'whole';
 
 const ignore = () => undefined;
 
+const keptIn = ({ seq, subject, data, headers }: JsMsg): KeptMessage => ({
+  sequence: seq,
+  subject,
+  bytes: data,
+  signature: headers?.get(signatureHeader) ?? '',
+});
+
 /** So often it is looked whether what events lack is there by now, and so many events at a time. */
 const lookForBlobsEveryMs = 4_000;
 const lookedForAtOnce = 8;
@@ -167,6 +174,31 @@ const createLacking = (reader: BlobReader) => {
   };
 };
 
+/** Hands an event on, with what it has put aside; or tells of what of that is missing, and hands it on as an unknown one. */
+const handOn = async (
+  logged: LoggedEvent,
+  {
+    reader,
+    lacking,
+    onRefused,
+    onLack,
+    onEvent,
+  }: Required<Pick<LogReports, 'onRefused' | 'onLack'>> & {
+    reader: BlobReader;
+    lacking: ReturnType<typeof createLacking>;
+    onEvent: (logged: LoggedEvent) => void | Promise<void>;
+  },
+): Promise<void> => {
+  // One that has put nothing aside, as almost all, is waited for in no other way.
+  const read = lacksOf(logged).length === 0 ? { logged } : await reader.complete(logged);
+  if ('refused' in read) return onRefused(read.refused);
+  if ('why' in read && read.why !== undefined) {
+    lacking.add(read.logged);
+    onLack(read.logged, read.why);
+  }
+  await onEvent(read.logged);
+};
+
 /** A reader of the whole log, in order. */
 export class EventLog {
   readonly #connection: NatsConnection;
@@ -194,6 +226,15 @@ export class EventLog {
   /** A blob that an event of that writer names. @throws if the server does not answer. */
   readonly readBlob = (writer: string, marker: BlobMarker): Promise<ReadBlob> =>
     readBlob(this.#connection, { fleet: this.#trust.fleet, writer }, marker);
+
+  #reportsOf(options: LogReports): Required<LogReports> {
+    const { onRefused = this.#told.onRefused ?? ignore, onAlarm = this.#told.onAlarm ?? ignore } = options;
+    const onLack =
+      options.onLack ??
+      this.#told.onLack ??
+      (({ sequence, subject }, why) => onAlarm({ sequence, subject, why }));
+    return { onRefused, onAlarm, onLack };
+  }
 
   /** Whether the log still holds these messages, each where it was. */
   async #holds(handed: readonly Handed[]): Promise<boolean> {
@@ -229,17 +270,14 @@ export class EventLog {
     onEvent: (logged: LoggedEvent) => void | Promise<void>,
   ): Promise<void> {
     const { signal, onMessage, onCut, onTrouble } = options;
-    const { onRefused = this.#told.onRefused ?? ignore, onAlarm = this.#told.onAlarm ?? ignore } = options;
-    const onLack =
-      options.onLack ??
-      this.#told.onLack ??
-      (({ sequence, subject }, why) => onAlarm({ sequence, subject, why }));
+    const { onRefused, onAlarm, onLack } = this.#reportsOf(options);
     let { until } = options;
     if (until === 0) return;
     let next = 1;
     let verifier = createVerifier(this.#trust);
     const reader = createBlobReader(this.readBlob, options.blobs ?? createBlobStore());
     const lacking = createLacking(reader);
+    const aside = { reader, lacking, onRefused, onLack, onEvent };
     const guard = {
       isHeld: async (handed: readonly Handed[]) =>
         (await this.lastSequence()) >= (until ?? 0) &&
@@ -270,28 +308,13 @@ export class EventLog {
               why: `the log holds nothing from sequence ${next} to here: it has lost events`,
             });
           next = sequence + 1;
-          const kept = {
-            sequence,
-            subject: message.subject,
-            bytes: message.data,
-            signature: message.headers?.get(signatureHeader) ?? '',
-          };
+          const kept = keptIn(message);
           onMessage?.(kept);
           const checked = verifier.verify(kept);
           if ('refused' in checked) onRefused(checked.refused);
           else {
             for (const why of checked.faults) onAlarm({ sequence, subject: message.subject, why });
-            // One that has put nothing aside, as almost all, is waited for in no other way than before.
-            const read =
-              lacksOf(checked.logged).length === 0 ? checked : await reader.complete(checked.logged);
-            if ('refused' in read) onRefused(read.refused);
-            else {
-              if ('why' in read && read.why !== undefined) {
-                lacking.add(read.logged);
-                onLack(read.logged, read.why);
-              }
-              await onEvent(read.logged);
-            }
+            await handOn(checked.logged, aside);
           }
           return until !== undefined && next > until ? 'enough' : 'more';
         },
