@@ -1,5 +1,6 @@
 import { inboxOf } from '../eventlog/connection/inbox.ts';
-import { eventStream, outputStream } from '../eventlog/stream/provision.ts';
+import { blobStream, eventStream, outputStream } from '../eventlog/stream/provision.ts';
+import { coordinator } from '../schemas/events.ts';
 
 /** One login of the NATS server. A writer whose key was changed has one more for each earlier key that is still listed. */
 export interface NatsWriter {
@@ -16,22 +17,33 @@ export interface NatsPermissions {
   subscribe: string[];
 }
 
-/** What a host asks for, one subject a service: what its account imports, and with its four patterns all that it may say. */
+/** What it takes to read what a writer has put aside. */
+const readingBlobs = (fleet: string, writer: string) =>
+  `$JS.API.DIRECT.GET.${blobStream}.ka-blob.${fleet}.${writer}.>`;
+
+/** What a host asks for, one subject a service: what its account imports, and with its six patterns all that it may say. */
 export const hostServices = (fleet: string, host: string) => ({
   events: `ka.${fleet}.${host}.>`,
   output: `ka-out.${fleet}.${host}.>`,
   pull: `$JS.API.CONSUMER.MSG.NEXT.${eventStream}.${host}`,
   ack: `$JS.ACK.${eventStream}.${host}.>`,
   read: `$JS.API.DIRECT.GET.${eventStream}.ka.${fleet}.${host}.>`,
+  blobs: `ka-blob.${fleet}.${host}.>`,
+  readBlobs: readingBlobs(fleet, host),
+  readAsked: readingBlobs(fleet, coordinator),
 });
 
 /**
- * A host writes its own events and its own output, pulls from its own durable and reads its own events back. It can't ask
+ * A host writes its own events, what they put aside and its own output, pulls from its own durable, and reads back what is its
+ * own, and what the coordinator's requests put aside. It can't ask
  * what a stream or a consumer is, and can't create a consumer: that would let it read everything.
  */
 const hostPermissions = (fleet: string, host: string): NatsPermissions => {
-  const { pull, ack, read } = hostServices(fleet, host);
-  return { publish: { allow: [`*.${fleet}.${host}.>`, pull, ack, read] }, subscribe: [`${inboxOf(host)}.>`] };
+  const { pull, ack, read, readBlobs, readAsked } = hostServices(fleet, host);
+  return {
+    publish: { allow: [`*.${fleet}.${host}.>`, pull, ack, read, readBlobs, readAsked] },
+    subscribe: [`${inboxOf(host)}.>`],
+  };
 };
 
 /** What it takes to follow a stream by consumers of one's own, which end by themselves. */
@@ -42,10 +54,16 @@ const following = (stream: string) => [
   `$JS.API.CONSUMER.MSG.NEXT.${stream}.*`,
   `$JS.API.CONSUMER.DELETE.${stream}.*`,
 ];
-const readingLog = [
+const readingLog = (fleet: string) => [
   ...following(eventStream),
   `$JS.API.DIRECT.GET.${eventStream}`,
   `$JS.API.DIRECT.GET.${eventStream}.>`,
+  readingBlobs(fleet, '*'),
+];
+/** What a writer's own events and blobs stand under. */
+const ownSubjects = (fleet: string, writer: string) => [
+  `ka.${fleet}.${writer}.>`,
+  `ka-blob.${fleet}.${writer}.>`,
 ];
 
 /**
@@ -58,7 +76,7 @@ const coordinatorPermissions = (
   hosts: readonly string[],
 ): NatsPermissions => ({
   publish: {
-    allow: [`ka.${fleet}.${writer}.>`, ...readingLog, `$JS.API.STREAM.INFO.${outputStream}`],
+    allow: [...ownSubjects(fleet, writer), ...readingLog(fleet), `$JS.API.STREAM.INFO.${outputStream}`],
     deny: hosts.map((host) => hostServices(fleet, host).pull),
   },
   subscribe: [`${inboxOf(writer)}.>`, `ka-out.${fleet}.*.presence`],
@@ -68,8 +86,8 @@ const coordinatorPermissions = (
 const personPermissions = (fleet: string, writer: string, hosts: readonly string[]): NatsPermissions => ({
   publish: {
     allow: [
-      `ka.${fleet}.${writer}.>`,
-      ...readingLog,
+      ...ownSubjects(fleet, writer),
+      ...readingLog(fleet),
       ...following(outputStream),
       `$JS.API.STREAM.MSG.GET.${outputStream}`,
     ],
@@ -85,7 +103,7 @@ const personPermissions = (fleet: string, writer: string, hosts: readonly string
 
 /** The administrator makes the streams, and puts a log that was lost together again: everybody's events are said once more. */
 const adminPermissions = (fleet: string, writer: string): NatsPermissions => ({
-  publish: { allow: [`ka.${fleet}.>`, '$JS.API.>'] },
+  publish: { allow: [`ka.${fleet}.>`, `ka-blob.${fleet}.>`, '$JS.API.>'] },
   subscribe: [`${inboxOf(writer)}.>`],
 });
 

@@ -92,7 +92,7 @@ describe('the config', () => {
     version: { major: 2, minor: 9 },
   };
 
-  test('a host has four patterns to publish and one to subscribe', () => {
+  test('a host has six patterns to publish and one to subscribe', () => {
     expect(permissionsOf('test', { writer: 'boltzmann', role: 'host' }, ['boltzmann', 'fresnel'])).toEqual({
       publish: {
         allow: [
@@ -100,6 +100,8 @@ describe('the config', () => {
           '$JS.API.CONSUMER.MSG.NEXT.KA.boltzmann',
           '$JS.ACK.KA.boltzmann.>',
           '$JS.API.DIRECT.GET.KA.ka.test.boltzmann.>',
+          '$JS.API.DIRECT.GET.KA_BLOBS.ka-blob.test.boltzmann.>',
+          '$JS.API.DIRECT.GET.KA_BLOBS.ka-blob.test.coordinator.>',
         ],
       },
       subscribe: ['_INBOX_boltzmann.>'],
@@ -124,7 +126,7 @@ describe('the config', () => {
   });
 });
 
-/** Every subject that JetStream's API has, of 2.9 to 2.12, for the log, the output and a stream that is nobody's. */
+/** Every subject that JetStream's API has, of 2.9 to 2.12, for the log, what it has put aside, the output and a stream that is nobody's. */
 const verbs = [
   ...['INFO', 'STREAM.NAMES', 'STREAM.LIST', 'META.LEADER.STEPDOWN', 'SERVER.REMOVE'],
   ...[
@@ -134,7 +136,7 @@ const verbs = [
     'STREAM.TEMPLATE.DELETE.t',
   ],
   ...['ACCOUNT.PURGE.FLEET', 'ACCOUNT.STREAM.MOVE.FLEET.KA', 'ACCOUNT.STREAM.CANCEL_MOVE.FLEET.KA'],
-  ...['KA', 'KA_OUT', 'OTHER'].flatMap((stream) => [
+  ...['KA', 'KA_BLOBS', 'KA_OUT', 'OTHER'].flatMap((stream) => [
     ...['CREATE', 'UPDATE', 'DELETE', 'PURGE', 'INFO', 'SNAPSHOT', 'RESTORE', 'MSG.GET', 'MSG.DELETE'].map(
       (verb) => `STREAM.${verb}.${stream}`,
     ),
@@ -159,6 +161,9 @@ const verbs = [
       (writer) => `DIRECT.GET.${stream}.ka.test.${writer}.iter5.BuildSucceeded.1`,
     ),
   ]),
+  ...['coordinator', 'boltzmann', 'fresnel'].map(
+    (writer) => `DIRECT.GET.KA_BLOBS.ka-blob.test.${writer}.abc.0`,
+  ),
 ].map((verb) => `$JS.API.${verb}`);
 
 const reads = (stream: string) =>
@@ -172,8 +177,10 @@ const reads = (stream: string) =>
     `CONSUMER.MSG.NEXT.${stream}.own`,
     `CONSUMER.DELETE.${stream}.own`,
   ].map((verb) => `$JS.API.${verb}`);
+const readsBlobsOf = (writer: string) => `$JS.API.DIRECT.GET.KA_BLOBS.ka-blob.test.${writer}.abc.0`;
 const readsLog = [
   ...reads('KA'),
+  ...['coordinator', 'boltzmann', 'fresnel'].map(readsBlobsOf),
   '$JS.API.DIRECT.GET.KA',
   ...['coordinator', 'boltzmann', 'fresnel'].map(
     (writer) => `$JS.API.DIRECT.GET.KA.ka.test.${writer}.iter5.BuildSucceeded.1`,
@@ -184,6 +191,7 @@ const mayAsk: Record<Exclude<Writer, 'admin' | 'fresnel' | 'boltzmann before'>, 
   boltzmann: [
     '$JS.API.CONSUMER.MSG.NEXT.KA.boltzmann',
     '$JS.API.DIRECT.GET.KA.ka.test.boltzmann.iter5.BuildSucceeded.1',
+    ...['boltzmann', 'coordinator'].map(readsBlobsOf),
   ],
   coordinator: [
     '$JS.API.STREAM.INFO.KA_OUT',
@@ -241,6 +249,7 @@ describe('a fleet', () => {
   test('a host publishes its own events and output, and nobody else’s', async () => {
     expect(await publishes(boltzmann, 'ka.test.boltzmann.iter5.BuildSucceeded.1')).toBe(true);
     expect(await publishes(boltzmann, 'ka-out.test.boltzmann.iter5.build.1')).toBe(true);
+    expect(await publishes(boltzmann, 'ka-blob.test.boltzmann.abc.0')).toBe(true);
     const before = await connectAs(server, 'boltzmann before');
     expect(await publishes(before, 'ka.test.boltzmann.iter5.BuildSucceeded.2')).toBe(true);
     const forged = [
@@ -248,6 +257,8 @@ describe('a fleet', () => {
       'ka.test.coordinator.iter5.BuildRequested.1.boltzmann',
       'ka.test.@lars.iter5.ReviewApproved.1',
       'ka-out.test.fresnel.presence',
+      'ka-blob.test.fresnel.abc.0',
+      'ka-blob.test.coordinator.abc.0',
       'ka.other.boltzmann.iter5.BuildSucceeded.1',
     ];
     for (const connection of [boltzmann, before]) {
@@ -261,11 +272,24 @@ describe('a fleet', () => {
   test('the coordinator and a person publish their own events alone', async () => {
     expect(await publishes(coordinator, 'ka.test.coordinator.iter5.SweepRequested.1.fresnel')).toBe(true);
     expect(await publishes(lars, 'ka.test.@lars.iter5.ReviewApproved.1')).toBe(true);
+    expect(await publishes(coordinator, 'ka-blob.test.coordinator.abc.1')).toBe(true);
+    expect(await publishes(lars, 'ka-blob.test.@lars.abc.0')).toBe(true);
     for (const [connection, forged] of [
-      [coordinator, ['ka.test.@lars.iter5.ReviewApproved.2', 'ka.test.boltzmann.iter5.BuildSucceeded.3']],
+      [
+        coordinator,
+        [
+          'ka.test.@lars.iter5.ReviewApproved.2',
+          'ka.test.boltzmann.iter5.BuildSucceeded.3',
+          'ka-blob.test.@lars.abc.1',
+        ],
+      ],
       [
         lars,
-        ['ka.test.coordinator.iter5.BuildRequested.1.boltzmann', 'ka.test.@other.iter5.ReviewApproved.1'],
+        [
+          'ka.test.coordinator.iter5.BuildRequested.1.boltzmann',
+          'ka.test.@other.iter5.ReviewApproved.1',
+          'ka-blob.test.boltzmann.abc.1',
+        ],
       ],
     ] as const) {
       const { publish } = await refusedWhile(connection, () => {
@@ -293,6 +317,7 @@ describe('a fleet', () => {
       '*.test.boltzmann.>',
       'ka.test.>',
       'ka-out.test.>',
+      'ka-blob.test.>',
       '$JS.>',
       '$SYS.>',
       '>',
@@ -353,6 +378,8 @@ describe('a fleet', () => {
       '$JS.API.CONSUMER.MSG.NEXT.KA.boltzmann',
       '$JS.ACK.KA.boltzmann.1.1.1.1.0',
       'ka-out.test.boltzmann.presence.x.y',
+      'ka-blob.test.boltzmann.abc.9',
+      '$JS.API.DIRECT.GET.KA_BLOBS.ka-blob.test.boltzmann.abc.0',
     ];
     for (const subject of answeredBy)
       for (const reply of [

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type BlobLookup, type BlobMarker, mayNameBlobs, withBlobs } from './blob-marker.ts';
 import { Boot } from './boot.ts';
 import { Verdict } from './check-faults.ts';
 import {
@@ -264,16 +265,34 @@ export type StepEvent = {
         fact: 'Superseded';
       });
 }[StepName];
-/** An event that this version does not know: a reader carries it and folds nothing from it. */
-export type UnknownEvent = Of<'unknown', string, unknown>;
+/**
+ * An event that this version does not know, or of which something is not there: a reader carries it and folds nothing from
+ * it. `lacks`: the values that it has put aside and nobody could read.
+ */
+export type UnknownEvent = Of<'unknown', string, unknown> & { lacks?: readonly BlobMarker[] };
 export type KaEvent = IterationEvent | FleetEvent | StepEvent | UnknownEvent;
+
+const noBlobs: BlobLookup = () => undefined;
+
+/** An event's envelope with the values that it has put aside in their places, or what of those is not there. */
+const wholeEnvelope = (envelope: Envelope, blobs: BlobLookup): Envelope | BlobMarker[] => {
+  const found = withBlobs(envelope.data, blobs);
+  if ('data' in found && found.data === envelope.data) return envelope;
+  // Keys and the log's epoch follow from these, and have to be known at once.
+  if (envelope.iteration === noIteration) throw new Error('an event of the whole fleet puts nothing aside');
+  return 'data' in found ? { ...envelope, data: found.data } : found.lacks;
+};
 
 /**
  * Reads an event's exact bytes.
+ * @param blobs what it has put aside. Without all of it the event is unknown, and says what it lacks.
  * @throws {SyntaxError} if they are no JSON. @throws {z.ZodError} if the envelope or a known type's data don't fit.
  */
-export const parseEvent = (bytes: Uint8Array): KaEvent => {
-  const envelope = Envelope.parse(JSON.parse(new TextDecoder().decode(bytes)));
+export const parseEvent = (bytes: Uint8Array, blobs: BlobLookup = noBlobs): KaEvent => {
+  const small = Envelope.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  const envelope = mayNameBlobs(bytes) ? wholeEnvelope(small, blobs) : small;
+  if (Array.isArray(envelope))
+    return { ...small, kind: 'unknown', data: Shallow.parse(small.data), lacks: envelope };
   const { type } = envelope;
   const ofStep = stepTypes.get(type);
   if (ofStep) {

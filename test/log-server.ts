@@ -36,8 +36,8 @@ export const streamFolder = (natsFolder: string, stream = eventStream): string =
  * Cuts the end off a stream's last block file, as a power cut does where the server had not flushed it. The server must not
  * run, or be about to be killed. @param part of the file's bytes.
  */
-export const cutTail = (natsFolder: string, part = 0.1): void => {
-  const messages = join(streamFolder(natsFolder), 'msgs');
+export const cutTail = (natsFolder: string, part = 0.1, stream = eventStream): void => {
+  const messages = join(streamFolder(natsFolder, stream), 'msgs');
   const [last] = readdirSync(messages)
     .filter((name) => name.endsWith('.blk'))
     .sort((a, b) => Number.parseInt(b, 10) - Number.parseInt(a, 10));

@@ -1,3 +1,4 @@
+import { BlobFault } from '../../eventlog/stream/blobs.ts';
 import { sameFact } from '../../eventlog/stream/event-log.ts';
 import type { NewEvent } from '../../schemas/events.ts';
 import { JournalContradicted, ReplacedAgent } from './errors.ts';
@@ -10,6 +11,8 @@ export interface Compared {
   journal: Journal;
   outbox: Pick<Outbox, 'continueFrom'>;
   log: OwnLog;
+  /** Told where something that own events have put aside can't be put back. */
+  onBlobFault: (fault: BlobFault) => void;
 }
 
 const isSame = (a: Pick<OutboxEvent, 'bytes'>, b: Pick<OutboxEvent, 'bytes'>): boolean =>
@@ -108,8 +111,32 @@ const countOn = async (
   });
 };
 
+/**
+ * Puts back what the log has lost of what own events have put aside, and takes back what a journal that was lost no longer has
+ * of it.
+ */
+const putBlobsBack = async (
+  { journal, log, onBlobFault }: Compared,
+  { bytes }: OutboxEvent,
+): Promise<void> => {
+  const { blobs, missing } = journal.blobs.of(bytes);
+  for (const blob of blobs)
+    try {
+      const marker = { sha256: blob.sha256, sizeBytes: blob.bytes.length };
+      if (!(await log.holdsBlob(marker))) await log.putBlob(blob);
+    } catch (error) {
+      if (!(error instanceof BlobFault)) throw error;
+      onBlobFault(error);
+    }
+  for (const marker of missing) {
+    const read = await log.readBlob(marker);
+    if ('bytes' in read) journal.blobs.keep([{ sha256: marker.sha256, bytes: read.bytes }]);
+  }
+};
+
 /** What the log has lost of what was sent is to be sent again, in order. */
-const findLost = async ({ journal, log }: Compared, atLeast: number): Promise<void> => {
+const findLost = async (compared: Compared, atLeast: number): Promise<void> => {
+  const { journal, log } = compared;
   const lost: number[] = [];
   for (const some of [atLeast, -1]) {
     const events = journal.outbox.list('sent', some);
@@ -119,6 +146,7 @@ const findLost = async ({ journal, log }: Compared, atLeast: number): Promise<vo
       const there = await log.read(event.subject);
       if (there && !isSame(there, event)) throw contradiction(there.subject, there.sequence);
       isAsNoted = there?.sequence === event.sequence;
+      if (there) await putBlobsBack(compared, event);
       if (!there) lost.push(event.seq);
       else if (!isAsNoted) journal.outbox.markSent(event.seq, there.sequence);
     }

@@ -1,5 +1,6 @@
 import type { LogConnection } from '../../eventlog/connection/connect.ts';
 import { signatureHeader } from '../../eventlog/signing/check-event.ts';
+import { holdsBlob, putBlob, readBlob } from '../../eventlog/stream/blobs.ts';
 import { directGet } from '../../eventlog/stream/direct-get.ts';
 import { appendEvent } from '../../eventlog/stream/event-log.ts';
 import { lastSequenceFor } from '../../eventlog/stream/log-end.ts';
@@ -41,6 +42,7 @@ export const createConnectedLog = (
   { fleet, host }: { fleet: string; host: string },
 ): HostLog => {
   const nothing = subjectOfNothing(fleet, host);
+  const own = { fleet, writer: host };
   const { answer, lose } = createAnswers();
   const listeners: (() => void)[] = [];
   let isUp = true;
@@ -67,6 +69,9 @@ export const createConnectedLog = (
     },
     lastSequence: () => answer(lastSequenceFor(connection, nothing)),
     append: (sealed) => appendEvent(connection, sealed),
+    readBlob: (writer, marker) => answer(readBlob(connection, { fleet, writer }, marker)),
+    holdsBlob: (marker) => answer(holdsBlob(connection, own, marker)),
+    putBlob: (blob) => answer(putBlob(connection, own, blob)),
     async *pull(signal) {
       for await (const pulled of pullMessages(connection, host, onTheirWay, signal)) {
         if (pulled === 'nothing now') yield pulled;

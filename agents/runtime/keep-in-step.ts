@@ -1,4 +1,5 @@
 import { createSayOnce } from '../../eventlog/say-once.ts';
+import type { BlobFault } from '../../eventlog/stream/blobs.ts';
 import type { NewEvent } from '../../schemas/events.ts';
 import { compareWithLog, isReplaced } from './compare-with-log.ts';
 import type { DurableWatch } from './durable-watch.ts';
@@ -140,12 +141,14 @@ export const createInStep = (options: InStepOptions): InStep => {
   const looks = createLooks(options);
   const looking = createSayOnce(options.say);
   const waiting = createWaiting(clock, signal);
+  const puttingBack = createSayOnce(options.say);
+  const onBlobFault = (fault: BlobFault) => puttingBack.trouble(fault);
 
   const compare = async (log: OwnLog) => {
     const isAside = holds.lacks() && setWorkAside();
     const atLeast = holds.contradicts() ? -1 : looks.isCompared() ? 1 : atConnection;
     await looks.compare(() =>
-      compareWithLog({ journal, outbox, log }, { hasStarted: options.hasStarted(), atLeast }),
+      compareWithLog({ journal, outbox, log, onBlobFault }, { hasStarted: options.hasStarted(), atLeast }),
     );
     if (isAside || !holds.lacks()) return;
     // An attempt that ran meanwhile may have journalled an outcome where the log has another: look again without it.

@@ -79,7 +79,11 @@ const noteEvent = (
   const written = journal.outbox.last();
   const last = written && linkTo(written.seq, written.bytes);
   const author = { ...writer, key: writer.keyFor(event), epoch: journal.marks.epoch() };
-  journal.outbox.note(sealEvent(event, author, last, time), answers);
+  const sealed = sealEvent(event, author, last, time);
+  journal.inOneCommit(() => {
+    journal.blobs.keep(sealed.blobs);
+    journal.outbox.note(sealed, answers);
+  });
 };
 
 /** Takes own events back, and journals anew what is not in the log. */
@@ -111,7 +115,7 @@ const rewrite = (
 const sendAll = async (options: OutboxOptions, log: OutboxLog): Promise<void> => {
   const { journal, onDoubt = nothing, failpoint = nothing } = options;
   for (let event = journal.outbox.nextUnsent(); event; event = journal.outbox.nextUnsent()) {
-    const appended = await log.append(event);
+    const appended = await log.append({ ...event, blobs: journal.blobs.of(event.bytes).blobs });
     if (log.isClosed()) return; // the agent ends, and its journal may be closed
     const now = journal.outbox.under(event.subject);
     if (!now || Buffer.compare(now.bytes, event.bytes) !== 0) return onDoubt(); // it was written anew meanwhile

@@ -1,3 +1,5 @@
+import type { ReadBlob } from '../../eventlog/stream/blobs.ts';
+import type { BlobMarker } from '../../schemas/blob-marker.ts';
 import { noIteration, subjectOf, type UntypedEvent } from '../../schemas/events.ts';
 import { JournalContradicted } from './errors.ts';
 import type { LogPlace } from './journal/log-place.ts';
@@ -8,7 +10,9 @@ import type { CheckMessage, HostLog } from './ports.ts';
 export type SentEvent = OutboxEvent & LogPlace;
 
 /** What the log holds of this host's own. */
-export interface OwnLog {
+export interface OwnLog extends Pick<HostLog, 'holdsBlob' | 'putBlob'> {
+  /** Something that an own event has put aside. */
+  readBlob(marker: BlobMarker): Promise<ReadBlob>;
   /** The last one of a subject. @throws {JournalContradicted} if it is no event of this host. */
   read(subject: string): Promise<SentEvent | undefined>;
   /** The last of all. */
@@ -38,7 +42,7 @@ export const subjectOfNothing = (fleet: string, host: string): string =>
 
 /** @param check by whom the host trusts, itself included, whatever became of its keys since. */
 export const createOwnLog = (
-  log: Pick<HostLog, 'read' | 'lastSequence'>,
+  log: Pick<HostLog, 'read' | 'lastSequence' | 'readBlob' | 'holdsBlob' | 'putBlob'>,
   { fleet, host, check }: { fleet: string; host: string; check: CheckMessage },
 ): OwnLog => {
   const startPrefix = startsOf(fleet, host);
@@ -59,6 +63,9 @@ export const createOwnLog = (
     newestStart: () => read(`${startPrefix}*`),
     newestRotation: () => read(`${rotationsOf(fleet, host)}*`),
     lastSequence: () => log.lastSequence(),
+    readBlob: (marker) => log.readBlob(host, marker),
+    holdsBlob: (marker) => log.holdsBlob(marker),
+    putBlob: (blob) => log.putBlob(blob),
     subject: (event) => subjectOf(fleet, host, event),
     startPrefix,
   };

@@ -1,8 +1,11 @@
 import type { Checked, KeptMessage } from '../../eventlog/signing/check-event.ts';
+import type { Blob } from '../../eventlog/signing/put-aside.ts';
 import type { SealedEvent } from '../../eventlog/signing/seal.ts';
+import type { ReadBlob } from '../../eventlog/stream/blobs.ts';
 import type { Appended } from '../../eventlog/stream/event-log.ts';
 import type { Run } from '../../host/run.ts';
 import type { AttemptId } from '../../schemas/attempt-id.ts';
+import type { BlobMarker } from '../../schemas/blob-marker.ts';
 
 /*
  * What the agent's loops ask of the world around them. A process gives them NATS, the system's clock and its disk; the
@@ -52,6 +55,12 @@ export interface HostLog {
   lastSequence(): Promise<number>;
   /** Appends an own event, if nothing stands under its subject. @throws {AppendConflict} if another fact does. */
   append(sealed: SealedEvent): Promise<Appended>;
+  /** What an event of that writer, or of this host's own, has put aside. */
+  readBlob(writer: string, marker: BlobMarker): Promise<ReadBlob>;
+  /** Whether something that an own event has put aside is still there. */
+  holdsBlob(marker: BlobMarker): Promise<boolean>;
+  /** Puts it there again. @throws {BlobFault} if it can't be. */
+  putBlob(blob: Blob): Promise<void>;
   /**
    * Pulls from this host's durable consumer until the signal fires, or the connection is lost.
    * @throws if the durable hands over nothing any more.

@@ -1,6 +1,9 @@
 import { createSayOnce } from '../../eventlog/say-once.ts';
+import { completeEvent, lacksOf } from '../../eventlog/signing/check-event.ts';
+import type { Blob } from '../../eventlog/signing/put-aside.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
 import type { AttemptId } from '../../schemas/attempt-id.ts';
+import { mayNameBlobs } from '../../schemas/blob-marker.ts';
 import { coordinator } from '../../schemas/events.ts';
 import type { Role } from '../../schemas/step-names.ts';
 import { steps } from '../../schemas/steps.ts';
@@ -10,7 +13,7 @@ import type { CheckMessage, Clock, HandedMessage, HostLog } from './ports.ts';
 import { takeCheckpoint } from './take-checkpoint.ts';
 
 export interface RequestLoopOptions {
-  log: Pick<HostLog, 'pull' | 'isClosed'>;
+  log: Pick<HostLog, 'pull' | 'isClosed' | 'readBlob'>;
   clock: Pick<Clock, 'pause'>;
   journal: Journal;
   host: string;
@@ -52,14 +55,48 @@ const refuseOlderKey = (
   return undefined;
 };
 
-/** Notes one message in the journal. Gives why it is refused, if it is; and for a request what to do once it is acked. */
+/**
+ * What a message has put aside.
+ * @throws if it is not to be had now: the message is handed over again, and does not count until then.
+ */
+const fetchBlobs = async (
+  message: HandedMessage,
+  { check, journal, log }: RequestLoopOptions,
+): Promise<Blob[]> => {
+  if (!mayNameBlobs(message.bytes)) return [];
+  const checked = check(message);
+  if ('refused' in checked) return [];
+  const blobs: Blob[] = [];
+  for (const marker of lacksOf(checked.logged)) {
+    const { sha256 } = marker;
+    const known = journal.blobs.get(sha256);
+    const read = known ? { bytes: known } : await log.readBlob(checked.logged.event.source, marker);
+    if ('lacks' in read)
+      throw new Error(
+        `${message.subject} (sequence ${message.sequence}) waits for its blob ${sha256}: ${read.lacks}`,
+      );
+    blobs.push({ sha256, bytes: read.bytes });
+  }
+  return blobs;
+};
+
+/**
+ * Notes one message in the journal. Gives why it is refused, if it is; and for a request what to do once it is acked.
+ * @param blobs what it has put aside.
+ */
 const note = (
   message: HandedMessage,
+  blobs: readonly Blob[],
   options: RequestLoopOptions,
 ): string | { acked: () => void } | undefined => {
   const checked = options.check(message);
   if ('refused' in checked) return checked.refused.why;
-  const { event, bytes } = checked.logged;
+  const completed = completeEvent(
+    checked.logged,
+    (wanted) => blobs.find(({ sha256 }) => sha256 === wanted)?.bytes,
+  );
+  if ('refused' in completed) return completed.refused.why;
+  const { event, bytes } = completed.logged;
   if (event.source !== coordinator) return `it is ${event.source}'s, and only the coordinator asks`;
   const older = refuseOlderKey(options, event.source, checked.key);
   if (older !== undefined) return older;
@@ -81,7 +118,10 @@ const note = (
     if (epoch < options.journal.marks.epoch())
       return `it is of epoch ${epoch}, before the log was restored; epoch ${options.journal.marks.epoch()} has begun`;
     const eventId = `${event.source}/${event.id}`;
-    options.journal.requests.note({ iteration, step, attempt, bytes, eventId }, place, epoch);
+    options.journal.inOneCommit(() => {
+      options.journal.blobs.keep(blobs);
+      options.journal.requests.note({ iteration, step, attempt, bytes, eventId }, place, epoch);
+    });
     options.failpoint(`${step} noted`);
     options.onNoted();
     return { acked: () => options.failpoint(`${step} acked`) };
@@ -112,7 +152,8 @@ export const runRequestLoop = async (options: RequestLoopOptions): Promise<void>
         taking.over();
         if (message === 'nothing now') continue;
         // What can't be noted is not acked, and nothing that comes after it is noted before.
-        const noted = await options.onceThereIsRoom(() => note(message, options));
+        const blobs = await fetchBlobs(message, options);
+        const noted = await options.onceThereIsRoom(() => note(message, blobs, options));
         if (typeof noted === 'string') {
           options.onRefused(`refused ${message.subject} (sequence ${message.sequence}): ${noted}`);
           await options.onceThereIsRoom(() => options.journal.marks.notePosition(message.sequence));

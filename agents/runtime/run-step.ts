@@ -31,9 +31,11 @@ export interface StepOptions<Host> {
 }
 
 /** @throws {StepFailed} if this version can't read what an earlier one has noted. */
-const readRequest = (bytes: Uint8Array) => {
+const readRequest = ({ blobs }: Pick<Journal, 'blobs'>, bytes: Uint8Array) => {
   try {
-    const event = parseEvent(bytes);
+    const event = parseEvent(bytes, blobs.get);
+    if (event.kind === 'unknown' && event.lacks)
+      throw new Error(`the journal lacks ${event.lacks.map(({ sha256 }) => `blob ${sha256}`).join(', ')}`);
     if (event.kind === 'step' && event.fact === 'Requested') return event;
     throw new Error(`it is ${event.type}`);
   } catch (cause) {
@@ -78,7 +80,7 @@ export const runStep = async <Host>(
   const { iteration, step, attempt } = request;
   const handler = options.steps[step];
   if (!handler) throw new StepFailed('host', `this host has no step ${step}`);
-  const event = readRequest(request.bytes);
+  const event = readRequest(journal, request.bytes);
   const needs = unmetNeeds(event.data.needs);
   if (needs.length > 0)
     throw new StepFailed('host', `it needs ${needs.join(', ')}, which this agent does not know: upgrade it`, {

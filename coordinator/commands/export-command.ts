@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
-import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
+import { completeEvent, type KeptMessage, lacksOf } from '../../eventlog/signing/check-event.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
 import { createVerifier } from '../../eventlog/signing/verifier.ts';
 import type { LogReports } from '../../eventlog/stream/event-log.ts';
 import { isWithheld } from '../../eventlog/tree/log-tree.ts';
+import { largestBlobBytes } from '../../schemas/blob-marker.ts';
 import { OperatorConfig } from '../../schemas/config.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
@@ -12,7 +13,7 @@ import { printable } from '../../schemas/printable.ts';
 import { isBad, readEventRecords } from '../export/event-records.ts';
 import { writeArchive } from '../export/export-archive.ts';
 import { readArchive } from '../export/read-archive.ts';
-import { type VerifiedLog, verifyLog } from '../reading/verify-log.ts';
+import { type ReadAside, type VerifiedLog, verifyWithBlobs } from '../reading/verify-log.ts';
 import { Refused } from '../refused.ts';
 import {
   type ConfigPlaces,
@@ -40,7 +41,7 @@ const readWhole = async ({ log }: Session, told: LogReports = {}) => {
 };
 
 /** For who tells of all that is wrong afterwards. */
-const quiet: LogReports = { onRefused: () => undefined, onAlarm: () => undefined };
+const quiet: LogReports = { onRefused: () => undefined, onAlarm: () => undefined, onLack: () => undefined };
 
 const tellVerified = (what: string, { events, checkpoints, withheld, faults }: VerifiedLog): void => {
   for (const { sequence, subject, why } of faults)
@@ -53,13 +54,25 @@ const tellVerified = (what: string, { events, checkpoints, withheld, faults }: V
 };
 
 /** What an export holds besides its events is made again from them, and compared. */
-const derivedFaults = async (file: string, fleet: Fleet, note: string, log: readonly KeptMessage[]) => {
+const derivedFaults = async (
+  file: string,
+  fleet: Fleet,
+  note: string,
+  log: readonly KeptMessage[],
+  read: ReadAside,
+) => {
   const { derivedParts, exportedAt } = await loadExport();
   const verifier = createVerifier(trustIn(fleet));
-  const events = log.flatMap((message): LoggedEvent[] => {
+  const events: LoggedEvent[] = [];
+  for (const message of log) {
     const verified = verifier.verify(message);
-    return 'logged' in verified ? [verified.logged] : [];
-  });
+    if ('refused' in verified) continue;
+    const blobs = new Map<string, Uint8Array | undefined>();
+    for (const marker of lacksOf(verified.logged))
+      blobs.set(marker.sha256, await read(verified.logged.event.source, marker));
+    const completed = completeEvent(verified.logged, (sha256) => blobs.get(sha256));
+    if ('logged' in completed) events.push(completed.logged);
+  }
   const names = new Set(events.map(({ event }) => event.iteration));
   const shown = [...names].flatMap((name) => exportedAt(events, name) ?? []);
   const [exported] = shown;
@@ -80,15 +93,17 @@ const loadExport = () => import('../export/export-iteration.ts');
 const largestMemberBytes = 512 * 1024 * 1024;
 
 const verifyExport = async (file: string, fleet: Fleet): Promise<VerifiedLog> => {
-  const { eventsMember } = await loadExport();
+  const { blobMember, eventsMember } = await loadExport();
   const bytes = await readArchive(file, eventsMember, { limitBytes: largestMemberBytes });
   if (!bytes) throw new Refused(`${file} holds no ${eventsMember}: it is no export of an iteration`);
   const { header, records } = readEventRecords(bytes);
   const all = [...records];
-  const verified = verifyLog(trustIn(fleet), { header, records: all });
+  const read: ReadAside = (_, { sha256 }) =>
+    readArchive(file, blobMember(sha256), { limitBytes: largestBlobBytes });
+  const verified = await verifyWithBlobs(trustIn(fleet), { header, records: all }, read);
   if (verified.faults.length > 0 || isBad(header)) return verified;
   const shown = all.flatMap((one) => (isBad(one) || isWithheld(one) ? [] : [one]));
-  return { ...verified, faults: await derivedFaults(file, fleet, header.note, shown) };
+  return { ...verified, faults: await derivedFaults(file, fleet, header.note, shown, read) };
 };
 
 interface VerifyOptions extends FleetOptions {
@@ -108,9 +123,13 @@ export const verify = async (options: VerifyOptions, places: ConfigPlaces): Prom
   const { from } = options;
   const verified =
     from === undefined
-      ? await withSession(options, places, async (session) =>
-          verifyLog(trustIn(session.fleet), { records: (await readWhole(session, quiet)).messages }),
-        )
+      ? await withSession(options, places, async (session) => {
+          const { messages } = await readWhole(session, quiet);
+          return verifyWithBlobs(trustIn(session.fleet), { records: messages }, async (writer, marker) => {
+            const found = await session.log.readBlob(writer, marker);
+            return 'bytes' in found ? found.bytes : undefined;
+          });
+        })
       : await verifyExport(from, pinnedFleet(options, places));
   if (options.json) printJson(verified);
   else tellVerified(from ?? 'the log', verified);
@@ -133,7 +152,13 @@ export const addExportCommand = (program: Command, places: ConfigPlaces): void =
         const { exportIteration } = await loadExport();
         const { messages, events } = await readWhole(session);
         const file = options.out ?? `${name}.tar`;
-        const parts = exportIteration(session.fleet.fleet, name, messages, events);
+        const parts = await exportIteration(
+          session.fleet.fleet,
+          name,
+          messages,
+          events,
+          session.log.readBlob,
+        );
         await writeArchive(file, parts, { overwrite: options.force === true });
         if (options.json) return printJson({ iteration: name, file, parts: parts.map((one) => one.name) });
         print(`${file}: ${parts.map((one) => one.name).join(', ')}`);

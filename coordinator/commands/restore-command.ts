@@ -3,14 +3,20 @@ import type { Command } from 'commander';
 import { connectNats, type LogConnection } from '../../eventlog/connection/connect.ts';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
-import { type ClosedLog, closeLog, readWholeLog, rebuildLog } from '../../eventlog/stream/rebuild-log.ts';
+import {
+  type ClosedLog,
+  closeLog,
+  putBlobsBack,
+  readWholeLog,
+  rebuildLog,
+} from '../../eventlog/stream/rebuild-log.ts';
 import { noIteration, personWriter } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import { printable } from '../../schemas/printable.ts';
 import { sealDecided } from '../daemon/seal-decided.ts';
 import { Refused } from '../refused.ts';
 import { type MergedLog, mergeLog } from '../restore/merge-log.ts';
-import { gather, type HeldMessage, type Source, saveMessages } from '../restore/restore-sources.ts';
+import { findBlob, gather, type HeldMessage, type Source, saveMessages } from '../restore/restore-sources.ts';
 import { type ConfigPlaces, configFile, print, printJson, say } from './options.ts';
 import { foldLog, readControl } from './session.ts';
 
@@ -109,6 +115,7 @@ const reopenAfterFailure = async (closed: ClosedLog, again: string): Promise<voi
 
 /** What the log holds now, and all that can be rebuilt of it. */
 interface Gathered {
+  sources: readonly Source[];
   /** Undefined if there is no log. */
   now: KeptMessage[] | undefined;
   merged: MergedLog;
@@ -129,14 +136,14 @@ const gatherAll = async (
   });
   const ofLog: HeldMessage[] = (now ?? []).map((message) => ({ ...message, from: 'the log' }));
   const merged = mergeLog(trustIn(fleet), ofLog.concat(read.held));
-  return { now, merged, unsigned: read.unsigned, epoch: Math.max(merged.epoch, read.epoch) };
+  return { sources, now, merged, unsigned: read.unsigned, epoch: Math.max(merged.epoch, read.epoch) };
 };
 
 /** Puts the log as it was gathered in the place of what is there. @returns the epoch that begins with it. */
 const replaceLog = async (
   connection: LogConnection,
   { fleet, by, key }: ReturnType<typeof readControl>,
-  { merged, epoch: known }: Gathered,
+  { sources, merged, epoch: known }: Gathered,
 ): Promise<number> => {
   const state = foldLog(merged.events);
   const epoch = Math.max(state.epoch, known) + 1;
@@ -150,6 +157,11 @@ const replaceLog = async (
     { fleet: fleet.fleet, name: personWriter(by), key },
     state,
   );
+  const lost = await putBlobsBack(connection, fleet.fleet, merged.events, (sha256) =>
+    findBlob(sources, sha256),
+  );
+  for (const { subject, sha256, why } of lost)
+    say(`blob ${sha256} of ${subject} can't be put back: ${why}; that event is there, and not whole`);
   await rebuildLog(connection, { fleet: fleet.fleet, hosts: Object.keys(fleet.hosts) }, [
     ...merged.events,
     restored,

@@ -2,6 +2,7 @@ import { createSayOnce, type SayOnce } from '../../eventlog/say-once.ts';
 import type { DaemonKey } from '../../eventlog/signing/daemon-key.ts';
 import { EventTooLarge, type SealedEvent } from '../../eventlog/signing/seal.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
+import type { BlobStore } from '../../eventlog/stream/blob-reader.ts';
 import { coordinator, type NewEvent } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import { type Command, decide } from '../decider/decide.ts';
@@ -11,6 +12,7 @@ import { createHostsHeard, type HostsHeard } from './hosts-heard.ts';
 import { LogCopy } from './log-copy.ts';
 import { createLogView, type GrowingView } from './log-view.ts';
 import { type Circumstances, nextMove, signingKey } from './next-move.ts';
+import { createOfferBlobs } from './offer-blobs.ts';
 import type { CoordinatorPorts } from './ports.ts';
 import { createSayAgain, type NextAgain } from './say-again.ts';
 import { sealDecided } from './seal-decided.ts';
@@ -38,6 +40,7 @@ export class Coordinator {
   readonly #options: DaemonOptions;
   readonly #copy: LogCopy;
   readonly #copying: SayOnce;
+  readonly #offerBlobs;
   readonly #sayAgain;
   readonly #append;
   readonly #forking: SayOnce;
@@ -59,6 +62,7 @@ export class Coordinator {
     this.tender = createTender(ports, fleet);
     this.turns = createTurns(() => this.#turn(), signal, say);
     this.#copy = copy;
+    this.#offerBlobs = createOfferBlobs(copy, ports);
     this.#sayAgain = createSayAgain(this.#copy, trust, say, this.view);
     this.#append = createAppender(ports, { onBack: () => this.countAnew(), signal });
     this.#copying = createSayOnce(say);
@@ -79,7 +83,20 @@ export class Coordinator {
   /** While the log answered nobody, no outcome could arrive: limits begin anew. */
   countAnew(): void {
     this.#openSince = createOpenSince();
+    this.#offerBlobs.doubt();
   }
+
+  /** The copy, for what events have put aside. */
+  readonly blobs: BlobStore = {
+    get: (sha256) => {
+      let found: Uint8Array | undefined;
+      this.withCopy((copy) => {
+        found = copy.blob(sha256);
+      });
+      return found;
+    },
+    keep: (sha256, bytes) => this.withCopy((copy) => copy.keepBlobs([{ sha256, bytes }])),
+  };
 
   tellCut(): void {
     this.#options.ports.say(
@@ -106,6 +123,7 @@ export class Coordinator {
     this.#tending ??= Promise.all([
       this.tender.look(state, this.#openSince(state, now), now),
       this.#askTheTime(),
+      this.#offerBlobs.look(),
     ])
       .then(() => undefined)
       .finally(() => {
@@ -170,6 +188,7 @@ export class Coordinator {
   }
 
   async #appendSealed(sealed: SealedEvent) {
+    this.withCopy((copy) => copy.keepBlobs(sealed.blobs));
     const appended = await this.#append(sealed, this.view.state.sequence);
     // It comes back by the log, and then the rest is decided.
     if (typeof appended === 'number') this.#caughtUpWith = appended;
@@ -189,10 +208,19 @@ export class Coordinator {
     }
   }
 
+  /**
+   * Nothing is decided on evidence that is not there, nor as if there were none. A person may still end such an iteration.
+   */
+  #isUnclear(iteration: string): boolean {
+    const { lacking, state } = this.view;
+    return lacking.has(iteration) && state.iterations.get(iteration)?.abort === undefined;
+  }
+
   /** Appends the first event that one of the commands makes, and that can be appended: one that can't go on stops no other. */
   async #decideFirst(commands: readonly Command[]): Promise<void> {
     for (const command of commands)
       for (const event of decide(command, this.view.state)) {
+        if (this.#isUnclear(event.iteration)) continue;
         const sealed = this.#seal(event);
         if (!sealed) continue;
         const appended = await this.#appendSealed(sealed);

@@ -1,18 +1,28 @@
 import { createSayOnce, type SayOnce } from '../../eventlog/say-once.ts';
 import type { KeptMessage, RefusedMessage } from '../../eventlog/signing/check-event.ts';
-import { isPerson, type LoggedEvent } from '../../schemas/events.ts';
+import type { Again } from '../../eventlog/stream/event-log.ts';
+import { coordinator, isPerson, type KaEvent, type LoggedEvent } from '../../schemas/events.ts';
 import { Coordinator, type DaemonOptions } from './coordinator.ts';
+import { sayItAgain } from './say-again.ts';
 
 const lookAtClockEveryMs = 1_000;
 const tendEveryMs = 2_000;
 const againAfterMs = 500;
+
+/** What to do about an event that is not whole. */
+const nextStep = (event: KaEvent): string =>
+  isPerson(event.source)
+    ? `say it again (${sayItAgain(event)}), or bring it back with: ka log restore --write`
+    : `${event.source} puts it back when it runs, unless it has lost it too; then: ka log restore --write, or ka abort ${event.iteration}`;
 
 /** How the log's messages reach the coordinator. */
 const followReports = (
   running: Coordinator,
   { say, reading, signal }: { say: (text: string) => void; reading: SayOnce; signal: AbortSignal },
 ) => {
-  const { view, turns } = running;
+  const { view, turns, blobs } = running;
+  /** What was told of once: a log that is folded anew lacks the same. */
+  const lacks = new Set<string>();
   /** Whether the message at hand is new to the copy. */
   let isNew = false;
   return {
@@ -31,6 +41,7 @@ const followReports = (
     },
     onEvent: (logged: LoggedEvent) => {
       view.takeEvent(logged);
+      if (logged.event.source === coordinator) running.withCopy((copy) => copy.noteOwnBlobs(logged.bytes));
       // A person has put the log together again: what is not in it by now is given up.
       if (isNew && logged.event.type === 'LogRestored' && isPerson(logged.event.source))
         running.withCopy((copy) => copy.forgetLost());
@@ -43,10 +54,19 @@ const followReports = (
     },
     onAlarm: ({ sequence, subject, why }: RefusedMessage) =>
       say(`ALARM: sequence ${sequence}, ${subject}: ${why}; see: ka audit --verify`),
-    onCut: (last: number) => {
+    blobs,
+    onLack: ({ event, sequence, subject }: LoggedEvent, why: string) => {
+      if (!lacks.has(subject))
+        say(
+          `ALARM: ${event.source}'s ${event.type} of ${event.iteration} (sequence ${sequence}) is not whole: ${why}; nothing is decided of ${event.iteration} until it is; ${nextStep(event)}`,
+        );
+      lacks.add(subject);
+    },
+    onCut: (last: number, why: Again) => {
       view.reset();
       running.countAnew();
-      running.tender.cut();
+      if (why === 'cut') running.tender.cut();
+      else say('what was missing beside the log is there now: the log is folded anew');
       running.endsAt(last);
     },
     onTrouble: (error: unknown) => reading.trouble(error, 'waits for the log: '),

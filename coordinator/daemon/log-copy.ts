@@ -3,6 +3,8 @@ import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { createSayOnce } from '../../eventlog/say-once.ts';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
+import type { Blob } from '../../eventlog/signing/put-aside.ts';
+import { type BlobMarker, blobsNamedBy, mayNameBlobs } from '../../schemas/blob-marker.ts';
 
 const schema = `
   CREATE TABLE IF NOT EXISTS message (
@@ -13,6 +15,10 @@ const schema = `
     place INTEGER PRIMARY KEY AUTOINCREMENT,
     sequence INTEGER NOT NULL, subject TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL, signature TEXT NOT NULL
   ) STRICT;
+  -- What events have put aside, by the sha256 of its bytes, whoever's they are.
+  CREATE TABLE IF NOT EXISTS blob (sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+  -- Which of it the coordinator's own events name, in their order.
+  CREATE TABLE IF NOT EXISTS own_blob (place INTEGER PRIMARY KEY AUTOINCREMENT, sha256 TEXT NOT NULL UNIQUE) STRICT;
 `;
 
 class DamagedCopy extends Error {
@@ -141,6 +147,34 @@ export class LogCopy {
     this.#begin();
     this.#db.prepare('DELETE FROM lost').run();
     this.#lost = 0;
+  }
+
+  /** Keeps what events have put aside. Who has read it has checked it. */
+  keepBlobs(blobs: readonly Blob[]): void {
+    if (blobs.length === 0) return;
+    this.#begin();
+    const insert = this.#db.prepare('INSERT OR IGNORE INTO blob VALUES (?, ?)');
+    for (const { sha256, bytes } of blobs) insert.run(sha256, bytes);
+  }
+
+  readonly blob = (sha256: string): Uint8Array | undefined =>
+    this.#db.prepare('SELECT bytes FROM blob WHERE sha256 = ?').pluck().get(sha256) as Uint8Array | undefined;
+
+  /** Notes what an own event of the coordinator's names: it may have to be put back. */
+  noteOwnBlobs(event: Uint8Array): void {
+    if (!mayNameBlobs(event)) return;
+    this.#begin();
+    const insert = this.#db.prepare('INSERT OR IGNORE INTO own_blob (sha256) VALUES (?)');
+    for (const { sha256 } of blobsNamedBy(event)) insert.run(sha256);
+  }
+
+  /** What the coordinator's own events name and is here, the newest first. */
+  ownBlobs(): BlobMarker[] {
+    return this.#db
+      .prepare(
+        'SELECT sha256, length(bytes) AS sizeBytes FROM own_blob JOIN blob USING (sha256) ORDER BY place DESC',
+      )
+      .all() as BlobMarker[];
   }
 
   close(): void {

@@ -1,4 +1,4 @@
-import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
+import { type KeptMessage, lacksOf } from '../../eventlog/signing/check-event.ts';
 import { createKeyHistory, type KeyHistory } from '../../eventlog/signing/key-history.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
 import { LogTree } from '../../eventlog/tree/log-tree.ts';
@@ -23,6 +23,8 @@ export interface LogView {
   /** The message that began this epoch of the log; undefined in the first. */
   readonly restored: KeptMessage | undefined;
   readonly fork: Fork | undefined;
+  /** The iterations of which an event has put something aside that could not be read: what they are is not known. */
+  readonly lacking: ReadonlySet<string>;
 }
 
 /** A {@link LogView} that takes what the log hands over, in its order. */
@@ -47,6 +49,7 @@ export const createLogView = (trust: Trust): GrowingView => {
   let restored: KeptMessage | undefined;
   let fork: Fork | undefined;
   let atHand: KeptMessage | undefined;
+  const lacking = new Set<string>();
 
   /** What this coordinator has signed before has to be what it reads now, unless a person has restored the log since. */
   const lookForFork = ({ event, sequence }: LoggedEvent) => {
@@ -79,12 +82,14 @@ export const createLogView = (trust: Trust): GrowingView => {
     get fork() {
       return fork;
     },
+    lacking,
     takeMessage(message) {
       atHand = message;
       if (message.sequence === tree.size + 1) tree.add(message);
     },
     takeEvent(logged) {
       state = evolve(state, logged);
+      if (lacksOf(logged).length > 0) lacking.add(logged.event.iteration);
       lookForFork(logged);
       keys.note(logged.event, logged.sequence);
     },
@@ -94,6 +99,7 @@ export const createLogView = (trust: Trust): GrowingView => {
     reset() {
       state = initialState;
       tree = new LogTree();
+      lacking.clear();
       keys = createKeyHistory(trust);
       [restored, fork] = [undefined, undefined];
     },

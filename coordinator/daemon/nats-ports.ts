@@ -4,6 +4,7 @@ import { serverTime } from '../../eventlog/connection/server-time.ts';
 import { failpoint } from '../../eventlog/failpoint.ts';
 import { listenForPresence } from '../../eventlog/live/presence.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
+import { holdsBlob, putBlob } from '../../eventlog/stream/blobs.ts';
 import { durablePosition, nextFor, remakeDurable } from '../../eventlog/stream/durables.ts';
 import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
 import { explainLogError } from '../../eventlog/stream/log-fault.ts';
@@ -33,11 +34,14 @@ export const natsPorts = (
 ): CoordinatorPorts => {
   const log = new EventLog(connection, trust);
   const { fleet } = trust;
+  const own = { fleet, writer: coordinator };
   return {
     log: {
       lastSequence: () => log.lastSequence(),
       follow: (reports, onEvent) => log.follow(reports, onEvent),
       append: (sealed, expectedLast) => appendEvent(connection, sealed, expectedLast),
+      holdsBlob: (marker) => holdsBlob(connection, own, marker),
+      putBlob: (blob) => putBlob(connection, own, blob),
       serverTime: () => serverTime(connection),
       hear: (onPresence) => listenForPresence(connection, fleet, onPresence),
       isClosed: () => connection.isClosed(),

@@ -1,8 +1,11 @@
 import type { Presence } from '../../eventlog/live/presence.ts';
 import type { KeptMessage, RefusedMessage } from '../../eventlog/signing/check-event.ts';
+import type { Blob } from '../../eventlog/signing/put-aside.ts';
 import type { SealedEvent } from '../../eventlog/signing/seal.ts';
+import type { BlobStore } from '../../eventlog/stream/blob-reader.ts';
 import type { DurablePosition } from '../../eventlog/stream/durables.ts';
-import type { Appended } from '../../eventlog/stream/event-log.ts';
+import type { Again, Appended } from '../../eventlog/stream/event-log.ts';
+import type { BlobMarker } from '../../schemas/blob-marker.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 
 /** What the coordinator is told while it follows the log. */
@@ -12,9 +15,16 @@ export interface FollowReports {
   onMessage: (message: KeptMessage) => void;
   onRefused: (refused: RefusedMessage) => void;
   onAlarm: (alarm: RefusedMessage) => void;
-  /** The log holds no longer what was handed over: it ends there now, and all of it comes anew. */
-  onCut: (lastSequence: number) => void;
+  /** An event has put something aside that can't be read, for this reason: it is handed on as an unknown one. */
+  onLack: (logged: LoggedEvent, why: string) => void;
+  /**
+   * The log holds no longer what was handed over, or what an event lacked is there now: the log ends there, and all of it
+   * comes anew.
+   */
+  onCut: (lastSequence: number, why: Again) => void;
   onTrouble: (error: unknown) => void;
+  /** What is kept of what events have put aside. */
+  blobs: BlobStore;
 }
 
 /** The log as the coordinator needs it. */
@@ -24,6 +34,10 @@ export interface CoordinatorLog {
   follow(reports: FollowReports, onEvent: (logged: LoggedEvent) => void): Promise<void>;
   /** Appends an event if the log's last sequence is still this one. @throws {AppendConflict} */
   append(sealed: SealedEvent, expectedLast: number): Promise<Appended>;
+  /** Whether something that the coordinator's own events have put aside is still there. */
+  holdsBlob(marker: BlobMarker): Promise<boolean>;
+  /** Puts it there again. @throws {BlobFault} if it can't be. */
+  putBlob(blob: Blob): Promise<void>;
   /** The clock of the log's server. */
   serverTime(): Promise<Date>;
   /** Hears what hosts say of themselves. @returns what ends it. */

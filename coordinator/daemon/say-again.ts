@@ -1,6 +1,7 @@
-import { checkEvent } from '../../eventlog/signing/check-event.ts';
+import { checkEvent, completeEvent } from '../../eventlog/signing/check-event.ts';
 import type { SealedEvent } from '../../eventlog/signing/seal.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
+import { blobsNamedBy } from '../../schemas/blob-marker.ts';
 import { coordinator, isPerson, type KaEvent, type LoggedEvent } from '../../schemas/events.ts';
 import { decideFacts, isDecidedNow } from '../decider/commands-behind.ts';
 import type { State } from '../decider/state.ts';
@@ -22,7 +23,7 @@ const isDueNow = (logged: LoggedEvent, state: State, { tree }: Pick<LogView, 'tr
 };
 
 /** How a person says a lost event again. */
-const sayItAgain = (event: KaEvent): string => {
+export const sayItAgain = (event: KaEvent): string => {
   const { type, iteration } = event;
   const data = event.data as { by?: string; clause?: string };
   const as = data.by === undefined ? '' : ` --as ${data.by}`;
@@ -58,7 +59,8 @@ type LostEvent = LoggedEvent & { signature: string };
 const lostEvents = (copy: LogCopy, trust: Trust): LostEvent[] =>
   copy.missing().flatMap((message) => {
     const checked = checkEvent(trust, message);
-    if ('logged' in checked) return [{ ...checked.logged, signature: message.signature }];
+    const completed = 'logged' in checked ? completeEvent(checked.logged, copy.blob) : checked;
+    if ('logged' in completed) return [{ ...completed.logged, signature: message.signature }];
     copy.forget(message.subject);
     return [];
   });
@@ -152,7 +154,11 @@ export const createSayAgain = (
     const [next] = own;
     if (next && isDueNow(next, state, view)) {
       const { subject, bytes, signature, event } = next;
-      return { do: 'append', event: { subject, bytes, signature, seq: event.writerseq } };
+      const blobs = blobsNamedBy(bytes).flatMap(({ sha256 }) => {
+        const kept = copy.blob(sha256);
+        return kept ? [{ sha256, bytes: kept }] : [];
+      });
+      return { do: 'append', event: { subject, bytes, signature, seq: event.writerseq, blobs } };
     }
     const people = lost.filter(({ event }) => isPerson(event.source));
     for (const each of people) tellLost.ofPerson(each);

@@ -44,22 +44,23 @@ const exported = ({ events }: History, name: string) =>
     name,
     events.map((message) => ({ signature: '', ...message })),
     events,
+    async () => ({ lacks: 'nothing was put aside' }),
   );
 
 describe('the export of a start that was refused', () => {
-  it('waits for a checkpoint over the refusal', () => {
+  it('waits for a checkpoint over the refusal', async () => {
     const history = refusedSecond();
-    expect(() => exported(history, 'other')).toThrow(/no checkpoint covers the refusal of other yet/);
-    expect(() => exported(history, 'iter5')).toThrow(/iter5 is under way/);
-    expect(() => exported(history, 'iter6')).toThrow('there is no iteration "iter6"');
+    await expect(exported(history, 'other')).rejects.toThrow(/no checkpoint covers the refusal of other yet/);
+    await expect(exported(history, 'iter5')).rejects.toThrow(/iter5 is under way/);
+    await expect(exported(history, 'iter6')).rejects.toThrow('there is no iteration "iter6"');
   });
 
-  it('holds its events, what was answered, and of another iteration the hashes alone', () => {
+  it('holds its events, what was answered, and of another iteration the hashes alone', async () => {
     const history = refusedSecond();
     history.command(abort);
     history.settle();
     checkpoint(history);
-    const parts = exported(history, 'other');
+    const parts = await exported(history, 'other');
     expect(parts.map(({ name }) => name)).toEqual([eventsMember, 'checkpoint.txt', 'report.md']);
     const [events, , report] = parts.map(({ bytes }) => Buffer.from(bytes));
     expect(report?.toString()).toMatch(

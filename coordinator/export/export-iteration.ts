@@ -1,5 +1,7 @@
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
-import { LogTree, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
+import type { ReadBlob } from '../../eventlog/stream/blobs.ts';
+import { isWithheld, LogTree, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
+import { type BlobMarker, blobsNamedBy } from '../../schemas/blob-marker.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { noIteration, parseSubject } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
@@ -106,18 +108,48 @@ export const exportedAt = (events: readonly LoggedEvent[], name: string): Export
   return iterations.get(name) ?? (refused && { name, refused });
 };
 
+/** What an export holds of what its events have put aside: each under the sha256 of its bytes. */
+export const blobMember = (sha256: string): string => `blobs/${sha256}`;
+
+/**
+ * What the shown events have put aside.
+ * @throws {Refused} if it is not there: an export without it would prove nothing of what it holds.
+ */
+const blobParts = async (
+  records: readonly LogRecord[],
+  readBlob: (writer: string, marker: BlobMarker) => Promise<ReadBlob>,
+): Promise<ArchivePart[]> => {
+  const parts = new Map<string, ArchivePart>();
+  for (const record of records) {
+    if (isWithheld(record)) continue;
+    const [, , writer = ''] = record.subject.split('.');
+    for (const marker of blobsNamedBy(record.bytes)) {
+      const name = blobMember(marker.sha256);
+      if (parts.has(name)) continue;
+      const read = await readBlob(writer, marker);
+      if ('lacks' in read)
+        throw new Refused(
+          `blob ${marker.sha256} of ${record.subject} can't be read, ${read.lacks}: nothing was exported; next: ka audit --verify`,
+        );
+      parts.set(name, { name, bytes: read.bytes });
+    }
+  }
+  return [...parts.values()];
+};
+
 /**
  * An iteration, or a start that was refused, as one archive: the log up to the first checkpoint over its end, with other iterations' messages as their
  * hashes alone, and what follows from it.
- * @param messages the whole log. @param events those of them that are events.
- * @throws {Refused} if it has not ended, or no checkpoint covers its end.
+ * @param messages the whole log. @param events those of them that are events. @param readBlob reads what they have put aside.
+ * @throws {Refused} if it has not ended, no checkpoint covers its end, or something of it is not there.
  */
-export const exportIteration = (
+export const exportIteration = async (
   fleet: string,
   name: string,
   messages: readonly KeptMessage[],
   events: readonly LoggedEvent[],
-): ArchivePart[] => {
+  readBlob: (writer: string, marker: BlobMarker) => Promise<ReadBlob>,
+): Promise<ArchivePart[]> => {
   const exported = exportedAt(events, name);
   if (!exported) throw new Refused(`there is no iteration "${name}"`);
   const header = headerOver(fleet, exported, messages, events);
@@ -130,5 +162,6 @@ export const exportIteration = (
   return [
     part(eventsMember, [...writeEventRecords(header, records)].join('')),
     ...derivedParts(fleet, then, covered, header.note),
+    ...(await blobParts(records, readBlob)),
   ];
 };

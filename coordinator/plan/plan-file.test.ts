@@ -229,7 +229,7 @@ describe('a bad plan', () => {
     expect(() => loadPlan(pipe)).toThrow('is no plain file');
     truncateSync(join(folder, 'patches', '0001-helper.patch'), 100_000_000);
     expect(faultsOf(['title: ', 'title: x'])).toEqual([
-      expect.stringContaining('patch 0001-helper.patch: has 100000000 bytes, at most 524288 are read'),
+      expect.stringContaining('patch 0001-helper.patch: has 100000000 bytes, at most 8388608 are read'),
     ]);
   });
 });

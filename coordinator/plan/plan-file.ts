@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { dirname, isAbsolute, relative, resolve } from 'node:path';
 import { NoPlainFile, readPlainFile } from '../../eventlog/files/plain-file.ts';
+import { largestBlobBytes } from '../../schemas/blob-marker.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import { type Patch, Plan, patchBytes, patchOf, patchText, planHash } from '../../schemas/plan.ts';
 import { type FileFault, longestYamlBytes, readYaml, spellFaults } from '../../schemas/yaml-file.ts';
@@ -29,8 +30,8 @@ export class PlanFaults extends Error {
   }
 }
 
-/** A series travels whole in one event, and nats-server takes 1 MiB unless it is told otherwise. */
-const longestSeriesBytes = 512 * 1024;
+/** A series travels whole beside one event, and each request that names it. */
+const longestSeriesBytes = largestBlobBytes;
 
 const whyUnread = (error: unknown, file: string): string => {
   if (error instanceof NoPlainFile) return error.message;

@@ -167,7 +167,9 @@ const lineOf = (event: KaEvent): string => {
     case 'fleet':
       return fleetLine(event);
     case 'unknown':
-      return `${event.type} by ${event.source} (a type that this version does not know)`;
+      return event.lacks
+        ? `${event.type} by ${event.source} (${event.lacks.length} of its blobs can't be read: ${event.lacks.map(({ sha256 }) => sha256.slice(0, 12)).join(', ')})`
+        : `${event.type} by ${event.source} (a type that this version does not know)`;
   }
 };
 

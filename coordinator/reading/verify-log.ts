@@ -1,10 +1,16 @@
-import type { KeptMessage, RefusedMessage } from '../../eventlog/signing/check-event.ts';
+import {
+  completeEvent,
+  type KeptMessage,
+  lacksOf,
+  type RefusedMessage,
+} from '../../eventlog/signing/check-event.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
 import { createVerifier, type Verifier } from '../../eventlog/signing/verifier.ts';
 import { logOrigin, openCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import { isWithheld, LogTree, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
 import type { TreeHead } from '../../eventlog/tree/merkle-tree.ts';
-import { coordinator, noIteration, parseSubject } from '../../schemas/events.ts';
+import { type BlobLookup, type BlobMarker, blobsNamedBy } from '../../schemas/blob-marker.ts';
+import { coordinator, type LoggedEvent, noIteration, parseSubject } from '../../schemas/events.ts';
 import { type BadRecord, isBad, type LogHeader, type LogRecord } from '../export/event-records.ts';
 import { type CheckpointFlaw, CheckpointTrail } from './checkpoint-trail.ts';
 
@@ -28,6 +34,19 @@ export interface LogSource {
   header?: LogHeader | BadRecord;
   records: Iterable<LogRecord | BadRecord>;
 }
+
+/** Reads what a writer's event has put aside; undefined if it can't be. */
+export type ReadAside = (writer: string, marker: BlobMarker) => Promise<Uint8Array | undefined>;
+
+/** What is wrong with what an event has put aside. */
+const asideFaults = (logged: LoggedEvent, blobs: BlobLookup): string[] => {
+  const completed = completeEvent(logged, blobs);
+  if ('refused' in completed) return [completed.refused.why];
+  return lacksOf(completed.logged).map(
+    ({ sha256, sizeBytes }) =>
+      `it names blob ${sha256} of ${sizeBytes} bytes, which is not there, or is not what that says`,
+  );
+};
 
 /**
  * Checks a whole log: that each message is in its place, and is an event of the writer that its subject names, of a type that
@@ -54,8 +73,8 @@ export class LogCheck {
     this.#trail = new CheckpointTrail(trust.fleet);
   }
 
-  /** Takes the next message. */
-  add(record: LogRecord | BadRecord): void {
+  /** Takes the next message. @param blobs what it has put aside, as far as that is there. */
+  add(record: LogRecord | BadRecord, blobs: BlobLookup = () => undefined): void {
     if (isBad(record)) {
       this.#faults.push({ sequence: this.#next, why: record.why });
       this.#next += 1;
@@ -81,7 +100,7 @@ export class LogCheck {
     this.#next = sequence + 1;
     if (this.#tree.size === sequence - 1) this.#tree.add(record);
     if (isWithheld(record)) this.#takeWithheld(record);
-    else this.#take(record);
+    else this.#take(record, blobs);
   }
 
   #takeWithheld(record: WithheldMessage): void {
@@ -96,7 +115,7 @@ export class LogCheck {
     if (refused) this.#faults.push(refused);
   }
 
-  #take(message: KeptMessage): void {
+  #take(message: KeptMessage, blobs: BlobLookup): void {
     const { sequence, subject } = message;
     const verified = this.#verifier.verify(message);
     if ('refused' in verified) {
@@ -104,7 +123,7 @@ export class LogCheck {
       return;
     }
     const { event } = verified.logged;
-    const faults = [...verified.faults];
+    const faults = [...verified.faults, ...asideFaults(verified.logged, blobs)];
     this.#events += 1;
     if (event.kind === 'fleet' && event.type === 'LogRestored') this.#epoch = event.data.epoch;
     if (event.kind === 'fleet' && event.type === 'Checkpointed')
@@ -167,9 +186,41 @@ export class LogCheck {
   }
 }
 
-/** Checks a log that is all there, as {@link LogCheck} does. @param trust the reader's own, never one that came with the log. */
+/** The blobs that a message names, whoever may have written it; none where it names them wrongly, which its check says. */
+const blobsIn = ({ bytes }: KeptMessage): BlobMarker[] => {
+  try {
+    return blobsNamedBy(bytes);
+  } catch {
+    return [];
+  }
+};
+
+/**
+ * Checks a log that is all there, as {@link LogCheck} does, and none of whose events has put anything aside.
+ * @param trust the reader's own, never one that came with the log.
+ */
 export const verifyLog = (trust: Trust, { header, records }: LogSource): VerifiedLog => {
   const check = new LogCheck(trust);
   for (const record of records) check.add(record);
+  return check.end(header);
+};
+
+/** As {@link verifyLog}, with what its events have put aside: one event's at a time. */
+export const verifyWithBlobs = async (
+  trust: Trust,
+  { header, records }: LogSource,
+  read: ReadAside,
+): Promise<VerifiedLog> => {
+  const check = new LogCheck(trust);
+  for (const record of records) {
+    const blobs = new Map<string, Uint8Array>();
+    if (!isBad(record) && !isWithheld(record))
+      for (const marker of blobsIn(record)) {
+        const [, , writer = ''] = record.subject.split('.');
+        const bytes = await read(writer, marker);
+        if (bytes) blobs.set(marker.sha256, bytes);
+      }
+    check.add(record, (sha256) => blobs.get(sha256));
+  }
   return check.end(header);
 };

@@ -140,6 +140,25 @@ const readSaved = ({ file, from }: Source): Gathered => {
   return { held, unsigned: 0, epoch: 1 };
 };
 
+/** Bytes by their sha256, from the copy or the journals: each of them names what events have put aside in this way. */
+export const findBlob = (sources: readonly Source[], sha256: string): Uint8Array | undefined => {
+  for (const { kind, file } of sources) {
+    if (kind === 'saved' || !existsSync(file)) continue;
+    try {
+      const db = openToRead(file);
+      try {
+        const found = db.prepare('SELECT bytes FROM blob WHERE sha256 = ?').pluck().get(sha256);
+        if (found !== undefined) return found as Uint8Array;
+      } finally {
+        db.close();
+      }
+    } catch {
+      // `gather` has said that this one can't be read
+    }
+  }
+  return undefined;
+};
+
 const readers = { copy: readCopy, journal: readJournal, saved: readSaved } as const;
 
 /**

@@ -1,5 +1,6 @@
 import type { MsgHdrs } from 'nats';
 import { z } from 'zod';
+import type { BlobLookup, BlobMarker } from '../../schemas/blob-marker.ts';
 import {
   type KaEvent,
   type LoggedEvent,
@@ -75,7 +76,9 @@ const misplaced = (event: KaEvent, subject: string): string | undefined => {
 
 /**
  * Whether a message is an event of the writer that its subject names: signed by one of that writer's keys, of a type that its
- * role may write, and under the subject of its own fact. It is parsed only once the signature is good.
+ * role may write, and under the subject of its own fact. It is parsed only once the signature is good. One that has put
+ * something aside lacks it until {@link completeEvent} has it: so an event has its place in its writer's chain whether or not
+ * that can be read.
  */
 export const checkEvent = (trust: Trust, { sequence, subject, bytes, signature }: KeptMessage): Checked => {
   const refuse = (why: string) => ({ refused: { sequence, subject, why: why.slice(0, longestWhy) } });
@@ -98,6 +101,30 @@ export const checkEvent = (trust: Trust, { sequence, subject, bytes, signature }
   if (!mayWrite(trusted, event.type)) return refuse(`${writer} may not write ${event.type}`);
   return { logged: { sequence, subject, bytes, signature, event }, key };
 };
+
+/**
+ * An event that {@link checkEvent} let through, with what it has put aside. It lacks less then, or nothing.
+ * @param blobs what is known by now.
+ */
+export const completeEvent = (
+  logged: LoggedEvent,
+  blobs: BlobLookup,
+): { logged: LoggedEvent } | { refused: RefusedMessage } => {
+  if (lacksOf(logged).length === 0) return { logged };
+  const { sequence, subject, bytes } = logged;
+  const refuse = (why: string) => ({ refused: { sequence, subject, why: why.slice(0, longestWhy) } });
+  try {
+    const event = parseEvent(bytes, blobs);
+    const why = misplaced(event, subject);
+    return why === undefined ? { logged: { ...logged, event } } : refuse(why);
+  } catch (error) {
+    return refuse(`it can't be read: ${whyUnread(error)}`);
+  }
+};
+
+/** What an event has put aside and is not there. */
+export const lacksOf = ({ event }: LoggedEvent): readonly BlobMarker[] =>
+  (event.kind === 'unknown' && event.lacks) || [];
 
 /**
  * As {@link checkEvent}, of an event that another one carries: it stands under no subject, and is taken for what it says it is.

@@ -1,25 +1,49 @@
-import { type Envelope, subjectOf, type UntypedEvent } from '../../schemas/events.ts';
+import { largestBlobsBytes } from '../../schemas/blob-marker.ts';
+import { type Envelope, noIteration, subjectOf, type UntypedEvent } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
+import { type Blob, putAside } from './put-aside.ts';
 import { payloadTypes, type WriterKey } from './writer-key.ts';
 
-/** An event as it goes to the log: its exact bytes, the subject that names the fact, the writer's signature. */
+/**
+ * An event as it goes to the log: its exact bytes, the subject that names the fact, the writer's signature, and what it has put
+ * aside, which goes before it.
+ */
 export interface SealedEvent {
   subject: string;
   bytes: Uint8Array;
   signature: string;
   seq: number;
+  blobs: readonly Blob[];
 }
 
 /** The most bytes of one event: nats-server takes 1 MiB by default, headers included. */
-export const largestEventBytes = 1_000_000;
+const largestEventBytes = 1_000_000;
+/** An event that is longer puts its largest values aside. */
+const longEventBytes = 256 * 1024;
 
 /** An event that the log would never take. */
 export class EventTooLarge extends Error {
   override readonly name = 'EventTooLarge';
 }
 
+/** An event's bytes as they are signed: what is put aside is in them by its hash. */
+const encodeEnvelope = (envelope: Envelope): { bytes: Uint8Array; blobs: readonly Blob[] } => {
+  const encode = (of: Envelope) => new TextEncoder().encode(JSON.stringify(of));
+  const { type, iteration, data } = envelope;
+  const whole = encode(envelope);
+  if (whole.length <= longEventBytes) return { bytes: whole, blobs: [] };
+  // An event of the whole fleet has to be understood without anything beside it.
+  const small = iteration === noIteration ? { data, blobs: [] } : putAside(data, longEventBytes);
+  const bytes = small && encode({ ...envelope, data: small.data });
+  if (bytes && bytes.length <= largestEventBytes) return { bytes, blobs: small.blobs };
+  throw new EventTooLarge(
+    `${type} of ${iteration} has ${whole.length} bytes, and more of it can't be put aside: the log takes at most ${largestEventBytes}, and ${largestBlobsBytes} beside it`,
+  );
+};
+
 /**
- * Makes an event of a writer's own, of whatever type: counts it, links it to the writer's previous one, and signs it.
+ * Makes an event of a writer's own, of whatever type: counts it, links it to the writer's previous one, and signs it. Data that names blobs
+ * already goes as it is.
  * @param last the writer's last event, or undefined for its first.
  * @param time for people; RFC 3339.
  * @throws {EventTooLarge} since the log's server would refuse it for ever, with all that comes after it.
@@ -46,16 +70,13 @@ export const sealEvent = (
     ...(last === undefined ? {} : { prevhash: last.hash }),
     data: event.data,
   };
-  const bytes = new TextEncoder().encode(JSON.stringify(envelope));
-  if (bytes.length > largestEventBytes)
-    throw new EventTooLarge(
-      `${event.type} of ${event.iteration} has ${bytes.length} bytes, the log takes at most ${largestEventBytes}`,
-    );
+  const { bytes, blobs } = encodeEnvelope(envelope);
   return {
     subject: subjectOf(writer.fleet, writer.name, event),
     bytes,
     signature: writer.key.sign(payloadTypes.event, bytes),
     seq: envelope.writerseq,
+    blobs,
   };
 };
 

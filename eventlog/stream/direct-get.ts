@@ -10,7 +10,7 @@ export interface StoredMessage {
 }
 
 /**
- * Reads one message of the log by a direct get.
+ * Reads one message of the log, or of another stream, by a direct get.
  * @param which A subject's last message, which needs a right to that subject alone; the one at a sequence; or the first
  * from a sequence on of the subjects that a filter lets through.
  * @param timeout in milliseconds.
@@ -19,9 +19,9 @@ export interface StoredMessage {
 export const directGet = async (
   connection: NatsConnection,
   which: { subject: string } | { seq: number; next_by_subj?: string },
-  timeout = 5_000,
+  { timeout = 5_000, stream = eventStream }: { timeout?: number; stream?: string } = {},
 ): Promise<StoredMessage | undefined> => {
-  const api = `$JS.API.DIRECT.GET.${eventStream}`;
+  const api = `$JS.API.DIRECT.GET.${stream}`;
   const reply =
     'subject' in which
       ? await connection.request(`${api}.${which.subject}`, undefined, { timeout })

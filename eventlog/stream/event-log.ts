@@ -1,10 +1,14 @@
-import { headers, type NatsConnection, NatsError } from 'nats';
+import { headers, type JsMsg, type NatsConnection, NatsError } from 'nats';
+import type { BlobMarker } from '../../schemas/blob-marker.ts';
 import type { Envelope, LoggedEvent } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
-import { type KeptMessage, type RefusedMessage, signatureHeader } from '../signing/check-event.ts';
+import { type KeptMessage, lacksOf, type RefusedMessage, signatureHeader } from '../signing/check-event.ts';
+import type { Blob } from '../signing/put-aside.ts';
 import type { SealedEvent } from '../signing/seal.ts';
 import type { Trust } from '../signing/trust.ts';
 import { createVerifier } from '../signing/verifier.ts';
+import { type BlobReader, type BlobStore, createBlobReader, createBlobStore } from './blob-reader.ts';
+import { putBlob, type ReadBlob, readBlob } from './blobs.ts';
 import { directGet } from './direct-get.ts';
 import { followStream, type Handed } from './follow-stream.ts';
 import { wrongLastSequence } from './log-end.ts';
@@ -39,6 +43,8 @@ export const sameFact = (a: Uint8Array, b: Uint8Array): boolean => {
 
 /** What an append asks of a log. */
 export interface AppendTarget {
+  /** Puts what an event has put aside beside the log. @throws if it is not known to be there. */
+  putBlob(sealed: SealedEvent, blob: Blob): Promise<void>;
   /**
    * Publishes, if its subject and the log end where they are expected to.
    * @returns its sequence, or undefined if they don't. @throws if it is not known to be in the log.
@@ -52,7 +58,8 @@ export interface AppendTarget {
 }
 
 /**
- * Appends a sealed event once, for ever: its subject names the fact, so a second append of it answers `there`.
+ * Appends a sealed event once, for ever: its subject names the fact, so a second append of it answers `there`. What it has put
+ * aside goes before it, so that who reads the event finds it.
  * @param expectedLast append only if this is still the log's last sequence. Another fact that came to the subject
  * after it is no conflict: somebody was faster.
  * @throws {AppendConflict} if the subject holds another fact. @throws if the log does not answer.
@@ -62,6 +69,7 @@ export const appendTo = async (
   sealed: SealedEvent,
   expectedLast?: number,
 ): Promise<Appended> => {
+  for (const blob of sealed.blobs) await target.putBlob(sealed, blob);
   const sequence = await target.publish(sealed, {
     lastSubjectSequence: 0,
     ...(expectedLast === undefined ? {} : { lastSequence: expectedLast }),
@@ -81,7 +89,8 @@ export const appendTo = async (
 
 /**
  * As {@link appendTo}, over a connection to the log's server.
- * @throws {LogFault} if the log is gone, or its disk full. @throws {NatsError} if the server does not answer.
+ * @throws {LogFault} if the log is gone, or its disk full. @throws {BlobFault} if what it has put aside is not taken.
+ * @throws {NatsError} if the server does not answer.
  */
 export const appendEvent = (
   connection: NatsConnection,
@@ -90,6 +99,10 @@ export const appendEvent = (
 ): Promise<Appended> =>
   appendTo(
     {
+      putBlob({ subject }, blob) {
+        const [, fleet = '', writer = ''] = subject.split('.');
+        return putBlob(connection, { fleet, writer }, blob);
+      },
       async publish({ subject, bytes, signature }, expect) {
         const head = headers();
         head.set(signatureHeader, signature);
@@ -112,9 +125,79 @@ export interface LogReports {
   onRefused?: (refused: RefusedMessage) => void;
   /** An event is its writer's, and does not follow from that writer's event before it. */
   onAlarm?: (alarm: RefusedMessage) => void;
+  /** An event has put something aside that can't be read, for this reason: it is handed on as an unknown one. */
+  onLack?: (logged: LoggedEvent, why: string) => void;
 }
 
+/** Why all that was handed over comes again: the log was cut, or what an event lacked is there now. */
+export type Again = 'cut' | 'whole';
+
 const ignore = () => undefined;
+
+const keptIn = ({ seq, subject, data, headers }: JsMsg): KeptMessage => ({
+  sequence: seq,
+  subject,
+  bytes: data,
+  signature: headers?.get(signatureHeader) ?? '',
+});
+
+/** So often it is looked whether what events lack is there by now, and so many events at a time. */
+const lookForBlobsEveryMs = 4_000;
+const lookedForAtOnce = 8;
+
+/** The events that lack something, while nothing is made of them. */
+const createLacking = (reader: BlobReader) => {
+  let events: LoggedEvent[] = [];
+  let lookedAt = 0;
+  let isFound = false;
+  return {
+    add(logged: LoggedEvent) {
+      if (events.length === 0) lookedAt = performance.now();
+      events.push(logged);
+    },
+    /** Whether what one of them lacks is there now. */
+    async isOver(): Promise<boolean> {
+      if (isFound) return true;
+      if (events.length === 0 || performance.now() - lookedAt < lookForBlobsEveryMs) return false;
+      for (const logged of events.slice(0, lookedForAtOnce)) isFound ||= await reader.isThere(logged);
+      events.push(...events.splice(0, lookedForAtOnce)); // the others next time
+      lookedAt = performance.now();
+      return isFound;
+    },
+    /** All comes again. @returns why. */
+    forget(): Again {
+      const why = isFound ? 'whole' : 'cut';
+      events = [];
+      isFound = false;
+      return why;
+    },
+  };
+};
+
+/** Hands an event on, with what it has put aside; or tells of what of that is missing, and hands it on as an unknown one. */
+const handOn = async (
+  logged: LoggedEvent,
+  {
+    reader,
+    lacking,
+    onRefused,
+    onLack,
+    onEvent,
+  }: Required<Pick<LogReports, 'onRefused' | 'onLack'>> & {
+    reader: BlobReader;
+    lacking: ReturnType<typeof createLacking>;
+    onEvent: (logged: LoggedEvent) => void | Promise<void>;
+  },
+): Promise<void> => {
+  // One that has put nothing aside, as almost all, is waited for in no other way.
+  const read = lacksOf(logged).length === 0 ? { logged } : await reader.complete(logged);
+  if ('refused' in read) return onRefused(read.refused);
+  if ('why' in read && read.why !== undefined) {
+    lacking.add(read.logged);
+    onLack(read.logged, read.why);
+  }
+  await onEvent(read.logged);
+};
 
 /** A reader of the whole log, in order. */
 export class EventLog {
@@ -140,6 +223,19 @@ export class EventLog {
     }
   }
 
+  /** A blob that an event of that writer names. @throws if the server does not answer. */
+  readonly readBlob = (writer: string, marker: BlobMarker): Promise<ReadBlob> =>
+    readBlob(this.#connection, { fleet: this.#trust.fleet, writer }, marker);
+
+  #reportsOf(options: LogReports): Required<LogReports> {
+    const { onRefused = this.#told.onRefused ?? ignore, onAlarm = this.#told.onAlarm ?? ignore } = options;
+    const onLack =
+      options.onLack ??
+      this.#told.onLack ??
+      (({ sequence, subject }, why) => onAlarm({ sequence, subject, why }));
+    return { onRefused, onAlarm, onLack };
+  }
+
   /** Whether the log still holds these messages, each where it was. */
   async #holds(handed: readonly Handed[]): Promise<boolean> {
     for (const { sequence, hash } of handed) {
@@ -156,7 +252,8 @@ export class EventLog {
    * that is its writer's, and does not follow from that writer's event before, is told to `onAlarm`, and handed on.
    *
    * A log that no longer holds what was handed over was cut: it has lost its tail, or was restored. `onCut` is told
-   * what its last sequence is now, and it is all handed over anew. With `until` that is then the end.
+   * what its last sequence is now, and it is all handed over anew. With `until` that is then the end. Where something was put
+   * aside that could not be read, `onLack` is told; once it can be, all is handed over anew as well.
    * @throws {LogFault} if the log can't be read at the start; with `onTrouble` that is told, and waited for.
    */
   async follow(
@@ -165,26 +262,33 @@ export class EventLog {
       signal?: AbortSignal;
       /** Each message as it is, before anything is made of it. */
       onMessage?: (message: KeptMessage) => void;
-      onCut?: (lastSequence: number) => void;
+      onCut?: (lastSequence: number, why: Again) => void;
       onTrouble?: (error: unknown) => void;
+      /** What is kept of blobs. Without it, some are kept for as long as this lasts. */
+      blobs?: BlobStore;
     },
     onEvent: (logged: LoggedEvent) => void | Promise<void>,
   ): Promise<void> {
     const { signal, onMessage, onCut, onTrouble } = options;
-    const { onRefused = this.#told.onRefused ?? ignore, onAlarm = this.#told.onAlarm ?? ignore } = options;
+    const { onRefused, onAlarm, onLack } = this.#reportsOf(options);
     let { until } = options;
     if (until === 0) return;
     let next = 1;
     let verifier = createVerifier(this.#trust);
+    const reader = createBlobReader(this.readBlob, options.blobs ?? createBlobStore());
+    const lacking = createLacking(reader);
+    const aside = { reader, lacking, onRefused, onLack, onEvent };
     const guard = {
       isHeld: async (handed: readonly Handed[]) =>
-        (await this.lastSequence()) >= (until ?? 0) && this.#holds(handed),
+        (await this.lastSequence()) >= (until ?? 0) &&
+        (await this.#holds(handed)) &&
+        !(await lacking.isOver()),
       onCut: async () => {
         const last = await this.lastSequence();
         if (until !== undefined) until = last;
         next = 1;
         verifier = createVerifier(this.#trust);
-        onCut?.(last);
+        onCut?.(last, lacking.forget());
         return until === 0 ? ('enough' as const) : 1;
       },
     };
@@ -204,18 +308,13 @@ export class EventLog {
               why: `the log holds nothing from sequence ${next} to here: it has lost events`,
             });
           next = sequence + 1;
-          const kept = {
-            sequence,
-            subject: message.subject,
-            bytes: message.data,
-            signature: message.headers?.get(signatureHeader) ?? '',
-          };
+          const kept = keptIn(message);
           onMessage?.(kept);
           const checked = verifier.verify(kept);
           if ('refused' in checked) onRefused(checked.refused);
           else {
             for (const why of checked.faults) onAlarm({ sequence, subject: message.subject, why });
-            await onEvent(checked.logged);
+            await handOn(checked.logged, aside);
           }
           return until !== undefined && next > until ? 'enough' : 'more';
         },

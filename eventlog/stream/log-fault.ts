@@ -59,7 +59,7 @@ const askStream = async (connection: NatsConnection): Promise<LogFault | undefin
 
 /** What a writer finds out with the right to its own subjects alone: a log that is being restored is read, and takes nothing. */
 const askAsWriter = async (connection: NatsConnection, subject: string): Promise<LogFault | undefined> => {
-  await directGet(connection, { subject }, answersWithinMs);
+  await directGet(connection, { subject }, { timeout: answersWithinMs });
   try {
     await lastSequenceFor(connection, subject, answersWithinMs);
     return undefined;

@@ -14,8 +14,9 @@ import {
   type StreamInfo,
 } from 'nats';
 
-/** The stream of events, and the bounded one of steps' output. */
+/** The stream of events, that of what is too large for one, and the bounded one of steps' output. */
 export const eventStream = 'KA';
+export const blobStream = 'KA_BLOBS';
 export const outputStream = 'KA_OUT';
 
 /** Every request, and every supersession, that is for one host. */
@@ -85,12 +86,33 @@ export const logInfo = (manager: JetStreamManager): Promise<StreamInfo | undefin
 export const durableInfo = (manager: JetStreamManager, host: string): Promise<ConsumerInfo | undefined> =>
   unlessMissing(manager.consumers.info(eventStream, host), consumerNotFound);
 
-/** Makes the output stream and the hosts' durables, where they are not there: one that is keeps its position. */
+/** A message of the blob stream is a chunk of 512 KiB at most, and its headers. */
+const largestChunkBytes = 516 * 1024;
+
+/** Makes the stream of blobs, where it is not there. Nothing in it is ever lost for room: when it is full, it takes no more. */
+export const provisionBlobs = async (manager: JetStreamManager, fleet: string): Promise<void> => {
+  await manager.streams.add({
+    num_replicas: 1,
+    name: blobStream,
+    subjects: [`ka-blob.${fleet}.>`],
+    storage: StorageType.File,
+    retention: RetentionPolicy.Limits,
+    discard: DiscardPolicy.New,
+    max_bytes: 8 * 1024 * 1024 * 1024,
+    max_msg_size: largestChunkBytes,
+    deny_delete: true,
+    deny_purge: true,
+    allow_direct: true,
+  });
+};
+
+/** Makes the other streams and the hosts' durables, where they are not there: a durable that is keeps its position. */
 export const provisionBesideLog = async (
   manager: JetStreamManager,
   fleet: string,
   hosts: readonly string[],
 ): Promise<void> => {
+  await provisionBlobs(manager, fleet);
   await manager.streams.add({
     num_replicas: 1,
     name: outputStream,

@@ -1,5 +1,7 @@
 import { headers, type NatsConnection, NatsError } from 'nats';
+import { type BlobLookup, type BlobMarker, blobsNamedBy, isBlob } from '../../schemas/blob-marker.ts';
 import { type KeptMessage, signatureHeader } from '../signing/check-event.ts';
+import { BlobFault, putBlob, readBlob } from './blobs.ts';
 import { directGet } from './direct-get.ts';
 import {
   closedTo,
@@ -9,6 +11,7 @@ import {
   logManager,
   openTo,
   provisionBesideLog,
+  provisionBlobs,
 } from './provision.ts';
 
 const streamInfo = async (connection: NatsConnection) => logInfo(await logManager(connection));
@@ -54,6 +57,46 @@ export const closeLog = async (admin: NatsConnection, fleet: string): Promise<Cl
       return true;
     },
   };
+};
+
+/** What of a restored log's events is not to be had. */
+export interface LostBlob extends BlobMarker {
+  subject: string;
+  why: string;
+}
+
+/**
+ * Puts back what events have put aside, and their log has lost or never had. Needs the administrator's rights.
+ * @param find the bytes of that hash, from whoever still has them.
+ * @returns what can't be put back: its events are there, and are not whole.
+ */
+export const putBlobsBack = async (
+  admin: NatsConnection,
+  fleet: string,
+  messages: readonly Pick<KeptMessage, 'subject' | 'bytes'>[],
+  find: BlobLookup,
+): Promise<LostBlob[]> => {
+  await provisionBlobs(await logManager(admin), fleet);
+  const lost: LostBlob[] = [];
+  for (const { subject, bytes: event } of messages)
+    for (const marker of blobsNamedBy(event)) {
+      const [, , writer = ''] = subject.split('.');
+      const there = await readBlob(admin, { fleet, writer }, marker);
+      if ('bytes' in there) continue;
+      const bytes = find(marker.sha256);
+      const why =
+        bytes === undefined || !isBlob(marker, bytes)
+          ? 'nobody has it'
+          : await putBlob(admin, { fleet, writer }, { sha256: marker.sha256, bytes }).then(
+              () => undefined,
+              (error: unknown) => {
+                if (error instanceof BlobFault) return error.message;
+                throw error;
+              },
+            );
+      if (why !== undefined) lost.push({ ...marker, subject, why });
+    }
+  return lost;
 };
 
 /**

@@ -1,5 +1,6 @@
 import type { Journal } from '../../agents/runtime/journal/journal.ts';
 import type { Handed, HandedMessage, HostLog } from '../../agents/runtime/ports.ts';
+import type { Blob } from '../../eventlog/signing/put-aside.ts';
 import { appendTo } from '../../eventlog/stream/event-log.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { type Connection, createConnection } from './connection.ts';
@@ -79,14 +80,30 @@ export const createHostConnection = (
       const found = server.newest(subject);
       return found && kept(found);
     });
+  const putBlob = ({ sha256, bytes }: Blob) =>
+    ask(() => void server.blobs.set(`${host}.${sha256}`, bytes), true);
   const log: HostLog = {
     isUp: () => isOpen(),
     isClosed: () => !isAlive(),
     onChange: connection.onChange,
     read,
     lastSequence: () => ask(() => server.last),
+    readBlob: (writer, { sha256 }) =>
+      ask(() => {
+        const bytes = server.blobs.get(`${writer}.${sha256}`);
+        return bytes ? { bytes } : { lacks: 'it is not there' };
+      }),
+    holdsBlob: ({ sha256 }) => ask(() => server.blobs.has(`${host}.${sha256}`)),
+    putBlob,
     append: (sealed) =>
-      appendTo({ publish: (one, expect) => ask(() => server.publish(one, expect), true), read }, sealed),
+      appendTo(
+        {
+          putBlob: (_, blob) => putBlob(blob),
+          publish: (one, expect) => ask(() => server.publish(one, expect), true),
+          read,
+        },
+        sealed,
+      ),
     pull,
     explain: async (error) => error,
   };

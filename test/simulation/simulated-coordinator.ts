@@ -3,6 +3,7 @@ import { runCoordinator } from '../../coordinator/daemon/daemon.ts';
 import { LogCopy } from '../../coordinator/daemon/log-copy.ts';
 import type { Clock, CoordinatorLog, CoordinatorPorts, Durables } from '../../coordinator/daemon/ports.ts';
 import { testKey } from '../../coordinator/testing/test-key.ts';
+import type { Blob } from '../../eventlog/signing/put-aside.ts';
 import { appendTo } from '../../eventlog/stream/event-log.ts';
 import { coordinator, type LoggedEvent } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
@@ -116,7 +117,7 @@ const following = (
             const last = await ask(() => server.last);
             next = 1;
             handed.length = 0;
-            onCut(last);
+            onCut(last, 'cut');
           }
         } catch (error) {
           onTrouble(error);
@@ -178,16 +179,24 @@ export const createSimulatedCoordinator = (
         const found = server.newest(subject);
         return found && kept(found);
       });
+    const putBlob = ({ sha256, bytes }: Blob) =>
+      ask(() => void server.blobs.set(`${coordinator}.${sha256}`, bytes), true);
     return {
       log: {
         lastSequence: () => ask(() => server.last),
         follow: following_.follow,
         append: (sealed, expectedLast) =>
           appendTo(
-            { publish: (one, expect) => ask(() => server.publish(one, expect), true), read },
+            {
+              putBlob: (_, blob) => putBlob(blob),
+              publish: (one, expect) => ask(() => server.publish(one, expect), true),
+              read,
+            },
             sealed,
             expectedLast,
           ),
+        holdsBlob: ({ sha256 }) => ask(() => server.blobs.has(`${coordinator}.${sha256}`)),
+        putBlob,
         serverTime: () => ask(() => new Date(sim.serverClock())),
         hear: (onPresence) =>
           clock.every(lookEveryMs, () => {

@@ -33,6 +33,8 @@ export interface SimulatedLog {
   under(subject: string): LoggedEvent | undefined;
   /** The last one of a subject, or of all that a wildcard at its end matches. */
   newest(subject: string): LoggedEvent | undefined;
+  /** What events have put aside, as `<writer>.<sha256>`. */
+  readonly blobs: Map<string, Uint8Array>;
   /** @returns its sequence, or undefined if its subject, or the log, does not end as expected. */
   publish(
     sealed: Pick<SealedEvent, 'subject' | 'bytes' | 'signature'>,
@@ -151,6 +153,7 @@ export const createSimulatedLog = (
       if (prefix === subject) return subjects.get(subject);
       return events.findLast((logged) => logged.subject.startsWith(prefix));
     },
+    blobs: new Map(),
     publish({ subject, bytes, signature }, expect) {
       const there = subjects.get(subject);
       const subjectEndsAt = there?.sequence ?? 0;

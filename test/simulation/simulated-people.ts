@@ -32,6 +32,7 @@ export const createSimulatedPeople = (sim: Simulation, log: SimulatedLog, fleet:
   /** What they said, by its subject: they are told if the log has lost it. */
   const said = new Map<string, SealedEvent & Pick<LoggedEvent, 'event'>>();
   const target: AppendTarget = {
+    putBlob: async (writer, { sha256, bytes }) => void log.blobs.set(`${writer}.${sha256}`, bytes),
     publish: async (sealed, expect) => log.publish(sealed, expect),
     async read(subject) {
       const there = log.under(subject);

@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3';
 
 /** Counts the schemas that a journal has had, in SQLite's `user_version`. */
-const version = 1;
+const version = 2;
 
 const schema = `
   CREATE TABLE request (
@@ -29,6 +29,8 @@ const schema = `
     sent INTEGER NOT NULL DEFAULT 0, sequence INTEGER
   ) STRICT;
   CREATE INDEX unsent ON outbox (seq) WHERE sent = 0;
+  -- What requests and own events have put aside, by the sha256 of its bytes, which those name.
+  CREATE TABLE blob (sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
   CREATE TABLE boot (boot_id TEXT PRIMARY KEY, seen INTEGER NOT NULL) STRICT;
   CREATE TABLE checkpoint (
     epoch INTEGER NOT NULL, size INTEGER NOT NULL, root TEXT NOT NULL, PRIMARY KEY (epoch, size)

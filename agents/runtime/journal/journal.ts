@@ -1,3 +1,4 @@
+import { Blobs } from './blobs.ts';
 import { Boots } from './boots.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { type JournalDatabase, openDatabase } from './database.ts';
@@ -15,6 +16,7 @@ export class Journal {
   readonly requests: Requests;
   readonly effects: Effects;
   readonly outbox: OwnEvents;
+  readonly blobs: Blobs;
   readonly marks: Marks;
   readonly checkpoints: Checkpoints;
   readonly keys: NewestKeys;
@@ -29,6 +31,7 @@ export class Journal {
   constructor(file: string, open: (file: string) => JournalDatabase = openDatabase) {
     const db = open(file);
     this.#db = db;
+    this.blobs = new Blobs(db);
     this.marks = new Marks(db);
     this.requests = new Requests(db, this.marks);
     this.effects = new Effects(db, this.requests);

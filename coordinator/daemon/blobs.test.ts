@@ -1,0 +1,269 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import type { NatsConnection } from 'nats';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
+import { type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
+import { createBlobStore } from '../../eventlog/stream/blob-reader.ts';
+import { putBlob } from '../../eventlog/stream/blobs.ts';
+import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
+import { blobStream } from '../../eventlog/stream/provision.ts';
+import {
+  coordinator,
+  type LoggedEvent,
+  type NewEvent,
+  noIteration,
+  personWriter,
+  stepEvent,
+} from '../../schemas/events.ts';
+import type { StepName } from '../../schemas/step-names.ts';
+import { cutTail, type LogServer, people, startLogServer, until } from '../../test/log-server.ts';
+import { verify } from '../commands/export-command.ts';
+import { addRestoreCommand } from '../commands/restore-command.ts';
+import { foldLog } from '../commands/session.ts';
+import { type Command as Asked, decide } from '../decider/decide.ts';
+import type { Iteration, State } from '../decider/state.ts';
+import { writeArchive } from '../export/export-archive.ts';
+import { blobMember, exportIteration } from '../export/export-iteration.ts';
+import { replayCheck } from '../reading/replay.ts';
+import { goodEvidence } from '../testing/example-evidence.ts';
+import { exampleFleet, examplePlan } from '../testing/example-plan.ts';
+import { approves, startOf } from '../testing/history.ts';
+import { runCoordinator } from './daemon.ts';
+import { openLogCopy } from './log-copy.ts';
+import { natsPorts } from './nats-ports.ts';
+
+const roles = Object.fromEntries(Object.entries(exampleFleet.hosts).map(([host, { role }]) => [host, role]));
+const iteration = 'iter5';
+let log: LogServer;
+let person: NatsConnection;
+const wires = new Map<string, NatsConnection>();
+beforeEach(async () => {
+  log = await startLogServer(exampleFleet.fleet, roles);
+  for (const name of [...people.map(personWriter), ...Object.keys(roles)])
+    wires.set(name, await log.connect(name));
+  person = wires.get(personWriter(people[0])) as NatsConnection;
+});
+const seen = createBlobStore();
+afterEach(async () => {
+  vi.restoreAllMocks();
+  process.exitCode = 0;
+  await log.stop();
+});
+
+/** Reads the log as a person does. @param blobs what the reader has kept. */
+const read = async (blobs = createBlobStore()) => {
+  const lacks: string[] = [];
+  const messages: KeptMessage[] = [];
+  const events: LoggedEvent[] = [];
+  const reader = new EventLog(person, log.trust);
+  const until = await reader.lastSequence();
+  await reader.follow(
+    {
+      until,
+      blobs,
+      onMessage: (message) => void messages.push(message),
+      onLack: ({ subject }) => void lacks.push(subject),
+    },
+    (logged) => void events.push(logged),
+  );
+  return { events, messages, lacks, state: foldLog(events), readBlob: reader.readBlob };
+};
+
+const seal = (writer: string, event: NewEvent, state: State): SealedEvent =>
+  sealEvent(
+    event,
+    { fleet: log.fleet.fleet, name: writer, key: log.key(writer) },
+    state.writers.get(writer),
+    new Date().toISOString(),
+  );
+const append = (writer: string, sealed: SealedEvent) => appendEvent(wires.get(writer) ?? person, sealed);
+
+const command = async (what: Asked): Promise<void> => {
+  const { state } = await read();
+  const [event] = decide(what, state);
+  if (!event) return;
+  const by = personWriter((event.data as { by: string }).by);
+  await append(by, seal(by, event, state));
+};
+
+/** Three megabytes that a preflight saw. */
+const usedBy = Array.from({ length: 15_000 }, (_, n) => `${n}-${'x'.repeat(190)}.c`);
+const evidenceOf = (one: Iteration, step: StepName) => {
+  const evidence = goodEvidence(one, step);
+  if (step !== 'preflight') return evidence;
+  const { symbols, ...rest } = evidence as { symbols: object[] };
+  return { ...rest, symbols: symbols.map((symbol, index) => (index === 0 ? { ...symbol, usedBy } : symbol)) };
+};
+
+/** Answers what is asked, and approves, until `enough` of the log is there. */
+const play = (enough: (state: State) => boolean, how: typeof append = append) =>
+  until(async () => {
+    const { events, state } = await read(seen);
+    if (enough(state)) return true;
+    const one = state.iterations.get(iteration);
+    for (const { event } of events) {
+      if (one && event.kind === 'step' && event.fact === 'Requested') {
+        const attempt = one.attempts[event.step].find(({ number }) => number === event.attempt);
+        if (attempt?.status !== 'open') continue;
+        const { host } = event.data;
+        const data = { evidence: evidenceOf(one, event.step) as never, seconds: 1 };
+        const head = { iteration, attempt: event.attempt };
+        await how(host, seal(host, stepEvent(event.step, 'Succeeded', head, data), state));
+        return false;
+      }
+      if (event.type === 'ReviewRequested' && one && one.approvals.length === 0)
+        for (const by of people)
+          await command({ ...approves(by), iteration } as Asked).catch(() => undefined);
+    }
+    return false;
+  });
+
+const startCoordinator = async (copyFile?: string) => {
+  const stop = new AbortController();
+  const told: string[] = [];
+  const connection = await log.connect(coordinator);
+  const running = runCoordinator({
+    ports: natsPorts(connection, log.trust, (text) => void told.push(text)),
+    fleet: log.fleet,
+    key: log.key(coordinator),
+    copy: openLogCopy(copyFile, (text) => void told.push(text)),
+    signal: stop.signal,
+  });
+  await until(() => told.some((text) => text.startsWith('follows')));
+  return {
+    told,
+    stop: async () => {
+      stop.abort();
+      await running;
+      await connection.close();
+    },
+  };
+};
+/** A host that has started is told what the log holds, and an export needs that. */
+const startHost = async () => {
+  const { state } = await read();
+  const data = { role: 'board' as const, version: '1', bootId: 'b', release: 'r', package: null };
+  const event: NewEvent = { type: 'AgentStarted', iteration: noIteration, attempt: 1, data };
+  await append('fresnel', seal('fresnel', event, state));
+};
+const start = () => command(startOf(examplePlan((plan) => Object.assign(plan, { iteration }))) as Asked);
+const isClosed = (state: State) => state.iterations.get(iteration)?.ended?.status === 'closed';
+const preflightOf = (events: readonly LoggedEvent[]) => {
+  const found = events.find(({ event }) => event.type === 'PreflightSucceeded');
+  if (!found) throw new Error('nothing was seen by a preflight');
+  return found;
+};
+const seenBy = ({ event }: LoggedEvent) =>
+  (event.data as { evidence: { symbols: { usedBy: string[] }[] } }).evidence.symbols[0]?.usedBy;
+
+/** `ka audit --verify --from`. @returns what it found wrong. */
+const faultsOf = async (file: string): Promise<{ why: string }[]> => {
+  let printed = '';
+  const spy = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    printed += String(text);
+    return true;
+  });
+  await verify({ from: file, fleet: log.fleetFile, json: true }, { candidates: [] });
+  spy.mockRestore();
+  return (JSON.parse(printed) as { faults: { why: string }[] }).faults;
+};
+
+it('evidence of three megabytes goes through a fleet, is exported, lost, and restored', async () => {
+  const copy = join(log.folder, 'state/log.db');
+  const one = await startCoordinator(copy);
+  await startHost();
+  await start();
+  await play(isClosed);
+  expect(one.told.filter((text) => text.includes('ALARM'))).toEqual([]);
+  await until(async () => (await read()).events.some(({ event }) => event.type === 'Checkpointed'));
+  const before = await read();
+  expect(preflightOf(before.events).bytes.length).toBeLessThan(256 * 1024);
+  expect(seenBy(preflightOf(before.events))).toEqual(usedBy);
+  expect(replayCheck(before.events).mismatches).toEqual([]);
+
+  const file = join(log.folder, 'iter5.tar');
+  const parts = await exportIteration(
+    log.fleet.fleet,
+    iteration,
+    before.messages,
+    before.events,
+    before.readBlob,
+  );
+  const blobs = parts.filter(({ name }) => name.startsWith(blobMember('')));
+  expect(blobs).toHaveLength(1);
+  await writeArchive(file, parts);
+  expect(await faultsOf(file)).toEqual([]);
+  const without = join(log.folder, 'without.tar');
+  await writeArchive(
+    without,
+    parts.filter((part) => !blobs.includes(part)),
+  );
+  expect((await faultsOf(without))[0]?.why).toContain('which is not there');
+  const [blob] = blobs;
+  const changed = { name: blob?.name ?? '', bytes: Buffer.from(JSON.stringify(usedBy.toReversed())) };
+  await writeArchive(without, [...parts.filter((part) => part !== blob), changed], { overwrite: true });
+  expect((await faultsOf(without))[0]?.why).toContain('is not what that says');
+
+  await one.stop();
+  await log.server.kill('SIGKILL');
+  cutTail(join(log.folder, 'nats'), 0.5, blobStream);
+  await log.server.restart();
+  await until(() => person.rtt().catch(() => undefined));
+  const cut = await until(() => read().catch(() => undefined));
+  expect(cut.lacks).toEqual([preflightOf(before.events).subject]);
+  expect(cut.events).toHaveLength(before.events.length);
+  await expect(
+    exportIteration(log.fleet.fleet, iteration, cut.messages, before.events, cut.readBlob),
+  ).rejects.toThrow("can't be read");
+
+  vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  const config = join(log.folder, 'operator.yaml');
+  const identities = { [people[0]]: log.keyFile(personWriter(people[0])) };
+  writeFileSync(
+    config,
+    JSON.stringify({ fleetFile: log.fleetFile, nats: { servers: [log.server.url] }, identities }),
+  );
+  const program = new Command().option('--config <file>').exitOverride();
+  addRestoreCommand(program, { candidates: [config] }, () => ({
+    copy,
+    journals: {},
+    adminSeed: log.keyFile('admin'),
+  }));
+  const saved = join(log.folder, 'saved.jsonl');
+  await program.parseAsync(['restore', '--as', people[0], '--write', '--save', saved], { from: 'user' });
+  expect(existsSync(saved) && readFileSync(saved).length).toBeGreaterThan(0);
+  const after = await read();
+  expect(after.lacks).toEqual([]);
+  expect(seenBy(preflightOf(after.events))).toEqual(usedBy);
+});
+
+it('an outcome whose evidence is not there yet is named, and decided on once it is', async () => {
+  const one = await startCoordinator();
+  await start();
+  let late: { host: string; sealed: SealedEvent } | undefined;
+  const withoutBlobs: typeof append = (host, sealed) => {
+    if (sealed.blobs.length > 0) late = { host, sealed };
+    return append(host, { ...sealed, blobs: [] });
+  };
+  // Its host sends an outcome, and not what it has put aside.
+  await play(() => late !== undefined, withoutBlobs);
+  const { host, sealed } = late as unknown as { host: string; sealed: SealedEvent };
+  await until(() => one.told.some((text) => text.includes('is not whole')));
+  const held = (await read()).events.length;
+  await new Promise((resolve) => setTimeout(resolve, 6_000));
+  expect((await read()).events).toHaveLength(held);
+  const alarms = one.told.filter((text) => text.includes('ALARM'));
+  expect(alarms).toHaveLength(1);
+  expect(alarms[0]).toContain(`ALARM: ${host}'s PreflightSucceeded of ${iteration}`);
+  expect(alarms[0]).toContain(`blob ${sealed.blobs[0]?.sha256}`);
+  for (const blob of sealed.blobs)
+    await putBlob(wires.get(host) ?? person, { fleet: log.fleet.fleet, writer: host }, blob);
+  await play(isClosed);
+  expect(replayCheck((await read()).events).mismatches).toEqual([]);
+  await one.stop();
+  expect(one.told.filter((text) => text.includes('ALARM'))).toHaveLength(1);
+  expect(one.told.filter((text) => text.includes('log was cut'))).toEqual([]);
+});

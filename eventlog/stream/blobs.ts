@@ -1,0 +1,92 @@
+import { type NatsConnection, NatsError } from 'nats';
+import { type BlobMarker, isBlob } from '../../schemas/blob-marker.ts';
+import { FleetName } from '../../schemas/names.ts';
+import type { Blob } from '../signing/put-aside.ts';
+import { directGet } from './direct-get.ts';
+import { lastSequenceOf, wrongLastSequence } from './log-end.ts';
+import { blobStream } from './provision.ts';
+
+/** A blob's bytes go in messages of so many. It belongs to the format: another number would contradict what is there. */
+export const chunkBytes = 512 * 1024;
+
+/** Whose blob it is: each writer says its own. */
+export interface BlobPlace {
+  fleet: string;
+  writer: string;
+}
+
+const subjectOfChunk = ({ fleet, writer }: BlobPlace, sha256: string, index: number): string =>
+  ['ka-blob', FleetName.parse(fleet), writer, sha256, String(index)].join('.');
+
+const chunksOf = (sizeBytes: number): number => Math.ceil(sizeBytes / chunkBytes);
+
+/** A blob can't be put where it belongs. One sentence for a person, with the next thing to do. */
+export class BlobFault extends Error {
+  override readonly name = 'BlobFault';
+}
+
+const isNobodyThere = (error: unknown): boolean => error instanceof NatsError && error.code === '503';
+/** The stream is as large as it may be. */
+const isFull = (error: unknown): boolean => error instanceof NatsError && error.api_error?.err_code === 10077;
+
+const putChunk = async (connection: NatsConnection, subject: string, bytes: Uint8Array): Promise<void> => {
+  try {
+    await connection.jetstream().publish(subject, bytes, { expect: { lastSubjectSequence: 0 } });
+  } catch (error) {
+    if (isNobodyThere(error))
+      throw new BlobFault('nats-server holds no stream for blobs; next: ka fleet make-log', { cause: error });
+    if (isFull(error))
+      throw new BlobFault(`the stream of blobs is full: ${subject} was not taken`, { cause: error });
+    if (!(error instanceof NatsError) || error.api_error?.err_code !== wrongLastSequence) throw error;
+    const there = await directGet(connection, { subject }, { stream: blobStream });
+    if (!there || Buffer.compare(there.bytes, bytes) !== 0)
+      throw new BlobFault(`${subject} holds other bytes than its name says; next: ka log restore`, {
+        cause: error,
+      });
+  }
+};
+
+/**
+ * Puts a writer's blob into its stream, each chunk once, for ever: what is there already is left.
+ * @throws {BlobFault} if a chunk is there with other bytes. @throws if the server does not answer.
+ */
+export const putBlob = async (connection: NatsConnection, place: BlobPlace, blob: Blob): Promise<void> => {
+  for (let index = 0; index < chunksOf(blob.bytes.length); index += 1)
+    await putChunk(
+      connection,
+      subjectOfChunk(place, blob.sha256, index),
+      blob.bytes.subarray(index * chunkBytes, (index + 1) * chunkBytes),
+    );
+};
+
+/** A writer's blob, or why it is not to be had: a chunk that is wrong is as good as one that is missing. */
+export type ReadBlob = { bytes: Uint8Array } | { lacks: string };
+
+/** Reads a writer's blob. @throws if the server does not answer. */
+export const readBlob = async (
+  connection: NatsConnection,
+  place: BlobPlace,
+  marker: BlobMarker,
+): Promise<ReadBlob> => {
+  const chunks: Uint8Array[] = [];
+  const count = chunksOf(marker.sizeBytes);
+  for (let index = 0; index < count; index += 1) {
+    const subject = subjectOfChunk(place, marker.sha256, index);
+    const found = await directGet(connection, { subject }, { stream: blobStream });
+    if (!found) return { lacks: `chunk ${index + 1} of ${count} is missing` };
+    chunks.push(found.bytes);
+  }
+  const bytes = Buffer.concat(chunks);
+  return isBlob(marker, bytes) ? { bytes } : { lacks: `its ${count} chunks are not what its hash says` };
+};
+
+/**
+ * Whether a blob of this writer's own is in its stream, by its last chunk: a stream loses its end. It costs no bytes, and needs
+ * no right but that to write it.
+ */
+export const holdsBlob = async (
+  connection: NatsConnection,
+  place: BlobPlace,
+  { sha256, sizeBytes }: BlobMarker,
+): Promise<boolean> =>
+  (await lastSequenceOf(connection, subjectOfChunk(place, sha256, chunksOf(sizeBytes) - 1))) > 0;
