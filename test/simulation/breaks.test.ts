@@ -10,9 +10,9 @@ const breaks: readonly (Replacement & { what: string; finds: readonly Property[]
   {
     what: 'a request that is acked before it is in the journal',
     file: 'agents/runtime/request-loop.ts',
-    line: 'const noted = await options.onceThereIsRoom(() => note(message, options));',
+    line: 'const noted = await options.onceThereIsRoom(() => note(message, blobs, options));',
     by: `await message.ack();
-        const noted = await options.onceThereIsRoom(() => note(message, options));`,
+        const noted = await options.onceThereIsRoom(() => note(message, blobs, options));`,
     finds: ['a request is acked once it is in the journal'],
   },
   {
@@ -66,7 +66,11 @@ const breaks: readonly (Replacement & { what: string; finds: readonly Property[]
     file: 'coordinator/daemon/say-again.ts',
     line: 'if (next && isDueNow(next, state, view)) {',
     by: 'if (next) {',
-    finds: ['each event of a daemon follows from its one before', 'never two open attempts of one step'],
+    finds: [
+      'each event of a daemon follows from its one before',
+      'never two open attempts of one step',
+      'an iteration ends, or waits for a named person or host',
+    ],
   },
   {
     what: 'a checkpoint that is said again in another log than it was of',
