@@ -80,7 +80,8 @@ describe('ka demo --keep', () => {
       return JSON.parse(new TextDecoder().decode(payload));
     };
     const built = ProvenanceStatement.parse(opened('BuildSucceeded', 'boltzmann'));
-    const { planSha256, tree } = data('ReviewApproved');
+    const { planSha256, trees } = data('ReviewApproved');
+    const { tree } = trees.find(({ purpose }: { purpose: string }) => purpose === 'series');
     expect(built.predicate.buildDefinition.externalParameters).toMatchObject({ planSha256, tree });
     const link = attestationHash(data('BuildSucceeded').evidence.attestation);
     expect(data('InstallSucceeded').evidence.attestation).toBe(link);
@@ -158,7 +159,7 @@ describe('ka demo --keep', () => {
     const { stdout } = await ka(['report', 'iter5', ...config]);
     expect(stdout).toContain('**1 of 5** on 7.0-1');
     expect(stdout).toContain('**5 of 5** on 7.0-2');
-    expect(stdout).toContain('sonnet-architect approved tree');
+    expect(stdout).toContain('sonnet-architect approved series tree');
     expect(stdout).toContain('5/5 direct (was 4 direct + 1 transitive)');
     expect(stdout).toContain('0004-media-rkvdec-attach-dma_resv-release-fence-at-buf_queue.patch');
   });

@@ -83,10 +83,10 @@ describe('an iteration whose helper patch repairs nothing', () => {
       fleet.ka('abort', 'iter5'),
     ]);
     expect([retry.exitCode, waive.exitCode, abort.exitCode]).toEqual([2, 2, 2]);
-    expect(retry.stderr).toBe(
-      'ka: iter5 was rolled back on fresnel, so its kernel is gone: start a new iteration with a new pkgrel',
-    );
-    expect(waive.stderr).toMatch(/^ka: iter5 has failed already: nothing can be waived any more$/);
+    const isGone =
+      'ka: iter5 was rolled back on fresnel, so its kernel is gone: start a new iteration with a new pkgrel';
+    expect(retry.stderr).toBe(isGone);
+    expect(waive.stderr).toBe(isGone);
     expect(abort.stderr).toMatch(/^ka: iter5 has failed already$/);
     expect(await fleet.lastSequence()).toBe(last);
   });
