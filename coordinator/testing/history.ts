@@ -52,8 +52,9 @@ export const createHistory = (from?: History): History => {
     append: (writer, event) => {
       const time = new Date(Date.UTC(2026, 4, 11) + events.length * 1000).toISOString();
       const author = { fleet: 'reauktion', name: writer, key: testKey(writer) };
-      const { subject, bytes, signature } = sealEvent(event, author, state.writers.get(writer), time);
-      const logged = { sequence: events.length + 1, subject, bytes, signature, event: parseEvent(bytes) };
+      const { subject, bytes, signature, blobs } = sealEvent(event, author, state.writers.get(writer), time);
+      const whole = parseEvent(bytes, (wanted) => blobs.find(({ sha256 }) => sha256 === wanted)?.bytes);
+      const logged = { sequence: events.length + 1, subject, bytes, signature, event: whole };
       events.push(logged);
       state = evolve(state, logged);
       return logged;
