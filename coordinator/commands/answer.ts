@@ -1,3 +1,4 @@
+import { connectedClock } from '../../eventlog/connection/connect.ts';
 import { type NewEvent, personWriter } from '../../schemas/events.ts';
 import { evolve } from '../decider/evolve.ts';
 import { initialState, type State } from '../decider/state.ts';
@@ -7,6 +8,24 @@ import type { Session } from './session.ts';
 
 /** A running coordinator answers within a fraction of a second. */
 const patienceMs = 10_000;
+/** The same, with all the time in which the log's server was away: it is given time to come back, and the coordinator too. */
+const patienceInAllMs = 60_000;
+const lookEveryMs = 250;
+
+/** Calls back once there has been no answer for too long. @returns what ends it. */
+const losePatience = (session: Session, call: () => void): (() => void) => {
+  const clock = connectedClock(session.connection);
+  const begun = Date.now();
+  let since = clock.now();
+  const timer = setInterval(() => {
+    if (!clock.runs()) since = clock.now();
+    if (clock.now() - since >= patienceMs || Date.now() - begun >= patienceInAllMs) call();
+  }, lookEveryMs);
+  return () => {
+    clearInterval(timer);
+    clock.stop();
+  };
+};
 
 /** What the coordinator has answered; undefined while it has not. */
 type Answered = 'accepted' | { refused: string } | undefined;
@@ -29,7 +48,8 @@ const waitFor = async (
   answerOf: (state: State) => Answered,
 ): Promise<void> => {
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), patienceMs);
+  const begun = Date.now();
+  const endPatience = losePatience(session, () => stop.abort());
   let state = initialState;
   let answered: Answered;
   try {
@@ -43,11 +63,11 @@ const waitFor = async (
       if (answered) stop.abort();
     });
   } finally {
-    clearTimeout(timer);
+    endPatience();
   }
   if (answered === undefined)
     throw new NoAnswer(
-      `what was asked of ${name} stands in the log, and no coordinator has answered within ${patienceMs / 1000} s: it will once one runs; see: ka status ${name}`,
+      `what was asked of ${name} stands in the log, and no coordinator has answered within ${Math.round((Date.now() - begun) / 1000)} s: it will once one runs; see: ka status ${name}`,
     );
   if (answered !== 'accepted') throw new Refused(answered.refused);
 };
