@@ -119,7 +119,7 @@ export const faultTable = [
   {
     id: 'simulation',
     fault:
-      'crashes, duplicates, reordering, delays, offline hosts and superseded attempts in 12,000 schedules of the simulation',
+      'crashes, duplicates, reordering, delays, offline hosts and superseded attempts in 3,000 schedules of the simulation',
     expected:
       'an effect at most once past its probe, no outcome lost, never two open attempts of one step, an iteration always ends or waits for a named person or host',
   },
