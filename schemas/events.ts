@@ -319,6 +319,8 @@ export interface LoggedEvent {
   /** Its writer's, base64; absent in histories that were recorded without. */
   signature?: string;
   event: KaEvent;
+  /** Its data as its writer wrote it, with what it has put aside in its place; absent where that is in `bytes`. */
+  whole?: unknown;
 }
 
 interface StepData<Name extends StepName> {

@@ -1,6 +1,6 @@
 import { createSayOnce } from '../../eventlog/say-once.ts';
 import { completeEvent, lacksOf } from '../../eventlog/signing/check-event.ts';
-import type { Blob } from '../../eventlog/signing/put-aside.ts';
+import { type Blob, lookupIn } from '../../eventlog/signing/put-aside.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
 import type { AttemptId } from '../../schemas/attempt-id.ts';
 import { mayNameBlobs } from '../../schemas/blob-marker.ts';
@@ -91,10 +91,7 @@ const note = (
 ): string | { acked: () => void } | undefined => {
   const checked = options.check(message);
   if ('refused' in checked) return checked.refused.why;
-  const completed = completeEvent(
-    checked.logged,
-    (wanted) => blobs.find(({ sha256 }) => sha256 === wanted)?.bytes,
-  );
+  const completed = completeEvent(checked.logged, lookupIn(blobs));
   if ('refused' in completed) return completed.refused.why;
   const { event, bytes } = completed.logged;
   if (event.source !== coordinator) return `it is ${event.source}'s, and only the coordinator asks`;

@@ -84,8 +84,8 @@ const factOf = (event: Omit<UntypedEvent, 'host'> & { host?: string | undefined 
 };
 
 /** The fact of an event as it was written, and not as today's schema reads it. */
-export const writtenFact = ({ event, bytes, subject }: LoggedEvent): DecidedFact => {
-  const { data } = JSON.parse(new TextDecoder().decode(bytes)) as { data: unknown };
+export const writtenFact = ({ event, bytes, subject, whole }: LoggedEvent): DecidedFact => {
+  const data = whole ?? (JSON.parse(new TextDecoder().decode(bytes)) as { data: unknown }).data;
   const { type, iteration, attempt, causationid } = event;
   return factOf({
     type,

@@ -2,17 +2,21 @@ import { headers } from 'nats';
 import { describe, expect, it } from 'vitest';
 import { checkMessage } from '../../eventlog/signing/check-event.ts';
 import { payloadTypes } from '../../eventlog/signing/writer-key.ts';
+import { blobsNamedBy } from '../../schemas/blob-marker.ts';
 import { isPerson, type LoggedEvent, parseEvent } from '../../schemas/events.ts';
 import { badEvidence } from '../testing/example-evidence.ts';
-import { exampleTrust } from '../testing/example-plan.ts';
+import { examplePlan, exampleTrust } from '../testing/example-plan.ts';
 import {
   abort,
+  answerOf,
+  createHistory,
   did,
   failed,
   type Happening,
   historyOf,
   rejects,
   retried,
+  startOf,
   succeeded,
   timedOut,
   until,
@@ -48,6 +52,20 @@ it('a history of the tests holds what a log would: signed by its writers, under 
       'logged',
     );
   }
+});
+
+it('decides again what has put something aside, as it was written and not as it is named', () => {
+  const loaded = examplePlan();
+  const [first, ...rest] = loaded.series;
+  if (!first) throw new Error('the plan has no patch');
+  const large = { ...loaded, series: [{ ...first, base64: 'A'.repeat(700_000) }, ...rest] };
+  const history = createHistory();
+  history.command(startOf(large));
+  history.decideOnce(answerOf(large));
+  history.settle();
+  const asked = history.events.find(({ event }) => event.type === 'PreflightRequested');
+  expect(blobsNamedBy(asked?.bytes ?? Buffer.of())).not.toEqual([]);
+  expect(replayCheck(history.events)).toMatchObject({ decided: 3, mismatches: [] });
 });
 
 describe('replaying', () => {

@@ -1,3 +1,5 @@
+import { completeEvent } from '../../eventlog/signing/check-event.ts';
+import { lookupIn } from '../../eventlog/signing/put-aside.ts';
 import { sealEvent } from '../../eventlog/signing/seal.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import {
@@ -53,8 +55,10 @@ export const createHistory = (from?: History): History => {
       const time = new Date(Date.UTC(2026, 4, 11) + events.length * 1000).toISOString();
       const author = { fleet: 'reauktion', name: writer, key: testKey(writer) };
       const { subject, bytes, signature, blobs } = sealEvent(event, author, state.writers.get(writer), time);
-      const whole = parseEvent(bytes, (wanted) => blobs.find(({ sha256 }) => sha256 === wanted)?.bytes);
-      const logged = { sequence: events.length + 1, subject, bytes, signature, event: whole };
+      const small = { sequence: events.length + 1, subject, bytes, signature, event: parseEvent(bytes) };
+      const completed = completeEvent(small, lookupIn(blobs));
+      if ('refused' in completed) throw new Error(completed.refused.why);
+      const { logged } = completed;
       events.push(logged);
       state = evolve(state, logged);
       return logged;

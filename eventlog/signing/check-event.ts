@@ -1,6 +1,6 @@
 import type { MsgHdrs } from 'nats';
 import { z } from 'zod';
-import type { BlobLookup, BlobMarker } from '../../schemas/blob-marker.ts';
+import { type BlobLookup, type BlobMarker, withBlobs } from '../../schemas/blob-marker.ts';
 import {
   type KaEvent,
   type LoggedEvent,
@@ -116,7 +116,10 @@ export const completeEvent = (
   try {
     const event = parseEvent(bytes, blobs);
     const why = misplaced(event, subject);
-    return why === undefined ? { logged: { ...logged, event } } : refuse(why);
+    if (why !== undefined) return refuse(why);
+    const { data } = JSON.parse(new TextDecoder().decode(bytes)) as { data: unknown };
+    const written = withBlobs(data, blobs);
+    return { logged: { ...logged, event, ...('data' in written ? { whole: written.data } : {}) } };
   } catch (error) {
     return refuse(`it can't be read: ${whyUnread(error)}`);
   }

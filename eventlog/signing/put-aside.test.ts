@@ -8,12 +8,10 @@ import {
   withBlobs,
 } from '../../schemas/blob-marker.ts';
 import { sha256 } from '../../schemas/hash.ts';
-import { type Blob, putAside } from './put-aside.ts';
+import { lookupIn, putAside } from './put-aside.ts';
 
 const limit = 256 * 1024;
 const text = (length: number, letter = 'x') => letter.repeat(length);
-const lookupIn = (blobs: readonly Blob[]) => (wanted: string) =>
-  blobs.find((one) => one.sha256 === wanted)?.bytes;
 const there = (data: unknown) => {
   const put = putAside(data, limit);
   if (!put) throw new Error('it does not fit');

@@ -1,4 +1,5 @@
 import {
+  type BlobLookup,
   isMarker,
   largestBlobBytes,
   largestBlobsBytes,
@@ -12,6 +13,12 @@ export interface Blob {
   sha256: string;
   bytes: Uint8Array;
 }
+
+/** What is known by these blobs. */
+export const lookupIn =
+  (blobs: readonly Blob[]): BlobLookup =>
+  (wanted) =>
+    blobs.find(({ sha256 }) => sha256 === wanted)?.bytes;
 
 /** What is smaller stays in its event: a marker takes some 120 bytes, and a blob a message of its own. */
 const smallestBlobBytes = 4 * 1024;
