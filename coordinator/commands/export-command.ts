@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
-import { completeEvent, type KeptMessage, lacksOf } from '../../eventlog/signing/check-event.ts';
+import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
 import { createVerifier } from '../../eventlog/signing/verifier.ts';
+import { createBlobReader, createBlobStore } from '../../eventlog/stream/blob-reader.ts';
+import type { BlobSource } from '../../eventlog/stream/blobs.ts';
 import type { LogReports } from '../../eventlog/stream/event-log.ts';
 import { isWithheld } from '../../eventlog/tree/log-tree.ts';
 import { largestBlobBytes } from '../../schemas/blob-marker.ts';
@@ -13,7 +15,7 @@ import { printable } from '../../schemas/printable.ts';
 import { isBad, readEventRecords } from '../export/event-records.ts';
 import { writeArchive } from '../export/export-archive.ts';
 import { readArchive } from '../export/read-archive.ts';
-import { type ReadAside, type VerifiedLog, verifyWithBlobs } from '../reading/verify-log.ts';
+import { type VerifiedLog, verifyWithBlobs } from '../reading/verify-log.ts';
 import { Refused } from '../refused.ts';
 import {
   type ConfigPlaces,
@@ -59,18 +61,16 @@ const derivedFaults = async (
   fleet: Fleet,
   note: string,
   log: readonly KeptMessage[],
-  read: ReadAside,
+  read: BlobSource,
 ) => {
   const { derivedParts, exportedAt } = await loadExport();
   const verifier = createVerifier(trustIn(fleet));
+  const reader = createBlobReader(read, createBlobStore());
   const events: LoggedEvent[] = [];
   for (const message of log) {
     const verified = verifier.verify(message);
     if ('refused' in verified) continue;
-    const blobs = new Map<string, Uint8Array | undefined>();
-    for (const marker of lacksOf(verified.logged))
-      blobs.set(marker.sha256, await read(verified.logged.event.source, marker));
-    const completed = completeEvent(verified.logged, (sha256) => blobs.get(sha256));
+    const completed = await reader.complete(verified.logged);
     if ('logged' in completed) events.push(completed.logged);
   }
   const names = new Set(events.map(({ event }) => event.iteration));
@@ -98,8 +98,10 @@ const verifyExport = async (file: string, fleet: Fleet): Promise<VerifiedLog> =>
   if (!bytes) throw new Refused(`${file} holds no ${eventsMember}: it is no export of an iteration`);
   const { header, records } = readEventRecords(bytes);
   const all = [...records];
-  const read: ReadAside = (_, { sha256 }) =>
-    readArchive(file, blobMember(sha256), { limitBytes: largestBlobBytes });
+  const read: BlobSource = async (_, { sha256 }) => {
+    const held = await readArchive(file, blobMember(sha256), { limitBytes: largestBlobBytes });
+    return held ? { bytes: held } : { lacks: `${file} does not hold it` };
+  };
   const verified = await verifyWithBlobs(trustIn(fleet), { header, records: all }, read);
   if (verified.faults.length > 0 || isBad(header)) return verified;
   const shown = all.flatMap((one) => (isBad(one) || isWithheld(one) ? [] : [one]));
@@ -125,10 +127,7 @@ export const verify = async (options: VerifyOptions, places: ConfigPlaces): Prom
     from === undefined
       ? await withSession(options, places, async (session) => {
           const { messages } = await readWhole(session, quiet);
-          return verifyWithBlobs(trustIn(session.fleet), { records: messages }, async (writer, marker) => {
-            const found = await session.log.readBlob(writer, marker);
-            return 'bytes' in found ? found.bytes : undefined;
-          });
+          return verifyWithBlobs(trustIn(session.fleet), { records: messages }, session.log.readBlob);
         })
       : await verifyExport(from, pinnedFleet(options, places));
   if (options.json) printJson(verified);

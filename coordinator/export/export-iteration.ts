@@ -1,7 +1,7 @@
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
-import type { ReadBlob } from '../../eventlog/stream/blobs.ts';
+import type { BlobSource } from '../../eventlog/stream/blobs.ts';
 import { isWithheld, LogTree, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
-import { type BlobMarker, blobsNamedBy } from '../../schemas/blob-marker.ts';
+import { blobsNamedBy } from '../../schemas/blob-marker.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { noIteration, parseSubject } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
@@ -115,14 +115,11 @@ export const blobMember = (sha256: string): string => `blobs/${sha256}`;
  * What the shown events have put aside.
  * @throws {Refused} if it is not there: an export without it would prove nothing of what it holds.
  */
-const blobParts = async (
-  records: readonly LogRecord[],
-  readBlob: (writer: string, marker: BlobMarker) => Promise<ReadBlob>,
-): Promise<ArchivePart[]> => {
+const blobParts = async (records: readonly LogRecord[], readBlob: BlobSource): Promise<ArchivePart[]> => {
   const parts = new Map<string, ArchivePart>();
   for (const record of records) {
     if (isWithheld(record)) continue;
-    const [, , writer = ''] = record.subject.split('.');
+    const writer = parseSubject(record.subject)?.writer ?? '';
     for (const marker of blobsNamedBy(record.bytes)) {
       const name = blobMember(marker.sha256);
       if (parts.has(name)) continue;
@@ -148,7 +145,7 @@ export const exportIteration = async (
   name: string,
   messages: readonly KeptMessage[],
   events: readonly LoggedEvent[],
-  readBlob: (writer: string, marker: BlobMarker) => Promise<ReadBlob>,
+  readBlob: BlobSource,
 ): Promise<ArchivePart[]> => {
   const exported = exportedAt(events, name);
   if (!exported) throw new Refused(`there is no iteration "${name}"`);

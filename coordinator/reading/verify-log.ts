@@ -6,6 +6,7 @@ import {
 } from '../../eventlog/signing/check-event.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
 import { createVerifier, type Verifier } from '../../eventlog/signing/verifier.ts';
+import type { BlobSource } from '../../eventlog/stream/blobs.ts';
 import { logOrigin, openCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import { isWithheld, LogTree, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
 import type { TreeHead } from '../../eventlog/tree/merkle-tree.ts';
@@ -34,9 +35,6 @@ export interface LogSource {
   header?: LogHeader | BadRecord;
   records: Iterable<LogRecord | BadRecord>;
 }
-
-/** Reads what a writer's event has put aside; undefined if it can't be. */
-export type ReadAside = (writer: string, marker: BlobMarker) => Promise<Uint8Array | undefined>;
 
 /** What is wrong with what an event has put aside. */
 const asideFaults = (logged: LoggedEvent, blobs: BlobLookup): string[] => {
@@ -209,16 +207,17 @@ export const verifyLog = (trust: Trust, { header, records }: LogSource): Verifie
 export const verifyWithBlobs = async (
   trust: Trust,
   { header, records }: LogSource,
-  read: ReadAside,
+  read: BlobSource,
 ): Promise<VerifiedLog> => {
   const check = new LogCheck(trust);
   for (const record of records) {
     const blobs = new Map<string, Uint8Array>();
-    if (!isBad(record) && !isWithheld(record))
+    // What stands under no event's subject is refused, whatever it names.
+    const writer = isBad(record) ? undefined : parseSubject(record.subject)?.writer;
+    if (writer !== undefined && !isBad(record) && !isWithheld(record))
       for (const marker of blobsIn(record)) {
-        const [, , writer = ''] = record.subject.split('.');
-        const bytes = await read(writer, marker);
-        if (bytes) blobs.set(marker.sha256, bytes);
+        const found = await read(writer, marker);
+        if ('bytes' in found) blobs.set(marker.sha256, found.bytes);
       }
     check.add(record, (sha256) => blobs.get(sha256));
   }

@@ -1,7 +1,7 @@
-import type { BlobLookup, BlobMarker } from '../../schemas/blob-marker.ts';
+import type { BlobLookup } from '../../schemas/blob-marker.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { completeEvent, lacksOf, type RefusedMessage } from '../signing/check-event.ts';
-import type { ReadBlob } from './blobs.ts';
+import type { BlobSource, ReadBlob } from './blobs.ts';
 
 /** Where a reader keeps blobs that it may need again. It may forget any. */
 export interface BlobStore {
@@ -44,10 +44,7 @@ export interface BlobReader {
 
 const because = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-export const createBlobReader = (
-  read: (writer: string, marker: BlobMarker) => Promise<ReadBlob>,
-  store: BlobStore,
-): BlobReader => {
+export const createBlobReader = (read: BlobSource, store: BlobStore): BlobReader => {
   /** All that an event lacks, or why the first of it that can't be read can't. */
   const fetchFor = async (logged: LoggedEvent): Promise<Map<string, Uint8Array> | { why: string }> => {
     const found = new Map<string, Uint8Array>();

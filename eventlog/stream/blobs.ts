@@ -62,6 +62,9 @@ export const putBlob = async (connection: NatsConnection, place: BlobPlace, blob
 /** A writer's blob, or why it is not to be had: a chunk that is wrong is as good as one that is missing. */
 export type ReadBlob = { bytes: Uint8Array } | { lacks: string };
 
+/** Reads blobs by whose they are and what an event names them. */
+export type BlobSource = (writer: string, marker: BlobMarker) => Promise<ReadBlob>;
+
 /** Reads a writer's blob. @throws if the server does not answer. */
 export const readBlob = async (
   connection: NatsConnection,

@@ -1,6 +1,5 @@
 import { headers, type JsMsg, type NatsConnection, NatsError } from 'nats';
-import type { BlobMarker } from '../../schemas/blob-marker.ts';
-import type { Envelope, LoggedEvent } from '../../schemas/events.ts';
+import { type Envelope, type LoggedEvent, parseSubject } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
 import { type KeptMessage, lacksOf, type RefusedMessage, signatureHeader } from '../signing/check-event.ts';
 import type { Blob } from '../signing/put-aside.ts';
@@ -8,7 +7,7 @@ import type { SealedEvent } from '../signing/seal.ts';
 import type { Trust } from '../signing/trust.ts';
 import { createVerifier } from '../signing/verifier.ts';
 import { type BlobReader, type BlobStore, createBlobReader, createBlobStore } from './blob-reader.ts';
-import { putBlob, type ReadBlob, readBlob } from './blobs.ts';
+import { type BlobSource, putBlob, readBlob } from './blobs.ts';
 import { directGet } from './direct-get.ts';
 import { followStream, type Handed } from './follow-stream.ts';
 import { wrongLastSequence } from './log-end.ts';
@@ -99,9 +98,10 @@ export const appendEvent = (
 ): Promise<Appended> =>
   appendTo(
     {
-      putBlob({ subject }, blob) {
-        const [, fleet = '', writer = ''] = subject.split('.');
-        return putBlob(connection, { fleet, writer }, blob);
+      async putBlob({ subject }, blob) {
+        const place = parseSubject(subject);
+        if (!place) throw new Error(`${subject} is no event's subject`);
+        return putBlob(connection, place, blob);
       },
       async publish({ subject, bytes, signature }, expect) {
         const head = headers();
@@ -224,7 +224,7 @@ export class EventLog {
   }
 
   /** A blob that an event of that writer names. @throws if the server does not answer. */
-  readonly readBlob = (writer: string, marker: BlobMarker): Promise<ReadBlob> =>
+  readonly readBlob: BlobSource = (writer, marker) =>
     readBlob(this.#connection, { fleet: this.#trust.fleet, writer }, marker);
 
   #reportsOf(options: LogReports): Required<LogReports> {

@@ -1,5 +1,6 @@
 import { headers, type NatsConnection, NatsError } from 'nats';
 import { type BlobLookup, type BlobMarker, blobsNamedBy, isBlob } from '../../schemas/blob-marker.ts';
+import { parseSubject } from '../../schemas/events.ts';
 import { type KeptMessage, signatureHeader } from '../signing/check-event.ts';
 import { BlobFault, putBlob, readBlob } from './blobs.ts';
 import { directGet } from './direct-get.ts';
@@ -80,7 +81,7 @@ export const putBlobsBack = async (
   const lost: LostBlob[] = [];
   for (const { subject, bytes: event } of messages)
     for (const marker of blobsNamedBy(event)) {
-      const [, , writer = ''] = subject.split('.');
+      const writer = parseSubject(subject)?.writer ?? '';
       const there = await readBlob(admin, { fleet, writer }, marker);
       if ('bytes' in there) continue;
       const bytes = find(marker.sha256);
