@@ -1,12 +1,11 @@
 import type { Journal } from '../../agents/runtime/journal/journal.ts';
 import type { Handed, HandedMessage, HostLog } from '../../agents/runtime/ports.ts';
-import type { Blob } from '../../eventlog/signing/put-aside.ts';
-import { appendTo } from '../../eventlog/stream/event-log.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { type Connection, createConnection } from './connection.ts';
 import type { Life } from './life.ts';
 import { kept, type SimulatedLog } from './simulated-log.ts';
 import type { Simulation } from './simulation.ts';
+import { writerAt } from './writer-at.ts';
 
 /** A host's connection to the simulated log: what one process sees of it, and what happens to it. */
 export interface HostConnection extends Pick<Connection, 'connect' | 'lose'> {
@@ -75,13 +74,7 @@ export const createHostConnection = (
         });
     }
   }
-  const read = (subject: string) =>
-    ask(() => {
-      const found = server.newest(subject);
-      return found && kept(found);
-    });
-  const putBlob = ({ sha256, bytes }: Blob) =>
-    ask(() => void server.blobs.set(`${host}.${sha256}`, bytes), true);
+  const { read, putBlob, holdsBlob, append } = writerAt(server, ask, host);
   const log: HostLog = {
     isUp: () => isOpen(),
     isClosed: () => !isAlive(),
@@ -93,17 +86,9 @@ export const createHostConnection = (
         const bytes = server.blobs.get(`${writer}.${sha256}`);
         return bytes ? { bytes } : { lacks: 'it is not there' };
       }),
-    holdsBlob: ({ sha256 }) => ask(() => server.blobs.has(`${host}.${sha256}`)),
+    holdsBlob,
     putBlob,
-    append: (sealed) =>
-      appendTo(
-        {
-          putBlob: (_, blob) => putBlob(blob),
-          publish: (one, expect) => ask(() => server.publish(one, expect), true),
-          read,
-        },
-        sealed,
-      ),
+    append: (sealed) => append(sealed),
     pull,
     explain: async (error) => error,
   };

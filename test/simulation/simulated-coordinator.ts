@@ -3,8 +3,6 @@ import { runCoordinator } from '../../coordinator/daemon/daemon.ts';
 import { LogCopy } from '../../coordinator/daemon/log-copy.ts';
 import type { Clock, CoordinatorLog, CoordinatorPorts, Durables } from '../../coordinator/daemon/ports.ts';
 import { testKey } from '../../coordinator/testing/test-key.ts';
-import type { Blob } from '../../eventlog/signing/put-aside.ts';
-import { appendTo } from '../../eventlog/stream/event-log.ts';
 import { coordinator, type LoggedEvent } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import { type Connection, createConnection } from './connection.ts';
@@ -12,6 +10,7 @@ import { clockOf, createLife, type Life } from './life.ts';
 import type { SimulatedHost } from './simulated-host.ts';
 import { kept, type SimulatedLog } from './simulated-log.ts';
 import { killed, type Simulation } from './simulation.ts';
+import { writerAt } from './writer-at.ts';
 
 export interface SimulatedCoordinator {
   start(): void;
@@ -174,28 +173,13 @@ export const createSimulatedCoordinator = (
     const ask = asking(of);
     const following_ = following(sim, server, of);
     wake = following_.wake;
-    const read = (subject: string) =>
-      ask(() => {
-        const found = server.newest(subject);
-        return found && kept(found);
-      });
-    const putBlob = ({ sha256, bytes }: Blob) =>
-      ask(() => void server.blobs.set(`${coordinator}.${sha256}`, bytes), true);
+    const { putBlob, holdsBlob, append } = writerAt(server, ask, coordinator);
     return {
       log: {
         lastSequence: () => ask(() => server.last),
         follow: following_.follow,
-        append: (sealed, expectedLast) =>
-          appendTo(
-            {
-              putBlob: (_, blob) => putBlob(blob),
-              publish: (one, expect) => ask(() => server.publish(one, expect), true),
-              read,
-            },
-            sealed,
-            expectedLast,
-          ),
-        holdsBlob: ({ sha256 }) => ask(() => server.blobs.has(`${coordinator}.${sha256}`)),
+        append,
+        holdsBlob,
         putBlob,
         serverTime: () => ask(() => new Date(sim.serverClock())),
         hear: (onPresence) =>

@@ -5,12 +5,12 @@ import { RefusedByDecider } from '../../coordinator/decider/refusal.ts';
 import type { Iteration } from '../../coordinator/decider/state.ts';
 import { testKey } from '../../coordinator/testing/test-key.ts';
 import { type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
-import { type AppendTarget, appendTo } from '../../eventlog/stream/event-log.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { personWriter } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
-import { kept, type SimulatedLog } from './simulated-log.ts';
+import type { SimulatedLog } from './simulated-log.ts';
 import type { Simulation } from './simulation.ts';
+import { writerAt } from './writer-at.ts';
 
 export interface SimulatedPeople {
   /** Those who never answer. */
@@ -31,14 +31,7 @@ export const createSimulatedPeople = (sim: Simulation, log: SimulatedLog, fleet:
 
   /** What they said, by its subject: they are told if the log has lost it. */
   const said = new Map<string, SealedEvent & Pick<LoggedEvent, 'event'>>();
-  const target: AppendTarget = {
-    putBlob: async (writer, { sha256, bytes }) => void log.blobs.set(`${writer}.${sha256}`, bytes),
-    publish: async (sealed, expect) => log.publish(sealed, expect),
-    async read(subject) {
-      const there = log.under(subject);
-      return there && kept(there);
-    },
-  };
+  const of = (writer: string) => writerAt(log, async (atServer) => atServer(), writer);
 
   const say = async (command: Command): Promise<void> => {
     if (!log.isUp) return;
@@ -53,7 +46,7 @@ export const createSimulatedPeople = (sim: Simulation, log: SimulatedLog, fleet:
         state.writers.get(writer),
         new Date(sim.wallClock()).toISOString(),
       );
-      await appendTo(target, sealed, state.sequence);
+      await of(writer).append(sealed, state.sequence);
       const logged = log.under(sealed.subject);
       if (logged) said.set(sealed.subject, { ...sealed, ...logged, signature: sealed.signature });
     } catch (error) {
@@ -67,7 +60,7 @@ export const createSimulatedPeople = (sim: Simulation, log: SimulatedLog, fleet:
     for (const [subject, sealed] of said) {
       if (log.under(subject) || random.chance(0.7)) continue;
       for (const command of commandsBehind(sealed.event)) await say(command);
-      if (!log.under(subject) && random.chance(0.3)) await appendTo(target, sealed);
+      if (!log.under(subject) && random.chance(0.3)) await of(sealed.event.source).append(sealed);
     }
   };
 
