@@ -10,7 +10,6 @@ import { putBlob } from '../../eventlog/stream/blobs.ts';
 import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
 import { blobStream } from '../../eventlog/stream/provision.ts';
 import {
-  coordinator,
   type LoggedEvent,
   type NewEvent,
   noIteration,
@@ -30,9 +29,7 @@ import { replayCheck } from '../reading/replay.ts';
 import { goodEvidence } from '../testing/example-evidence.ts';
 import { exampleFleet, examplePlan } from '../testing/example-plan.ts';
 import { approves, startOf } from '../testing/history.ts';
-import { runCoordinator } from './daemon.ts';
-import { openLogCopy } from './log-copy.ts';
-import { natsPorts } from './nats-ports.ts';
+import { startCoordinator } from '../testing/start-coordinator.ts';
 
 const roles = Object.fromEntries(Object.entries(exampleFleet.hosts).map(([host, { role }]) => [host, role]));
 const iteration = 'iter5';
@@ -120,27 +117,6 @@ const play = (enough: (state: State) => boolean, how: typeof append = append) =>
     return false;
   });
 
-const startCoordinator = async (copyFile?: string) => {
-  const stop = new AbortController();
-  const told: string[] = [];
-  const connection = await log.connect(coordinator);
-  const running = runCoordinator({
-    ports: natsPorts(connection, log.trust, (text) => void told.push(text)),
-    fleet: log.fleet,
-    key: log.key(coordinator),
-    copy: openLogCopy(copyFile, (text) => void told.push(text)),
-    signal: stop.signal,
-  });
-  await until(() => told.some((text) => text.startsWith('follows')));
-  return {
-    told,
-    stop: async () => {
-      stop.abort();
-      await running;
-      await connection.close();
-    },
-  };
-};
 /** A host that has started is told what the log holds, and an export needs that. */
 const startHost = async () => {
   const { state } = await read();
@@ -172,7 +148,7 @@ const faultsOf = async (file: string): Promise<{ why: string }[]> => {
 
 it('evidence of three megabytes goes through a fleet, is exported, lost, and restored', async () => {
   const copy = join(log.folder, 'state/log.db');
-  const one = await startCoordinator(copy);
+  const one = await startCoordinator(log, copy);
   await startHost();
   await start();
   await play(isClosed);
@@ -241,7 +217,7 @@ it('evidence of three megabytes goes through a fleet, is exported, lost, and res
 });
 
 it('an outcome whose evidence is not there yet is named, and decided on once it is', async () => {
-  const one = await startCoordinator();
+  const one = await startCoordinator(log);
   await start();
   let late: { host: string; sealed: SealedEvent } | undefined;
   const withoutBlobs: typeof append = (host, sealed) => {

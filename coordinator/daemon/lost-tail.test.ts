@@ -14,9 +14,7 @@ import { replayCheck } from '../reading/replay.ts';
 import { goodEvidence } from '../testing/example-evidence.ts';
 import { exampleFleet, examplePlan } from '../testing/example-plan.ts';
 import { approves, startOf } from '../testing/history.ts';
-import { runCoordinator } from './daemon.ts';
-import { openLogCopy } from './log-copy.ts';
-import { natsPorts } from './nats-ports.ts';
+import { startCoordinator } from '../testing/start-coordinator.ts';
 
 const hosts = Object.keys(exampleFleet.hosts);
 const roles = Object.fromEntries(hosts.map((host) => [host, exampleFleet.hosts[host]?.role ?? 'board']));
@@ -85,28 +83,6 @@ const play = async (enough: (state: State) => boolean): Promise<void> => {
   });
 };
 
-const startCoordinator = async (copyFile?: string) => {
-  const stop = new AbortController();
-  const told: string[] = [];
-  const connection = await log.connect(coordinator);
-  const running = runCoordinator({
-    ports: natsPorts(connection, log.trust, (text) => void told.push(text)),
-    fleet,
-    key: log.key(coordinator),
-    copy: openLogCopy(copyFile, (text) => void told.push(text)),
-    signal: stop.signal,
-  });
-  await until(() => told.some((text) => text.startsWith('follows')));
-  return {
-    told,
-    stop: async () => {
-      stop.abort();
-      await running;
-      await connection.close();
-    },
-  };
-};
-
 /** Cuts the log, with its server killed. Gives what it held before, and how many of that it holds now. */
 const lose = async (part: number): Promise<{ before: LoggedEvent[]; left: number }> => {
   const before = (await read()).events;
@@ -151,7 +127,7 @@ const checkWhole = async (before: readonly LoggedEvent[]) => {
 };
 
 it('a coordinator that runs notices that the log was cut, and says again what it has lost', async () => {
-  const one = await startCoordinator();
+  const one = await startCoordinator(log);
   const stop = new AbortController();
   const cuts: number[] = [];
   let followed = 0;
@@ -182,12 +158,12 @@ it('a coordinator that runs notices that the log was cut, and says again what it
 
 it('a coordinator that was down while the log was cut knows it by its copy', async () => {
   const copy = join(log.folder, 'state/log.db');
-  const one = await startCoordinator(copy);
+  const one = await startCoordinator(log, copy);
   await start();
   await play(isOpen('sweep'));
   await one.stop();
   const { before } = await lose(0.4);
-  const next = await startCoordinator(copy);
+  const next = await startCoordinator(log, copy);
   await hostsSayAgain();
   await play(isClosed);
   await checkWhole(before);
@@ -196,7 +172,7 @@ it('a coordinator that was down while the log was cut knows it by its copy', asy
 });
 
 it('what a person said and the log has lost is named, and nothing is decided without it', async () => {
-  const one = await startCoordinator();
+  const one = await startCoordinator(log);
   await start();
   await play(isOpen('build'));
   const { before } = await lose(0.6);
@@ -219,7 +195,7 @@ it('a copy that is damaged is moved aside, and is no reason to stop', async () =
   mkdirSync(join(log.folder, 'state'));
   const copy = join(log.folder, 'state/log.db');
   writeFileSync(copy, 'no database '.repeat(1_000));
-  const one = await startCoordinator(copy);
+  const one = await startCoordinator(log, copy);
   await start();
   await play(isOpen('build'));
   await one.stop();
