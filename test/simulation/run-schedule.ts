@@ -100,6 +100,15 @@ const planFaults = (
   return last;
 };
 
+/**
+ * Whether the log is another one than this host was shown, so that it waits for a person to restore it: after a cut, what was
+ * lost may be back in another order than it was signed in. The host's word alone does not count.
+ */
+const waitsForRestore = (log: SimulatedLog, { journal: { checkpoints } }: SimulatedHost): boolean => {
+  const known = checkpoints.fork() && checkpoints.last();
+  return known !== undefined && log.rootOver(known.size) !== known.root;
+};
+
 /** Nothing more will happen: all is decided, sent and done, or waits for somebody. */
 const isQuiet = (
   log: SimulatedLog,
@@ -117,6 +126,7 @@ const isQuiet = (
   return hosts.every(
     (host) =>
       host.staysOff ||
+      waitsForRestore(log, host) ||
       (host.isInStep() &&
         host.journal.outbox.unsent() === 0 &&
         !host.journal.requests.next() &&
@@ -255,7 +265,9 @@ export const runSchedule = async (seed: number, options: { traced?: boolean } = 
   }
   const iterations = [...log.stateAt(log.last).iterations.values()];
   if (!sim.broken) {
-    for (const host of hosts) if (!host.staysOff) checkOutcomes(sim, log, host, began.get(host.name) ?? 0);
+    for (const host of hosts)
+      if (!host.staysOff && !waitsForRestore(log, host))
+        checkOutcomes(sim, log, host, began.get(host.name) ?? 0);
     if (!isOver)
       sim.breaks(
         'an iteration ends, or waits for a named person or host',

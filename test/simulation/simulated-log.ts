@@ -1,8 +1,10 @@
+import { rootOver } from '../../coordinator/daemon/log-view.ts';
 import { evolve } from '../../coordinator/decider/evolve.ts';
 import { initialState, type State } from '../../coordinator/decider/state.ts';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import type { SealedEvent } from '../../eventlog/signing/seal.ts';
 import type { DurablePosition } from '../../eventlog/stream/durables.ts';
+import { LogTree } from '../../eventlog/tree/log-tree.ts';
 import { isPerson, type LoggedEvent } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { Beginning } from './beginning.ts';
@@ -30,6 +32,8 @@ export interface SimulatedLog {
   /** The state after that event. */
   stateAt(sequence: number): State;
   at(sequence: number): LoggedEvent | undefined;
+  /** The root over its first events, as a coordinator signs it. */
+  rootOver(size: number): string;
   under(subject: string): LoggedEvent | undefined;
   /** The last one of a subject, or of all that a wildcard at its end matches. */
   newest(subject: string): LoggedEvent | undefined;
@@ -147,6 +151,11 @@ export const createSimulatedLog = (
     },
     stateAt: (sequence) => (sequence === 0 ? initialState : (states[sequence - 1] as State)),
     at: (sequence) => events[sequence - 1],
+    rootOver(size) {
+      const tree = new LogTree();
+      for (const logged of events) tree.add(kept(logged));
+      return rootOver(size, tree);
+    },
     under: (subject) => subjects.get(subject),
     newest(subject) {
       const prefix = subject.replace(/[*>]$/, '');
