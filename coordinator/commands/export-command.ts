@@ -15,6 +15,7 @@ import { printable } from '../../schemas/printable.ts';
 import { isBad, readEventRecords } from '../export/event-records.ts';
 import { writeArchive } from '../export/export-archive.ts';
 import { readArchive } from '../export/read-archive.ts';
+import { firstDifference, type Wording, wordingNote } from '../reading/rendered-words.ts';
 import { type VerifiedLog, verifyWithBlobs } from '../reading/verify-log.ts';
 import { Refused } from '../refused.ts';
 import {
@@ -45,9 +46,16 @@ const readWhole = async ({ log }: Session, told: LogReports = {}) => {
 /** For who tells of all that is wrong afterwards. */
 const quiet: LogReports = { onRefused: () => undefined, onAlarm: () => undefined, onLack: () => undefined };
 
-const tellVerified = (what: string, { events, checkpoints, withheld, faults }: VerifiedLog): void => {
+/** A log that was checked, and what is no fault of it: texts of an export in other words than this version's. */
+type VerifiedTexts = VerifiedLog & { notes: Wording[] };
+
+const tellVerified = (
+  what: string,
+  { events, checkpoints, withheld, faults, notes }: VerifiedTexts,
+): void => {
   for (const { sequence, subject, why } of faults)
     print(printable(`sequence ${sequence}${subject === undefined ? '' : `, ${subject}`}: ${why}`));
+  for (const note of notes) print(printable(`note: ${wordingNote(what, note)}`));
   if (withheld.length > 0)
     say(`${withheld.join(', ')}: shown as hashes alone, nothing is to be concluded of it`);
   print(
@@ -55,14 +63,14 @@ const tellVerified = (what: string, { events, checkpoints, withheld, faults }: V
   );
 };
 
-/** What an export holds besides its events is made again from them, and compared. */
-const derivedFaults = async (
+/** What an export holds besides its events is made again from them, and compared: facts have to be the same, words need not. */
+const compareDerived = async (
   file: string,
   fleet: Fleet,
   note: string,
   log: readonly KeptMessage[],
   read: BlobSource,
-) => {
+): Promise<Pick<VerifiedTexts, 'faults' | 'notes'>> => {
   const { derivedParts, exportedAt } = await loadExport();
   const verifier = createVerifier(trustIn(fleet));
   const reader = createBlobReader(read, createBlobStore());
@@ -77,14 +85,18 @@ const derivedFaults = async (
   const shown = [...names].flatMap((name) => exportedAt(events, name) ?? []);
   const [exported] = shown;
   if (!exported || shown.length > 1)
-    return [{ sequence: 0, why: `it shows ${shown.length} iterations, expected one` }];
-  const faults: { sequence: number; why: string }[] = [];
-  for (const { name, bytes } of derivedParts(fleet.fleet, exported, events, note)) {
+    return { faults: [{ sequence: 0, why: `it shows ${shown.length} iterations, expected one` }], notes: [] };
+  const compared: Pick<VerifiedTexts, 'faults' | 'notes'> = { faults: [], notes: [] };
+  for (const { name, bytes, facts } of derivedParts(fleet.fleet, exported, events, note)) {
     const held = await readArchive(file, name, { limitBytes: largestMemberBytes });
-    if (!held || Buffer.compare(held, bytes) !== 0)
-      faults.push({ sequence: 0, why: `${name} is not what follows from the events` });
+    if (held && Buffer.compare(held, bytes) === 0) continue;
+    const expected = Buffer.from(bytes).toString('utf8');
+    const found = held?.toString('utf8');
+    if (found !== undefined && facts(found) === facts(expected))
+      compared.notes.push({ file: name, ...firstDifference(found, expected) });
+    else compared.faults.push({ sequence: 0, why: `${name} is not what follows from the events` });
   }
-  return faults;
+  return compared;
 };
 
 /** What writes XML takes as long to load as all the rest of a command: it is loaded by those that need it. */
@@ -92,7 +104,7 @@ const loadExport = () => import('../export/export-iteration.ts');
 
 const largestMemberBytes = 512 * 1024 * 1024;
 
-const verifyExport = async (file: string, fleet: Fleet): Promise<VerifiedLog> => {
+const verifyExport = async (file: string, fleet: Fleet): Promise<VerifiedTexts> => {
   const { blobMember, eventsMember } = await loadExport();
   const bytes = await readArchive(file, eventsMember, { limitBytes: largestMemberBytes });
   if (!bytes) throw new Refused(`${file} holds no ${eventsMember}: it is no export of an iteration`);
@@ -103,9 +115,9 @@ const verifyExport = async (file: string, fleet: Fleet): Promise<VerifiedLog> =>
     return held ? { bytes: held } : { lacks: `${file} does not hold it` };
   };
   const verified = await verifyWithBlobs(trustIn(fleet), { header, records: all }, read);
-  if (verified.faults.length > 0 || isBad(header)) return verified;
+  if (verified.faults.length > 0 || isBad(header)) return { ...verified, notes: [] };
   const shown = all.flatMap((one) => (isBad(one) || isWithheld(one) ? [] : [one]));
-  return { ...verified, faults: await derivedFaults(file, fleet, header.note, shown, read) };
+  return { ...verified, ...(await compareDerived(file, fleet, header.note, shown, read)) };
 };
 
 interface VerifyOptions extends FleetOptions {
@@ -127,7 +139,9 @@ export const verify = async (options: VerifyOptions, places: ConfigPlaces): Prom
     from === undefined
       ? await withSession(options, places, async (session) => {
           const { messages } = await readWhole(session, quiet);
-          return verifyWithBlobs(trustIn(session.fleet), { records: messages }, session.log.readBlob);
+          const source = { records: messages };
+          const checked = await verifyWithBlobs(trustIn(session.fleet), source, session.log.readBlob);
+          return { ...checked, notes: [] };
         })
       : await verifyExport(from, pinnedFleet(options, places));
   if (options.json) printJson(verified);

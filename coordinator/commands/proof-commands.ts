@@ -4,6 +4,7 @@ import type { LoggedEvent } from '../../schemas/events.ts';
 import { printable, printableJson, printableLines } from '../../schemas/printable.ts';
 import { type Audit, auditOf } from '../reading/audit.ts';
 import { closeDocument } from '../reading/close-document.ts';
+import { wordingNote } from '../reading/rendered-words.ts';
 import { replayCheck, stateAt } from '../reading/replay.ts';
 import { differences } from '../reading/state-diff.ts';
 import { Refused } from '../refused.ts';
@@ -17,8 +18,6 @@ import {
   withSession,
 } from './options.ts';
 import { colouredVerdict } from './table.ts';
-
-const quoted = (line: string | null): string => (line === null ? 'not there' : `"${line}"`);
 
 /** The ledger as people read it: a clause a paragraph, its events below it; then the risks that came up, and the notes. */
 export const ledger = ({ clauses, risks, notes }: Audit): string =>
@@ -35,8 +34,8 @@ export const ledger = ({ clauses, risks, notes }: Audit): string =>
         `${pc.yellow('came up')} ${pc.bold(id)} ${printable(risk)}\n            ${printable(`${cameUp}; answered by: ${answer}`)}`,
     ),
     ...notes.map(
-      ({ sequence, file, line, found, expected }) =>
-        `${pc.yellow('note')} ${printable(`event ${sequence} has ${file} written in other words than this version makes of the same facts; line ${line} is ${quoted(found)}, and would be ${quoted(expected)}`)}`,
+      ({ sequence, ...wording }) =>
+        `${pc.yellow('note')} ${printable(wordingNote(`event ${sequence}`, wording))}`,
     ),
   ].join('\n');
 

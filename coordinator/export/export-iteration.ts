@@ -65,14 +65,35 @@ const withheld = ({ sequence, subject, signature, bytes }: KeptMessage): Withhel
   sha256: sha256(bytes),
 });
 
+/** A part of an export that follows from its events. */
+export interface DerivedPart extends ArchivePart {
+  /** Its text without the English in it. This much has to follow from the events, whichever version wrote the rest. */
+  facts(text: string): string;
+}
+
+const allOfIt = (text: string): string => text;
+const noneOfIt = (): string => '';
+/** What KTAP has after `ok` and `not ok`, without diagnostics and reasons. */
+const ktapFacts = (text: string): string =>
+  text.replaceAll(/^ *#.*\n/gm, '').replaceAll(/ # (ERROR MISS:|ERROR|SKIP) .*$/gm, ' # $1');
+const junitFacts = (text: string): string => text.replaceAll(/ message="[^"]*"/g, '');
+/** Builds and tests have their reasons as a `comment` of their own, which is on a line of its own. */
+const kcidbFacts = (text: string): string => text.replaceAll(/^ {6}"comment": .*\n/gm, '');
+
+const derived = (name: string, text: string, facts: DerivedPart['facts']): DerivedPart => ({
+  ...part(name, text),
+  facts,
+});
+
 /** The attestations that the hosts signed in an iteration, as DSSE envelopes. */
-const attestations = (name: string, events: readonly LoggedEvent[]): ArchivePart[] =>
+const attestations = (name: string, events: readonly LoggedEvent[]): DerivedPart[] =>
   events.flatMap(({ event }) => {
     if (event.kind !== 'step' || event.iteration !== name) return [];
     const data = event.data as { attestation?: unknown; evidence?: { attestation?: unknown } };
     const attestation = data.evidence?.attestation ?? data.attestation;
     if (typeof attestation !== 'object' || attestation === null) return [];
-    return [part(`attestations/${event.step}.${event.attempt}.${event.source}.dsse.json`, json(attestation))];
+    const file = `attestations/${event.step}.${event.attempt}.${event.source}.dsse.json`;
+    return [derived(file, json(attestation), allOfIt)];
   });
 
 /** What is told of a start that was refused. */
@@ -85,18 +106,18 @@ export const derivedParts = (
   exported: Exported,
   events: readonly LoggedEvent[],
   note: string,
-): ArchivePart[] => {
-  const checkpoint = part('checkpoint.txt', note);
+): DerivedPart[] => {
+  const checkpoint = derived('checkpoint.txt', note, allOfIt);
   if ('refused' in exported)
-    return [checkpoint, part('report.md', refusalReport(exported.name, exported.refused))];
+    return [checkpoint, derived('report.md', refusalReport(exported.name, exported.refused), noneOfIt)];
   return [
     checkpoint,
-    part('report.md', closeDocument(exported)),
-    part('sweep.ktap', ktapOf(exported)),
-    part('sweep.junit.xml', junitOf(exported)),
-    part('presweep.ktap', ktapOf(exported, 'presweep')),
-    part('presweep.junit.xml', junitOf(exported, 'presweep')),
-    part('kcidb.json', json(kcidbOf(exported, fleet))),
+    derived('report.md', closeDocument(exported), noneOfIt),
+    derived('sweep.ktap', ktapOf(exported), ktapFacts),
+    derived('sweep.junit.xml', junitOf(exported), junitFacts),
+    derived('presweep.ktap', ktapOf(exported, 'presweep'), ktapFacts),
+    derived('presweep.junit.xml', junitOf(exported, 'presweep'), junitFacts),
+    derived('kcidb.json', json(kcidbOf(exported, fleet)), kcidbFacts),
     ...attestations(exported.name, events),
   ];
 };

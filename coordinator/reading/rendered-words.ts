@@ -10,24 +10,35 @@ export const wordsOf = (iteration: Iteration, { as }: { as: string }, path: stri
   return note?.kind === 'write' ? closeNote(iteration, note.text) : '';
 };
 
-/** A text that travelled in other words than this version would write of the same facts. */
-export interface Reworded {
-  /** The event that asked for it to be recorded. */
-  sequence: number;
+/** The first line in which a text differs from what this version writes of the same facts. */
+export interface Wording {
   file: string;
-  /** The first line that differs, counted from 1, as it travelled and as this version writes it; null behind the last. */
+  /** Counted from 1. */
   line: number;
+  /** The line as it was found, and as this version writes it; null after a text's last line. */
   found: string | null;
   expected: string | null;
 }
 
+/** A text that travelled in other words than this version would write of the same facts. */
+export interface Reworded extends Wording {
+  /** The event that asked for it to be recorded. */
+  sequence: number;
+}
+
 /** The first line in which two texts differ. */
-const firstDifference = (found: string, expected: string): Pick<Reworded, 'line' | 'found' | 'expected'> => {
+export const firstDifference = (found: string, expected: string): Omit<Wording, 'file'> => {
   const [theirs, ours] = [found.split('\n'), expected.split('\n')];
   const same = theirs.findIndex((line, index) => line !== ours[index]);
   const at = same < 0 ? theirs.length : same;
   return { line: at + 1, found: theirs[at] ?? null, expected: ours[at] ?? null };
 };
+
+const quoted = (line: string | null): string => (line === null ? 'not there' : `"${line}"`);
+
+/** A difference in wording, in English. @param holder what holds the text. */
+export const wordingNote = (holder: string, { file, line, found, expected }: Wording): string =>
+  `${holder} has ${file} written in other words than this version makes of the same facts; line ${line} is ${quoted(found)}, and would be ${quoted(expected)}`;
 
 /** Renders again every text that travelled in an iteration's events, each of the facts that it was made of. */
 export const rewordedIn = (name: string, events: readonly LoggedEvent[]): Reworded[] => {
