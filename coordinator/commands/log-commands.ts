@@ -17,7 +17,7 @@ import {
   say,
   withSession,
 } from './options.ts';
-import { addRestoreCommand, type RestoreSources } from './restore-command.ts';
+import { addRestoreCommand, type RestoreMeans } from './restore-command.ts';
 
 const asDocument = ({ sequence, event }: LoggedEvent) => {
   const { kind: _kind, ...envelope } = event;
@@ -115,11 +115,7 @@ const addOutput = (program: Command, places: ConfigPlaces): void => {
     );
 };
 
-export const addLogCommands = (
-  program: Command,
-  places: ConfigPlaces,
-  restoreSourcesOf: (configFile: string) => RestoreSources,
-): void => {
-  addRestoreCommand(addLog(program, places), places, restoreSourcesOf);
+export const addLogCommands = (program: Command, places: ConfigPlaces, restoreMeans: RestoreMeans): void => {
+  addRestoreCommand(addLog(program, places), places, restoreMeans);
   addOutput(program, places);
 };

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { Journal } from '../../agents/runtime/journal/journal.ts';
+import { readJournalBlob, readJournalMessages } from '../../agents/runtime/journal/read-journal.ts';
 import type { SealedEvent } from '../../eventlog/signing/seal.ts';
 import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
 import { eventStream, isOpenTo } from '../../eventlog/stream/provision.ts';
@@ -32,11 +33,14 @@ const sealed = (attempt: number, last?: SealedEvent) =>
 /** `ka log restore …`. @param journals that are found without being named. */
 const restore = async (args: readonly string[], journals: Record<string, string> = {}) => {
   const program = new Command().option('--config <file>').exitOverride();
-  addRestoreCommand(program, { candidates: [at('operator.yaml')] }, () => ({
-    copy: at('log.db'),
-    journals,
-    adminSeed: log.keyFile('admin'),
-  }));
+  addRestoreCommand(
+    program,
+    { candidates: [at('operator.yaml')] },
+    {
+      sourcesOf: () => ({ copy: at('log.db'), journals, adminSeed: log.keyFile('admin') }),
+      journals: { messages: readJournalMessages, blob: readJournalBlob },
+    },
+  );
   await program.parseAsync(['restore', '--as', 'mfritsche', ...args], { from: 'user' });
 };
 const logOf = async () => {
@@ -57,8 +61,7 @@ it('a restore that fails before it replaces the log leaves it open, with what it
 
 it('a log that was cut short comes back from what was saved of it, in an epoch that no host has seen', async () => {
   const journal = new Journal(at('journal.db'));
-  const bytes = new TextEncoder().encode('{}');
-  journal.requests.note({ iteration: 'i', step: 'build', attempt: 1, eventId: 'e', bytes }, undefined, 4);
+  journal.marks.noteEpoch(4);
   journal.close();
   const found = { boltzmann: at('journal.db'), fresnel: at('none.db') };
   const admin = await log.connect('admin');

@@ -10,13 +10,21 @@ import {
   readWholeLog,
   rebuildLog,
 } from '../../eventlog/stream/rebuild-log.ts';
+import type { BlobLookup } from '../../schemas/blob-marker.ts';
 import { noIteration, personWriter } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import { printable } from '../../schemas/printable.ts';
 import { sealDecided } from '../daemon/seal-decided.ts';
 import { Refused } from '../refused.ts';
 import { type MergedLog, mergeLog } from '../restore/merge-log.ts';
-import { findBlob, gather, type HeldMessage, type Source, saveMessages } from '../restore/restore-sources.ts';
+import {
+  findBlob,
+  gather,
+  type HeldMessage,
+  type JournalReader,
+  type Source,
+  saveMessages,
+} from '../restore/restore-sources.ts';
 import { type ConfigPlaces, configFile, print, printJson, say } from './options.ts';
 import { foldLog, readControl } from './session.ts';
 
@@ -28,6 +36,12 @@ export interface RestoreSources {
   journals: Readonly<Record<string, string>>;
   /** The NATS seed of who may make the log anew. */
   adminSeed?: string;
+}
+
+/** What a restore is given by who knows machines and agents. */
+export interface RestoreMeans {
+  sourcesOf: (configFile: string) => RestoreSources;
+  journals: JournalReader;
 }
 
 interface RestoreOptions {
@@ -76,10 +90,9 @@ const tellMerged = (merged: MergedLog): void => {
   if (missingCauses.length > 0) print(printable(`  answered     ${few(missingCauses)}`));
 };
 
-const tell = ({ now, merged, unsigned }: Gathered): void => {
+const tell = ({ now, merged }: Gathered): void => {
   print(now ? `the log holds ${now.length} events` : 'there is no log');
   tellMerged(merged);
-  if (unsigned > 0) print(`${unsigned} events in journals carry no signature and can't be given back`);
 };
 
 /** The files to read, the better ones first. */
@@ -115,35 +128,41 @@ const reopenAfterFailure = async (closed: ClosedLog, again: string): Promise<voi
 
 /** What the log holds now, and all that can be rebuilt of it. */
 interface Gathered {
-  sources: readonly Source[];
   /** Undefined if there is no log. */
   now: KeptMessage[] | undefined;
   merged: MergedLog;
-  unsigned: number;
   /** The highest epoch that a source knows of. */
   epoch: number;
+  /** Bytes that events have put aside, from whoever still has them. */
+  findBlob: BlobLookup;
 }
 
 const gatherAll = async (
   connection: LogConnection,
   fleet: Fleet,
   sources: readonly Source[],
+  journals: JournalReader,
 ): Promise<Gathered> => {
   const now = await readWholeLog(connection);
-  const read = gather(sources, ({ isNamed }, sentence) => {
+  const read = gather(sources, journals, ({ isNamed }, sentence) => {
     if (isNamed) throw new Refused(`${sentence}; next: name another file, or leave it out`);
     say(sentence);
   });
   const ofLog: HeldMessage[] = (now ?? []).map((message) => ({ ...message, from: 'the log' }));
   const merged = mergeLog(trustIn(fleet), ofLog.concat(read.held));
-  return { sources, now, merged, unsigned: read.unsigned, epoch: Math.max(merged.epoch, read.epoch) };
+  return {
+    now,
+    merged,
+    epoch: Math.max(merged.epoch, read.epoch),
+    findBlob: (sha256) => findBlob(sources, journals, sha256),
+  };
 };
 
 /** Puts the log as it was gathered in the place of what is there. @returns the epoch that begins with it. */
 const replaceLog = async (
   connection: LogConnection,
   { fleet, by, key }: ReturnType<typeof readControl>,
-  { sources, merged, epoch: known }: Gathered,
+  { merged, epoch: known, findBlob: find }: Gathered,
 ): Promise<number> => {
   const state = foldLog(merged.events);
   const epoch = Math.max(state.epoch, known) + 1;
@@ -157,9 +176,7 @@ const replaceLog = async (
     { fleet: fleet.fleet, name: personWriter(by), key },
     state,
   );
-  const lost = await putBlobsBack(connection, fleet.fleet, merged.events, (sha256) =>
-    findBlob(sources, sha256),
-  );
+  const lost = await putBlobsBack(connection, fleet.fleet, merged.events, find);
   for (const { subject, sha256, why } of lost)
     say(`blob ${sha256} of ${subject} can't be put back: ${why}; that event is there, and not whole`);
   await rebuildLog(connection, { fleet: fleet.fleet, hosts: Object.keys(fleet.hosts) }, [
@@ -170,7 +187,12 @@ const replaceLog = async (
 };
 
 /** The command's own order: close, gather, tell, keep, replace. */
-const restore = async (options: RestoreOptions, file: string, found: RestoreSources): Promise<void> => {
+const restore = async (
+  options: RestoreOptions,
+  file: string,
+  found: RestoreSources,
+  journals: JournalReader,
+): Promise<void> => {
   const control = readControl(file, options.as);
   const { fleet, nats } = control;
   const adminSeed = options.adminSeed ?? found.adminSeed;
@@ -185,7 +207,7 @@ const restore = async (options: RestoreOptions, file: string, found: RestoreSour
   try {
     // What is said from here on is refused, and so not lost: its writer says it again.
     if (options.write) closed = await closeLog(connection, fleet.fleet);
-    const gathered = await gatherAll(connection, fleet, sourcesToRead(options, found));
+    const gathered = await gatherAll(connection, fleet, sourcesToRead(options, found), journals);
     const { now, merged } = gathered;
     if (!options.json) tell(gathered);
     const summary = {
@@ -224,7 +246,7 @@ const restore = async (options: RestoreOptions, file: string, found: RestoreSour
 export const addRestoreCommand = (
   log: Command,
   places: ConfigPlaces,
-  sourcesOf: (configFile: string) => RestoreSources,
+  { sourcesOf, journals }: RestoreMeans,
 ): void => {
   log
     .command('restore')
@@ -240,6 +262,6 @@ export const addRestoreCommand = (
     .action(async (_options: RestoreOptions, command: Command) => {
       const options: RestoreOptions = command.optsWithGlobals();
       const file = configFile(options, places);
-      await restore(options, file, sourcesOf(resolve(file)));
+      await restore(options, file, sourcesOf(resolve(file)), journals);
     });
 };

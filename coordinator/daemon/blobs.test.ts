@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import type { NatsConnection } from 'nats';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { readJournalBlob, readJournalMessages } from '../../agents/runtime/journal/read-journal.ts';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
 import { createBlobStore } from '../../eventlog/stream/blob-reader.ts';
@@ -203,11 +204,14 @@ it('evidence of three megabytes goes through a fleet, is exported, lost, and res
     JSON.stringify({ fleetFile: log.fleetFile, nats: { servers: [log.server.url] }, identities }),
   );
   const program = new Command().option('--config <file>').exitOverride();
-  addRestoreCommand(program, { candidates: [config] }, () => ({
-    copy,
-    journals: {},
-    adminSeed: log.keyFile('admin'),
-  }));
+  addRestoreCommand(
+    program,
+    { candidates: [config] },
+    {
+      sourcesOf: () => ({ copy, journals: {}, adminSeed: log.keyFile('admin') }),
+      journals: { messages: readJournalMessages, blob: readJournalBlob },
+    },
+  );
   const saved = join(log.folder, 'saved.jsonl');
   await program.parseAsync(['restore', '--as', people[0], '--write', '--save', saved], { from: 'user' });
   expect(existsSync(saved) && readFileSync(saved).length).toBeGreaterThan(0);

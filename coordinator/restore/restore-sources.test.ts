@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, expect, it } from 'vitest';
 import { Journal } from '../../agents/runtime/journal/journal.ts';
+import { readJournalBlob, readJournalMessages } from '../../agents/runtime/journal/read-journal.ts';
 import { LogCopy } from '../daemon/log-copy.ts';
 import { gather, type Source, saveMessages } from './restore-sources.ts';
 
@@ -16,6 +17,7 @@ const source = (kind: Source['kind'], file: string): Source => ({
   from: kind,
   isNamed: true,
 });
+const journals = { messages: readJournalMessages, blob: readJournalBlob };
 const never = (_source: Source, sentence: string) => {
   throw new Error(sentence);
 };
@@ -30,7 +32,7 @@ it('what a restore has kept of a log is a source', () => {
   const messages = [message(1, 'a', 'ä\n'), message(4, 'b')];
   saveMessages(at('saved.jsonl'), messages);
   expect(() => saveMessages(at('saved.jsonl'), [])).toThrow('EEXIST');
-  const { held } = gather([source('saved', at('saved.jsonl'))], never);
+  const { held } = gather([source('saved', at('saved.jsonl'))], journals, never);
   expect(held.map((one) => ({ ...one, bytes: new Uint8Array(one.bytes) }))).toEqual(
     messages.map((one) => ({ ...one, from: 'saved' })),
   );
@@ -42,20 +44,19 @@ it('the copy hands over what the log held last before what it had lost', () => {
   copy.endsAt(1);
   copy.keep(message(2, 'b'));
   copy.close();
-  const { held } = gather([source('copy', at('log.db'))], never);
+  const { held } = gather([source('copy', at('log.db'))], journals, never);
   expect(held.map(({ subject }) => subject)).toEqual(['a', 'b', 'x', 'y']);
 });
 
-it('a journal tells of the highest epoch that its host was told of', () => {
+it('a journal tells what it holds of the log, and of the highest epoch that its host was told of', () => {
   const journal = new Journal(at('journal.db'));
-  const bytes = new TextEncoder().encode('{}');
-  journal.requests.note(
-    { iteration: 'iter5', step: 'build', attempt: 1, eventId: 'e', bytes },
-    undefined, // unsigned: it can't be given back, and its epoch counts all the same
-    3,
-  );
+  const own = message(1, 'ka.reauktion.boltzmann._.AgentStarted.1');
+  journal.outbox.note({ ...own, seq: 1 });
+  journal.marks.noteEpoch(3);
   journal.close();
-  expect(gather([source('journal', at('journal.db'))], never)).toMatchObject({ unsigned: 1, epoch: 3 });
+  const { held, epoch } = gather([source('journal', at('journal.db'))], journals, never);
+  expect(epoch).toBe(3);
+  expect(held).toEqual([{ ...own, sequence: null, bytes: Buffer.from(own.bytes), from: 'journal' }]);
 });
 
 it('a source that can’t be read is named, and the others are read', () => {
@@ -66,6 +67,7 @@ it('a source that can’t be read is named, and the others are read', () => {
   const names = ['bad.db', 'empty.db', 'none.db'].map((name) => source('journal', at(name)));
   const { held } = gather(
     [...names, source('saved', at('cut.jsonl')), source('saved', at('saved.jsonl'))],
+    journals,
     (_source, sentence) => told.push(sentence),
   );
   expect(held).toHaveLength(2);
@@ -73,7 +75,9 @@ it('a source that can’t be read is named, and the others are read', () => {
     expect.stringMatching(
       /^bad\.db can't be read \(file is not a database\): what only it has can't be rebuilt$/,
     ),
-    expect.stringMatching(/^empty\.db can't be read \(no such /),
+    expect.stringMatching(
+      /^empty\.db can't be read \(empty\.db is a journal of version 0; this version reads \d+\): /,
+    ),
     "none.db can't be read (it is not there): what only it has can't be rebuilt",
     "cut.jsonl can't be read (line 1 is no saved event): what only it has can't be rebuilt",
   ]);

@@ -2,7 +2,6 @@ import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } f
 import Database from 'better-sqlite3';
 import { z } from 'zod';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
-import { type Envelope, subjectOf } from '../../schemas/events.ts';
 
 /** A message that somebody still has. Its place in the log as it was is not always known. */
 export interface HeldMessage extends Omit<KeptMessage, 'sequence'> {
@@ -24,10 +23,16 @@ export interface Source {
 /** What is in sources. */
 export interface Gathered {
   held: HeldMessage[];
-  /** How many events are in there without a signature: those can't be given back to the log. */
-  unsigned: number;
   /** The highest epoch that a host was told of. */
   epoch: number;
+}
+
+/** How a host's journal is read: what is in the file is its agent's to know. */
+export interface JournalReader {
+  /** What it holds of the log. @throws if it can't be read. */
+  messages(file: string): { messages: readonly Omit<HeldMessage, 'from'>[]; epoch: number };
+  /** What one of those has put aside. @throws if it can't be read. */
+  blob(file: string, sha256: string): Uint8Array | undefined;
 }
 
 const openToRead = (file: string) => new Database(file, { readonly: true, fileMustExist: true });
@@ -44,60 +49,7 @@ const readCopy = ({ file, from }: Source): Gathered => {
          ORDER BY is_lost, place, sequence`,
       )
       .all() as KeptMessage[];
-    return { held: rows.map((row) => ({ ...row, from })), unsigned: 0, epoch: 1 };
-  } finally {
-    db.close();
-  }
-};
-
-/** The coordinator's subjects are not in a journal: each follows from its event. */
-const subjectIn = (bytes: Uint8Array): string => {
-  const { fleet, source, ...event } = JSON.parse(new TextDecoder().decode(bytes)) as Envelope & {
-    data: { host?: string };
-  };
-  const { host } = event.data;
-  return subjectOf(fleet, source, {
-    iteration: event.iteration,
-    type: event.type as Parameters<typeof subjectOf>[2]['type'],
-    attempt: event.attempt,
-    ...(host === undefined ? {} : { host }),
-  });
-};
-
-/**
- * What a host's journal has: the requests and supersessions that it noted, and its own events. Those that an older agent
- * noted without their signature are counted.
- */
-const readJournal = ({ file, from }: Source): Gathered => {
-  const db = openToRead(file);
-  try {
-    const columnsOf = (table: string) =>
-      db.prepare('SELECT name FROM pragma_table_info(?)').pluck().all(table);
-    const rows = (table: 'request' | 'superseded' | 'outbox') => {
-      const there = columnsOf(table);
-      const wanted = ['bytes', 'signature', 'sequence', ...(table === 'outbox' ? ['subject'] : [])];
-      const columns = wanted.map((name) => (there.includes(name) ? name : `NULL AS ${name}`));
-      return db.prepare(`SELECT ${columns.join(', ')} FROM ${table} ORDER BY rowid`).all() as {
-        bytes: Uint8Array | null;
-        signature: string | null;
-        sequence: number | null;
-        subject?: string;
-      }[];
-    };
-    const held: HeldMessage[] = [];
-    let unsigned = 0;
-    for (const { bytes, signature, sequence, subject } of [
-      ...rows('request'),
-      ...rows('superseded'),
-      ...rows('outbox'),
-    ])
-      if (bytes === null || signature === null) unsigned += 1;
-      else held.push({ sequence, subject: subject ?? subjectIn(bytes), bytes, signature, from });
-    const epoch =
-      columnsOf('mark').length > 0
-        ? (db.prepare("SELECT value FROM mark WHERE name = 'epoch'").pluck().get() as number | undefined)
-        : undefined;
-    return { held, unsigned, epoch: epoch ?? 1 };
+    return { held: rows.map((row) => ({ ...row, from })), epoch: 1 };
   } finally {
     db.close();
   }
@@ -137,21 +89,29 @@ const readSaved = ({ file, from }: Source): Gathered => {
         throw new Error(`line ${index + 1} is no saved event`, { cause });
       }
     });
-  return { held, unsigned: 0, epoch: 1 };
+  return { held, epoch: 1 };
+};
+
+const blobInCopy = (file: string, sha256: string): Uint8Array | undefined => {
+  const db = openToRead(file);
+  try {
+    return db.prepare<[string], Uint8Array>('SELECT bytes FROM blob WHERE sha256 = ?').pluck().get(sha256);
+  } finally {
+    db.close();
+  }
 };
 
 /** Bytes by their sha256, from the copy or the journals: each of them names what events have put aside in this way. */
-export const findBlob = (sources: readonly Source[], sha256: string): Uint8Array | undefined => {
+export const findBlob = (
+  sources: readonly Source[],
+  journals: JournalReader,
+  sha256: string,
+): Uint8Array | undefined => {
   for (const { kind, file } of sources) {
     if (kind === 'saved' || !existsSync(file)) continue;
     try {
-      const db = openToRead(file);
-      try {
-        const found = db.prepare('SELECT bytes FROM blob WHERE sha256 = ?').pluck().get(sha256);
-        if (found !== undefined) return found as Uint8Array;
-      } finally {
-        db.close();
-      }
+      const found = kind === 'copy' ? blobInCopy(file, sha256) : journals.blob(file, sha256);
+      if (found !== undefined) return found;
     } catch {
       // `gather` has said that this one can't be read
     }
@@ -159,7 +119,12 @@ export const findBlob = (sources: readonly Source[], sha256: string): Uint8Array
   return undefined;
 };
 
-const readers = { copy: readCopy, journal: readJournal, saved: readSaved } as const;
+const readSource = (source: Source, journals: JournalReader): Gathered => {
+  if (source.kind === 'copy') return readCopy(source);
+  if (source.kind === 'saved') return readSaved(source);
+  const { messages, epoch } = journals.messages(source.file);
+  return { held: messages.map((message) => ({ ...message, from: source.from })), epoch };
+};
 
 /**
  * Reads sources, in their order.
@@ -167,18 +132,15 @@ const readers = { copy: readCopy, journal: readJournal, saved: readSaved } as co
  */
 export const gather = (
   sources: readonly Source[],
+  journals: JournalReader,
   onUnreadable: (source: Source, sentence: string) => void,
 ): Gathered => {
-  let all: Gathered = { held: [], unsigned: 0, epoch: 1 };
+  let all: Gathered = { held: [], epoch: 1 };
   for (const source of sources)
     try {
       if (!existsSync(source.file)) throw new Error('it is not there');
-      const { held, unsigned, epoch } = readers[source.kind](source);
-      all = {
-        held: all.held.concat(held),
-        unsigned: all.unsigned + unsigned,
-        epoch: Math.max(all.epoch, epoch),
-      };
+      const { held, epoch } = readSource(source, journals);
+      all = { held: all.held.concat(held), epoch: Math.max(all.epoch, epoch) };
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       onUnreadable(source, `${source.file} can't be read (${why}): what only it has can't be rebuilt`);

@@ -44,8 +44,8 @@ export const commandFiles: readonly CommandFile[] = [
     names: ['log', 'output'],
     add: async (program) => {
       const { addLogCommands } = await import('../../coordinator/commands/log-commands.ts');
-      const { sandboxRestoreSources } = await import('../local-fleet/restore-sources.ts');
-      addLogCommands(program, places, sandboxRestoreSources);
+      const { restoreMeans } = await import('../local-fleet/restore-sources.ts');
+      addLogCommands(program, places, restoreMeans);
     },
   },
   {

@@ -48,6 +48,13 @@ export class JournalCorrupt extends Error {
 const isCorrupt = (error: unknown): boolean =>
   error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
 
+/** @throws {Error} if the file is no journal of this version. */
+export const checkVersion = (db: Database.Database, file: string): void => {
+  const found = db.pragma('user_version', { simple: true });
+  if (found !== version)
+    throw new Error(`${file} is a journal of version ${String(found)}; this version reads ${version}`);
+};
+
 /** @throws {Error} if the file is a journal of a later version, or of before there were versions. */
 const bringToVersion = (db: Database.Database, file: string): void => {
   const isEmpty = db.prepare('SELECT 1 FROM sqlite_schema').get() === undefined;
@@ -56,9 +63,7 @@ const bringToVersion = (db: Database.Database, file: string): void => {
       db.exec(schema);
       db.pragma(`user_version = ${version}`);
     })();
-  const found = db.pragma('user_version', { simple: true });
-  if (found !== version)
-    throw new Error(`${file} is a journal of version ${String(found)}; this agent reads version ${version}`);
+  checkVersion(db, file);
 };
 
 /** A journal's database, as its parts use it. */

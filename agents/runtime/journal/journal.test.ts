@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { EffectName } from '../../../schemas/effects.ts';
+import { sha256 } from '../../../schemas/hash.ts';
 import { createEffect } from '../effects.ts';
 import { NeedsPerson, Superseded } from '../errors.ts';
 import { Journal } from './journal.ts';
-import { readJournal } from './read-journal.ts';
+import { readJournal, readJournalBlob, readJournalMessages } from './read-journal.ts';
 
 let folder: string;
 let file: string;
@@ -121,7 +122,7 @@ describe('the journal', () => {
       const other = new Database(file);
       other.pragma(`user_version = ${version}`);
       other.close();
-      expect(() => new Journal(file)).toThrow(`a journal of version ${version}; this agent reads version 2`);
+      expect(() => new Journal(file)).toThrow(`a journal of version ${version}; this version reads 2`);
     }
     const other = new Database(file);
     other.pragma('user_version = 2');
@@ -137,6 +138,42 @@ describe('the journal', () => {
     journal.outbox.markSent(1);
     expect(readJournal(file)).toEqual({ open: [{ ...build, attempt: 2 }], unsent: ['s.2'], position: 7 });
     expect(() => readJournal(`${file}.not`)).toThrow();
+  });
+
+  it('gives others what it holds of the log, as it was signed', () => {
+    const said = (type: string, attempt: number) => ({
+      ...{ fleet: 'reauktion', source: 'coordinator', iteration: 'iter5', type, attempt },
+      data: { host: 'boltzmann' },
+    });
+    const bytesOf = (event: object) => new Uint8Array(Buffer.from(JSON.stringify(event)));
+    const [asked, taken] = [bytesOf(said('BuildRequested', 1)), bytesOf(said('BuildSuperseded', 1))];
+    const blob = { sha256: sha256('aside'), bytes: new Uint8Array(Buffer.from('aside')) };
+    journal.requests.note({ ...request(1), bytes: asked }, { sequence: 7, signature: 'a' }, 3);
+    journal.requests.noteSuperseded(build, { sequence: 9, signature: 'b', bytes: taken });
+    journal.outbox.note(own(1));
+    journal.outbox.note(own(2));
+    journal.outbox.markSent(1, 8);
+    journal.blobs.keep([blob]);
+    const { messages, epoch } = readJournalMessages(file);
+    expect(epoch).toBe(3);
+    expect(messages.map((one) => ({ ...one, bytes: new Uint8Array(one.bytes) }))).toEqual([
+      {
+        sequence: 7,
+        subject: 'ka.reauktion.coordinator.iter5.BuildRequested.1.boltzmann',
+        bytes: asked,
+        signature: 'a',
+      },
+      {
+        sequence: 9,
+        subject: 'ka.reauktion.coordinator.iter5.BuildSuperseded.1.boltzmann',
+        bytes: taken,
+        signature: 'b',
+      },
+      { sequence: 8, subject: 's.1', bytes: new Uint8Array(bytes), signature: 'sig' },
+      { sequence: null, subject: 's.2', bytes: new Uint8Array(bytes), signature: 'sig' },
+    ]);
+    expect(readJournalBlob(file, blob.sha256)).toEqual(Buffer.from(blob.bytes));
+    expect(readJournalBlob(file, sha256('other'))).toBeUndefined();
   });
 
   it('offers what is unsent, oldest first, and keeps what is sent', () => {
