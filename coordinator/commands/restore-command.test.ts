@@ -4,7 +4,8 @@ import { Command } from 'commander';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { Journal } from '../../agents/runtime/journal/journal.ts';
 import { readJournalBlob, readJournalMessages } from '../../agents/runtime/journal/read-journal.ts';
-import type { SealedEvent } from '../../eventlog/signing/seal.ts';
+import { lacksOf } from '../../eventlog/signing/check-event.ts';
+import { linkTo, type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
 import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
 import { eventStream, isOpenTo } from '../../eventlog/stream/provision.ts';
 import { type LogServer, person, sealedStart, startLogServer } from '../../test/log-server.ts';
@@ -75,4 +76,50 @@ it('a log that was cut short comes back from what was saved of it, in an epoch t
   expect(await logOf()).toEqual(['AgentStarted.1', 'AgentStarted.2', 'LogRestored.4']);
   expect(isOpenTo((await manager.streams.info(eventStream)).config.subjects)).toBe(true);
   expect(readFileSync(at('first.jsonl'), 'utf8').trim().split('\n')).toHaveLength(2);
+});
+
+it('what events have put aside comes back from a journal, also where other bytes stand in its place', async () => {
+  const started = sealed(2, sealed(1));
+  const failed = sealEvent(
+    {
+      type: 'BuildFailed',
+      iteration: 'iter5',
+      attempt: 1,
+      causationid: 'coordinator/iter5.BuildRequested.1',
+      data: { fault: 'host', reason: 'it would not', output: [], begun: [], seen: 'x'.repeat(1_000_000) },
+    },
+    { fleet, name: 'boltzmann', key: log.key('boltzmann') },
+    linkTo(started.seq, started.bytes),
+    '2026-05-11T08:00:00Z',
+  );
+  const [blob] = failed.blobs;
+  if (!blob) throw new Error('nothing was put aside');
+  const host = await log.connect('boltzmann');
+  await appendEvent(host, { ...failed, blobs: [] });
+  await host.jetstream().publish(`ka-blob.${fleet}.boltzmann.${blob.sha256}.0`, Buffer.from('other bytes'));
+  const lacking = async () => {
+    const reader = new EventLog(await log.connect('coordinator'), log.trust, { onLack: () => undefined });
+    return (await reader.read()).events.flatMap(lacksOf).map(({ sha256 }) => sha256);
+  };
+  expect(await lacking()).toEqual([blob.sha256]);
+
+  const journal = new Journal(at('aside.db'));
+  journal.outbox.note(failed);
+  journal.blobs.keep([blob]);
+  journal.close();
+  const dry = async (journals: Record<string, string>) => {
+    const print = vi.spyOn(process.stdout, 'write');
+    print.mockClear();
+    await restore(['--no-copy'], journals);
+    return print.mock.calls.map(([text]) => String(text)).join('');
+  };
+  expect(await dry({})).toContain(`lost         ${blob.sha256} of ${failed.subject}\n`);
+  expect(await dry({ boltzmann: at('aside.db') })).toContain(
+    'blobs that are missing beside the log and can be put back: 1\n',
+  );
+  expect(await lacking()).toEqual([blob.sha256]);
+
+  await restore(['--write', '--no-copy', '--save', at('before.jsonl')], { boltzmann: at('aside.db') });
+  expect(await lacking()).toEqual([]);
+  expect(await dry({})).not.toContain('blob');
 });

@@ -6,6 +6,7 @@ import { trustIn } from '../../eventlog/signing/trust.ts';
 import {
   type ClosedLog,
   closeLog,
+  missingBlobs,
   putBlobsBack,
   readWholeLog,
   rebuildLog,
@@ -13,7 +14,6 @@ import {
 import type { BlobLookup } from '../../schemas/blob-marker.ts';
 import { noIteration, personWriter } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
-import { printable } from '../../schemas/printable.ts';
 import { sealDecided } from '../daemon/seal-decided.ts';
 import { Refused } from '../refused.ts';
 import { type MergedLog, mergeLog } from '../restore/merge-log.ts';
@@ -27,6 +27,7 @@ import {
 } from '../restore/restore-sources.ts';
 import { type ConfigPlaces, configFile, print, printJson, say } from './options.ts';
 import { foldLog, readControl } from './session.ts';
+import { type BlobsMissing, missingCount, tellBlobs, tellEvents } from './tell-restore.ts';
 
 /** Where what a log is rebuilt from is found, unless it is named. */
 export interface RestoreSources {
@@ -56,44 +57,6 @@ interface RestoreOptions {
   config?: string;
   json?: boolean;
 }
-
-const few = (list: readonly (string | number)[]): string =>
-  list.length > 8 ? `${list.slice(0, 8).join(', ')} and ${list.length - 8} more` : list.join(', ');
-
-const countBy = (names: readonly string[]): string => {
-  const counts = new Map<string, number>();
-  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return [...counts].map(([name, count]) => `${count} of ${name}`).join(', ') || 'none';
-};
-
-/** How many events are known of that nobody has. There may be more: what was said last leaves no gap. */
-const missingCount = ({ missingSequences, missingOf, missingCauses }: MergedLog): number =>
-  Math.max(
-    missingSequences.length,
-    [...missingOf.values()].reduce((sum, gaps) => sum + gaps, 0),
-    missingCauses.length,
-  );
-
-const tellMerged = (merged: MergedLog): void => {
-  const { events, leftOut, missingSequences, missingOf, missingCauses } = merged;
-  print(`${events.length} events can be rebuilt`);
-  print(`  written by   ${countBy(events.map(({ event }) => event.source))}`);
-  print(`  taken from   ${countBy(events.map(({ from }) => from))}`);
-  for (const one of leftOut) print(printable(`  left out     ${one}`));
-  if (missingCount(merged) === 0) {
-    print('nothing is known to be missing');
-    return;
-  }
-  print(`${missingCount(merged)} events or more are missing, and nobody has them`);
-  if (missingSequences.length > 0) print(`  sequences    ${few(missingSequences)}`);
-  for (const [writer, gaps] of missingOf) print(`  of ${writer.padEnd(9)} ${gaps}`);
-  if (missingCauses.length > 0) print(printable(`  answered     ${few(missingCauses)}`));
-};
-
-const tell = ({ now, merged }: Gathered): void => {
-  print(now ? `the log holds ${now.length} events` : 'there is no log');
-  tellMerged(merged);
-};
 
 /** The files to read, the better ones first. */
 const sourcesToRead = (options: RestoreOptions, found: RestoreSources): Source[] => {
@@ -158,6 +121,19 @@ const gatherAll = async (
   };
 };
 
+const lookForBlobs = async (
+  connection: LogConnection,
+  { fleet }: Fleet,
+  { merged, findBlob: find }: Gathered,
+): Promise<BlobsMissing> => {
+  const putBack = new Set<string>();
+  const lost: BlobsMissing['lost'] = [];
+  for await (const { subject, sha256, bytes } of missingBlobs(connection, fleet, merged.events, find))
+    if (bytes) putBack.add(sha256);
+    else lost.push({ subject, sha256 });
+  return { putBack: [...putBack], lost };
+};
+
 /** Puts the log as it was gathered in the place of what is there. @returns the epoch that begins with it. */
 const replaceLog = async (
   connection: LogConnection,
@@ -209,16 +185,17 @@ const restore = async (
     if (options.write) closed = await closeLog(connection, fleet.fleet);
     const gathered = await gatherAll(connection, fleet, sourcesToRead(options, found), journals);
     const { now, merged } = gathered;
-    if (!options.json) tell(gathered);
+    if (!options.json) tellEvents(now, merged);
     const summary = {
       events: merged.events.length,
       missing: missingCount(merged),
       held: now?.length ?? null,
     };
     if (!options.write) {
-      if (options.json) printJson({ ...summary, written: false });
-      else print('nothing was written; next: ka log restore --write');
-      return;
+      const blobs = await lookForBlobs(connection, fleet, gathered);
+      if (options.json) return printJson({ ...summary, blobs, written: false });
+      tellBlobs(blobs);
+      return print('nothing was written; next: ka log restore --write');
     }
     if (merged.events.length === 0)
       throw new Refused(

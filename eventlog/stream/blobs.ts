@@ -25,13 +25,23 @@ export class BlobFault extends Error {
   override readonly name = 'BlobFault';
 }
 
-const isNobodyThere = (error: unknown): boolean => error instanceof NatsError && error.code === '503';
+/** Nobody listens: the stream is not there. */
+export const isNobodyThere = (error: unknown): boolean => error instanceof NatsError && error.code === '503';
 /** The stream is as large as it may be. */
 const isFull = (error: unknown): boolean => error instanceof NatsError && error.api_error?.err_code === 10077;
 
-const putChunk = async (connection: NatsConnection, subject: string, bytes: Uint8Array): Promise<void> => {
+/** What is done about a chunk that stands there with other bytes than its name says. */
+export type WrongChunk = 'refuse' | 'replace';
+
+const putChunk = async (
+  connection: NatsConnection,
+  subject: string,
+  bytes: Uint8Array,
+  wrong: WrongChunk,
+  after = 0,
+): Promise<void> => {
   try {
-    await connection.jetstream().publish(subject, bytes, { expect: { lastSubjectSequence: 0 } });
+    await connection.jetstream().publish(subject, bytes, { expect: { lastSubjectSequence: after } });
   } catch (error) {
     if (isNobodyThere(error))
       throw new BlobFault('nats-server holds no stream for blobs; next: ka fleet make-log', { cause: error });
@@ -39,23 +49,33 @@ const putChunk = async (connection: NatsConnection, subject: string, bytes: Uint
       throw new BlobFault(`the stream of blobs is full: ${subject} was not taken`, { cause: error });
     if (!(error instanceof NatsError) || error.api_error?.err_code !== wrongLastSequence) throw error;
     const there = await directGet(connection, { subject }, { stream: blobStream });
-    if (!there || Buffer.compare(there.bytes, bytes) !== 0)
-      throw new BlobFault(`${subject} holds other bytes than its name says; next: ka log restore`, {
-        cause: error,
-      });
+    if (there && Buffer.compare(there.bytes, bytes) === 0) return;
+    // Nothing is deleted: a reader takes the last message of a chunk's subject. If somebody else has just written it, that is told.
+    if (there && wrong === 'replace' && after === 0)
+      return putChunk(connection, subject, bytes, wrong, there.sequence);
+    throw new BlobFault(`${subject} holds other bytes than its name says; next: ka log restore`, {
+      cause: error,
+    });
   }
 };
 
 /**
- * Puts a writer's blob into its stream, each chunk once, for ever: what is there already is left.
- * @throws {BlobFault} if a chunk is there with other bytes. @throws if the server does not answer.
+ * Puts a writer's blob into its stream: what is there already is left.
+ * @param wrong what is done about a chunk with other bytes. Its writer refuses to go on, for somebody uses its name; a restore replaces it.
+ * @throws {BlobFault} if a chunk is refused. @throws if the server does not answer.
  */
-export const putBlob = async (connection: NatsConnection, place: BlobPlace, blob: Blob): Promise<void> => {
+export const putBlob = async (
+  connection: NatsConnection,
+  place: BlobPlace,
+  blob: Blob,
+  wrong: WrongChunk = 'refuse',
+): Promise<void> => {
   for (let index = 0; index < chunksOf(blob.bytes.length); index += 1)
     await putChunk(
       connection,
       subjectOfChunk(place, blob.sha256, index),
       blob.bytes.subarray(index * chunkBytes, (index + 1) * chunkBytes),
+      wrong,
     );
 };
 

@@ -2,7 +2,7 @@ import { headers, type NatsConnection, NatsError } from 'nats';
 import { type BlobLookup, type BlobMarker, blobsNamedBy, isBlob } from '../../schemas/blob-marker.ts';
 import { parseSubject } from '../../schemas/events.ts';
 import { type KeptMessage, signatureHeader } from '../signing/check-event.ts';
-import { BlobFault, putBlob, readBlob } from './blobs.ts';
+import { BlobFault, isNobodyThere, putBlob, type ReadBlob, readBlob } from './blobs.ts';
 import { directGet } from './direct-get.ts';
 import {
   closedTo,
@@ -60,14 +60,48 @@ export const closeLog = async (admin: NatsConnection, fleet: string): Promise<Cl
   };
 };
 
-/** What of a restored log's events is not to be had. */
-export interface LostBlob extends BlobMarker {
+/** Something that an event has put aside, and that is not beside the log. */
+export interface MissingBlob extends BlobMarker {
+  /** The event that names it, and its writer. */
   subject: string;
+  writer: string;
+  /** Undefined if nobody has it. */
+  bytes: Uint8Array | undefined;
+}
+
+/** A server without a stream for blobs has none of them. */
+const noStream = (error: unknown): ReadBlob => {
+  if (isNobodyThere(error)) return { lacks: 'nats-server holds no stream for blobs' };
+  throw error;
+};
+
+/**
+ * Goes through what these events have put aside and is missing beside the log, or is not what its name says.
+ * @param find the bytes of that hash, from whoever still has them.
+ */
+export async function* missingBlobs(
+  connection: NatsConnection,
+  fleet: string,
+  messages: readonly Pick<KeptMessage, 'subject' | 'bytes'>[],
+  find: BlobLookup,
+): AsyncGenerator<MissingBlob> {
+  for (const { subject, bytes: event } of messages)
+    for (const marker of blobsNamedBy(event)) {
+      const writer = parseSubject(subject)?.writer ?? '';
+      const there = await readBlob(connection, { fleet, writer }, marker).catch(noStream);
+      if ('bytes' in there) continue;
+      const bytes = find(marker.sha256);
+      yield { ...marker, subject, writer, bytes: bytes && isBlob(marker, bytes) ? bytes : undefined };
+    }
+}
+
+/** What of a restored log's events is not to be had. */
+export interface LostBlob extends Pick<MissingBlob, 'subject' | 'sha256'> {
   why: string;
 }
 
 /**
- * Puts back what events have put aside, and their log has lost or never had. Needs the administrator's rights.
+ * Puts back what events have put aside, and their log has lost or never had, or has wrong. Needs the administrator's rights.
  * @param find the bytes of that hash, from whoever still has them.
  * @returns what can't be put back: its events are there, and are not whole.
  */
@@ -79,23 +113,13 @@ export const putBlobsBack = async (
 ): Promise<LostBlob[]> => {
   await provisionBlobs(await logManager(admin), fleet);
   const lost: LostBlob[] = [];
-  for (const { subject, bytes: event } of messages)
-    for (const marker of blobsNamedBy(event)) {
-      const writer = parseSubject(subject)?.writer ?? '';
-      const there = await readBlob(admin, { fleet, writer }, marker);
-      if ('bytes' in there) continue;
-      const bytes = find(marker.sha256);
-      const why =
-        bytes === undefined || !isBlob(marker, bytes)
-          ? 'nobody has it'
-          : await putBlob(admin, { fleet, writer }, { sha256: marker.sha256, bytes }).then(
-              () => undefined,
-              (error: unknown) => {
-                if (error instanceof BlobFault) return error.message;
-                throw error;
-              },
-            );
-      if (why !== undefined) lost.push({ ...marker, subject, why });
+  for await (const { subject, writer, sha256, bytes } of missingBlobs(admin, fleet, messages, find))
+    try {
+      if (bytes) await putBlob(admin, { fleet, writer }, { sha256, bytes }, 'replace');
+      else lost.push({ subject, sha256, why: 'nobody has it' });
+    } catch (error) {
+      if (!(error instanceof BlobFault)) throw error;
+      lost.push({ subject, sha256, why: error.message });
     }
   return lost;
 };
