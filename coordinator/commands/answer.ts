@@ -1,5 +1,7 @@
 import { connectedClock } from '../../eventlog/connection/connect.ts';
-import { type NewEvent, personWriter } from '../../schemas/events.ts';
+import { lacksOf } from '../../eventlog/signing/check-event.ts';
+import { type LoggedEvent, type NewEvent, personWriter } from '../../schemas/events.ts';
+import { makeItWhole } from '../daemon/say-again.ts';
 import { evolve } from '../decider/evolve.ts';
 import { initialState, type State } from '../decider/state.ts';
 import { refusalWords } from '../reading/english/refusals.ts';
@@ -52,19 +54,26 @@ const waitFor = async (
   const endPatience = losePatience(session, () => stop.abort());
   let state = initialState;
   let answered: Answered;
+  /** An event without all that it has put aside: nothing of its iteration is decided until that is there. */
+  let torn: LoggedEvent | undefined;
   try {
     const onCut = () => {
-      state = initialState;
+      [state, torn] = [initialState, undefined];
     };
     await session.log.follow({ signal: stop.signal, onCut }, (logged) => {
       state = evolve(state, logged);
       if (logged.event.iteration !== name) return;
+      if (lacksOf(logged).length > 0) torn ??= logged;
       answered = answerOf(state);
       if (answered) stop.abort();
     });
   } finally {
     endPatience();
   }
+  if (answered === undefined && torn)
+    throw new NoAnswer(
+      `what was asked of ${name} stands in the log, and is not answered while ${torn.event.type} of ${torn.event.source} (sequence ${torn.sequence}) is not whole: blob ${lacksOf(torn)[0]?.sha256} is missing; next: ${makeItWhole(torn.event)}`,
+    );
   if (answered === undefined)
     throw new NoAnswer(
       `what was asked of ${name} stands in the log, and no coordinator has answered within ${Math.round((Date.now() - begun) / 1000)} s: it will once one runs; see: ka status ${name}`,

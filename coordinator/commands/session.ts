@@ -1,6 +1,6 @@
 import { connectNats, type LogConnection } from '../../eventlog/connection/connect.ts';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
-import type { RefusedMessage } from '../../eventlog/signing/check-event.ts';
+import { lacksOf, type RefusedMessage } from '../../eventlog/signing/check-event.ts';
 import { readKeyFile } from '../../eventlog/signing/key-file.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
@@ -119,17 +119,21 @@ export const appendMade = async (
   for (let tried = 0; tried < tries; tried += 1) {
     const now = await read();
     const event = make(now);
+    const sealed = sealDecided(event, writer, now.state);
+    /** The same subject's, which nobody can read any more. */
+    const torn = now.events.find((one) => one.subject === sealed.subject && lacksOf(one).length > 0);
     try {
-      const { outcome } = await appendEvent(
-        connection,
-        sealDecided(event, writer, now.state),
-        now.state.sequence,
-      );
-      if (outcome === 'appended') return event;
+      const { outcome } = await appendEvent(connection, sealed, now.state.sequence);
+      // With the same said again, what it has put aside was put back.
+      if (outcome === 'appended' || (outcome === 'there' && torn)) return event;
       if (outcome === 'there')
         throw new Refused(`somebody else did the same a moment ago: ${event.type} is in the log`);
     } catch (error) {
       if (!(error instanceof AppendConflict)) throw error;
+      if (torn)
+        throw new Refused(
+          `${event.type} of ${event.iteration} stands in the log at sequence ${torn.sequence} and says something else; blob ${lacksOf(torn)[0]?.sha256}, which it names, is missing; next: say the same again as then, or: ka log restore --write`,
+        );
       // Somebody was faster: the state that it makes says what is possible now.
     }
   }

@@ -1,19 +1,13 @@
 import { createSayOnce, type SayOnce } from '../../eventlog/say-once.ts';
 import type { KeptMessage, RefusedMessage } from '../../eventlog/signing/check-event.ts';
 import type { Again } from '../../eventlog/stream/event-log.ts';
-import { coordinator, isPerson, type KaEvent, type LoggedEvent } from '../../schemas/events.ts';
+import { coordinator, isPerson, type LoggedEvent } from '../../schemas/events.ts';
 import { Coordinator, type DaemonOptions } from './coordinator.ts';
-import { sayItAgain } from './say-again.ts';
+import { makeItWhole } from './say-again.ts';
 
 const lookAtClockEveryMs = 1_000;
 const tendEveryMs = 2_000;
 const againAfterMs = 500;
-
-/** What to do about an event that is not whole. */
-const nextStep = (event: KaEvent): string =>
-  isPerson(event.source)
-    ? `say it again (${sayItAgain(event)}), or bring it back with: ka log restore --write`
-    : `${event.source} puts it back when it runs, unless it has lost it too; then: ka log restore --write, or ka abort ${event.iteration}`;
 
 /** How the log's messages reach the coordinator. */
 const followReports = (
@@ -58,7 +52,7 @@ const followReports = (
     onLack: ({ event, sequence, subject }: LoggedEvent, why: string) => {
       if (!lacks.has(subject))
         say(
-          `ALARM: ${event.source}'s ${event.type} of ${event.iteration} (sequence ${sequence}) is not whole: ${why}; nothing is decided of ${event.iteration} until it is; ${nextStep(event)}`,
+          `ALARM: ${event.source}'s ${event.type} of ${event.iteration} (sequence ${sequence}) is not whole: ${why}; nothing is decided of ${event.iteration} until it is; ${makeItWhole(event)}`,
         );
       lacks.add(subject);
     },

@@ -23,7 +23,7 @@ const isDueNow = (logged: LoggedEvent, state: State, { tree }: Pick<LogView, 'tr
 };
 
 /** How a person says a lost event again. */
-export const sayItAgain = (event: KaEvent): string => {
+const sayItAgain = (event: KaEvent): string => {
   const { type, iteration } = event;
   const data = event.data as { by?: string; clause?: string };
   const as = data.by === undefined ? '' : ` --as ${data.by}`;
@@ -43,6 +43,12 @@ export const sayItAgain = (event: KaEvent): string => {
   }
   return 'ka log restore --write';
 };
+
+/** What to do about an event that is not whole. */
+export const makeItWhole = (event: KaEvent): string =>
+  isPerson(event.source)
+    ? `say it again (${sayItAgain(event)}), or bring it back with: ka log restore --write`
+    : `${event.source} puts it back when it runs, unless it has lost it too; then: ka log restore --write, or ka abort ${event.iteration}`;
 
 /** What is to be done about events that the log has lost, before anything new is decided. */
 export type NextAgain =
