@@ -4,7 +4,9 @@ import { checkMessage } from '../../eventlog/signing/check-event.ts';
 import { payloadTypes } from '../../eventlog/signing/writer-key.ts';
 import { blobsNamedBy } from '../../schemas/blob-marker.ts';
 import { isPerson, type LoggedEvent, parseEvent } from '../../schemas/events.ts';
-import { badEvidence } from '../testing/example-evidence.ts';
+import { evolve } from '../decider/evolve.ts';
+import { initialState } from '../decider/state.ts';
+import { badEvidence, goodEvidence } from '../testing/example-evidence.ts';
 import { examplePlan, exampleTrust } from '../testing/example-plan.ts';
 import {
   abort,
@@ -13,9 +15,11 @@ import {
   did,
   failed,
   type Happening,
+  type History,
   historyOf,
   rejects,
   retried,
+  started,
   startOf,
   succeeded,
   timedOut,
@@ -66,6 +70,61 @@ it('decides again what has put something aside, as it was written and not as it 
   const asked = history.events.find(({ event }) => event.type === 'PreflightRequested');
   expect(blobsNamedBy(asked?.bytes ?? Buffer.of())).not.toEqual([]);
   expect(replayCheck(history.events)).toMatchObject({ decided: 3, mismatches: [] });
+});
+
+describe('what came beside the log after an abort', () => {
+  const usedBy = Array.from({ length: 3_000 }, (_, n) => `${n}-${'x'.repeat(190)}.c`);
+  const large: Happening = (history) => {
+    const evidence = goodEvidence(history.iteration(), 'preflight');
+    history.succeed('preflight', {
+      ...evidence,
+      symbols: evidence.symbols.map((symbol) => ({ ...symbol, usedBy })),
+    });
+  };
+  /** Goes on from a log of which the last event is not whole yet, as who decides reads it then. */
+  const withoutLast = (history: History): History => {
+    const last = history.events.at(-1);
+    if (!last?.whole) throw new Error('the last event has put nothing aside');
+    const bare = { ...last, event: parseEvent(last.bytes) };
+    const state = evolve(history.events.slice(0, -1).reduce(evolve, initialState), bare);
+    return createHistory({ ...history, events: history.events, state });
+  };
+
+  it('is decided again as it was known then, and as it is known now', () => {
+    const history = withoutLast(historyOf(started(), settled, large));
+    history.command(abort);
+    history.settle();
+    const { events } = history;
+    expect(events.slice(-4).map(({ event }) => event.type)).toEqual([
+      'AbortAsked',
+      'PreflightSuperseded',
+      'KeycheckSuperseded',
+      'IterationAborted',
+    ]);
+    expect(replayCheck(events)).toMatchObject({ mismatches: [], unjudged: 0 });
+    expect(events.reduce(evolve, initialState).iterations.get('iter5')?.ended?.status).toBe('aborted');
+  });
+
+  it('is no excuse for who gave an outcome up that was known, nor for who did so before anybody ended it', () => {
+    const known = historyOf(started(), settled, succeeded('preflight'));
+    const [reason, data] = [{ code: 'aborted', by: 'mfritsche', says: 'lunch' }, { host: 'boltzmann' }];
+    const giveUp = (history: History, code: string) =>
+      history.append('coordinator', {
+        ...{ type: 'PreflightSuperseded', iteration: 'iter5', attempt: 1, host: 'boltzmann' },
+        causationid: history.iteration().last.eventId,
+        data:
+          code === 'iteration-ends'
+            ? { ...data, reason: { code, reason } }
+            : { ...data, reason: { code, host: 'boltzmann', silentSeconds: 61, graceSeconds: 60 } },
+      });
+    known.command(abort);
+    giveUp(known, 'iteration-ends');
+    expect(replayCheck(known.events).mismatches).toMatchObject([{ type: 'PreflightSuperseded' }]);
+
+    const early = withoutLast(historyOf(started(), settled, large));
+    giveUp(early, 'host-silent');
+    expect(replayCheck(early.events).mismatches).toMatchObject([{ type: 'PreflightSuperseded' }]);
+  });
 });
 
 describe('replaying', () => {

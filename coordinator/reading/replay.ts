@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { coordinator, isPerson, type KaEvent, type LoggedEvent } from '../../schemas/events.ts';
+import { formatAttemptOn } from '../../schemas/attempt-id.ts';
+import { coordinator, isPerson, type KaEvent, type LoggedEvent, parseEvent } from '../../schemas/events.ts';
 import { stepNames } from '../../schemas/step-names.ts';
 import { commandsBehind, decideFacts, isDecision, writtenFact } from '../decider/commands-behind.ts';
 import { evolve, maySay } from '../decider/evolve.ts';
@@ -96,12 +97,49 @@ const isBeyondUs = ({ event }: LoggedEvent, state: State): boolean => {
 };
 
 /**
+ * The outcomes whose attempts are given up after them, and that have put something aside: the coordinator gives up no attempt
+ * whose outcome it can read, so what they have put aside came to the log's server later.
+ */
+const readTooLate = (events: readonly LoggedEvent[]): ReadonlySet<LoggedEvent> => {
+  const outcomes = new Map<string, LoggedEvent>();
+  const late = new Set<LoggedEvent>();
+  for (const logged of events) {
+    const { event, whole } = logged;
+    if (event.kind !== 'step') continue;
+    if (event.fact === 'Superseded') {
+      const outcome = outcomes.get(formatAttemptOn(event, event.data.host));
+      if (outcome) late.add(outcome);
+    } else if (event.fact !== 'Requested' && whole !== undefined)
+      outcomes.set(formatAttemptOn(event, event.source), logged);
+  }
+  return late;
+};
+
+/** The state without those outcomes: as the coordinator knew it then. It goes on so only with an iteration that a person has ended. */
+const createKnownThen = (events: readonly LoggedEvent[]) => {
+  const late = readTooLate(events);
+  let state = initialState;
+  return {
+    /** Whether an event is what would be written of that state. */
+    explains: (logged: LoggedEvent): boolean =>
+      state.iterations.get(logged.event.iteration)?.abort !== undefined && !judge(logged, state),
+    take(logged: LoggedEvent): void {
+      if (late.size === 0) return;
+      const known = late.has(logged) ? { ...logged, event: parseEvent(logged.bytes) } : logged;
+      state = evolve(state, known);
+    },
+  };
+};
+
+/**
  * Folds a log again and decides again, from the state before it, every event that the coordinator wrote, and every word of a
  * person that counts at once. Of a time-out only its reason is taken over, since no clock is read; of an answer the facts of the
- * fleet's file. What people ask for, what hosts say, and types that this version does not know are folded alone.
+ * fleet's file. What people ask for, what hosts say, and types that this version does not know are folded alone. What the
+ * coordinator could not read yet when an iteration was ended does not count for what it decided then.
  */
 export const replayCheck = (events: readonly LoggedEvent[]): ReplayChecked => {
   let state = initialState;
+  const knownThen = createKnownThen(events);
   let decided = 0;
   let unjudged = 0;
   const mismatches: Mismatch[] = [];
@@ -112,9 +150,10 @@ export const replayCheck = (events: readonly LoggedEvent[]): ReplayChecked => {
       if (isUnjudged) unjudged += 1;
       else if (isDecision(event)) decided += 1;
       const mismatch = isUnjudged ? undefined : judge(logged, state);
-      if (mismatch) mismatches.push(mismatch);
+      if (mismatch && !knownThen.explains(logged)) mismatches.push(mismatch);
     }
     state = evolve(state, logged);
+    knownThen.take(logged);
   }
   return { events: events.length, decided, unjudged, mismatches };
 };
