@@ -1,5 +1,6 @@
 import { createSayOnce } from '../../eventlog/say-once.ts';
 import { completeEvent, lacksOf } from '../../eventlog/signing/check-event.ts';
+import { createFirstMessages } from '../../eventlog/signing/first-messages.ts';
 import { type Blob, lookupIn } from '../../eventlog/signing/put-aside.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
 import type { AttemptId } from '../../schemas/attempt-id.ts';
@@ -144,13 +145,16 @@ export const runRequestLoop = async (options: RequestLoopOptions): Promise<void>
         await clock.pause(againAfterMs, signal);
         continue;
       }
+      // A log that was cut is read over another connection: what is said anew there is no second message.
+      const firsts = createFirstMessages();
       for await (const message of log.pull(signal)) {
         durable.given(message);
         taking.over();
         if (message === 'nothing now') continue;
         // What can't be noted is not acked, and nothing that comes after it is noted before.
-        const blobs = await fetchBlobs(message, options);
-        const noted = await options.onceThereIsRoom(() => note(message, blobs, options));
+        const second = firsts.refuse(message);
+        const blobs = second === undefined ? await fetchBlobs(message, options) : [];
+        const noted = second ?? (await options.onceThereIsRoom(() => note(message, blobs, options)));
         if (typeof noted === 'string') {
           options.onRefused(`refused ${message.subject} (sequence ${message.sequence}): ${noted}`);
           await options.onceThereIsRoom(() => options.journal.marks.notePosition(message.sequence));

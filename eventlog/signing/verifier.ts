@@ -1,6 +1,7 @@
 import { type LoggedEvent, parseSubject } from '../../schemas/events.ts';
 import type { WithheldMessage } from '../tree/log-tree.ts';
 import { checkEvent, type KeptMessage, type RefusedMessage } from './check-event.ts';
+import { createFirstMessages } from './first-messages.ts';
 import { createKeyHistory } from './key-history.ts';
 import { linkTo } from './seal.ts';
 import type { Trust, TrustedWriter } from './trust.ts';
@@ -40,17 +41,11 @@ export const createVerifier = (trust: Trust): Verifier => {
     if (pinned) writers.set(writer, { ...pinned, keys: key === null ? [] : [key] });
   };
   for (const writer of trust.writers.keys()) take(writer);
-  /** The sequence of the message that stands under each subject. */
-  const firsts = new Map<string, number>();
-  /** A server lets nobody say another thing under a subject, but clusters have let it happen: the first message counts. */
-  const second = ({ sequence, subject }: KeptMessage | WithheldMessage): RefusedMessage | undefined => {
-    const first = firsts.get(subject);
-    if (first === undefined) {
-      firsts.set(subject, sequence);
-      return undefined;
-    }
-    const why = `it is the second message under this subject: the one at sequence ${first} counts`;
-    return { sequence, subject, why };
+  const firsts = createFirstMessages();
+  const second = (message: KeptMessage | WithheldMessage): RefusedMessage | undefined => {
+    const { sequence, subject } = message;
+    const why = firsts.refuse(message);
+    return why === undefined ? undefined : { sequence, subject, why };
   };
 
   return {

@@ -2,7 +2,7 @@ import { headers, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
-import { type LogServer, person, startLogServer, until } from '../../test/log-server.ts';
+import { type LogServer, people, person, startLogServer, until } from '../../test/log-server.ts';
 import type { RefusedMessage } from '../signing/check-event.ts';
 import { linkTo, type SealedEvent, sealEvent } from '../signing/seal.ts';
 import { payloadTypes } from '../signing/writer-key.ts';
@@ -74,6 +74,22 @@ describe('appending', () => {
   it('calls rubbish that holds the subject a conflict', async () => {
     await smuggle(`ka.${fleet}.boltzmann._.AgentStarted.90`, 'no JSON');
     await expect(appendEvent(host, sealed(90))).rejects.toThrow(AppendConflict);
+  });
+
+  it('compares with the first of two messages under a subject, for that one counts', async () => {
+    const asks = (why: string) =>
+      sealEvent(
+        { type: 'AbortAsked', iteration: 'iter5', attempt: 1, data: { by: people[0], why } },
+        { fleet, name: person, key: log.key(person) },
+        undefined,
+        '2026-05-11T08:00:00Z',
+      );
+    const own = await log.connect(person);
+    const [first, second] = [asks('lunch'), asks('dinner')];
+    const appended = await appendEvent(own, first);
+    await smuggle(second.subject, second.bytes, second.signature);
+    expect(await appendEvent(own, first)).toEqual({ ...appended, outcome: 'there' });
+    await expect(appendEvent(own, second)).rejects.toThrow(AppendConflict);
   });
 
   it('says that the log has moved, and appends nothing', async () => {

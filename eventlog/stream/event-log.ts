@@ -1,5 +1,11 @@
 import { headers, type JsMsg, type NatsConnection, NatsError } from 'nats';
-import { type Envelope, type LoggedEvent, parseSubject } from '../../schemas/events.ts';
+import {
+  coordinator,
+  type Envelope,
+  isPerson,
+  type LoggedEvent,
+  parseSubject,
+} from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
 import { type KeptMessage, lacksOf, type RefusedMessage, signatureHeader } from '../signing/check-event.ts';
 import type { Blob } from '../signing/put-aside.ts';
@@ -52,7 +58,7 @@ export interface AppendTarget {
     sealed: SealedEvent,
     expect: { lastSubjectSequence?: number; lastSequence?: number },
   ): Promise<number | undefined>;
-  /** The last message of a subject. */
+  /** The message that counts under a subject: its first. */
   read(subject: string): Promise<Pick<KeptMessage, 'sequence' | 'bytes'> | undefined>;
 }
 
@@ -87,6 +93,16 @@ export const appendTo = async (
 };
 
 /**
+ * The message that counts under a subject: its first. A host may ask for the last message of its own subjects alone; where a
+ * server holds two, it takes its own first one for another's, and stops.
+ */
+const readFirst = (connection: NatsConnection, subject: string) => {
+  const writer = parseSubject(subject)?.writer ?? '';
+  const mayAsk = writer === coordinator || isPerson(writer);
+  return directGet(connection, mayAsk ? { seq: 1, next_by_subj: subject } : { subject });
+};
+
+/**
  * As {@link appendTo}, over a connection to the log's server.
  * @throws {LogFault} if the log is gone, or its disk full. @throws {BlobFault} if what it has put aside is not taken.
  * @throws {NatsError} if the server does not answer.
@@ -113,7 +129,7 @@ export const appendEvent = (
           throw await explainLogError(connection, error, subject);
         }
       },
-      read: (subject) => directGet(connection, { subject }),
+      read: (subject) => readFirst(connection, subject),
     },
     sealed,
     expectedLast,

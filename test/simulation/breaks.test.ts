@@ -10,9 +10,9 @@ const breaks: readonly (Replacement & { what: string; finds: readonly Property[]
   {
     what: 'a request that is acked before it is in the journal',
     file: 'agents/runtime/request-loop.ts',
-    line: 'const noted = await options.onceThereIsRoom(() => note(message, blobs, options));',
+    line: 'const noted = second ?? (await options.onceThereIsRoom(() => note(message, blobs, options)));',
     by: `await message.ack();
-        const noted = await options.onceThereIsRoom(() => note(message, blobs, options));`,
+        const noted = second ?? (await options.onceThereIsRoom(() => note(message, blobs, options)));`,
     finds: ['a request is acked once it is in the journal'],
   },
   {
