@@ -41,11 +41,11 @@ describe('a recorded history', () => {
   it.each(Object.entries(ends))(
     '%s is what it was signed as, ends as it did, and is decided as it was',
     (name, [end, shows]) => {
-      const { trust, header, records, events } = readHistory(name);
+      const { trust, header, records, withheld, events } = readHistory(name);
       expect(verifyLog(trust, { header, records }).faults).toEqual([]);
       expect(endOf(events, name)).toBe(end);
       expect(events.map(({ event }) => event.type)).toContain(shows);
-      const { mismatches, decided, unjudged } = replayCheck(events);
+      const { mismatches, decided, unjudged } = replayCheck(events, withheld);
       expect(mismatches).toEqual([]);
       expect(unjudged).toBe(0);
       expect(decided).toBeGreaterThan(0);

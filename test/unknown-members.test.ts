@@ -7,7 +7,8 @@ import { auditOf } from '../coordinator/reading/audit.ts';
 import { closeDocument } from '../coordinator/reading/close-document.ts';
 import { eventLine } from '../coordinator/reading/event-line.ts';
 import { progress, waitsFor } from '../coordinator/reading/progress.ts';
-import { replayCheck, stateAt } from '../coordinator/reading/replay.ts';
+import { replayCheck } from '../coordinator/reading/replay.ts';
+import { stateAt } from '../coordinator/reading/state-at.ts';
 import { badEvidence } from '../coordinator/testing/example-evidence.ts';
 import {
   failed,

@@ -1,11 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Command } from 'commander';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { logOrigin, signCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import { LogTree } from '../../eventlog/tree/log-tree.ts';
 import { coordinator, noIteration } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
+import { eventsMember } from '../export/event-records.ts';
 import { type ArchivePart, writeArchive } from '../export/export-archive.ts';
 import { exportIteration } from '../export/export-iteration.ts';
 import { goodEvidence } from '../testing/example-evidence.ts';
@@ -13,6 +15,7 @@ import { exampleFleet } from '../testing/example-plan.ts';
 import { historyOf, succeeded, until } from '../testing/history.ts';
 import { testKey } from '../testing/test-key.ts';
 import { verify } from './export-command.ts';
+import { addProofCommands } from './proof-commands.ts';
 
 const { fleet } = exampleFleet;
 const folder = mkdtempSync(join(tmpdir(), 'ka-export-'));
@@ -92,6 +95,27 @@ it('an export of other words than today’s is whole, and the words are noted', 
   const [note] = (await verifyWith('report.md', /^# .*$/m, '# iter5, reworded', false)).split('\n');
   expect(note).toMatch(
     /^note: iter5.tar has report.md written in other words than this version makes of the same facts; line 1 is "# iter5, reworded", and would be "# .*"$/,
+  );
+});
+
+it('an export is decided again without a server, unless it holds what is no event', async () => {
+  const replay = async (name = '', found = '', instead = '') => {
+    await verifyWith(name, found, instead);
+    let printed = '';
+    vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+      printed += String(text);
+      return true;
+    });
+    const program = new Command().exitOverride();
+    addProofCommands(program, { candidates: [] });
+    const args = ['replay', '--check', '--from', join(folder, 'iter5.tar'), '--fleet', fleetFile, '--json'];
+    await program.parseAsync(args, { from: 'user' });
+    return JSON.parse(printed);
+  };
+  expect(await replay()).toMatchObject({ mismatches: [], notes: [] });
+  expect((await replay()).decided).toBeGreaterThan(10);
+  await expect(replay(eventsMember, '"signature":"', '"signature":"A')).rejects.toThrow(
+    /iter5.tar holds at sequence 1 what is no event: .*; next: ka audit --verify --from /,
   );
 });
 

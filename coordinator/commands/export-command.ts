@@ -2,22 +2,17 @@ import type { Command } from 'commander';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
-import { createVerifier } from '../../eventlog/signing/verifier.ts';
-import { createBlobReader, createBlobStore } from '../../eventlog/stream/blob-reader.ts';
-import type { BlobSource } from '../../eventlog/stream/blobs.ts';
 import type { LogReports } from '../../eventlog/stream/event-log.ts';
-import { isWithheld } from '../../eventlog/tree/log-tree.ts';
-import { largestBlobBytes } from '../../schemas/blob-marker.ts';
 import { OperatorConfig } from '../../schemas/config.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { printable } from '../../schemas/printable.ts';
-import { isBad, readEventRecords } from '../export/event-records.ts';
+import { isBad } from '../export/event-records.ts';
 import { writeArchive } from '../export/export-archive.ts';
 import { readArchive } from '../export/read-archive.ts';
+import { eventsOf, largestMemberBytes, type ReadExport, readExport } from '../export/read-export.ts';
 import { firstDifference, type Wording, wordingNote } from '../reading/rendered-words.ts';
 import { type VerifiedLog, verifyWithBlobs } from '../reading/verify-log.ts';
-import { Refused } from '../refused.ts';
 import {
   type ConfigPlaces,
   configFile,
@@ -68,19 +63,10 @@ const compareDerived = async (
   file: string,
   fleet: Fleet,
   note: string,
-  log: readonly KeptMessage[],
-  read: BlobSource,
+  read: ReadExport,
 ): Promise<Pick<VerifiedTexts, 'faults' | 'notes'>> => {
   const { derivedParts, exportedAt } = await loadExport();
-  const verifier = createVerifier(trustIn(fleet));
-  const reader = createBlobReader(read, createBlobStore());
-  const events: LoggedEvent[] = [];
-  for (const message of log) {
-    const verified = verifier.verify(message);
-    if ('refused' in verified) continue;
-    const completed = await reader.complete(verified.logged);
-    if ('logged' in completed) events.push(completed.logged);
-  }
+  const { events } = await eventsOf(trustIn(fleet), read);
   const names = new Set(events.map(({ event }) => event.iteration));
   const shown = [...names].flatMap((name) => exportedAt(events, name) ?? []);
   const [exported] = shown;
@@ -102,38 +88,29 @@ const compareDerived = async (
 /** What writes XML takes as long to load as all the rest of a command: it is loaded by those that need it. */
 const loadExport = () => import('../export/export-iteration.ts');
 
-const largestMemberBytes = 512 * 1024 * 1024;
-
 const verifyExport = async (file: string, fleet: Fleet): Promise<VerifiedTexts> => {
-  const { blobMember, eventsMember } = await loadExport();
-  const bytes = await readArchive(file, eventsMember, { limitBytes: largestMemberBytes });
-  if (!bytes) throw new Refused(`${file} holds no ${eventsMember}: it is no export of an iteration`);
-  const { header, records } = readEventRecords(bytes);
-  const all = [...records];
-  const read: BlobSource = async (_, { sha256 }) => {
-    const held = await readArchive(file, blobMember(sha256), { limitBytes: largestBlobBytes });
-    return held ? { bytes: held } : { lacks: `${file} does not hold it` };
-  };
-  const verified = await verifyWithBlobs(trustIn(fleet), { header, records: all }, read);
+  const read = await readExport(file);
+  const { header } = read;
+  const verified = await verifyWithBlobs(trustIn(fleet), read, read.readBlob);
   if (verified.faults.length > 0 || isBad(header)) return { ...verified, notes: [] };
-  const shown = all.flatMap((one) => (isBad(one) || isWithheld(one) ? [] : [one]));
-  return { ...verified, ...(await compareDerived(file, fleet, header.note, shown, read)) };
+  return { ...verified, ...(await compareDerived(file, fleet, header.note, read)) };
 };
 
-interface VerifyOptions extends FleetOptions {
+export interface ExportOptions extends FleetOptions {
+  /** An export, which is read instead of a log. */
   from?: string;
   fleet?: string;
 }
 
 /** The fleet whose keys are pinned here: what comes with an export says nothing about whom to trust. */
-const pinnedFleet = (options: VerifyOptions, places: ConfigPlaces): Fleet =>
+export const pinnedFleet = (options: ExportOptions, places: ConfigPlaces): Fleet =>
   readConfigFile(
     options.fleet ?? readConfigFile(configFile(options, places), OperatorConfig).fleetFile,
     Fleet,
   );
 
 /** `ka audit --verify`: checks every message of the log, or of an export. Exit code 1 if one is not as it has to be. */
-export const verify = async (options: VerifyOptions, places: ConfigPlaces): Promise<void> => {
+export const verify = async (options: ExportOptions, places: ConfigPlaces): Promise<void> => {
   const { from } = options;
   const verified =
     from === undefined

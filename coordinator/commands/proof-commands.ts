@@ -1,14 +1,17 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
+import { trustIn } from '../../eventlog/signing/trust.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { printable, printableJson, printableLines } from '../../schemas/printable.ts';
+import { eventsOf, readExport } from '../export/read-export.ts';
 import { type Audit, auditOf } from '../reading/audit.ts';
 import { closeDocument } from '../reading/close-document.ts';
 import { wordingNote } from '../reading/rendered-words.ts';
-import { replayCheck, stateAt } from '../reading/replay.ts';
+import { replayCheck } from '../reading/replay.ts';
+import { stateAt } from '../reading/state-at.ts';
 import { differences } from '../reading/state-diff.ts';
 import { Refused } from '../refused.ts';
-import { verify } from './export-command.ts';
+import { type ExportOptions, pinnedFleet, verify } from './export-command.ts';
 import {
   type ConfigPlaces,
   type FleetOptions,
@@ -94,18 +97,36 @@ const addReport = (program: Command, places: ConfigPlaces): void => {
     );
 };
 
-type ReplayOptions = FleetOptions & { at?: string; diff?: string };
+type ReplayOptions = ExportOptions & { at?: string; diff?: string };
 
 /** Decides again what coordinator and operators wrote. */
-const checkReplay = (events: readonly LoggedEvent[], { json }: ReplayOptions): void => {
-  const result = replayCheck(events);
+const checkReplay = (
+  events: readonly LoggedEvent[],
+  { json }: ReplayOptions,
+  withheld?: ReadonlySet<string>,
+): void => {
+  const result = replayCheck(events, withheld);
   if (json) printJson(result);
   else {
     for (const { sequence, type, why } of result.mismatches)
       print(printable(`sequence ${sequence}, ${type}: ${why}`));
+    for (const { sequence, type, why } of result.notes)
+      print(printable(`note: sequence ${sequence}, ${type}: ${why}`));
     print(`${result.events} events, ${result.decided} decided again, ${result.mismatches.length} differ`);
   }
   if (result.mismatches.length > 0) process.exitCode = 1;
+};
+
+/** As {@link checkReplay}, of an export. @throws {Refused} if it holds something that is no event. */
+const checkExport = async (file: string, options: ReplayOptions, places: ConfigPlaces): Promise<void> => {
+  const read = await readExport(file);
+  const { events, refused } = await eventsOf(trustIn(pinnedFleet(options, places)), read);
+  const [first] = refused;
+  if (first)
+    throw new Refused(
+      `${file} holds at sequence ${first.sequence} what is no event: ${first.why}; next: ka audit --verify --from ${file}`,
+    );
+  checkReplay(events, options, read.withheld);
 };
 
 /** The state as it was, or what changed in it. @throws {Refused} for what is no sequence of the log. */
@@ -141,15 +162,20 @@ const addReplay = (program: Command, places: ConfigPlaces): void => {
     .option('--at <sequence>', 'the state after this sequence (default: the last)')
     .option('--diff <sequence>', 'what changed in the state from --at to this sequence')
     .option('--check', 'decide again every event of coordinator and operator; exit code 1 if one differs')
+    .option('--from <file>', 'with --check: of an export instead, without a server')
+    .option('--fleet <file>', "with --from: the fleet's file that pins the keys (default: the config's)")
     .option(...configOption)
     .option('--json', 'print one JSON document')
-    .action((options: ReplayOptions & { check?: boolean }) =>
-      withSession(options, places, async (session) => {
+    .action((options: ReplayOptions & { check?: boolean }) => {
+      const { check, from } = options;
+      if (from !== undefined && !check) throw new Refused('--from goes with --check');
+      if (from !== undefined) return checkExport(from, options, places);
+      return withSession(options, places, async (session) => {
         const { events } = await session.read();
-        if (options.check) checkReplay(events, options);
+        if (check) checkReplay(events, options);
         else showStates(events, options);
-      }),
-    );
+      });
+    });
 };
 
 export const addProofCommands = (program: Command, places: ConfigPlaces): void => {

@@ -3,6 +3,12 @@ import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { isWithheld, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
 import { FleetName, Sha256 } from '../../schemas/names.ts';
 
+/** The member of an export that everything else in it follows from. */
+export const eventsMember = 'events.jsonl';
+
+/** What an export holds of what its events have put aside: each under the sha256 of its bytes. */
+export const blobMember = (sha256: string): string => `blobs/${sha256}`;
+
 /** The first line of an exported log: what it claims to be. */
 export interface LogHeader {
   fleet: string;

@@ -2,12 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { logOrigin, signCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import { isWithheld, LogTree } from '../../eventlog/tree/log-tree.ts';
 import { coordinator, noIteration } from '../../schemas/events.ts';
+import { replayCheck } from '../reading/replay.ts';
 import { verifyLog } from '../reading/verify-log.ts';
 import { exampleFleet, examplePlan, exampleTrust } from '../testing/example-plan.ts';
 import { abort, answerOf, createHistory, type History, startOf } from '../testing/history.ts';
 import { testKey } from '../testing/test-key.ts';
-import { isBad, readEventRecords } from './event-records.ts';
-import { derivedParts, eventsMember, exportedAt, exportIteration } from './export-iteration.ts';
+import { eventsMember, isBad, readEventRecords } from './event-records.ts';
+import { derivedParts, exportedAt, exportIteration } from './export-iteration.ts';
+import { withheldIn } from './read-export.ts';
 
 const { fleet } = exampleFleet;
 const other = examplePlan((plan) => {
@@ -76,6 +78,16 @@ describe('the export of a start that was refused', () => {
     const shown = all.flatMap((record) => (isBad(record) || isWithheld(record) ? [] : [record.sequence]));
     const own = history.events.filter(({ sequence }) => shown.includes(sequence));
     expect(own.map(({ event }) => event.type)).toEqual(['IterationStarted', 'IterationRefused']);
+    // It is decided again as far as it can be: that the board was busy is believed.
+    const withheld = withheldIn(all);
+    expect([...withheld]).toEqual(['iter5']);
+    expect(replayCheck(own, withheld)).toMatchObject({
+      mismatches: [],
+      notes: [
+        { type: 'IterationRefused', why: expect.stringMatching(/^it rests on iter5, shown as hashes/) },
+      ],
+    });
+    expect(replayCheck(own).mismatches).toHaveLength(1);
     // Whoever has these events makes the rest of them.
     const again = exportedAt(own, 'other');
     if (!again || isBad(header)) throw new Error('it shows nothing');

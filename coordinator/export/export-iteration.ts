@@ -10,14 +10,17 @@ import { type Iteration, initialState, type LogPlace, type Starts } from '../dec
 import { closeDocument } from '../reading/close-document.ts';
 import { refusalWords } from '../reading/english/refusals.ts';
 import { Refused } from '../refused.ts';
-import { type LogHeader, type LogRecord, writeEventRecords } from './event-records.ts';
+import {
+  blobMember,
+  eventsMember,
+  type LogHeader,
+  type LogRecord,
+  writeEventRecords,
+} from './event-records.ts';
 import type { ArchivePart } from './export-archive.ts';
 import { junitOf } from './junit.ts';
 import { kcidbOf } from './kcidb.ts';
 import { ktapOf } from './ktap.ts';
-
-/** The member of an export that everything else in it follows from. */
-export const eventsMember = 'events.jsonl';
 
 const part = (name: string, text: string): ArchivePart => ({ name, bytes: Buffer.from(text, 'utf8') });
 const json = (document: unknown): string => `${JSON.stringify(document, null, 2)}\n`;
@@ -128,9 +131,6 @@ export const exportedAt = (events: readonly LoggedEvent[], name: string): Export
   const refused = starts.get(name)?.refused;
   return iterations.get(name) ?? (refused && { name, refused });
 };
-
-/** What an export holds of what its events have put aside: each under the sha256 of its bytes. */
-export const blobMember = (sha256: string): string => `blobs/${sha256}`;
 
 /**
  * What the shown events have put aside.

@@ -19,6 +19,7 @@ import {
   historyOf,
   rejects,
   retried,
+  retry,
   started,
   startOf,
   succeeded,
@@ -27,7 +28,8 @@ import {
   waive,
 } from '../testing/history.ts';
 import { testKey } from '../testing/test-key.ts';
-import { replayCheck, stateAt } from './replay.ts';
+import { replayCheck } from './replay.ts';
+import { stateAt } from './state-at.ts';
 
 const settled: Happening = (history) => history.settle();
 
@@ -124,6 +126,50 @@ describe('what came beside the log after an abort', () => {
     const early = withoutLast(historyOf(started(), settled, large));
     giveUp(early, 'host-silent');
     expect(replayCheck(early.events).mismatches).toMatchObject([{ type: 'PreflightSuperseded' }]);
+  });
+});
+
+describe('a log of which only one iteration is shown', () => {
+  const other = examplePlan((plan) => {
+    plan.iteration = 'other';
+  });
+  const withheld = new Set(['other']);
+  const shownOf = ({ events }: History) => events.filter(({ event }) => event.iteration === 'iter5');
+
+  it('has its refusals believed as far as they rest on the others, with a note', () => {
+    const history = historyOf(...until('build'), settled, failed('build'), settled, did(retry));
+    history.command(startOf(other));
+    history.decideOnce(answerOf(other));
+    history.settle();
+    const shown = shownOf(history);
+    expect(shown.at(-1)?.event.type).toBe('RetryRefused');
+    expect(replayCheck(history.events)).toMatchObject({ mismatches: [], notes: [] });
+    expect(replayCheck(shown).mismatches).toMatchObject([{ type: 'RetryRefused' }]);
+    const why = expect.stringMatching(/^it rests on other, /);
+    expect(replayCheck(shown, withheld)).toMatchObject({
+      mismatches: [],
+      notes: [{ type: 'RetryRefused', why }],
+    });
+  });
+
+  it('is told of what no other iteration explains', () => {
+    const history = createHistory();
+    const plan = examplePlan();
+    history.command(startOf(plan));
+    history.command(startOf(other));
+    history.decideOnce(answerOf(other));
+    history.decideOnce(answerOf(plan));
+    const shown = shownOf(history);
+    expect(shown.at(-1)?.event.type).toBe('IterationRefused');
+    expect(replayCheck(shown, withheld)).toMatchObject({ mismatches: [], notes: [{}] });
+    for (const reason of [
+      { code: 'board-busy', board: 'ohm', iteration: 'other' }, // not the plan's
+      { code: 'board-busy', board: 'fresnel', iteration: 'iter4' }, // not in the log
+    ]) {
+      const changed = altered(shown, 'IterationRefused', (data: object) => ({ ...data, reason }));
+      const { mismatches, notes } = replayCheck(changed, withheld);
+      expect([mismatches.map(({ type }) => type), notes]).toEqual([['IterationRefused'], []]);
+    }
   });
 });
 

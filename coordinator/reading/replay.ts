@@ -1,20 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { formatAttemptOn } from '../../schemas/attempt-id.ts';
 import { coordinator, isPerson, type KaEvent, type LoggedEvent, parseEvent } from '../../schemas/events.ts';
-import { stepNames } from '../../schemas/step-names.ts';
+import type { Refusal } from '../../schemas/reasons.ts';
 import { commandsBehind, decideFacts, isDecision, writtenFact } from '../decider/commands-behind.ts';
 import { evolve, maySay } from '../decider/evolve.ts';
-import { reviewOf } from '../decider/graph.ts';
 import { rules } from '../decider/rules.ts';
-import {
-  type Attempt,
-  attemptsOf,
-  type End,
-  type Iteration,
-  initialState,
-  type State,
-} from '../decider/state.ts';
-import { verdictsOf } from '../decider/verdicts.ts';
+import { beginIteration, initialState, type State } from '../decider/state.ts';
 import { refusalWords } from './english/refusals.ts';
 
 interface Mismatch {
@@ -33,6 +24,8 @@ export interface ReplayChecked {
   /** How many this version can't judge: a newer one has decided them. */
   unjudged: number;
   mismatches: Mismatch[];
+  /** What is believed, since it rests on iterations that are not shown: the whole log alone can tell. */
+  notes: { sequence: number; type: string; why: string }[];
 }
 
 const differingKeys = (found: Record<string, unknown>, expected: Record<string, unknown>): string[] =>
@@ -131,18 +124,58 @@ const createKnownThen = (events: readonly LoggedEvent[]) => {
   };
 };
 
+/** The state with what a refusal says of an iteration that is not shown: that it was under way on the board. */
+const believing = (
+  state: State,
+  { event }: LoggedEvent,
+  withheld: ReadonlySet<string>,
+): State | undefined => {
+  if (event.kind !== 'iteration') return undefined;
+  if (event.type !== 'IterationRefused' && event.type !== 'RetryRefused') return undefined;
+  const reason = event.data.reason as Refusal;
+  if (reason.code !== 'board-busy' || !withheld.has(reason.iteration)) return undefined;
+  const { board, iteration: name } = reason;
+  const asked = state.starts.get(event.iteration)?.open[0];
+  const like =
+    event.type === 'IterationRefused'
+      ? asked && beginIteration(name, asked, { rules: [], fleet: event.data.fleet })
+      : state.iterations.get(event.iteration);
+  if (!like) return undefined;
+  const { ended: _ended, ...open } = like;
+  const busy = { ...open, name, plan: { ...like.plan, board } };
+  return { ...state, iterations: new Map(state.iterations).set(name, busy) };
+};
+
+const beliefWords = (names: readonly string[]): string =>
+  `it rests on ${names.join(', ')}, shown as hashes alone; whether it is right, the whole log tells: ka replay --check`;
+
+/** The iterations that an event which differs rests on, where those are not shown. */
+const restsOn = (logged: LoggedEvent, state: State, withheld: ReadonlySet<string>): string[] => {
+  const { event } = logged;
+  // When one is due, and over how much, follows from every iteration.
+  if (event.kind === 'fleet' && event.type === 'Checkpointed') return [...withheld];
+  const believed = believing(state, logged, withheld);
+  if (!believed || judge(logged, believed)) return [];
+  return [...believed.iterations.keys()].filter((name) => withheld.has(name));
+};
+
 /**
  * Folds a log again and decides again, from the state before it, every event that the coordinator wrote, and every word of a
  * person that counts at once. Of a time-out only its reason is taken over, since no clock is read; of an answer the facts of the
  * fleet's file. What people ask for, what hosts say, and types that this version does not know are folded alone. What the
  * coordinator could not read yet when an iteration was ended does not count for what it decided then.
+ * @param withheld the iterations of the log that the events are none of, as in an export: what is said of those is believed.
  */
-export const replayCheck = (events: readonly LoggedEvent[]): ReplayChecked => {
+export const replayCheck = (
+  events: readonly LoggedEvent[],
+  withheld: ReadonlySet<string> = new Set(),
+): ReplayChecked => {
   let state = initialState;
   const knownThen = createKnownThen(events);
   let decided = 0;
   let unjudged = 0;
   const mismatches: Mismatch[] = [];
+  const notes: ReplayChecked['notes'] = [];
   for (const logged of events) {
     const { event } = logged;
     if (isOfTheirs(event)) {
@@ -150,85 +183,13 @@ export const replayCheck = (events: readonly LoggedEvent[]): ReplayChecked => {
       if (isUnjudged) unjudged += 1;
       else if (isDecision(event)) decided += 1;
       const mismatch = isUnjudged ? undefined : judge(logged, state);
-      if (mismatch && !knownThen.explains(logged)) mismatches.push(mismatch);
+      const believed = mismatch ? restsOn(logged, state, withheld) : [];
+      if (believed.length > 0)
+        notes.push({ sequence: logged.sequence, type: event.type, why: beliefWords(believed) });
+      else if (mismatch && !knownThen.explains(logged)) mismatches.push(mismatch);
     }
     state = evolve(state, logged);
     knownThen.take(logged);
   }
-  return { events: events.length, decided, unjudged, mismatches };
+  return { events: events.length, decided, unjudged, mismatches, notes };
 };
-
-const describeAttempt = (attempt: Attempt) => {
-  const { number, host, status, requested } = attempt;
-  const shared = { attempt: number, host, status, requested: requested.sequence };
-  switch (attempt.status) {
-    case 'open':
-      return shared;
-    case 'succeeded':
-      return { ...shared, ended: attempt.ended.sequence, seconds: attempt.seconds };
-    case 'failed':
-      return {
-        ...shared,
-        ended: attempt.ended.sequence,
-        fault: attempt.failure.fault,
-        because: attempt.failure.reason,
-      };
-    case 'superseded':
-      return {
-        ...shared,
-        ended: attempt.ended.sequence,
-        reason: attempt.reason,
-        ...(attempt.late === undefined ? {} : { late: attempt.late }),
-      };
-  }
-};
-
-const endOf = ({ eventId: _eventId, status: _status, ...ended }: End) => ended;
-
-const describeIteration = (iteration: Iteration) => {
-  const { plan, planSha256, ended, abort, approvals, waivers, retries } = iteration;
-  const review = reviewOf(iteration);
-  return {
-    title: plan.title,
-    board: plan.board,
-    planSha256,
-    started: { sequence: iteration.started.sequence, time: iteration.started.time, by: iteration.startedBy },
-    status: ended?.status ?? 'under way',
-    ...(ended ? { ended: endOf(ended) } : {}),
-    ...(abort ? { abort } : {}),
-    review: review
-      ? { asked: review.asked, missing: review.missing, rejectedBy: review.rejected?.by ?? null }
-      : null,
-    approvals: approvals.map(({ by, approved, note, sequence }) => ({ by, approved, note, sequence })),
-    waivers,
-    retries,
-    steps: Object.fromEntries(
-      stepNames.map((step) => [step, attemptsOf<typeof step>(iteration, step).map(describeAttempt)]),
-    ),
-    clauses: verdictsOf(iteration).map(({ id, verdict, faults, events }) => ({
-      id,
-      verdict,
-      faults,
-      events,
-    })),
-  };
-};
-
-/** The state as plain JSON: iterations, each with its attempts and verdicts, and the hosts as last heard of. */
-const describeState = (state: State) => ({
-  sequence: state.sequence,
-  iterations: Object.fromEntries(
-    [...state.iterations].map(([name, iteration]) => [name, describeIteration(iteration)]),
-  ),
-  hosts: Object.fromEntries(
-    [...state.hosts].map(([name, { startedAt, ...host }]) => [
-      name,
-      { ...host, startedAt: { sequence: startedAt.sequence, time: startedAt.time } },
-    ]),
-  ),
-});
-export type StateDescribed = ReturnType<typeof describeState>;
-
-/** The state as it was after a sequence. */
-export const stateAt = (events: readonly LoggedEvent[], sequence: number): StateDescribed =>
-  describeState(events.filter((logged) => logged.sequence <= sequence).reduce(evolve, initialState));

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { historyOf, until } from '../testing/history.ts';
-import { stateAt } from './replay.ts';
+import { stateAt } from './state-at.ts';
 import { differences } from './state-diff.ts';
 
 it('names each value that differs, by its keys and by what a list’s entries call themselves', () => {

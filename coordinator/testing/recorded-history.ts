@@ -13,6 +13,7 @@ import {
   type LogRecord,
   readEventRecords,
 } from '../export/event-records.ts';
+import { withheldIn } from '../export/read-export.ts';
 
 /** Where the recorded histories are. */
 const historiesFolder = join(import.meta.dirname, '../../test/histories');
@@ -29,6 +30,8 @@ export interface RecordedHistory {
   trust: Trust;
   header: LogHeader | BadRecord;
   records: (LogRecord | BadRecord)[];
+  /** The iterations of which it holds hashes alone. */
+  withheld: ReadonlySet<string>;
   /** Its events, each as its writer signed it. */
   events: LoggedEvent[];
 }
@@ -44,5 +47,5 @@ export const readHistory = (name: string): RecordedHistory => {
     const verified = verifier.verify(record);
     return 'logged' in verified ? [verified.logged] : [];
   });
-  return { trust, header, records: all, events };
+  return { trust, header, records: all, withheld: withheldIn(all), events };
 };

@@ -1,7 +1,7 @@
 import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
-import { eventsMember } from '../../coordinator/export/export-iteration.ts';
+import { eventsMember } from '../../coordinator/export/event-records.ts';
 import { readArchive } from '../../coordinator/export/read-archive.ts';
 import { waitUntil } from '../faults/sandbox-faults.ts';
 import { startTestFleet, type TestFleet } from '../test-fleet.ts';
