@@ -229,7 +229,8 @@ const evolveStarts = (state: State, event: IterationEvent, at: LogPlace, hash: s
       started: { sequence, time, eventId },
       ...at,
     };
-    return withStarts({ ...before, open, refusals: before.refusals + 1, refused });
+    const refusals = before.refusals + 1;
+    return { ...withStarts({ ...before, open, refusals, refused }), lastEnd: at.sequence };
   }
   if (event.type !== 'IterationAccepted' || state.iterations.has(name)) return state;
   const { rules, fleet } = event.data;

@@ -156,7 +156,7 @@ export interface State {
   writers: ReadonlyMap<string, { seq: number; hash: string }>;
   /** The log's epoch. */
   epoch: number;
-  /** The sequence at which an iteration ended last; 0 before the first. */
+  /** The sequence at which an iteration ended last, or a start was refused; 0 before the first. */
   lastEnd: number;
   /** The last checkpoint that each host was told: how many of them it was told, and what it covers. */
   checkpoints: ReadonlyMap<string, { number: number; size: number; epoch: number }>;

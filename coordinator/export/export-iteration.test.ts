@@ -5,7 +5,7 @@ import { coordinator, noIteration } from '../../schemas/events.ts';
 import { replayCheck } from '../reading/replay.ts';
 import { verifyLog } from '../reading/verify-log.ts';
 import { exampleFleet, examplePlan, exampleTrust } from '../testing/example-plan.ts';
-import { abort, answerOf, createHistory, type History, startOf } from '../testing/history.ts';
+import { answerOf, createHistory, type History, startOf } from '../testing/history.ts';
 import { testKey } from '../testing/test-key.ts';
 import { eventsMember, isBad, readEventRecords } from './event-records.ts';
 import { derivedParts, exportedAt, exportIteration } from './export-iteration.ts';
@@ -16,9 +16,11 @@ const other = examplePlan((plan) => {
   plan.iteration = 'other';
 });
 
-/** Two people ask for one board; the one that comes second is refused, and the first one's iteration is aborted. */
+/** Two people ask for one board, and the one that comes second is refused. */
 const refusedSecond = (): History => {
   const history = createHistory();
+  const data = { role: 'board', version: '1', bootId: 'b', release: 'r', package: null };
+  history.append('fresnel', { type: 'AgentStarted', iteration: noIteration, attempt: 1, data });
   const plan = examplePlan();
   history.command(startOf(plan));
   history.command(startOf(other));
@@ -28,16 +30,22 @@ const refusedSecond = (): History => {
   return history;
 };
 
-/** A checkpoint over all that is there, as the coordinator tells it to a host. */
-const checkpoint = (history: History): void => {
+/** The coordinator tells a host what the log holds, if that is due. @returns whether it was. */
+const checkpoint = (history: History): boolean => {
   const tree = new LogTree();
   for (const message of history.events) tree.add({ signature: '', ...message });
   const { size } = tree;
   const root = tree.rootAt(size);
   const note = signCheckpoint(logOrigin(fleet, 1), { size, root }, testKey(coordinator));
-  const [host, attempt] = ['fresnel', 1];
-  const data = { host, size, root: Buffer.from(root).toString('base64'), note, from: 0, proof: [] };
-  history.append(coordinator, { type: 'Checkpointed', iteration: noIteration, attempt, host, data });
+  const told = {
+    host: 'fresnel',
+    size,
+    root: Buffer.from(root).toString('base64'),
+    note,
+    from: 0,
+    proof: [],
+  };
+  return history.decideOnce({ do: 'Checkpoint', ...told });
 };
 
 const exported = ({ events }: History, name: string) =>
@@ -57,10 +65,14 @@ describe('the export of a start that was refused', () => {
     await expect(exported(history, 'iter6')).rejects.toThrow('there is no iteration "iter6"');
   });
 
+  it('is possible as soon as the coordinator has told a host of it, whatever the other iteration does', () => {
+    const history = refusedSecond();
+    expect(checkpoint(history)).toBe(true);
+    expect(checkpoint(history)).toBe(false);
+  });
+
   it('holds its events, what was answered, and of another iteration the hashes alone', async () => {
     const history = refusedSecond();
-    history.command(abort);
-    history.settle();
     checkpoint(history);
     const parts = await exported(history, 'other');
     expect(parts.map(({ name }) => name)).toEqual([eventsMember, 'checkpoint.txt', 'report.md']);
@@ -77,7 +89,11 @@ describe('the export of a start that was refused', () => {
     });
     const shown = all.flatMap((record) => (isBad(record) || isWithheld(record) ? [] : [record.sequence]));
     const own = history.events.filter(({ sequence }) => shown.includes(sequence));
-    expect(own.map(({ event }) => event.type)).toEqual(['IterationStarted', 'IterationRefused']);
+    expect(own.map(({ event }) => event.type)).toEqual([
+      'AgentStarted',
+      'IterationStarted',
+      'IterationRefused',
+    ]);
     // It is decided again as far as it can be: that the board was busy is believed.
     const withheld = withheldIn(all);
     expect([...withheld]).toEqual(['iter5']);

@@ -54,10 +54,9 @@ const headerOver = (
       if (!isOver(size, root)) continue;
       return { fleet, epoch: event.epoch ?? 1, size, note };
     }
+  const what = 'refused' in exported ? 'refusal' : 'end';
   throw new Refused(
-    'refused' in exported
-      ? `no checkpoint covers the refusal of ${name} yet, at sequence ${ended.sequence}: the coordinator signs one at the end of an iteration`
-      : `no checkpoint covers the end of ${name} yet, at sequence ${ended.sequence}: the coordinator signs one as soon as it runs; see: ka doctor`,
+    `no checkpoint covers the ${what} of ${name} yet, at sequence ${ended.sequence}: the coordinator signs one as soon as it runs and has heard of a host; see: ka doctor`,
   );
 };
 

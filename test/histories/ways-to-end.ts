@@ -215,11 +215,6 @@ export const waysToEnd: Readonly<Record<string, (recording: Recording) => Promis
       }),
     );
     if (ran.exitCode !== 2) throw new Error(`${name} was not refused: ${ran.stdout}${ran.stderr}`);
-    // The checkpoints over the refusal come with an iteration's end.
-    const first = iterationUnderWay(fleet, await planVariant(fleet.folder, { iteration: 'first' }), 'first');
-    await first.start();
-    await first.abort();
-    await first.event('IterationAborted');
   },
 };
 
