@@ -21,11 +21,10 @@ const planAgrees = (asked: Asked): boolean => {
   return agrees;
 };
 
-/** The answers that are due to people who have asked for an iteration. */
-export const answersDue = (state: State, fleet: Fleet): Command[] =>
-  [...state.starts].flatMap(([iteration, { open }]): Command[] => {
-    const [asked] = open;
-    if (!asked) return [];
-    const facts = fleetFacts(asked.plan, fleet);
-    return [{ do: 'Answer', iteration, fleet: facts, planAgrees: planAgrees(asked) }];
-  });
+/** The answer that is due to the person who has asked for an iteration of that name, if somebody waits for one. */
+export const answerDue = (state: State, iteration: string, fleet: Fleet): Command[] => {
+  const asked = state.starts.get(iteration)?.open[0];
+  if (!asked) return [];
+  const facts = fleetFacts(asked.plan, fleet);
+  return [{ do: 'Answer', iteration, fleet: facts, planAgrees: planAgrees(asked) }];
+};

@@ -17,7 +17,7 @@ import type { CoordinatorPorts } from './ports.ts';
 import { createSayAgain, type NextAgain } from './say-again.ts';
 import { sealDecided } from './seal-decided.ts';
 import { createTender } from './tend-consumers.ts';
-import { createOpenSince } from './time-limits.ts';
+import { createOpenSince, iterationsUnderWay } from './time-limits.ts';
 import { createTurns, type Turns } from './turns.ts';
 
 export interface DaemonOptions extends DaemonKey {
@@ -51,13 +51,15 @@ export class Coordinator {
   /** What the log held when it was asked last; nothing is decided of a state that is older. */
   #caughtUpWith = Number.POSITIVE_INFINITY;
   #tending: Promise<void> | undefined;
+  /** Whether time is to be looked at, and not only at what was said. */
+  #looksAtTime = true;
 
   constructor(options: DaemonOptions) {
     const { ports, fleet, copy = new LogCopy(), signal } = options;
     const { say, clock } = ports;
     const trust = trustIn(fleet);
     this.#options = options;
-    this.view = createLogView(trust);
+    this.view = createLogView(trust, (iteration) => copy.eventsOf(iteration));
     this.heard = createHostsHeard(clock);
     this.tender = createTender(ports, fleet);
     this.turns = createTurns(() => this.#turn(), signal, say);
@@ -113,6 +115,12 @@ export class Coordinator {
     });
   }
 
+  /** It may be that something is due now. */
+  lookAtTime(): void {
+    this.#looksAtTime = true;
+    this.turns.call();
+  }
+
   /** Looks after the hosts' consumers, and at the clock of the log's server. */
   tend(): void {
     const { clock } = this.#options.ports;
@@ -146,8 +154,7 @@ export class Coordinator {
 
   /** Approvals end by the server's clock: it is asked only while one may. */
   async #askTheTime(): Promise<void> {
-    const { iterations } = this.view.state;
-    if (![...iterations.values()].some((one) => lastingApprovals(one).length > 0)) return;
+    if (!iterationsUnderWay(this.view.state).some((one) => lastingApprovals(one).length > 0)) return;
     const now = await this.#options.ports.log.serverTime().catch(() => undefined);
     this.#serverNow = now?.getTime() ?? this.#serverNow;
   }
@@ -156,9 +163,12 @@ export class Coordinator {
     const { ports, fleet, key, former } = this.#options;
     const { state } = this.view;
     const now = ports.clock.now();
-    const openSince = this.#openSince(state, now);
     const { lastSeen, knows: knownBy } = this.heard;
-    const stopwatch = { now, lastSeen, openSince, isUnknownTo: this.tender.isUnknownTo(openSince) };
+    let stopwatch: Circumstances['stopwatch'];
+    if (this.#looksAtTime) {
+      const openSince = this.#openSince(state, now);
+      stopwatch = { now, lastSeen, openSince, isUnknownTo: this.tender.isUnknownTo(openSince) };
+    }
     let again: NextAgain = { do: 'decide' };
     this.withCopy(() => {
       again = this.#sayAgain(state, now);
@@ -183,7 +193,9 @@ export class Coordinator {
       }
       case 'decide':
         if (move.says !== undefined) this.#beyond.trouble(new Error(move.says), 'ALARM: ');
-        return this.#decideFirst(move.commands);
+        if (await this.#decideFirst(move.overdue)) return; // there may be more of it
+        this.#looksAtTime = false;
+        await this.#decideFirst(move.commands);
     }
   }
 
@@ -216,16 +228,23 @@ export class Coordinator {
     return lacking.has(iteration) && state.iterations.get(iteration)?.abort === undefined;
   }
 
-  /** Appends the first event that one of the commands makes, and that can be appended: one that can't go on stops no other. */
-  async #decideFirst(commands: readonly Command[]): Promise<void> {
-    for (const command of commands)
-      for (const event of decide(command, this.view.state)) {
-        if (this.#isUnclear(event.iteration)) continue;
+  /**
+   * Appends the first event that one of the commands makes, and that can be appended: one that can't go on stops no other.
+   * @returns whether there was one.
+   */
+  async #decideFirst(commands: Iterable<Command>): Promise<boolean> {
+    for (const command of commands) {
+      const events = decide(command, this.view.state).filter(({ iteration }) => !this.#isUnclear(iteration));
+      if (events.length === 0 && command.do === 'Advance' && command.iteration !== undefined)
+        this.view.settle(command.iteration);
+      for (const event of events) {
         const sealed = this.#seal(event);
         if (!sealed) continue;
         const appended = await this.#appendSealed(sealed);
-        if (typeof appended === 'number') return;
+        if (typeof appended === 'number') return true;
         if (appended === undefined) break;
       }
+    }
+    return false;
   }
 }

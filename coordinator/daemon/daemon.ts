@@ -1,6 +1,7 @@
 import { createSayOnce, type SayOnce } from '../../eventlog/say-once.ts';
 import type { KeptMessage, RefusedMessage } from '../../eventlog/signing/check-event.ts';
 import type { Again } from '../../eventlog/stream/event-log.ts';
+import { leafOf } from '../../eventlog/tree/log-tree.ts';
 import { coordinator, isPerson, type KaEvent, type LoggedEvent } from '../../schemas/events.ts';
 import { Coordinator, type DaemonOptions } from './coordinator.ts';
 import { sayItAgain } from './say-again.ts';
@@ -23,8 +24,19 @@ const followReports = (
   const { view, turns, blobs } = running;
   /** What was told of once: a log that is folded anew lacks the same. */
   const lacks = new Set<string>();
-  /** Whether the message at hand is new to the copy. */
-  let isNew = false;
+  let atHand: { message: KeptMessage; leaf: Uint8Array } | undefined;
+  /** Keeps the message at hand. @returns whether it is new to the copy. */
+  const keepAtHand = (isEvent: boolean): boolean => {
+    let isNew = false;
+    running.withCopy((copy) => {
+      if (!atHand) return;
+      const kept = copy.keep(atHand.message, isEvent, atHand.leaf);
+      isNew = kept !== 'known';
+      if (kept === 'cut') running.tellCut();
+    });
+    atHand = undefined;
+    return isNew;
+  };
   return {
     signal,
     onMessage: (message: KeptMessage) => {
@@ -32,14 +44,12 @@ const followReports = (
         say('the log answers again');
         running.countAnew();
       }
-      view.takeMessage(message);
-      running.withCopy((copy) => {
-        const kept = copy.keep(message);
-        isNew = kept !== 'known';
-        if (kept === 'cut') running.tellCut();
-      });
+      const leaf = leafOf(message);
+      atHand = { message, leaf };
+      view.takeMessage(message, leaf);
     },
     onEvent: (logged: LoggedEvent) => {
+      const isNew = keepAtHand(true);
       view.takeEvent(logged);
       if (logged.event.source === coordinator) running.withCopy((copy) => copy.noteOwnBlobs(logged.bytes));
       // A person has put the log together again: what is not in it by now is given up.
@@ -49,6 +59,7 @@ const followReports = (
     },
     onRefused: ({ sequence, subject, why }: RefusedMessage) => {
       say(`ALARM: sequence ${sequence}, ${subject}: ${why}; nothing is made of it`);
+      keepAtHand(false);
       view.passOver(sequence);
       turns.call();
     },
@@ -89,7 +100,7 @@ export const runCoordinator = async (options: DaemonOptions): Promise<void> => {
     running.tender.hear(presence, clock.now());
   });
   const timers = [
-    clock.every(lookAtClockEveryMs, running.turns.call),
+    clock.every(lookAtClockEveryMs, () => running.lookAtTime()),
     clock.every(tendEveryMs, () => running.tend()),
   ];
   const wholeLog = async (): Promise<number> => {

@@ -2,14 +2,19 @@ import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { createSayOnce } from '../../eventlog/say-once.ts';
-import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
+import { completeEvent, type KeptMessage } from '../../eventlog/signing/check-event.ts';
 import type { Blob } from '../../eventlog/signing/put-aside.ts';
+import { leafOf } from '../../eventlog/tree/log-tree.ts';
 import { type BlobMarker, blobsNamedBy, mayNameBlobs } from '../../schemas/blob-marker.ts';
+import { type LoggedEvent, parseEvent, parseSubject } from '../../schemas/events.ts';
 
 const schema = `
+  -- \`leaf\` is its hash in the tree over the log: it shows whether the disk has changed one of the others.
   CREATE TABLE IF NOT EXISTS message (
-    sequence INTEGER PRIMARY KEY, subject TEXT NOT NULL, bytes BLOB NOT NULL, signature TEXT NOT NULL
+    sequence INTEGER PRIMARY KEY, subject TEXT NOT NULL, bytes BLOB NOT NULL, signature TEXT NOT NULL,
+    leaf BLOB NOT NULL, iteration TEXT NOT NULL, is_event INTEGER NOT NULL
   ) STRICT;
+  CREATE INDEX IF NOT EXISTS message_of ON message (iteration, sequence) WHERE is_event;
   -- What the log held once and holds no more, in the order in which it was lost. A subject names one fact.
   CREATE TABLE IF NOT EXISTS lost (
     place INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -20,6 +25,14 @@ const schema = `
   -- Which of it the coordinator's own events name, in their order.
   CREATE TABLE IF NOT EXISTS own_blob (place INTEGER PRIMARY KEY AUTOINCREMENT, sha256 TEXT NOT NULL UNIQUE) STRICT;
 `;
+
+/** Of the tables above. A copy of another version is made anew. */
+const version = 2;
+
+/** A row of the table. */
+type KeptRow = KeptMessage & { bytes: Buffer; leaf: Buffer; is_event: number };
+
+const isEqual = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
 class DamagedCopy extends Error {
   override readonly name = 'DamagedCopy';
@@ -69,10 +82,15 @@ export class LogCopy {
     this.#db.pragma('journal_mode = WAL');
     this.#db.pragma('synchronous = FULL');
     if (this.#db.pragma('quick_check', { simple: true }) !== 'ok') throw new DamagedCopy('it is damaged');
+    const found = this.#db.pragma('user_version', { simple: true });
+    const isNew = this.#db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get() === 0;
+    if (!isNew && found !== version)
+      throw new DamagedCopy(`it is of version ${found}, and this is ${version}`);
     this.#db.exec(schema);
+    this.#db.pragma(`user_version = ${version}`);
     this.#lost = this.#db.prepare('SELECT count(*) FROM lost').pluck().get() as number;
-    this.#find = this.#db.prepare('SELECT subject, bytes FROM message WHERE sequence = ?');
-    this.#insert = this.#db.prepare('INSERT INTO message VALUES (?, ?, ?, ?)');
+    this.#find = this.#db.prepare('SELECT * FROM message WHERE sequence = ?');
+    this.#insert = this.#db.prepare('INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?)');
   }
 
   #begin(): void {
@@ -106,17 +124,41 @@ export class LogCopy {
 
   /**
    * Keeps a message that the log holds now.
+   * @param isEvent whether it is an event of the writer that its subject names. @param leaf see {@link leafOf}.
    * @returns `cut` if the log held another one there before: what the copy has from there on is lost.
    */
-  keep({ sequence, subject, bytes, signature }: KeptMessage): 'known' | 'new' | 'cut' {
-    const before = this.#find.get(sequence) as { subject: string; bytes: Buffer } | undefined;
-    if (before?.subject === subject && Buffer.compare(before.bytes, bytes) === 0) return 'known';
+  keep(message: KeptMessage, isEvent = true, leaf = leafOf(message)): 'known' | 'new' | 'cut' {
+    const { sequence, subject, bytes, signature } = message;
+    const before = this.#find.get(sequence) as KeptRow | undefined;
+    const isSame = before?.subject === subject && isEqual(before.bytes, bytes) && isEqual(before.leaf, leaf);
+    if (isSame && Boolean(before.is_event) === isEvent) return 'known';
     this.#begin();
-    if (before) this.#loseFrom(sequence);
-    this.#insert.run(sequence, subject, bytes, signature);
+    // What the disk has changed says nothing of what the log held.
+    const isOther = before !== undefined && !isSame && isEqual(leafOf(before), before.leaf);
+    if (isOther) this.#loseFrom(sequence);
+    const iteration = parseSubject(subject)?.iteration ?? '';
+    this.#insert.run(sequence, subject, bytes, signature, leaf, iteration, isEvent ? 1 : 0);
     if (this.#lost > 0)
       this.#lost -= this.#db.prepare('DELETE FROM lost WHERE subject = ?').run(subject).changes;
-    return before ? 'cut' : 'new';
+    if (isOther) return 'cut';
+    return before ? 'known' : 'new';
+  }
+
+  /** The events of an iteration, in their order, as they were checked when they were put here. @throws {DamagedCopy} */
+  eventsOf(iteration: string): LoggedEvent[] {
+    const rows = this.#db
+      .prepare('SELECT * FROM message WHERE iteration = ? AND is_event ORDER BY sequence')
+      .all(iteration) as KeptRow[];
+    return rows.map((row) => this.#eventIn(row));
+  }
+
+  #eventIn(row: KeptRow): LoggedEvent {
+    const { sequence, subject, bytes, signature, leaf } = row;
+    if (!isEqual(leafOf(row), leaf))
+      throw new DamagedCopy(`sequence ${sequence} of the copy of the log is not what was put there`);
+    const logged = { sequence, subject, bytes, signature, event: parseEvent(bytes) };
+    const completed = completeEvent(logged, this.blob);
+    return 'logged' in completed ? completed.logged : logged;
   }
 
   /** Notes that the log ends there. @returns false if it went on before: it was cut. */

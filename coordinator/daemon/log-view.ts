@@ -2,7 +2,9 @@ import { type KeptMessage, lacksOf } from '../../eventlog/signing/check-event.ts
 import { createKeyHistory, type KeyHistory } from '../../eventlog/signing/key-history.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
 import { LogTree } from '../../eventlog/tree/log-tree.ts';
-import type { LoggedEvent } from '../../schemas/events.ts';
+import type { KaEvent, LoggedEvent } from '../../schemas/events.ts';
+import { touchedBy } from '../decider/decide.ts';
+import { type EventsOf, setAside, takeBack } from '../decider/ended-iterations.ts';
 import { evolve, passOver } from '../decider/evolve.ts';
 import { initialState, type State } from '../decider/state.ts';
 
@@ -25,15 +27,19 @@ export interface LogView {
   readonly fork: Fork | undefined;
   /** The iterations of which an event has put something aside that could not be read: what they are is not known. */
   readonly lacking: ReadonlySet<string>;
+  /** The names of the iterations of which something new may be decided, in the order in which they were spoken of. */
+  readonly undecided: ReadonlySet<string>;
 }
 
 /** A {@link LogView} that takes what the log hands over, in its order. */
 export interface GrowingView extends LogView {
   /** Each message comes here first, whatever it is. */
-  takeMessage(message: KeptMessage): void;
+  takeMessage(message: KeptMessage, leaf: Uint8Array): void;
   takeEvent(logged: LoggedEvent): void;
   /** A message that is no event: only the position moves. */
   passOver(sequence: number): void;
+  /** Nothing more is to be decided of that iteration as things are. If it has ended, it leaves memory. */
+  settle(iteration: string): void;
   /** All of the log is handed over anew. */
   reset(): void;
 }
@@ -42,7 +48,18 @@ export interface GrowingView extends LogView {
 export const rootOver = (size: number, tree: LogTree): string =>
   size <= tree.size ? Buffer.from(tree.rootAt(size)).toString('base64') : 'nothing';
 
-export const createLogView = (trust: Trust): GrowingView => {
+/** Whether a checkpoint is of another log than the one that holds it. */
+const forkShownBy = (event: KaEvent, sequence: number, tree: LogTree): Fork | undefined => {
+  if (event.kind !== 'fleet' || event.type !== 'Checkpointed') return undefined;
+  const { size, root } = event.data;
+  const now = rootOver(size, tree);
+  if (now === root) return undefined;
+  const says = `the log was rewritten: at ${size} events its head was ${root}, signed at sequence ${sequence}, and is ${now} now; nothing is asked for any more; next: ka audit --verify, then ka log restore`;
+  return { epoch: event.epoch ?? 1, says };
+};
+
+/** @param eventsOf what was handed over of an iteration, as far as it is kept. */
+export const createLogView = (trust: Trust, eventsOf: EventsOf): GrowingView => {
   let state = initialState;
   let tree = new LogTree();
   let keys = createKeyHistory(trust);
@@ -50,20 +67,15 @@ export const createLogView = (trust: Trust): GrowingView => {
   let fork: Fork | undefined;
   let atHand: KeptMessage | undefined;
   const lacking = new Set<string>();
+  const undecided = new Set<string>();
 
   /** What this coordinator has signed before has to be what it reads now, unless a person has restored the log since. */
   const lookForFork = ({ event, sequence }: LoggedEvent) => {
-    if (event.kind !== 'fleet') return;
-    if (event.type === 'LogRestored') {
+    if (event.kind === 'fleet' && event.type === 'LogRestored') {
       restored = atHand;
       if (fork !== undefined && fork.epoch < event.data.epoch) fork = undefined;
     }
-    if (event.type !== 'Checkpointed') return;
-    const { size, root } = event.data;
-    const now = rootOver(size, tree);
-    if (now === root) return;
-    const says = `the log was rewritten: at ${size} events its head was ${root}, signed at sequence ${sequence}, and is ${now} now; nothing is asked for any more; next: ka audit --verify, then ka log restore`;
-    fork = { epoch: event.epoch ?? 1, says };
+    fork = forkShownBy(event, sequence, tree) ?? fork;
   };
 
   return {
@@ -83,23 +95,32 @@ export const createLogView = (trust: Trust): GrowingView => {
       return fork;
     },
     lacking,
-    takeMessage(message) {
+    undecided,
+    takeMessage(message, leaf) {
       atHand = message;
-      if (message.sequence === tree.size + 1) tree.add(message);
+      if (message.sequence === tree.size + 1) tree.append(leaf);
     },
     takeEvent(logged) {
+      const { iteration } = logged.event;
+      if (state.ended.has(iteration)) state = takeBack(state, iteration, eventsOf);
       state = evolve(state, logged);
-      if (lacksOf(logged).length > 0) lacking.add(logged.event.iteration);
+      for (const name of touchedBy(logged, state)) undecided.add(name);
+      if (lacksOf(logged).length > 0) lacking.add(iteration);
       lookForFork(logged);
       keys.note(logged.event, logged.sequence);
     },
     passOver(sequence) {
       state = passOver(state, sequence);
     },
+    settle(iteration) {
+      undecided.delete(iteration);
+      state = setAside(state, iteration, eventsOf);
+    },
     reset() {
       state = initialState;
       tree = new LogTree();
       lacking.clear();
+      undecided.clear();
       keys = createKeyHistory(trust);
       [restored, fork] = [undefined, undefined];
     },

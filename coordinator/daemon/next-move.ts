@@ -1,15 +1,14 @@
-import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import type { SealedEvent } from '../../eventlog/signing/seal.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import { coordinator, type NewEvent, noIteration } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import type { Command } from '../decider/decide.ts';
 import { rules } from '../decider/rules.ts';
-import { answersDue } from './answers.ts';
+import { answerDue } from './answers.ts';
 import { checkpointsDue } from './checkpoints.ts';
 import type { LogView } from './log-view.ts';
 import type { NextAgain } from './say-again.ts';
-import { expired, overdue, type Stopwatch } from './time-limits.ts';
+import { expired, iterationsUnderWay, overdue, type Stopwatch } from './time-limits.ts';
 
 /** The coordinator's key, and the one that it had before where the log still has to be told of the new one. */
 export interface OwnKeys {
@@ -22,7 +21,8 @@ export interface Circumstances extends OwnKeys {
   fleet: Fleet;
   /** What is to be done first about events that the log has lost. */
   again: NextAgain;
-  stopwatch: Omit<Stopwatch, 'fleet'>;
+  /** Where time is to be looked at. */
+  stopwatch: Omit<Stopwatch, 'fleet'> | undefined;
   /** By the clock of the log's server, in milliseconds since 1970; 0 while nobody has asked it. */
   serverNow: number;
   /** What a host says that it knows of the log. */
@@ -38,8 +38,8 @@ export type Move =
   | { do: 'append'; event: SealedEvent }
   /** The log is told of its new key, and then the rest is decided. */
   | { do: 'rotate'; event: NewEvent }
-  /** These are decided, in their order, until one makes an event. */
-  | { do: 'decide'; commands: Command[]; says?: string };
+  /** These are decided, in their order, until one makes an event: first what time asks for. */
+  | { do: 'decide'; overdue: Command[]; commands: Iterable<Command>; says?: string };
 
 /** Whether the log still has to be told that this writer has another key. */
 const owesRotation = ({ keys }: LogView, { former }: OwnKeys): boolean =>
@@ -61,8 +61,8 @@ const standstill = (view: LogView, own: OwnKeys): string | undefined => {
 
 /** Iterations that a newer coordinator has accepted under rules that this one does not know. */
 const beyondUs = ({ state }: LogView): string | undefined => {
-  const unknown = [...state.iterations.values()].flatMap((iteration) => {
-    const names = iteration.ended ? [] : rules.unknownIn(iteration);
+  const unknown = iterationsUnderWay(state).flatMap((iteration) => {
+    const names = rules.unknownIn(iteration);
     return names.length > 0 ? [`${iteration.name} (${names.join(', ')})`] : [];
   });
   return unknown.length > 0
@@ -70,9 +70,19 @@ const beyondUs = ({ state }: LogView): string | undefined => {
     : undefined;
 };
 
+/** What follows from the events alone: of each iteration that somebody spoke of, and then of what hosts are to be told. */
+function* commandsDue(view: LogView, own: OwnKeys, { fleet, knownBy }: Circumstances): Iterable<Command> {
+  const { state, tree, restored } = view;
+  for (const iteration of view.undecided) {
+    yield* answerDue(state, iteration, fleet);
+    yield { do: 'Advance', iteration };
+  }
+  yield* checkpointsDue(state, { fleet: fleet.fleet, key: signingKey(view, own), tree, restored, knownBy });
+}
+
 /** What to do next, as things are: pure. */
 export const nextMove = (view: LogView, circumstances: Circumstances): Move => {
-  const { again, key, fleet, stopwatch, serverNow, knownBy } = circumstances;
+  const { again, key, fleet, stopwatch, serverNow } = circumstances;
   if (again.do === 'wait') return { do: 'wait' };
   const says = standstill(view, circumstances);
   if (says !== undefined) return { do: 'alarm', says };
@@ -81,16 +91,14 @@ export const nextMove = (view: LogView, circumstances: Circumstances): Move => {
     const said = view.keys.rotationTo(coordinator, key);
     return { do: 'rotate', event: { type: 'KeyRotated', iteration: noIteration, ...said } };
   }
-  const { state, tree } = view;
-  const restored: KeptMessage | undefined = view.restored;
-  const making = { fleet: fleet.fleet, key: signingKey(view, circumstances), tree, restored, knownBy };
-  const commands: Command[] = [
-    ...answersDue(state, fleet),
-    ...expired(state, serverNow),
-    ...overdue(state, { ...stopwatch, fleet }),
-    { do: 'Advance' },
-    ...checkpointsDue(state, making),
-  ];
+  const commands = commandsDue(view, circumstances, circumstances);
+  if (!stopwatch) return { do: 'decide', overdue: [], commands };
+  const { state } = view;
   const unknown = beyondUs(view);
-  return { do: 'decide', commands, ...(unknown === undefined ? {} : { says: unknown }) };
+  return {
+    do: 'decide',
+    overdue: [...expired(state, serverNow), ...overdue(state, { ...stopwatch, fleet })],
+    commands,
+    ...(unknown === undefined ? {} : { says: unknown }),
+  };
 };

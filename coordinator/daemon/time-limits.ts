@@ -50,18 +50,20 @@ interface OpenAttempt {
   id: AttemptId;
 }
 
+/** The iterations that are under way. */
+export const iterationsUnderWay = ({ underWay, iterations }: State): Iteration[] =>
+  [...underWay.values()].flatMap((name) => iterations.get(name) ?? []);
+
 /** The attempts that are open now, in the iterations that are under way. */
 export const openAttempts = (state: State): OpenAttempt[] =>
-  [...state.iterations.values()]
-    .filter(({ ended }) => !ended)
-    .flatMap((iteration) =>
-      openAttemptsOf(iteration).map(({ step, attempt }) => ({
-        iteration,
-        step,
-        attempt,
-        id: { iteration: iteration.name, step, attempt: attempt.number },
-      })),
-    );
+  iterationsUnderWay(state).flatMap((iteration) =>
+    openAttemptsOf(iteration).map(({ step, attempt }) => ({
+      iteration,
+      step,
+      attempt,
+      id: { iteration: iteration.name, step, attempt: attempt.number },
+    })),
+  );
 
 /** Names an attempt's time: a board that was lost and is back has all of it anew. */
 const timeKey = (state: State, { iteration, attempt, id }: OpenAttempt): string =>
@@ -125,7 +127,7 @@ export const overdue = (
 
 /** The approvals that have lasted as long as they were to. @param serverNow by the clock of the log's server, in milliseconds. */
 export const expired = (state: State, serverNow: number): Command[] =>
-  [...state.iterations.values()].flatMap((iteration) =>
+  iterationsUnderWay(state).flatMap((iteration) =>
     lastingApprovals(iteration)
       .filter(({ expires }) => Date.parse(expires ?? '') <= serverNow)
       .map(({ sequence }) => ({ do: 'Expire', iteration: iteration.name, approval: sequence }) as const),

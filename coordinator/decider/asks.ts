@@ -6,24 +6,20 @@ import type { Role } from '../../schemas/step-names.ts';
 import { evidenceOf, type Iteration, type State } from './state.ts';
 import { failedChecks } from './verdicts.ts';
 
-/** The iteration that works on a board now. */
-const underWayOn = (state: State, board: string): Iteration | undefined =>
-  [...state.iterations.values()].find((one) => !one.ended && one.plan.board === board);
-
 /** What keeps a start from being accepted that the log alone shows. */
 export const startFault = (
   state: State,
   name: string,
   { by, plan }: { by: string; plan: ReadPlan },
 ): Refusal | undefined => {
-  const there = state.iterations.get(name);
+  const there = state.iterations.get(name) ?? state.ended.get(name);
   if (there) return { code: 'name-taken', by: there.startedBy, time: there.started.time };
   const { approvals, authorMayApprove } = plan.review;
   if (approvals.length === 0) return { code: 'nobody-reviews' };
   if (!authorMayApprove && approvals.every((person) => person === by)) return { code: 'only-approver', by };
   const { board } = plan;
-  const busy = underWayOn(state, board);
-  return busy && { code: 'board-busy', board, iteration: busy.name };
+  const busy = state.underWay.get(board);
+  return busy === undefined ? undefined : { code: 'board-busy', board, iteration: busy };
 };
 
 /** What of the fleet's file keeps a plan from being carried out: a host or a person that is not what the plan takes it for. */
@@ -67,8 +63,8 @@ export const retryFault = (state: State, iteration: Iteration): Refusal | undefi
   const { ended, plan } = iteration;
   if (!ended) return { code: 'under-way' };
   if (ended.status !== 'failed') return { code: 'has-ended', status: ended.status };
-  const busy = underWayOn(state, plan.board);
-  if (busy) return { code: 'board-busy', board: plan.board, iteration: busy.name };
+  const busy = state.underWay.get(plan.board);
+  if (busy !== undefined) return { code: 'board-busy', board: plan.board, iteration: busy };
   if (iteration.attempts.rollback.length > 0) return { code: 'rolled-back', board: plan.board };
   // An approval is for one landing.
   if (evidenceOf(iteration, 'land') && failedChecks(iteration).some(({ step }) => step === 'land'))

@@ -19,11 +19,11 @@ export const isDecision = (event: KaEvent): boolean => {
 export const commandsBehind = (event: KaEvent): Command[] => {
   if (event.kind === 'step') {
     const { step, iteration, attempt } = event;
-    if (event.fact === 'Requested') return [{ do: 'Advance' }];
+    if (event.fact === 'Requested') return [{ do: 'Advance', iteration }];
     if (event.fact !== 'Superseded') return [];
     const { reason, again } = event.data;
     if (reason.code === 'unknown') return [];
-    if (reason.code === 'iteration-ends') return [{ do: 'Advance' }];
+    if (reason.code === 'iteration-ends') return [{ do: 'Advance', iteration }];
     const given = reason as GivenUpReason;
     return [{ do: again ? 'AskAgain' : 'TimeOut', iteration, step, attempt, reason: given }];
   }
@@ -69,7 +69,7 @@ export const commandsBehind = (event: KaEvent): Command[] => {
     case 'IterationClosed':
     case 'IterationFailed':
     case 'IterationAborted':
-      return [{ do: 'Advance' }];
+      return [{ do: 'Advance', iteration }];
   }
 };
 

@@ -1,5 +1,11 @@
 import type { z } from 'zod';
-import { type FleetFacts, type fleetEvents, type NewEvent, noIteration } from '../../schemas/events.ts';
+import {
+  type FleetFacts,
+  type fleetEvents,
+  type LoggedEvent,
+  type NewEvent,
+  noIteration,
+} from '../../schemas/events.ts';
 import type { GivenUpReason, LostReason } from '../../schemas/reasons.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import { advance } from './advance.ts';
@@ -18,7 +24,8 @@ export type Command =
   | { do: 'Start'; iteration: string; data: DataOf<'IterationStarted'> }
   /** The coordinator answers the oldest start of that name, by what of the fleet's file it rests on. */
   | { do: 'Answer'; iteration: string; fleet: FleetFacts; planAgrees: boolean }
-  | { do: 'Advance' }
+  /** What an iteration's events ask for next; without a name, those of all that are known. */
+  | { do: 'Advance'; iteration?: string }
   | { do: 'TimeOut'; iteration: string; step: StepName; attempt: number; reason: GivenUpReason }
   /** The host has never heard of the attempt and takes it no more: it is asked of it anew. */
   | { do: 'AskAgain'; iteration: string; step: StepName; attempt: number; reason: GivenUpReason }
@@ -75,8 +82,7 @@ const giveUp = (state: State, command: CommandTo<'TimeOut' | 'AskAgain' | 'Lose'
 
 const checkpoint = (state: State, { do: _do, ...data }: CommandTo<'Checkpoint'>): NewEvent[] => {
   if (data.size !== state.sequence || !checkpointDue(state).includes(data.host)) return [];
-  const told = [...state.checkpoints.values()].map(({ number }) => number);
-  const attempt = Math.max(0, ...told) + 1;
+  const attempt = state.checkpointsTold + 1;
   return [{ type: 'Checkpointed', iteration: noIteration, attempt, host: data.host, data }];
 };
 
@@ -96,6 +102,20 @@ const retry = (state: State, { iteration: name, by }: CommandTo<'Retry'>): NewEv
   return [iterationEvent(name, 'RetryAsked', iteration.retriesAsked + 1, { by }, iteration.last.eventId)];
 };
 
+/** The iterations of which other facts may follow once an event was folded. */
+export const touchedBy = ({ event }: LoggedEvent, { underWay }: Pick<State, 'underWay'>): string[] => {
+  if (event.kind !== 'fleet') return [event.iteration];
+  // A board that was given up as lost is back.
+  const onBoard = event.type === 'AgentStarted' ? underWay.get(event.source) : undefined;
+  return onBoard === undefined ? [] : [onBoard];
+};
+
+const advanceNamed = (state: State, name: string | undefined): NewEvent[] => {
+  if (name === undefined) return [...state.iterations.values()].flatMap((one) => advance(one, state));
+  const iteration = state.iterations.get(name);
+  return iteration ? advance(iteration, state) : [];
+};
+
 /**
  * The events that a command makes of a state. Pure: the same command on the same state gives the same events.
  * Of several, append the first, fold it, and decide again.
@@ -108,7 +128,7 @@ export const decide = (command: Command, state: State): NewEvent[] => {
     case 'Answer':
       return answer(state, command);
     case 'Advance':
-      return [...state.iterations.values()].flatMap((iteration) => advance(iteration, state));
+      return advanceNamed(state, command.iteration);
     case 'TimeOut':
     case 'AskAgain':
     case 'Lose':

@@ -171,26 +171,51 @@ const evolveIteration = (
   }
 };
 
+/** A host that has never been told of an end is told of the last one. */
+const evolveStart = (
+  state: State,
+  { source, data }: FleetEvent & { type: 'AgentStarted' },
+  at: LogPlace,
+): State => {
+  const { role, bootId, release, package: installed } = data;
+  const hosts = state.hosts.set(source, { role, bootId, release, package: installed, startedAt: at });
+  const isNew = state.lastEnd > 0 && !state.checkpoints.has(source);
+  return { ...state, hosts, untold: isNew ? state.untold.set(source, state.lastEnd) : state.untold };
+};
+
+/** In a newer epoch, whoever knows of the log before is told of this one. */
+const evolveEpoch = (state: State, epoch: number): State =>
+  epoch <= state.epoch
+    ? state
+    : {
+        ...state,
+        epoch,
+        untold: state.checkpoints.reduce((untold, _, host) => untold.set(host, 0), state.untold),
+      };
+
+const evolveCheckpoint = (state: State, event: FleetEvent & { type: 'Checkpointed' }): State => {
+  const { host, size } = event.data;
+  const epoch = event.epoch ?? 1;
+  const before = state.checkpoints.get(host);
+  // One that stands there once more says nothing new.
+  if (before && (before.epoch > epoch || (before.epoch === epoch && before.size >= size))) return state;
+  const isTold = epoch >= state.epoch && size >= (state.untold.get(host) ?? 0);
+  return {
+    ...state,
+    checkpoints: state.checkpoints.set(host, { size, epoch }),
+    checkpointsTold: Math.max(state.checkpointsTold, event.attempt),
+    untold: isTold ? state.untold.delete(host) : state.untold,
+  };
+};
+
 const evolveFleet = (state: State, event: FleetEvent, at: LogPlace): State => {
   switch (event.type) {
-    case 'AgentStarted': {
-      const { role, bootId, release, package: installed } = event.data;
-      const host = { role, bootId, release, package: installed, startedAt: at };
-      return { ...state, hosts: new Map(state.hosts).set(event.source, host) };
-    }
+    case 'AgentStarted':
+      return evolveStart(state, event, at);
     case 'LogRestored':
-      if (event.source !== personWriter(event.data.by)) return state;
-      return { ...state, epoch: Math.max(state.epoch, event.data.epoch) };
-    case 'Checkpointed': {
-      if (event.source !== coordinator) return state;
-      const { host, size } = event.data;
-      const told = { number: event.attempt, size, epoch: event.epoch ?? 1 };
-      const before = state.checkpoints.get(host);
-      // One that stands there once more says nothing new.
-      if (before && (before.epoch > told.epoch || (before.epoch === told.epoch && before.size >= size)))
-        return state;
-      return { ...state, checkpoints: new Map(state.checkpoints).set(host, told) };
-    }
+      return event.source === personWriter(event.data.by) ? evolveEpoch(state, event.data.epoch) : state;
+    case 'Checkpointed':
+      return event.source === coordinator ? evolveCheckpoint(state, event) : state;
     case 'KeyRotated':
     case 'KeyRevoked':
       return state; // whoever checks signatures takes note of it
@@ -209,11 +234,31 @@ const signedOf = (
 
 const noStarts: Starts = { asked: 0, open: [], refusals: 0 };
 
+/** All hosts that an iteration may ask. */
+const hostsOf = ({ plan: { board, hosts } }: Iteration): string[] => [
+  ...new Set([...hosts.builders, hosts.publisher, hosts.backup, board]),
+];
+
+/** Puts an iteration back after an event of its own: it works on its board until it ends, and its hosts are told of the end. */
+const withIteration = (state: State, iteration: Iteration, { sequence }: LogPlace): State => {
+  const { name, ended, plan } = iteration;
+  const next = { ...state, iterations: state.iterations.set(name, iteration) };
+  if (!ended) {
+    const isKnown = state.underWay.get(plan.board) === name;
+    return isKnown ? next : { ...next, underWay: state.underWay.set(plan.board, name) };
+  }
+  if (ended.sequence !== sequence) return next;
+  const untold = hostsOf(iteration).reduce((hosts, host) => hosts.set(host, sequence), state.untold);
+  const isItsBoard = state.underWay.get(plan.board) === name;
+  const underWay = isItsBoard ? state.underWay.delete(plan.board) : state.underWay;
+  return { ...next, underWay, untold, lastEnd: sequence };
+};
+
 /** A start that is asked for waits for the coordinator's answer. One whose name is taken by now is answered as well. */
 const evolveStarts = (state: State, event: IterationEvent, at: LogPlace, hash: string): State => {
   const { iteration: name } = event;
   const before = state.starts.get(name) ?? noStarts;
-  const withStarts = (starts: Starts) => ({ ...state, starts: new Map(state.starts).set(name, starts) });
+  const withStarts = (starts: Starts) => ({ ...state, starts: state.starts.set(name, starts) });
   if (event.type === 'IterationStarted') {
     const { needs = [], ...data } = event.data;
     const asked: Asked = { ...at, ...data, number: event.attempt, needs, hash };
@@ -235,10 +280,7 @@ const evolveStarts = (state: State, event: IterationEvent, at: LogPlace, hash: s
   const { rules, fleet } = event.data;
   const begun = beginIteration(name, answered, { rules, fleet });
   const iteration = { ...begun, last: at, digest: sha256(`${begun.digest}\n${hash}`) };
-  return {
-    ...withStarts({ ...before, open }),
-    iterations: new Map(state.iterations).set(name, iteration),
-  };
+  return withIteration(withStarts({ ...before, open }), iteration, at);
 };
 
 const isOfStarts = ({ type }: IterationEvent): boolean =>
@@ -261,7 +303,7 @@ const evolveOne = (
     if (event.kind !== 'step' || !isOutcome(event)) return state;
     // Its request may yet come; if another host was asked, it never counts.
     const key = formatAttemptOn(event, event.source);
-    return { ...state, early: new Map(state.early).set(key, { event, at, hash }) };
+    return { ...state, early: state.early.set(key, { event, at, hash }) };
   }
   if (event.kind === 'iteration' && isOfStarts(event)) return evolveStarts(state, event, at, hash);
   if (!iteration) return state;
@@ -275,16 +317,10 @@ const evolveOne = (
     const outcome = early.get(key);
     if (outcome) {
       changed = withDigest({ ...evolveStep(changed, outcome.event, outcome.at), last: at }, outcome.hash);
-      early = new Map([...early].filter(([name]) => name !== key));
+      early = early.delete(key);
     }
   }
-  const lastEnd = changed.ended?.sequence === at.sequence ? at.sequence : state.lastEnd;
-  return {
-    ...state,
-    early,
-    lastEnd,
-    iterations: new Map(state.iterations).set(event.iteration, changed),
-  };
+  return withIteration({ ...state, early }, changed, at);
 };
 
 /**
@@ -298,7 +334,7 @@ export const evolve = (state: State, { event, sequence, bytes, signature }: Logg
   const next: State = {
     ...state,
     sequence,
-    writers: new Map(state.writers).set(event.source, { seq: event.writerseq, hash }),
+    writers: state.writers.set(event.source, { seq: event.writerseq, hash }),
   };
   switch (event.kind) {
     case 'unknown':

@@ -1,3 +1,4 @@
+import { OrderedMap, Map as PersistentMap } from 'immutable';
 import type { ApprovedTree, FleetFacts, IterationEvent, StepEvent } from '../../schemas/events.ts';
 import type { Needs } from '../../schemas/needs.ts';
 import type { Opened } from '../../schemas/open.ts';
@@ -97,6 +98,17 @@ export interface Iteration {
   failures: number;
 }
 
+/** What decisions about others ask of an iteration that has ended. */
+export interface EndedIteration {
+  name: string;
+  board: string;
+  startedBy: string;
+  started: LogPlace;
+  ended: Pick<End, 'status' | 'sequence' | 'time'>;
+  /** As {@link Iteration.digest}. */
+  digest: string;
+}
+
 /** A start that a person asked for, and that the coordinator has not answered yet. */
 export interface Asked extends LogPlace {
   by: string;
@@ -143,37 +155,52 @@ export interface EarlyOutcome {
   hash: string;
 }
 
-/** The state of a fleet: what follows from the events folded so far, and nothing else. */
+/**
+ * The state of a fleet: what follows from the events folded so far, and nothing else. Its maps share what they have in common
+ * with those of the state before, so that an event costs the same whatever the fleet holds already.
+ */
 export interface State {
   /** The sequence of the last event folded. */
   sequence: number;
-  /** Those that were accepted. */
-  iterations: ReadonlyMap<string, Iteration>;
+  /** Those that were accepted, but those that are {@link State.ended}. */
+  iterations: OrderedMap<string, Iteration>;
+  /** Those that have ended and were set aside: so much is known of them without their events. See `ended-iterations.ts`. */
+  ended: OrderedMap<string, EndedIteration>;
+  /** The name of the iteration that works on each board now. */
+  underWay: PersistentMap<string, string>;
   /** What was asked for, by the iteration's name. */
-  starts: ReadonlyMap<string, Starts>;
-  hosts: ReadonlyMap<string, HostState>;
+  starts: OrderedMap<string, Starts>;
+  hosts: OrderedMap<string, HostState>;
   /** Each writer's last event: its own count and hash, which its next one links to. */
-  writers: ReadonlyMap<string, { seq: number; hash: string }>;
+  writers: PersistentMap<string, { seq: number; hash: string }>;
   /** The log's epoch. */
   epoch: number;
   /** The sequence at which an iteration ended last; 0 before the first. */
   lastEnd: number;
-  /** The last checkpoint that each host was told: how many of them it was told, and what it covers. */
-  checkpoints: ReadonlyMap<string, { number: number; size: number; epoch: number }>;
+  /** The last checkpoint that each host was told, and what it covers. */
+  checkpoints: OrderedMap<string, { size: number; epoch: number }>;
+  /** How many checkpoints were told. */
+  checkpointsTold: number;
+  /** The hosts that are to be told a checkpoint, and how much it has to cover. */
+  untold: OrderedMap<string, number>;
   /** By {@link formatAttemptOn}. */
-  early: ReadonlyMap<string, EarlyOutcome>;
+  early: PersistentMap<string, EarlyOutcome>;
 }
 
 export const initialState: State = {
   sequence: 0,
-  iterations: new Map(),
-  starts: new Map(),
-  hosts: new Map(),
-  writers: new Map(),
+  iterations: OrderedMap(),
+  ended: OrderedMap(),
+  underWay: PersistentMap(),
+  starts: OrderedMap(),
+  hosts: OrderedMap(),
+  writers: PersistentMap(),
   epoch: 1,
   lastEnd: 0,
-  checkpoints: new Map(),
-  early: new Map(),
+  checkpoints: OrderedMap(),
+  checkpointsTold: 0,
+  untold: OrderedMap(),
+  early: PersistentMap(),
 };
 
 /** An iteration as it begins, when its start is accepted. */
