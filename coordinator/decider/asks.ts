@@ -10,7 +10,7 @@ import { failedChecks } from './verdicts.ts';
 const underWayOn = (state: State, board: string): Iteration | undefined =>
   [...state.iterations.values()].find((one) => !one.ended && one.plan.board === board);
 
-/** What keeps a start from being accepted that the log alone shows. */
+/** The reason to refuse a start, as far as the log alone shows it. */
 export const startFault = (
   state: State,
   name: string,
@@ -26,7 +26,7 @@ export const startFault = (
   return busy && { code: 'board-busy', board, iteration: busy.name };
 };
 
-/** What of the fleet's file keeps a plan from being carried out: a host or a person that is not what the plan takes it for. */
+/** The reason in the fleet's file why a plan can't be carried out: a host or a person is not what the plan expects. */
 export const fleetFault = (plan: ReadPlan, { hosts, reviewers }: FleetFacts): Refusal | undefined => {
   const { builders, publisher, backup } = plan.hosts;
   const expected: [string, Role[]][] = [
@@ -48,7 +48,10 @@ export const fleetFault = (plan: ReadPlan, { hosts, reviewers }: FleetFacts): Re
   return undefined;
 };
 
-/** Why a start that was asked for does not count, if so. @param planAgrees whether the plan is what its text says. */
+/**
+ * The reason to refuse the oldest open start of this name, if there is one.
+ * @param planAgrees whether the plan agrees with its text.
+ */
 export const startRefusal = (
   state: State,
   name: string,
@@ -62,7 +65,7 @@ export const startRefusal = (
   return startFault(state, name, asked) ?? fleetFault(asked.plan, fleet);
 };
 
-/** What keeps a failed iteration from being tried again. */
+/** The reason why an iteration can't be retried, if there is one. */
 export const retryFault = (state: State, iteration: Iteration): Refusal | undefined => {
   const { ended, plan } = iteration;
   if (!ended) return { code: 'under-way' };
@@ -70,7 +73,7 @@ export const retryFault = (state: State, iteration: Iteration): Refusal | undefi
   const busy = underWayOn(state, plan.board);
   if (busy) return { code: 'board-busy', board: plan.board, iteration: busy.name };
   if (iteration.attempts.rollback.length > 0) return { code: 'rolled-back', board: plan.board };
-  // An approval is for one landing.
+  // An approval is for one landing only.
   if (evidenceOf(iteration, 'land') && failedChecks(iteration).some(({ step }) => step === 'land'))
     return { code: 'landed-otherwise' };
   return undefined;

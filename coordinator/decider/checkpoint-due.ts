@@ -1,8 +1,8 @@
 import type { State } from './state.ts';
 
 /**
- * The hosts that are to be told what the log holds: those that do not know of the last iteration's end, and after the log was
- * restored those that know of the one before alone.
+ * The hosts that are due a checkpoint: those whose last one does not cover the last end of an iteration, and those
+ * whose last one is of an epoch before the log was restored.
  */
 export const checkpointDue = ({ hosts, lastEnd, checkpoints, epoch }: State): string[] =>
   [...hosts.keys()].filter((host) => {

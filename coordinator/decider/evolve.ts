@@ -42,7 +42,9 @@ const writerOf: Record<IterationEventType, typeof coordinator | 'a person' | 'th
   IterationAborted: coordinator,
 };
 
-/** Whether its writer has this to say. A host that signs an approval, or another host's outcome, changes nothing. */
+/**
+ * Whether the event's writer may write it. A host that signs an approval, or another host's outcome, changes nothing.
+ */
 export const maySay = (event: IterationEvent | StepEvent, iteration: Iteration | undefined): boolean => {
   if (event.kind === 'iteration') {
     const writer = writerOf[event.type];
@@ -59,11 +61,13 @@ export const maySay = (event: IterationEvent | StepEvent, iteration: Iteration |
 const isOutcome = (event: StepEvent): event is EarlyOutcome['event'] =>
   event.fact === 'Succeeded' || event.fact === 'Failed';
 
-/** Ends the attempt that a fact is about. An outcome that comes after its attempt was superseded is only noted. */
+/**
+ * Adds or ends the attempt that a fact is about. An outcome that comes after its attempt was superseded is only noted.
+ */
 const evolveStep = (iteration: Iteration, event: StepEvent, at: LogPlace): Iteration => {
   const attempts: readonly Attempt[] = attemptsOf<typeof event.step>(iteration, event.step);
   const { lost, ...rest } = iteration;
-  // The board that was lost has spoken.
+  // The lost board has written an outcome.
   const found = lost !== undefined && isOutcome(event) && event.source === lost.host;
   const withAttempts = (changed: Attempt[]): Iteration => ({
     ...(found ? rest : iteration),
@@ -115,7 +119,7 @@ const evolveIteration = (
     case 'IterationStarted':
     case 'IterationAccepted':
     case 'IterationRefused':
-      return iteration; // of a name that is taken
+      return iteration; // the name is taken
     case 'ReviewRequested': {
       const { planSha256, trees } = event.data;
       return { ...known, reviews: [...known.reviews, { sequence, planSha256, trees }] };
@@ -186,18 +190,18 @@ const evolveFleet = (state: State, event: FleetEvent, at: LogPlace): State => {
       const { host, size } = event.data;
       const told = { number: event.attempt, size, epoch: event.epoch ?? 1 };
       const before = state.checkpoints.get(host);
-      // One that stands there once more says nothing new.
+      // A repeated checkpoint adds nothing.
       if (before && (before.epoch > told.epoch || (before.epoch === told.epoch && before.size >= size)))
         return state;
       return { ...state, checkpoints: new Map(state.checkpoints).set(host, told) };
     }
     case 'KeyRotated':
     case 'KeyRevoked':
-      return state; // whoever checks signatures takes note of it
+      return state; // the code that checks signatures keeps the keys
   }
 };
 
-/** An approval as hosts are shown it. Of other events nobody asks. */
+/** An approval in its signed form, which hosts are shown. No other event is needed in that form. */
 const signedOf = (
   { type, source }: IterationEvent,
   bytes: Uint8Array,
@@ -209,7 +213,7 @@ const signedOf = (
 
 const noStarts: Starts = { asked: 0, open: [], refusals: 0 };
 
-/** A start that is asked for waits for the coordinator's answer. One whose name is taken by now is answered as well. */
+/** A start waits for the coordinator's answer, and so does a start whose name has been taken meanwhile. */
 const evolveStarts = (state: State, event: IterationEvent, at: LogPlace, hash: string): State => {
   const { iteration: name } = event;
   const before = state.starts.get(name) ?? noStarts;
@@ -244,13 +248,13 @@ const evolveStarts = (state: State, event: IterationEvent, at: LogPlace, hash: s
 const isOfStarts = ({ type }: IterationEvent): boolean =>
   type === 'IterationStarted' || type === 'IterationAccepted' || type === 'IterationRefused';
 
-/** Notes that one more event is among those that the iteration rests on. */
+/** Adds one more event to the iteration's digest. */
 const withDigest = (iteration: Iteration, hash: string): Iteration => ({
   ...iteration,
   digest: sha256(`${iteration.digest}\n${hash}`),
 });
 
-/** The state after an event of an iteration, of a step of it or of the iteration itself. */
+/** The state after an event of one of an iteration's steps or of the iteration itself. */
 const evolveOne = (
   state: State,
   event: IterationEvent | StepEvent,
@@ -259,7 +263,7 @@ const evolveOne = (
   const iteration = state.iterations.get(event.iteration);
   if (!maySay(event, iteration)) {
     if (event.kind !== 'step' || !isOutcome(event)) return state;
-    // Its request may yet come; if another host was asked, it never counts.
+    // The outcome's request may come later. If another host was asked, the outcome never counts.
     const key = formatAttemptOn(event, event.source);
     return { ...state, early: new Map(state.early).set(key, { event, at, hash }) };
   }
@@ -288,8 +292,8 @@ const evolveOne = (
 };
 
 /**
- * The state after one more event. Pure and total: an event that this version does not know, or that is not its
- * writer's to say, changes only the position and its writer's count; the same event twice changes nothing.
+ * The state after one more event. Pure and total: an event that this version does not know, or that its writer may not
+ * write, changes only the position and its writer's count; the same event twice changes nothing.
  */
 export const evolve = (state: State, { event, sequence, bytes, signature }: LoggedEvent): State => {
   if (sequence <= state.sequence) return state;
