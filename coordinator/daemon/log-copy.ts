@@ -10,14 +10,14 @@ const schema = `
   CREATE TABLE IF NOT EXISTS message (
     sequence INTEGER PRIMARY KEY, subject TEXT NOT NULL, bytes BLOB NOT NULL, signature TEXT NOT NULL
   ) STRICT;
-  -- What the log held once and holds no more, in the order in which it was lost. A subject names one fact.
+  -- The messages that the log has lost, in the order in which they were lost. A subject names one fact.
   CREATE TABLE IF NOT EXISTS lost (
     place INTEGER PRIMARY KEY AUTOINCREMENT,
     sequence INTEGER NOT NULL, subject TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL, signature TEXT NOT NULL
   ) STRICT;
-  -- What events have put aside, by the sha256 of its bytes, whoever's they are.
+  -- The blobs of all writers' events, by the sha256 of their bytes.
   CREATE TABLE IF NOT EXISTS blob (sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
-  -- Which of it the coordinator's own events name, in their order.
+  -- The blobs that the coordinator's own events name, in the order of these events.
   CREATE TABLE IF NOT EXISTS own_blob (place INTEGER PRIMARY KEY AUTOINCREMENT, sha256 TEXT NOT NULL UNIQUE) STRICT;
 `;
 
@@ -29,10 +29,10 @@ const isDamaged = (error: unknown): boolean =>
   error instanceof DamagedCopy ||
   (error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code));
 
-/** What has gathered for so long is one commit, and one fsync. */
+/** The writes of this time share one commit, and one fsync. */
 const commitAfterMs = 5;
 
-/** Calls back once, that much later. @returns what calls it off. */
+/** Calls back once, after this time. @returns a function that cancels it. */
 type Later = (ms: number, call: () => void) => () => void;
 
 const bySystemClock: Later = (ms, call) => {
@@ -41,8 +41,8 @@ const bySystemClock: Later = (ms, call) => {
 };
 
 /**
- * A copy of every message of the log, as it is read: what the log loses is known by it. It is a cache, and may be deleted
- * at any time; what was lost until then is then known no more.
+ * A copy of every message of the log, written as the log is read. It shows what the log has lost. It is a cache and may
+ * be deleted at any time; the losses until then are then forgotten.
  */
 export class LogCopy {
   readonly #db: Database.Database;
@@ -50,13 +50,13 @@ export class LogCopy {
   #lost: number;
   readonly #onTrouble: (error: unknown) => void;
   readonly #later: Later;
-  /** Both run for each message of the log, each time that it is read. */
+  /** Prepared once: both statements run for every message, on every reading of the log. */
   readonly #find: Database.Statement;
   readonly #insert: Database.Statement;
 
   /**
-   * @param file made if it is not there; without one, the copy lasts as long as this process. Or a database, open already.
-   * @param onTrouble told what keeps it from being written, where nobody waits for that.
+   * @param file created if it does not exist; without one, the copy lasts as long as this process. Or an open database.
+   * @param onTrouble receives the errors of commits in the background, which have no caller.
    */
   constructor(
     file: string | Database.Database = ':memory:',
@@ -86,7 +86,7 @@ export class LogCopy {
     });
   }
 
-  /** Puts what has gathered on the disk. */
+  /** Commits the gathered writes to the disk. */
   commit(): void {
     this.#callOffCommit?.();
     this.#callOffCommit = undefined;
@@ -106,7 +106,8 @@ export class LogCopy {
 
   /**
    * Keeps a message that the log holds now.
-   * @returns `cut` if the log held another one there before: what the copy has from there on is lost.
+   * @returns `cut` if the log held another message at that sequence before: everything that the copy has from there on
+   * is lost.
    */
   keep({ sequence, subject, bytes, signature }: KeptMessage): 'known' | 'new' | 'cut' {
     const before = this.#find.get(sequence) as { subject: string; bytes: Buffer } | undefined;
@@ -119,7 +120,7 @@ export class LogCopy {
     return before ? 'cut' : 'new';
   }
 
-  /** Notes that the log ends there. @returns false if it went on before: it was cut. */
+  /** Notes the log's last sequence. @returns false if the copy reaches beyond it: the log was cut. */
   endsAt(sequence: number): boolean {
     const beyond = this.#db.prepare('SELECT 1 FROM message WHERE sequence > ? LIMIT 1').get(sequence);
     if (beyond === undefined) return true;
@@ -128,7 +129,7 @@ export class LogCopy {
     return false;
   }
 
-  /** What the log has lost and does not hold again, in the order in which it was there. */
+  /** The messages that the log has lost and does not hold again, in their old order. */
   missing(): KeptMessage[] {
     if (this.#lost === 0) return [];
     return this.#db
@@ -136,20 +137,20 @@ export class LogCopy {
       .all() as KeptMessage[];
   }
 
-  /** Gives a lost message up. */
+  /** Gives up a lost message. */
   forget(subject: string): void {
     this.#begin();
     this.#lost -= this.#db.prepare('DELETE FROM lost WHERE subject = ?').run(subject).changes;
   }
 
-  /** Gives up all that was lost. */
+  /** Gives up all lost messages. */
   forgetLost(): void {
     this.#begin();
     this.#db.prepare('DELETE FROM lost').run();
     this.#lost = 0;
   }
 
-  /** Keeps what events have put aside. Who has read it has checked it. */
+  /** Keeps blobs of events. The caller has checked their hashes. */
   keepBlobs(blobs: readonly Blob[]): void {
     if (blobs.length === 0) return;
     this.#begin();
@@ -160,7 +161,7 @@ export class LogCopy {
   readonly blob = (sha256: string): Uint8Array | undefined =>
     this.#db.prepare('SELECT bytes FROM blob WHERE sha256 = ?').pluck().get(sha256) as Uint8Array | undefined;
 
-  /** Notes what an own event of the coordinator's names: it may have to be put back. */
+  /** Notes the blobs that an event of the coordinator names: it may have to put them back. */
   noteOwnBlobs(event: Uint8Array): void {
     if (!mayNameBlobs(event)) return;
     this.#begin();
@@ -168,7 +169,7 @@ export class LogCopy {
     for (const { sha256 } of blobsNamedBy(event)) insert.run(sha256);
   }
 
-  /** What the coordinator's own events name and is here, the newest first. */
+  /** The blobs that the coordinator's own events name and this copy holds, newest first. */
   ownBlobs(): BlobMarker[] {
     return this.#db
       .prepare(
@@ -184,8 +185,8 @@ export class LogCopy {
 }
 
 /**
- * Opens the copy. One that is damaged is moved aside, and it begins anew; where its disk does not take it, it lasts as long
- * as this process.
+ * Opens the copy. A damaged file is moved aside and replaced by an empty copy. If no file can be opened, the copy lasts
+ * as long as this process.
  */
 export const openLogCopy = (file: string | undefined, say: (text: string) => void): LogCopy => {
   if (file === undefined) return new LogCopy();
@@ -208,7 +209,7 @@ export const openLogCopy = (file: string | undefined, say: (text: string) => voi
     }
   } catch (error) {
     say(
-      `the copy of the log ${file} can't be opened (${because(error)}): what the log loses is known only while this runs; make room there, then start the coordinator again`,
+      `the copy of the log ${file} can't be opened (${because(error)}): losses of the log are noticed only while this process runs; make room there, then start the coordinator again`,
     );
     return new LogCopy();
   }

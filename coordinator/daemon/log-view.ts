@@ -6,39 +6,39 @@ import type { LoggedEvent } from '../../schemas/events.ts';
 import { evolve, passOver } from '../decider/evolve.ts';
 import { initialState, type State } from '../decider/state.ts';
 
-/** The log is another one than this coordinator has signed before. */
+/** The log differs from the one that this coordinator signed in a checkpoint. */
 export interface Fork {
-  /** The epoch in which it was found. A person who restores the log begins a newer one. */
+  /** The epoch in which the fork was found. A person who restores the log begins a newer epoch. */
   epoch: number;
   says: string;
 }
 
-/** What a coordinator knows of the log: all that follows from the messages that it was handed. */
+/** What a coordinator knows of the log: everything that follows from the messages it has received. */
 export interface LogView {
   readonly state: State;
-  /** Over all messages that the state was folded from. */
+  /** The tree over all messages that the state was folded from. */
   readonly tree: LogTree;
-  /** Which key of each writer counts. */
+  /** The key in use of each writer. */
   readonly keys: KeyHistory;
   /** The message that began this epoch of the log; undefined in the first. */
   readonly restored: KeptMessage | undefined;
   readonly fork: Fork | undefined;
-  /** The iterations of which an event has put something aside that could not be read: what they are is not known. */
+  /** The iterations with an event whose blobs could not be read: their state is not known. */
   readonly lacking: ReadonlySet<string>;
 }
 
-/** A {@link LogView} that takes what the log hands over, in its order. */
+/** A {@link LogView} that takes the log's messages, in their order. */
 export interface GrowingView extends LogView {
-  /** Each message comes here first, whatever it is. */
+  /** Takes every message, before it is known whether it is an event. */
   takeMessage(message: KeptMessage): void;
   takeEvent(logged: LoggedEvent): void;
   /** A message that is no event: only the position moves. */
   passOver(sequence: number): void;
-  /** All of the log is handed over anew. */
+  /** The whole log will be delivered again from the start. */
   reset(): void;
 }
 
-/** The root over the first events of a log, base64; `nothing` if it does not hold so many. */
+/** The root over the first `size` events of a log, base64; `nothing` if the log is shorter. */
 export const rootOver = (size: number, tree: LogTree): string =>
   size <= tree.size ? Buffer.from(tree.rootAt(size)).toString('base64') : 'nothing';
 
@@ -51,7 +51,10 @@ export const createLogView = (trust: Trust): GrowingView => {
   let atHand: KeptMessage | undefined;
   const lacking = new Set<string>();
 
-  /** What this coordinator has signed before has to be what it reads now, unless a person has restored the log since. */
+  /**
+   * Compares a checkpoint that this coordinator signed with the log as it reads now. They have to agree, unless a
+   * person has restored the log since.
+   */
   const lookForFork = ({ event, sequence }: LoggedEvent) => {
     if (event.kind !== 'fleet') return;
     if (event.type === 'LogRestored') {
