@@ -28,7 +28,10 @@ import {
 } from './options.ts';
 import type { Session } from './session.ts';
 
-/** The log as it is now: every message of it, and those of them that are events. @param told instead of the session's own. */
+/**
+ * Reads the whole log as it is now: all messages, and those of them that are events.
+ * @param told replaces the session's own reports.
+ */
 const readWhole = async ({ log }: Session, told: LogReports = {}) => {
   const messages: KeptMessage[] = [];
   const events: LoggedEvent[] = [];
@@ -42,20 +45,19 @@ const readWhole = async ({ log }: Session, told: LogReports = {}) => {
   return { messages, events };
 };
 
-/** For who tells of all that is wrong afterwards. */
+/** For callers that report all faults themselves afterwards. */
 const quiet: LogReports = { onRefused: () => undefined, onAlarm: () => undefined, onLack: () => undefined };
 
 const tellVerified = (what: string, { events, checkpoints, withheld, faults }: VerifiedLog): void => {
   for (const { sequence, subject, why } of faults)
     print(printable(`sequence ${sequence}${subject === undefined ? '' : `, ${subject}`}: ${why}`));
-  if (withheld.length > 0)
-    say(`${withheld.join(', ')}: shown as hashes alone, nothing is to be concluded of it`);
+  if (withheld.length > 0) say(`${withheld.join(', ')}: shown only as hashes, which prove nothing about it`);
   print(
     `${what}: ${events} events, ${checkpoints} checkpoints, ${faults.length === 0 ? 'nothing wrong' : `${faults.length} faults`}`,
   );
 };
 
-/** What an export holds besides its events is made again from them, and compared. */
+/** Makes the other parts of an export again from its events, and compares them. @returns the differences. */
 const derivedFaults = async (
   file: string,
   fleet: Fleet,
@@ -87,7 +89,7 @@ const derivedFaults = async (
   return faults;
 };
 
-/** What writes XML takes as long to load as all the rest of a command: it is loaded by those that need it. */
+/** Loaded on demand: the XML writer takes as long to load as all the rest of a command. */
 const loadExport = () => import('../export/export-iteration.ts');
 
 const largestMemberBytes = 512 * 1024 * 1024;
@@ -113,14 +115,14 @@ interface VerifyOptions extends FleetOptions {
   fleet?: string;
 }
 
-/** The fleet whose keys are pinned here: what comes with an export says nothing about whom to trust. */
+/** The fleet whose keys are pinned here. A fleet's file that comes with an export is no reason to trust it. */
 const pinnedFleet = (options: VerifyOptions, places: ConfigPlaces): Fleet =>
   readConfigFile(
     options.fleet ?? readConfigFile(configFile(options, places), OperatorConfig).fleetFile,
     Fleet,
   );
 
-/** `ka audit --verify`: checks every message of the log, or of an export. Exit code 1 if one is not as it has to be. */
+/** `ka audit --verify`: checks every message of the log, or of an export. Exit code 1 if there is a fault. */
 export const verify = async (options: VerifyOptions, places: ConfigPlaces): Promise<void> => {
   const { from } = options;
   const verified =

@@ -69,7 +69,7 @@ const addLog = (program: Command, places: ConfigPlaces): Command =>
         const isWanted = sinceFilter(options.since);
         if (name !== undefined) {
           const { state } = await session.read();
-          if (!state.starts.has(name)) iterationIn(state, name); // one that was refused has events as well
+          if (!state.starts.has(name)) iterationIn(state, name); // a refused start has events as well
         }
         const show = (logged: LoggedEvent) => {
           if (!isWanted(logged) || (name !== undefined && logged.event.iteration !== name)) return;

@@ -20,7 +20,10 @@ import { colouredVerdict } from './table.ts';
 
 const quoted = (line: string | null): string => (line === null ? 'not there' : `"${line}"`);
 
-/** The ledger as people read it: a clause a paragraph, its events below it; then the risks that came up, and the notes. */
+/**
+ * The ledger as people read it: one paragraph per clause, with its events below it; then the risks that came up, and
+ * the notes.
+ */
 export const ledger = ({ clauses, risks, notes }: Audit): string =>
   [
     ...clauses.map(({ id, verdict, says, because, evidence }) =>
@@ -36,7 +39,7 @@ export const ledger = ({ clauses, risks, notes }: Audit): string =>
     ),
     ...notes.map(
       ({ sequence, file, line, found, expected }) =>
-        `${pc.yellow('note')} ${printable(`event ${sequence} has ${file} written in other words than this version makes of the same facts; line ${line} is ${quoted(found)}, and would be ${quoted(expected)}`)}`,
+        `${pc.yellow('note')} ${printable(`event ${sequence} records ${file} with another text than this version renders from the same facts; line ${line} is ${quoted(found)} and would be ${quoted(expected)}`)}`,
     ),
   ].join('\n');
 
@@ -52,8 +55,8 @@ const addAudit = (program: Command, places: ConfigPlaces): void => {
       'the ledger: clause → verdict → evidence → event; exit code 1 unless every clause is PASS or WAIVED. With --verify, a check of the whole log instead: keys, roles, chains, checkpoints',
     )
     .argument('[iteration]')
-    .option('--verify', 'check every message of the log; exit code 1 if one is not as it has to be')
-    .option('--from <file>', 'with --verify: of an export instead, without a server')
+    .option('--verify', 'check every message of the log; exit code 1 if there is a fault')
+    .option('--from <file>', 'with --verify: check an export instead, without a server')
     .option('--fleet <file>', "with --from: the fleet's file that pins the keys (default: the config's)")
     .option(...configOption)
     .option('--json', 'print one JSON document')
@@ -97,7 +100,7 @@ const addReport = (program: Command, places: ConfigPlaces): void => {
 
 type ReplayOptions = FleetOptions & { at?: string; diff?: string };
 
-/** Decides again what coordinator and operators wrote. */
+/** Decides again the events of the coordinator and the operators. */
 const checkReplay = (events: readonly LoggedEvent[], { json }: ReplayOptions): void => {
   const result = replayCheck(events);
   if (json) printJson(result);
@@ -109,7 +112,7 @@ const checkReplay = (events: readonly LoggedEvent[], { json }: ReplayOptions): v
   if (result.mismatches.length > 0) process.exitCode = 1;
 };
 
-/** The state as it was, or what changed in it. @throws {Refused} for what is no sequence of the log. */
+/** Shows the state at a sequence, or what changed in it. @throws {Refused} if an option is no sequence of the log. */
 const showStates = (events: readonly LoggedEvent[], options: ReplayOptions): void => {
   const last = events.at(-1)?.sequence ?? 0;
   const point = (option: '--at' | '--diff', text: string | undefined): number => {
@@ -138,7 +141,9 @@ const showStates = (events: readonly LoggedEvent[], options: ReplayOptions): voi
 const addReplay = (program: Command, places: ConfigPlaces): void => {
   program
     .command('replay')
-    .description('the state as it was at a sequence, or a check that today’s code decides what the log holds')
+    .description(
+      'the state as it was at a sequence, or a check that today’s code still decides what the log holds',
+    )
     .option('--at <sequence>', 'the state after this sequence (default: the last)')
     .option('--diff <sequence>', 'what changed in the state from --at to this sequence')
     .option('--check', 'decide again every event of coordinator and operator; exit code 1 if one differs')

@@ -29,7 +29,7 @@ afterAll(async () => {
 const sealed = (attempt: number, last?: SealedEvent) =>
   sealedStart(log, { fleet, host: 'boltzmann', attempt, last });
 
-/** `ka log restore …`. @param journals that are found without being named. */
+/** `ka log restore …`. @param journals found without being named. */
 const restore = async (args: readonly string[], journals: Record<string, string> = {}) => {
   const program = new Command().option('--config <file>').exitOverride();
   addRestoreCommand(program, { candidates: [at('operator.yaml')] }, () => ({
@@ -44,7 +44,7 @@ const logOf = async () => {
   return events.map(({ event }) => `${event.type}.${event.attempt}`);
 };
 
-it('a restore that fails before it replaces the log leaves it open, with what it holds', async () => {
+it('a restore that fails before it replaces the log leaves the log open and unchanged', async () => {
   const host = await log.connect('boltzmann');
   await appendEvent(host, sealed(1));
   await expect(restore(['--write', '--copy', at('none.db')])).rejects.toThrow(Refused);
@@ -55,7 +55,7 @@ it('a restore that fails before it replaces the log leaves it open, with what it
   expect(await appendEvent(host, sealed(2, sealed(1)))).toMatchObject({ outcome: 'appended' });
 });
 
-it('a log that was cut short comes back from what was saved of it, in an epoch that no host has seen', async () => {
+it('a log cut short is restored from its saved content, in an epoch that no host has seen', async () => {
   const journal = new Journal(at('journal.db'));
   const bytes = new TextEncoder().encode('{}');
   journal.requests.note({ iteration: 'i', step: 'build', attempt: 1, eventId: 'e', bytes }, undefined, 4);
@@ -63,7 +63,7 @@ it('a log that was cut short comes back from what was saved of it, in an epoch t
   const found = { boltzmann: at('journal.db'), fresnel: at('none.db') };
   const admin = await log.connect('admin');
   const manager = await admin.jetstreamManager();
-  await manager.streams.update(eventStream, { subjects: [sealed(9).subject] }); // as a restore that was cut leaves it
+  await manager.streams.update(eventStream, { subjects: [sealed(9).subject] }); // as an interrupted restore leaves it
   await restore(['--write', '--save', at('first.jsonl')], found);
   expect(await logOf()).toEqual(['AgentStarted.1', 'AgentStarted.2', 'LogRestored.4']);
 

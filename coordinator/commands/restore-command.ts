@@ -20,13 +20,13 @@ import { findBlob, gather, type HeldMessage, type Source, saveMessages } from '.
 import { type ConfigPlaces, configFile, print, printJson, say } from './options.ts';
 import { foldLog, readControl } from './session.ts';
 
-/** Where what a log is rebuilt from is found, unless it is named. */
+/** Where the sources for a rebuilt log are found, unless they are named. */
 export interface RestoreSources {
   /** The coordinator's copy of the log. */
   copy?: string;
   /** A host → its journal. */
   journals: Readonly<Record<string, string>>;
-  /** The NATS seed of who may make the log anew. */
+  /** The file with the administrator's NATS seed, which may replace the log. */
   adminSeed?: string;
 }
 
@@ -52,7 +52,7 @@ const countBy = (names: readonly string[]): string => {
   return [...counts].map(([name, count]) => `${count} of ${name}`).join(', ') || 'none';
 };
 
-/** How many events are known of that nobody has. There may be more: what was said last leaves no gap. */
+/** How many events are known to be missing from every source. There may be more: the newest events leave no gap. */
 const missingCount = ({ missingSequences, missingOf, missingCauses }: MergedLog): number =>
   Math.max(
     missingSequences.length,
@@ -70,7 +70,7 @@ const tellMerged = (merged: MergedLog): void => {
     print('nothing is known to be missing');
     return;
   }
-  print(`${missingCount(merged)} events or more are missing, and nobody has them`);
+  print(`${missingCount(merged)} events or more are missing from every source`);
   if (missingSequences.length > 0) print(`  sequences    ${few(missingSequences)}`);
   for (const [writer, gaps] of missingOf) print(`  of ${writer.padEnd(9)} ${gaps}`);
   if (missingCauses.length > 0) print(printable(`  answered     ${few(missingCauses)}`));
@@ -79,10 +79,10 @@ const tellMerged = (merged: MergedLog): void => {
 const tell = ({ now, merged, unsigned }: Gathered): void => {
   print(now ? `the log holds ${now.length} events` : 'there is no log');
   tellMerged(merged);
-  if (unsigned > 0) print(`${unsigned} events in journals carry no signature and can't be given back`);
+  if (unsigned > 0) print(`${unsigned} events in journals carry no signature and can't be put back`);
 };
 
-/** The files to read, the better ones first. */
+/** The files to read, the better sources first. */
 const sourcesToRead = (options: RestoreOptions, found: RestoreSources): Source[] => {
   const sources: Source[] = [];
   for (const file of options.saved ?? []) sources.push({ kind: 'saved', file, from: file, isNamed: true });
@@ -104,16 +104,16 @@ const sourcesToRead = (options: RestoreOptions, found: RestoreSources): Source[]
 
 const because = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Leaves the log as it was, if it was not replaced yet. @param again the command that does it once more. */
+/** Opens the log again as it was, if it was not replaced yet. @param again the command that repeats the restore. */
 const reopenAfterFailure = async (closed: ClosedLog, again: string): Promise<void> => {
   try {
-    if (!(await closed.reopen())) say(`the log was replaced and may not be whole; next: ${again}`);
+    if (!(await closed.reopen())) say(`the log was replaced and may be incomplete; next: ${again}`);
   } catch (error) {
     say(`the log stays closed (${because(error)}); next: ${again}`);
   }
 };
 
-/** What the log holds now, and all that can be rebuilt of it. */
+/** What the log holds now, and everything that can be rebuilt. */
 interface Gathered {
   sources: readonly Source[];
   /** Undefined if there is no log. */
@@ -139,7 +139,7 @@ const gatherAll = async (
   return { sources, now, merged, unsigned: read.unsigned, epoch: Math.max(merged.epoch, read.epoch) };
 };
 
-/** Puts the log as it was gathered in the place of what is there. @returns the epoch that begins with it. */
+/** Replaces the log by the merged one. @returns the epoch that begins with it. */
 const replaceLog = async (
   connection: LogConnection,
   { fleet, by, key }: ReturnType<typeof readControl>,
@@ -161,7 +161,7 @@ const replaceLog = async (
     findBlob(sources, sha256),
   );
   for (const { subject, sha256, why } of lost)
-    say(`blob ${sha256} of ${subject} can't be put back: ${why}; that event is there, and not whole`);
+    say(`blob ${sha256} of ${subject} can't be put back: ${why}; that event is restored without it`);
   await rebuildLog(connection, { fleet: fleet.fleet, hosts: Object.keys(fleet.hosts) }, [
     ...merged.events,
     restored,
@@ -169,13 +169,13 @@ const replaceLog = async (
   return epoch;
 };
 
-/** The command's own order: close, gather, tell, keep, replace. */
+/** The order of the command: close the log, gather, report, save the present log, replace it. */
 const restore = async (options: RestoreOptions, file: string, found: RestoreSources): Promise<void> => {
   const control = readControl(file, options.as);
   const { fleet, nats } = control;
   const adminSeed = options.adminSeed ?? found.adminSeed;
   if (options.write && adminSeed === undefined)
-    throw new Refused('only the administrator may make the log anew: name the seed with --admin-seed');
+    throw new Refused('only the administrator may replace the log: name the seed with --admin-seed');
 
   const connection = await connectNats(
     options.write && adminSeed !== undefined ? { ...nats, keyFile: adminSeed, name: 'admin' } : nats,
@@ -183,7 +183,7 @@ const restore = async (options: RestoreOptions, file: string, found: RestoreSour
   let closed: ClosedLog | undefined;
   let again = 'ka log restore --write';
   try {
-    // What is said from here on is refused, and so not lost: its writer says it again.
+    // From here on the log refuses appends, so none is lost: each writer repeats its own.
     if (options.write) closed = await closeLog(connection, fleet.fleet);
     const gathered = await gatherAll(connection, fleet, sourcesToRead(options, found));
     const { now, merged } = gathered;
@@ -200,14 +200,14 @@ const restore = async (options: RestoreOptions, file: string, found: RestoreSour
     }
     if (merged.events.length === 0)
       throw new Refused(
-        'nobody holds an event of this fleet: name journals with --journal, or a copy with --copy',
+        'no source holds an event of this fleet: name journals with --journal, or a copy with --copy',
       );
     if (now) {
       const kept =
         options.save ?? `ka-log-${fleet.fleet}-${new Date().toISOString().replaceAll(':', '')}.jsonl`;
       saveMessages(kept, now);
       again = `ka log restore --write --saved ${[...(options.saved ?? []), kept].join(' ')}`;
-      say(`what the log holds now is kept in ${kept}; should this be cut: ${again}`);
+      say(`the log's present content is saved in ${kept}; if this is interrupted, next: ${again}`);
     }
     const epoch = await replaceLog(connection, control, gathered);
     if (options.json) printJson({ ...summary, written: true, epoch });
@@ -220,7 +220,7 @@ const restore = async (options: RestoreOptions, file: string, found: RestoreSour
   }
 };
 
-/** `ka log restore`: rebuilds a log that was lost, or brings back what it has lost. */
+/** `ka log restore`: rebuilds a lost log, or restores the events that it has lost. */
 export const addRestoreCommand = (
   log: Command,
   places: ConfigPlaces,
@@ -228,15 +228,15 @@ export const addRestoreCommand = (
 ): void => {
   log
     .command('restore')
-    .description('rebuild a lost log from what hosts and the coordinator still hold of it')
-    .option('--write', 'do it; otherwise it only says what would be')
+    .description('rebuild a lost log from the events that hosts and the coordinator still hold')
+    .option('--write', 'do it; without this, only report what would be done')
     .option('--copy <file>', "the coordinator's copy: log.db in its stateFolder")
     .option('--no-copy', "leave the coordinator's copy out")
     .option('--journal <file...>', "hosts' journals: journal.db in each one's stateFolder")
-    .option('--saved <file...>', 'what a log held before: the file that a restore which was cut has kept')
-    .option('--admin-seed <file>', 'the key, an NKey seed, of who may make the log anew')
-    .option('--save <file>', 'where what the log holds now is kept')
-    .option('--as <name>', 'who does this: a name that the config has the key of')
+    .option('--saved <file...>', 'former content of the log: the file that an interrupted restore has saved')
+    .option('--admin-seed <file>', "the administrator's key, an NKey seed, which may replace the log")
+    .option('--save <file>', "where to save the log's present content")
+    .option('--as <name>', 'who acts: a name whose key the config has')
     .action(async (_options: RestoreOptions, command: Command) => {
       const options: RestoreOptions = command.optsWithGlobals();
       const file = configFile(options, places);

@@ -27,16 +27,16 @@ export interface LogRead {
 
 /** A person at the command line, connected to a fleet's log. */
 export interface Session {
-  /** Who speaks. */
+  /** Who acts. */
   by: string;
   fleet: Fleet;
   connection: LogConnection;
   log: EventLog;
   read(): Promise<LogRead>;
-  /** Appends what is made of the log as it is now. @throws {Refused} */
+  /** Appends the event that `make` returns for the log as it is now. @throws {Refused} */
   say(make: (log: LogRead) => NewEvent): Promise<NewEvent>;
   /**
-   * Appends what a person's command makes of the log as it is now.
+   * Appends the event that a person's command produces on the log as it is now.
    * @throws {Refused} if it can't be done as things are.
    */
   command(command: Command): Promise<NewEvent>;
@@ -45,7 +45,7 @@ export interface Session {
 
 export const foldLog = (events: readonly LoggedEvent[]): State => events.reduce(evolve, initialState);
 
-/** @throws {Refused} in words, if it can't be done as things are. */
+/** @throws {Refused} with a sentence, if it can't be done as things are. */
 const decideForPerson = (command: Command, state: State): NewEvent[] => {
   try {
     return decide(command, state);
@@ -55,13 +55,13 @@ const decideForPerson = (command: Command, state: State): NewEvent[] => {
   }
 };
 
-/** How often the log may move on under a person's command before it is given up. */
+/** How often the log may move on during a person's command before the command gives up. */
 const tries = 20;
 
 /**
- * What a person's config says: the fleet, who speaks, where that person's key is, and what the fleet's file pins.
- * @param as a name of the config's identities; the first of them where nobody is named.
- * @throws {ConfigFault} @throws {Refused} if nobody of that name can speak here.
+ * Reads a person's config: the fleet, who acts, where that person's key is, and what the fleet's file pins.
+ * @param as a name of the config's identities; by default the first.
+ * @throws {ConfigFault} @throws {Refused} if that name has no key here or is no operator.
  */
 export const readIdentity = (configFile: string, as?: string) => {
   const config = readConfigFile(configFile, OperatorConfig);
@@ -77,7 +77,7 @@ export const readIdentity = (configFile: string, as?: string) => {
   return { config, fleet, by, keyFile, pinned };
 };
 
-/** As {@link readIdentity}, with the key that the person has. @throws also if the fleet's file pins another. */
+/** Like {@link readIdentity}, with the person's key. @throws also if the fleet's file pins another key. */
 export const readControl = (configFile: string, as?: string) => {
   const { config, fleet, by, keyFile, pinned } = readIdentity(configFile, as);
   const key = readKeyFile(keyFile);
@@ -89,14 +89,14 @@ export const readControl = (configFile: string, as?: string) => {
   return { config, fleet, by, key, nats };
 };
 
-/** Reads a fleet's log for a person, who is told of what is wrong with it. */
+/** Reads a fleet's log for a person. Faults in it go to standard error. */
 export const personsLog = (connection: LogConnection, fleet: Fleet) => {
   const alarm =
     (next: string) =>
     ({ sequence, subject, why }: RefusedMessage) =>
       process.stderr.write(`${printable(`ka: ALARM: sequence ${sequence}, ${subject}: ${why}; ${next}`)}\n`);
   const log = new EventLog(connection, trustIn(fleet), {
-    onRefused: alarm('nothing is made of it'),
+    onRefused: alarm('it is ignored'),
     onAlarm: alarm('see: ka audit --verify'),
   });
   const read = async (): Promise<LogRead> => {
@@ -107,8 +107,10 @@ export const personsLog = (connection: LogConnection, fleet: Fleet) => {
 };
 
 /**
- * Appends what is made of the log as it is now, and makes it anew when somebody else was faster.
- * @throws {Refused} if the same is there already, or others are faster again and again. @throws what `make` throws.
+ * Appends the event that `make` returns for the log as it is now; if somebody else was faster, reads and makes it
+ * again.
+ * @throws {Refused} if the same event is in the log already, or others are faster too often. @throws what `make`
+ * throws.
  */
 export const appendMade = async (
   connection: LogConnection,
@@ -130,20 +132,20 @@ export const appendMade = async (
         throw new Refused(`somebody else did the same a moment ago: ${event.type} is in the log`);
     } catch (error) {
       if (!(error instanceof AppendConflict)) throw error;
-      // Somebody was faster: the state that it makes says what is possible now.
+      // Somebody was faster: the new state shows what is possible now.
     }
   }
   throw new Refused(`the log moved on ${tries} times while this was being appended; try again`);
 };
 
-/** @param configFile an {@link OperatorConfig}. @param as who speaks, see {@link readControl}. */
+/** @param configFile an {@link OperatorConfig}. @param as who acts, see {@link readIdentity}. */
 export const openSession = async (configFile: string, as?: string): Promise<Session> => {
   const { fleet, by, key, nats } = readControl(configFile, as);
   const connection = await connectNats(nats);
   const { log, read } = personsLog(connection, fleet);
   const writer = { fleet: fleet.fleet, name: personWriter(by), key };
   const own = { role: 'operator', may: fleet.operators[by]?.may } as const;
-  // Whoever reads the log would take it for nothing, and it would stand there for ever.
+  // Readers of the log would refuse the event, and it would stay in the log for ever.
   const permitted = (event: NewEvent): NewEvent => {
     if (mayWrite(own, event.type)) return event;
     throw new Refused(
@@ -164,7 +166,7 @@ export const openSession = async (configFile: string, as?: string): Promise<Sess
         if (!event) throw new Refused('there is nothing to do');
         return event;
       }),
-    // Nothing is on its way: all that is sent is waited for. Draining would wait for a server that is gone.
+    // Nothing is on its way, since every send was awaited. Draining would wait for a server that is gone.
     close: () => connection.close(),
   };
 };

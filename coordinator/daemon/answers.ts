@@ -7,7 +7,7 @@ import type { Command } from '../decider/decide.ts';
 import type { Asked, State } from '../decider/state.ts';
 import { fleetFacts } from './fleet-facts.ts';
 
-/** Whether the plan is what its own text says, and its hash that of text and series. What it is made of is kept for each start. */
+/** Whether the parsed plan and the plan's hash agree with the plan's text and the series. Remembered for each start. */
 const agreement = new WeakMap<Asked, boolean>();
 const planAgrees = (asked: Asked): boolean => {
   const known = agreement.get(asked);

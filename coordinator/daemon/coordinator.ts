@@ -23,14 +23,16 @@ import { createTurns, type Turns } from './turns.ts';
 export interface DaemonOptions extends DaemonKey {
   ports: CoordinatorPorts;
   fleet: Fleet;
-  /** The copy of the log, closed at the end. Without it, a cut is noticed only while this process lasts. */
+  /**
+   * The copy of the log, closed at the end. Without it, a cut is noticed only if it happens while this process runs.
+   */
   copy?: LogCopy;
   signal: AbortSignal;
 }
 
 /**
- * Decides what follows from the log as it is known, one event at a time: each from a state that holds all that the log held
- * when it was asked last.
+ * Decides what follows from the log, one event at a time. Each decision is based on a state that holds everything that
+ * the log held when it was last asked for its end.
  */
 export class Coordinator {
   readonly view: GrowingView;
@@ -48,10 +50,10 @@ export class Coordinator {
   readonly #beyond: SayOnce;
   #openSince = createOpenSince();
   #serverNow = 0;
-  /** What the log held when it was asked last; nothing is decided of a state that is older. */
+  /** The last sequence of the log when it was last asked. No decision is based on an older state. */
   #caughtUpWith = Number.POSITIVE_INFINITY;
   #tending: Promise<void> | undefined;
-  /** Whether time is to be looked at, and not only at what was said. */
+  /** Whether the next turn checks time limits as well. */
   #looksAtTime = true;
 
   constructor(options: DaemonOptions) {
@@ -73,7 +75,7 @@ export class Coordinator {
     this.#beyond = createSayOnce(say);
   }
 
-  /** Uses the copy of the log. It is a cache: what goes wrong with it stops nothing. */
+  /** Uses the copy of the log. The copy is a cache: an error in it is reported and stops nothing. */
   withCopy(use: (copy: LogCopy) => void): void {
     try {
       use(this.#copy);
@@ -82,13 +84,13 @@ export class Coordinator {
     }
   }
 
-  /** While the log answered nobody, no outcome could arrive: limits begin anew. */
+  /** Restarts all time limits: while the log did not answer, no outcome could arrive. */
   countAnew(): void {
     this.#openSince = createOpenSince();
     this.#offerBlobs.doubt();
   }
 
-  /** The copy, for what events have put aside. */
+  /** The copy, as the store for the blobs of events. */
   readonly blobs: BlobStore = {
     get: (sha256) => {
       let found: Uint8Array | undefined;
@@ -102,12 +104,14 @@ export class Coordinator {
 
   tellCut(): void {
     this.#options.ports.say(
-      `the log was cut: it no longer holds what it held, and ${this.#copy.missing().length} of its events are gone; it is folded anew`,
+      `the log was cut: it no longer holds what it held, and ${this.#copy.missing().length} of its events are gone; the coordinator reads it again from the start`,
     );
     this.tender.cut();
   }
 
-  /** The log ended there when it was asked. What the copy has beyond it is lost. */
+  /**
+   * Notes the log's last sequence, as the log has just reported it. The log has lost whatever the copy holds beyond it.
+   */
   endsAt(last: number): void {
     this.#caughtUpWith = last;
     this.withCopy((copy) => {
@@ -115,13 +119,13 @@ export class Coordinator {
     });
   }
 
-  /** It may be that something is due now. */
+  /** Something may be due by now. */
   lookAtTime(): void {
     this.#looksAtTime = true;
     this.turns.call();
   }
 
-  /** Looks after the hosts' consumers, and at the clock of the log's server. */
+  /** Checks the hosts' durable consumers, the clock of the log's server and the coordinator's blobs. */
   tend(): void {
     const { clock } = this.#options.ports;
     const { state } = this.view;
@@ -143,7 +147,7 @@ export class Coordinator {
     await Promise.all([this.turns.settled(), this.#tending]);
   }
 
-  /** An event that was acked and lost before it came back is waited for no longer. */
+  /** Stops waiting for an event that the log acked and lost before it delivered it. */
   async #lookForEnd(): Promise<void> {
     const last = await this.#options.ports.log.lastSequence().catch(() => undefined);
     const waitsFor = this.#caughtUpWith;
@@ -152,7 +156,7 @@ export class Coordinator {
     this.turns.call();
   }
 
-  /** Approvals end by the server's clock: it is asked only while one may. */
+  /** Asks for the server's time, by which approvals expire; only while there is an approval that can expire. */
   async #askTheTime(): Promise<void> {
     if (!iterationsUnderWay(this.view.state).some((one) => lastingApprovals(one).length > 0)) return;
     const now = await this.#options.ports.log.serverTime().catch(() => undefined);
@@ -177,7 +181,7 @@ export class Coordinator {
   }
 
   async #turn(): Promise<void> {
-    // What is said while the server is away would be sent once it is back, when it may not be true any more.
+    // An event published while the server is away would be sent once it is back, when it may be out of date.
     if (this.view.state.sequence < this.#caughtUpWith || !this.#options.ports.clock.runs()) return;
     const move = nextMove(this.view, this.#circumstances());
     switch (move.do) {
@@ -202,12 +206,14 @@ export class Coordinator {
   async #appendSealed(sealed: SealedEvent) {
     this.withCopy((copy) => copy.keepBlobs(sealed.blobs));
     const appended = await this.#append(sealed, this.view.state.sequence);
-    // It comes back by the log, and then the rest is decided.
+    // The next decision waits until the log delivers this event.
     if (typeof appended === 'number') this.#caughtUpWith = appended;
     return appended;
   }
 
-  /** One host's endless evidence stops its own iteration, and no other. */
+  /**
+   * Seals an event. @returns undefined if one host's evidence makes it too large: only its own iteration stops then.
+   */
   #seal(event: NewEvent): SealedEvent | undefined {
     const { ports, fleet, key, former } = this.#options;
     try {
@@ -221,7 +227,8 @@ export class Coordinator {
   }
 
   /**
-   * Nothing is decided on evidence that is not there, nor as if there were none. A person may still end such an iteration.
+   * Whether the iteration has evidence that can't be read. Nothing is decided about it, neither with that evidence nor
+   * as if there were none, unless a person has aborted the iteration.
    */
   #isUnclear(iteration: string): boolean {
     const { lacking, state } = this.view;
@@ -229,8 +236,8 @@ export class Coordinator {
   }
 
   /**
-   * Appends the first event that one of the commands makes, and that can be appended: one that can't go on stops no other.
-   * @returns whether there was one.
+   * Appends the first event of the commands that can be appended. An iteration that is stuck does not stop the others.
+   * @returns whether an event was appended.
    */
   async #decideFirst(commands: Iterable<Command>): Promise<boolean> {
     for (const command of commands) {

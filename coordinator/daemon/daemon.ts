@@ -10,10 +10,10 @@ const lookAtClockEveryMs = 1_000;
 const tendEveryMs = 2_000;
 const againAfterMs = 500;
 
-/** What to do about an event that is not whole. */
+/** What to do about an event whose blobs can't be read. */
 const nextStep = (event: KaEvent): string =>
   isPerson(event.source)
-    ? `say it again (${sayItAgain(event)}), or bring it back with: ka log restore --write`
+    ? `repeat it (${sayItAgain(event)}), or restore it with: ka log restore --write`
     : `${event.source} puts it back when it runs, unless it has lost it too; then: ka log restore --write, or ka abort ${event.iteration}`;
 
 /** How the log's messages reach the coordinator. */
@@ -22,10 +22,10 @@ const followReports = (
   { say, reading, signal }: { say: (text: string) => void; reading: SayOnce; signal: AbortSignal },
 ) => {
   const { view, turns, blobs } = running;
-  /** What was told of once: a log that is folded anew lacks the same. */
+  /** The subjects that were already reported: a log that is read again lacks the same blobs. */
   const lacks = new Set<string>();
   let atHand: { message: KeptMessage; leaf: Uint8Array } | undefined;
-  /** Keeps the message at hand. @returns whether it is new to the copy. */
+  /** Puts the current message into the copy. @returns whether it is new there. */
   const keepAtHand = (isEvent: boolean): boolean => {
     let isNew = false;
     running.withCopy((copy) => {
@@ -52,13 +52,13 @@ const followReports = (
       const isNew = keepAtHand(true);
       view.takeEvent(logged);
       if (logged.event.source === coordinator) running.withCopy((copy) => copy.noteOwnBlobs(logged.bytes));
-      // A person has put the log together again: what is not in it by now is given up.
+      // A person has restored the log: the copy gives up the events that are still missing from it.
       if (isNew && logged.event.type === 'LogRestored' && isPerson(logged.event.source))
         running.withCopy((copy) => copy.forgetLost());
       turns.call();
     },
     onRefused: ({ sequence, subject, why }: RefusedMessage) => {
-      say(`ALARM: sequence ${sequence}, ${subject}: ${why}; nothing is made of it`);
+      say(`ALARM: sequence ${sequence}, ${subject}: ${why}; it is ignored`);
       keepAtHand(false);
       view.passOver(sequence);
       turns.call();
@@ -69,7 +69,7 @@ const followReports = (
     onLack: ({ event, sequence, subject }: LoggedEvent, why: string) => {
       if (!lacks.has(subject))
         say(
-          `ALARM: ${event.source}'s ${event.type} of ${event.iteration} (sequence ${sequence}) is not whole: ${why}; nothing is decided of ${event.iteration} until it is; ${nextStep(event)}`,
+          `ALARM: ${event.source}'s ${event.type} of ${event.iteration} (sequence ${sequence}) is not whole: ${why}; nothing is decided about ${event.iteration} until it is; ${nextStep(event)}`,
         );
       lacks.add(subject);
     },
@@ -77,7 +77,7 @@ const followReports = (
       view.reset();
       running.countAnew();
       if (why === 'cut') running.tender.cut();
-      else say('what was missing beside the log is there now: the log is folded anew');
+      else say('blobs that were missing are there now: the coordinator reads the log again from the start');
       running.endsAt(last);
     },
     onTrouble: (error: unknown) => reading.trouble(error, 'waits for the log: '),
@@ -85,9 +85,9 @@ const followReports = (
 };
 
 /**
- * Follows the log, folds it, and appends what `decide` makes of it, until `signal` fires. It remembers nothing that
- * decides: killed anywhere and started again it asks for the same things, and the log refuses the repeats. A log that is
- * gone, or does not answer, is waited for.
+ * Follows the log, folds it, and appends the events that `decide` returns, until `signal` fires. No decision depends on
+ * memory outside the log: if it is killed anywhere and started again, it asks for the same things, and the log refuses
+ * the repeats. It waits for a log that is gone or does not answer.
  */
 export const runCoordinator = async (options: DaemonOptions): Promise<void> => {
   const { ports, fleet, signal } = options;

@@ -9,20 +9,20 @@ import { type BlobMarker, blobsNamedBy, mayNameBlobs } from '../../schemas/blob-
 import { type LoggedEvent, parseEvent, parseSubject } from '../../schemas/events.ts';
 
 const schema = `
-  -- \`leaf\` is its hash in the tree over the log: it shows whether the disk has changed one of the others.
+  -- \`leaf\` is the message's hash in the tree over the log. It shows whether the disk has changed the row.
   CREATE TABLE IF NOT EXISTS message (
     sequence INTEGER PRIMARY KEY, subject TEXT NOT NULL, bytes BLOB NOT NULL, signature TEXT NOT NULL,
     leaf BLOB NOT NULL, iteration TEXT NOT NULL, is_event INTEGER NOT NULL
   ) STRICT;
   CREATE INDEX IF NOT EXISTS message_of ON message (iteration, sequence) WHERE is_event;
-  -- What the log held once and holds no more, in the order in which it was lost. A subject names one fact.
+  -- The messages that the log has lost, in the order in which they were lost. A subject names one fact.
   CREATE TABLE IF NOT EXISTS lost (
     place INTEGER PRIMARY KEY AUTOINCREMENT,
     sequence INTEGER NOT NULL, subject TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL, signature TEXT NOT NULL
   ) STRICT;
-  -- What events have put aside, by the sha256 of its bytes, whoever's they are.
+  -- The blobs of all writers' events, by the sha256 of their bytes.
   CREATE TABLE IF NOT EXISTS blob (sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
-  -- Which of it the coordinator's own events name, in their order.
+  -- The blobs that the coordinator's own events name, in the order of these events.
   CREATE TABLE IF NOT EXISTS own_blob (place INTEGER PRIMARY KEY AUTOINCREMENT, sha256 TEXT NOT NULL UNIQUE) STRICT;
 `;
 
@@ -42,10 +42,10 @@ const isDamaged = (error: unknown): boolean =>
   error instanceof DamagedCopy ||
   (error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code));
 
-/** What has gathered for so long is one commit, and one fsync. */
+/** The writes of this time share one commit, and one fsync. */
 const commitAfterMs = 5;
 
-/** Calls back once, that much later. @returns what calls it off. */
+/** Calls back once, after this time. @returns a function that cancels it. */
 type Later = (ms: number, call: () => void) => () => void;
 
 const bySystemClock: Later = (ms, call) => {
@@ -54,8 +54,8 @@ const bySystemClock: Later = (ms, call) => {
 };
 
 /**
- * A copy of every message of the log, as it is read: what the log loses is known by it. It is a cache, and may be deleted
- * at any time; what was lost until then is then known no more.
+ * A copy of every message of the log, written as the log is read. It shows what the log has lost. It is a cache and may
+ * be deleted at any time; the losses until then are then forgotten.
  */
 export class LogCopy {
   readonly #db: Database.Database;
@@ -63,13 +63,13 @@ export class LogCopy {
   #lost: number;
   readonly #onTrouble: (error: unknown) => void;
   readonly #later: Later;
-  /** Both run for each message of the log, each time that it is read. */
+  /** Prepared once: both statements run for every message, on every reading of the log. */
   readonly #find: Database.Statement;
   readonly #insert: Database.Statement;
 
   /**
-   * @param file made if it is not there; without one, the copy lasts as long as this process. Or a database, open already.
-   * @param onTrouble told what keeps it from being written, where nobody waits for that.
+   * @param file created if it does not exist; without one, the copy lasts as long as this process. Or an open database.
+   * @param onTrouble receives the errors of commits in the background, which have no caller.
    */
   constructor(
     file: string | Database.Database = ':memory:',
@@ -104,7 +104,7 @@ export class LogCopy {
     });
   }
 
-  /** Puts what has gathered on the disk. */
+  /** Commits the gathered writes to the disk. */
   commit(): void {
     this.#callOffCommit?.();
     this.#callOffCommit = undefined;
@@ -125,7 +125,8 @@ export class LogCopy {
   /**
    * Keeps a message that the log holds now.
    * @param isEvent whether it is an event of the writer that its subject names. @param leaf see {@link leafOf}.
-   * @returns `cut` if the log held another one there before: what the copy has from there on is lost.
+   * @returns `cut` if the log held another message at that sequence before: everything that the copy has from there on
+   * is lost.
    */
   keep(message: KeptMessage, isEvent = true, leaf = leafOf(message)): 'known' | 'new' | 'cut' {
     const { sequence, subject, bytes, signature } = message;
@@ -133,7 +134,7 @@ export class LogCopy {
     const isSame = before?.subject === subject && isEqual(before.bytes, bytes) && isEqual(before.leaf, leaf);
     if (isSame && Boolean(before.is_event) === isEvent) return 'known';
     this.#begin();
-    // What the disk has changed says nothing of what the log held.
+    // A row that the disk has changed does not show what the log held.
     const isOther = before !== undefined && !isSame && isEqual(leafOf(before), before.leaf);
     if (isOther) this.#loseFrom(sequence);
     const iteration = parseSubject(subject)?.iteration ?? '';
@@ -144,7 +145,7 @@ export class LogCopy {
     return before ? 'known' : 'new';
   }
 
-  /** The events of an iteration, in their order, as they were checked when they were put here. @throws {DamagedCopy} */
+  /** The events of an iteration, in their order. Each was checked when it was put here. @throws {DamagedCopy} */
   eventsOf(iteration: string): LoggedEvent[] {
     const rows = this.#db
       .prepare('SELECT * FROM message WHERE iteration = ? AND is_event ORDER BY sequence')
@@ -161,7 +162,7 @@ export class LogCopy {
     return 'logged' in completed ? completed.logged : logged;
   }
 
-  /** Notes that the log ends there. @returns false if it went on before: it was cut. */
+  /** Notes the log's last sequence. @returns false if the copy reaches beyond it: the log was cut. */
   endsAt(sequence: number): boolean {
     const beyond = this.#db.prepare('SELECT 1 FROM message WHERE sequence > ? LIMIT 1').get(sequence);
     if (beyond === undefined) return true;
@@ -170,7 +171,7 @@ export class LogCopy {
     return false;
   }
 
-  /** What the log has lost and does not hold again, in the order in which it was there. */
+  /** The messages that the log has lost and does not hold again, in their old order. */
   missing(): KeptMessage[] {
     if (this.#lost === 0) return [];
     return this.#db
@@ -178,20 +179,20 @@ export class LogCopy {
       .all() as KeptMessage[];
   }
 
-  /** Gives a lost message up. */
+  /** Gives up a lost message. */
   forget(subject: string): void {
     this.#begin();
     this.#lost -= this.#db.prepare('DELETE FROM lost WHERE subject = ?').run(subject).changes;
   }
 
-  /** Gives up all that was lost. */
+  /** Gives up all lost messages. */
   forgetLost(): void {
     this.#begin();
     this.#db.prepare('DELETE FROM lost').run();
     this.#lost = 0;
   }
 
-  /** Keeps what events have put aside. Who has read it has checked it. */
+  /** Keeps blobs of events. The caller has checked their hashes. */
   keepBlobs(blobs: readonly Blob[]): void {
     if (blobs.length === 0) return;
     this.#begin();
@@ -202,7 +203,7 @@ export class LogCopy {
   readonly blob = (sha256: string): Uint8Array | undefined =>
     this.#db.prepare('SELECT bytes FROM blob WHERE sha256 = ?').pluck().get(sha256) as Uint8Array | undefined;
 
-  /** Notes what an own event of the coordinator's names: it may have to be put back. */
+  /** Notes the blobs that an event of the coordinator names: it may have to put them back. */
   noteOwnBlobs(event: Uint8Array): void {
     if (!mayNameBlobs(event)) return;
     this.#begin();
@@ -210,7 +211,7 @@ export class LogCopy {
     for (const { sha256 } of blobsNamedBy(event)) insert.run(sha256);
   }
 
-  /** What the coordinator's own events name and is here, the newest first. */
+  /** The blobs that the coordinator's own events name and this copy holds, newest first. */
   ownBlobs(): BlobMarker[] {
     return this.#db
       .prepare(
@@ -226,8 +227,8 @@ export class LogCopy {
 }
 
 /**
- * Opens the copy. One that is damaged is moved aside, and it begins anew; where its disk does not take it, it lasts as long
- * as this process.
+ * Opens the copy. A damaged file is moved aside and replaced by an empty copy. If no file can be opened, the copy lasts
+ * as long as this process.
  */
 export const openLogCopy = (file: string | undefined, say: (text: string) => void): LogCopy => {
   if (file === undefined) return new LogCopy();
@@ -250,7 +251,7 @@ export const openLogCopy = (file: string | undefined, say: (text: string) => voi
     }
   } catch (error) {
     say(
-      `the copy of the log ${file} can't be opened (${because(error)}): what the log loses is known only while this runs; make room there, then start the coordinator again`,
+      `the copy of the log ${file} can't be opened (${because(error)}): losses of the log are noticed only while this process runs; make room there, then start the coordinator again`,
     );
     return new LogCopy();
   }

@@ -8,47 +8,47 @@ import { type EventsOf, setAside, takeBack } from '../decider/ended-iterations.t
 import { evolve, passOver } from '../decider/evolve.ts';
 import { initialState, type State } from '../decider/state.ts';
 
-/** The log is another one than this coordinator has signed before. */
+/** The log differs from the one that this coordinator signed in a checkpoint. */
 export interface Fork {
-  /** The epoch in which it was found. A person who restores the log begins a newer one. */
+  /** The epoch in which the fork was found. A person who restores the log begins a newer epoch. */
   epoch: number;
   says: string;
 }
 
-/** What a coordinator knows of the log: all that follows from the messages that it was handed. */
+/** What a coordinator knows of the log: everything that follows from the messages it has received. */
 export interface LogView {
   readonly state: State;
-  /** Over all messages that the state was folded from. */
+  /** The tree over all messages that the state was folded from. */
   readonly tree: LogTree;
-  /** Which key of each writer counts. */
+  /** The key in use of each writer. */
   readonly keys: KeyHistory;
   /** The message that began this epoch of the log; undefined in the first. */
   readonly restored: KeptMessage | undefined;
   readonly fork: Fork | undefined;
-  /** The iterations of which an event has put something aside that could not be read: what they are is not known. */
+  /** The iterations with an event whose blobs could not be read: their state is not known. */
   readonly lacking: ReadonlySet<string>;
-  /** The names of the iterations of which something new may be decided, in the order in which they were spoken of. */
+  /** The iterations about which there may be something to decide, in the order of their events. */
   readonly undecided: ReadonlySet<string>;
 }
 
-/** A {@link LogView} that takes what the log hands over, in its order. */
+/** A {@link LogView} that takes the log's messages, in their order. */
 export interface GrowingView extends LogView {
-  /** Each message comes here first, whatever it is. */
+  /** Takes every message, before it is known whether it is an event. @param leaf see `leafOf`. */
   takeMessage(message: KeptMessage, leaf: Uint8Array): void;
   takeEvent(logged: LoggedEvent): void;
   /** A message that is no event: only the position moves. */
   passOver(sequence: number): void;
-  /** Nothing more is to be decided of that iteration as things are. If it has ended, it leaves memory. */
+  /** There is nothing to decide about that iteration as things are. If it has ended, it leaves memory. */
   settle(iteration: string): void;
-  /** All of the log is handed over anew. */
+  /** The whole log will be delivered again from the start. */
   reset(): void;
 }
 
-/** The root over the first events of a log, base64; `nothing` if it does not hold so many. */
+/** The root over the first `size` events of a log, base64; `nothing` if the log is shorter. */
 export const rootOver = (size: number, tree: LogTree): string =>
   size <= tree.size ? Buffer.from(tree.rootAt(size)).toString('base64') : 'nothing';
 
-/** Whether a checkpoint is of another log than the one that holds it. */
+/** The fork that a checkpoint shows, if it was signed over another log than the one that holds it. */
 const forkShownBy = (event: KaEvent, sequence: number, tree: LogTree): Fork | undefined => {
   if (event.kind !== 'fleet' || event.type !== 'Checkpointed') return undefined;
   const { size, root } = event.data;
@@ -58,7 +58,7 @@ const forkShownBy = (event: KaEvent, sequence: number, tree: LogTree): Fork | un
   return { epoch: event.epoch ?? 1, says };
 };
 
-/** @param eventsOf what was handed over of an iteration, as far as it is kept. */
+/** @param eventsOf the events of an iteration that were delivered, as far as they are kept. */
 export const createLogView = (trust: Trust, eventsOf: EventsOf): GrowingView => {
   let state = initialState;
   let tree = new LogTree();
@@ -69,7 +69,10 @@ export const createLogView = (trust: Trust, eventsOf: EventsOf): GrowingView => 
   const lacking = new Set<string>();
   const undecided = new Set<string>();
 
-  /** What this coordinator has signed before has to be what it reads now, unless a person has restored the log since. */
+  /**
+   * Compares a checkpoint that this coordinator signed with the log as it reads now. They have to agree, unless a
+   * person has restored the log since.
+   */
   const lookForFork = ({ event, sequence }: LoggedEvent) => {
     if (event.kind === 'fleet' && event.type === 'LogRestored') {
       restored = atHand;

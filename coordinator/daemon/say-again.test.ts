@@ -18,7 +18,7 @@ const kept = ({ sequence, subject, bytes, event }: LoggedEvent): KeptMessage => 
   signature: testKey(event.source).sign(payloadTypes.event, bytes),
 });
 
-/** What a coordinator that has lost the history's tail, from an event of this type on, is to do next. */
+/** The next move of a coordinator whose log has lost the history's tail, from an event of this type on. */
 const afterLoss = (whole: History, from: string) => {
   const at = whole.events.findIndex(({ event }) => event.type === from);
   const copy = new LogCopy();
@@ -35,7 +35,7 @@ const afterLoss = (whole: History, from: string) => {
   return {
     log,
     said,
-    /** A host says again what it said. */
+    /** A host sends its lost event again. */
     again: (type: string) => {
       const one = whole.events.find(({ event }) => event.type === type);
       if (!one) throw new Error(`there was no ${type}`);
@@ -60,17 +60,17 @@ const afterLoss = (whole: History, from: string) => {
   };
 };
 
-it('what a lost word of a person needs is decided anew, before that person is waited for', () => {
+it('what a person’s lost event needs is decided again before the coordinator waits for that person', () => {
   const whole = historyOf(...until('publish'), failed('publish'), retried, (history) => history.settle());
   const { log, said, again, settle } = afterLoss(whole, 'BackupSucceeded');
-  // In another order than before: what the coordinator had answered was the last of them.
+  // In another order than before: the coordinator had answered the last of them.
   for (const type of ['PublishFailed', 'BuildSucceeded', 'BackupSucceeded']) {
     again(type);
     settle(0);
   }
   expect(settle(20_000)).toBe('waits');
   expect(said.join('\n')).toMatch(
-    /lost RetryAsked of iter5, which a person said.*ka retry iter5 --as mfritsche/,
+    /lost RetryAsked of iter5, which a person wrote.*ka retry iter5 --as mfritsche/,
   );
   expect(log.iteration().ended?.status).toBe('failed');
   expect(() => decide(retry, log.state)).not.toThrow();

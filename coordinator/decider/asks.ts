@@ -6,7 +6,7 @@ import type { Role } from '../../schemas/step-names.ts';
 import { evidenceOf, type Iteration, type State } from './state.ts';
 import { failedChecks } from './verdicts.ts';
 
-/** What keeps a start from being accepted that the log alone shows. */
+/** The reason to refuse a start, as far as the log alone shows it. */
 export const startFault = (
   state: State,
   name: string,
@@ -22,7 +22,7 @@ export const startFault = (
   return busy === undefined ? undefined : { code: 'board-busy', board, iteration: busy };
 };
 
-/** What of the fleet's file keeps a plan from being carried out: a host or a person that is not what the plan takes it for. */
+/** The reason in the fleet's file why a plan can't be carried out: a host or a person is not what the plan expects. */
 export const fleetFault = (plan: ReadPlan, { hosts, reviewers }: FleetFacts): Refusal | undefined => {
   const { builders, publisher, backup } = plan.hosts;
   const expected: [string, Role[]][] = [
@@ -44,7 +44,10 @@ export const fleetFault = (plan: ReadPlan, { hosts, reviewers }: FleetFacts): Re
   return undefined;
 };
 
-/** Why a start that was asked for does not count, if so. @param planAgrees whether the plan is what its text says. */
+/**
+ * The reason to refuse the oldest open start of this name, if there is one.
+ * @param planAgrees whether the plan agrees with its text.
+ */
 export const startRefusal = (
   state: State,
   name: string,
@@ -58,7 +61,7 @@ export const startRefusal = (
   return startFault(state, name, asked) ?? fleetFault(asked.plan, fleet);
 };
 
-/** What keeps a failed iteration from being tried again. */
+/** The reason why an iteration can't be retried, if there is one. */
 export const retryFault = (state: State, iteration: Iteration): Refusal | undefined => {
   const { ended, plan } = iteration;
   if (!ended) return { code: 'under-way' };
@@ -66,7 +69,7 @@ export const retryFault = (state: State, iteration: Iteration): Refusal | undefi
   const busy = state.underWay.get(plan.board);
   if (busy !== undefined) return { code: 'board-busy', board: plan.board, iteration: busy };
   if (iteration.attempts.rollback.length > 0) return { code: 'rolled-back', board: plan.board };
-  // An approval is for one landing.
+  // An approval is for one landing only.
   if (evidenceOf(iteration, 'land') && failedChecks(iteration).some(({ step }) => step === 'land'))
     return { code: 'landed-otherwise' };
   return undefined;

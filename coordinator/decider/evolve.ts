@@ -42,7 +42,9 @@ const writerOf: Record<IterationEventType, typeof coordinator | 'a person' | 'th
   IterationAborted: coordinator,
 };
 
-/** Whether its writer has this to say. A host that signs an approval, or another host's outcome, changes nothing. */
+/**
+ * Whether the event's writer may write it. A host that signs an approval, or another host's outcome, changes nothing.
+ */
 export const maySay = (event: IterationEvent | StepEvent, iteration: Iteration | undefined): boolean => {
   if (event.kind === 'iteration') {
     const writer = writerOf[event.type];
@@ -59,11 +61,13 @@ export const maySay = (event: IterationEvent | StepEvent, iteration: Iteration |
 const isOutcome = (event: StepEvent): event is EarlyOutcome['event'] =>
   event.fact === 'Succeeded' || event.fact === 'Failed';
 
-/** Ends the attempt that a fact is about. An outcome that comes after its attempt was superseded is only noted. */
+/**
+ * Adds or ends the attempt that a fact is about. An outcome that comes after its attempt was superseded is only noted.
+ */
 const evolveStep = (iteration: Iteration, event: StepEvent, at: LogPlace): Iteration => {
   const attempts: readonly Attempt[] = attemptsOf<typeof event.step>(iteration, event.step);
   const { lost, ...rest } = iteration;
-  // The board that was lost has spoken.
+  // The lost board has written an outcome.
   const found = lost !== undefined && isOutcome(event) && event.source === lost.host;
   const withAttempts = (changed: Attempt[]): Iteration => ({
     ...(found ? rest : iteration),
@@ -115,7 +119,7 @@ const evolveIteration = (
     case 'IterationStarted':
     case 'IterationAccepted':
     case 'IterationRefused':
-      return iteration; // of a name that is taken
+      return iteration; // the name is taken
     case 'ReviewRequested': {
       const { planSha256, trees } = event.data;
       return { ...known, reviews: [...known.reviews, { sequence, planSha256, trees }] };
@@ -171,7 +175,7 @@ const evolveIteration = (
   }
 };
 
-/** A host that has never been told of an end is told of the last one. */
+/** A host that has no checkpoint yet is due one that covers the last end of an iteration. */
 const evolveStart = (
   state: State,
   { source, data }: FleetEvent & { type: 'AgentStarted' },
@@ -183,7 +187,7 @@ const evolveStart = (
   return { ...state, hosts, untold: isNew ? state.untold.set(source, state.lastEnd) : state.untold };
 };
 
-/** In a newer epoch, whoever knows of the log before is told of this one. */
+/** In a newer epoch, every host that has a checkpoint of the earlier log is due one of this log. */
 const evolveEpoch = (state: State, epoch: number): State =>
   epoch <= state.epoch
     ? state
@@ -197,7 +201,7 @@ const evolveCheckpoint = (state: State, event: FleetEvent & { type: 'Checkpointe
   const { host, size } = event.data;
   const epoch = event.epoch ?? 1;
   const before = state.checkpoints.get(host);
-  // One that stands there once more says nothing new.
+  // A repeated checkpoint adds nothing.
   if (before && (before.epoch > epoch || (before.epoch === epoch && before.size >= size))) return state;
   const isTold = epoch >= state.epoch && size >= (state.untold.get(host) ?? 0);
   return {
@@ -218,11 +222,11 @@ const evolveFleet = (state: State, event: FleetEvent, at: LogPlace): State => {
       return event.source === coordinator ? evolveCheckpoint(state, event) : state;
     case 'KeyRotated':
     case 'KeyRevoked':
-      return state; // whoever checks signatures takes note of it
+      return state; // the code that checks signatures keeps the keys
   }
 };
 
-/** An approval as hosts are shown it. Of other events nobody asks. */
+/** An approval in its signed form, which hosts are shown. No other event is needed in that form. */
 const signedOf = (
   { type, source }: IterationEvent,
   bytes: Uint8Array,
@@ -234,12 +238,12 @@ const signedOf = (
 
 const noStarts: Starts = { asked: 0, open: [], refusals: 0 };
 
-/** All hosts that an iteration may ask. */
+/** Every host that the iteration may ask. */
 const hostsOf = ({ plan: { board, hosts } }: Iteration): string[] => [
   ...new Set([...hosts.builders, hosts.publisher, hosts.backup, board]),
 ];
 
-/** Puts an iteration back after an event of its own: it works on its board until it ends, and its hosts are told of the end. */
+/** Stores an iteration after one of its events. It occupies its board until it ends; its hosts are then due a checkpoint. */
 const withIteration = (state: State, iteration: Iteration, { sequence }: LogPlace): State => {
   const { name, ended, plan } = iteration;
   const next = { ...state, iterations: state.iterations.set(name, iteration) };
@@ -254,7 +258,7 @@ const withIteration = (state: State, iteration: Iteration, { sequence }: LogPlac
   return { ...next, underWay, untold, lastEnd: sequence };
 };
 
-/** A start that is asked for waits for the coordinator's answer. One whose name is taken by now is answered as well. */
+/** A start waits for the coordinator's answer, and so does a start whose name has been taken meanwhile. */
 const evolveStarts = (state: State, event: IterationEvent, at: LogPlace, hash: string): State => {
   const { iteration: name } = event;
   const before = state.starts.get(name) ?? noStarts;
@@ -286,13 +290,13 @@ const evolveStarts = (state: State, event: IterationEvent, at: LogPlace, hash: s
 const isOfStarts = ({ type }: IterationEvent): boolean =>
   type === 'IterationStarted' || type === 'IterationAccepted' || type === 'IterationRefused';
 
-/** Notes that one more event is among those that the iteration rests on. */
+/** Adds one more event to the iteration's digest. */
 const withDigest = (iteration: Iteration, hash: string): Iteration => ({
   ...iteration,
   digest: sha256(`${iteration.digest}\n${hash}`),
 });
 
-/** The state after an event of an iteration, of a step of it or of the iteration itself. */
+/** The state after an event of one of an iteration's steps or of the iteration itself. */
 const evolveOne = (
   state: State,
   event: IterationEvent | StepEvent,
@@ -301,7 +305,7 @@ const evolveOne = (
   const iteration = state.iterations.get(event.iteration);
   if (!maySay(event, iteration)) {
     if (event.kind !== 'step' || !isOutcome(event)) return state;
-    // Its request may yet come; if another host was asked, it never counts.
+    // The outcome's request may come later. If another host was asked, the outcome never counts.
     const key = formatAttemptOn(event, event.source);
     return { ...state, early: state.early.set(key, { event, at, hash }) };
   }
@@ -324,8 +328,8 @@ const evolveOne = (
 };
 
 /**
- * The state after one more event. Pure and total: an event that this version does not know, or that is not its
- * writer's to say, changes only the position and its writer's count; the same event twice changes nothing.
+ * The state after one more event. Pure and total: an event that this version does not know, or that its writer may not
+ * write, changes only the position and its writer's count; the same event twice changes nothing.
  */
 export const evolve = (state: State, { event, sequence, bytes, signature }: LoggedEvent): State => {
   if (sequence <= state.sequence) return state;

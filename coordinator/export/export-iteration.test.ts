@@ -14,7 +14,7 @@ const other = examplePlan((plan) => {
   plan.iteration = 'other';
 });
 
-/** Two people ask for one board; the one that comes second is refused, and the first one's iteration is aborted. */
+/** Two people ask for one board: the second is refused, and the first one's iteration is aborted. */
 const refusedSecond = (): History => {
   const history = createHistory();
   const plan = examplePlan();
@@ -26,7 +26,7 @@ const refusedSecond = (): History => {
   return history;
 };
 
-/** A checkpoint over all that is there, as the coordinator tells it to a host. */
+/** Appends a checkpoint over the whole history, as the coordinator tells it to a host. */
 const checkpoint = (history: History): void => {
   const tree = new LogTree();
   for (const message of history.events) tree.add({ signature: '', ...message });
@@ -55,7 +55,7 @@ describe('the export of a start that was refused', () => {
     await expect(exported(history, 'iter6')).rejects.toThrow('there is no iteration "iter6"');
   });
 
-  it('holds its events, what was answered, and of another iteration the hashes alone', async () => {
+  it('holds its events and its answer, and only the hashes of another iteration', async () => {
     const history = refusedSecond();
     history.command(abort);
     history.settle();
@@ -76,7 +76,7 @@ describe('the export of a start that was refused', () => {
     const shown = all.flatMap((record) => (isBad(record) || isWithheld(record) ? [] : [record.sequence]));
     const own = history.events.filter(({ sequence }) => shown.includes(sequence));
     expect(own.map(({ event }) => event.type)).toEqual(['IterationStarted', 'IterationRefused']);
-    // Whoever has these events makes the rest of them.
+    // The other members can be made again from these events.
     const again = exportedAt(own, 'other');
     if (!again || isBad(header)) throw new Error('it shows nothing');
     expect(derivedParts(fleet, again, own, header.note)).toEqual(parts.slice(1));

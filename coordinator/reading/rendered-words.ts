@@ -3,19 +3,22 @@ import { evolve } from '../decider/evolve.ts';
 import { type Iteration, initialState } from '../decider/state.ts';
 import { closeDocument, closeNote } from './close-document.ts';
 
-/** The words of a text that travels, as they follow from the iteration as it is now. */
+/** The text of a file to be recorded, rendered from the iteration as it is now. */
 export const wordsOf = (iteration: Iteration, { as }: { as: string }, path: string): string => {
   if (as === 'close-document') return closeDocument(iteration);
   const note = iteration.plan.close.notes.find((one) => one.kind === 'write' && one.file === path);
   return note?.kind === 'write' ? closeNote(iteration, note.text) : '';
 };
 
-/** A text that travelled in other words than this version would write of the same facts. */
+/** A recorded text that differs from what this version renders from the same facts. */
 export interface Reworded {
-  /** The event that asked for it to be recorded. */
+  /** The event that requested the record. */
   sequence: number;
   file: string;
-  /** The first line that differs, counted from 1, as it travelled and as this version writes it; null behind the last. */
+  /**
+   * The first line that differs, counted from 1. `found` is as recorded, `expected` as this version renders it; null
+   * after the last line.
+   */
   line: number;
   found: string | null;
   expected: string | null;
@@ -29,7 +32,10 @@ const firstDifference = (found: string, expected: string): Pick<Reworded, 'line'
   return { line: at + 1, found: theirs[at] ?? null, expected: ours[at] ?? null };
 };
 
-/** Renders again every text that travelled in an iteration's events, each of the facts that it was made of. */
+/**
+ * Renders again every text in an iteration's record requests, each from the facts that it was made from.
+ * @returns those that differ.
+ */
 export const rewordedIn = (name: string, events: readonly LoggedEvent[]): Reworded[] => {
   let state = initialState;
   const reworded: Reworded[] = [];

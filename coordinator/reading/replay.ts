@@ -19,7 +19,7 @@ import { refusalWords } from './english/refusals.ts';
 interface Mismatch {
   sequence: number;
   type: string;
-  /** What the log holds, and what today's code would write; null if nothing. */
+  /** What the log holds, and what today's code would write; null if it would write nothing. */
   found: unknown;
   expected: unknown;
   why: string;
@@ -29,7 +29,7 @@ export interface ReplayChecked {
   events: number;
   /** How many of them were decided again. */
   decided: number;
-  /** How many this version can't judge: a newer one has decided them. */
+  /** How many this version can't judge, because a newer one decided them. */
   unjudged: number;
   mismatches: Mismatch[];
 }
@@ -44,7 +44,7 @@ const mismatchOf = (logged: LoggedEvent, why: string, expected: unknown = null):
   return { sequence, type: event.type, found: writtenFact(logged), expected, why };
 };
 
-/** What the coordinator and people write about iterations, and the coordinator's checkpoints. */
+/** Whether it is an event of the coordinator or of a person about an iteration, or a checkpoint. */
 const isOfTheirs = ({ source, kind, type }: KaEvent): boolean =>
   (source === coordinator || isPerson(source)) &&
   kind !== 'unknown' &&
@@ -55,15 +55,15 @@ const isOwn = (event: KaEvent, state: State): boolean => {
   return event.kind !== 'unknown' && maySay(event, state.iterations.get(event.iteration));
 };
 
-/** Compares an event with what the state before it makes of the commands that may be behind it. */
+/** Compares an event with what the commands that may be behind it produce on the state before it. */
 const compare = (logged: LoggedEvent, state: State): Mismatch | undefined => {
   const found = writtenFact(logged);
   const mismatch = (why: string, expected?: unknown) => mismatchOf(logged, why, expected);
   const decided = commandsBehind(logged.event).map((command) => decideFacts(command, state));
   const facts = decided.flatMap((one) => one.facts);
-  // What people answered is what they had seen: after a log was cut, it may stand before that.
+  // People's events name as their cause what they had seen. After a log was cut, they may come before their cause.
   const answered = isPerson(logged.event.source) ? { causationid: found.causationid } : {};
-  // Of several events that one state asks for, any may be appended first.
+  // If a state asks for several events, any of them may be appended first.
   if (facts.some((fact) => isDeepStrictEqual({ ...fact, ...answered }, found))) return undefined;
   const nearest =
     facts.findLast((fact) => fact.type === found.type && fact.iteration === found.iteration) ?? facts[0];
@@ -82,23 +82,29 @@ const compare = (logged: LoggedEvent, state: State): Mismatch | undefined => {
   );
 };
 
-/** Why an event is not what today's code would write, if so. What is no decision has to be its writer's to say, and no more. */
+/**
+ * The mismatch if today's code would not write this event. For an event that is no decision, only its writer is
+ * checked.
+ */
 const judge = (logged: LoggedEvent, state: State): Mismatch | undefined => {
   const { event } = logged;
-  if (!isOwn(event, state)) return mismatchOf(logged, `${event.source} has no such thing to say`);
+  if (!isOwn(event, state)) return mismatchOf(logged, `${event.source} may not write this event`);
   return isDecision(event) ? compare(logged, state) : undefined;
 };
 
-/** Whether the event is by a newer version in a way that this one can't judge: a reason that it does not know, or a rule. */
+/**
+ * Whether this version can't judge the event, because a newer one wrote it with a reason or a rule that this one does
+ * not know.
+ */
 const isBeyondUs = ({ event }: LoggedEvent, state: State): boolean => {
   const iteration = state.iterations.get(event.iteration);
   return (iteration && rules.unknownIn(iteration).length > 0) || commandsBehind(event).length === 0;
 };
 
 /**
- * Folds a log again and decides again, from the state before it, every event that the coordinator wrote, and every word of a
- * person that counts at once. Of a time-out only its reason is taken over, since no clock is read; of an answer the facts of the
- * fleet's file. What people ask for, what hosts say, and types that this version does not know are folded alone.
+ * Folds a log again. Decides again, on the state before it, every event of the coordinator and every event of a person
+ * that takes effect at once. No clock is read: the reason of a time-out is taken from the event, and so are the fleet's
+ * facts of an answer. What people ask for, events of hosts, and types that this version does not know are only folded.
  */
 export const replayCheck = (events: readonly LoggedEvent[]): ReplayChecked => {
   let state = initialState;
@@ -175,7 +181,7 @@ const describeIteration = (iteration: Iteration) => {
   };
 };
 
-/** The state as plain JSON: iterations, each with its attempts and verdicts, and the hosts as last heard of. */
+/** The state as plain JSON: iterations, each with its attempts and verdicts, and the hosts as they last started. */
 const describeState = (state: State) => ({
   sequence: state.sequence,
   iterations: Object.fromEntries(
@@ -190,6 +196,6 @@ const describeState = (state: State) => ({
 });
 export type StateDescribed = ReturnType<typeof describeState>;
 
-/** The state as it was after a sequence. */
+/** The state after a sequence. */
 export const stateAt = (events: readonly LoggedEvent[], sequence: number): StateDescribed =>
   describeState(events.filter((logged) => logged.sequence <= sequence).reduce(evolve, initialState));

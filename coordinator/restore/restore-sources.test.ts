@@ -26,7 +26,7 @@ const message = (sequence: number, subject: string, text = subject) => ({
   signature: `of ${text}`,
 });
 
-it('what a restore has kept of a log is a source', () => {
+it('a log’s content saved by a restore is a source', () => {
   const messages = [message(1, 'a', 'ä\n'), message(4, 'b')];
   saveMessages(at('saved.jsonl'), messages);
   expect(() => saveMessages(at('saved.jsonl'), [])).toThrow('EEXIST');
@@ -36,7 +36,7 @@ it('what a restore has kept of a log is a source', () => {
   );
 });
 
-it('the copy hands over what the log held last before what it had lost', () => {
+it('the copy returns what the log held last before what it had lost', () => {
   const copy = new LogCopy(at('log.db'));
   for (const [index, subject] of ['a', 'x', 'y'].entries()) copy.keep(message(index + 1, subject));
   copy.endsAt(1);
@@ -46,12 +46,12 @@ it('the copy hands over what the log held last before what it had lost', () => {
   expect(held.map(({ subject }) => subject)).toEqual(['a', 'b', 'x', 'y']);
 });
 
-it('a journal tells of the highest epoch that its host was told of', () => {
+it('a journal returns the highest epoch that its host was told', () => {
   const journal = new Journal(at('journal.db'));
   const bytes = new TextEncoder().encode('{}');
   journal.requests.note(
     { iteration: 'iter5', step: 'build', attempt: 1, eventId: 'e', bytes },
-    undefined, // unsigned: it can't be given back, and its epoch counts all the same
+    undefined, // unsigned: it can't be put back, but its epoch still counts
     3,
   );
   journal.close();

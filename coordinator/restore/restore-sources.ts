@@ -4,10 +4,10 @@ import { z } from 'zod';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { type Envelope, subjectOf } from '../../schemas/events.ts';
 
-/** A message that somebody still has. Its place in the log as it was is not always known. */
+/** A message that a source still has. Its former sequence is not always known. */
 export interface HeldMessage extends Omit<KeptMessage, 'sequence'> {
   sequence: number | null;
-  /** Who has it, for people. */
+  /** The source that has it, in words. */
   from: string;
 }
 
@@ -15,16 +15,16 @@ export interface HeldMessage extends Omit<KeptMessage, 'sequence'> {
 export interface Source {
   kind: 'copy' | 'journal' | 'saved';
   file: string;
-  /** What it is to people. */
+  /** The source's name for people. */
   from: string;
-  /** A person gave its name: that it can't be read is a mistake, and not to be passed over. */
+  /** A person named this file: if it can't be read, that is an error and not ignored. */
   isNamed: boolean;
 }
 
-/** What is in sources. */
+/** What the sources hold. */
 export interface Gathered {
   held: HeldMessage[];
-  /** How many events are in there without a signature: those can't be given back to the log. */
+  /** How many events have no signature there: they can't be put back into the log. */
   unsigned: number;
   /** The highest epoch that a host was told of. */
   epoch: number;
@@ -32,7 +32,7 @@ export interface Gathered {
 
 const openToRead = (file: string) => new Database(file, { readonly: true, fileMustExist: true });
 
-/** What the coordinator's copy has: what the log held last, then what it had lost before. */
+/** Reads the coordinator's copy: what the log held last, then what it had lost before. */
 const readCopy = ({ file, from }: Source): Gathered => {
   const db = openToRead(file);
   try {
@@ -50,7 +50,7 @@ const readCopy = ({ file, from }: Source): Gathered => {
   }
 };
 
-/** The coordinator's subjects are not in a journal: each follows from its event. */
+/** The subject of a coordinator's event, which a journal does not hold, computed from the event. */
 const subjectIn = (bytes: Uint8Array): string => {
   const { fleet, source, ...event } = JSON.parse(new TextDecoder().decode(bytes)) as Envelope & {
     data: { host?: string };
@@ -65,8 +65,8 @@ const subjectIn = (bytes: Uint8Array): string => {
 };
 
 /**
- * What a host's journal has: the requests and supersessions that it noted, and its own events. Those that an older agent
- * noted without their signature are counted.
+ * Reads a host's journal: the requests and supersessions that it noted, and its own events. Those that an older agent
+ * noted without their signature are only counted.
  */
 const readJournal = ({ file, from }: Source): Gathered => {
   const db = openToRead(file);
@@ -110,7 +110,7 @@ const SavedMessage = z.object({
   bytes: z.base64(),
 });
 
-/** Keeps what a log holds in a new file, a line of JSON each. It is on the disk when this returns. */
+/** Saves the messages of a log in a new file, each as a line of JSON. They are on the disk when this returns. */
 export const saveMessages = (file: string, messages: readonly KeptMessage[]): void => {
   const saved = openSync(file, 'wx');
   try {
@@ -124,7 +124,7 @@ export const saveMessages = (file: string, messages: readonly KeptMessage[]): vo
   }
 };
 
-/** What {@link saveMessages} has kept. */
+/** Reads a file that {@link saveMessages} wrote. */
 const readSaved = ({ file, from }: Source): Gathered => {
   const held = readFileSync(file, 'utf8')
     .split('\n')
@@ -140,7 +140,7 @@ const readSaved = ({ file, from }: Source): Gathered => {
   return { held, unsigned: 0, epoch: 1 };
 };
 
-/** Bytes by their sha256, from the copy or the journals: each of them names what events have put aside in this way. */
+/** Finds a blob by its sha256 in the copy or the journals, which all store blobs under that name. */
 export const findBlob = (sources: readonly Source[], sha256: string): Uint8Array | undefined => {
   for (const { kind, file } of sources) {
     if (kind === 'saved' || !existsSync(file)) continue;
@@ -153,7 +153,7 @@ export const findBlob = (sources: readonly Source[], sha256: string): Uint8Array
         db.close();
       }
     } catch {
-      // `gather` has said that this one can't be read
+      // `gather` has reported that this source can't be read
     }
   }
   return undefined;
@@ -163,7 +163,7 @@ const readers = { copy: readCopy, journal: readJournal, saved: readSaved } as co
 
 /**
  * Reads sources, in their order.
- * @param onUnreadable told of each that can't be read, in a sentence; it throws where that must not be.
+ * @param onUnreadable called with a sentence for each source that can't be read; it may throw to end the reading.
  */
 export const gather = (
   sources: readonly Source[],

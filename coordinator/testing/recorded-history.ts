@@ -14,7 +14,7 @@ import {
   readEventRecords,
 } from '../export/event-records.ts';
 
-/** Where the recorded histories are. */
+/** The folder of the recorded histories. */
 const historiesFolder = join(import.meta.dirname, '../../test/histories');
 const ending = '.events.jsonl';
 
@@ -29,7 +29,7 @@ export interface RecordedHistory {
   trust: Trust;
   header: LogHeader | BadRecord;
   records: (LogRecord | BadRecord)[];
-  /** Its events, each as its writer signed it. */
+  /** The history's events, each as its writer signed it. */
   events: LoggedEvent[];
 }
 

@@ -4,7 +4,10 @@ import { runCoordinator } from '../daemon/daemon.ts';
 import { openLogCopy } from '../daemon/log-copy.ts';
 import { natsPorts } from '../daemon/nats-ports.ts';
 
-/** The real coordinator over a real log, once it follows it. @param copyFile where it keeps its copy. */
+/**
+ * Starts the real coordinator on a real log, and returns once it follows the log.
+ * @param copyFile the file of its copy.
+ */
 export const startCoordinator = async (log: LogServer, copyFile?: string) => {
   const stop = new AbortController();
   const told: string[] = [];
@@ -19,7 +22,7 @@ export const startCoordinator = async (log: LogServer, copyFile?: string) => {
   });
   await until(() => told.some((text) => text.startsWith('follows')));
   return {
-    /** What it has said to its own log. */
+    /** The lines that it has written to its own log. */
     told,
     stop: async () => {
       stop.abort();
