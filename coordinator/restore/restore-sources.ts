@@ -39,7 +39,7 @@ const readCopy = ({ file, from }: Source): Gathered => {
     const rows = db
       .prepare(
         `SELECT sequence, subject, bytes, signature FROM
-           (SELECT *, 0 AS place, 0 AS is_lost FROM message
+           (SELECT sequence, subject, bytes, signature, 0 AS place, 0 AS is_lost FROM message
             UNION ALL SELECT sequence, subject, bytes, signature, place, 1 FROM lost)
          ORDER BY is_lost, place, sequence`,
       )
