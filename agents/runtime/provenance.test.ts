@@ -77,7 +77,7 @@ describe('refuses', () => {
     [
       'a payload spelt in another way',
       attested({ ...attestation, payload: attestation.payload.replace(/=*$/, '\n') }),
-      /no strict base64/,
+      /not strict base64/,
     ],
     [
       'another type string',
@@ -193,6 +193,6 @@ describe('refuses', () => {
   it('an approval of another fleet with the same keys', () => {
     const trust = { ...exampleTrust, fleet: 'other' };
     const inOther = { ...good, attestation: parameters({ fleet: 'other' }).attestation };
-    expect(refusal(inOther, { trust })).toMatch(/it is of fleet reauktion, and this is other/);
+    expect(refusal(inOther, { trust })).toMatch(/it belongs to fleet reauktion, and this is other/);
   });
 });

@@ -7,31 +7,31 @@ import type { Trust, TrustedWriter } from './trust.ts';
 
 export type Verified =
   /**
-   * `faults`: it is its writer's, and what else is wrong with it. `contradicts`: the sequence of the writer's event before,
-   * where it names another one as that.
+   * `faults`: what is wrong with an event that its writer did sign. `contradicts`: the sequence of the writer's
+   * previous event, if this one names another event as its previous one.
    */
   { logged: LoggedEvent; faults: string[]; contradicts?: number } | { refused: RefusedMessage };
 
-/** Checks the messages of a log, each of them once and in order. */
+/** Checks the messages of a log, each once and in order. */
 export interface Verifier {
   verify(message: KeptMessage): Verified;
   /**
-   * Takes a message that is not shown as the next one of the writer that its subject names.
-   * @returns why it is none, where another one stands under its subject.
+   * Takes a withheld message as the next one of the writer that its subject names.
+   * @returns why it is refused, if the subject already has a message.
    */
   pass(message: WithheldMessage): RefusedMessage | undefined;
-  /** The public key that a writer has now; null if it has none. */
+  /** The writer's current public key; null if it has none. */
   keyOf(writer: string): string | null;
 }
 
 /**
- * A verifier of a whole log, from its first message on: which key a writer has follows from the rotations and revocations
- * before, and each event has to follow from its writer's event before it.
+ * A verifier of a whole log, from its first message on. Which key a writer has follows from the earlier rotations and
+ * revocations, and each event has to link to its writer's previous event.
  */
 export const createVerifier = (trust: Trust): Verifier => {
   const history = createKeyHistory(trust);
   const chains = new Map<string, { seq: number; hash: string; sequence: number }>();
-  /** Each writer with the one key that it has now. */
+  /** Each writer with its one current key. */
   const writers = new Map<string, TrustedWriter>();
   const current: Trust = { ...trust, writers };
   const take = (writer: string) => {
@@ -40,9 +40,12 @@ export const createVerifier = (trust: Trust): Verifier => {
     if (pinned) writers.set(writer, { ...pinned, keys: key === null ? [] : [key] });
   };
   for (const writer of trust.writers.keys()) take(writer);
-  /** The sequence of the message that stands under each subject. */
+  /** The sequence of the first message under each subject. */
   const firsts = new Map<string, number>();
-  /** A server lets nobody say another thing under a subject, but clusters have let it happen: the first message counts. */
+  /**
+   * A server accepts only one message per subject, but clusters have let a second one through: the first message
+   * counts.
+   */
   const second = ({ sequence, subject }: KeptMessage | WithheldMessage): RefusedMessage | undefined => {
     const first = firsts.get(subject);
     if (first === undefined) {
@@ -72,7 +75,7 @@ export const createVerifier = (trust: Trust): Verifier => {
       if (writerseq !== (last?.seq ?? 0) + 1)
         faults.push(
           writerseq <= (last?.seq ?? 0)
-            ? `it is ${source}'s event ${writerseq} once more: ${source} has written ${last?.seq} already`
+            ? `it is ${source}'s event ${writerseq} again: ${source} has already written event ${last?.seq}`
             : `${source}'s events ${(last?.seq ?? 0) + 1} to ${writerseq - 1} are missing before it`,
         );
       else if (prevhash !== last?.hash) {

@@ -6,10 +6,13 @@ import { directGet } from './direct-get.ts';
 import { lastSequenceOf, wrongLastSequence } from './log-end.ts';
 import { blobStream } from './provision.ts';
 
-/** A blob's bytes go in messages of so many. It belongs to the format: another number would contradict what is there. */
+/**
+ * A blob is split into messages of this size. The number is part of the format: another one would contradict stored
+ * blobs.
+ */
 export const chunkBytes = 512 * 1024;
 
-/** Whose blob it is: each writer says its own. */
+/** Whose blob it is: each writer publishes its own. */
 export interface BlobPlace {
   fleet: string;
   writer: string;
@@ -47,7 +50,7 @@ const putChunk = async (connection: NatsConnection, subject: string, bytes: Uint
 };
 
 /**
- * Puts a writer's blob into its stream, each chunk once, for ever: what is there already is left.
+ * Puts a writer's blob into its stream, each chunk once for ever. A chunk that is there already stays.
  * @throws {BlobFault} if a chunk is there with other bytes. @throws if the server does not answer.
  */
 export const putBlob = async (connection: NatsConnection, place: BlobPlace, blob: Blob): Promise<void> => {
@@ -59,10 +62,10 @@ export const putBlob = async (connection: NatsConnection, place: BlobPlace, blob
     );
 };
 
-/** A writer's blob, or why it is not to be had: a chunk that is wrong is as good as one that is missing. */
+/** A writer's blob, or why it can't be read. A wrong chunk counts as a missing one. */
 export type ReadBlob = { bytes: Uint8Array } | { lacks: string };
 
-/** Reads blobs by whose they are and what an event names them. */
+/** Reads a blob, given its writer and the marker in an event. */
 export type BlobSource = (writer: string, marker: BlobMarker) => Promise<ReadBlob>;
 
 /** Reads a writer's blob. @throws if the server does not answer. */
@@ -84,8 +87,8 @@ export const readBlob = async (
 };
 
 /**
- * Whether a blob of this writer's own is in its stream, by its last chunk: a stream loses its end. It costs no bytes, and needs
- * no right but that to write it.
+ * Whether one of this writer's own blobs is in the stream, judged by its last chunk: a stream that loses messages loses
+ * its end. No blob's bytes are transferred, and the right to write the blob is enough.
  */
 export const holdsBlob = async (
   connection: NatsConnection,

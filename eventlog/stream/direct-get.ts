@@ -11,8 +11,8 @@ export interface StoredMessage {
 
 /**
  * Reads one message of the log, or of another stream, by a direct get.
- * @param which A subject's last message, which needs a right to that subject alone; the one at a sequence; or the first
- * from a sequence on of the subjects that a filter lets through.
+ * @param which A subject's last message, which needs only the right to that subject; the message at a sequence; or the
+ * first message from a sequence on whose subject matches a filter.
  * @param timeout in milliseconds.
  * @returns undefined if there is none. @throws if the server does not answer.
  */
