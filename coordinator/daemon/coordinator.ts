@@ -3,11 +3,13 @@ import type { DaemonKey } from '../../eventlog/signing/daemon-key.ts';
 import { EventTooLarge, type SealedEvent } from '../../eventlog/signing/seal.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
 import type { BlobStore } from '../../eventlog/stream/blob-reader.ts';
+import type { KnownMessage } from '../../eventlog/stream/known-messages.ts';
 import { coordinator, type NewEvent } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import { type Command, decide } from '../decider/decide.ts';
 import { lastingApprovals } from '../decider/graph.ts';
 import { createAppender } from './appender.ts';
+import { beginFrom } from './begin-from-copy.ts';
 import { createHostsHeard, type HostsHeard } from './hosts-heard.ts';
 import { LogCopy } from './log-copy.ts';
 import { createLogView, type GrowingView } from './log-view.ts';
@@ -52,6 +54,8 @@ export class Coordinator {
   #serverNow = 0;
   /** The last sequence of the log when it was last asked. No decision is based on an older state. */
   #caughtUpWith = Number.POSITIVE_INFINITY;
+  /** Whether the copy has taken everything that it was given. */
+  #isCopyWhole = true;
   #tending: Promise<void> | undefined;
   /** Whether the next turn checks time limits as well. */
   #looksAtTime = true;
@@ -61,7 +65,12 @@ export class Coordinator {
     const { say, clock } = ports;
     const trust = trustIn(fleet);
     this.#options = options;
-    this.view = createLogView(trust, (iteration) => copy.eventsOf(iteration));
+    this.view = createLogView(trust, {
+      isWhole: () => this.#isCopyWhole,
+      eventsOf: (iteration) => copy.eventsOf(iteration),
+      keep: (...ended) => this.withCopy(() => copy.keepEnded(...ended)),
+      forget: (iteration) => this.withCopy(() => copy.forgetEnded(iteration)),
+    });
     this.heard = createHostsHeard(clock);
     this.tender = createTender(ports, fleet);
     this.turns = createTurns(() => this.#turn(), signal, say);
@@ -80,6 +89,7 @@ export class Coordinator {
     try {
       use(this.#copy);
     } catch (error) {
+      this.#isCopyWhole = false;
       this.#copying.trouble(error, 'the copy of the log can not be kept: ');
     }
   }
@@ -101,6 +111,11 @@ export class Coordinator {
     },
     keep: (sha256, bytes) => this.withCopy((copy) => copy.keepBlobs([{ sha256, bytes }])),
   };
+
+  /** The messages of the copy, from which this view begins. */
+  known(): Iterable<KnownMessage> {
+    return beginFrom(this.#copy, this.view, this.#options.ports.say);
+  }
 
   tellCut(): void {
     this.#options.ports.say(

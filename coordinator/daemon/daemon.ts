@@ -26,11 +26,11 @@ const followReports = (
   const lacks = new Set<string>();
   let atHand: { message: KeptMessage; leaf: Uint8Array } | undefined;
   /** Puts the current message into the copy. @returns whether it is new there. */
-  const keepAtHand = (isEvent: boolean): boolean => {
+  const keepAtHand = (seq: number): boolean => {
     let isNew = false;
     running.withCopy((copy) => {
       if (!atHand) return;
-      const kept = copy.keep(atHand.message, isEvent, atHand.leaf);
+      const kept = copy.keep(atHand.message, seq, atHand.leaf);
       isNew = kept !== 'known';
       if (kept === 'cut') running.tellCut();
     });
@@ -39,6 +39,7 @@ const followReports = (
   };
   return {
     signal,
+    known: () => running.known(),
     onMessage: (message: KeptMessage) => {
       if (reading.over()) {
         say('the log answers again');
@@ -49,7 +50,7 @@ const followReports = (
       view.takeMessage(message, leaf);
     },
     onEvent: (logged: LoggedEvent) => {
-      const isNew = keepAtHand(true);
+      const isNew = keepAtHand(logged.event.writerseq);
       view.takeEvent(logged);
       if (logged.event.source === coordinator) running.withCopy((copy) => copy.noteOwnBlobs(logged.bytes));
       // A person has restored the log: the copy gives up the events that are still missing from it.
@@ -59,7 +60,7 @@ const followReports = (
     },
     onRefused: ({ sequence, subject, why }: RefusedMessage) => {
       say(`ALARM: sequence ${sequence}, ${subject}: ${why}; it is ignored`);
-      keepAtHand(false);
+      keepAtHand(0);
       view.passOver(sequence);
       turns.call();
     },
@@ -77,7 +78,8 @@ const followReports = (
       view.reset();
       running.countAnew();
       if (why === 'cut') running.tender.cut();
-      else say('blobs that were missing are there now: the coordinator reads the log again from the start');
+      if (why === 'whole')
+        say('blobs that were missing are there now: the coordinator reads the log again from the start');
       running.endsAt(last);
     },
     onTrouble: (error: unknown) => reading.trouble(error, 'waits for the log: '),

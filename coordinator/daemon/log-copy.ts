@@ -1,20 +1,32 @@
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
-import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import { createSayOnce } from '../../eventlog/say-once.ts';
-import { completeEvent, type KeptMessage } from '../../eventlog/signing/check-event.ts';
+import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import type { Blob } from '../../eventlog/signing/put-aside.ts';
 import { leafOf } from '../../eventlog/tree/log-tree.ts';
 import { type BlobMarker, blobsNamedBy, mayNameBlobs } from '../../schemas/blob-marker.ts';
-import { type LoggedEvent, parseEvent, parseSubject } from '../../schemas/events.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
+import type { Aside } from '../decider/ended-iterations.ts';
+import {
+  DamagedCopy,
+  eventOf,
+  isEqual,
+  isIntact,
+  type KeptRow,
+  markOf,
+  mustBeChecked,
+  rowOf,
+} from './kept-row.ts';
 
 const schema = `
-  -- \`leaf\` is the message's hash in the tree over the log. It shows whether the disk has changed the row.
+  -- See KeptRow.
   CREATE TABLE IF NOT EXISTS message (
     sequence INTEGER PRIMARY KEY, subject TEXT NOT NULL, bytes BLOB NOT NULL, signature TEXT NOT NULL,
-    leaf BLOB NOT NULL, iteration TEXT NOT NULL, is_event INTEGER NOT NULL
+    leaf BLOB NOT NULL, iteration TEXT NOT NULL, seq INTEGER NOT NULL, checked BLOB NOT NULL
   ) STRICT;
-  CREATE INDEX IF NOT EXISTS message_of ON message (iteration, sequence) WHERE is_event;
+  CREATE INDEX IF NOT EXISTS message_of ON message (iteration, sequence);
+  -- The iterations that have ended, as the state keeps them, and the last of their events.
+  CREATE TABLE IF NOT EXISTS ended (
+    iteration TEXT PRIMARY KEY, up_to INTEGER NOT NULL, aside TEXT NOT NULL, checked BLOB NOT NULL
+  ) STRICT;
   -- The messages that the log has lost, in the order in which they were lost. A subject names one fact.
   CREATE TABLE IF NOT EXISTS lost (
     place INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -26,21 +38,8 @@ const schema = `
   CREATE TABLE IF NOT EXISTS own_blob (place INTEGER PRIMARY KEY AUTOINCREMENT, sha256 TEXT NOT NULL UNIQUE) STRICT;
 `;
 
-/** Of the tables above. A copy of another version is made anew. */
-const version = 2;
-
-/** A row of the table. */
-type KeptRow = KeptMessage & { bytes: Buffer; leaf: Buffer; is_event: number };
-
-const isEqual = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
-
-class DamagedCopy extends Error {
-  override readonly name = 'DamagedCopy';
-}
-
-const isDamaged = (error: unknown): boolean =>
-  error instanceof DamagedCopy ||
-  (error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code));
+/** The version of these tables. A copy of another version is replaced. */
+const version = 3;
 
 /** The writes of this time share one commit, and one fsync. */
 const commitAfterMs = 5;
@@ -53,6 +52,9 @@ const bySystemClock: Later = (ms, call) => {
   return () => clearTimeout(timer);
 };
 
+/** A message of the copy. One of an ended iteration can be passed over: what the state keeps of the iteration comes with its end. */
+export type KnownRow = KeptRow & { passed?: true; ends?: Aside | undefined };
+
 /**
  * A copy of every message of the log, written as the log is read. It shows what the log has lost. It is a cache and may
  * be deleted at any time; the losses until then are then forgotten.
@@ -61,6 +63,7 @@ export class LogCopy {
   readonly #db: Database.Database;
   #callOffCommit: (() => void) | undefined;
   #lost: number;
+  readonly #by: string;
   readonly #onTrouble: (error: unknown) => void;
   readonly #later: Later;
   /** Prepared once: both statements run for every message, on every reading of the log. */
@@ -69,13 +72,16 @@ export class LogCopy {
 
   /**
    * @param file created if it does not exist; without one, the copy lasts as long as this process. Or an open database.
+   * @param by names what messages are checked by, see {@link markOf}.
    * @param onTrouble receives the errors of commits in the background, which have no caller.
    */
   constructor(
     file: string | Database.Database = ':memory:',
+    by = '',
     onTrouble: (error: unknown) => void = () => undefined,
     later: Later = bySystemClock,
   ) {
+    this.#by = by;
     this.#onTrouble = onTrouble;
     this.#later = later;
     this.#db = typeof file === 'string' ? new Database(file) : file;
@@ -90,7 +96,9 @@ export class LogCopy {
     this.#db.pragma(`user_version = ${version}`);
     this.#lost = this.#db.prepare('SELECT count(*) FROM lost').pluck().get() as number;
     this.#find = this.#db.prepare('SELECT * FROM message WHERE sequence = ?');
-    this.#insert = this.#db.prepare('INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?)');
+    this.#insert = this.#db.prepare(
+      `INSERT OR REPLACE INTO message VALUES (@sequence, @subject, @bytes, @signature, @leaf, @iteration, @seq, @checked)`,
+    );
   }
 
   #begin(): void {
@@ -119,28 +127,28 @@ export class LogCopy {
       )
       .run(sequence);
     this.#db.prepare('DELETE FROM message WHERE sequence >= ?').run(sequence);
+    this.#db.prepare('DELETE FROM ended WHERE up_to >= ?').run(sequence);
     this.#lost = this.#db.prepare('SELECT count(*) FROM lost').pluck().get() as number;
   }
 
   /**
    * Keeps a message that the log holds now.
-   * @param isEvent whether it is an event of the writer that its subject names. @param leaf see {@link leafOf}.
+   * @param seq its number among its writer's events; 0 if it is no event. @param leaf see {@link leafOf}.
    * @returns `cut` if the log held another message at that sequence before: everything that the copy has from there on
    * is lost.
    */
-  keep(message: KeptMessage, isEvent = true, leaf = leafOf(message)): 'known' | 'new' | 'cut' {
-    const { sequence, subject, bytes, signature } = message;
-    const before = this.#find.get(sequence) as KeptRow | undefined;
-    const isSame = before?.subject === subject && isEqual(before.bytes, bytes) && isEqual(before.leaf, leaf);
-    if (isSame && Boolean(before.is_event) === isEvent) return 'known';
+  keep(message: KeptMessage, seq: number, leaf = leafOf(message)): 'known' | 'new' | 'cut' {
+    const row = rowOf(message, leaf, this.#by, seq);
+    const before = this.#find.get(message.sequence) as KeptRow | undefined;
+    const isSame = before?.subject === row.subject && isEqual(before.bytes, row.bytes);
+    if (isSame && isEqual(before.checked, row.checked) && isIntact(before)) return 'known';
     this.#begin();
     // A row that the disk has changed does not show what the log held.
-    const isOther = before !== undefined && !isSame && isEqual(leafOf(before), before.leaf);
-    if (isOther) this.#loseFrom(sequence);
-    const iteration = parseSubject(subject)?.iteration ?? '';
-    this.#insert.run(sequence, subject, bytes, signature, leaf, iteration, isEvent ? 1 : 0);
+    const isOther = before !== undefined && !isSame && isIntact(before);
+    if (isOther) this.#loseFrom(message.sequence);
+    this.#insert.run(row);
     if (this.#lost > 0)
-      this.#lost -= this.#db.prepare('DELETE FROM lost WHERE subject = ?').run(subject).changes;
+      this.#lost -= this.#db.prepare('DELETE FROM lost WHERE subject = ?').run(row.subject).changes;
     if (isOther) return 'cut';
     return before ? 'known' : 'new';
   }
@@ -148,18 +156,74 @@ export class LogCopy {
   /** The events of an iteration, in their order. Each was checked when it was put here. @throws {DamagedCopy} */
   eventsOf(iteration: string): LoggedEvent[] {
     const rows = this.#db
-      .prepare('SELECT * FROM message WHERE iteration = ? AND is_event ORDER BY sequence')
+      .prepare('SELECT * FROM message WHERE iteration = ? ORDER BY sequence')
       .all(iteration) as KeptRow[];
-    return rows.map((row) => this.#eventIn(row));
+    for (const row of rows) mustBeChecked(row, this.#by);
+    return rows.filter(({ seq }) => seq > 0).map((row) => eventOf(row, this.blob));
   }
 
-  #eventIn(row: KeptRow): LoggedEvent {
-    const { sequence, subject, bytes, signature, leaf } = row;
-    if (!isEqual(leafOf(row), leaf))
-      throw new DamagedCopy(`sequence ${sequence} of the copy of the log is not what was put there`);
-    const logged = { sequence, subject, bytes, signature, event: parseEvent(bytes) };
-    const completed = completeEvent(logged, this.blob);
-    return 'logged' in completed ? completed.logged : logged;
+  /** Keeps what the state keeps of an ended iteration. @param upTo the sequence of its last event. */
+  keepEnded(iteration: string, upTo: number, aside: Aside): void {
+    this.#begin();
+    const text = JSON.stringify(aside);
+    this.#db
+      .prepare('INSERT OR REPLACE INTO ended VALUES (?, ?, ?, ?)')
+      .run(iteration, upTo, text, this.#markOfEnded(iteration, upTo, text));
+  }
+
+  #markOfEnded(iteration: string, upTo: number, text: string): Uint8Array {
+    return markOf(Buffer.from(JSON.stringify([iteration, text])), this.#by, upTo);
+  }
+
+  forgetEnded(iteration: string): void {
+    this.#begin();
+    this.#db.prepare('DELETE FROM ended WHERE iteration = ?').run(iteration);
+  }
+
+  #endedIterations(): Map<string, { upTo: number; end: number; aside: Aside }> {
+    const rows = this.#db.prepare('SELECT iteration, up_to AS upTo, aside, checked FROM ended').all() as {
+      iteration: string;
+      upTo: number;
+      aside: string;
+      checked: Uint8Array;
+    }[];
+    return new Map(
+      rows
+        .filter(({ iteration, upTo, aside, checked }) =>
+          isEqual(checked, this.#markOfEnded(iteration, upTo, aside)),
+        )
+        .map(({ iteration, upTo, aside: text }) => {
+          const aside = JSON.parse(text) as Aside;
+          return [iteration, { upTo, end: aside.iteration.ended.sequence, aside }];
+        }),
+    );
+  }
+
+  /**
+   * All messages of the log as far as this copy reaches, in their order. Each is the one that was checked when it was put
+   * here. Of iterations that have ended, the events are passed over and what the state keeps comes with the last one.
+   * @throws {DamagedCopy} at the first message that is not.
+   */
+  *known(): Generator<KnownRow> {
+    const ended = this.#endedIterations();
+    const page = this.#db.prepare('SELECT * FROM message WHERE sequence >= ? ORDER BY sequence LIMIT 256');
+    let next = 1;
+    // Whoever takes a row may write to this copy, which no statement that is still running would let it do.
+    for (let rows = page.all(next) as KeptRow[]; rows.length > 0; rows = page.all(next) as KeptRow[])
+      for (const row of rows) {
+        if (row.sequence !== next) throw new DamagedCopy(`the copy holds nothing at sequence ${next}`);
+        mustBeChecked(row, this.#by);
+        next += 1;
+        const of = ended.get(row.iteration);
+        if (row.seq === 0 || of === undefined || row.sequence > of.upTo) yield row;
+        else yield { ...row, passed: true, ends: row.sequence === of.end ? of.aside : undefined };
+      }
+  }
+
+  /** Forgets every message, so that the copy is made again as the log is read. What is lost stays known. */
+  startAnew(): void {
+    this.#begin();
+    this.#db.exec('DELETE FROM message; DELETE FROM ended');
   }
 
   /** Notes the log's last sequence. @returns false if the copy reaches beyond it: the log was cut. */
@@ -225,34 +289,3 @@ export class LogCopy {
     this.#db.close();
   }
 }
-
-/**
- * Opens the copy. A damaged file is moved aside and replaced by an empty copy. If no file can be opened, the copy lasts
- * as long as this process.
- */
-export const openLogCopy = (file: string | undefined, say: (text: string) => void): LogCopy => {
-  if (file === undefined) return new LogCopy();
-  const because = (error: unknown) => (error instanceof Error ? error.message : String(error));
-  const keeping = createSayOnce(say);
-  const open = () =>
-    new LogCopy(file, (error) => keeping.trouble(error, `the copy of the log ${file} can't be kept: `));
-  try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    try {
-      return open();
-    } catch (error) {
-      if (!isDamaged(error)) throw error;
-      const aside = `${file}.damaged-${Date.now()}`;
-      for (const end of ['', '-wal', '-shm']) if (existsSync(file + end)) renameSync(file + end, aside + end);
-      say(
-        `the copy of the log ${file} can't be used (${because(error)}): it is now ${aside}, and a new one is made from the log`,
-      );
-      return open();
-    }
-  } catch (error) {
-    say(
-      `the copy of the log ${file} can't be opened (${because(error)}): losses of the log are noticed only while this process runs; make room there, then start the coordinator again`,
-    );
-    return new LogCopy();
-  }
-};

@@ -4,7 +4,16 @@ import type { Trust } from '../../eventlog/signing/trust.ts';
 import { LogTree } from '../../eventlog/tree/log-tree.ts';
 import type { KaEvent, LoggedEvent } from '../../schemas/events.ts';
 import { touchedBy } from '../decider/decide.ts';
-import { type EventsOf, setAside, takeBack } from '../decider/ended-iterations.ts';
+import {
+  type Aside,
+  asideOf,
+  type EventsOf,
+  type Passed,
+  passEnd,
+  passEvent,
+  setAside,
+  takeBack,
+} from '../decider/ended-iterations.ts';
 import { evolve, passOver } from '../decider/evolve.ts';
 import { initialState, type State } from '../decider/state.ts';
 
@@ -38,6 +47,8 @@ export interface GrowingView extends LogView {
   takeEvent(logged: LoggedEvent): void;
   /** A message that is no event: only the position moves. */
   passOver(sequence: number): void;
+  /** An event of an iteration that has ended. @param ends what the state keeps of the iteration, if this event ended it. */
+  pass(sequence: number, passed: Passed, ends: Aside | undefined): void;
   /** There is nothing to decide about that iteration as things are. If it has ended, it leaves memory. */
   settle(iteration: string): void;
   /** The whole log will be delivered again from the start. */
@@ -58,74 +69,91 @@ const forkShownBy = (event: KaEvent, sequence: number, tree: LogTree): Fork | un
   return { epoch: event.epoch ?? 1, says };
 };
 
-/** @param eventsOf the events of an iteration that were delivered, as far as they are kept. */
-export const createLogView = (trust: Trust, eventsOf: EventsOf): GrowingView => {
-  let state = initialState;
-  let tree = new LogTree();
-  let keys = createKeyHistory(trust);
-  let restored: KeptMessage | undefined;
-  let fork: Fork | undefined;
-  let atHand: KeptMessage | undefined;
-  const lacking = new Set<string>();
-  const undecided = new Set<string>();
+/** Where the events of iterations are kept that leave memory. */
+export interface KeptIterations {
+  /** Whether every message that was taken is kept. Until then none leaves memory. */
+  isWhole(): boolean;
+  eventsOf: EventsOf;
+  /** @param upTo the sequence up to which its events are folded. */
+  keep(iteration: string, upTo: number, aside: Aside): void;
+  forget(iteration: string): void;
+}
+
+class FoldedView implements GrowingView {
+  state = initialState;
+  tree = new LogTree();
+  keys: KeyHistory;
+  restored: KeptMessage | undefined;
+  fork: Fork | undefined;
+  readonly lacking = new Set<string>();
+  readonly undecided = new Set<string>();
+  #atHand: KeptMessage | undefined;
+  readonly #trust: Trust;
+  readonly #kept: KeptIterations;
+
+  constructor(trust: Trust, kept: KeptIterations) {
+    this.keys = createKeyHistory(trust);
+    this.#trust = trust;
+    this.#kept = kept;
+  }
 
   /**
    * Compares a checkpoint that this coordinator signed with the log as it reads now. They have to agree, unless a
    * person has restored the log since.
    */
-  const lookForFork = ({ event, sequence }: LoggedEvent) => {
+  #lookForFork({ event, sequence }: LoggedEvent): void {
     if (event.kind === 'fleet' && event.type === 'LogRestored') {
-      restored = atHand;
-      if (fork !== undefined && fork.epoch < event.data.epoch) fork = undefined;
+      this.restored = this.#atHand;
+      if (this.fork !== undefined && this.fork.epoch < event.data.epoch) this.fork = undefined;
     }
-    fork = forkShownBy(event, sequence, tree) ?? fork;
-  };
+    this.fork = forkShownBy(event, sequence, this.tree) ?? this.fork;
+  }
 
-  return {
-    get state() {
-      return state;
-    },
-    get tree() {
-      return tree;
-    },
-    get keys() {
-      return keys;
-    },
-    get restored() {
-      return restored;
-    },
-    get fork() {
-      return fork;
-    },
-    lacking,
-    undecided,
-    takeMessage(message, leaf) {
-      atHand = message;
-      if (message.sequence === tree.size + 1) tree.append(leaf);
-    },
-    takeEvent(logged) {
-      const { iteration } = logged.event;
-      if (state.ended.has(iteration)) state = takeBack(state, iteration, eventsOf);
-      state = evolve(state, logged);
-      for (const name of touchedBy(logged, state)) undecided.add(name);
-      if (lacksOf(logged).length > 0) lacking.add(iteration);
-      lookForFork(logged);
-      keys.note(logged.event, logged.sequence);
-    },
-    passOver(sequence) {
-      state = passOver(state, sequence);
-    },
-    settle(iteration) {
-      undecided.delete(iteration);
-      state = setAside(state, iteration, eventsOf);
-    },
-    reset() {
-      state = initialState;
-      tree = new LogTree();
-      lacking.clear();
-      undecided.clear();
-      keys = createKeyHistory(trust);
-      [restored, fork] = [undefined, undefined];
-    },
-  };
-};
+  takeMessage(message: KeptMessage, leaf: Uint8Array): void {
+    this.#atHand = message;
+    if (message.sequence === this.tree.size + 1) this.tree.append(leaf);
+  }
+
+  takeEvent(logged: LoggedEvent): void {
+    const { iteration } = logged.event;
+    if (this.state.ended.has(iteration)) {
+      this.state = takeBack(this.state, iteration, this.#kept.eventsOf);
+      this.#kept.forget(iteration);
+    }
+    this.state = evolve(this.state, logged);
+    for (const name of touchedBy(logged, this.state)) this.undecided.add(name);
+    if (lacksOf(logged).length > 0) this.lacking.add(iteration);
+    this.#lookForFork(logged);
+    this.keys.note(logged.event, logged.sequence);
+  }
+
+  passOver(sequence: number): void {
+    this.state = passOver(this.state, sequence);
+  }
+
+  pass(sequence: number, passed: Passed, ends: Aside | undefined): void {
+    this.state = passEvent(this.state, sequence, passed);
+    if (ends) this.state = passEnd(this.state, ends);
+  }
+
+  settle(iteration: string): void {
+    this.undecided.delete(iteration);
+    if (!this.#kept.isWhole() || this.lacking.has(iteration)) return;
+    const aside = asideOf(this.state, iteration);
+    if (!aside) return;
+    this.state = setAside(this.state, aside);
+    this.#kept.keep(iteration, this.state.sequence, aside);
+  }
+
+  reset(): void {
+    this.state = initialState;
+    this.tree = new LogTree();
+    this.lacking.clear();
+    this.undecided.clear();
+    this.keys = createKeyHistory(this.#trust);
+    this.restored = undefined;
+    this.fork = undefined;
+  }
+}
+
+export const createLogView = (trust: Trust, kept: KeptIterations): GrowingView => new FoldedView(trust, kept);

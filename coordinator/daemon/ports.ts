@@ -5,6 +5,7 @@ import type { SealedEvent } from '../../eventlog/signing/seal.ts';
 import type { BlobStore } from '../../eventlog/stream/blob-reader.ts';
 import type { DurablePosition } from '../../eventlog/stream/durables.ts';
 import type { Again, Appended } from '../../eventlog/stream/event-log.ts';
+import type { KnownMessage } from '../../eventlog/stream/known-messages.ts';
 import type { BlobMarker } from '../../schemas/blob-marker.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 
@@ -22,6 +23,8 @@ export interface FollowReports {
    * ends at `lastSequence` and is delivered again from the start.
    */
   onCut: (lastSequence: number, why: Again) => void;
+  /** The messages that are known already: they are delivered first. */
+  known: () => Iterable<KnownMessage>;
   onTrouble: (error: unknown) => void;
   /** The local store of the events' blobs. */
   blobs: BlobStore;

@@ -22,7 +22,7 @@ const kept = ({ sequence, subject, bytes, event }: LoggedEvent): KeptMessage => 
 const afterLoss = (whole: History, from: string) => {
   const at = whole.events.findIndex(({ event }) => event.type === from);
   const copy = new LogCopy();
-  for (const event of whole.events) copy.keep(kept(event));
+  for (const event of whole.events) copy.keep(kept(event), 1);
   copy.endsAt(at);
   const log = createHistory();
   for (const { event, subject } of whole.events.slice(0, at)) {
@@ -39,7 +39,7 @@ const afterLoss = (whole: History, from: string) => {
     again: (type: string) => {
       const one = whole.events.find(({ event }) => event.type === type);
       if (!one) throw new Error(`there was no ${type}`);
-      copy.keep(kept({ ...one, sequence: log.append(one.event.source, one.event as never).sequence }));
+      copy.keep(kept({ ...one, sequence: log.append(one.event.source, one.event as never).sequence }), 1);
     },
     /** Lets the coordinator append until it waits. */
     settle: (now: number) => {
@@ -48,12 +48,12 @@ const afterLoss = (whole: History, from: string) => {
         if (what.do === 'wait') return 'waits';
         if (what.do === 'append') {
           const same = whole.events.find(({ subject }) => subject === what.event.subject);
-          copy.keep(kept(log.append(coordinator, same?.event as never)));
+          copy.keep(kept(log.append(coordinator, same?.event as never)), 1);
           continue;
         }
         const [event] = decide({ do: 'Advance' }, log.state);
         if (!event) return 'rests';
-        copy.keep(kept(log.append(coordinator, event)));
+        copy.keep(kept(log.append(coordinator, event)), 1);
       }
       throw new Error('it never comes to rest');
     },

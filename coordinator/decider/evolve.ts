@@ -238,8 +238,8 @@ const signedOf = (
 
 const noStarts: Starts = { asked: 0, open: [], refusals: 0 };
 
-/** Every host that the iteration may ask. */
-const hostsOf = ({ plan: { board, hosts } }: Iteration): string[] => [
+/** Every host that an iteration may ask. */
+export const hostsOf = ({ board, hosts }: Iteration['plan']): string[] => [
   ...new Set([...hosts.builders, hosts.publisher, hosts.backup, board]),
 ];
 
@@ -252,7 +252,7 @@ const withIteration = (state: State, iteration: Iteration, { sequence }: LogPlac
     return isKnown ? next : { ...next, underWay: state.underWay.set(plan.board, name) };
   }
   if (ended.sequence !== sequence) return next;
-  const untold = hostsOf(iteration).reduce((hosts, host) => hosts.set(host, sequence), state.untold);
+  const untold = hostsOf(plan).reduce((hosts, host) => hosts.set(host, sequence), state.untold);
   const isItsBoard = state.underWay.get(plan.board) === name;
   const underWay = isItsBoard ? state.underWay.delete(plan.board) : state.underWay;
   return { ...next, underWay, untold, lastEnd: sequence };

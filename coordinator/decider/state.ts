@@ -102,6 +102,8 @@ export interface Iteration {
 export interface EndedIteration {
   name: string;
   board: string;
+  /** Every host that it could ask. */
+  hosts: readonly string[];
   startedBy: string;
   started: LogPlace;
   ended: Pick<End, 'status' | 'sequence' | 'time'>;

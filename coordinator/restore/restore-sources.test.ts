@@ -38,9 +38,9 @@ it('a log’s content saved by a restore is a source', () => {
 
 it('the copy returns what the log held last before what it had lost', () => {
   const copy = new LogCopy(at('log.db'));
-  for (const [index, subject] of ['a', 'x', 'y'].entries()) copy.keep(message(index + 1, subject));
+  for (const [index, subject] of ['a', 'x', 'y'].entries()) copy.keep(message(index + 1, subject), 1);
   copy.endsAt(1);
-  copy.keep(message(2, 'b'));
+  copy.keep(message(2, 'b'), 1);
   copy.close();
   const { held } = gather([source('copy', at('log.db'))], never);
   expect(held.map(({ subject }) => subject)).toEqual(['a', 'b', 'x', 'y']);

@@ -1,8 +1,8 @@
 import { coordinator } from '../../schemas/events.ts';
 import { type LogServer, until } from '../../test/log-server.ts';
 import { runCoordinator } from '../daemon/daemon.ts';
-import { openLogCopy } from '../daemon/log-copy.ts';
 import { natsPorts } from '../daemon/nats-ports.ts';
+import { openLogCopy } from '../daemon/open-log-copy.ts';
 
 /**
  * Starts the real coordinator on a real log, and returns once it follows the log.
@@ -17,7 +17,7 @@ export const startCoordinator = async (log: LogServer, copyFile?: string) => {
     ports: natsPorts(connection, log.trust, say),
     fleet: log.fleet,
     key: log.key(coordinator),
-    copy: openLogCopy(copyFile, say),
+    copy: openLogCopy(copyFile, { trust: log.trust, say }),
     signal: stop.signal,
   });
   await until(() => told.some((text) => text.startsWith('follows')));

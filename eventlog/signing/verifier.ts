@@ -14,12 +14,13 @@ export type Verified =
 
 /** Checks the messages of a log, each once and in order. */
 export interface Verifier {
-  verify(message: KeptMessage): Verified;
+  /** @param wasChecked its signature was good at this very place of the log. */
+  verify(message: KeptMessage, wasChecked?: boolean): Verified;
   /**
    * Takes a withheld message as the next one of the writer that its subject names.
    * @returns why it is refused, if the subject already has a message.
    */
-  pass(message: WithheldMessage): RefusedMessage | undefined;
+  pass(message: WithheldMessage, seq?: number): RefusedMessage | undefined;
   /** The writer's current public key; null if it has none. */
   keyOf(writer: string): string | null;
 }
@@ -57,10 +58,10 @@ export const createVerifier = (trust: Trust): Verifier => {
   };
 
   return {
-    verify(message) {
+    verify(message, wasChecked = false) {
       const refused = second(message);
       if (refused) return { refused };
-      const checked = checkEvent(current, message);
+      const checked = checkEvent(current, message, wasChecked);
       if ('refused' in checked) return checked;
       const { event, bytes } = checked.logged;
       const { source, writerseq, prevhash } = event;
@@ -85,12 +86,12 @@ export const createVerifier = (trust: Trust): Verifier => {
       chains.set(source, { ...linkTo(writerseq, bytes), sequence: message.sequence });
       return { logged: checked.logged, faults, ...(contradicts === undefined ? {} : { contradicts }) };
     },
-    pass(message) {
+    pass(message, seq) {
       const refused = second(message);
       if (refused) return refused;
       const { sequence, subject, sha256 } = message;
       const writer = parseSubject(subject)?.writer ?? '';
-      chains.set(writer, { seq: (chains.get(writer)?.seq ?? 0) + 1, hash: sha256, sequence });
+      chains.set(writer, { seq: seq ?? (chains.get(writer)?.seq ?? 0) + 1, hash: sha256, sequence });
       return undefined;
     },
     keyOf: (writer) => history.inUse(writer),

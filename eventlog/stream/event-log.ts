@@ -5,11 +5,12 @@ import { type KeptMessage, lacksOf, type RefusedMessage, signatureHeader } from 
 import type { Blob } from '../signing/put-aside.ts';
 import type { SealedEvent } from '../signing/seal.ts';
 import type { Trust } from '../signing/trust.ts';
-import { createVerifier } from '../signing/verifier.ts';
+import { createVerifier, type Verified } from '../signing/verifier.ts';
 import { type BlobReader, type BlobStore, createBlobReader, createBlobStore } from './blob-reader.ts';
 import { type BlobSource, putBlob, readBlob } from './blobs.ts';
 import { directGet } from './direct-get.ts';
 import { followStream, type Handed } from './follow-stream.ts';
+import { deliverKnown, type KnownMessage } from './known-messages.ts';
 import { wrongLastSequence } from './log-end.ts';
 import { beingRestored, explainLogError } from './log-fault.ts';
 import { eventStream, isOpenTo, logManager } from './provision.ts';
@@ -135,7 +136,7 @@ export interface LogReports {
 }
 
 /** Why everything is delivered again: the log was cut, or what an event lacked is there now. */
-export type Again = 'cut' | 'whole';
+export type Again = 'cut' | 'whole' | 'damaged';
 
 const ignore = () => undefined;
 
@@ -207,6 +208,39 @@ const handOn = async (
   await onEvent(read.logged);
 };
 
+/** Where a reader stands. @param until the sequence with which it ends, if it does. */
+const createReading = (
+  trust: Trust,
+  until: number | undefined,
+  reports: Parameters<typeof handOn>[1] & Required<Pick<LogReports, 'onAlarm'>>,
+) => {
+  const { onRefused, onAlarm } = reports;
+  const reading = {
+    next: 1,
+    until: until ?? 0,
+    verifier: createVerifier(trust),
+    isOver: () => until !== undefined && reading.next > reading.until,
+    beginAgain(last: number) {
+      if (until !== undefined) reading.until = last;
+      reading.next = 1;
+      reading.verifier = createVerifier(trust);
+    },
+    skipTo(sequence: number, subject: string) {
+      if (sequence <= reading.next) return;
+      const why = `the log holds nothing from sequence ${reading.next} to here: it has lost events`;
+      onRefused({ sequence: sequence - 1, subject, why });
+    },
+    take: async ({ sequence, subject }: Pick<KeptMessage, 'sequence' | 'subject'>, verified?: Verified) => {
+      reading.next = sequence + 1;
+      if (!verified) return;
+      if ('refused' in verified) return onRefused(verified.refused);
+      for (const why of verified.faults) onAlarm({ sequence, subject, why });
+      await handOn(verified.logged, reports);
+    },
+  };
+  return reading;
+};
+
 /** A reader of the whole log, in order. */
 export class EventLog {
   readonly #connection: NatsConnection;
@@ -268,6 +302,11 @@ export class EventLog {
     options: LogReports & {
       until?: number;
       signal?: AbortSignal;
+      /**
+       * The messages of the log that the caller has kept, from the first one on. They are delivered first, without
+       * `onMessage`, and the log's own go on after them. If they can't be read, everything comes from the log.
+       */
+      known?: () => Iterable<KnownMessage>;
       /** Called with each message as it is, before it is checked. */
       onMessage?: (message: KeptMessage) => void;
       onCut?: (lastSequence: number, why: Again) => void;
@@ -279,52 +318,42 @@ export class EventLog {
   ): Promise<void> {
     const { signal, onMessage, onCut, onTrouble } = options;
     const { onRefused, onAlarm, onLack } = this.#reportsOf(options);
-    let { until } = options;
-    if (until === 0) return;
-    let next = 1;
-    let verifier = createVerifier(this.#trust);
+    if (options.until === 0) return;
     const reader = createBlobReader(this.readBlob, options.blobs ?? createBlobStore());
     const lacking = createLacking(reader);
-    const aside = { reader, lacking, onRefused, onLack, onEvent };
+    const reading = createReading(this.#trust, options.until, {
+      ...{ reader, lacking, onRefused, onAlarm, onLack, onEvent },
+    });
+    const again = async (why: Again) => {
+      const last = await this.lastSequence();
+      reading.beginAgain(last);
+      onCut?.(last, why);
+    };
     const guard = {
       isHeld: async (handed: readonly Handed[]) =>
-        (await this.lastSequence()) >= (until ?? 0) &&
+        (await this.lastSequence()) >= reading.until &&
         (await this.#holds(handed)) &&
         !(await lacking.isOver()),
       onCut: async () => {
-        const last = await this.lastSequence();
-        if (until !== undefined) until = last;
-        next = 1;
-        verifier = createVerifier(this.#trust);
-        onCut?.(last, lacking.forget());
-        return until === 0 ? ('enough' as const) : 1;
+        await again(lacking.forget());
+        return reading.isOver() ? ('enough' as const) : 1;
       },
     };
     const told =
       onTrouble &&
       ((error: unknown) => void explainLogError(this.#connection, error).then((why) => onTrouble(why)));
     try {
+      const handed = await deliverKnown(options.known?.() ?? [], reading.verifier, reading.take, signal);
+      if (!handed) await again('damaged');
       await followStream(
         this.#connection,
-        { stream: eventStream, from: 1, guard, onTrouble: told, signal },
+        { stream: eventStream, from: reading.next, handed: handed ?? [], guard, onTrouble: told, signal },
         async (message) => {
-          const sequence = message.seq;
-          if (sequence > next)
-            onRefused({
-              sequence: sequence - 1,
-              subject: message.subject,
-              why: `the log holds nothing from sequence ${next} to here: it has lost events`,
-            });
-          next = sequence + 1;
+          reading.skipTo(message.seq, message.subject);
           const kept = keptIn(message);
           onMessage?.(kept);
-          const checked = verifier.verify(kept);
-          if ('refused' in checked) onRefused(checked.refused);
-          else {
-            for (const why of checked.faults) onAlarm({ sequence, subject: message.subject, why });
-            await handOn(checked.logged, aside);
-          }
-          return until !== undefined && next > until ? 'enough' : 'more';
+          await reading.take(kept, reading.verifier.verify(kept));
+          return reading.isOver() ? 'enough' : 'more';
         },
       );
     } catch (error) {

@@ -79,6 +79,8 @@ export interface FollowStreamOptions {
   filter?: string;
   /** The first sequence to deliver. */
   from: number;
+  /** What was delivered before it, oldest first: it is compared before anything else is delivered. */
+  handed?: Handed[];
   /**
    * Deliver only what is there now: ends with the last message that matches the filter, or at once if there is none.
    */
@@ -92,7 +94,7 @@ export interface FollowStreamOptions {
 const againAfterMs = 500;
 const lookEveryMs = 2_000;
 /** How many messages are compared after a connection was lost. */
-const comparedAtOnce = 16;
+export const comparedAtOnce = 16;
 /** A request that was on its way when a server came back gets no answer. A second try is worth its 5 s. */
 const firstTries = 2;
 
@@ -203,12 +205,13 @@ export const followStream = async (
   onMessage: OnMessage,
 ): Promise<void> => {
   const { guard, onTrouble, signal } = options;
-  const place: Place = { next: options.from, handed: [] };
+  const place: Place = { next: options.from, handed: options.handed ?? [] };
   let failures = 0;
   for (let begun = false; !signal?.aborted; ) {
     let made: Made;
     try {
-      if (begun && guard && (await lookForCut(guard, place)) === 'enough') return;
+      if ((begun || place.handed.length > 0) && guard && (await lookForCut(guard, place)) === 'enough')
+        return;
       made = await makeConsumer(connection, options, place.next);
     } catch (error) {
       failures += 1;

@@ -3,10 +3,15 @@ import { runCoordinator } from '../../coordinator/daemon/daemon.ts';
 import { LogCopy } from '../../coordinator/daemon/log-copy.ts';
 import type { Clock, CoordinatorLog, CoordinatorPorts, Durables } from '../../coordinator/daemon/ports.ts';
 import { testKey } from '../../coordinator/testing/test-key.ts';
-import { coordinator, type LoggedEvent } from '../../schemas/events.ts';
+import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
+import { comparedAtOnce, type Handed } from '../../eventlog/stream/follow-stream.ts';
+import { deliverKnown } from '../../eventlog/stream/known-messages.ts';
+import { coordinator } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import { type Connection, createConnection } from './connection.ts';
 import { clockOf, createLife, type Life } from './life.ts';
+import { readEvent } from './read-event.ts';
 import type { SimulatedHost } from './simulated-host.ts';
 import { kept, type SimulatedLog } from './simulated-log.ts';
 import { killed, type Simulation } from './simulation.ts';
@@ -42,8 +47,6 @@ interface Process {
   isRunning: boolean;
 }
 
-/** One is not enough: what was lost may be put back in another order, and the last one where it was. */
-const comparedAtOnce = 16;
 const againAfterMs = 500;
 
 const forEver = () => new Promise<never>(() => undefined);
@@ -92,19 +95,31 @@ const following = (
     new Promise<void>((resolve) => {
       wake = resolve;
     });
-  const isHeld = (handed: readonly LoggedEvent[]) =>
-    handed.every(({ sequence, bytes }) => {
+  const isHeld = (handed: readonly Handed[]) =>
+    handed.every(({ sequence, hash }) => {
       const there = server.at(sequence);
-      return there !== undefined && Buffer.compare(there.bytes, bytes) === 0;
+      return there !== undefined && sha256(there.bytes) === hash;
     });
+  /** No message is forged here. An event that the log holds was read before. */
+  const verifier = {
+    verify: (message: KeptMessage) => {
+      const there = server.at(message.sequence);
+      const event = there && Buffer.compare(there.bytes, message.bytes) === 0 ? there.event : undefined;
+      return { logged: { ...message, event: event ?? readEvent(message.bytes) }, faults: [] };
+    },
+    pass: () => undefined,
+  };
   return {
     wake: () => {
       wake();
       sim.time.settles();
     },
-    async follow({ onMessage, onCut, onTrouble }, onEvent) {
-      const handed: LoggedEvent[] = [];
-      let next = 1;
+    async follow({ known, onMessage, onCut, onTrouble }, onEvent) {
+      const handed = await deliverKnown(known(), verifier, async (_message, verified) => {
+        if (verified && 'logged' in verified) onEvent(verified.logged);
+      });
+      if (!handed) throw new Error('the copy is damaged');
+      let next = (handed.at(-1)?.sequence ?? 0) + 1;
       for (;;) {
         const mine = connection.session();
         if (!mine || !connection.isOpen(mine)) {
@@ -133,7 +148,8 @@ const following = (
             continue;
           }
           next += 1;
-          if (handed.push(logged) > comparedAtOnce) handed.shift();
+          if (handed.push({ sequence: logged.sequence, hash: sha256(logged.bytes) }) > comparedAtOnce)
+            handed.shift();
           onMessage(kept(logged));
           onEvent(logged);
           await undefined; // a decision may be made between two of them
@@ -224,7 +240,7 @@ export const createSimulatedCoordinator = (
       ports: portsOf(of),
       fleet,
       key: testKey(coordinator),
-      copy: new LogCopy(disk, broken, clock.after),
+      copy: new LogCopy(disk, '', broken, clock.after),
       signal: new AbortController().signal,
     }).then(() => broken('it has ended'), broken);
     time.settles();
