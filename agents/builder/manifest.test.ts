@@ -11,7 +11,7 @@ describe('addIncludes', () => {
     );
   });
 
-  it('puts nothing between the entries and the comment behind the last one', () => {
+  it('puts nothing between the entries and the comment after the last one', () => {
     expect(edit('includes:\n- a # why\nb: 1\n', 'c')).toBe('includes:\n- a # why\n- c\nb: 1\n');
   });
 

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isMap, isScalar, isSeq, parseDocument, type YAMLSeq } from 'yaml';
 
-/** The manifest can't be edited as text. Its message is a sentence. */
+/** The manifest can't be edited as text. The message is a sentence. */
 export class ManifestError extends Error {
   override readonly name = 'ManifestError';
 }
@@ -39,7 +39,7 @@ const endOfLine = (text: string, at: number): number => {
   return end < 0 ? text.length : end + 1;
 };
 
-/** Lines behind the one that holds `at`, ended as the others are, also where the text's last one is not. */
+/** Inserts lines after the line that holds `at`, with the same line ends, even if the text's last line has none. */
 const insertLines = (text: string, at: number, lines: readonly string[]): string => {
   const newline = text.includes('\r\n') ? '\r\n' : '\n';
   const end = endOfLine(text, at);
@@ -79,9 +79,9 @@ const insert = (text: string, added: readonly string[]): string => {
 };
 
 /**
- * Adds entries to the end of a manifest's `includes`, by text: comments, order and layout of all the rest stay byte
- * for byte. Entries that are there already stay where they are.
- * @throws {ManifestError} if it has no such list, or its meaning would change otherwise than by these entries.
+ * Adds entries to the end of a manifest's `includes`, as text: comments, order and layout of the rest stay byte for
+ * byte. Entries that are there already stay where they are.
+ * @throws {ManifestError} if it has no such list, or more than these entries would change in its meaning.
  */
 export const addIncludes = (
   text: string,
