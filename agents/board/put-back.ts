@@ -30,7 +30,7 @@ type Context = Pick<
 const holdMeanwhile = async (loader: BootLoader, note: (line: string) => void): Promise<void> => {
   for (const make of [loader.cancelTry, loader.hold])
     await make().catch((error: unknown) =>
-      note(`what boots meanwhile: ${error instanceof Error ? error.message : error}`),
+      note(`what boots in the meantime: ${error instanceof Error ? error.message : error}`),
     );
 };
 

@@ -9,22 +9,22 @@ export class ManifestError extends Error {
 const parse = (text: string) => {
   const document = parseDocument(text);
   const [error] = document.errors;
-  if (error) throw new ManifestError(`the manifest is no YAML: ${error.message.split('\n')[0]}`);
-  if (!isMap(document.contents)) throw new ManifestError('the manifest is no YAML mapping');
+  if (error) throw new ManifestError(`the manifest is not YAML: ${error.message.split('\n')[0]}`);
+  if (!isMap(document.contents)) throw new ManifestError('the manifest is not a YAML mapping');
   return document;
 };
 
 const entriesOf = (sequence: YAMLSeq): string[] =>
   sequence.items.map((item) => {
     if (isScalar(item) && typeof item.value === 'string') return item.value;
-    throw new ManifestError("the manifest's includes hold something that is no plain path");
+    throw new ManifestError("the manifest's includes hold something that is not a plain path");
   });
 
 const includesSequence = (document: ReturnType<typeof parse>): YAMLSeq | undefined => {
   const node = document.get('includes', true);
   if (node === undefined) throw new ManifestError('the manifest has no "includes:"');
   if (isScalar(node) && node.value === null) return undefined;
-  if (!isSeq(node)) throw new ManifestError("the manifest's includes are no sequence");
+  if (!isSeq(node)) throw new ManifestError("the manifest's includes are not a sequence");
   return node;
 };
 
@@ -94,6 +94,6 @@ export const addIncludes = (
   const after = [...before, ...added];
   const meant = { ...parse(text).toJS(), includes: after };
   if (!isDeepStrictEqual(parse(edited).toJS(), meant))
-    throw new ManifestError("the manifest's includes stand in a way that can't be edited as text");
+    throw new ManifestError("the manifest's includes are written in a way that can't be edited as text");
   return { text: edited, before, after };
 };

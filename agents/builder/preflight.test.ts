@@ -149,7 +149,7 @@ describe('preflight', () => {
     expect(error.message).toContain(commit);
     expect(error.message).toContain(fleet.preflight.baseline.commit);
     const none = await failure({ ...fleet.preflight, baseline: { ...fleet.preflight.baseline, tag: 'v9' } });
-    expect(none.message).toBe('"linux" has no tag v9; its youngest are v7.0');
+    expect(none.message).toBe('"linux" has no tag v9; its newest are v7.0');
   });
 
   it('names a symbol that nobody defines, and the patch that uses it', async () => {

@@ -92,7 +92,7 @@ const checkBaseline = async (git: Git, { repository, tag, commit }: Request['bas
   const found = await git.resolve(path, `refs/tags/${tag}`);
   if (found === undefined) {
     const tags = (await git.names(path, 'refs/tags/')).slice(0, 5).join(', ') || 'none';
-    throw new StepFailed('work', `"${repository}" has no tag ${tag}; its youngest are ${tags}`);
+    throw new StepFailed('work', `"${repository}" has no tag ${tag}; its newest are ${tags}`);
   }
   if (found !== commit)
     throw new StepFailed(

@@ -37,7 +37,7 @@ export const rehearseRelease = async (
 ): Promise<StepEvidence<'preflight'>['release']> => {
   const makefile = await git.text(path, tree, 'Makefile');
   if (makefile === undefined)
-    throw new StepFailed('work', 'the baseline has no Makefile: it is no kernel tree');
+    throw new StepFailed('work', 'the baseline has no Makefile: it is not a kernel tree');
   try {
     return predictRelease({
       makefile,
@@ -49,6 +49,8 @@ export const rehearseRelease = async (
     });
   } catch (error) {
     if (!(error instanceof PkgbuildError)) throw error;
-    throw new StepFailed('work', `the kernel's release can't be told: ${error.message}`, { cause: error });
+    throw new StepFailed('work', `the kernel's release can't be predicted: ${error.message}`, {
+      cause: error,
+    });
   }
 };

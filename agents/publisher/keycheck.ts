@@ -16,7 +16,7 @@ export const keycheck: Step<'keycheck', PublisherConfig> = async (
   if (signing.fingerprint !== fingerprint)
     throw new StepFailed(
       'host',
-      `${host.host} is set up to sign with ${signing.fingerprint} and the fleet's key is ${fingerprint}: put right "signing" in its config.`,
+      `${host.host} is set up to sign with ${signing.fingerprint} and the fleet's key is ${fingerprint}: correct "signing" in its config.`,
     );
   return effect('trial', signingTrial(run, signing, workFolder));
 };

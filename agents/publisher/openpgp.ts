@@ -85,7 +85,7 @@ export const signDetached = async (
     const why = error.exitCode === undefined ? error.message : await whyNot(run, signing, error.message);
     throw new StepFailed(
       'host',
-      `The key ${fingerprint} can't sign (${gnupgHome}): ${why}. Put right the key or this host's "signing".`,
+      `The key ${fingerprint} can't sign (${gnupgHome}): ${why}. Correct the key or this host's "signing".`,
       { cause: error },
     );
   }

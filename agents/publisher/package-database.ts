@@ -28,7 +28,7 @@ export const describePackage = async (run: Run, path: string): Promise<Versioned
   const { stdout } = await run(['bsdtar', '-xOqf', path, '.PKGINFO'], { quiet: true }).catch(
     (error: unknown) => {
       if (!(error instanceof ProgramFailed) || error.exitCode === undefined) throw error;
-      throw new StepFailed('work', `${path} is no package: ${error.message}.`, { cause: error });
+      throw new StepFailed('work', `${path} is not a package: ${error.message}.`, { cause: error });
     },
   );
   const value = (key: string) => new RegExp(`^${key} = (.*)$`, 'm').exec(stdout)?.[1];
@@ -37,7 +37,7 @@ export const describePackage = async (run: Run, path: string): Promise<Versioned
   if (!name.success || !version.success)
     throw new StepFailed(
       'work',
-      `The .PKGINFO of ${path} names "${value('pkgname')}" "${value('pkgver')}", which are no package and version.`,
+      `The .PKGINFO of ${path} names "${value('pkgname')}" "${value('pkgver')}", which are not a package and a version.`,
     );
   return { name: name.data, version: version.data, file: basename(path), ...(await hashFile(path)) };
 };

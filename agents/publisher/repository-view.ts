@@ -93,7 +93,10 @@ const addToDatabase = async (
     if (
       !entries.some((e) => e.name === name && e.version === version && e.file === file && e.sha256 === sha256)
     )
-      throw new StepFailed('host', `repo-add ended well and ${file} is not in its database: see its output.`);
+      throw new StepFailed(
+        'host',
+        `repo-add reported success, but ${file} is not in its database: see its output.`,
+      );
   for (const stem of [`${name}.db`, `${name}.files`]) {
     const archive = join(folder, `${stem}.tar.gz`);
     await signDetached(run, config.signing, archive);

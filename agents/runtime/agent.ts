@@ -47,7 +47,7 @@ const trustOf = ({ fleetFile, fleet, host, role }: AgentConfig): { trust: Trust;
   const known = readConfigFile(fleetFile, Fleet);
   const trust = trustNow(known);
   if (trust.fleet !== fleet)
-    throw new Error(`${fleetFile} is of fleet ${trust.fleet}, and the config says ${fleet}`);
+    throw new Error(`${fleetFile} is for fleet ${trust.fleet}, and the config says ${fleet}`);
   const own = trust.writers.get(host);
   if (own?.role !== role)
     throw new Error(

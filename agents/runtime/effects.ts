@@ -48,7 +48,7 @@ export const createEffect = <Name extends StepName>(
       if (journal.requests.isSuperseded(request))
         throw new Superseded(`${request.iteration} ${request.step} attempt ${request.attempt} is superseded`);
     };
-    if (used.has(name)) throw new TypeError(`effect "${name}" stands twice in step ${request.step}`);
+    if (used.has(name)) throw new TypeError(`effect "${name}" occurs twice in step ${request.step}`);
     used.add(name);
     const entry = journal.effects.of(request, name);
     if (entry?.result != null) return JSON.parse(entry.result);

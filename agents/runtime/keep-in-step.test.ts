@@ -293,7 +293,7 @@ it('a host whose journal the log contradicts stops working and reports it', asyn
   // After a restart it does not go on without the log either.
   const held = inStepOf('contradicted', new Journal(join(stateOf('contradicted'), 'journal.db')));
   expect(held.inStep.isHeld()).toBe(true);
-  expect(held.troubles).toEqual([expect.stringMatching(/^the log held something else/)]);
+  expect(held.troubles).toEqual([expect.stringMatching(/^the log contradicted this journal/)]);
   held.journal.close();
 });
 

@@ -25,7 +25,7 @@ const compareEveryMs = 10_000;
 const atConnection = 20;
 
 const contradictedBefore =
-  'the log held something else than this journal when they were last compared: nothing is begun until they are compared again, and agree';
+  'the log contradicted this journal when they were last compared: nothing is begun until they are compared again and agree';
 
 export interface InStepOptions {
   fleet: string;

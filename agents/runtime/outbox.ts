@@ -163,7 +163,7 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
       if (answers && journal.requests.isAnswered(answers)) {
         const { iteration, step, attempt } = answers;
         return onTrouble(
-          `${event.type} of ${iteration} ${attempt} is dropped: this ${step} is answered already`,
+          `${event.type} of ${iteration} ${attempt} is dropped: this ${step} already has an answer`,
         );
       }
       noteEvent(options, event, new Date(clock.now()).toISOString(), answers);

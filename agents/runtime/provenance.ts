@@ -33,7 +33,7 @@ const attestationFault = (
     return `is not signed by a builder that is pinned here: ${error instanceof Error ? error.message : error}`;
   }
   const statement = readJson(ProvenanceStatement, bytes);
-  if (statement === undefined) return 'is no SLSA provenance v1';
+  if (statement === undefined) return 'is not SLSA provenance v1';
   const { buildDefinition } = statement.predicate;
   const parameters = BuildParameters.safeParse(buildDefinition.externalParameters).data;
   if (buildDefinition.buildType !== buildType || parameters === undefined)
@@ -67,7 +67,7 @@ const approvalFault = (
   if (event.kind !== 'iteration' || event.type !== 'ReviewApproved')
     return `it is ${writer}'s ${event.type}; expected ReviewApproved`;
   if (event.source !== personWriter(event.data.by))
-    return `${event.source} says it for ${event.data.by}; each approves for nobody else`;
+    return `${event.source} writes it for ${event.data.by}; nobody may approve for others`;
   const approved = event.data.trees.find(({ purpose }) => purpose === 'series');
   const found = {
     iteration: event.iteration,

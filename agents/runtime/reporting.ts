@@ -38,7 +38,7 @@ export const createReporting = ({
         finding.over();
         return event;
       } catch (error) {
-        finding.trouble(error, 'what there is to report: ');
+        finding.trouble(error, "the report of this host can't be made: ");
         return undefined;
       }
     },
@@ -47,7 +47,7 @@ export const createReporting = ({
         if (event && !isHeld() && !journal.outbox.has(subjectOf(fleet, host, event))) outbox.put(event);
         journalling.over();
       } catch (error) {
-        journalling.trouble(error, 'what there is to report is not journalled: '); // it is tried again
+        journalling.trouble(error, 'the report of this host is not journalled: '); // it is tried again
       }
     },
   };

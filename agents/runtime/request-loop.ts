@@ -94,7 +94,7 @@ const note = (
   const completed = completeEvent(checked.logged, lookupIn(blobs));
   if ('refused' in completed) return completed.refused.why;
   const { event, bytes } = completed.logged;
-  if (event.source !== coordinator) return `it is ${event.source}'s, and only the coordinator asks`;
+  if (event.source !== coordinator) return `it is ${event.source}'s, and only the coordinator may ask`;
   const older = refuseOlderKey(options, event.source, checked.key);
   if (older !== undefined) return older;
   if (event.kind === 'fleet' && event.type === 'Checkpointed') {
@@ -105,7 +105,7 @@ const note = (
   }
   if (event.kind !== 'step') return undefined; // a type that this version does not know, or does not act on
   if (steps[event.step].role !== options.role)
-    return `a ${options.role} does no ${event.step}, that is for a ${steps[event.step].role}`;
+    return `a ${options.role} does not do ${event.step}: that is for a ${steps[event.step].role}`;
   const { iteration, step, attempt } = event;
   if (event.fact !== 'Requested' && event.fact !== 'Superseded') return undefined;
   if (event.data.host !== options.host) return `it is for ${event.data.host}`;
@@ -113,7 +113,7 @@ const note = (
   if (event.fact === 'Requested') {
     const epoch = event.epoch ?? 1;
     if (epoch < options.journal.marks.epoch())
-      return `it is of epoch ${epoch}, before the log was restored; epoch ${options.journal.marks.epoch()} has begun`;
+      return `it belongs to epoch ${epoch}, before the log was restored; epoch ${options.journal.marks.epoch()} has begun`;
     const eventId = `${event.source}/${event.id}`;
     options.journal.inOneCommit(() => {
       options.journal.blobs.keep(blobs);

@@ -165,7 +165,7 @@ export const runRequest = async <Host>(options: RunOptions<Host>, running: Runni
     if (begun > begins)
       throw new StepFailed(
         'host',
-        `begun ${begun - 1} times and never came to an end: it may end its own agent, or this host; look at the host's log`,
+        `begun ${begun - 1} times and never ended: it may kill its own agent, or this host; look at the host's log`,
       );
     const seen = await runStep(options, request, controller.signal, output);
     if (running.isSetAside) throw new Superseded(`${request.step} is set aside`);

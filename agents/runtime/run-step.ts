@@ -49,7 +49,7 @@ const checkEvidence = (step: StepName, seen: unknown) => {
   if (!evidence.success)
     throw new StepFailed(
       'host',
-      `the evidence of ${step} is not in its shape: ${z.prettifyError(evidence.error)}`,
+      `the evidence of ${step} does not fit its schema: ${z.prettifyError(evidence.error)}`,
       { seen, cause: evidence.error },
     );
   return evidence.data;

@@ -16,7 +16,7 @@ interface Lacking {
 }
 
 export const lackTrouble =
-  'the journal was lost, or is an old copy: nothing is begun until the log has told what this host had done';
+  'the journal was lost, or is an old copy: nothing is begun until the log has shown what this host had done';
 
 /**
  * Rebuilds a journal that was lost, or is an old copy, from what the log holds: the host's starts and outcomes. An

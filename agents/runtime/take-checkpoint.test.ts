@@ -101,7 +101,7 @@ it('goes on in a new epoch only with the event of an operator who may restore th
       exampleTrust,
       told(treeOf('x', 'y'), 0, { epoch: 2, ...(restored && { restored }) }),
     );
-  const unsaid = 'no operator has said that epoch 2 begins';
+  const unsaid = 'no operator has signed that epoch 2 begins';
   expect(restart()).toBe(unsaid);
   expect(restart(said('boltzmann', 2))).toBe(unsaid);
   expect(restart(said('@mfritsche', 3))).toBe(unsaid);

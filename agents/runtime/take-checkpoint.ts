@@ -62,7 +62,7 @@ export const takeCheckpoint = (journal: Journal, trust: Trust, event: Checkpoint
     return undefined;
   let fork: string | undefined;
   if (known !== undefined && epoch > known.epoch) {
-    if (!isBegun(trust, event, epoch)) return `no operator has said that epoch ${epoch} begins`;
+    if (!isBegun(trust, event, epoch)) return `no operator has signed that epoch ${epoch} begins`;
   } else if (known !== undefined) fork = forkBetween(known, told, data);
   journal.inOneCommit(() => {
     if (fork !== undefined) journal.checkpoints.noteFork(epoch, fork);

@@ -173,7 +173,7 @@ describe('a step', () => {
     start(() => ({ commit: 'none' }));
     expect((await outcome()).data).toMatchObject({
       fault: 'host',
-      reason: expect.stringContaining('the evidence of record is not in its shape'),
+      reason: expect.stringContaining('the evidence of record does not fit its schema'),
       begun: [],
     });
     journal.outbox.markSent(1);
@@ -257,7 +257,7 @@ describe('a step', () => {
     start(hang);
     expect(await outcome()).toMatchObject({
       type: 'RecordFailed',
-      data: { fault: 'host', reason: expect.stringMatching(/^begun 20 times and never came to an end: /) },
+      data: { fault: 'host', reason: expect.stringMatching(/^begun 20 times and never ended: /) },
     });
     expect(begins).toBe(1);
   });
@@ -289,7 +289,7 @@ describe('a step', () => {
       return evidence;
     });
     expect(await outcome()).toMatchObject({ attempt: 2 });
-    expect(told).toEqual(['RecordSucceeded of iter5 1 is dropped: this record is answered already']);
+    expect(told).toEqual(['RecordSucceeded of iter5 1 is dropped: this record already has an answer']);
   });
 
   it('whose effect nobody can judge has failed, with its host at fault', async () => {

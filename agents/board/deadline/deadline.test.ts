@@ -262,7 +262,10 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     expect([bootId(), await installed()]).toEqual(['boot-1', '7.0-2']);
     expect(existsSync(deadlineWorkFolder(host))).toBe(false);
     expect(await deadlinePassed(host)).toMatchObject({
-      data: { restored: false, because: expect.stringMatching(/3 tries .* failed: .* has not the sha256/) },
+      data: {
+        restored: false,
+        because: expect.stringMatching(/3 tries .* failed: .* no longer has the sha256/),
+      },
     });
     const { folder } = fresh();
     const request = {

@@ -45,7 +45,7 @@ const shellQuoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}
 const sshConfig = ({ identity, knownHosts }: { identity: string; knownHosts: string }): string => {
   for (const path of [identity, knownHosts])
     if (/["\\%$\n]/.test(path))
-      throw new StepFailed('host', `git.ssh names ${path}, but ssh takes no path with one of " \\ % $`);
+      throw new StepFailed('host', `git.ssh names ${path}, but ssh accepts no path with one of " \\ % $`);
   return `Host *
   IdentityFile "${identity}"
   IdentitiesOnly yes

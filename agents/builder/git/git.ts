@@ -164,7 +164,7 @@ const createMirrors = (
     if (pushed.exitCode === 0) return true;
     const why = /^!\t\S+\t(.*)$/m.exec(pushed.stdout)?.[1] ?? pushed.stderr.trim();
     if (/fetch first|non-fast-forward|stale info|lock|failed to update ref|old value/.test(why)) return false;
-    throw new StepFailed('host', `the repository "${name}" does not take ${commit} on ${branch}: ${why}`);
+    throw new StepFailed('host', `the repository "${name}" does not accept ${commit} on ${branch}: ${why}`);
   };
 
   return { mirror, push };

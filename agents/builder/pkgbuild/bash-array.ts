@@ -37,8 +37,7 @@ export const lineOf = (text: string, offset: number): number => text.slice(0, of
 const deepest = 50;
 
 const closing = (text: string, at: number, open: string, close: string, level: number): number => {
-  if (level > deepest)
-    throw new BashSyntaxError(`more than ${deepest} quotes and substitutions in each other`, at);
+  if (level > deepest) throw new BashSyntaxError(`more than ${deepest} nested quotes and substitutions`, at);
   let depth = 0;
   for (let i = at; i < text.length; i++) {
     const char = text[i];

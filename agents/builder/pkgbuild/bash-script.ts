@@ -141,7 +141,7 @@ class ScriptReader {
 
   #deeper(group: Group): void {
     if (this.#open.length >= deepest)
-      throw new BashSyntaxError(`more than ${deepest} blocks in each other`, group.start);
+      throw new BashSyntaxError(`more than ${deepest} nested blocks`, group.start);
     this.#open.push(group);
   }
 

@@ -32,6 +32,8 @@ it('gives up on a value that doubles with each line', () => {
 });
 
 it('gives up on blocks and substitutions that nest deeper than anybody writes', () => {
-  expect(() => readScript('if x; then\n'.repeat(10_000))).toThrow('more than 50 blocks in each other');
-  expect(() => readScript(`a=${'$('.repeat(50_000)}${')'.repeat(50_000)}`)).toThrow('in each other');
+  expect(() => readScript('if x; then\n'.repeat(10_000))).toThrow('more than 50 nested blocks');
+  expect(() => readScript(`a=${'$('.repeat(50_000)}${')'.repeat(50_000)}`)).toThrow(
+    'nested quotes and substitutions',
+  );
 });

@@ -88,7 +88,7 @@ class PartsReader {
       writes !== undefined || [program, ...words].some(({ raw }) => about.test(raw) && !/^\.?\//.test(raw));
     if (!mentions) return;
     if (speakers.has(program.raw) && !writes) return;
-    if (command.nesting > 0) throw this.#unclear(command, 'it stands under a condition or in a loop');
+    if (command.nesting > 0) throw this.#unclear(command, 'it is under a condition or in a loop');
 
     if (writes) this.#readWriting(command, program, words, writes);
     else if (program.raw === 'sed') this.#readSed(command, words);
@@ -105,7 +105,7 @@ class PartsReader {
   #unclear(command: BashCommand, why: string): PkgbuildError {
     return new PkgbuildError(
       lineOf(this.#text, command.start),
-      `the kernel's release depends on "${this.#text.slice(command.start, command.end)}", and ${why}; say it in a plainer form`,
+      `the kernel's release depends on "${this.#text.slice(command.start, command.end)}", and ${why}; write it in a simpler form`,
     );
   }
 

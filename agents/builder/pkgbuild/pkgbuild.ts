@@ -118,7 +118,10 @@ const literal = (text: string, script: BashScript, name: 'pkgrel' | 'pkgver', va
   const { raw, start } = assignment.value;
   const plain = /^(["']?)([A-Za-z0-9._+~]+)\1$/.exec(raw);
   if (!plain?.[2] || assignment.array || assignment.conditional)
-    throw new PkgbuildError(line, `${name}=${raw} is no plain value; expected one like "${name}=${value}"`);
+    throw new PkgbuildError(
+      line,
+      `${name}=${raw} is not a plain value; expected one like "${name}=${value}"`,
+    );
   const from = start + (plain[1]?.length ?? 0);
   return { start: from, end: from + plain[2].length, by: value };
 };
@@ -140,7 +143,7 @@ const readSources = (text: string, script: BashScript, variables: BashVariables)
     if (!source) return [];
     const suffix = name.slice('source'.length);
     const odd = script.assignments.find((one) => one.name === `cksums${suffix}`);
-    if (odd) throw new PkgbuildError(lineOf(text, odd.start), 'cksums are no checksum to rely on');
+    if (odd) throw new PkgbuildError(lineOf(text, odd.start), 'cksums are not reliable checksums');
     const sums = sumKinds.flatMap((kind) => {
       const array = sourceArray(text, script, variables, `${kind}sums${suffix}`);
       return array ? [{ kind, array }] : [];
@@ -199,7 +202,7 @@ const appendPatches = (
   // makepkg would read `a:b` as a protocol or a new name.
   for (const { file } of patches)
     if (!/^[A-Za-z0-9_][A-Za-z0-9._+@~-]*$/.test(file))
-      throw new PkgbuildError(source.line, `${file} is no plain file name that source can hold`);
+      throw new PkgbuildError(source.line, `${file} is not a plain file name that source can hold`);
   const append = (array: Parameters<typeof appendElements>[1], words: string[]) =>
     appendElements(text, array, words);
   // makepkg requires as many sums as sources, so the ends of both arrays have the same index.

@@ -40,7 +40,7 @@ const readShape = (text: string, script: BashScript, known: readonly string[]): 
     if (file === undefined || files.size > 1)
       throw new PkgbuildError(at, `"${said}" names no single file of source; expected one patch by its name`);
     if (command.nesting > 0)
-      throw new PkgbuildError(at, `"${said}" stands under a condition or in a loop; expected it on its own`);
+      throw new PkgbuildError(at, `"${said}" is under a condition or in a loop; expected it on its own`);
     return { command, file };
   });
   return { by: 'name', commands, line };
@@ -54,7 +54,7 @@ const ownLines = (text: string, { start, end }: BashCommand): { start: number; e
   if (!/^\s*$/.test(before) || !/^\s*(\|\|\s*(return|exit)(\s+\d+)?)?\s*;?\s*(#.*)?\n?$/.test(behind))
     throw new PkgbuildError(
       lineOf(text, start),
-      `other commands stand on the line of "${text.slice(start, end)}"; expected it on a line of its own`,
+      `other commands are on the line of "${text.slice(start, end)}"; expected it on a line of its own`,
     );
   return lines;
 };
@@ -85,7 +85,7 @@ export const editPrepare = (
     if (!only || found.length > 1)
       throw new PkgbuildError(
         shape.line,
-        `prepare() applies ${file} in ${found.length} commands; expected one that can go`,
+        `prepare() applies ${file} in ${found.length} commands; expected a single one to remove`,
       );
     return { ...ownLines(text, only.command), by: '' };
   });

@@ -22,12 +22,12 @@ export const parseSrcinfo = (text: string): Srcinfo => {
     const trimmed = line.trim();
     if (trimmed === '' || trimmed.startsWith('#')) continue;
     const equals = trimmed.indexOf('=');
-    if (equals < 1) throw new TypeError(`.SRCINFO: "${trimmed}" is no "key = value"`);
+    if (equals < 1) throw new TypeError(`.SRCINFO: "${trimmed}" is not "key = value"`);
     const key = trimmed.slice(0, equals).trim();
     const value = trimmed.slice(equals + 1).trim();
     if (key === 'pkgbase' || key === 'pkgname') sections.push({ name: value, values: new Map() });
     const values = sections.at(-1)?.values;
-    if (!values) throw new TypeError(`.SRCINFO: "${trimmed}" stands before the pkgbase`);
+    if (!values) throw new TypeError(`.SRCINFO: "${trimmed}" comes before the pkgbase`);
     const known = values.get(key);
     if (known) known.push(value);
     else values.set(key, [value]);

@@ -109,7 +109,7 @@ export const readSeries = (patches: readonly Patch[]): SeriesPatch[] => {
     if (found !== named)
       throw new StepFailed('work', `${file} has the sha256 ${found}, but the request names ${named}`);
     if (seen.has(file)) throw new StepFailed('work', `the series holds ${file} twice`);
-    if (!isUtf8(bytes)) throw new StepFailed('work', `${file} is no UTF-8 text`);
+    if (!isUtf8(bytes)) throw new StepFailed('work', `${file} is not UTF-8 text`);
     seen.add(file);
     return { file, sha256: named, text: bytes.toString('utf8') };
   });
