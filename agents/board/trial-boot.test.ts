@@ -118,7 +118,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
   it.each([
     ['before its result was journalled', true],
     ['before the reboot was asked for', false],
-  ])('has happened where the power was cut after it was set, %s', async (_, forgets) => {
+  ])('has happened if the power was cut after it was set, %s', async (_, forgets) => {
     await runStep('install', install, installing(), host, fresh());
     const { folder } = fresh();
     const idle = { ...host, boot: { ...host.boot, rebootCommand: ['false'] } };

@@ -147,7 +147,11 @@ describe('refuses', () => {
       approved(signedBy('@mfritsche', approvalOf('architect'), '@architect')),
       /it names @architect's .* which is not what its subject says/,
     ],
-    ["an approval in another's name", approved(says('@mfritsche', 'architect')), /nobody may approve for others/],
+    [
+      "an approval in another's name",
+      approved(says('@mfritsche', 'architect')),
+      /nobody may approve for others/,
+    ],
     ['a rejection', approved(says('@architect', 'architect', 'ReviewRejected')), /ReviewRejected; expected/],
     [
       'a rejection beside an approval',

@@ -69,7 +69,7 @@ it.each([
   ],
   ['is told from another size', told(treeOf(...log), 4), /nothing proves/],
 ])(
-  'works no more where the log %s, and names both heads; it knows so after a restart',
+  'stops working if the log %s, and names both heads; it remembers that over a restart',
   (_what, event, why) => {
     takeCheckpoint(journal, exampleTrust, told(treeOf(...log.slice(0, 5))));
     expect(takeCheckpoint(journal, exampleTrust, event)).toBeUndefined();

@@ -208,7 +208,7 @@ describe.each([
       () => put('root/boot/extlinux/extlinux.conf', `${extlinux()}LABEL ${heldLabel}\n  KERNEL /x\n`),
       /never ended/,
     ],
-  ])('refuses where extlinux.conf %s', async (_, spoil, says) => {
+  ])('refuses if extlinux.conf %s', async (_, spoil, says) => {
     spoil();
     const before = extlinux();
     await expect(loaderOf(config()).requireReady()).rejects.toMatchObject({

@@ -13,7 +13,7 @@ it.each([
   ['${a##*x*x*x*y}'],
   ['${v//[z-a]/q}'],
   ['x$' + '{v:-'],
-])('tells nothing of %.30s, and says so at once', (word) => {
+])('has no value for %.30s, and reports that at once', (word) => {
   expect(expandWord(word, variables)).toBeUndefined();
 });
 
