@@ -83,7 +83,7 @@ export const CheckFault = z.discriminatedUnion('code', [
   fault('mirror-lacks-packages', { url: z.string(), found: z.int(), expected: z.int() }),
   fault('place-differs', differs),
   fault('no-file-checked', { package: z.string() }),
-  /** `files` holds the first of them, `count` says how many there are. */
+  /** `files` holds the first of them, `count` is the number of all. */
   fault('files-altered', { package: z.string(), files: z.array(z.string()), count: z.int() }),
 
   fault('kernel-fell-back', { procVersion: z.string(), fellBack: FellBack.nullable() }),

@@ -11,7 +11,7 @@ const keys = {
   revokedKeys: z.array(PublicKey).optional(),
 };
 
-/** A person's name that can stand in a subject. */
+/** A person's name that can be part of a subject. */
 const OperatorName = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,59}$/, {
   error: 'must be a name like "sonnet-architect": letters, digits, - and _',
 });

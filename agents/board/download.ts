@@ -40,7 +40,7 @@ const curlSaid: Record<number, string> = {
   22: 'it answered with an error',
   28: 'it stalled',
   33: 'it can send no part of a file',
-  60: 'its certificate is refused, as it is by a wrong clock too',
+  60: 'its certificate is refused, which a wrong clock can also cause',
   63: 'it sent more than was expected',
 };
 

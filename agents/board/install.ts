@@ -94,7 +94,7 @@ const makeInitramfs = async (
   if (!made || made.sizeBytes === 0 || isOld)
     throw new StepFailed(
       'host',
-      `${host.boot.initramfsCommand.join(' ')} ended well, but ${initramfs} ${made ? `is ${made.sizeBytes === 0 ? 'empty' : 'the one from before'}` : 'is not there'}: run it by hand.`,
+      `${host.boot.initramfsCommand.join(' ')} reported success, but ${initramfs} ${made ? `is ${made.sizeBytes === 0 ? 'empty' : 'the one from before'}` : 'is not there'}: run it by hand.`,
     );
   return made.sha256;
 };

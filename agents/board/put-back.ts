@@ -30,7 +30,7 @@ type Context = Pick<
 const holdMeanwhile = async (loader: BootLoader, note: (line: string) => void): Promise<void> => {
   for (const make of [loader.cancelTry, loader.hold])
     await make().catch((error: unknown) =>
-      note(`what boots meanwhile: ${error instanceof Error ? error.message : error}`),
+      note(`what boots in the meantime: ${error instanceof Error ? error.message : error}`),
     );
 };
 
@@ -42,7 +42,7 @@ const refuseAltered = ([wrong, ...more]: readonly string[]): void => {
     );
 };
 
-/** Unpacks a backup's archive. @throws {StepFailed} (work) if it is no backup of that version. */
+/** Unpacks a backup's archive. @throws {StepFailed} (work) if it is not a backup of that version. */
 const openBackup = async ({ host, run, workFolder }: Context, archive: string, backup: Backup) => {
   const unpacked = await unpackBackup(run, archive, join(workFolder, 'backup'));
   const contents: PackageContent[] = [];
@@ -91,7 +91,7 @@ const settleBoot = (
  * boot files and modules over them, each synced to the disk, and last the file that names the kernel that boots. Until
  * then a kernel boots that nothing here writes to. Each part may be repeated, and what is right already stays.
  * @returns What was found installed afterwards, and whether anything had to be changed.
- * @throws {StepFailed} (work) if the archive is no backup of that version, (host) if the board isn't as it was then.
+ * @throws {StepFailed} (work) if the archive is not a backup of that version, (host) if the board isn't as it was then.
  */
 export const putBack = async (
   context: Context,

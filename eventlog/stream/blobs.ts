@@ -23,7 +23,7 @@ const subjectOfChunk = ({ fleet, writer }: BlobPlace, sha256: string, index: num
 
 const chunksOf = (sizeBytes: number): number => Math.ceil(sizeBytes / chunkBytes);
 
-/** A blob can't be put where it belongs. One sentence for a person, with the next thing to do. */
+/** A blob can't be stored. The message is one sentence for a person, with the next thing to do. */
 export class BlobFault extends Error {
   override readonly name = 'BlobFault';
 }

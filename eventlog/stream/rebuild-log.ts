@@ -102,7 +102,7 @@ export const putBlobsBack = async (
 
 /**
  * Replaces the log by these messages, in this order: their sequences count from 1. Needs the administrator's rights. A
- * log that is there is closed first, by {@link closeLog}. The fleet may run meanwhile: the new log listens to one
+ * log that is there is closed first, by {@link closeLog}. The fleet may run in the meantime: the new log listens to one
  * subject at a time, the next message's own, so that nobody's message gets between two of them. Only when each message
  * was found there does the log listen to the fleet. If this is killed in between, everybody can see that the log is not
  * whole, and this may be run again.

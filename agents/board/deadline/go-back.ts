@@ -88,7 +88,7 @@ const tryToPutBack = async (going: GoingBack, deadline: Deadline, before: Deadli
       going,
       deadline,
       before,
-      `to put ${version} back was begun ${startsAtMost} times in one boot, and killed each time`,
+      `the put-back of ${version} was begun ${startsAtMost} times in one boot, and killed each time`,
     );
   await board.report.write(report);
   note(`${report.because}: back to ${version}, try ${tries} of ${triesAtMost}`);
@@ -111,7 +111,7 @@ const tryToPutBack = async (going: GoingBack, deadline: Deadline, before: Deadli
 const rebootOnce = async (going: GoingBack, before: DeadlineReport, now: Boot): Promise<void> => {
   const { board, clock, note } = going;
   if (before.reboots >= triesAtMost) {
-    const because = `${before.because}; all is put back, and the board did not reboot ${triesAtMost} times`;
+    const because = `${before.because}; everything is put back, but the board did not reboot in ${triesAtMost} tries`;
     note(because);
     return keepOutcome(going, ended({ ...before, because }, now));
   }

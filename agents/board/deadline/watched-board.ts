@@ -92,7 +92,7 @@ export const createWatchedBoard = ({
     bootsHeld: () => (loader.triesOnce ? loader.isHeld().catch(() => false) : Promise.resolve(false)),
     async putBack({ archive, backup }) {
       if (!(await hasContent(archive, backup.archive.sha256)))
-        throw new Error(`${archive} has not the sha256 ${backup.archive.sha256} any more`);
+        throw new Error(`${archive} no longer has the sha256 ${backup.archive.sha256}`);
       const { changed } = await putBack({ effect, host, run, note, workFolder }, backup);
       return changed;
     },

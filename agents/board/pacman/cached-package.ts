@@ -71,7 +71,7 @@ const downloadWithPacman = async (
     },
   );
   const file = await packageIn(folder, wanted);
-  if (file === undefined) throw refuse('pacman was content and there is no file');
+  if (file === undefined) throw refuse('pacman reported success, but there is no file');
   return file;
 };
 

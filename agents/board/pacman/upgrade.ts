@@ -51,7 +51,7 @@ export const upgrade = async (
   if (/\(PGP signature\)/.test(stderr))
     throw new StepFailed(
       'host',
-      `pacman takes the signature of ${names.join(', ')} for none: either the clock here is wrong (it says ${new Date().toISOString()}; set it, or put ignore-time-conflict into gpg.conf of pacman's keyring), or that keyring lacks the key (pacman-key --add, --lsign-key). It said: ${said}`,
+      `pacman does not accept the signature of ${names.join(', ')}: either the clock here is wrong (it says ${new Date().toISOString()}; set it, or put ignore-time-conflict into gpg.conf of pacman's keyring), or that keyring lacks the key (pacman-key --add, --lsign-key). It said: ${said}`,
     );
   if (exitCode !== 0 && (await intact(pacman, before)))
     throw new StepFailed(

@@ -1,17 +1,17 @@
 import Database from 'better-sqlite3';
 import type { AttemptId } from '../../../schemas/attempt-id.ts';
 
-/** What others may ask of a host's journal, whether or not its agent runs. */
+/** What others may read from a host's journal, whether or not its agent runs. */
 export interface JournalReading {
   /** The attempts that are neither done nor superseded, oldest first. */
   open: AttemptId[];
   /** The subjects of the own events that are not in the log yet, oldest first. */
   unsent: string[];
-  /** The log's highest sequence that is in it. */
+  /** The journal's position: the log's highest sequence that is in it. */
   position: number;
 }
 
-/** Reads a journal without writing to it. @throws if it is not there, or no journal. */
+/** Reads a journal without writing to it. @throws if it is not there, or is not a journal. */
 export const readJournal = (file: string): JournalReading => {
   const db = new Database(file, { readonly: true, fileMustExist: true });
   try {
