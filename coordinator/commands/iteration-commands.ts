@@ -100,7 +100,7 @@ const addStatus = (program: Command, places: ConfigPlaces): void => {
     .option(...jsonOption)
     .action((name: string | undefined, options: FleetOptions) =>
       withSession(options, places, async (session) => {
-        const { state } = await session.read();
+        const { state } = await (name === undefined ? session.read() : session.readOf(name));
         if (name !== undefined) {
           const iteration = iterationIn(state, name);
           return options.json ? printJson(summary(iteration, state)) : print(standing(iteration, state));
@@ -124,7 +124,7 @@ const addWatch = (program: Command, places: ConfigPlaces): void => {
     .option(...jsonOption)
     .action((name: string, options: FleetOptions) =>
       withSession(options, places, async (session) => {
-        iterationIn((await session.read()).state, name);
+        iterationIn((await session.readOf(name)).state, name);
         await watchToEnd(session, name, options);
       }),
     );

@@ -69,7 +69,7 @@ const addAudit = (program: Command, places: ConfigPlaces): void => {
         if (options.from !== undefined) throw new Refused('--from goes with --verify');
         if (name === undefined) throw new Refused('ka audit needs an iteration, or --verify');
         return withSession(options, places, async (session) => {
-          const { events, state } = await session.read();
+          const { events, state } = await session.readOf(name);
           const audit = auditOf(iterationIn(state, name), events);
           if (options.json) printJson(audit);
           else print(ledger(audit));
@@ -88,7 +88,7 @@ const addReport = (program: Command, places: ConfigPlaces): void => {
     .option('--json', 'print one JSON document that holds the Markdown')
     .action((name: string, options: FleetOptions) =>
       withSession(options, places, async (session) => {
-        const { state } = await session.read();
+        const { state } = await session.readOf(name);
         const iteration = iterationIn(state, name);
         const markdown = closeDocument(iteration);
         if (options.json)

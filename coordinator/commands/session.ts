@@ -33,6 +33,11 @@ export interface Session {
   connection: LogConnection;
   log: EventLog;
   read(): Promise<LogRead>;
+  /**
+   * As `read`, of one iteration: what only the whole log shows (each writer's chain, other iterations) is not there.
+   * An iteration that the log does not hold makes it read all of it.
+   */
+  readOf(iteration: string): Promise<LogRead>;
   /** Appends the event that `make` returns for the log as it is now. @throws {Refused} */
   say(make: (log: LogRead) => NewEvent): Promise<NewEvent>;
   /**
@@ -103,8 +108,17 @@ export const personsLog = (connection: LogConnection, fleet: Fleet) => {
     const { events, lastSequence } = await log.read();
     return { events, state: passOver(foldLog(events), lastSequence) };
   };
-  return { log, read };
+  const readOf = async (iteration: string): Promise<LogRead> => {
+    const { events, lastSequence } = await log.readIteration(iteration);
+    const state = passOver(foldLog(events), lastSequence);
+    return state.starts.has(iteration) ? { events, state } : read();
+  };
+  return { log, read, readOf };
 };
+
+/** What the iteration alone shows whether it can be done. */
+const isAboutOne = (command: Command): command is Command & { iteration: string } =>
+  ['Approve', 'Reject', 'Abort', 'Waive'].includes(command.do);
 
 /**
  * Appends the event that `make` returns for the log as it is now; if somebody else was faster, reads and makes it
@@ -142,7 +156,7 @@ export const appendMade = async (
 export const openSession = async (configFile: string, as?: string): Promise<Session> => {
   const { fleet, by, key, nats } = readControl(configFile, as);
   const connection = await connectNats(nats);
-  const { log, read } = personsLog(connection, fleet);
+  const { log, read, readOf } = personsLog(connection, fleet);
   const writer = { fleet: fleet.fleet, name: personWriter(by), key };
   const own = { role: 'operator', may: fleet.operators[by]?.may } as const;
   // Readers of the log would refuse the event, and it would stay in the log for ever.
@@ -152,16 +166,25 @@ export const openSession = async (configFile: string, as?: string): Promise<Sess
       `${by} may not say ${event.type}: the fleet's file lets ${by} ${own.may?.join(', ')}; let somebody else with --as NAME`,
     );
   };
-  const say: Session['say'] = (make) => appendMade(connection, read, writer, (now) => permitted(make(now)));
+  const sayOf = (reading: () => Promise<LogRead>, make: (log: LogRead) => NewEvent) =>
+    appendMade(connection, reading, writer, (now) => permitted(make(now)));
+  /** An event links to the one that its writer wrote before, of whatever iteration. */
+  const readToSay = async (iteration: string): Promise<LogRead> => {
+    const [known, link] = await Promise.all([readOf(iteration), log.lastOf(writer.name)]);
+    if (link === 'unclear') return read();
+    const { writers, ...state } = known.state;
+    return { ...known, state: { ...state, writers: link ? writers.set(writer.name, link) : writers } };
+  };
   return {
     by,
     fleet,
     connection,
     log,
     read,
-    say,
+    readOf,
+    say: (make) => sayOf(read, make),
     command: (command) =>
-      say(({ state }) => {
+      sayOf(isAboutOne(command) ? () => readToSay(command.iteration) : read, ({ state }) => {
         const [event] = decideForPerson(command, state);
         if (!event) throw new Refused('there is nothing to do');
         return event;

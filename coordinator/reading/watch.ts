@@ -80,7 +80,8 @@ export const watchIteration = async (
       onLine,
     ).catch(() => undefined); // the view is useful even without the last line of output
   // A retry may have followed an end that comes before this sequence.
-  let present = (await session.read()).events.at(-1)?.sequence ?? 0;
+  const part = await session.log.partOf(name);
+  let present = part.messages.at(-1)?.sequence ?? 0;
   const isNew = createShown();
   const tell = (text: string) => {
     if (live) view.clear();
@@ -98,7 +99,7 @@ export const watchIteration = async (
   };
   try {
     const onTrouble = createTrouble(tell);
-    await session.log.follow({ signal: stop.signal, onCut, onTrouble }, (logged) => {
+    await session.log.follow({ part, signal: stop.signal, onCut, onTrouble }, (logged) => {
       state = evolve(state, logged);
       const iteration = state.iterations.get(name);
       if (!iteration || logged.event.iteration !== name || !isNew(logged)) return stopIfEnded(iteration);

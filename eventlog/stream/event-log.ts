@@ -1,9 +1,15 @@
 import { headers, type JsMsg, type NatsConnection, NatsError } from 'nats';
 import { type Envelope, type LoggedEvent, parseSubject } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
-import { type KeptMessage, lacksOf, type RefusedMessage, signatureHeader } from '../signing/check-event.ts';
+import {
+  checkEvent,
+  type KeptMessage,
+  lacksOf,
+  type RefusedMessage,
+  signatureHeader,
+} from '../signing/check-event.ts';
 import type { Blob } from '../signing/put-aside.ts';
-import type { SealedEvent } from '../signing/seal.ts';
+import { linkTo, type SealedEvent } from '../signing/seal.ts';
 import type { Trust } from '../signing/trust.ts';
 import { createVerifier, type Verified } from '../signing/verifier.ts';
 import { type BlobReader, type BlobStore, createBlobReader, createBlobStore } from './blob-reader.ts';
@@ -13,6 +19,7 @@ import { followStream, type Handed } from './follow-stream.ts';
 import { deliverKnown, type KnownMessage } from './known-messages.ts';
 import { wrongLastSequence } from './log-end.ts';
 import { beingRestored, explainLogError } from './log-fault.ts';
+import { type LogPart, readPart } from './log-part.ts';
 import { eventStream, isOpenTo, logManager } from './provision.ts';
 
 export type Appended =
@@ -211,19 +218,20 @@ const handOn = async (
 /** Where a reader stands. @param until the sequence with which it ends, if it does. */
 const createReading = (
   trust: Trust,
-  until: number | undefined,
+  { until, part }: { until?: number; part?: LogPart },
   reports: Parameters<typeof handOn>[1] & Required<Pick<LogReports, 'onAlarm'>>,
 ) => {
   const { onRefused, onAlarm } = reports;
+  const begin = () => createVerifier(trust, { isPart: part !== undefined });
   const reading = {
     next: 1,
     until: until ?? 0,
-    verifier: createVerifier(trust),
+    verifier: begin(),
     isOver: () => until !== undefined && reading.next > reading.until,
     beginAgain(last: number) {
       if (until !== undefined) reading.until = last;
       reading.next = 1;
-      reading.verifier = createVerifier(trust);
+      reading.verifier = begin();
     },
     skipTo(sequence: number, subject: string) {
       if (sequence <= reading.next) return;
@@ -307,6 +315,8 @@ export class EventLog {
        * `onMessage`, and the log's own go on after them. If they can't be read, everything comes from the log.
        */
       known?: () => Iterable<KnownMessage>;
+      /** Only what this part holds, and then everything that comes after it. Writers' chains are not checked. */
+      part?: LogPart;
       /** Called with each message as it is, before it is checked. */
       onMessage?: (message: KeptMessage) => void;
       onCut?: (lastSequence: number, why: Again) => void;
@@ -321,7 +331,7 @@ export class EventLog {
     if (options.until === 0) return;
     const reader = createBlobReader(this.readBlob, options.blobs ?? createBlobStore());
     const lacking = createLacking(reader);
-    const reading = createReading(this.#trust, options.until, {
+    const reading = createReading(this.#trust, options, {
       ...{ reader, lacking, onRefused, onAlarm, onLack, onEvent },
     });
     const again = async (why: Again) => {
@@ -343,8 +353,11 @@ export class EventLog {
       onTrouble &&
       ((error: unknown) => void explainLogError(this.#connection, error).then((why) => onTrouble(why)));
     try {
-      const handed = await deliverKnown(options.known?.() ?? [], reading.verifier, reading.take, signal);
+      const known = options.part?.messages ?? options.known?.() ?? [];
+      const handed = await deliverKnown(known, reading.verifier, reading.take, signal);
       if (!handed) await again('damaged');
+      if (options.part) reading.next = options.part.lastSequence + 1;
+      if (reading.isOver()) return;
       await followStream(
         this.#connection,
         { stream: eventStream, from: reading.next, handed: handed ?? [], guard, onTrouble: told, signal },
@@ -359,6 +372,43 @@ export class EventLog {
     } catch (error) {
       throw await explainLogError(this.#connection, error);
     }
+  }
+
+  /** What the log holds of one iteration now, see {@link readPart}. @throws {LogFault} */
+  async partOf(iteration: string): Promise<LogPart> {
+    const last = await this.lastSequence();
+    try {
+      return await readPart(this.#connection, this.#trust, iteration, last);
+    } catch (error) {
+      throw await explainLogError(this.#connection, error);
+    }
+  }
+
+  /**
+   * The link to a writer's last event; undefined if it has none. `unclear` if the last message under its name is no event of
+   * its: then only the whole log shows which one is.
+   */
+  async lastOf(writer: string): Promise<{ seq: number; hash: string } | 'unclear' | undefined> {
+    const filter = `ka.${this.#trust.fleet}.${writer}.>`;
+    const last = await directGet(this.#connection, { last_by_subj: filter });
+    if (!last) return undefined;
+    const { sequence, subject, bytes, headers } = last;
+    const checked = checkEvent(this.#trust, {
+      sequence,
+      subject,
+      bytes,
+      signature: headers.get(signatureHeader),
+    });
+    return 'logged' in checked ? linkTo(checked.logged.event.writerseq, bytes) : 'unclear';
+  }
+
+  /** As {@link read}, of one iteration. */
+  async readIteration(iteration: string): Promise<{ events: LoggedEvent[]; lastSequence: number }> {
+    const part = await this.partOf(iteration);
+    const events: LoggedEvent[] = [];
+    const { lastSequence } = part;
+    await this.follow({ part, until: lastSequence }, (logged) => void events.push(logged));
+    return { events, lastSequence };
   }
 
   /**
