@@ -100,7 +100,7 @@ describe('ka demo --keep', () => {
     expect(result.events).toBeGreaterThan(result.decided);
   });
 
-  it('exports the iteration so that anybody with the same pinned keys can check it; a changed byte is found', async () => {
+  it('exports the iteration, which anybody with the same pinned keys can check; a changed byte is found', async () => {
     const file = join(sandbox, 'iter5.tar');
     const pinned = ['--fleet', join(sandbox, 'control/fleet.yaml')];
     const live = await ka(['audit', '--verify', '--json', ...config]);

@@ -28,7 +28,7 @@ describe('the fault table', () => {
     expect(headings).toEqual(faultTable.map(({ id }) => id));
   });
 
-  it('counts a row as proven by a passed test and no failed one, and keeps the result of rows that were not run', async () => {
+  it('counts a row as proven by a passed test and no failed one, and keeps results of rows not run', async () => {
     const file = join(scratch, 'faults.json');
     const at = '2026-01-02T03:04:05.000Z';
     const test = (row: 'disk-full' | 'clock-wrong' | 'two-agents', state: 'passed' | 'failed') => ({

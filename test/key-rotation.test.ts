@@ -75,7 +75,7 @@ const runOnce = async (host: string) => {
 };
 
 describe('a host’s key', () => {
-  it('waits until the fleet’s file pins it; then the agent rotates to it, and the old one no longer counts', async () => {
+  it('waits until the fleet’s file pins it; then the agent rotates, and the old one no longer counts', async () => {
     const old = log.key('boltzmann');
     const agent = startAgent(configOf('boltzmann'));
     await until(async () => (await typesOf('boltzmann')).length === 1);

@@ -227,7 +227,7 @@ describe('an iteration that two people start at once', { timeout: 120_000 }, () 
     );
   });
 
-  it('accepts approvals only of people whom the plan asks, and a waiver or a rejection only with its reason', async () => {
+  it('accepts approvals only of people whom the plan asks, and a waiver or rejection only with a reason', async () => {
     const last = await fleet.lastSequence();
     const [stranger, unasked, unlicensed, unexplained, clause, reasonless] = await Promise.all([
       fleet.ka('approve', 'twins', '--as', 'mallory', '-m', 'fine'),
