@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import type { RestoreSources } from '../../coordinator/commands/restore-command.ts';
 import { hostNames, sandboxPlaces } from '../places/sandbox-places.ts';
 
-/** What a sandbox's log is rebuilt from, if this is a sandbox's config; otherwise nothing is known. */
+/** The sources of a sandbox's log, if this is a sandbox's config; otherwise none are known. */
 export const sandboxRestoreSources = (configFile: string): RestoreSources => {
   const places = sandboxPlaces(dirname(dirname(configFile)));
   if (places.operatorConfig !== configFile || !existsSync(places.marker)) return { journals: {} };

@@ -20,7 +20,7 @@ import { writerAt } from './writer-at.ts';
 export interface SimulatedCoordinator {
   start(): void;
   kill(downMs: number): void;
-  /** The server is down, or up again. */
+  /** The server goes down, or comes up again. */
   disconnect(): void;
   reconnect(): void;
 }
@@ -29,20 +29,20 @@ export interface CoordinatorParts {
   name: string;
   fleet: Fleet;
   hosts: readonly SimulatedHost[];
-  /** How likely a boundary kills it while things go wrong. */
+  /** The probability that a boundary kills it while there are faults. */
   killChance: number;
-  /** How often its machine finds the time to look at clocks: it is a busy one. */
+  /** How often it looks at clocks, on a busy machine. */
   lookEveryMs: number;
-  /** Whether its copy of the log is on a disk, and outlives its process. */
+  /** Whether its copy of the log is on a disk and survives its process. */
   keepsCopy: boolean;
 }
 
-/** One run of a coordinator, and what it has of the world. */
+/** One run of a coordinator, with its clock and connection. */
 interface Process {
   life: Life;
   clock: ReturnType<typeof clockOf>;
   connection: Connection;
-  /** Where its process may be killed. Whether it was. */
+  /** A place at which its process may be killed. @returns whether it was. */
   diesAt(what: string): boolean;
   isRunning: boolean;
 }
@@ -51,7 +51,7 @@ const againAfterMs = 500;
 
 const forEver = () => new Promise<never>(() => undefined);
 
-/** The answer to a question, unless the process is killed while it waits for it. */
+/** The answer to a question, unless the process is killed while it waits. */
 const asking =
   ({ connection, diesAt }: Process) =>
   async <Answer>(atServer: () => Answer, changes = false): Promise<Answer> => {
@@ -81,7 +81,7 @@ const standingClock = (sim: Simulation, process: Process, lookEveryMs: number): 
   };
 };
 
-/** Hands the log on as `EventLog.follow` does. The messages are their writers': nothing here forges one. */
+/** Delivers the log like `EventLog.follow`. Signatures are not checked: nothing here forges a message. */
 const following = (
   sim: Simulation,
   server: SimulatedLog,
@@ -152,7 +152,7 @@ const following = (
             handed.shift();
           onMessage(kept(logged));
           onEvent(logged);
-          await undefined; // a decision may be made between two of them
+          await undefined; // a decision may be made between two messages
           if (!life.isAlive()) await forEver();
         }
       }
@@ -214,7 +214,7 @@ export const createSimulatedCoordinator = (
         if (life.isAlive()) sim.trace?.(`${name}: says ${text}`);
       },
       failpoint: (point) => {
-        // `before BuildRequested`: the first word says where it is.
+        // `before BuildRequested`: the first word is the place.
         if (!life.isAlive() || of.diesAt(`${point.slice(0, point.indexOf(' '))} append`)) throw killed;
       },
     };
@@ -272,7 +272,7 @@ export const createSimulatedCoordinator = (
       if (!process) return;
       process.life.end();
       process = undefined;
-      // What is not committed is on no disk.
+      // Uncommitted data is not on the disk.
       if (disk.inTransaction) disk.exec('ROLLBACK');
       sim.trace?.(`${name}: is killed`);
       time.after(downMs, self.start);
