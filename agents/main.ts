@@ -13,7 +13,7 @@ for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop
 try {
   if (values.config === undefined) throw new Error('usage: main.ts --config FILE');
   const config = readConfigFile(values.config, AgentConfig);
-  // Each role is loaded only where it is played: a board never has the builder's code in its process.
+  // Only the host's own role is loaded: a board never has the builder's code in its process.
   switch (config.role) {
     case 'builder':
       await runAgent(

@@ -10,8 +10,8 @@ import { coordinator } from '../schemas/events.ts';
 import { Fleet } from '../schemas/fleet.ts';
 import { printableLines } from '../schemas/printable.ts';
 import { runCoordinator } from './daemon/daemon.ts';
-import { openLogCopy } from './daemon/log-copy.ts';
 import { natsPorts } from './daemon/nats-ports.ts';
+import { openLogCopy } from './daemon/open-log-copy.ts';
 
 const { values } = parseArgs({ options: { config: { type: 'string' } } });
 const say = (text: string) => void process.stderr.write(`${printableLines(`coordinator: ${text}`)}\n`);
@@ -36,7 +36,10 @@ try {
     ports: natsPorts(connection, trustIn(fleet), say),
     fleet,
     ...ownKey,
-    copy: openLogCopy(config.stateFolder && join(config.stateFolder, 'log.db'), say),
+    copy: openLogCopy(config.stateFolder && join(config.stateFolder, 'log.db'), {
+      trust: trustIn(fleet),
+      say,
+    }),
     signal: stop.signal,
   });
   await connection.close();

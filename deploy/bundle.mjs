@@ -19,10 +19,13 @@ const common = {
   logLevel: 'warning',
 };
 
-// What a script in CommonJS has in place of a module's `import.meta`.
+// The values of a module's `import.meta` in a CommonJS script.
 const importMeta = { 'import.meta.dirname': '__dirname', 'import.meta.url': 'importMetaUrl' };
 
-/** Packages that stay where they are: those with native parts, which look for them beside their own files, and large ones that few commands use. */
+/**
+ * Packages that are not bundled: those with native parts, which they look for beside their own files, and large ones
+ * that few commands use.
+ */
 const apart = ['better-sqlite3', 'esbuild', 'ssh2', 'tsx', 'xmlbuilder2'];
 
 const cli = () =>
@@ -33,7 +36,7 @@ const cli = () =>
     outExtension: { '.js': '.cjs' },
     external: apart,
     define: importMeta,
-    // Less to read; names stay as they are, for a stack trace.
+    // Less for V8 to read; names are kept for stack traces.
     minifySyntax: true,
     minifyWhitespace: true,
     banner: {
@@ -43,7 +46,7 @@ const importMetaUrl = require('node:url').pathToFileURL(__filename).href, module
     footer: { js: '})' },
   });
 
-// It has to run on an older Node too, if only to find that out.
+// It has to run on an older Node too, to notice that the Node is too old.
 const launcher = () =>
   build({
     ...common,
@@ -69,7 +72,7 @@ const daemons = () =>
     packages: 'external',
   });
 
-/** Runs what most commands begin with, and keeps what V8 compiles for that. */
+/** Runs the code with which most commands begin, and saves what V8 compiles for it. */
 const keepCompiled = () => {
   const file = join(outdir, 'deploy/cli.cjs');
   const script = new Script(readFileSync(file, 'utf8'), { filename: file });

@@ -9,5 +9,5 @@ const rootAbove = (folder: string): string => {
   return rootAbove(above);
 };
 
-/** The checkout's root, whether this runs from its sources or from what `ka` bundles of them. */
+/** The checkout's root, whether this runs from the sources or from the bundle. */
 export const checkout = rootAbove(import.meta.dirname);

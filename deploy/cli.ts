@@ -19,7 +19,7 @@ const program = new Command('ka')
     '\nExit codes: 0 done, 1 the iteration or check failed, 2 bad use or bad input.\n`ka test` runs all checks and tests, `ka test faults` makes every fault happen, `ka test simulation` plays them in virtual time, `ka test fuzz` feeds hostile input, `ka test histories` records the histories that tests replay, `ka test linux` and `ka test lab` build and boot real kernels.',
   );
 
-// A reader that closes its end early, as `ka log | head` does, wants no more: that is no failure.
+// A reader that closes its end early, as in `ka log | head`, is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   throw error;
@@ -32,7 +32,7 @@ const run = async (): Promise<void> => {
   await program.parseAsync();
 };
 
-// Not `await` at the top: what `ka` starts is bundled as a script, which V8 can keep compiled.
+// No top-level `await`: `ka` starts a bundled script, whose compiled code V8 can keep.
 run().catch(async (error: unknown) => {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : badUse;

@@ -6,7 +6,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { checkout } from './checkout.ts';
 
 mkdirSync(join(checkout, '.ka'), { recursive: true });
-// In the checkout, where the bundle finds it and its packages.
+// Inside the checkout, so that the bundle finds the checkout and its packages.
 const scratch = mkdtempSync(join(checkout, '.ka/launch-'));
 const dist = join(scratch, 'dist');
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -27,14 +27,14 @@ test('the bundled command line knows its version', () => {
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: `${packageJson.version}\n`, stderr: '' });
 });
 
-test('V8 takes what was compiled when it was bundled', () => {
+test('V8 accepts the code that was compiled when it was bundled', () => {
   const look = `const { readFileSync } = require('node:fs');
     const [source, cachedData] = [readFileSync(process.argv[1] + '.cjs', 'utf8'), readFileSync(process.argv[1] + '.cache')];
     console.log(new (require('node:vm').Script)(source, { cachedData }).cachedDataRejected);`;
   expect(node('-e', look, join(dist, 'deploy/cli')).stdout).toBe('false\n');
 });
 
-test('in another Node than it was set up for, it lets ka set up and run the command', () => {
+test('with another Node than it was set up for, it lets ka set up and run the command', () => {
   writeFileSync(join(scratch, 'ka'), '#!/bin/sh\necho "$KA_SET_UP $*"; exit 3\n');
   chmodSync(join(scratch, 'ka'), 0o755);
   const { status, stdout } = launch('v20.0.0', 'status', '--json');

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { constants, Script } from 'node:vm';
 
-// What `ka` starts: the command line, from one script and from what V8 had compiled of it when it was bundled.
+// `ka` starts this: the command line, from one script and the code that V8 compiled when it was bundled.
 
 const folder = import.meta.dirname;
 const file = join(folder, 'cli.cjs');
@@ -13,7 +13,7 @@ const file = join(folder, 'cli.cjs');
 const launch = (): void => {
   const script = new Script(readFileSync(file, 'utf8'), {
     filename: file,
-    // Another V8 than the one that made it refuses it, and compiles for itself.
+    // Another V8 than the one that made it rejects this data and compiles the script itself.
     cachedData: readFileSync(join(folder, 'cli.cache')),
     importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   });
@@ -22,7 +22,7 @@ const launch = (): void => {
 
 if (readFileSync(join(folder, '../stamp'), 'utf8') === process.version) launch();
 else {
-  // Another Node than the one that all of this was set up for: `ka` does so again, and runs the command.
+  // This Node is another one than the bundle was set up for: `ka` sets up again and runs the command.
   const { status } = spawnSync(join(folder, '../../ka'), process.argv.slice(2), {
     stdio: 'inherit',
     env: { ...process.env, KA_SET_UP: '1' },

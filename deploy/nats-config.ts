@@ -7,7 +7,7 @@ import { hostServices, type NatsWriter, permissionsOf } from './nats-permissions
 export const fleetAccount = 'FLEET';
 const hostAccount = (host: string) => `HOST_${host}`;
 
-/** Who may log in: a fleet's writers. */
+/** The writers of a fleet, who may log in. */
 export interface FleetLogins {
   fleet: string;
   writers: readonly NatsWriter[];
@@ -19,7 +19,7 @@ interface Keys {
   revokedKeys?: readonly string[] | undefined;
 }
 
-/** The logins of the writers that a fleet's file names. An earlier key logs in for as long as it is listed. */
+/** The logins of the writers in a fleet's file. An earlier key can log in as long as it is listed and not revoked. */
 export const fleetLogins = (file: {
   fleet: string;
   admin: Keys;
@@ -51,16 +51,16 @@ export const fleetLogins = (file: {
 export interface NatsConfigOptions {
   /** An address, or a host name. */
   host: string;
-  /** -1: the server picks one that is free. */
+  /** -1: the server picks a free one. */
   port: number;
   /** Where JetStream keeps the log. */
   storeFolder: string;
   logins: FleetLogins;
-  /** Which server will read it. */
+  /** The version of the server that will read it. */
   version: { major: number; minor: number };
-  /** PEM files. Needed where not only this machine can connect. */
+  /** PEM files. Needed if other machines can connect. */
   tls?: { certFile: string; keyFile: string; caFile?: string };
-  /** Where the server writes which port it has picked. */
+  /** The folder in which the server writes the port that it has picked. */
   portsFolder?: string;
 }
 
@@ -68,9 +68,10 @@ const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 
 /**
- * The accounts. Each host has one of its own, and reaches the log's through services alone. Permissions are not enough: the
- * server does what a JetStream answer's subject says in the account of who asked, and a client names that subject freely. In
- * the log's own account a host would have `$JS.API.STREAM.DELETE.KA`, or another writer's subject, said by the server.
+ * The accounts. Each host has its own, and reaches the log's account only through services. Permissions are not enough:
+ * the server publishes a JetStream answer in the asker's account, under a reply subject that the client chooses freely.
+ * In the log's own account, a host could make the server publish to `$JS.API.STREAM.DELETE.KA`, or to another writer's
+ * subject.
  */
 const accounts = ({ fleet, writers }: FleetLogins) => {
   const hosts = [...new Set(writers.filter(({ role }) => role === 'host').map(({ writer }) => writer))];
@@ -107,10 +108,10 @@ const accounts = ({ fleet, writers }: FleetLogins) => {
 };
 
 /**
- * The whole config of a fleet's nats-server: one login a writer, by NKey, with what it needs and no more; nobody without
- * a key, and nobody in the system's account. The server's language takes JSON; strings stay quoted, since a bare `$`
- * begins a variable.
- * @throws {Refused} in one sentence, where others could listen to the wire, or nobody could log in.
+ * The whole config of a fleet's nats-server: one login per writer, by NKey, with only the rights that it needs; nobody
+ * without a key, and nobody in the system's account. The server's language takes JSON; strings stay quoted, since a
+ * bare `$` begins a variable.
+ * @throws {Refused} in one sentence, if others could read the traffic, or nobody could log in.
  */
 export const natsConfig = ({
   host,
@@ -123,7 +124,7 @@ export const natsConfig = ({
 }: NatsConfigOptions): string => {
   if (!tls && !isLoopback(host))
     throw new Refused(
-      `nats-server would listen on ${host} without TLS, where others can read what is said: give --tls-cert and --tls-key, or listen on 127.0.0.1`,
+      `nats-server would listen on ${host} without TLS, so that others can read the traffic: give --tls-cert and --tls-key, or listen on 127.0.0.1`,
     );
   // A server without a single user lets everybody in.
   if (logins.writers.length === 0) throw new Refused('the fleet has no writers: nobody could log in');
@@ -141,10 +142,10 @@ export const natsConfig = ({
       }),
       jetstream: {
         store_dir: storeFolder,
-        // Its own choice is three quarters of what is free when it starts, and a stream that may grow larger is then not
-        // there: the output, after a restart on a disk that is nearly full.
+        // By default the limit is three quarters of the free space at the start, and a stream that may grow larger is
+        // then not opened: the output, after a restart on a nearly full disk.
         max_file_store: 2 ** 50,
-        // Before 2.10 the server flushes every 60 s and there is nothing to set.
+        // Before 2.10 the server flushes every 60 s, which can't be changed.
         ...(major > 2 || minor >= 10 ? { sync_interval: 'always' } : {}),
       },
       accounts: accounts(logins),

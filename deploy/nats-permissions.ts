@@ -2,7 +2,10 @@ import { inboxOf } from '../eventlog/connection/inbox.ts';
 import { blobStream, eventStream, outputStream } from '../eventlog/stream/provision.ts';
 import { coordinator } from '../schemas/events.ts';
 
-/** One login of the NATS server. A writer whose key was changed has one more for each earlier key that is still listed. */
+/**
+ * One login of the NATS server. A writer with a rotated key has one more login for each earlier key that is still
+ * listed.
+ */
 export interface NatsWriter {
   /** The writer's token in subjects: `boltzmann`, `coordinator`, `@lars`; and `admin`. */
   writer: string;
@@ -11,17 +14,19 @@ export interface NatsWriter {
   role: 'admin' | 'coordinator' | 'person' | 'host';
 }
 
-/** The subjects that a login may publish to, and subscribe to. Nothing else, and what is denied is denied in spite of a pattern. */
+/**
+ * The only subjects to which a login may publish and subscribe. A denied subject is denied even if a pattern allows it.
+ */
 export interface NatsPermissions {
   publish: { allow: string[]; deny?: string[] };
   subscribe: string[];
 }
 
-/** What it takes to read what a writer has put aside. */
+/** The subject for reading a writer's blobs. */
 const readingBlobs = (fleet: string, writer: string) =>
   `$JS.API.DIRECT.GET.${blobStream}.ka-blob.${fleet}.${writer}.>`;
 
-/** What a host asks for, one subject a service: what its account imports, and with its six patterns all that it may say. */
+/** The subjects that a host's account imports, one per service. Its six patterns allow nothing else. */
 export const hostServices = (fleet: string, host: string) => ({
   events: `ka.${fleet}.${host}.>`,
   output: `ka-out.${fleet}.${host}.>`,
@@ -34,9 +39,9 @@ export const hostServices = (fleet: string, host: string) => ({
 });
 
 /**
- * A host writes its own events, what they put aside and its own output, pulls from its own durable, and reads back what is its
- * own, and what the coordinator's requests put aside. It can't ask
- * what a stream or a consumer is, and can't create a consumer: that would let it read everything.
+ * A host writes its own events, blobs and output, pulls from its own durable, and reads its own events and blobs and
+ * the coordinator's blobs. It can't ask for the state of a stream or a consumer, and can't create a consumer, with
+ * which it could read everything.
  */
 const hostPermissions = (fleet: string, host: string): NatsPermissions => {
   const { pull, ack, read, readBlobs, readAsked } = hostServices(fleet, host);
@@ -46,7 +51,7 @@ const hostPermissions = (fleet: string, host: string): NatsPermissions => {
   };
 };
 
-/** What it takes to follow a stream by consumers of one's own, which end by themselves. */
+/** The subjects for following a stream with own consumers, which expire by themselves. */
 const following = (stream: string) => [
   `$JS.API.STREAM.INFO.${stream}`,
   `$JS.API.CONSUMER.CREATE.${stream}.>`,
@@ -60,15 +65,15 @@ const readingLog = (fleet: string) => [
   `$JS.API.DIRECT.GET.${eventStream}.>`,
   readingBlobs(fleet, '*'),
 ];
-/** What a writer's own events and blobs stand under. */
+/** The subjects of a writer's own events and blobs. */
 const ownSubjects = (fleet: string, writer: string) => [
   `ka.${fleet}.${writer}.>`,
   `ka-blob.${fleet}.${writer}.>`,
 ];
 
 /**
- * The coordinator reads the log, makes the hosts' durables anew, and asks how late it is by the output's last message. What is
- * in the durables is for the hosts alone.
+ * The coordinator reads the log, makes the hosts' durables again, and reads the time from the output's last message. It
+ * may not pull from the hosts' durables.
  */
 const coordinatorPermissions = (
   fleet: string,
@@ -82,7 +87,7 @@ const coordinatorPermissions = (
   subscribe: [`${inboxOf(writer)}.>`, `ka-out.${fleet}.*.presence`],
 });
 
-/** A person reads the log and the output, and leaves the hosts' durables alone. */
+/** A person reads the log and the output, and may not touch the hosts' durables. */
 const personPermissions = (fleet: string, writer: string, hosts: readonly string[]): NatsPermissions => ({
   publish: {
     allow: [
@@ -101,13 +106,13 @@ const personPermissions = (fleet: string, writer: string, hosts: readonly string
   subscribe: [`${inboxOf(writer)}.>`],
 });
 
-/** The administrator makes the streams, and puts a log that was lost together again: everybody's events are said once more. */
+/** The administrator makes the streams and restores a lost log, for which everybody's events are published again. */
 const adminPermissions = (fleet: string, writer: string): NatsPermissions => ({
   publish: { allow: [`ka.${fleet}.>`, `ka-blob.${fleet}.>`, '$JS.API.>'] },
   subscribe: [`${inboxOf(writer)}.>`],
 });
 
-/** What a login may do. @param hosts all of the fleet's. */
+/** What a login may do. @param hosts all hosts of the fleet. */
 export const permissionsOf = (
   fleet: string,
   { role, writer }: Pick<NatsWriter, 'role' | 'writer'>,

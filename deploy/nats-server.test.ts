@@ -49,7 +49,7 @@ const connectAs = async (server: NatsServer, writer: Writer) => {
   return connection;
 };
 
-/** Whether JetStream acknowledged it. A publish that the server refuses is never answered. */
+/** Whether JetStream acknowledges a publish. One that the server refuses is never answered. */
 const publishes = (connection: NatsConnection, subject: string) =>
   connection
     .jetstream()
@@ -65,7 +65,7 @@ const asks = (connection: NatsConnection, subject: string, body = '') =>
   );
 
 describe('the launcher', () => {
-  test('a port that is taken is said in one sentence', async () => {
+  test('a port that is taken is reported in one sentence', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await new Promise((listening) => other.once('listening', listening));
     const { port } = other.address() as { port: number };
@@ -76,7 +76,7 @@ describe('the launcher', () => {
     other.close();
   });
 
-  test('a nats-server that is not installed is said in one sentence', async () => {
+  test('a nats-server that is not installed is reported in one sentence', async () => {
     await expect(
       startNatsServer({ folder: join(scratch, 'none'), logins, program: join(scratch, 'no-nats-server') }),
     ).rejects.toThrow(/^nats-server is not installed: install the package nats-server$/);
@@ -108,7 +108,7 @@ describe('the config', () => {
     });
   });
 
-  test('it syncs each write where the server can, and is printed for no wire that others can read', () => {
+  test('it syncs each write if the server can, and is refused for traffic that others can read', () => {
     expect(natsConfig(options)).not.toContain('sync_interval');
     for (const version of ['nats-server: v2.10.27\n', '2.10', '3.0.0'].map((text) => readVersion(text, 'it')))
       expect(natsConfig({ ...options, version })).toContain('"sync_interval": "always"');
@@ -126,7 +126,7 @@ describe('the config', () => {
   });
 });
 
-/** Every subject that JetStream's API has, of 2.9 to 2.12, for the log, what it has put aside, the output and a stream that is nobody's. */
+/** Every subject of JetStream's API, 2.9 to 2.12, for the log, the blobs, the output and an unrelated stream. */
 const verbs = [
   ...['INFO', 'STREAM.NAMES', 'STREAM.LIST', 'META.LEADER.STEPDOWN', 'SERVER.REMOVE'],
   ...[
@@ -186,7 +186,7 @@ const readsLog = [
     (writer) => `$JS.API.DIRECT.GET.KA.ka.test.${writer}.iter5.BuildSucceeded.1`,
   ),
 ];
-/** What each kind of writer may ask of JetStream. The administrator may ask everything. */
+/** What each kind of writer may ask of JetStream. The administrator may ask for everything. */
 const mayAsk: Record<Exclude<Writer, 'admin' | 'fresnel' | 'boltzmann before'>, string[]> = {
   boltzmann: [
     '$JS.API.CONSUMER.MSG.NEXT.KA.boltzmann',
@@ -235,7 +235,7 @@ describe('a fleet', () => {
     ]);
   });
 
-  test('a stranger is not let in, nor who shows no key', async () => {
+  test('an unknown key is not let in, and neither is a client without a key', async () => {
     const keyFile = join(scratch, 'stranger.nkey');
     writeFileSync(keyFile, generateWriterKey());
     await expect(connectNats({ servers: [server.url], keyFile, name: 'boltzmann' })).rejects.toThrow(
@@ -269,7 +269,7 @@ describe('a fleet', () => {
     }
   });
 
-  test('the coordinator and a person publish their own events alone', async () => {
+  test('the coordinator and a person publish only their own events', async () => {
     expect(await publishes(coordinator, 'ka.test.coordinator.iter5.SweepRequested.1.fresnel')).toBe(true);
     expect(await publishes(lars, 'ka.test.@lars.iter5.ReviewApproved.1')).toBe(true);
     expect(await publishes(coordinator, 'ka-blob.test.coordinator.abc.1')).toBe(true);
@@ -299,18 +299,15 @@ describe('a fleet', () => {
     }
   });
 
-  test.each(Object.entries(mayAsk))(
-    'of all that JetStream can be asked, %s may ask so much',
-    async (name, may) => {
-      const connection = await connectAs(server, name as Writer);
-      const { publish } = await refusedWhile(connection, () => {
-        for (const subject of verbs) connection.publish(subject, 'no request');
-      });
-      expect(verbs.filter((subject) => !publish.has(subject)).sort()).toEqual([...may].sort());
-    },
-  );
+  test.each(Object.entries(mayAsk))('of JetStream’s API, %s may use only this', async (name, may) => {
+    const connection = await connectAs(server, name as Writer);
+    const { publish } = await refusedWhile(connection, () => {
+      for (const subject of verbs) connection.publish(subject, 'no request');
+    });
+    expect(verbs.filter((subject) => !publish.has(subject)).sort()).toEqual([...may].sort());
+  });
 
-  test('nobody hears another’s replies or another’s events, or speaks to the system’s account', async () => {
+  test('nobody hears another’s replies or events, or publishes to the system’s account', async () => {
     const deaf = [
       ...['coordinator', person, 'fresnel', 'admin'].map((other) => `_INBOX_${other}.>`),
       '_INBOX.>',
@@ -365,7 +362,7 @@ describe('a fleet', () => {
     expect(await asks(boltzmann, `${get}.>`)).toBe('x');
   });
 
-  test('a host has nothing said by the server under a subject that it may not use itself', async () => {
+  test('a host can’t make the server publish under a subject that it may not use itself', async () => {
     const manager = await admin.jetstreamManager();
     const states = async () =>
       Promise.all(['KA', 'KA_OUT'].map(async (name) => (await manager.streams.info(name)).state));
@@ -392,7 +389,7 @@ describe('a fleet', () => {
     await coordinator.flush();
     await new Promise((settled) => setTimeout(settled, 300));
     const [log, output] = await states();
-    // What it said in its own name is there, and nothing else.
+    // Only what it published in its own name is there.
     expect(log?.last_seq).toBe((before[0]?.last_seq ?? 0) + 3);
     expect(output?.messages).toBe((before[1]?.messages ?? 0) + 3);
     expect(
@@ -415,7 +412,7 @@ describe('a fleet', () => {
   afterEach(() => expect(boltzmann.isClosed()).toBe(false));
 });
 
-test('what was acknowledged is there after a kill and a restart, on the same port', async () => {
+test('acknowledged messages are there after a kill and a restart, on the same port', async () => {
   const server = await startNatsServer({ folder: join(scratch, 'killed'), logins });
   cleanUp.push(() => server.stop());
   const admin = await connectAs(server, 'admin');

@@ -11,9 +11,9 @@ export interface NatsServerOptions {
   /** Holds the server's config, log, ports file and JetStream's store. */
   folder: string;
   logins: FleetLogins;
-  /** Default: one that is free. */
+  /** Default: a free one. */
   port?: number;
-  /** Default: `nats-server`, looked for in PATH and where Debian keeps it. */
+  /** Default: `nats-server`, searched in PATH and in Debian's folder for it. */
   program?: string;
 }
 
@@ -21,13 +21,13 @@ export interface NatsServer {
   readonly url: string;
   readonly port: number;
   readonly pid: number;
-  /** Settles when the server's present process has ended, however that came. */
+  /** Settles when the server's present process has ended, for whatever reason. */
   readonly ended: Promise<void>;
   /** Ends the server in order. */
   stop(): Promise<void>;
-  /** Sends a signal and waits for the end: SIGKILL is what a power cut of the process looks like. */
+  /** Sends a signal and waits for the end. A SIGKILL is like a power cut for the process. */
   kill(signal: NodeJS.Signals): Promise<void>;
-  /** Starts it again over the same store and on the same port, ending it first if it runs. */
+  /** Starts it again with the same store and port; ends it first if it runs. */
   restart(): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ const readyWithinMs = 15_000;
 
 const hasEnded = (child: ChildProcess) => child.exitCode !== null || child.signalCode !== null;
 
-/** What the log says of why the server did not come up, in one sentence. */
+/** Why the server did not come up, by its log, in one sentence. */
 const whyNot = async (log: string, from: number): Promise<string> => {
   const text = (await readFile(log, 'utf8').catch(() => '')).slice(from);
   const taken = /listen tcp ([^ :]+:\d+): bind: address already in use/.exec(text);
@@ -78,7 +78,7 @@ export const startNatsServer = async (options: NatsServerOptions): Promise<NatsS
       env: natsEnvironment,
     });
     closeSync(output);
-    // A process that never began has no exit: it is told apart by its missing pid.
+    // A process that never began emits no exit; it is recognized by its missing pid.
     child.on('error', () => undefined);
     const { pid } = child;
     if (pid === undefined) throw new Error(notInstalled);
@@ -104,7 +104,7 @@ export const startNatsServer = async (options: NatsServerOptions): Promise<NatsS
   const kill = async (signal: NodeJS.Signals) => {
     if (!hasEnded(current.child)) current.child.kill(signal);
     await current.ended;
-    // The server removes it itself, unless it was killed.
+    // The server removes this file itself, unless it was killed.
     await rm(current.portsFile, { force: true });
   };
   return {

@@ -23,19 +23,19 @@ test('the list names each program once', () => {
   expect(new Set(programs.map(({ program }) => program)).size).toBe(programs.length);
 });
 
-test('what is in no folder of the path is missing, and the command installs each package once', () => {
+test('a program in no folder of the path is missing, and the command installs each package once', () => {
   const missing = missingPrograms(['all'], scratch);
   expect(missing.map(({ program }) => program)).toContain('nats-server');
   expect(installCommand(missing, 'debian').match(/\bpacman-package-manager\b/g)).toHaveLength(1);
   expect(missing.every(({ need }) => need === 'all')).toBe(true);
 });
 
-test('what Arch has no package for stays out of its command', () => {
+test('a program without a package in Arch is left out of Arch’s command', () => {
   const kernel = programs.filter(({ program }) => program.includes('linux-source'));
   expect(installCommand(kernel, 'arch')).not.toContain('linux-source');
 });
 
-/** A checkout in which only `ka` and its list are real, with the given programs as its whole world. */
+/** A checkout in which only `ka` and its list are real, with only the given programs in PATH. */
 const fakeCheckout = (name: string, nodeVersion: string) => {
   const folder = join(scratch, name);
   mkdirSync(join(folder, 'deploy'), { recursive: true });
@@ -68,7 +68,7 @@ test('ka refuses an old Node with one sentence', () => {
   expect(stderr).toBe('ka: this is Node 18.19.0; kernel-agent needs Node 20.19 or later\n');
 });
 
-test('ka installs the Node packages once, says so on standard error alone, and works through a symlink', () => {
+test('ka installs the Node packages once, reports it only on standard error, and works through a symlink', () => {
   const folder = fakeCheckout('new', '20.19.0');
   expect(ka(folder, 'plan', 'check', 'x.yaml').stdout).toBe('ran: launch.cjs plan check x.yaml\n');
   symlinkSync(join(folder, 'ka'), join(scratch, 'ka-link'));
@@ -81,7 +81,7 @@ test('ka installs the Node packages once, says so on standard error alone, and w
   expect(readFileSync(join(folder, 'npm.log'), 'utf8')).toBe('ci\n');
 });
 
-test('once all is set up, ka starts Node once a command, and again sets up what has changed', () => {
+test('once everything is set up, ka starts Node once per command, and sets up again what has changed', () => {
   const folder = fakeCheckout('ready', '20.19.0');
   for (const name of ['agents', 'coordinator', 'eventlog', 'host', 'schemas']) mkdirSync(join(folder, name));
   writeFileSync(join(folder, 'package.json'), '{}');
@@ -107,7 +107,7 @@ test('once all is set up, ka starts Node once a command, and again sets up what 
   expect(started('status')).toEqual(['launch.cjs']);
 });
 
-test('where it is not root, ka prints the command that installs what a fleet needs, and stops', () => {
+test('if it is not root, ka prints the command that installs what a fleet needs, and stops', () => {
   const folder = fakeCheckout('user', '20.19.0');
   writeFileSync(
     join(folder, 'deploy/programs.tsv'),

@@ -3,21 +3,21 @@ import { delimiter, join } from 'node:path';
 import { checkout } from './checkout.ts';
 
 const needs = ['all', 'linux', 'faults', 'lab'] as const;
-/** Who needs a program: whatever runs a fleet, whatever builds the real kernel, the fault suite, or the virtual board. */
+/** What needs a program: every fleet, builds of the real kernel, the fault suite, or the virtual board. */
 export type ProgramNeed = (typeof needs)[number];
 
 export interface Program {
   /** A program's name, or the absolute path of a file. */
   program: string;
   debian: string;
-  /** null where Arch Linux has no package with it. */
+  /** Null if Arch Linux has no package with it. */
   arch: string | null;
   need: ProgramNeed;
 }
 
 const isNeed = (text: string | undefined): text is ProgramNeed => needs.some((need) => need === text);
 
-/** What the sandbox fleet runs on, from the list that `ka` itself reads. */
+/** The programs that the sandbox fleet needs, from the list that `ka` itself reads. */
 export const programs: readonly Program[] = readFileSync(join(checkout, 'deploy/programs.tsv'), 'utf8')
   .split('\n')
   .filter((line) => line !== '' && !line.startsWith('#'))
@@ -35,7 +35,7 @@ const isThere = (program: string, folders: readonly string[]): boolean =>
 
 /**
  * The programs and files that are not on this machine.
- * @param path Folders to look in; default: PATH, and where Debian keeps what only root has there.
+ * @param path the folders to search; default: PATH, and the folders that Debian has only in root's PATH.
  */
 export const missingPrograms = (
   needs: readonly ProgramNeed[] = ['all'],
@@ -45,7 +45,7 @@ export const missingPrograms = (
   return programs.filter(({ program, need }) => needs.includes(need) && !isThere(program, folders));
 };
 
-/** The command that installs what is missing on the given distribution. */
+/** The command that installs the missing programs on the given distribution. */
 export const installCommand = (missing: readonly Program[], distribution: 'debian' | 'arch'): string => {
   const packages = [...new Set(missing.flatMap((each) => each[distribution] ?? []))].join(' ');
   return distribution === 'debian'

@@ -60,7 +60,7 @@ const runThere = (command: string, key = identity) => {
   return execFileSync('ssh', [...options, ...to, command], { encoding: 'utf8', stdio: 'pipe' });
 };
 
-test('a command finds what this process finds, and no home whose files a shell would read first', () => {
+test('a command finds the programs that this process finds, and an empty home without shell files', () => {
   expect(runThere('echo "$PATH"; ls -A "$HOME"').split('\n')).toEqual([
     process.env.PATH,
     ...['authorized_keys', 'host_key', 'host_key.pub', 'sshd.log', 'sshd.pid', 'sshd_config', ''],
@@ -85,7 +85,7 @@ test('it keeps its host key over a restart, and stopping it ends its connections
   await third.stop();
 });
 
-test('a port that is taken is said in one sentence with the log', async () => {
+test('a port that is taken is reported in one sentence with the log', async () => {
   const taken = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
   await new Promise((resolve) => taken.once('listening', resolve));
   const { port } = taken.address() as { port: number };

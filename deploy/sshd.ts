@@ -11,11 +11,11 @@ import { createRun } from '../host/run.ts';
 export interface SshdOptions {
   /** Holds the host key, which a later start reuses, and the server's config, log and pid. */
   folder: string;
-  /** Lines of an authorized_keys file. They let in the user that runs this, and nobody else. */
+  /** Lines of an authorized_keys file. They let in only the user that runs this. */
   authorizedKeys: readonly string[];
   /** Default 127.0.0.1. */
   address?: string;
-  /** Default: one that is free. */
+  /** Default: a free one. */
   port?: number;
 }
 
@@ -24,7 +24,7 @@ export interface Sshd {
   /** `ssh-ed25519 AAAA…` */
   hostKey: string;
   pid: number;
-  /** Ends the server and the sessions it serves. */
+  /** Ends the server and its sessions. */
   stop(): Promise<void>;
 }
 
@@ -33,16 +33,16 @@ const run = createRun(() => undefined);
 const asRoot = () => process.getuid?.() === 0;
 
 /**
- * The ed25519 key in `file`, without a passphrase, made if it is not there; its public half is beside it in
+ * Makes an ed25519 key without a passphrase in `file`, if there is none yet, and writes its public half to
  * `<file>.pub`.
- * @returns The public key, `ssh-ed25519 AAAA…`, without a comment.
+ * @returns the public key, `ssh-ed25519 AAAA…`, without a comment.
  * @throws {ProgramFailed} if ssh-keygen can't make or read it.
  */
 export const generateSshKey = async (file: string): Promise<string> => {
   if (!existsSync(file)) {
     const part = `${file}.part`;
     await mkdir(dirname(file), { recursive: true });
-    // ssh-keygen asks before it overwrites what a killed one left.
+    // ssh-keygen would ask before it overwrites a file that a killed one left.
     await rm(part, { force: true });
     await run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', '', '-f', part]);
     await rm(`${part}.pub`, { force: true });
@@ -55,7 +55,7 @@ export const generateSshKey = async (file: string): Promise<string> => {
   return publicKey;
 };
 
-/** sshd executes itself again for each session, so it insists on being called by an absolute path. */
+/** sshd executes itself again for each session, so it has to be called by an absolute path. */
 const findSshd = (): string => {
   const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/usr/local/sbin', '/usr/bin'];
   for (const folder of folders) {
@@ -72,12 +72,12 @@ const findSshd = (): string => {
 
 /** Without PAM, sshd refuses a user whose shadow entry is locked with `!`, even with a key. */
 const needsPam = async (user: string): Promise<boolean> => {
-  // As sshd sees it: whoever may not read the entry gets none, or one that NSS makes up.
+  // This is what sshd sees: a user that may not read the entry gets none, or one that NSS makes up.
   const { stdout } = await run(['getent', 'shadow', user], { exitCodes: [0, 2] });
   return stdout.split(':')[1]?.startsWith('!') ?? false;
 };
 
-/** A port that nobody listens on at this moment. Somebody else may take it before it is used. */
+/** A port that is free at this moment. Another program may take it before it is used. */
 export const freePort = async (address: string): Promise<number> => {
   const server = createServer().listen(0, address);
   await once(server, 'listening');
@@ -111,7 +111,9 @@ const kill = (pid: number, signal: NodeJS.Signals) => {
   }
 };
 
-/** Sessions are children of the server in sessions of their own: they outlive it unless they are told. */
+/**
+ * The server's SSH sessions: child processes in their own sessions, which outlive the server unless they are signalled.
+ */
 const sessionsOf = async (pid: number): Promise<number[]> => {
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
   return children.split(' ').filter(Boolean).map(Number);
@@ -120,7 +122,7 @@ const sessionsOf = async (pid: number): Promise<number[]> => {
 const stop = async (child: ChildProcess, pid: number): Promise<void> => {
   if (hasEnded(child)) return;
   const ended = once(child, 'exit');
-  // Stopped, it accepts no session between the list and the end.
+  // While it is stopped, it accepts no session between the list and the end.
   kill(pid, 'SIGSTOP');
   const sessions = await sessionsOf(pid);
   kill(pid, 'SIGTERM');
@@ -156,12 +158,12 @@ const start = async (options: SshdOptions, hostKey: string, port: number): Promi
       'UseDNS no',
       'MaxStartups 100',
       'Subsystem sftp internal-sftp',
-      // git-upload-pack and the like are found where this process finds them, and bash finds nothing to read before each: what
-      // people have in their .bashrc can take longer than the command.
+      // Sessions find git-upload-pack and the like as this process does. The empty HOME has no .bashrc, which can take
+      // longer than the command.
       `SetEnv "PATH=${process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin'}" "HOME=${folder}"`,
     ].join('\n')}\n`,
   );
-  // Debian's privilege separation folder. Its unit makes it; without the unit nobody does.
+  // Debian's privilege separation folder. Otherwise only Debian's unit makes it.
   if (asRoot()) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
 
   const child = spawn(findSshd(), ['-D', '-f', file('sshd_config'), '-E', file('sshd.log')], {
@@ -187,8 +189,8 @@ const start = async (options: SshdOptions, hostKey: string, port: number): Promi
 };
 
 /**
- * Starts a private OpenSSH server as a child process, for the user that runs this: keys alone, SFTP and commands.
- * It works as root and as an ordinary user, and is there once this returns.
+ * Starts a private OpenSSH server as a child process, for the user that runs this: with keys only, for SFTP and
+ * commands. It works as root and as an ordinary user, and is ready once this returns.
  * @throws {Error} with the log's last lines if it does not answer.
  */
 export const startSshd = async (options: SshdOptions): Promise<Sshd> => {
@@ -196,7 +198,7 @@ export const startSshd = async (options: SshdOptions): Promise<Sshd> => {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const hostKey = await generateSshKey(join(resolve(folder), 'host_key'));
   if (port !== undefined) return start(options, hostKey, port);
-  // Somebody else may take the free port before sshd does.
+  // Another program may take the free port before sshd does.
   for (let tries = 1; ; tries++) {
     try {
       return await start(options, hostKey, await freePort(address));

@@ -6,7 +6,7 @@ import { printableLines } from '../schemas/printable.ts';
 
 const badInput = 2;
 
-/** What a person sees of an error: one sentence, and the exit code that says whose it is. */
+/** How an error is shown: one sentence, and an exit code that distinguishes bad input from failure. */
 const explain = (error: unknown): { text: string; exitCode: number } => {
   if (error instanceof PlanFaults || error instanceof ConfigFault)
     return { text: error.message, exitCode: badInput };

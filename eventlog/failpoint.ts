@@ -1,13 +1,13 @@
 import { appendFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The folder through which the fault suite speaks with the daemons; without it a failpoint is nothing. */
+/** The folder through which the fault suite talks to the daemons. Without it a failpoint does nothing. */
 const folder = process.env.KA_FAILPOINTS;
 
 /**
- * A place where this process may be killed by a test. It notes that it came by; where it is armed it stays there for
- * ever, so that whoever armed it can kill the process at exactly this point, with or without its children.
- * @param host who is here; `name` where: both are names that the fault suite enumerates.
+ * A place where a test may kill this process. The process notes that it has passed here. If the failpoint is armed, the
+ * process stays here for ever, so that the test can kill it at exactly this point, with or without its children.
+ * @param host the process's host. @param name the place. The fault suite enumerates both names.
  */
 export const failpoint = (host: string, name: string): void => {
   if (folder === undefined) return;

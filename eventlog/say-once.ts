@@ -1,12 +1,12 @@
-/** Says what goes wrong again and again: once, and not again until something else did or it went well. */
+/** Reports recurring trouble once: the same text is not repeated until another trouble or a success came between. */
 export interface SayOnce {
-  /** @param before what stands before the error's own words. */
+  /** @param before text to put before the error's message. */
   trouble(error: unknown, before?: string): void;
-  /** It went well. @returns whether there was trouble. */
+  /** Call after a success. @returns whether there was trouble. */
   over(): boolean;
 }
 
-/** @param say what is said once. */
+/** @param say called with each text that is not a repetition. */
 export const createSayOnce = (say: (text: string) => void): SayOnce => {
   let told: string | undefined;
   return {

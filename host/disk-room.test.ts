@@ -25,7 +25,7 @@ test('needs on one disk add up, also where the folder is not there yet', async (
   });
 });
 
-test('a full disk is decided at once, whether this process or a program met it', async () => {
+test('a full disk is reported at once, whether this process or a program met it', async () => {
   const says = { code: 'no-room', message: 'There is no room left on the disk of /x: make room there.' };
   await expect(orNoRoom('/x', () => writeFile('/dev/full', 'x'))).rejects.toMatchObject(says);
   await expect(
@@ -33,7 +33,7 @@ test('a full disk is decided at once, whether this process or a program met it',
   ).rejects.toMatchObject(says);
 });
 
-test("a remote's full disk, and any other trouble, are none of this host's room", async () => {
+test("a remote's full disk, and any other trouble, are not reported as missing room on this host", async () => {
   const facts = {
     exitCode: 1,
     stdout: '',

@@ -2,7 +2,7 @@ import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { MachineFault, ProgramFailed } from './errors.ts';
 
-/** So many bytes that are going to be written somewhere in a folder, which need not be there yet. */
+/** How many bytes are going to be written into a folder, which need not exist yet. */
 export interface Need {
   folder: string;
   bytes: number;
@@ -17,9 +17,9 @@ const orAbove = async <Seen>(folder: string, look: (folder: string) => Promise<S
   });
 
 /**
- * Looks, before anything is begun, whether there is room for what is going to be written. Needs on one file system
- * add up.
- * @param what Who needs it: "the publication".
+ * Checks, before anything is begun, whether there is room for what is going to be written. Needs on one file system add
+ * up.
+ * @param what what needs the room, for the error: "the publication".
  * @throws {MachineFault} (no-room) naming the folder, what is free there and what is needed.
  */
 export const requireRoom = async (what: string, needs: readonly Need[]): Promise<void> => {
@@ -44,13 +44,13 @@ const saidNoRoom = (error: unknown): boolean => {
   if (!(error instanceof Error)) return false;
   if ('code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')) return true;
   return error instanceof ProgramFailed
-    ? // What git hands on of a remote's words is about the remote's disk.
+    ? // Lines that git passes on from a remote are about the remote's disk.
       /^(?!remote: ).*(No space left on device|Disk quota exceeded)/m.test(`${error.stdout}\n${error.stderr}`)
     : saidNoRoom(error.cause);
 };
 
 /**
- * Does what writes into a folder. Another try a second later finds the same full disk, so it is decided at once.
+ * Runs work that writes into a folder. A full disk would still be full a second later, so it is reported at once.
  * @throws {MachineFault} (no-room) naming the folder, if there was no room; whatever else `work` throws.
  */
 export const orNoRoom = async <Result>(folder: string, work: () => Promise<Result>): Promise<Result> => {

@@ -4,15 +4,15 @@ import type { z } from 'zod';
 import { syncPath } from './sync-path.ts';
 
 /**
- * Writes a file so that a power cut leaves the old one or the new one, whole, and the new one once this returns. Two
- * processes may write the same file: the later one counts. Its mode stays as it is.
+ * Writes a file so that a power cut leaves either the old or the new content, whole, and the new content once this
+ * returns. Two processes may write the same file: the later one wins. The file's mode stays as it is.
  */
 export const replaceDurably = async (file: string, text: string): Promise<void> => {
   const mode = (await stat(file)).mode & 0o7777;
   await writeTextDurably(file, text, mode);
 };
 
-/** Writes JSON as durably, for nobody else to read. */
+/** Writes JSON just as durably, in a file that only its owner can read. */
 export const writeDurably = (file: string, value: unknown): Promise<void> =>
   writeTextDurably(file, `${JSON.stringify(value, undefined, 2)}\n`, 0o600);
 
@@ -36,7 +36,8 @@ const writeTextDurably = async (file: string, text: string, mode: number): Promi
 };
 
 /**
- * Moves a file, for good once this returns. Of two who move the same one, one does.
+ * Moves a file; once this returns, a power cut does not undo it. If two processes move the same file, only one
+ * succeeds.
  * @returns Whether it was there to be moved.
  */
 export const moveDurably = async (from: string, to: string): Promise<boolean> => {
@@ -47,7 +48,7 @@ export const moveDurably = async (from: string, to: string): Promise<boolean> =>
       throw error;
     },
   );
-  await syncPath(dirname(to)); // also what another one, or oneself before a kill, has moved
+  await syncPath(dirname(to)); // also if another process, or this one before a kill, has moved it
   return moved;
 };
 

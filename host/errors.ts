@@ -17,7 +17,10 @@ export type MachineFaultCode =
   /** The path could lead out of its folder. */
   | 'path-refused';
 
-/** A machine can't do what it is asked, and could not a second later either. The message names the next thing to do. */
+/**
+ * A machine can't do what it is asked, and a retry a second later would not help. The message names the next thing to
+ * do.
+ */
 export class MachineFault extends Error {
   override readonly name = 'MachineFault';
   readonly code: MachineFaultCode;
@@ -28,7 +31,7 @@ export class MachineFault extends Error {
   }
 }
 
-/** A program ended otherwise than with the exit codes that were expected of it. */
+/** A program did not end with one of the expected exit codes. */
 export class ProgramFailed extends Error {
   override readonly name = 'ProgramFailed';
   readonly program: string;

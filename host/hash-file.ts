@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 
-/** The size and the sha256, in hexadecimal, of a local file as it is now. */
+/** Returns the size and the sha256, in hexadecimal, of a local file as it is now. */
 export const hashFile = async (file: string): Promise<{ sizeBytes: number; sha256: string }> => {
   const hash = createHash('sha256');
   let sizeBytes = 0;

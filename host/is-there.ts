@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises';
 
-/** Whether something of that path can be reached; where a link leads to nothing, there is nothing. */
+/** Whether there is something at that path. A dangling link counts as nothing. */
 export const isThere = (path: string): Promise<boolean> =>
   access(path).then(
     () => true,

@@ -17,7 +17,7 @@ const shell = (script: string, ...args: string[]) => ['sh', '-c', script, 'sh', 
 
 const isAlive = (pid: number) => {
   try {
-    // A zombie that nobody has waited for yet is no longer alive.
+    // A zombie is no longer alive, even if nobody has waited for it yet.
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
   } catch {
     return false;
@@ -39,7 +39,7 @@ describe('a program', () => {
     expect(stdout).toBe(odd.map((one) => `${one}\n`).join(''));
   });
 
-  it('prints to the step, every line before its end is known, unless it is quiet', async () => {
+  it('prints every line to the step before its end is reported, unless it is quiet', async () => {
     await expect(run(shell('echo one; echo two >&2; printf last; exit 3'))).rejects.toThrow('exit code 3');
     expect(lines.sort()).toEqual(['last', 'one', 'two']);
     await run(['echo', 'quiet'], { quiet: true });
@@ -70,7 +70,7 @@ describe('a program', () => {
     expect((failed as Error).message).toBe('sh ended with exit code 5: why');
   });
 
-  it('that is not there, or has no folder, or is killed, says so', async () => {
+  it('that does not exist, has no folder, or is killed is reported as such', async () => {
     await expect(run(['no-such-program'])).rejects.toThrow(/^no-such-program could not be started: .*ENOENT/);
     await expect(run(['true'], { cwd: join(folder, 'none') })).rejects.toThrow(/^true could not be started/);
     await expect(run(shell('kill -9 $$'))).rejects.toThrow('sh was ended by SIGKILL');

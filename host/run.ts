@@ -4,16 +4,16 @@ import { ProgramFailed } from './errors.ts';
 
 export interface RunOptions {
   cwd?: string;
-  /** The program's whole environment, but for what `baseEnvironment` gives. Nothing of the agent's own leaks in. */
+  /** The program's whole environment, besides `baseEnvironment`. Nothing of the agent's own environment leaks in. */
   env?: Readonly<Record<string, string>>;
   /** Default 10 minutes. */
   timeoutMs?: number;
   input?: string | Uint8Array;
   /** The exit codes that are answers. Default: 0 alone. */
   exitCodes?: readonly number[];
-  /** Keep the output out of the step's stream: it is read by the program's caller and says nothing to people. */
+  /** Keep the output out of the step's stream: only the program's caller reads it, and people have no use for it. */
   quiet?: boolean;
-  /** Leave the program alone when the agent stops: a pacman that is killed half-way leaves half a system. */
+  /** Let the program run on when the agent stops: a pacman that is killed half-way leaves half a system. */
   outlive?: boolean;
 }
 
@@ -32,7 +32,7 @@ export type Run = (
   options?: RunOptions,
 ) => Promise<Ran>;
 
-/** Where programs are looked for, whatever the caller's own PATH is. */
+/** Where programs are looked up, whatever the caller's own PATH is. */
 export const programPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 const baseEnvironment = {
@@ -44,8 +44,8 @@ const baseEnvironment = {
 const keptBytes = 64 * 1024 * 1024;
 
 /**
- * Keeps what a program prints. Execa's own buffer would put all of it into its error's message as well, and die of
- * escaping what is binary.
+ * Keeps what a program prints. Execa's own buffer would also put all of it into its error's message, and crash on
+ * escaping binary output.
  */
 const keep = (stream: Readable, onTooMuch: () => void): (() => string) => {
   const chunks: Buffer[] = [];
@@ -55,7 +55,7 @@ const keep = (stream: Readable, onTooMuch: () => void): (() => string) => {
     if (bytes <= keptBytes) chunks.push(chunk);
     else onTooMuch();
   });
-  stream.on('error', () => undefined); // it ends, and the exit code says the rest
+  stream.on('error', () => undefined); // the stream ends, and the exit code tells the rest
   return () => Buffer.concat(chunks).toString('utf8');
 };
 
@@ -94,20 +94,20 @@ const start = ([program, ...args]: readonly [string, ...string[]], { cwd, input,
   });
 type Child = ReturnType<typeof start>;
 
-/** Why a program was ended from here: its time was over, the agent stops, or it printed too much. */
+/** Why we ended a program: its time was over, the agent stops, or it printed too much. */
 type Cause = 'time' | 'stop' | 'size';
 
-/** Ends a child where something asks for it. */
+/** Ends a child process on request. */
 const createEnding = (child: Child) => {
   let cause: Cause | undefined;
   return {
-    /** The first one that asked for it. */
+    /** The cause of the first request. */
     cause: () => cause,
     end(why: Cause): void {
       if (cause === why) return;
       cause ??= why;
       void endOfGroup(child.pid).then(() => {
-        // One that left the group may hold the output open for ever, and is not waited for.
+        // A process that left the group may hold the output open for ever. It is not waited for.
         child.stdout.destroy();
         child.stderr.destroy();
       });
@@ -124,7 +124,7 @@ interface Ended {
   facts: { exitCode: number | undefined; stdout: string; stderr: string };
 }
 
-/** @throws {ProgramFailed} unless it ended by itself with an exit code that is an answer. */
+/** @throws {ProgramFailed} unless the program ended by itself with one of the expected exit codes. */
 const judge = ({ program, timeoutMs, exitCodes, cause, result, facts }: Ended): Ran => {
   if (cause === 'time')
     throw new ProgramFailed(
@@ -161,7 +161,7 @@ export const createRun =
     if (program === undefined) throw new TypeError('run: an empty argv');
     const { timeoutMs = 600_000, exitCodes = [0] } = options;
     if (signal?.aborted && !options.outlive) signal.throwIfAborted();
-    // Once the agent is gone nobody reads what an outliving program prints, and SIGPIPE would end it half-way.
+    // Once the agent is gone, nobody reads the output of a program that outlives it, and SIGPIPE would end it half-way.
     const child = start(
       options.outlive ? ['env', '--ignore-signal=PIPE', program, ...args] : [program, ...args],
       options,

@@ -3,12 +3,15 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { Sftp } from './sftp.ts';
 
-/** What OpenSSH takes in one request: 256 KiB less a packet's overhead. A smaller limit of a server is split. */
+/**
+ * The most that OpenSSH accepts in one request: 256 KiB less a packet's overhead. For a server with a smaller limit the
+ * requests are split.
+ */
 const requestBytes = 261_120;
-/** One request at a time waits for the line; sixteen fill it. */
+/** One request at a time would wait for each answer; sixteen fill the line. */
 const requestsInFlight = 16;
 
-/** Runs `work` for every request of a range, sixteen at once, and hands their results on in order. */
+/** Runs `work` for every request of a range, sixteen at once, and passes their results to `take` in order. */
 const inOrder = async <Result>(
   from: number,
   to: number,
@@ -21,7 +24,7 @@ const inOrder = async <Result>(
       while (position < to && flying.length < requestsInFlight) {
         const length = Math.min(requestBytes, to - position);
         const request = work(position, length);
-        request.catch(() => undefined); // The first that is awaited says it.
+        request.catch(() => undefined); // Awaiting it throws the error again.
         flying.push(request);
         position += length;
       }
@@ -34,8 +37,8 @@ const inOrder = async <Result>(
 };
 
 /**
- * Reads a remote file from byte `from` up to byte `to` and hands its pieces on in order.
- * @throws {Error} if the file ends before.
+ * Reads a remote file from byte `from` up to byte `to` and passes its pieces to `take` in order.
+ * @throws {Error} if the file ends before that.
  */
 const readRemote = (
   sftp: Sftp,
@@ -67,7 +70,7 @@ export const hashRemote = async (
   return { sizeBytes, sha256: hash.digest('hex') };
 };
 
-/** Writes a local file to a remote one that is open and empty; gives what was sent. */
+/** Writes a local file to a remote one that is open and empty. @returns the size and the sha256 of what was sent. */
 export const writeRemote = async (
   sftp: Sftp,
   handle: Buffer,
@@ -75,7 +78,7 @@ export const writeRemote = async (
 ): Promise<{ sizeBytes: number; sha256: string }> => {
   const hash = createHash('sha256');
   const { size } = await local.stat();
-  // Pieces are read and hashed one after the other while the ones before are under way.
+  // Pieces are read and hashed one after the other, while earlier ones are being sent.
   let before: Promise<unknown> = Promise.resolve();
   await inOrder(
     0,
@@ -109,8 +112,9 @@ const partHeld = async (part: string, atMost: number): Promise<{ bytes: number; 
 };
 
 /**
- * Goes on with the copy in `part`, up to byte `to` of the remote file. Cut anywhere, `part` holds the file's beginning.
- * Gives the whole's sha256, how much was there before, and how much travelled.
+ * Continues the copy in `part`, up to byte `to` of the remote file. If this is cut anywhere, `part` holds the file's
+ * beginning.
+ * @returns the sha256 of the whole, how many bytes were there before, and how many were transferred.
  */
 export const resumePart = async (
   sftp: Sftp,
@@ -124,7 +128,8 @@ export const resumePart = async (
   try {
     await readRemote(sftp, handle, resumedAt, to, async (piece) => {
       hash.update(piece);
-      // A disk that is just full takes a part of it, without an error: the rest would be missing under a good hash.
+      // A disk that fills up may write only a part of the piece, without an error: the rest would be missing although
+      // the hash is good.
       for (let put = 0; put < piece.length; ) {
         const { bytesWritten } = await file.write(piece, put, piece.length - put, end);
         put += bytesWritten;

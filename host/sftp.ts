@@ -1,21 +1,21 @@
 import type { Client, SFTPWrapper } from 'ssh2';
 
-/** What a call on a peer's file system ends with; `code` is the SFTP status (draft-ietf-secsh-filexfer-02, 7). */
+/** The callback of a call on a peer's file system; `code` is the SFTP status (draft-ietf-secsh-filexfer-02, 7). */
 type Done<Value> = (error: (Error & { code?: unknown }) | null | undefined, value: Value) => void;
 
-/** The SFTP calls that copying needs, as promises that also reject when the connection is gone. */
+/** The SFTP calls that copying needs, as promises. They also reject when the connection is lost. */
 export interface Sftp {
   open(path: string, flags: 'r' | 'w'): Promise<Buffer>;
   close(handle: Buffer): Promise<void>;
-  /** Fills `length` bytes of `into` unless the file ends before. Gives how many there were. */
+  /** Fills `length` bytes of `into` unless the file ends before that. @returns how many bytes were read. */
   read(handle: Buffer, into: Buffer, length: number, position: number): Promise<number>;
   write(handle: Buffer, from: Buffer, length: number, position: number): Promise<void>;
   sizeOf(handle: Buffer): Promise<number>;
   isFolder(path: string): Promise<boolean>;
   mkdir(path: string): Promise<void>;
-  /** Brings the file to the peer's disk, where the peer can. */
+  /** Syncs the file to the peer's disk, if the peer supports that. */
   sync(handle: Buffer): Promise<void>;
-  /** Replaces what has the new name. */
+  /** Replaces a file that has the new name. */
   rename(from: string, to: string): Promise<void>;
 }
 
@@ -23,10 +23,10 @@ export interface Sftp {
 export const isMissing = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && error.code === 2;
 
-/** Makes a promise of a call that ends with {@link Done}. */
+/** Turns a call with a {@link Done} callback into a promise. */
 type Call = <Value>(start: (done: Done<Value>) => void) => Promise<Value>;
 
-/** Calls that reject when the connection is gone: ssh2 answers nothing that is asked after that. */
+/** Makes calls that reject when the connection is lost: ssh2 never calls back after that. */
 const callsOver = (client: Client, signal: AbortSignal | undefined): Call => {
   let gone: Error | undefined;
   const waiting = new Set<(error: Error) => void>();
@@ -64,7 +64,7 @@ const callsOver = (client: Client, signal: AbortSignal | undefined): Call => {
 export const openSftp = async (client: Client, signal?: AbortSignal): Promise<Sftp> => {
   const call = callsOver(client, signal);
   const sftp = await call<SFTPWrapper>((done) => client.sftp(done));
-  /** A call that only OpenSSH's server knows throws at once where the server is another one. */
+  /** Makes a call that only OpenSSH's server knows; with another server it throws at once, and `otherwise` runs. */
   const extended = (start: (done: Done<unknown>) => void, otherwise: (done: Done<unknown>) => void) =>
     call<unknown>((done) => {
       try {

@@ -8,23 +8,23 @@ export interface SshTarget {
   address: string;
   port: number;
   user: string;
-  /** The key to log in with; without one, an ssh-agent's. */
+  /** The key to log in with; without it, a key of the ssh-agent is used. */
   privateKey?: Buffer;
   /** An ssh-agent's socket. */
   agent?: string;
-  /** What that key is called in an error: its file. */
+  /** The name of that key in errors: its file. */
   identity: string;
   /** The only host key that is accepted: `ssh-ed25519 AAAA…`, or its fingerprint `SHA256:…` as `ssh-keygen -l` prints it. */
   hostKey: string;
 }
 
-/** A peer that reboots or a router that is late is worth a second and a third try. */
+/** A second and a third try help when a peer reboots or a router is slow. */
 const unreachablePausesMs = [500, 2000];
 
 export const named = (peer: Pick<SshTarget, 'user' | 'address' | 'port'>): string =>
   `${peer.user}@${peer.address}:${peer.port}`;
 
-/** How a host key is written where it is pinned: whole, or as OpenSSH's fingerprint (base64 without padding). */
+/** Writes a host key in the form in which it is pinned: whole, or as OpenSSH's fingerprint (base64 without padding). */
 const spellHostKey = (key: Buffer, like: string): string =>
   like.startsWith('SHA256:')
     ? `SHA256:${hash('sha256', key, 'base64').replace(/=+$/, '')}`
@@ -64,7 +64,7 @@ const logInOnce = async (target: SshTarget, signal?: AbortSignal): Promise<Clien
     if (shown !== undefined && shown !== target.hostKey)
       throw new MachineFault(
         'wrong-host-key',
-        `${named(target)} shows the host key "${shown}" and "${target.hostKey}" is pinned: somebody else answers there, or it was set up anew and its new key has to be pinned.`,
+        `${named(target)} shows the host key "${shown}" and "${target.hostKey}" is pinned: somebody else answers there, or it was set up again and its new key has to be pinned.`,
       );
     if (error instanceof Error && 'level' in error && error.level === 'client-authentication')
       throw new MachineFault(
@@ -76,13 +76,13 @@ const logInOnce = async (target: SshTarget, signal?: AbortSignal): Promise<Clien
   } finally {
     signal?.removeEventListener('abort', stop);
   }
-  // Without it a stream waits for acknowledgements of its own small packets.
+  // Otherwise a stream waits for acknowledgements of its own small packets.
   client.setNoDelay(true);
   return client;
 };
 
 /**
- * Logs in; tries again where nobody answered. A key that was refused stays refused.
+ * Logs in, and tries again if nobody answers. After a refused key it does not try again.
  * @throws {MachineFault} if nobody can be reached there, the key is refused, or another host key is shown.
  */
 export const logIn = async (target: SshTarget, signal?: AbortSignal): Promise<Client> => {

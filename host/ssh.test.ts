@@ -19,7 +19,7 @@ import { type Connection, connect } from './ssh.ts';
 const folder = mkdtempSync(join(tmpdir(), 'ssh-'));
 const remote = join(folder, 'remote');
 const local = join(folder, 'local');
-/** Not a multiple of a request, and more than are in flight at once. */
+/** Not a multiple of a request's size, and more than the requests in flight at once can hold. */
 const bytes = randomBytes(6 * 1024 * 1024 + 17);
 const sha256 = createHash('sha256').update(bytes).digest('hex');
 const expected = { sizeBytes: bytes.length, sha256 };
@@ -53,7 +53,7 @@ beforeEach(() => {
   writeFileSync(join(remote, 'file'), bytes);
 });
 
-test('a file is fetched whole, and nothing of the way remains', async () => {
+test('a file is fetched whole, and no part of the transfer remains', async () => {
   const target = join(local, 'file');
   expect(await connection.fetch('file', target, expected)).toMatchObject({ bytes: bytes.length });
   expect(readFileSync(target).equals(bytes)).toBe(true);
@@ -68,7 +68,7 @@ test('a fetch goes on where an earlier one was cut', async () => {
   expect(readFileSync(target).equals(bytes)).toBe(true);
 });
 
-test('a part that is complete needs no byte more', async () => {
+test('a part that is complete needs no further byte', async () => {
   const target = join(local, 'file');
   writeFileSync(`${target}.part`, bytes);
   expect(await connection.fetch('file', target, expected)).toMatchObject({ bytes: 0 });
@@ -128,7 +128,7 @@ test('a file that a peer cannot hold is not named there', async () => {
   expect(existsSync(join(remote, 'full/file'))).toBe(false);
 });
 
-test('a remote file is hashed; none is undefined', async () => {
+test('a remote file is hashed; without one the result is undefined', async () => {
   expect(await connection.hash('file')).toEqual(expected);
   expect(await connection.hash('nothing')).toBeUndefined();
 });

@@ -10,10 +10,10 @@ import { syncPath } from './sync-path.ts';
 /** A connection to a pinned peer. Remote paths are relative to the peer's folder and hold no `..`. */
 export interface Connection {
   /**
-   * Copies a remote file to `local` by way of `local.part`, which a later call resumes. The file gets its own name
-   * only once its size and sha256 are the expected ones; a `.part` that turns out wrong is removed.
-   * Gives the bytes that travelled now, and the seconds they took.
-   * @throws {MachineFault} if the peer has no such file or another one.
+   * Copies a remote file to `local` by way of `local.part`, which a later call resumes. The file gets its own name only
+   * once its size and sha256 are the expected ones; a wrong `.part` is removed.
+   * @returns the bytes that were transferred by this call, and the seconds that took.
+   * @throws {MachineFault} if the peer has no such file, or a file with other bytes.
    */
   fetch(
     remote: string,
@@ -21,12 +21,12 @@ export interface Connection {
     expected: { sizeBytes: number; sha256: string },
   ): Promise<{ bytes: number; seconds: number }>;
   /**
-   * Copies `local` to the peer by way of a `.part`, reads it back, and gives it its own name only if it is the same.
-   * Folders on the way are made.
+   * Copies `local` to the peer as a `.part`, reads it back, and gives it its own name only if it has the same bytes.
+   * Missing folders are made.
    * @throws {MachineFault} (altered) if the peer then holds other bytes than were sent.
    */
   put(local: string, remote: string): Promise<{ sizeBytes: number; sha256: string }>;
-  /** Reads a remote file and hashes it; undefined if there is none. */
+  /** Reads a remote file and hashes it; undefined if there is no such file. */
   hash(remote: string): Promise<{ sizeBytes: number; sha256: string } | undefined>;
   close(): void;
 }
@@ -55,7 +55,7 @@ const withFile = async <Value>(
   try {
     return await use(handle);
   } finally {
-    // A connection that is gone has closed it.
+    // A lost connection has already closed it.
     await sftp.close(handle).catch(() => undefined);
   }
 };
@@ -64,11 +64,11 @@ const makeFolders = async (sftp: Sftp, path: string): Promise<void> => {
   if (path === '/' || (await sftp.isFolder(path))) return;
   await makeFolders(sftp, dirname(path));
   await sftp.mkdir(path).catch(async (error: unknown) => {
-    if (!(await sftp.isFolder(path))) throw error; // Somebody else made it just now.
+    if (!(await sftp.isFolder(path))) throw error; // Somebody else may have made it just now.
   });
 };
 
-/** As {@link Connection.fetch}. */
+/** See {@link Connection.fetch}. */
 const fetchFrom =
   (sftp: Sftp, peer: Peer): Connection['fetch'] =>
   async (remote, local, expected) => {
@@ -88,7 +88,7 @@ const fetchFrom =
         total += travelled;
         if (sha256 === expected.sha256) return total;
         await rm(part, { force: true });
-        // The part that an earlier copy left may be the wrong one: the whole file decides.
+        // The part that an earlier copy left may be of another file: the whole file is fetched again.
         if (resumedAt === 0)
           throw new MachineFault(
             'other-bytes',
@@ -104,7 +104,7 @@ const fetchFrom =
     return { bytes, seconds: (performance.now() - started) / 1000 };
   };
 
-/** As {@link Connection.put}. */
+/** See {@link Connection.put}. */
 const putTo =
   (sftp: Sftp, peer: Peer): Connection['put'] =>
   async (local, remote) => {
@@ -131,7 +131,7 @@ const putTo =
     }
   };
 
-/** As {@link Connection.hash}. */
+/** See {@link Connection.hash}. */
 const hashAt =
   (sftp: Sftp, peer: Peer): Connection['hash'] =>
   async (remote) => {

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 
-/** Brings a file, or the names in a folder, to the disk: a rename is there after a power cut only then. */
+/** Syncs a file, or the names in a folder, to the disk. Only then does a rename survive a power cut. */
 export const syncPath = async (path: string): Promise<void> => {
   const handle = await open(path, 'r');
   try {

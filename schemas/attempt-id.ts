@@ -11,11 +11,11 @@ export interface AttemptId {
 export const formatAttempt = ({ iteration, step, attempt }: AttemptId): string =>
   `${iteration} ${step} ${attempt}`;
 
-/** `iter5 build 1 boltzmann`: an attempt as it was asked of one host, for another may have been asked before. */
+/** `iter5 build 1 boltzmann`: an attempt and the host that is asked; another host may have been asked before. */
 export const formatAttemptOn = (attempt: AttemptId, host: string): string =>
   `${formatAttempt(attempt)} ${host}`;
 
-/** What {@link formatAttempt} made; undefined if it is no attempt of a step that this version knows. */
+/** Reads what {@link formatAttempt} wrote; undefined if it is not an attempt of a step that this version knows. */
 export const parseAttempt = (text: string): AttemptId | undefined => {
   const [, iteration, name, number] = /^(\S+) (\S+) ([1-9]\d{0,14})$/.exec(text) ?? [];
   const step = stepNames.find((known) => known === name);

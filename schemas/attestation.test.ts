@@ -4,7 +4,7 @@ import { DsseEnvelope, ProvenanceStatement, TestResultStatement } from './attest
 const commit = 'a'.repeat(40);
 const sha256 = 'b'.repeat(64);
 
-/** The least that each format takes. */
+/** The least that each format accepts. */
 const provenance = {
   _type: 'https://in-toto.io/Statement/v1',
   subject: [{ name: 'linux.pkg.tar.zst', digest: { sha256 } }],
@@ -30,7 +30,7 @@ const tested = {
   },
 };
 
-it('takes statements of other programs, and what they hold besides', () => {
+it('accepts statements of other programs, with members that we do not know', () => {
   expect(ProvenanceStatement.parse({ ...provenance, more: 1 })).toEqual(provenance);
   expect(TestResultStatement.parse(tested)).toEqual(tested);
 });

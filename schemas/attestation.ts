@@ -96,7 +96,7 @@ export const TestResultStatement = statementOf(
 );
 export type TestResultStatement = z.infer<typeof TestResultStatement>;
 
-/** All that a host of the fleet attests. */
+/** The statements that a host of the fleet attests. */
 export type Statement = ProvenanceStatement | TestResultStatement;
 
 /** How a builder builds: a package of one commit, with makepkg. */
@@ -124,7 +124,7 @@ export const BuildParameters = z.object({
 });
 export type BuildParameters = z.infer<typeof BuildParameters>;
 
-/** What publisher and board want to see before they take a package: who built it from what, and who approved that. */
+/** What publisher and board require before they accept a package: who built it from what, and who approved that. */
 export const Provenance = Reviewed.extend({
   attestation: DsseEnvelope,
   approvals: z.array(SignedEvent),
@@ -132,10 +132,10 @@ export const Provenance = Reviewed.extend({
 });
 export type Provenance = z.infer<typeof Provenance>;
 
-/** What others name an attestation by: the sha256 of its payload's bytes. */
+/** The hash by which an attestation is referred to: the sha256 of its payload's bytes. */
 export const attestationHash = ({ payload }: DsseEnvelope): string => sha256(Buffer.from(payload, 'base64'));
 
-/** The name of a host for others than this fleet. */
+/** The name of a host outside its own fleet. */
 export const hostUri = ({
   fleet,
   host,

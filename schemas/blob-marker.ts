@@ -2,23 +2,23 @@ import { z } from 'zod';
 import { sha256 } from './hash.ts';
 import { Sha256 } from './names.ts';
 
-/** The most bytes of one value that is put aside, and of all that one event puts aside together. */
+/** The size limit for one value that is put aside, and for all values together that one event puts aside. */
 export const largestBlobBytes = 8 * 1024 * 1024;
 export const largestBlobsBytes = 16 * 1024 * 1024;
-/** How many values one event puts aside at most: a reader fetches each. */
+/** How many values one event may put aside: a reader fetches each of them. */
 export const mostBlobs = 1_000;
 
-/** What stands in an event's data where a value was put aside: which bytes are the value's JSON. */
+/** Takes the place of a value that was put aside in an event's data, and names the bytes of the value's JSON. */
 const BlobMarker = z.object({ sha256: Sha256, sizeBytes: z.int().min(1).max(largestBlobBytes) });
 export type BlobMarker = z.infer<typeof BlobMarker>;
 
-/** The bytes of this hash, where they are known. What it returns need not be checked: who asks does. */
+/** Returns the bytes with this hash, if they are known. A lookup need not check them: its caller does. */
 export type BlobLookup = (sha256: string) => Uint8Array | undefined;
 
 const markerName = '$blob';
 export const markerOf = (marker: BlobMarker) => ({ [markerName]: marker });
 
-/** In JSON this text is a name, or a text of these very letters: in any longer one its quotes would be escaped. */
+/** In JSON these bytes are a whole key or a whole string: inside a longer string the quotes would be escaped. */
 const markerText = Buffer.from(JSON.stringify(markerName));
 
 /** Whether an event's bytes may name blobs. Almost none do, and those are parsed once. */
@@ -32,10 +32,10 @@ export const isMarker = (value: unknown): boolean =>
   Object.hasOwn(value, markerName) &&
   Object.keys(value).length === 1;
 
-/** No event nests deeper where its shape is known; a stack ends somewhere. */
+/** No event of a known shape nests deeper, and recursion must not overflow the stack. */
 const deepest = 50;
 
-/** The value with what `replace` makes of each marker in it. Nothing is replaced within what that returns. */
+/** Returns the value with each marker replaced by what `replace` returns for it. Nothing inside that is replaced. */
 const replaceMarkers = (
   value: unknown,
   replace: (marker: BlobMarker) => unknown,
@@ -50,7 +50,7 @@ const replaceMarkers = (
   );
 };
 
-/** @throws {Error} if a value names more, or more bytes, than an event may. */
+/** @throws {Error} if the data names more blobs, or more bytes, than an event may. */
 const markersIn = (data: unknown): BlobMarker[] => {
   const found: BlobMarker[] = [];
   replaceMarkers(data, (marker) => found.push(marker));
@@ -67,8 +67,8 @@ const eachOnce = (markers: readonly BlobMarker[]): BlobMarker[] => [
 ];
 
 /**
- * The blobs that an event names, each once, by its exact bytes.
- * @throws {SyntaxError} if they are no JSON. @throws {Error} if it names what no event may.
+ * Returns the blobs that an event names, each once, from the event's exact bytes.
+ * @throws {SyntaxError} if the bytes are not JSON. @throws {Error} if a marker is malformed or a limit is exceeded.
  */
 export const blobsNamedBy = (bytes: Uint8Array): BlobMarker[] => {
   if (!mayNameBlobs(bytes)) return [];
@@ -81,9 +81,9 @@ export const isBlob = (marker: BlobMarker, bytes: Uint8Array): boolean =>
   bytes.length === marker.sizeBytes && sha256(bytes) === marker.sha256;
 
 /**
- * An event's data with the values that it has put aside, or which of them are not there. A marker within such a value is
- * no marker: what is read for one event has an end.
- * @throws {Error} if it names what no event may, or a blob is no JSON.
+ * Returns an event's data with the values that it has put aside in their places, or the blobs that are missing. A
+ * marker inside such a value is left as it is, which bounds what is read for one event.
+ * @throws {Error} if a marker is malformed, a limit is exceeded, or a blob is not JSON.
  */
 export const withBlobs = (data: unknown, lookup: BlobLookup): { data: unknown } | { lacks: BlobMarker[] } => {
   const lacks: BlobMarker[] = [];

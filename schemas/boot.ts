@@ -1,14 +1,14 @@
 import { z } from 'zod';
 
-/** What a running system says of itself: boot id, `uname -r`, `/proc/version`. */
+/** What a running system reports about itself: boot id, `uname -r`, `/proc/version`. */
 export const Boot = z.object({ bootId: z.string(), release: z.string(), procVersion: z.string() });
 export type Boot = z.infer<typeof Boot>;
 
-/** How the new kernel ended, where another one came back. */
+/** How the new kernel ended, if another one came back. */
 export const FellBack = z.object({
   /** `deadline`: it ran, and the board's own deadline took it away. */
   how: z.enum(['panic', 'watchdog', 'deadline', 'unknown']),
-  /** Its last words, where it left any; the deadline's reason. */
+  /** The kernel's last words, if it left any; for `deadline`, the reason. */
   says: z.string().optional(),
 });
 export type FellBack = z.infer<typeof FellBack>;

@@ -4,13 +4,13 @@ import { FellBack } from './boot.ts';
 const fault = <Code extends string, Shape extends z.core.$ZodLooseShape>(code: Code, shape: Shape) =>
   z.object({ code: z.literal(code), ...shape });
 
-/** What was found, what was expected; null where there was none. */
+/** What was found and what was expected; null if there was none. */
 const differs = { found: z.string().nullable(), expected: z.string().nullable() };
 
 export const Verdict = z.enum(['PASS', 'FAIL', 'ERROR', 'MISS', 'SKIP', 'WAIVED']);
 export type Verdict = z.infer<typeof Verdict>;
 
-/** What a cell of the sweep vouches for: the beginning of its hash, or why it vouches for none. */
+/** What a cell of the sweep proves: its hash, or why it proves none. */
 const CellSeen = z.object({
   path: z.string(),
   status: z.enum(['proven', 'unproven', 'unstable', 'no-device', 'error', 'not-swept', 'unknown']),
@@ -22,24 +22,24 @@ const CellSeen = z.object({
 });
 export type CellSeen = z.infer<typeof CellSeen>;
 
-/** A comparison of the plan that a row does not hold, with what stands on its two sides. */
+/** A comparison in the plan that a row does not meet, with the cells on its two sides. */
 export const ComparisonFault = z.object({
   expectation: z.string(),
   verdict: Verdict,
-  /** One that no path of the sweep is named for is null. */
+  /** A side is null if no path of the sweep has its name. */
   left: CellSeen.nullable(),
   right: CellSeen.nullable(),
 });
 export type ComparisonFault = z.infer<typeof ComparisonFault>;
 
 /**
- * Why a check does not pass: a code with its facts. `reading/english/` makes a sentence of it when somebody reads, and no
- * decision looks at that.
+ * Why a check does not pass: a code with its facts. `reading/english/` turns it into a sentence for readers; no
+ * decision depends on that sentence.
  */
 export const CheckFault = z.discriminatedUnion('code', [
-  /** Nothing is known yet of what the check looks at. */
+  /** There is no evidence yet for the check to look at. */
   fault('no-evidence', { step: z.string() }),
-  /** A newer version's check: nobody here can judge it. */
+  /** The check is from a newer version, and this version can't judge it. */
   fault('check-unknown', { check: z.string() }),
 
   fault('patch-not-tried', { patch: z.string() }),
@@ -57,7 +57,7 @@ export const CheckFault = z.discriminatedUnion('code', [
   fault('symbol-not-defined', { patch: z.string(), symbol: z.string() }),
   fault('symbol-not-used', { patch: z.string(), symbol: z.string() }),
   fault('symbol-not-found', { symbol: z.string(), status: z.string() }),
-  /** Of the kernel that will be built, or that runs. */
+  /** The release of the kernel that will be built, or of the one that runs. */
   fault('release-differs', { of: z.enum(['prediction', 'running']), ...differs }),
 
   fault('patch-not-landed', { path: z.string(), isThere: z.boolean() }),
@@ -68,7 +68,7 @@ export const CheckFault = z.discriminatedUnion('code', [
 
   fault('key-differs', { host: z.string(), ...differs }),
   fault('package-missing', { package: z.string(), from: z.enum(['build', 'backup', 'install']) }),
-  /** The bytes are not those of the step that made them. */
+  /** The file's bytes differ from those of the step that made it. */
   fault('package-differs', { file: z.string(), from: z.enum(['build', 'publish']) }),
   fault('version-differs', {
     of: z.enum(['buildinfo', 'backup', 'install', 'package', 'reboot', 'sweep', 'confirm']),
@@ -83,7 +83,7 @@ export const CheckFault = z.discriminatedUnion('code', [
   fault('mirror-lacks-packages', { url: z.string(), found: z.int(), expected: z.int() }),
   fault('place-differs', differs),
   fault('no-file-checked', { package: z.string() }),
-  /** The first of them, and how many there are. */
+  /** `files` holds the first of them, `count` is the number of all. */
   fault('files-altered', { package: z.string(), files: z.array(z.string()), count: z.int() }),
 
   fault('kernel-fell-back', { procVersion: z.string(), fellBack: FellBack.nullable() }),

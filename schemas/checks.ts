@@ -11,7 +11,7 @@ export const Check = z.discriminatedUnion(
     z.strictObject({
       check: z.literal('patch-applies'),
       patch: FileName,
-      /** The files that the patch touches, all of them. */
+      /** All files that the patch touches. */
       touches: z.array(TreePath).min(1).optional(),
       /** Path → lines added, for every file that the patch may touch. */
       adds: z.record(TreePath, z.int().min(0)).optional(),

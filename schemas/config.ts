@@ -7,7 +7,7 @@ const Argv = z.array(z.string().min(1)).min(1);
 
 const Nats = z.strictObject({
   servers: z.array(z.string().min(1)).min(1),
-  /** For a server that is not on loopback: the certificates of who may vouch for it, PEM. */
+  /** For a server that is not on loopback: the certificates of the authorities that may vouch for it, PEM. */
   caFile: Path.optional(),
 });
 
@@ -31,11 +31,11 @@ const common = {
   fleet: FleetName,
   host: HostName,
   nats: Nats,
-  /** This host's key, an NKey seed: it logs in with it, and signs what it says. */
+  /** This host's key, an NKey seed. The host logs in with it and signs its events with it. */
   keyFile: Path,
   /** This host's own copy of the fleet's file: whom it trusts, and with which keys. */
   fleetFile: Path,
-  /** The agent's own files: journal and one work folder an attempt. */
+  /** The agent's own files: the journal, and one work folder per attempt. */
   stateFolder: Path,
   /** Where boot id and release are read. */
   bootIdFile: Path.default('/proc/sys/kernel/random/boot_id'),
@@ -52,7 +52,7 @@ export const BuilderConfig = z.strictObject({
   recordsIn: z.array(RepositoryName).default([]),
   git: z.strictObject({
     author: z.strictObject({ name: z.string().min(1), email: z.string().min(1) }),
-    /** For URLs that speak SSH: the key to log in with and the hosts it may meet. */
+    /** For SSH URLs: the key to log in with, and the file of the host keys to accept. */
     ssh: z.strictObject({ identity: Path, knownHosts: Path }).optional(),
   }),
   makepkg: z.strictObject({
@@ -66,12 +66,12 @@ export const BuilderConfig = z.strictObject({
     packager: z.string().min(1),
     /** More of makepkg's environment: MAKEFLAGS, COMPRESSZST, SOURCE_DATE_EPOCH and the like. */
     environment: z.record(z.string().regex(/^[A-Z][A-Z0-9_]*$/), z.string()).default({}),
-    /** Whether to build where nothing can keep a PKGBUILD's code from this host (`required`: no). */
+    /** Whether to build if nothing on this host can confine a PKGBUILD's code: `required` refuses. */
     confinement: z.enum(['required', 'if-possible']).default('if-possible'),
-    /** What a confined build reads besides the system's own folders: a toolchain in its own, say. */
+    /** What a confined build may read besides the system's own folders, for example a toolchain's folder. */
     readable: z.array(Path).optional(),
   }),
-  /** Where built packages are offered to the publisher: one folder an attempt. */
+  /** Where built packages are offered to the publisher: one folder per attempt. */
   offeredFolder: Path,
 });
 export type BuilderConfig = z.infer<typeof BuilderConfig>;
@@ -90,7 +90,7 @@ export const PublisherConfig = z.strictObject({
   repository: z.strictObject({
     /** The database's name: `<name>.db`. */
     name: RepositoryName,
-    /** Holds one folder a view, and the link `current` to the one that is served. */
+    /** Holds one folder per view, and the link `current` to the one that is served. */
     folder: Path,
   }),
   /** rsync's destination, and the URL that shows what it serves. */
@@ -109,14 +109,14 @@ const extlinux = {
 const UBootConfig = z.strictObject({
   kind: z.literal('u-boot'),
   ...extlinux,
-  /** The variable of U-Boot's environment whose label boots next, once. */
+  /** The variable of U-Boot's environment that names the label to boot next, once. */
   variable: z
     .string()
     .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'must be the name of a variable' })
     .default('ka_trial'),
   setCommand: Argv.default(['fw_setenv']),
   printCommand: Argv.default(['fw_printenv']),
-  /** Prints the environment that holds `bootcmd`, where the variable stands in one of its own. */
+  /** Prints the environment that holds `bootcmd`, if the variable is kept in a separate environment. */
   bootPrintCommand: Argv.optional(),
 });
 export type UBootConfig = z.infer<typeof UBootConfig>;
@@ -146,7 +146,7 @@ export const BoardConfig = z.strictObject({
     initramfs: Path,
     /** Makes the initramfs. It is run by hand: pacman's hook does not watch an ARM Image. */
     initramfsCommand: Argv,
-    /** More files that a rollback puts back, below `root`: a folder stands for all it holds. */
+    /** More files that a rollback puts back, below `root`. A folder stands for everything in it. */
     keep: z.array(Path),
     rebootCommand: Argv,
     /**
@@ -154,11 +154,11 @@ export const BoardConfig = z.strictObject({
      * be longer than the sweep takes.
      */
     confirmWithinSeconds: z.int().min(1).default(3600),
-    /** What boots the board, and can try a kernel once. Without one, each boot is of what is installed. */
+    /** What boots the board, and can try a kernel once. Without one, each boot starts the installed kernel. */
     loader: z
       .discriminatedUnion('kind', [UBootConfig, ExtlinuxConfig, z.strictObject({ kind: z.literal('none') })])
       .optional(),
-    /** Where a kernel that ended leaves its traces. Without them nobody can tell how it ended. */
+    /** Where a kernel that ended leaves traces. Without them nobody can tell how it ended. */
     traces: z
       .strictObject({
         /** Where the kernel's last words are found: `/sys/fs/pstore`, and where systemd-pstore(8) moves them. */
@@ -177,7 +177,7 @@ export const BoardConfig = z.strictObject({
     .prefault({}),
   /** Where the repository's `current` view is served. */
   repositoryUrl: z.url(),
-  /** A download below 1 kB/s for so long counts as stalled; 10 where it isn't said. */
+  /** A download that stays below 1 kB/s for this long counts as stalled. Default: 10. */
   stallSeconds: z.int().min(1).optional(),
   signing: z.strictObject({ fingerprint: Fingerprint, keyring: Path }),
   sweep: z.strictObject({
@@ -198,14 +198,14 @@ export type BoardConfig = z.infer<typeof BoardConfig>;
 export const AgentConfig = z.discriminatedUnion('role', [BuilderConfig, PublisherConfig, BoardConfig]);
 export type AgentConfig = z.infer<typeof AgentConfig>;
 
-/** What enrolment itself decides of a host's config. */
+/** The parts of a host's config that enrolment itself decides. */
 const decided = { fleet: true, host: true, keyFile: true, fleetFile: true, stateFolder: true } as const;
-/** A file here that is carried over to the host, relative to the file that names it. */
+/** A file on this machine that is copied to the host. Its path is relative to the file that names it. */
 const Carried = z.string().min(1);
 const carriedNats = { nats: Nats.extend({ caFile: Carried.optional() }) };
 const PeerOfEnrolled = Peer.omit({ identity: true });
 
-/** What an operator writes of a host that is to be enrolled: its config without what enrolment decides. */
+/** What an operator writes for a host that is to be enrolled: its config without the parts that enrolment decides. */
 export const EnrolledHost = z.discriminatedUnion('role', [
   BuilderConfig.omit(decided).extend({
     ...carriedNats,
@@ -239,7 +239,9 @@ export type CoordinatorConfig = z.infer<typeof CoordinatorConfig>;
 export const OperatorConfig = z.strictObject({
   fleetFile: Path,
   nats: Nats,
-  /** Who may speak here, and where the key of each is: an NKey seed. The first speaks where nobody is named. */
+  /**
+   * The people who may give commands from here, and the file of each one's key, an NKey seed. The first is the default.
+   */
   identities: z
     .record(PersonName, Path)
     .refine((identities) => Object.keys(identities).length > 0, { error: 'must name at least one person' }),

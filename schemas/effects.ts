@@ -1,9 +1,9 @@
 import type { StepName } from './step-names.ts';
 
 /**
- * Every effect of every step, in the order in which they happen. The type of an effect's name follows from it, so one
- * that is not named here does not compile; the fault suite kills an agent around each, and fails for one that it did
- * not meet.
+ * Every effect of every step, in the order in which they happen. The type of an effect's name follows from this table,
+ * so an effect that is not named here does not compile. The fault suite kills an agent around each effect, and fails if
+ * it did not meet one.
  */
 export const stepEffects = {
   preflight: [],
@@ -13,7 +13,7 @@ export const stepEffects = {
   publish: ['trial', 'fetch', 'sign', 'view', 'swap', 'mirror'],
   presweep: ['table'],
   backup: ['archive', 'copy'],
-  /** One a package file: its name follows. */
+  /** One effect per package file; the file's name follows. */
   stage: ['package'],
   install: ['hold', 'packages', 'initramfs'],
   reboot: ['arm', 'trial', 'reboot'],

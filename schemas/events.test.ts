@@ -12,7 +12,7 @@ it('a subject is read as it was made', () => {
     });
 });
 
-it('a subject of a type that nobody here knows is read as well, with all that stands behind its number', () => {
+it('a subject of an unknown type is read as well, with everything after its number', () => {
   expect(parseSubject('ka.f.@lars._.Invented.1.a.b')).toEqual({
     fleet: 'f',
     writer: '@lars',

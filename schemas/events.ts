@@ -24,23 +24,26 @@ import { SignedEvent } from './signed-event.ts';
 import { Role, StepName, stepNames } from './step-names.ts';
 import { Failure, type StepEvidence, type StepRequest, steps } from './steps.ts';
 
-/** The writer of what follows from the log. */
+/** The writer of the events that follow from the log. */
 export const coordinator = 'coordinator';
-/** The writer that a person is: no host's name begins so. */
+/** The name of a person as a writer. No host's name begins with `@`. */
 export const personWriter = (name: string): string => `@${name}`;
 /** Whether a writer is a person. */
 export const isPerson = (writer: string): boolean => writer.startsWith('@');
 /** The iteration token of an event that belongs to the fleet and to no iteration. */
 export const noIteration = '_';
 
-/** A tree that people approve, and what it is: `series` is the baseline's tree with the series applied. */
+/** A tree that people approve, and its purpose: `series` is the baseline's tree with the series applied. */
 export const ApprovedTree = z.object({ purpose: z.string().max(40), tree: ObjectId });
 export type ApprovedTree = z.infer<typeof ApprovedTree>;
 
-/** What a review is about, and an approval names: change one of it, and it no longer counts. */
+/** What a review is about and an approval names. If any of it changes, the approval no longer counts. */
 const Reviewed = { board: HostName, planSha256: Sha256, trees: z.array(ApprovedTree).min(1) };
 
-/** What of the fleet's file the decisions about an iteration rest on. The decider reads it here and nowhere else. */
+/**
+ * The facts of the fleet's file that decisions about an iteration rest on. The decider reads them here and nowhere
+ * else.
+ */
 export const FleetFacts = z.object({
   /** The OpenPGP key that the fleet signs packages with. */
   signingKey: Fingerprint,
@@ -53,7 +56,10 @@ export type FleetFacts = z.infer<typeof FleetFacts>;
 
 /** What people and the coordinator write about an iteration; the key is the event's type. */
 export const iterationEvents = {
-  /** By a person, who asks for it: the plan as it was checked and as it was written, with the patches' own bytes. */
+  /**
+   * By a person, who asks for the iteration: the plan as it was checked and as it was written, with the patches' own
+   * bytes.
+   */
   IterationStarted: z.object({
     plan: Plan,
     /** The plan's own file, so that the hash can be checked. */
@@ -64,15 +70,15 @@ export const iterationEvents = {
     needs: Needs.optional(),
     by: PersonName,
   }),
-  /** By the coordinator: the start that it answers counts. */
+  /** By the coordinator: accepts the start that it answers. */
   IterationAccepted: z.object({
     /** The names of the rules that it is decided by: `coordinator/decider/rules.ts`. */
     rules: z.array(z.string()),
     fleet: FleetFacts,
   }),
-  /** By the coordinator: the start that it answers does not count. Its number counts the refusals of that name. */
+  /** By the coordinator: refuses the start that it answers. Its number counts the refusals of that name. */
   IterationRefused: z.object({ reason: Refusal, fleet: FleetFacts }),
-  /** By the coordinator: it now waits for these people, and for exactly this plan and these trees. */
+  /** By the coordinator: the iteration now waits until these people have approved exactly this plan and these trees. */
   ReviewRequested: z.object({ approvals: z.array(PersonName), ...Reviewed }),
   ReviewApproved: z.object({
     by: PersonName,
@@ -82,12 +88,17 @@ export const iterationEvents = {
     expires: z.iso.datetime(),
   }),
   ReviewRejected: z.object({ by: PersonName, note: z.string(), ...Reviewed }),
-  /** By the coordinator: nothing was landed on an approval while it lasted. Its number is the approval's sequence. */
+  /**
+   * By the coordinator: an approval expired before anything was landed on it. Its number is the approval's sequence.
+   */
   ApprovalExpired: z.object({ by: PersonName, approval: z.int().min(1), expires: z.iso.datetime() }),
   ClauseWaived: z.object({ clause: ClauseName, why: z.string().min(1), by: PersonName }),
-  /** By a person, who asks for it. */
+  /** By a person, who asks for a retry. */
   RetryAsked: z.object({ by: PersonName }),
-  /** By the coordinator: what had failed before this is asked for again. Its number is that of what it answers. */
+  /**
+   * By the coordinator: what had failed before this event is requested again. Its number is that of the event it
+   * answers.
+   */
   RetryAccepted: z.object({}),
   RetryRefused: z.object({ reason: Refusal }),
   AbortAsked: z.object({ by: PersonName, why: z.string() }),
@@ -97,7 +108,7 @@ export const iterationEvents = {
     step: StepName,
     attempt: z.int().min(1),
     reason: LostReason,
-    /** What its agent said when it started last; null if it never did. */
+    /** What its agent reported when it last started; null if it never started. */
     lastSeen: z
       .object({ bootId: z.string(), release: z.string(), package: z.string().nullable() })
       .nullable(),
@@ -106,7 +117,7 @@ export const iterationEvents = {
   DeadlinePassed: z.object({
     /** Why, in the board's words. */
     because: z.string(),
-    /** Whether all was put back; otherwise it gave up, and needs a person. */
+    /** Whether everything was put back. Otherwise the board gave up, and needs a person. */
     restored: z.boolean(),
     /** The version that it put back. */
     version: PackageVersion,
@@ -116,11 +127,11 @@ export const iterationEvents = {
   IterationClosed: z.object({
     clauses: z.array(z.object({ id: ClauseName, verdict: Verdict, events: z.array(z.int()) })),
   }),
-  /** `goBack` is the plan's own word on where the work goes on. */
+  /** `goBack` is what the plan says about where the work goes on. */
   IterationFailed: z.object({
     reason: EndReason,
     boardRolledBack: z.boolean(),
-    /** Absent where the board was not changed, or was put back. */
+    /** Absent if the board was not changed, or was put back. */
     stranded: Stranded.optional(),
     goBack: GoBack,
   }),
@@ -140,15 +151,17 @@ export const fleetEvents = {
     release: z.string(),
     package: z.string().nullable(),
   }),
-  /** By the operator: the log was lost and rebuilt, and a new epoch begins. Requests of an older one count no more. */
+  /**
+   * By the operator: the log was lost and rebuilt, and a new epoch begins. Requests of an older epoch no longer count.
+   */
   LogRestored: z.object({
     epoch: z.int().min(2),
     by: PersonName,
-    /** How many events were appended again, and how many are known of that nobody held. */
+    /** How many events were appended again, and how many are known to be missing because nobody held them. */
     rebuilt: z.int().min(0),
     missing: z.int().min(0),
   }),
-  /** By the coordinator, one for each host: all that the log held up to here, in one hash. */
+  /** By the coordinator, one for each host: one hash over everything that the log held up to here. */
   Checkpointed: z.object({
     host: HostName,
     /** How many messages it covers. */
@@ -157,23 +170,26 @@ export const fleetEvents = {
     root: z.base64(),
     /** The coordinator's signed note over it: C2SP tlog-checkpoint. */
     note: z.string(),
-    /** The size that this host was told before, 0 for none, and the proof that this one begins with it. */
+    /**
+     * The size of this host's checkpoint before (0: none), and the proof that the log at `size` begins with the log at
+     * `from`.
+     */
     from: z.int().min(0),
     proof: z.array(z.base64()),
-    /** The operator's word that began this epoch of the log: what was told in an earlier one counts no more. */
+    /** The operator's event that began this epoch of the log. Checkpoints of an earlier epoch no longer count. */
     restored: SignedEvent.optional(),
   }),
-  /** By the writer, signed with the key that it has until then. Its own events after it are signed with the new one. */
+  /** By the writer, signed with its old key. Its later events are signed with the new one. */
   KeyRotated: z.object({
     publicKey: PublicKey,
-    /** The new key's signature over fleet, writer, old key and new one: whoever rotates to a key, has it. */
+    /** The new key's signature over fleet, writer, old key and new key. It proves that the writer holds the new key. */
     proof: z.string(),
   }),
-  /** By an operator: what this key signs after this event counts no more. */
+  /** By an operator: what this key signs after this event does not count. */
   KeyRevoked: z.object({ writer: WriterName, publicKey: PublicKey, by: PersonName, why: z.string().min(1) }),
 } as const;
 
-/** What can be said of a step. Requested and Superseded are the coordinator's, the others the host's. */
+/** The facts about a step. The coordinator writes Requested and Superseded, the host writes the others. */
 export const stepFacts = ['Requested', 'Succeeded', 'Failed', 'Superseded'] as const;
 export type StepFact = (typeof stepFacts)[number];
 
@@ -199,7 +215,7 @@ export const stepEventData = {
     z.object({
       host: HostName,
       reason: SupersededReason,
-      /** It is asked of the same host once more, and nobody let anybody down. */
+      /** True if the same host is asked once more and no host counts as having failed. */
       again: z.boolean().optional(),
     }),
 } as const;
@@ -220,7 +236,7 @@ export const Envelope = z.object({
   source: z.string(),
   type: z.string(),
   subject: z.string(),
-  /** An event counts in its own fleet alone, even where two share a key. */
+  /** An event counts only in its own fleet, even if two fleets share a key. */
   fleet: FleetName,
   /** For people. The stream's order is the only order. */
   time: z.iso.datetime(),
@@ -266,27 +282,29 @@ export type StepEvent = {
       });
 }[StepName];
 /**
- * An event that this version does not know, or of which something is not there: a reader carries it and folds nothing from
- * it. `lacks`: the values that it has put aside and nobody could read.
+ * An event of a type that this version does not know, or with a part that is missing. A reader passes it on and folds
+ * nothing from it. `lacks`: the values that the event has put aside and that could not be read.
  */
 export type UnknownEvent = Of<'unknown', string, unknown> & { lacks?: readonly BlobMarker[] };
 export type KaEvent = IterationEvent | FleetEvent | StepEvent | UnknownEvent;
 
 const noBlobs: BlobLookup = () => undefined;
 
-/** An event's envelope with the values that it has put aside in their places, or what of those is not there. */
+/** Returns an event's envelope with the values that it has put aside in their places, or those that are missing. */
 const wholeEnvelope = (envelope: Envelope, blobs: BlobLookup): Envelope | BlobMarker[] => {
   const found = withBlobs(envelope.data, blobs);
   if ('data' in found && found.data === envelope.data) return envelope;
-  // Keys and the log's epoch follow from these, and have to be known at once.
+  // Keys and the log's epoch follow from events of the whole fleet, and have to be known at once.
   if (envelope.iteration === noIteration) throw new Error('an event of the whole fleet puts nothing aside');
   return 'data' in found ? { ...envelope, data: found.data } : found.lacks;
 };
 
 /**
  * Reads an event's exact bytes.
- * @param blobs what it has put aside. Without all of it the event is unknown, and says what it lacks.
- * @throws {SyntaxError} if they are no JSON. @throws {z.ZodError} if the envelope or a known type's data don't fit.
+ * @param blobs finds what the event has put aside. If any of it is missing, the event is returned as unknown, with
+ * `lacks`.
+ * @throws {SyntaxError} if the bytes are not JSON. @throws {z.ZodError} if the envelope or a known type's data don't
+ * fit.
  */
 export const parseEvent = (bytes: Uint8Array, blobs: BlobLookup = noBlobs): KaEvent => {
   const small = Envelope.parse(JSON.parse(new TextDecoder().decode(bytes)));
@@ -316,10 +334,13 @@ export interface LoggedEvent {
   sequence: number;
   subject: string;
   bytes: Uint8Array;
-  /** Its writer's, base64; absent in histories that were recorded without. */
+  /** The writer's signature, base64; absent in histories that were recorded without signatures. */
   signature?: string;
   event: KaEvent;
-  /** Its data as its writer wrote it, with what it has put aside in its place; absent where that is in `bytes`. */
+  /**
+   * The data as its writer wrote it, with the values that were put aside in their places; absent if `bytes` holds all
+   * of it.
+   */
   whole?: unknown;
 }
 
@@ -330,7 +351,7 @@ interface StepData<Name extends StepName> {
   Superseded: StepSupersededData;
 }
 
-/** What an event of each type says, as its writer writes it. */
+/** The data of each type of event, as its writer writes it. */
 export type EventData = {
   [Type in IterationEventType]: z.output<(typeof iterationEvents)[Type]>;
 } & {
@@ -345,7 +366,7 @@ export type EventData = {
   [Name in StepName as `${Capitalize<Name>}Superseded`]: StepData<Name>['Superseded'];
 };
 
-/** What an event is of. */
+/** What an event belongs to. */
 export interface EventHead {
   iteration: string;
   attempt: number;
@@ -354,18 +375,20 @@ export interface EventHead {
   host?: string;
 }
 
-/** What is about to be written: the envelope without what its writer adds. The data is of its type's shape. */
+/**
+ * An event that is about to be written: the envelope without what its writer adds. The data has the shape of its type.
+ */
 export type NewEvent<Type extends EventType = EventType> = {
   [Each in Type]: EventHead & { type: Each; data: EventData[Each] };
 }[Type];
 
-/** An event whose data nobody has compared with its type: of an event as it was written, of whichever version. */
+/** An event as some version wrote it: its data has not been checked against its type. */
 export interface UntypedEvent extends EventHead {
   type: string;
   data: unknown;
 }
 
-/** A new event of a step: that a type fits its step's data is known here, where the compiler can't follow it. */
+/** Makes a new event of a step. The type fits the step's data, which the compiler can't see; hence the cast. */
 export const stepEvent = <Name extends StepName, Fact extends StepFact>(
   step: Name,
   fact: Fact,
@@ -381,7 +404,7 @@ export const subjectOf = (
 ): string =>
   ['ka', FleetName.parse(fleet), writer, iteration, type, String(attempt), ...(host ? [host] : [])].join('.');
 
-/** What {@link subjectOf} is made of. `host` is absent where an event is for nobody in particular. */
+/** The parts of a subject that {@link subjectOf} makes. `host` is absent if the event is for no host in particular. */
 export interface SubjectParts {
   fleet: string;
   writer: string;
@@ -394,7 +417,7 @@ export interface SubjectParts {
 
 const subjectPattern = /^ka\.([^.]+)\.([^.]+)\.([^.]+)\.([^.]+)\.([1-9]\d{0,14})(?:\.(.+))?$/;
 
-/** What {@link subjectOf} made; undefined if it is no event's subject. */
+/** Reads what {@link subjectOf} made; undefined if it is not the subject of an event. */
 export const parseSubject = (subject: string): SubjectParts | undefined => {
   const [, fleet, writer, iteration, type, attempt, host] = subjectPattern.exec(subject) ?? [];
   if (!fleet || !writer || !iteration || !type) return undefined;

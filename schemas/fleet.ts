@@ -5,24 +5,24 @@ import { Role } from './step-names.ts';
 
 const keys = {
   publicKey: PublicKey,
-  /** Keys that the writer had before, the newest first: what they signed stands in the log. */
+  /** Keys that the writer had before, the newest first. The log still holds what they signed. */
   earlierKeys: z.array(PublicKey).optional(),
-  /** Those of them that were revoked: they let nobody in, and sign nothing that a host takes. */
+  /** The earlier keys that were revoked: nobody can log in with them, and no host accepts what they signed. */
   revokedKeys: z.array(PublicKey).optional(),
 };
 
-/** A person's name that can stand in a subject. */
+/** A person's name that can be part of a subject. */
 const OperatorName = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,59}$/, {
   error: 'must be a name like "sonnet-architect": letters, digits, - and _',
 });
 
-/** What an operator writes about the fleet: who is in it, what each may say, and the keys that everybody pins. */
+/** What an operator writes about the fleet: who is in it, what each may write, and the keys that everybody pins. */
 export const Fleet = z
   .strictObject({
     fleet: FleetName,
     /** The OpenPGP key that packages are signed with. */
     signingKey: Fingerprint,
-    /** Makes and restores the log at the NATS server. Nobody is this in daily work. */
+    /** The administrator makes and restores the log at the NATS server. Nobody uses this key in daily work. */
     admin: z.strictObject({ publicKey: PublicKey }),
     coordinator: z.strictObject(keys),
     operators: z.record(
@@ -56,7 +56,7 @@ export const Fleet = z
             code: 'custom',
             input: key,
             path: [...path, 'revokedKeys'],
-            message: `has ${key}, which is none of earlierKeys: what it signed before could not be read`,
+            message: `has ${key}, which is not among earlierKeys: what it signed before could not be read`,
           });
       for (const key of [publicKey, ...earlierKeys]) {
         const other = seen.get(key);

@@ -2,9 +2,9 @@ import { z } from 'zod';
 import type { Plan } from './plan.ts';
 
 /**
- * What has to be understood to carry a plan or a request out, beyond format 1 of the log. The program fills it in from what the
- * plan uses; nobody types it. A coordinator that lacks one refuses, and a host that lacks one fails before any effect:
- * "ignored" must never become "did something else".
+ * What a program has to support, beyond format 1 of the log, to carry out a plan or a request. The program derives the
+ * needs from what the plan uses; nobody types them. A coordinator that does not know one of them refuses, and a host
+ * that does not know one fails before any effect: an ignored need must never mean that something else is done.
  */
 export const Needs = z.array(z.string().regex(/^[a-z][a-z0-9-]{0,59}$/)).max(100);
 export type Needs = z.infer<typeof Needs>;
@@ -16,7 +16,7 @@ const needsOfPlans: Readonly<Record<string, (plan: Plan) => boolean>> = {};
 export const needsOf = (plan: Plan, known = needsOfPlans): Needs =>
   Object.entries(known).flatMap(([need, isNeeded]) => (isNeeded(plan) ? [need] : []));
 
-/** Those that this version does not understand. */
+/** The needs that this version does not know. */
 export const unmetNeeds = (
   needs: Needs | undefined,
   known: readonly string[] = Object.keys(needsOfPlans),

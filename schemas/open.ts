@@ -18,7 +18,7 @@ type OpenedObject<T, Key extends PropertyKey> = {
   [Name in keyof T]: Name extends Key ? T[Name] : Opened<T[Name]>;
 };
 
-/** The key that tells the members of a union apart that T is one of; none if T is of no such union. */
+/** The discriminator of the union that T is a member of; `never` if T is a member of none. */
 type DiscriminatorOf<T> = {
   [Key in Discriminator]: Key extends keyof T ? (string extends T[Key] ? never : Key) : never;
 }[Discriminator];
@@ -46,7 +46,7 @@ const cache = new WeakMap<Schema, Schema>();
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The members of a union by its discriminator; a member that is not known is named `unknown`, with all of it. */
+/** Reads a union by its discriminator. An unknown member becomes one named `unknown`, which carries all of it. */
 const openUnion = (def: z.core.$ZodDiscriminatedUnionDef): Schema => {
   const { discriminator } = def;
   const known = new Set<unknown>();
@@ -87,7 +87,7 @@ const openOnce = (schema: Schema): Schema => {
     case 'array':
       return rebuild(schema, { element: open(def.element) });
     case 'record': {
-      // A partial record's keys are an enum's: one that is not known is carried.
+      // The keys of a partial record are an enum: an unknown key is carried.
       const keys = def.keyType._zod.def.type === 'enum' ? z.string().max(longestMember) : def.keyType;
       return z.record(keys as z.ZodString, open(def.valueType) as z.ZodType);
     }
@@ -114,9 +114,9 @@ const open = (schema: Schema): Schema => {
 };
 
 /**
- * The schema by which a reader reads what others wrote: at any depth, it leaves out keys that this version does not know
- * instead of refusing them, and carries members of enums and unions that it does not know. So an old reader lives with a
- * newer writer; what it can't judge, it does not judge.
+ * The schema by which a reader reads what others wrote: at any depth, it leaves out keys that this version does not
+ * know instead of refusing them, and carries members of enums and unions that it does not know. So an old reader can
+ * read what a newer writer writes, and does not judge what it does not know.
  */
 export const opened = <Of extends z.ZodType>(schema: Of): z.ZodType<Opened<z.output<Of>>> =>
   open(schema) as z.ZodType<Opened<z.output<Of>>>;

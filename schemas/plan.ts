@@ -45,7 +45,7 @@ export const SweepRow = z.strictObject({
   /** The clip that this row decodes, by its name in the board's own fixtures folder. */
   fixture: FileName.optional(),
   expect: z.array(Expectation).min(1),
-  /** Why a difference is expected. Every row that expects one has to say so. */
+  /** Why a difference is expected. Every row that expects one has to say why. */
   because: z.string().min(1).optional(),
 });
 
@@ -58,7 +58,7 @@ export const SweepPath = z.strictObject({
 export const SweepPlan = z.strictObject({
   paths: z.array(SweepPath).min(2),
   rows: z.array(SweepRow).min(1),
-  /** How often each cell runs. A race that is sometimes won is no PASS. */
+  /** How often each cell runs. A race that is only sometimes won is not a PASS. */
   repeats: z.int().min(1).max(100),
 });
 
@@ -84,7 +84,7 @@ export const Risk = z.strictObject({
     .optional(),
 });
 
-/** A note of the campaign's: what becomes of its file. */
+/** A note of the campaign, and what is done with its file. */
 export const Note = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('write').default('write'), file: FileName, text: z.string().min(1) }),
 ]);
@@ -126,14 +126,14 @@ export const Plan = z.strictObject({
     /** The PKGBUILD's version, before and after. */
     from: PackageVersion,
     to: PackageVersion,
-    /** What the board has, where that is not `from`: after an iteration that was rolled back. */
+    /** The version on the board, if that is not `from`: after an iteration that was rolled back. */
     installed: PackageVersion.optional(),
-    /** What `uname -r` says with the new package, where the plan promises it. */
+    /** What `uname -r` prints with the new package, if the plan promises it. */
     release: Release.optional(),
   }),
   review: z.strictObject({
     approvals: z.array(PersonName),
-    /** Whether who started the iteration may be its only approver. */
+    /** Whether the person who started the iteration may be its only approver. */
     authorMayApprove: z.boolean().optional(),
   }),
   sweep: SweepPlan,
@@ -182,14 +182,17 @@ export const patchOf = (file: string, bytes: Uint8Array): Patch => ({
   base64: Buffer.from(bytes).toString('base64'),
 });
 
-/** Its bytes. */
+/** A patch's bytes. */
 export const patchBytes = ({ base64 }: Pick<Patch, 'base64'>): Buffer => Buffer.from(base64, 'base64');
 
-/** Its text, for people and for whoever looks for names in it. What is no UTF-8 is replaced: never write it out. */
+/**
+ * A patch's text, for people and for finding names in it. Bytes that are not UTF-8 are replaced: never write it to a
+ * file.
+ */
 export const patchText = (patch: Pick<Patch, 'base64'>): string => patchBytes(patch).toString('utf8');
 
 /**
- * The hash of a plan as it was checked, with all that belongs to it: what an approval approves.
+ * The hash of a plan as it was checked, with everything that belongs to it: an approval approves this hash.
  * @param text the plan's own file. @param resolved the names in it that stand for something else.
  */
 export const planHash = (
@@ -207,6 +210,6 @@ export const planHash = (
     ].join('\n'),
   );
 
-/** Names in a plan that stand for a hash: which one, and where it is from. */
+/** The names in a plan that stand for a hash: which hash, and where it is from. */
 export const Resolved = z.record(z.string(), z.object({ sha256: Sha256, from: z.string() }));
 export type Resolved = z.infer<typeof Resolved>;

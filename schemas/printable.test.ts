@@ -23,7 +23,7 @@ it('lets this program’s own colours pass, and no other sequence', () => {
   );
 });
 
-it('gives JSON that says the same, of plain letters', () => {
+it('makes JSON of the same meaning, in printable letters', () => {
   const value = { 'a\u202e': '\u009b31m\u2028\u{e0041}\u007f' };
   const text = printableJson(value);
   expect(text).toBe(String.raw`{"a\u202e":"\u009b31m\u2028\udb40\udc41\u007f"}`);

@@ -1,9 +1,9 @@
 import { stripVTControlCharacters } from 'node:util';
 
 /**
- * What a terminal, or a reader, takes for something else than a letter: C0 and C1 controls (ECMA-48), among them what
- * begins an escape sequence; marks that turn the direction of writing (Unicode UAX #9), line ends that are none in
- * ASCII, invisible tags, and halves of a surrogate pair.
+ * The characters that are not shown as letters: C0 and C1 controls (ECMA-48), which include those that begin an escape
+ * sequence; marks that change the direction of writing (Unicode UAX #9); invisible characters and line ends outside
+ * ASCII; invisible tags; and halves of a surrogate pair.
  */
 const unprintable =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
@@ -19,21 +19,25 @@ const escapeOf = (letter: string): string => {
   return code < 0x1_0000 ? `\\u${code.toString(16).padStart(4, '0')}` : `\\u{${code.toString(16)}}`;
 };
 
-/** Text of others in one line for people: whatever is no letter is spelled, so that no terminal acts on it. */
+/**
+ * Returns foreign text as one line for people. Unprintable characters are escaped, so that no terminal acts on them.
+ */
 export const printable = (text: string): string => text.replace(unprintable, escapeOf);
 
-/** As {@link printable}, of text that has lines of its own. */
+/** Like {@link printable}, for text of several lines. */
 export const printableLines = (text: string): string => text.split('\n').map(printable).join('\n');
 
-/** As {@link printable}, of a line that a program printed: its colours are left out, a tab is four blanks. */
+/** Like {@link printable}, for a line that a program printed: colours are removed, a tab becomes four spaces. */
 export const printableOutput = (line: string): string =>
   printable(stripVTControlCharacters(line).replaceAll('\t', '    '));
 
 /** The colours and weights that this program prints itself: SGR, ECMA-48 section 8.3.117. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: it is how a terminal is told
+// biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal's styles begin with it
 const ownStyle = /\u001b\[\d{1,2}m/g;
 
-/** The last look before a terminal: of all that is no letter, only line ends and this program's own styles pass. */
+/**
+ * The last filter before a terminal: of the unprintable characters, only line ends and this program's own styles pass.
+ */
 export const styledLines = (text: string): string => {
   let passed = '';
   let at = 0;
@@ -44,7 +48,7 @@ export const styledLines = (text: string): string => {
   return passed + printableLines(text.slice(at));
 };
 
-/** JSON that a terminal may be shown too: what `JSON.stringify` leaves as it is, is spelled. */
+/** JSON that is safe on a terminal too: unprintable characters that `JSON.stringify` leaves as they are get escaped. */
 export const printableJson = (value: unknown, indent?: number): string =>
   JSON.stringify(value, null, indent).replace(unprintable, (letter) =>
     letter === '\n'

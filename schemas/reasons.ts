@@ -4,21 +4,22 @@ import { ClauseName, HostName, IterationName, PackageVersion, PersonName, Reposi
 import { Role, StepName } from './step-names.ts';
 
 /**
- * Why the coordinator decides what it decides: a code with its facts. `coordinator/reading/english/` makes a sentence of it
- * when somebody reads. What a host or a person said is carried as it was said, under `says`, and nothing is decided by it.
+ * Why the coordinator decides what it decides: a code with its facts. `coordinator/reading/english/` turns it into a
+ * sentence for readers. The words of a host or a person are kept unchanged under `says`, and no decision depends on
+ * them.
  */
 const reason = <Code extends string, Shape extends z.core.$ZodLooseShape>(code: Code, shape: Shape) =>
   z.object({ code: z.literal(code), ...shape });
 
 const Seconds = z.int().min(0);
 
-/** Why an attempt is given up that is still open. */
+/** Why an attempt that is still open is given up. */
 const givenUp = [
   /** It was open for longer than the step's limit. */
   reason('step-overdue', { host: HostName, step: StepName, limitSeconds: Seconds }),
   /** Its host was silent for longer than its grace, and another one can take over. */
   reason('host-silent', { host: HostName, silentSeconds: Seconds, graceSeconds: Seconds }),
-  /** It was asked for before the log was restored, and its host has not heard of it. */
+  /** It was requested before the log was restored, and its host has not heard of it. */
   reason('never-arrived', { host: HostName, epoch: z.int().min(1) }),
 ] as const;
 
@@ -47,7 +48,9 @@ const endings = [
     attempt: z.int().min(1),
     reason: z.discriminatedUnion('code', givenUp),
   }),
-  /** What a step showed is not what the plan, or the step itself, asks for. `clause` is null where no clause asks for it. */
+  /**
+   * A step's evidence is not what the plan, or the step itself, asks for. `clause` is null if no clause asks for it.
+   */
   reason('check-failed', {
     step: StepName,
     check: z.string(),
@@ -66,7 +69,7 @@ const endings = [
 export const EndReason = z.discriminatedUnion('code', endings);
 export type EndReason = z.infer<typeof EndReason>;
 
-/** Why an attempt counts no more. */
+/** Why an attempt no longer counts. */
 export const SupersededReason = z.discriminatedUnion('code', [
   ...givenUp,
   /** The iteration ends, and what runs is stopped. */
@@ -92,20 +95,20 @@ export const RollbackFault = z.discriminatedUnion('code', [
 ]);
 export type RollbackFault = z.infer<typeof RollbackFault>;
 
-/** What a person has to know who puts a board back by hand. */
+/** What a person needs to know to put a board back by hand. */
 export const Stranded = z.object({
   host: HostName,
-  /** Whether it was given up while it was lost; otherwise so many rollbacks failed. */
+  /** Whether it was given up because it is lost; otherwise because as many rollbacks failed as `rollbacks` says. */
   isLost: z.boolean(),
   rollbacks: z.int().min(0),
   fault: RollbackFault,
-  /** The version that it had, and where the backup of it is; null where there is none. */
+  /** The version that it had, and where the backup of it is; null if there is none. */
   version: PackageVersion,
   backup: z.object({ file: z.string(), host: HostName, place: z.string() }).nullable(),
 });
 export type Stranded = z.infer<typeof Stranded>;
 
-/** Why what a person asked for can't be done as things are. */
+/** Why a person's request can't be done as things are. */
 export const Refusal = z.discriminatedUnion('code', [
   reason('no-such-iteration', { names: z.array(z.string()) }),
   reason('name-taken', { by: PersonName, time: z.string() }),
@@ -113,7 +116,7 @@ export const Refusal = z.discriminatedUnion('code', [
   /** No host publishes or installs what nobody has approved. */
   reason('nobody-reviews', {}),
   reason('only-approver', { by: PersonName }),
-  /** It needs what this coordinator's version does not know. */
+  /** The plan needs something that this coordinator's version does not know. */
   reason('too-old', { needs: z.array(z.string()) }),
   /** The plan is not what its text says, or its hash is not that of text and series. */
   reason('plan-differs', {}),
@@ -125,7 +128,7 @@ export const Refusal = z.discriminatedUnion('code', [
   reason('has-ended', { status: z.string() }),
   reason('under-way', {}),
   reason('rolled-back', { board: HostName }),
-  /** An approval is for one landing, and what has landed is not what was to be landed. */
+  /** An approval is for one landing, and what has landed differs from what was to be landed. */
   reason('landed-otherwise', {}),
   reason('asked-already', {}),
 
@@ -136,7 +139,7 @@ export const Refusal = z.discriminatedUnion('code', [
   reason('nothing-to-waive', { status: z.string() }),
   reason('no-such-clause', { clause: z.string(), clauses: z.array(z.string()) }),
   reason('waived-already', { clause: z.string(), by: z.string() }),
-  /** The rules of the iteration are a newer coordinator's. */
+  /** The iteration is decided by rules of a newer coordinator. */
   reason('rules-unknown', { rules: z.array(z.string()) }),
 ]);
 export type Refusal = z.infer<typeof Refusal>;

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { Sha256 } from './names.ts';
 
 /**
- * A text that was made of facts for people and that has to travel, since a host writes it down. Whoever decides or compares
- * looks at `facts` alone: a better sentence changes no decision.
+ * A text for people that was made from facts, and that travels in an event because a host writes it to a file.
+ * Decisions and comparisons look at `facts` alone: a better sentence changes no decision.
  */
 export const Rendered = z.object({
   /** What it is: `close-document`, `note`. */
@@ -17,7 +17,7 @@ export type Rendered = z.infer<typeof Rendered>;
 const isRendered = (value: object): boolean =>
   'as' in value && 'facts' in value && 'text' in value && Object.keys(value).length === 3;
 
-/** The same data without the words of what was rendered: what two events have to agree in. */
+/** Returns the data without the words of rendered texts: two events have to agree in this part. */
 export const withoutWords = (data: unknown): unknown => {
   if (typeof data !== 'object' || data === null) return data;
   if (Array.isArray(data)) return data.map(withoutWords);

@@ -1,14 +1,14 @@
 import { type coordinator, type EventType, fleetEvents, iterationEvents, stepEventType } from './events.ts';
 import { type Role as HostRole, Role, stepNames } from './step-names.ts';
 
-/** What a person may be allowed to say, in the fleet's file, and the events that say it. */
+/** The rights that the fleet's file can give a person, and the events that each right allows. */
 export const operatorRights = {
   start: ['IterationStarted'],
   approve: ['ReviewApproved', 'ReviewRejected'],
   retry: ['RetryAsked'],
   abort: ['AbortAsked'],
   waive: ['ClauseWaived'],
-  /** To put a lost log together again. */
+  /** To restore a lost log. */
   restore: ['LogRestored'],
   /** To revoke a writer's key. */
   keys: ['KeyRevoked'],
@@ -16,10 +16,10 @@ export const operatorRights = {
 export type OperatorRight = keyof typeof operatorRights;
 export const operatorRightNames = Object.keys(operatorRights) as [OperatorRight, ...OperatorRight[]];
 
-/** What a writer is: what it may write follows from it. */
+/** A writer's role, from which follows what it may write. */
 export type WriterRole = typeof coordinator | 'operator' | HostRole;
 
-/** Who was asked answers, whatever its role: whose outcome counts follows from whom the request is for. */
+/** A host may answer any request, whatever its role. An outcome counts only if the request was for that host. */
 const ofHosts: EventType[] = [
   'AgentStarted',
   'KeyRotated',
@@ -55,7 +55,7 @@ const knownTypes = new Set<string>([
   ...Role.options.flatMap((role) => [...typesOf[role]]),
 ]);
 
-/** Whether a writer may write events of this type. A type that this version does not know is nobody's to refuse. */
+/** Whether a writer may write events of this type. A type that this version does not know is never refused. */
 export const mayWrite = (
   { role, may }: { role: WriterRole; may?: readonly OperatorRight[] | undefined },
   type: string,

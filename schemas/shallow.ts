@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** How deep a value of no known shape may nest. Whoever prints or compares one goes down it, and a stack ends somewhere. */
+/** How deep a value of unknown shape may nest. Printing and comparing recurse into it, and the stack is limited. */
 const deepest = 50;
 
 const isShallow = (value: unknown, left = deepest): boolean => {
@@ -8,7 +8,7 @@ const isShallow = (value: unknown, left = deepest): boolean => {
   return left > 0 && Object.values(value).every((inner) => isShallow(inner, left - 1));
 };
 
-/** Any value, but for one that nests deeper than anybody writes. */
+/** Any value that does not nest too deep. */
 export const Shallow = z
   .unknown()
   .refine((value) => isShallow(value), { error: `must not nest more than ${deepest} deep` });

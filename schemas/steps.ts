@@ -50,7 +50,7 @@ const SignedPackageFile = PackageFile.extend({ signatureSha256: Sha256 });
 const BoardFile = z.object({ path: z.string(), sizeBytes: SizeBytes, sha256: Sha256 });
 export type BoardFile = z.infer<typeof BoardFile>;
 
-/** Every file of an installed package compared with what pacman's database says of it. */
+/** An installed package, with every file compared with its entry in pacman's database. */
 const InstalledPackage = z.object({
   name: PackageName,
   version: PackageVersion,
@@ -63,7 +63,7 @@ const Installed = z.object({
   packages: z.array(InstalledPackage).min(1),
   image: BoardFile,
   initramfs: BoardFile,
-  /** sha256 of the build's attestation, which the board has checked: of its payload. */
+  /** sha256 of the payload of the build's attestation, which the board has checked. */
   attestation: Sha256.optional(),
 });
 
@@ -74,11 +74,11 @@ const Rebooted = z.object({
   imageBanner: z.string(),
   package: PackageVersion,
   outcome: z.enum(['new-kernel', 'fell-back', 'rebooted-twice']),
-  /** Absent where the installed kernel came back, and on boards that do not look. */
+  /** Absent if the installed kernel came back, and on boards that do not look. */
   fellBack: FellBack.optional(),
   /** From the reboot command to the agent's return, by the board's own clock. */
   secondsDown: Seconds,
-  /** sha256 of the attestation of the build that runs now; absent where another kernel came back. */
+  /** sha256 of the attestation of the build that runs now; absent if another kernel came back. */
   attestation: Sha256.optional(),
 });
 
@@ -101,17 +101,17 @@ const SweepRequest = z.object({
       z.object({
         name: CellName,
         fixture: FileName.optional(),
-        /** The paths that this row runs on, where it is not all of them. */
+        /** The paths that this row runs on, if not all of them. */
         paths: z.array(CellName).min(1).optional(),
       }),
     )
     .min(1),
   repeats: z.int().min(1),
-  /** The packages that are swept, as they were staged: what the board attests is about them. */
+  /** The packages that are swept, as they were staged. The board's attestation is about them. */
   packages: z.array(PackageFile).min(1).optional(),
 });
 
-/** One codec on one path: `sha256` only where every repeat gave the same bytes. */
+/** One codec on one path: `sha256` only if every repeat gave the same bytes. */
 const Cell = z.object({
   row: CellName,
   path: CellName,
@@ -130,7 +130,7 @@ const Swept = z.object({
   version: PackageVersion,
   fixtures: z.array(z.object({ file: FileName, sha256: Sha256 })),
   table: z.array(Cell).min(1),
-  /** in-toto test result, by the board. Absent where no packages were named. */
+  /** in-toto test result, by the board. Absent if no packages were named. */
   attestation: DsseEnvelope.optional(),
 });
 
@@ -159,7 +159,7 @@ const PatchChecked = z.object({
   author: z.string(),
   subject: z.string(),
   status: z.enum(['applied', 'already-there', 'conflict']),
-  /** Any path that a tree may hold, `.mailmap` too. */
+  /** Any path that a git tree may hold, `.mailmap` too. */
   files: z.array(z.object({ path: z.string(), added: z.int(), removed: z.int() })),
   defines: z.array(SymbolName),
   uses: z.array(SymbolName),
@@ -224,7 +224,7 @@ export const steps = {
     request: z.object({
       commit: ObjectId,
       package: PackageAt,
-      /** What was reviewed, and what of it the commit has to hold. */
+      /** What was reviewed, and the part of it that the commit has to hold. */
       source: z.object({
         planSha256: Sha256,
         baseline: z.object({ tag: TagName, commit: ObjectId }),
@@ -238,18 +238,18 @@ export const steps = {
       packages: z.array(PackageFile).min(1),
       /** `.BUILDINFO` of the first package: key → values. */
       buildinfo: z.record(z.string(), z.array(z.string())),
-      /** How much of the prepared source differs from the build before in the same worktree. */
+      /** How much of the prepared source differs from the previous build in the same worktree. */
       sources: z.object({ files: z.int(), changed: z.int(), removed: z.int() }),
-      /** The files that kbuild says it compiled (`CC`); absent where it says so of none. */
+      /** How many files kbuild reports as compiled (`CC`); absent if it reports none. */
       compiled: z.int().min(1).optional(),
       /**
-       * The builds whose outputs the worktree held when this one began, as far as the builder remembers them: the last,
-       * and the one that began with nothing there.
+       * The builds whose outputs the worktree held when this one began, as far as the builder remembers them: the last
+       * one, and the one that began in an empty worktree.
        */
       before: z.object({ last: BuildBefore, first: BuildBefore.optional() }).optional(),
       seconds: Seconds,
       output: z.object({ lines: z.int(), sha256: Sha256 }),
-      /** What kept the PKGBUILD's code from the rest of the builder; absent where the builder does not say. */
+      /** What confined the PKGBUILD's code; absent if the builder does not report it. */
       confinement: z
         .object({
           by: z.enum(['bwrap', 'none']),
@@ -265,7 +265,7 @@ export const steps = {
       attestation: DsseEnvelope.optional(),
     }),
   },
-  /** Before anything lands: a key that can't sign is found now, and not after the build. */
+  /** Runs before anything lands, so that a key that can't sign is found now and not after the build. */
   keycheck: {
     role: 'publisher',
     request: z.object({ fingerprint: Fingerprint }),
@@ -288,12 +288,12 @@ export const steps = {
     }),
     evidence: z.object({
       repository: z.string(),
-      /** The folder that is served now; absent where the publisher's repository has no views. */
+      /** The folder that is served now; absent if the publisher's repository has no views. */
       view: FileName.optional(),
       fingerprint: Fingerprint,
       packages: z.array(SignedPackageFile).min(1),
       database: z.object({ file: FileName, sha256: Sha256, signatureSha256: Sha256 }),
-      /** What the mirror served when it was asked afterwards; null where the publisher has none. */
+      /** What the mirror served when it was asked afterwards; null if the publisher has no mirror. */
       mirror: z.object({ url: z.string(), databaseSha256: Sha256, filesMatched: z.int() }).nullable(),
     }),
   },
@@ -349,9 +349,9 @@ export const steps = {
       names: z.array(PackageName).min(1),
       version: PackageVersion,
       release: Release,
-      /** What the board goes back to by itself, if nobody confirms the new kernel in time. */
+      /** What the board goes back to by itself if nobody confirms the new kernel in time. */
       backup: BackupHeld,
-      /** What install has checked: sha256 of the attestation of the build that is to run. */
+      /** sha256 of the attestation of the build that is to run, which install has checked. */
       attestation: Sha256.optional(),
     }),
     evidence: Rebooted,
@@ -380,7 +380,7 @@ export const steps = {
       branch: BranchName,
       title: z.string(),
       files: z.array(z.object({ path: TreePath, content: Rendered })).min(1),
-      /** In each of these files `before` becomes `after`, where it stands first; the rest stays as it is. */
+      /** In each of these files the first `before` becomes `after`; the rest stays as it is. */
       replacements: z
         .array(z.object({ path: TreePath, before: z.string().min(1), after: z.string() }))
         .default([]),
@@ -389,18 +389,21 @@ export const steps = {
   },
 } as const satisfies Record<StepName, { role: Role; request: z.ZodObject; evidence: z.ZodObject }>;
 
-/** As it is read: what a newer coordinator adds, an older agent carries. */
+/** A request as it is read: an older agent carries enum and union members that a newer coordinator adds. */
 export type StepRequest<Name extends StepName> = Opened<z.infer<(typeof steps)[Name]['request']>>;
-/** As it is read: what a newer agent adds, an older reader carries. */
+/** Evidence as it is read: an older reader carries enum and union members that a newer agent adds. */
 export type StepEvidence<Name extends StepName> = Opened<z.infer<(typeof steps)[Name]['evidence']>>;
 
-/** Who is to blame decides what happens next: another host may do what this `host` could not, but not bad `work`. */
+/**
+ * What is at fault decides what happens next: another host may do what this `host` could not, but bad `work` fails
+ * anywhere.
+ */
 export const Fault = z.enum(['work', 'host']);
 export type Fault = z.infer<typeof Fault>;
 
 /**
- * The kinds of failure that something depends on: a risk's sign, or what a person is told to do. `too-old`: the request needs
- * what the host's version does not know, and nothing was begun.
+ * The kinds of failure that something depends on: the sign of a risk, or what a person is told to do. `too-old`: the
+ * request needs something that the host's version does not know, and nothing was begun.
  */
 export const failureCodes = [
   'conflict',
@@ -414,7 +417,7 @@ export type FailureCode = (typeof failureCodes)[number];
 
 export const Failure = z.object({
   fault: Fault,
-  /** What kind of failure it is, where something depends on it: {@link failureCodes}, or a newer host's. */
+  /** The kind of failure, if something depends on it: one of {@link failureCodes}, or a newer host's. */
   code: z.string().max(40).optional(),
   /** One sentence: what was found, what was expected, where. */
   reason: z.string(),
@@ -422,9 +425,9 @@ export const Failure = z.object({
   output: z.array(z.string()),
   /** The effects that were begun. None means that nothing was changed. */
   begun: z.array(z.string()).default([]),
-  /** What was seen up to there, in the shape of the step's evidence where it got that far. */
+  /** What was seen before the failure, in the shape of the step's evidence if it got that far. */
   seen: Shallow.optional(),
-  /** Of a build that failed: in-toto test result, by the builder. */
+  /** For a build that failed: in-toto test result, by the builder. */
   attestation: DsseEnvelope.optional(),
 });
 export type Failure = z.infer<typeof Failure>;

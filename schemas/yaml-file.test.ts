@@ -60,7 +60,7 @@ describe('a file that people write', () => {
   });
 });
 
-describe('a file from nobody’s friend', () => {
+describe('a hostile file', () => {
   const faults = (text: string) =>
     spellFaults('x.yaml', readYaml(text, z.strictObject({ a: z.string() })).faults);
 
@@ -81,7 +81,7 @@ describe('a file from nobody’s friend', () => {
     ]);
   });
 
-  it('is told of with letters alone, and not for ever', () => {
+  it('is reported in printable letters alone, and with a limited number of faults', () => {
     expect(faults('"\\e[2J\\u202e": 1\n').at(-1)).toContain(String.raw`unknown key "\x1b[2J\u202e"`);
     const many = faults([...Array(3000).keys()].map((key) => `k${key}: 1\n`).join(''));
     expect(many).toHaveLength(101);

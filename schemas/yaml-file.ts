@@ -23,7 +23,7 @@ const placeOf = (document: Document, lines: LineCounter, path: Path, key?: strin
     const pair = found.items.find((item) => isPair(item) && isScalar(item.key) && item.key.value === key);
     if (pair && isScalar(pair.key)) found = pair.key;
   } else if (depth === path.length && path.length > 0) {
-    // A scalar is shown where it stands; of a map or list, its key says more than its first line.
+    // A scalar is shown at its own place; for a map or list, the place of its key says more than its first line.
     const parent = document.getIn(path.slice(0, -1) as string[], true);
     const last = path.at(-1);
     const container = path.length === 1 ? document.contents : parent;
@@ -37,7 +37,7 @@ const placeOf = (document: Document, lines: LineCounter, path: Path, key?: strin
   return { line: Math.max(line, 1), column: Math.max(col, 1) };
 };
 
-/** A list's entry by the id or name that it gives itself, otherwise by its place, counted from 1. */
+/** Names an entry of a list by its own id or name, otherwise by its place, counted from 1. */
 const entryName = (entry: unknown, index: number): string => {
   const { id, name } = (typeof entry === 'object' && entry !== null ? entry : {}) as Record<string, unknown>;
   const own = id ?? name;
@@ -91,15 +91,15 @@ export interface ReadYaml<Value> {
   /** The value, if the text fits the schema; its own rules may still find faults. */
   value: Value | undefined;
   faults: FileFault[];
-  /** What the text says, whether or not it fits the schema; undefined if it is no YAML. */
+  /** What the text holds, whether or not it fits the schema; undefined if it is not YAML. */
   raw: unknown;
-  /** Where a value stands, for rules that the schema can't say. */
+  /** Where a value stands, for rules that the schema can't express. */
   place(path: Path): { line: number; column: number };
 }
 
-/** Nobody writes that much by hand, and a reader's time grows with it. */
+/** Nobody writes more than this by hand, and the time to read a file grows with its size. */
 export const longestYamlBytes = 1024 * 1024;
-/** How deep lists and maps may stand in each other. */
+/** How deep lists and maps may nest. */
 const deepest = 50;
 
 /** Whether brackets or indentation nest deeper than any file of ours: the parser would run out of stack. */
@@ -116,14 +116,14 @@ const isTooDeep = (text: string): boolean => {
   });
 };
 
-/** Why a text is not even looked at. */
+/** Why a text is refused before it is parsed; undefined if it is not. */
 const unreadable = (text: string): string | undefined => {
   const bytes = Buffer.byteLength(text);
   if (bytes > longestYamlBytes) return `the file has ${bytes} bytes, at most ${longestYamlBytes} are read`;
   return isTooDeep(text) ? `the file nests lists and maps more than ${deepest} deep` : undefined;
 };
 
-/** Reads YAML against a schema and says everything that is wrong with it, each fault at its place. */
+/** Reads YAML against a schema and reports everything that is wrong with it, each fault at its place. */
 export const readYaml = <Schema extends z.ZodType>(
   text: string,
   schema: Schema,
@@ -134,7 +134,7 @@ export const readYaml = <Schema extends z.ZodType>(
     return { value: undefined, faults: [{ ...place(), message: why }], raw: undefined, place };
   }
   const lines = new LineCounter();
-  // What it would warn of, a schema refuses.
+  // The schema refuses what the parser would only warn about.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   const place = (path: Path) => placeOf(document, lines, path);
   const broken = document.errors.map((error) => {
@@ -146,7 +146,7 @@ export const readYaml = <Schema extends z.ZodType>(
   try {
     raw = document.toJS();
   } catch (error) {
-    // An alias of nothing, or so many of them that they stand for more than any file holds.
+    // An alias without an anchor, or so many aliases that they expand to more than any file holds.
     const message = error instanceof Error ? error.message : String(error);
     return { value: undefined, faults: [{ line: 1, column: 1, message }], raw: undefined, place };
   }
@@ -160,10 +160,12 @@ export const readYaml = <Schema extends z.ZodType>(
   };
 };
 
-/** More faults than that are one: the file is no such file. */
+/** Further faults are summed up in one line: a file with so many is some other kind of file. */
 const mostFaults = 100;
 
-/** `file:line:column: what is wrong`, one a line, in the order of the file, as a terminal may be shown it. */
+/**
+ * Returns `file:line:column: what is wrong`, one line per fault, in the order of the file, safe to print on a terminal.
+ */
 export const spellFaults = (file: string, faults: readonly FileFault[]): string[] => {
   const sorted = [...faults].sort((a, b) => a.line - b.line || a.column - b.column);
   const told = sorted.slice(0, mostFaults);

@@ -12,7 +12,7 @@ import type { NewEvent } from '../schemas/events.ts';
 import { withoutWords } from '../schemas/rendered.ts';
 import type { StepRequest } from '../schemas/steps.ts';
 
-// Another language takes the place of the English: one that says nothing but the codes of what it is given.
+// Another language replaces the English: it renders only the codes of the facts.
 const { inCodes } = vi.hoisted(() => {
   const codesIn = (facts: unknown): string[] => {
     if (typeof facts !== 'object' || facts === null) return [];
@@ -31,7 +31,7 @@ vi.mock('../coordinator/reading/english/fell-back.ts', inCodes);
 vi.mock('../coordinator/reading/english/reasons.ts', inCodes);
 vi.mock('../coordinator/reading/english/refusals.ts', inCodes);
 
-/** What a history asked to be recorded, and what would be asked for now, decided again and in this language. */
+/** A history's record requests, each with the request that is decided again now, in this language. */
 const recordsOf = (name: string) => {
   let state = initialState;
   const records: { found: NewEvent; again: NewEvent }[] = [];
@@ -57,7 +57,7 @@ const names = historyNames();
 const recorded = names.filter((name) => recordsOf(name).length > 0);
 
 describe('in a language of nothing but codes', () => {
-  it('a fault is told by its code', () => {
+  it('a fault is rendered by its code', () => {
     const faults = [{ code: 'no-evidence', step: 'sweep' }] as const;
     expect(clauseWords({ faults })).toBe('<no-evidence>');
   });
@@ -68,11 +68,11 @@ describe('in a language of nothing but codes', () => {
     expect(unjudged).toBe(0);
   });
 
-  it('there are histories whose iterations were recorded', () => {
+  it('some histories hold a record', () => {
     expect(recorded).toContain('closed');
   });
 
-  it.each(recorded)('%s has another close document, of the same facts, and its audit notes that', (name) => {
+  it.each(recorded)('%s has another close document from the same facts, and its audit notes that', (name) => {
     for (const { found, again } of recordsOf(name)) {
       expect(documentIn(again)?.text).not.toBe(documentIn(found)?.text);
       expect(documentIn(again)?.facts).toBe(documentIn(found)?.facts);

@@ -5,7 +5,7 @@ import type { TestFleet } from './test-fleet.ts';
 
 /**
  * Pushes a PKGBUILD that bash can't parse to the fleet's package repository.
- * @returns What takes it back.
+ * @returns a function that undoes it.
  */
 export const breakPkgbuild = async ({
   folder,

@@ -4,14 +4,17 @@ import { basename, join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 import { checkout } from '../deploy/checkout.ts';
 
-/** A line of a source file, relative to the checkout, and what stands in its place. */
+/** A line of a source file, whose path is relative to the checkout, and its replacement. */
 export interface Replacement {
   file: string;
   line: string;
   by: string;
 }
 
-/** @throws {Error} in the build, if the line does not stand there exactly once: then what is meant has changed. */
+/**
+ * Replaces the line in the build.
+ * @throws {Error} in the build, unless the file holds the line exactly once: the source has changed then.
+ */
 const replacing = ({ file, line, by }: Replacement): Plugin => ({
   name: 'replacing',
   setup(build) {
@@ -26,10 +29,10 @@ const replacing = ({ file, line, by }: Replacement): Plugin => ({
 });
 
 /**
- * Bundles a worker's source into one file, which threads can run and which is faster than the sources through tsx. Hands it
- * to `use`, and takes it away.
- * @param source of the worker, relative to this folder.
- * @param replacement a line of the sources that is another one in the bundle.
+ * Bundles a worker's source into one file, which threads can run and which is faster than the sources through tsx.
+ * Passes it to `use`, and removes it afterwards.
+ * @param source the worker's file, relative to this folder.
+ * @param replacement a line of the sources that is replaced in the bundle.
  */
 export const withBundledWorker = async <Result>(
   source: string,

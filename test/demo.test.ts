@@ -14,7 +14,7 @@ describe('ka demo --keep', () => {
   let sandbox: string;
   let config: string[];
   let demo: KaRan;
-  /** The iteration's events as `ka log` prints them, read once: it is closed by then. */
+  /** The iteration's events as `ka log` prints them. They are read once, after the iteration has closed. */
   let logged: Promise<ReturnType<typeof JSON.parse>[]> | undefined;
   const events = () => {
     logged ??= ka(['log', 'iter5', '--json', ...config]).then(({ stdout }) =>
@@ -100,7 +100,7 @@ describe('ka demo --keep', () => {
     expect(result.events).toBeGreaterThan(result.decided);
   });
 
-  it('exports the iteration, for anybody who pins the same keys to check; a changed byte is found', async () => {
+  it('exports the iteration, which anybody with the same pinned keys can check; a changed byte is found', async () => {
     const file = join(sandbox, 'iter5.tar');
     const pinned = ['--fleet', join(sandbox, 'control/fleet.yaml')];
     const live = await ka(['audit', '--verify', '--json', ...config]);
@@ -121,7 +121,7 @@ describe('ka demo --keep', () => {
       changed('\nok 1 sweep', '\nnot ok 1 s'), // in the sweep's KTAP
       changed('"sequence":9,', '"sequence":8,'),
     ]);
-    // Nothing rests on the report's words: another version may have written them.
+    // The report's words prove nothing: another version may have written them.
     const reworded = await changed('5 of 5', '4 of 5');
     expect(reworded.exitCode).toBe(0);
     expect(JSON.parse(reworded.stdout)).toMatchObject({ faults: [], notes: [{ file: 'report.md' }] });
@@ -134,7 +134,7 @@ describe('ka demo --keep', () => {
     }
   });
 
-  it('shows the state as it was, and the log an event a line', async () => {
+  it('shows an earlier state, and the log with one event per line', async () => {
     const all = await events();
     const started = all.find(({ type }) => type === 'IterationStarted').sequence;
     const asked = all.find(({ type }) => type === 'BuildRequested').sequence;
@@ -151,7 +151,7 @@ describe('ka demo --keep', () => {
     ]);
   });
 
-  it('has put 7.0-2 on the board, by pacman’s own word', async () => {
+  it('has put 7.0-2 on the board, as pacman confirms', async () => {
     const { stdout } = await execa('pacman', ['-Q', '--config', join(sandbox, 'fresnel/pacman.conf')]);
     expect(stdout.split('\n')).toEqual([
       'linux-fresnel-fourier 7.0-2',

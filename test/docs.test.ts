@@ -15,19 +15,19 @@ const pages = ['README.md', 'CONTRIBUTING.md', ...entries('docs').map((name) => 
 pages.push(...entries('examples').map((name) => `examples/${name}/README.md`));
 
 const read = (page: string) => readFileSync(join(checkout, page), 'utf8');
-/** What stands in backquotes. */
+/** The texts in backquotes. */
 const quotedIn = (text: string) => [...text.matchAll(/`([^`\n]+)`/g)].map(([, span = '']) => span);
-/** Whether it names a place in this tree, and not on a host. */
+/** Whether it is a path in this tree, and not on a host. */
 const isPath = (span: string) =>
   /^[\w.@-]+\/[\w.@/-]*$/.test(span) && topLevel.includes(span.split('/')[0] ?? '');
 const isThere = (path: string) => existsSync(join(checkout, path)) && (!path.endsWith('/') || isFolder(path));
 
 describe.each(pages)('%s', (page) => {
-  it('names files and folders that are there', () => {
+  it('names only existing files and folders', () => {
     expect(quotedIn(read(page)).filter((span) => isPath(span) && !isThere(span))).toEqual([]);
   });
 
-  it('links to pages that are there', () => {
+  it('links only to existing pages', () => {
     const links = [...read(page).matchAll(/\]\(([^):#]+)[^)]*\)/g)].map(([, link = '']) => link);
     expect(links.filter((link) => !isThere(join(dirname(page), link)))).toEqual([]);
   });
@@ -73,7 +73,7 @@ describe('the walk-through', () => {
     expect(namesExportedBy(file)).toEqual(expect.arrayContaining(names));
   });
 
-  it('has nothing in backquotes that is not there', () => {
+  it('has only existing names in backquotes', () => {
     const sourcesIn = (folder: string): string[] =>
       entries(folder).flatMap((name) => {
         const path = `${folder}/${name}`;

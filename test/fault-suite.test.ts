@@ -28,7 +28,7 @@ describe('the fault table', () => {
     expect(headings).toEqual(faultTable.map(({ id }) => id));
   });
 
-  it('takes a row as proven by a test that passed and none that failed, and keeps what was not run now', async () => {
+  it('counts a row as proven by a passed test and no failed one, and keeps results of rows not run', async () => {
     const file = join(scratch, 'faults.json');
     const at = '2026-01-02T03:04:05.000Z';
     const test = (row: 'disk-full' | 'clock-wrong' | 'two-agents', state: 'passed' | 'failed') => ({
@@ -49,7 +49,7 @@ describe('the fault table', () => {
     expect(report).toMatch(/2 of \d+ rows proven$/);
   });
 
-  it('says of each test that failed where it stands, and what its errors said, in a few lines', () => {
+  it('shows the place and the errors of each failed test, in a few lines', () => {
     const lines = Array.from({ length: 9 }, (_, index) => `line ${index + 1}`);
     const said = faultFailures([
       { place: 'test/faults/a.test.ts:7', name: 'disk-full: x', messages: [lines.join('\n\n'), 'and so'] },
@@ -67,7 +67,7 @@ describe('the fault table', () => {
 });
 
 describe('a proxy', () => {
-  /** What a client gets of a server that sends 100 bytes, and whether the end came. */
+  /** What a client receives from a server that sends 100 bytes, and whether the connection ended. */
   const through = async (mode: ProxyMode, waitMs = 1_000) => {
     const server = createServer((socket) => socket.end(Buffer.alloc(100, 8))).listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -94,12 +94,12 @@ describe('a proxy', () => {
     [{ does: 'refuse' }, 0, true],
     [{ does: 'cut', afterBytes: 30 }, 30, true],
     [{ does: 'freeze' }, 0, false],
-  ])('does as it is told: %j', async (mode, sizeBytes, ended) => {
+  ])('follows its mode: %j', async (mode, sizeBytes, ended) => {
     const { first } = await through(mode, 200);
     expect({ sizeBytes: first.bytes.length, ended: first.ended }).toEqual({ sizeBytes, ended });
   });
 
-  it('flips one bit of one byte, on as many connections as it is told', async () => {
+  it('flips one bit of one byte, on the given number of connections', async () => {
     const { first, second, damaged } = await through({ does: 'flip', afterBytes: 40, connections: 1 });
     expect(first.bytes.indexOf(9)).toBe(40);
     expect(first.bytes.filter((byte) => byte !== 8)).toHaveLength(1);
@@ -107,7 +107,7 @@ describe('a proxy', () => {
     expect(damaged).toBe(1);
   });
 
-  it('holds what comes while it is frozen, and passes it on later', async () => {
+  it('holds data that arrives while it is frozen, and passes it on later', async () => {
     const server = createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const address = server.address();
@@ -133,7 +133,7 @@ describe('failpoints', () => {
     return spawn(program, args, { env: { ...process.env, ...env }, stdio: 'ignore' });
   };
 
-  it('kill a daemon where it stands, alone or with its children', async () => {
+  it('kill a daemon at a failpoint, alone or with its children', async () => {
     const failpoints = await createFailpoints(join(scratch, 'points'));
     for (const how of ['alone', 'with children'] as const) {
       await failpoints.arm('hertz', 'publish swap acted');
@@ -159,7 +159,7 @@ describe('failpoints', () => {
     ]);
   });
 
-  it('kill at each point once while something goes on, and say where nobody came by', async () => {
+  it('kill at each point once while something runs, and report the points that were not met', async () => {
     const failpoints = await createFailpoints(join(scratch, 'each'));
     const untilDone = async () => {
       for (;;) {

@@ -6,7 +6,7 @@ import { historyNames, readHistory } from '../coordinator/testing/recorded-histo
 import type { LoggedEvent } from '../schemas/events.ts';
 import { waysToEnd } from './histories/ways-to-end.ts';
 
-/** How each ends: its status and the reason's code, and an event without which it would be another history. */
+/** The end of each history: its status and the reason's code, and an event that the history has to hold. */
 const ends: Readonly<Record<string, readonly [end: string, shows: string]>> = {
   closed: ['closed', 'RecordSucceeded'],
   conflict: ['failed/step-failed', 'PreflightFailed'],
@@ -35,11 +35,11 @@ const endOf = (events: readonly LoggedEvent[], name: string): string | undefined
   return ended && 'reason' in ended ? `${ended.status}/${ended.reason.code}` : ended?.status;
 };
 
-// What was once in a log stays readable, and today's code decides what was decided then. Each is an export of a real run,
-// with its signatures; a new shape of event comes with a history of its own.
+// Old logs stay readable, and today's code decides the same as then. Each history is an export of a real run, with its
+// signatures; a new shape of event comes with its own history.
 describe('a recorded history', () => {
   it.each(Object.entries(ends))(
-    '%s is what it was signed as, ends as it did, and is decided as it was',
+    '%s passes the check of its signatures, ends as stated, and is decided as it was',
     (name, [end, shows]) => {
       const { trust, header, records, withheld, events } = readHistory(name);
       expect(verifyLog(trust, { header, records }).faults).toEqual([]);
@@ -52,7 +52,7 @@ describe('a recorded history', () => {
     },
   );
 
-  it('is there for every way to end, and has its end stated here', () => {
+  it('exists for every way to end, and its end is stated here', () => {
     expect(Object.keys(waysToEnd)).toEqual(Object.keys(ends));
     expect(historyNames()).toEqual(Object.keys(ends).sort());
   });

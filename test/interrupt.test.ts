@@ -50,7 +50,7 @@ describe('a command that makes a fleet and is interrupted', () => {
       const { exitCode } = await running;
       expect(exitCode).toBe(code);
       expect(sandboxHolder(sandboxPlaces(folder))).toBeUndefined();
-      // gpg's agent belongs to nobody, and ends when it sees that its folder is gone.
+      // gpg's agent is nobody's child, and ends when it notices that its folder is gone.
       expect(processesAt(folder).filter((line) => !line.startsWith('gpg-agent'))).toEqual([]);
     },
     120_000,

@@ -15,8 +15,8 @@ export interface KaRan {
 }
 
 /**
- * The command line as a person runs it: the one entry, its streams and its exit code.
- * @param onLine is called with each line of standard output as it comes.
+ * Runs the command line as a person does, by its one entry. @returns its streams and exit code.
+ * @param onLine called with each line of standard output as it comes.
  */
 export const ka = async (
   args: readonly string[],
@@ -30,7 +30,7 @@ export const ka = async (
   return { exitCode: exitCode ?? -1, stdout, stderr };
 };
 
-/** A folder of the test's own, that an unprivileged build can reach too. */
+/** Makes a folder for one test, which an unprivileged build can reach too. */
 export const testFolder = async (name: string): Promise<{ folder: string; remove: () => Promise<void> }> => {
   const folder = await mkdtemp(join(tmpdir(), `ka-${name}-`));
   await execa('chmod', ['755', folder]);

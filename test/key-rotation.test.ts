@@ -23,7 +23,7 @@ const fleet = 'test';
 const hosts = ['boltzmann', 'fermi', 'lovelace', 'noether', 'stolen'];
 let log: LogServer;
 let admin: NatsConnection;
-/** As the operator has left it last. */
+/** The fleet's file after the operator's last change. */
 let pins: Fleet;
 beforeAll(async () => {
   log = await startLogServer(fleet, hosts);
@@ -36,7 +36,7 @@ const pin = async (writer: string, publicKey: string) => {
   pins = await log.pin(writer, publicKey);
   await until(() => admin.rtt().catch(() => false));
 };
-/** The whole log as somebody reads it who has the fleet's file as it is, or as it was at first. */
+/** Reads the whole log with the present fleet's file, or with an earlier one. */
 const read = async (by = pins) => {
   const refused: string[] = [];
   const { events } = await new EventLog(admin, trustIn(by), {
@@ -48,7 +48,7 @@ const read = async (by = pins) => {
 const typesOf = async (writer: string) =>
   (await read()).events.filter(({ event }) => event.source === writer).map(({ event }) => event.type);
 
-/** Whatever the server would have refused is put there by who may do everything. */
+/** Publishes as the administrator what the server would refuse from others. */
 const smuggle = async ({ subject, bytes, signature }: SealedEvent): Promise<number> => {
   const head = headers();
   head.set('Ka-Signature', signature);
@@ -66,7 +66,7 @@ const start = (attempt: number): NewEvent => ({
 const configOf = (host: string) => recordingConfig(log, { fleet, host });
 const nextKeyOf = (host: string) =>
   makeDaemonsNextKey({ kind: 'daemon', writer: host, keyFile: log.keyFile(host), fleetFile: log.fleetFile });
-/** An agent that runs until it has said that it started, once more than before. */
+/** Runs an agent until the log holds one more start of it. */
 const runOnce = async (host: string) => {
   const before = (await typesOf(host)).length;
   const agent = startAgent(configOf(host));
@@ -75,7 +75,7 @@ const runOnce = async (host: string) => {
 };
 
 describe('a host’s key', () => {
-  it('waits until the fleet’s file pins it; then the agent rotates to it, and the old one counts no more', async () => {
+  it('waits until the fleet’s file pins it; then the agent rotates, and the old one no longer counts', async () => {
     const old = log.key('boltzmann');
     const agent = startAgent(configOf('boltzmann'));
     await until(async () => (await typesOf('boltzmann')).length === 1);
@@ -104,7 +104,7 @@ describe('a host’s key', () => {
     expect(await typesOf('boltzmann')).toEqual(all);
   });
 
-  it('is rotated once, wherever the agent is killed meanwhile, and where its journal is lost besides', async () => {
+  it('is rotated once, wherever the agent is killed meanwhile, even if its journal is lost too', async () => {
     const [keyFile, old] = [log.keyFile('fermi'), log.key('fermi')];
     await runOnce('fermi');
     const { publicKey } = nextKeyOf('fermi');
@@ -129,7 +129,7 @@ describe('a host’s key', () => {
     expect((await read()).refused.filter((line) => line.includes('fermi'))).toEqual([]);
   });
 
-  it('that replaced another one by hand is not rotated to', async () => {
+  it('is not rotated to if it replaced another key by hand', async () => {
     const keyFile = log.keyFile('noether');
     renameSync(keyFile, `${keyFile}.older`);
     const lost = makeKeyFile(`${keyFile}.lost`);
@@ -185,7 +185,7 @@ describe('the coordinator’s key', () => {
     data: { host: 'lovelace', request: recordRequest },
   });
 
-  it('is rotated once by the daemon; a host that has seen the new one takes nothing signed with the old', async () => {
+  it('is rotated once by the daemon; a host that has seen the new one refuses what the old one signs', async () => {
     const old = log.key(coordinator);
     const { publicKey } = nextKeyOf(coordinator);
     await (await runDaemon()).stop();
@@ -204,7 +204,7 @@ describe('the coordinator’s key', () => {
         .filter(({ event }) => event.type === 'RecordSucceeded')
         .map(({ event }) => event.iteration);
     const key = readKeyFile(log.keyFile(coordinator));
-    // What was asked before the rotation is still to be done.
+    // Requests from before the rotation still have to be done.
     await smuggle(seal(coordinator, old, asked('iter1')));
     await until(async () => (await outcomes()).includes('iter1'));
     await smuggle(seal(coordinator, key, asked('iter2')));
@@ -229,9 +229,10 @@ describe('a person’s key', () => {
   };
   const person = personWriter('mfritsche');
 
-  it('is rotated by one command, which may be cut anywhere and done again', async () => {
+  it('is rotated by one command, which can be interrupted anywhere and repeated', async () => {
     const [keyFile, old] = [log.keyFile(person), log.key(person)];
-    // Cut when the new one was made, and before the log had it: both are where they belong, and nothing is said.
+    // Interrupted after the new key was made and before it was announced: both files are in place, and the log holds
+    // nothing.
     makeKeyFile(`${keyFile}.new`);
     const { publicKey } = readKeyFile(`${keyFile}.new`);
     linkSync(keyFile, `${keyFile}.old`);
@@ -241,7 +242,7 @@ describe('a person’s key', () => {
     );
     const rotated = { writer: person, publicKey, earlierKeys: [old.publicKey] };
     expect(await rotatePersonsKey(config())).toMatchObject({ ...rotated, outcome: 'rotated' });
-    // Cut before anybody could read what is to be done now. The server knows the old key alone.
+    // Interrupted before the next steps were printed. The server knows only the old key.
     expect(await rotatePersonsKey(config())).toMatchObject({ ...rotated, outcome: 'there' });
     expect(await typesOf(person)).toEqual(['KeyRotated']);
 

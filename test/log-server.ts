@@ -17,7 +17,10 @@ import type { Role } from '../schemas/step-names.ts';
 
 const waitAtMostMs = 30_000;
 
-/** Waits until `condition` gives something else than false or undefined. @throws {Error} after half a minute in vain. */
+/**
+ * Waits until `condition` returns something other than false, undefined or null.
+ * @throws {Error} after half a minute.
+ */
 export const until = async <Value>(condition: () => Value | Promise<Value>): Promise<NonNullable<Value>> => {
   for (const started = Date.now(); ; ) {
     const value = await condition();
@@ -28,13 +31,13 @@ export const until = async <Value>(condition: () => Value | Promise<Value>): Pro
   }
 };
 
-/** The folder where a nats-server keeps a stream of the log's account. @param natsFolder the server's own. */
+/** The folder in which a nats-server keeps a stream of the log's account. @param natsFolder the server's own. */
 export const streamFolder = (natsFolder: string, stream = eventStream): string =>
   join(natsFolder, 'store/jetstream', fleetAccount, 'streams', stream);
 
 /**
- * Cuts the end off a stream's last block file, as a power cut does where the server had not flushed it. The server must not
- * run, or be about to be killed. @param part of the file's bytes.
+ * Cuts the end off a stream's last block file, like a power cut before the server has flushed it. The server must not
+ * run, or is about to be killed. @param part the fraction of the file's bytes to cut.
  */
 export const cutTail = (natsFolder: string, part = 0.1, stream = eventStream): void => {
   const messages = join(streamFolder(natsFolder, stream), 'msgs');
@@ -68,12 +71,15 @@ export const sealedStart = (
     '2026-05-11T08:00:00Z',
   );
 
-/** The people of a test's fleet. Each may say everything. */
+/** The people of a test's fleet. Each has all rights. */
 export const people = ['mfritsche', 'architect'] as const;
 /** The first of them, as a writer. */
 export const person = personWriter(people[0]);
 
-/** A real nats-server with a provisioned fleet, whose writers have keys of their own. @param hosts with their roles; builders where none is said. */
+/**
+ * Starts a real nats-server with a provisioned fleet, whose writers have their own keys.
+ * @param hosts with their roles; builders if no role is given.
+ */
 export const startLogServer = async (
   fleet: string,
   hosts: readonly string[] | Readonly<Record<string, Role>>,
@@ -126,17 +132,17 @@ export const startLogServer = async (
     throw error;
   }
   return {
-    /** Where a test may write. */
+    /** A folder in which a test may write. */
     folder,
     server,
     connect,
     keyFile,
     key,
-    /** The fleet's document, the file that holds it, and what it pins. */
+    /** The fleet's document, its file, and the keys that it pins. */
     fleet: fleetDocument,
     fleetFile,
     trust: trustIn(fleetDocument),
-    /** Pins a newer key of a writer in the fleet's file, as its operator does, and gives the server the users anew. */
+    /** Pins a newer key of a writer in the fleet's file, as its operator does, and renews the server's users. */
     pin: async (writer: string, newer: string): Promise<Fleet> => {
       const changed = structuredClone(fleetDocument);
       const pins =

@@ -5,13 +5,13 @@ import { exampleFolder } from './ka.ts';
 export interface PlanVariant {
   /** The iteration's name, in place of `iter5`. */
   iteration: string;
-  /** The folders below the example's `variants` whose patches take the place of the example's own. */
+  /** The folders below the example's `variants` whose patches replace the example's own. */
   variants?: readonly string[];
-  /** Texts of the plan and what they become; each has to stand in it. */
+  /** Texts of the plan and their replacements; the plan has to hold each text. */
   plan?: readonly (readonly [string | RegExp, string])[];
   /** The same for patches, by file. */
   patches?: Readonly<Record<string, readonly (readonly [string | RegExp, string])[]>>;
-  /** Patches whose files are taken away. */
+  /** Patches whose files are removed. */
   without?: readonly string[];
 }
 
@@ -22,8 +22,8 @@ const replaced = (text: string, replacements: readonly (readonly [string | RegEx
   }, text);
 
 /**
- * Writes iteration 5's plan and patches into a folder of their own below `folder`, changed as asked.
- * @returns The plan's file.
+ * Writes iteration 5's plan and patches into a separate folder below `folder`, changed as asked.
+ * @returns the plan's file.
  */
 export const planVariant = async (
   folder: string,

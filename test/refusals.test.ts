@@ -25,7 +25,7 @@ afterAll(() => fleet?.remove(), 60_000);
 
 const variant = (asked: PlanVariant) => planVariant(fleet.folder, asked);
 
-/** Bad input, or bad use: exit code 2, nothing on standard output, and what is wrong without a stack trace. */
+/** Expects bad input or bad use: exit code 2, nothing on standard output, and the fault without a stack trace. */
 const expectRefused = ({ exitCode, stdout, stderr }: KaRan, wanted: RegExp) => {
   expect(stderr).toMatch(wanted);
   expect(stderr).not.toMatch(/^\s+at /m);
@@ -35,7 +35,7 @@ const expectRefused = ({ exitCode, stdout, stderr }: KaRan, wanted: RegExp) => {
 interface BadPlan {
   has: string;
   change: Omit<PlanVariant, 'iteration'>;
-  /** The text of the plan at which the fault is told. */
+  /** The text of the plan at which the fault is reported. */
   at: string;
   fault: string;
 }
@@ -85,7 +85,7 @@ const badPlans: BadPlan[] = [
 ];
 
 describe('a plan', () => {
-  /** What is said of these faults in this plan: a line each, in the order in which they stand there. */
+  /** The expected report of these faults in this plan: one line each, in the order of the plan. */
   const toldOf = async (file: string, bad: readonly BadPlan[]): Promise<string> => {
     const text = await readFile(file, 'utf8');
     return bad
@@ -98,7 +98,7 @@ describe('a plan', () => {
       .join('\n');
   };
 
-  // As the commands below load it; each of those takes most of a second to start.
+  // Loaded directly, as the commands below do it; each of those takes most of a second to start.
   it.each(badPlans)('with $has is refused, at its line and column', async (bad) => {
     const iteration = `bad-${badPlans.indexOf(bad)}`;
     const file = await variant({ iteration, ...bad.change });
@@ -107,7 +107,7 @@ describe('a plan', () => {
     expect(() => loadPlan(file, known)).toThrow(expect.objectContaining({ message: told }));
   });
 
-  it('with all these faults hears of every one at once, from plan check and from iterate', async () => {
+  it('with all these faults gets all of them reported at once, by plan check and by iterate', async () => {
     const changes = badPlans.map(({ change }) => change);
     const file = await variant({
       iteration: 'bad-in-all',
@@ -146,7 +146,7 @@ describe('the command line', () => {
     expectRefused(argument, /^ka: ka audit needs an iteration, or --verify$/);
   });
 
-  it('names the iterations there are when it is asked for another', async () => {
+  it('names the existing iterations if it is asked for another', async () => {
     const [status, approve] = await Promise.all([
       fleet.ka('status', 'iter4'),
       fleet.ka('approve', 'iter4', '--as', approver),
@@ -165,7 +165,7 @@ describe('an iteration', { timeout: 120_000 }, () => {
         `FAILED: preflight on boltzmann: .* patch ${helper} conflicts in drivers/media/common/videobuf2/videobuf2-core\\.c at @@ -11,6 `,
       ),
     );
-    // The signing key is tried meanwhile: whether that ended first is a matter of chance.
+    // The signing key is tried meanwhile; whether that ends first is random.
     const types = (await fleet.types('conflict')).filter((type) => !type.startsWith('Keycheck'));
     expect(types).toEqual([
       'IterationStarted',
@@ -201,7 +201,7 @@ describe('an iteration', { timeout: 120_000 }, () => {
 });
 
 /** One iteration's life with a patch that does not compile, from its start by two people to its abort. */
-describe('an iteration that two start at once', { timeout: 120_000 }, () => {
+describe('an iteration that two people start at once', { timeout: 120_000 }, () => {
   let file: string;
   let watched: Promise<KaRan[]>;
 
@@ -219,7 +219,7 @@ describe('an iteration that two start at once', { timeout: 120_000 }, () => {
     });
   }, 120_000);
 
-  it('is there once, and nobody can start it again', async () => {
+  it('exists once, and nobody can start it again', async () => {
     expect((await fleet.types('twins')).filter((type) => type === 'IterationStarted')).toHaveLength(1);
     expectRefused(
       await fleet.ka('iterate', file, '--watch'),
@@ -227,7 +227,7 @@ describe('an iteration that two start at once', { timeout: 120_000 }, () => {
     );
   });
 
-  it('takes a word only of whom the plan asks, and a waiver or a rejection only with its reason', async () => {
+  it('accepts approvals only of people whom the plan asks, and a waiver or rejection only with a reason', async () => {
     const last = await fleet.lastSequence();
     const [stranger, unasked, unlicensed, unexplained, clause, reasonless] = await Promise.all([
       fleet.ka('approve', 'twins', '--as', 'mallory', '-m', 'fine'),
@@ -249,7 +249,7 @@ describe('an iteration that two start at once', { timeout: 120_000 }, () => {
     expect(await fleet.lastSequence()).toBe(last);
   });
 
-  it('is ended by a rejection; of the two that started it one saw it fail, and one was refused', async () => {
+  it('is ended by a rejection; of the two people who started it, one saw it fail, and one was refused', async () => {
     expect((await fleet.ka('reject', 'twins', '--as', approver, '-m', 'it leaks a fence')).exitCode).toBe(0);
     const ran = await watched;
     const [won, lost] = ran[0]?.exitCode === 2 ? [ran[1], ran[0]] : ran;
@@ -280,7 +280,7 @@ describe('an iteration that two start at once', { timeout: 120_000 }, () => {
     expect(types).not.toContain('RollbackRequested');
   });
 
-  it('can be tried again: the build alone is asked for anew, until it is aborted', async () => {
+  it('can be retried: only the build is asked for again, until it is aborted', async () => {
     const last = await fleet.lastSequence();
     expect((await fleet.ka('retry', 'twins')).exitCode).toBe(0);
     const abort = await fleet.ka('abort', 'twins', '-m', 'the patch lacks a semicolon');
@@ -300,7 +300,7 @@ describe('an iteration that two start at once', { timeout: 120_000 }, () => {
   });
 });
 
-describe('what the log says of all these', () => {
+describe('the log of all these', () => {
   it('is decided again as it was', async () => {
     const { exitCode, stdout } = await fleet.ka('replay', '--check', '--json');
     expect(JSON.parse(stdout)).toMatchObject({ mismatches: [] });
@@ -309,7 +309,7 @@ describe('what the log says of all these', () => {
 });
 
 describe('a nats-server that is not reachable', () => {
-  it('is said in one sentence, with exit code 1', async () => {
+  it('is reported in one sentence, with exit code 1', async () => {
     expect((await fleet.down()).exitCode).toBe(0);
     const { exitCode, stdout, stderr } = await fleet.ka('status');
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });

@@ -5,14 +5,14 @@ import type { Ran, Run } from '../host/run.ts';
 import { madeOnce } from './made-once.ts';
 
 const questions = ['--printsrcinfo', '--packagelist'];
-/** Stands for the folder in which makepkg was asked. */
+/** The placeholder for the folder in which makepkg was run. */
 const here = '@here@';
 
 let version: Promise<string> | undefined;
 
 /**
- * Runs programs, and asks makepkg once a machine what a PKGBUILD is: it takes more than a second to say so, and says the same
- * of the same folder in the same environment. What fails is asked each time.
+ * Runs programs, but asks makepkg about a PKGBUILD only once per machine: it takes more than a second, and its answer
+ * is the same for the same folder and environment. A failed question is asked each time.
  */
 export const rememberMakepkg =
   (run: Run): Run =>

@@ -20,14 +20,14 @@ export interface StepRun<Name extends StepName> {
   lines: string[];
 }
 
-/** The host of the example fleet as which a step is run. */
+/** The host of the example fleet as which a step of each role is run. */
 const hostOf: Record<Role, string> = { builder: 'boltzmann', publisher: 'hertz', board: 'fresnel' };
 
 /**
- * Runs one step as the agent would, over a real journal in `folder`, without an event log.
- * Running it again with the same folder and attempt goes on where the last run ended, as after a crash.
- * The request and the evidence are checked against their schemas. What makepkg says of a PKGBUILD is remembered.
- * @param fleet whom the host trusts: the example fleet, unless another process has made its keys.
+ * Runs one step as the agent would, over a real journal in `folder`, without an event log. A second run with the same
+ * folder and attempt goes on where the first ended, as after a crash. The request and the evidence are checked against
+ * their schemas. makepkg's answers about a PKGBUILD are cached.
+ * @param fleet the fleet that the host trusts: the example fleet, unless another process has made its keys.
  */
 export const runStep = async <Name extends StepName, Host>(
   name: Name,
@@ -48,7 +48,7 @@ export const runStep = async <Name extends StepName, Host>(
     attempt?: number;
     signal?: AbortSignal;
     fleet?: Fleet;
-    /** Sees what the step runs. */
+    /** Wraps the runner, to observe what the step runs. */
     through?: (run: Run) => Run;
     watch?: WatchEffects;
   },

@@ -6,17 +6,20 @@ import { createRun, type Run } from '../host/run.ts';
 export interface SigningKey {
   gnupgHome: string;
   fingerprint: string;
-  /** The public half alone, as gpgv wants it. */
+  /** The file with only the public half, as gpgv needs it. */
   keyring: string;
   /** Runs gpg on this key's home. */
   gpg: (...args: string[]) => ReturnType<Run>;
-  /** Waits until gpg itself takes the key for expired. */
+  /** Waits until gpg itself treats the key as expired. */
   expired: () => Promise<void>;
   /** Ends the gpg-agent that was started for this home. */
   stop: () => Promise<void>;
 }
 
-/** The key whose home a folder is, made by generateSigningKey there or where the folder was copied from. */
+/**
+ * Opens the key whose home is this folder. generateSigningKey made it there, or in a folder from which this one was
+ * copied.
+ */
 export const openSigningKey = async (folder: string): Promise<SigningKey> => {
   const run = createRun(() => undefined);
   const gpg = (...args: string[]) =>
@@ -36,7 +39,7 @@ export const openSigningKey = async (folder: string): Promise<SigningKey> => {
   };
 };
 
-/** Makes an OpenPGP key that signs, without a passphrase, in a home of its own. `expires` as in gpg's --quick-generate-key. */
+/** Makes an OpenPGP signing key without a passphrase, in its own home. `expires` as in gpg's --quick-generate-key. */
 export const generateSigningKey = async (folder: string, expires = 'never'): Promise<SigningKey> => {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const generate = ['--quick-generate-key', 'Fleet <fleet@example.org>', 'ed25519', 'sign', expires];

@@ -15,7 +15,10 @@ const slowest = [
   'eventlog/stream/rebuild-log.test.ts',
 ];
 
-/** Starts what takes long before what does not: begun last, it would be waited for alone. Vitest knows the rest by its last run. */
+/**
+ * Starts slow files first, so that the run does not end with waiting for one of them. Vitest orders the rest by its
+ * last run.
+ */
 export class SlowestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const place = ({ moduleId }: TestSpecification) => {

@@ -16,7 +16,7 @@ const hashOf = async (file: string) =>
     .update(await readFile(file))
     .digest('hex');
 
-/** Path → hash of each file below a folder; of a link, where it points to. */
+/** Path → hash of each file below a folder; for a link, its target. */
 const filesBelow = async (folder: string): Promise<Record<string, string>> => {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = await Promise.all(
@@ -34,9 +34,9 @@ const filesBelow = async (folder: string): Promise<Record<string, string>> => {
 };
 
 /**
- * Starts a sandbox fleet of the test's own.
- * @param name Part of its folder's name.
- * @param env More of the environment of everything that runs in it; a function is given the test's folder, which is there.
+ * Starts a sandbox fleet for one test.
+ * @param name part of its folder's name.
+ * @param env added to the environment of everything that runs in it; a function gets the test's existing folder.
  */
 export const startTestFleet = async (
   name: string,
@@ -45,7 +45,7 @@ export const startTestFleet = async (
   const { folder, remove } = await testFolder(name);
   const places = sandboxPlaces(join(folder, 'fleet'));
   const onFleet = (...args: string[]): Promise<KaRan> => ka([...args, '--config', places.operatorConfig]);
-  /** What the board's owner would look at. */
+  /** The board's state as its owner would see it. */
   const board = async () => ({
     installed: (await execa('pacman', ['-Q', '--config', places.board.pacmanConfig])).stdout.split('\n'),
     boot: await filesBelow(join(places.root, 'boot')),
@@ -62,13 +62,13 @@ export const startTestFleet = async (
     await remove();
     throw new Error(`ka up ended with ${exitCode}: ${stderr}`);
   }
-  // Read in this process: what is tested is what the log holds, and each `ka log` costs a second.
+  // Read in this process: the tests are about the log's content, and each `ka log` takes a second.
   let session = await openSession(places.operatorConfig).catch(async (error: unknown) => {
     await ka(['down', '--dir', places.folder]);
     await remove();
     throw error;
   });
-  // While nats-server is away a request would be lost and its time be waited for in vain: it is asked once it is back.
+  // While nats-server is away, a request would be lost and time out, so this waits until it is back.
   const connected = async () => {
     for (let waitedMs = 0; ; waitedMs += 50) {
       const isThere = await session.connection.rtt().catch((error: unknown) => {
@@ -90,7 +90,7 @@ export const startTestFleet = async (
     await closing;
     return ka(['down', '--dir', places.folder]);
   };
-  /** Stops the fleet, does something, and starts it again, as it then is. */
+  /** Stops the fleet, calls `between`, and starts the fleet again. */
   const restart = async (between: () => Promise<void>) => {
     await session.close();
     await stopSandbox(places.folder);
@@ -99,7 +99,7 @@ export const startTestFleet = async (
     session = await openSession(places.operatorConfig);
   };
   return {
-    /** Where plans may be written. */
+    /** A folder for plans. */
     folder,
     places,
     ka: onFleet,
@@ -124,7 +124,7 @@ export const startTestFleet = async (
     },
     board,
     restart,
-    /** All that an iteration changes on hosts: the repositories' heads, what hertz serves, the board. */
+    /** Everything that an iteration changes on hosts: the repositories' heads, what hertz serves, the board. */
     world: async () => ({
       heads: Object.fromEntries(
         await Promise.all(

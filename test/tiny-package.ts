@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createRun } from '../host/run.ts';
 
-/** Makes a package that pacman and repo-add take, with the given files (path → text). Gives its path. */
+/** Makes a package that pacman and repo-add accept, with the given files (path → text). Returns its path. */
 export const makePackage = async (
   folder: string,
   { name, version, files = {} }: { name: string; version: string; files?: Record<string, string> },

@@ -27,15 +27,18 @@ import {
   stepEventData,
 } from '../schemas/events.ts';
 
-// A newer version writes a check, a reason, a role or a state that this one does not know. It is carried, nobody refuses its
-// event for it, and nothing here breaks or decides on it.
+// A newer version may write a check, a reason, a role or a state that this one does not know. Its event is not refused,
+// the member is kept, and nothing here breaks or decides on it.
 
 type Path = readonly (string | number)[];
 type Def = z.core.$ZodTypes['_zod']['def'];
 
 const defOf = (schema: z.core.$ZodType): Def => (schema._zod as unknown as { def: Def }).def;
 
-/** Where in a value its schema has an enum, or a union whose members a word tells apart; and what a newer one could say there. */
+/**
+ * The places of a value at which its schema has an enum or a discriminated union, and what a newer version could write
+ * there.
+ */
 const openPlaces = (schema: z.core.$ZodType, value: unknown, at: Path): { at: Path; newer: unknown }[] => {
   if (value === undefined || value === null) return [];
   const def = defOf(schema);
@@ -129,14 +132,14 @@ describe.each(Object.entries(histories))('a log of an iteration that %s', (_name
     openPlaces(schemaOf(logged), dataIn(logged), []).map((place) => ({ index, logged, ...place })),
   );
 
-  it('has places where a newer version may say more', () => {
+  it('has places where a newer version may write new members', () => {
     const types = new Set<string>(places.map(({ logged }) => logged.event.type));
     const expected: EventType[] = ['IterationStarted', 'IterationAccepted', 'PreflightSucceeded'];
     expect([...types]).toEqual(expect.arrayContaining(expected));
     expect(places.length).toBeGreaterThan(30);
   });
 
-  it('is read, folded, judged and told with an unknown member in each of them', () => {
+  it('is read, folded, judged and rendered with an unknown member in each of them', () => {
     for (const { index, logged, at, newer } of places) {
       const changed = rewritten(logged, at, newer);
       const all = events.map((one, other) => (other === index ? changed : one));

@@ -25,7 +25,7 @@ export const backupFile = (
   { version, archive }: { version: string; archive: { file: string } },
 ): string => join(backupsFolder(host, version), archive.file);
 
-/** The folders of modules that a package owns, by release. */
+/** The kernel releases whose module folders a package owns. */
 export const moduleReleases = (entries: readonly MtreeEntry[]): string[] => [
   ...new Set(
     entries.flatMap(({ path }) => {
@@ -51,7 +51,7 @@ const keptPaths = async (host: BoardConfig, releases: readonly string[]): Promis
   return paths.filter((path) => !paths.some((other) => path.startsWith(`${other}/`)));
 };
 
-/** Copies with a fixed time: the same content then gives the same archive. */
+/** Copies with a fixed time, so that the same content makes the same archive. */
 const gather = async (folder: string, files: readonly string[]): Promise<void> => {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
@@ -62,7 +62,9 @@ const gather = async (folder: string, files: readonly string[]): Promise<void> =
   await utimes(folder, 0, 0);
 };
 
-/** Modules are thousands of files, too many for an event: their folder stands for them, hashed over its manifest. */
+/**
+ * Modules are thousands of files, too many for an event. Instead their folder is listed, with a hash over its manifest.
+ */
 const summarize = (entries: readonly MtreeEntry[]): BoardFile[] => {
   const files = entries.flatMap(({ type, path, sizeBytes, sha256 }) =>
     type === 'file' && sha256 !== undefined ? [{ path: `/${path}`, sizeBytes, sha256 }] : [],
@@ -90,8 +92,9 @@ export const boardEntries = async (run: Run, archive: string): Promise<MtreeEntr
   (await listArchive(run, archive)).filter((entry) => !isPackage(entry));
 
 /**
- * Makes the archive, reproducibly: its name says what is in it, so the same system gives the same file again.
- * @throws {StepFailed} (host) if something that is to be kept isn't there. @throws {Error} if files changed meanwhile.
+ * Makes the archive reproducibly. Its name contains its hash, so the same system makes the same file again.
+ * @throws {StepFailed} (host) if something that is to be kept isn't there. @throws {Error} if files changed in the
+ * meantime.
  */
 export const createBackupArchive = async (
   run: Run,
@@ -123,7 +126,7 @@ export const createBackupArchive = async (
   const folder = backupsFolder(host, version);
   await mkdir(folder, { recursive: true });
   const part = join(folder, 'backup.part');
-  await rm(part, { force: true }); // one that outlived a killed agent may still write to it
+  await rm(part, { force: true }); // a tar that outlived a killed agent may still write to it
   await run([
     ...[
       'tar',
@@ -160,7 +163,7 @@ export const createBackupArchive = async (
 };
 
 /**
- * Unpacks an archive into `folder`, instead of what is there: a cut may have left half of it.
+ * Unpacks an archive into `folder`, and first removes what is there: a cut may have left half of it.
  * @returns The folder, and the package files in it.
  */
 export const unpackBackup = async (

@@ -5,5 +5,8 @@ import type { BoardConfig } from '../../schemas/config.ts';
 export const backupsFolder = ({ stateFolder }: Pick<BoardConfig, 'stateFolder'>, version: string): string =>
   join(stateFolder, 'backups', version);
 
-/** Where a backup's archive has its package files, beside the board's own files by their paths below the root. */
+/**
+ * The folder in a backup's archive that holds the package files. The board's own files are beside it, by their paths
+ * below the root.
+ */
 export const packagesFolder = 'packages';

@@ -2,17 +2,17 @@ import { join, relative } from 'node:path';
 import { hashFile } from '../../host/hash-file.ts';
 import type { BoardFile } from '../../schemas/steps.ts';
 
-/** A path of the board's own, `/boot/Image`, as this process reaches it. One that is below `root` already stays. */
+/** Maps a path on the board, `/boot/Image`, to a path for this process. A path that is already below `root` stays. */
 export const onBoard = (root: string, path: string): string => {
   const way = relative(root, path);
   return way === '' || !way.startsWith('..') ? path : join(root, path);
 };
 
-/** The other way round: how the board itself names what is at `path`. */
+/** The inverse: the path on the board itself of what is at `path`. */
 const boardPath = (root: string, path: string): string => `/${relative(root, path)}`;
 
 /**
- * What a file on the board holds now.
+ * Reads the size and the hash of a file on the board.
  * @throws {Error} (ENOENT) if it isn't there.
  */
 export const lookAtFile = async (root: string, path: string): Promise<BoardFile> => {

@@ -52,7 +52,7 @@ const sweepRequest = {
   repeats: 2,
 };
 
-/** A step with pacman in it takes a second, or twenty on a machine that has other things to do. */
+/** A step that runs pacman takes a second, or twenty on a busy machine. */
 const patience = { timeout: 120_000 };
 
 describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unshare -Ur)', patience, () => {
@@ -62,7 +62,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
   let second: SignedPackage[];
   let held: StepEvidence<'backup'>;
   const fresh = () => board.fresh();
-  /** What pacman is asked, whoever has to run it: an ordinary user runs it within unshare(1). */
+  /** The arguments of pacman, without what runs it: an ordinary user runs it within unshare(1). */
   const askedOfPacman = (argv: readonly string[]) => {
     const { command } = host.pacman;
     return command.every((word, at) => argv[at] === word) ? argv.slice(command.length) : undefined;
@@ -131,7 +131,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
   });
 
   it('backs up from an earlier backup what a rollback has put back', async () => {
-    // The cache has lost it, and no repository has it any more.
+    // Neither the cache nor the repository has it any more.
     const cached = first.flatMap((file) => [file, `${file}.sig`]).map((file) => basename(file));
     const aside = join(board.folder, 'aside');
     await mkdir(aside);
@@ -177,7 +177,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     ]);
   });
 
-  it('goes on over the LAN where the repository stalls', async () => {
+  it('goes on over the LAN if the repository stalls', async () => {
     await rm(join(host.stateFolder, 'staged'), { recursive: true });
     board.serving.stallAfter = 300;
     board.serving.requests.length = 0;
@@ -320,12 +320,12 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     await backToFirst();
   });
 
-  it('mends what a pacman that was killed half-way left', async () => {
+  it('repairs what a pacman that was killed half-way left', async () => {
     const folder = fresh();
     const local = join(host.pacman.databaseFolder, 'local', `${names[1]}-7.0-2`);
     const cut = runStep('install', install, toInstall(second), host, folder);
     const ended = expect(cut).rejects.toThrow(/was ended by SIGKILL/);
-    ended.catch(() => undefined); // it is waited for below
+    ended.catch(() => undefined); // it is awaited below
     const lock = join(host.pacman.databaseFolder, 'db.lck');
     const argvOf = (pid: string) => {
       try {
@@ -393,7 +393,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     expect(existsSync(join(board.root, 'etc/fourier.conf.pacnew'))).toBe(true);
   });
 
-  it('lets pacman finish although it warns and nobody reads that any more', async () => {
+  it('lets pacman finish although it prints warnings that nobody reads any more', async () => {
     const { folder } = fresh();
     await mkdir(folder, { recursive: true });
     const at = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
@@ -430,7 +430,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     );
   });
 
-  it('reports a file that is missing although pacman was content', async () => {
+  it('reports a file that is missing although pacman reported success', async () => {
     const folder = fresh();
     const image = join(board.root, 'usr/src/fourier/7.h');
     const spoiling = { ...host, boot: { ...host.boot, initramfsCommand: ['rm', image] } };
@@ -459,7 +459,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
       outcome: 'new-kernel',
       attestation,
     });
-    // The release is that of the old kernel too: the banner is what tells them apart.
+    // The release is the same as the old kernel's: only the banner tells them apart.
     expect(evidence.before.release).toBe(evidence.after.release);
     expect(evidence.after.procVersion).toContain('#2 SMP');
 
@@ -485,7 +485,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     });
   });
 
-  it('does not sweep in the name of packages that are not what is installed', async () => {
+  it('does not sweep for packages that are not the installed ones', async () => {
     const [wanted] = second;
     if (!wanted) throw new Error('nothing was built');
     const request = { ...sweepRequest, version: '7.0-2', packages: [wanted] };

@@ -12,7 +12,7 @@ import { rollback } from './rollback.ts';
 import { stage } from './stage.ts';
 import { sweep } from './sweep.ts';
 
-/** What a board does, and what it runs. */
+/** A board's steps, and what it reports about itself. */
 export const board: RoleParts<BoardConfig> = {
   steps: { presweep, backup, stage, install, reboot, sweep, confirm, rollback },
   installed: async (config) => {

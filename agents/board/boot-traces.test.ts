@@ -52,13 +52,13 @@ it.each([
   expect(await howItEnded(traces(), earlier, banner)).toEqual(expected);
 });
 
-it('says nothing where nobody told it where to look, and blames no record that it can’t date', async () => {
+it('reports nothing if the config names no traces, and blames no record that it can’t date', async () => {
   put('pstore/dmesg-ramoops-0', 'Kernel panic - not syncing: years ago');
   expect(await howItEnded(undefined, {}, banner)).toBeUndefined();
   expect(await howItEnded(traces(), {}, banner)).toEqual({ how: 'unknown' });
 });
 
-it('blames no watchdog that said so before', async () => {
+it('blames no watchdog that had reported a reset before', async () => {
   put('bootstatus', '32\n');
   expect(await howItEnded(traces(), await earlierTraces(traces()), banner)).toEqual({ how: 'unknown' });
   expect(await howItEnded(traces(), { records: [] }, banner)).toEqual({ how: 'unknown' });

@@ -7,13 +7,16 @@ import { printable } from '../../schemas/printable.ts';
 
 type Traces = BoardConfig['boot']['traces'];
 
-/** A record of pstore is as large as its part of the memory that survives a reset, and mostly 64 kB. */
+/** A record of pstore is as large as its part of the memory that survives a reset, usually 64 kB. */
 const largestRecord = 1024 * 1024;
 const longestWords = 300;
 /** WDIOF_CARDRESET of linux/watchdog.h: the watchdog has reset the machine. */
 const cardReset = 0x20;
 
-/** What kernels said at their end: the text of each record, by its sha256. systemd-pstore(8) moves them, so names say nothing. */
+/**
+ * Reads what kernels printed at their end: the text of each record, by its sha256. systemd-pstore(8) moves the records,
+ * so their names prove nothing.
+ */
 const readRecords = async ({ pstoreFolders }: NonNullable<Traces>): Promise<Map<string, string>> => {
   const found = new Map<string, string>();
   for (const folder of pstoreFolders) {
@@ -29,24 +32,27 @@ const readRecords = async ({ pstoreFolders }: NonNullable<Traces>): Promise<Map<
   return found;
 };
 
-/** What was there before a kernel booted, and so tells nothing of it. An older version journalled less, or nothing. */
+/**
+ * The traces that were there before a kernel booted, and so prove nothing about it. Older versions journalled fewer, or
+ * none.
+ */
 export interface EarlierTraces {
   /** The records' sha256. */
   records?: string[];
-  /** Whether the watchdog says that it has reset the machine: some drivers go on saying so. */
+  /** Whether the watchdog reported that it has reset the machine. Some drivers keep reporting that. */
   watchdog?: boolean;
 }
 
 const saysReset = async ({ watchdogStatusFile }: NonNullable<Traces>): Promise<boolean> =>
   (Number((await readFile(watchdogStatusFile, 'utf8').catch(() => '0')).trim()) & cardReset) !== 0;
 
-/** The traces that are there now: none of them is of a kernel that has yet to boot. */
+/** Returns the traces that are there now. None of them is from a kernel that has yet to boot. */
 export const earlierTraces = async (traces: Traces): Promise<EarlierTraces> =>
   traces
     ? { records: [...(await readRecords(traces)).keys()], watchdog: await saysReset(traces) }
     : { records: [] };
 
-/** `7.0.0-fourier #2`: how a kernel calls itself in its oops (dump_stack_print_info), by its banner. */
+/** `7.0.0-fourier #2`: a kernel's name in its oops (dump_stack_print_info), taken from its banner. */
 const nameInOops = (banner: string): string | undefined => {
   const [, release, build] = /^Linux version (\S+) .*\) (#\S+)/.exec(banner) ?? [];
   return release && `${release} ${build}`;
@@ -58,10 +64,10 @@ const lastWords = (text: string, pattern: RegExp): string | undefined => {
 };
 
 /**
- * How the kernel before this boot ended, by the traces that it left: a record of a panic, or a watchdog that says it has
- * reset the board. A kernel that hung without either, and a power cut, leave none.
- * @param earlier What was there before it booted.
- * @param banner The kernel's own: an oops is its only where that names it.
+ * Returns how the kernel before this boot ended, by its traces: a record of a panic, or a watchdog that reports a reset
+ * of the board. A hang without either, and a power cut, leave no trace.
+ * @param earlier The traces that were there before it booted.
+ * @param banner The kernel's banner: an oops counts only if it names this kernel.
  * @returns undefined on a board whose config names no traces.
  */
 export const howItEnded = async (

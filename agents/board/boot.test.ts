@@ -38,7 +38,7 @@ describe('the banner of a boot image', () => {
     expect(bannerRelease(banner)).toBe('7.0.0-fourier');
   });
 
-  it("is missed in what is no kernel, and that is the host's fault", async () => {
+  it("is missing in a file that is not a kernel, and that is the host's fault", async () => {
     await expect(bannerIn(Buffer.alloc(100_000))).rejects.toMatchObject({ fault: 'host' });
     await expect(bannerIn(gzipSync(image(70_000)).subarray(0, 40))).rejects.toMatchObject({ fault: 'host' });
     await expect(imageBanner(join(folder, 'none'))).rejects.toMatchObject({ fault: 'host' });

@@ -16,7 +16,7 @@ type Rebooted = StepEvidence<'reboot'>;
 const rebootTries = 3;
 const rebootWithinMs = 5 * 60_000;
 
-/** What the running system says of itself. */
+/** Reads what the running system reports about itself. */
 export const readBoot = async (
   host: Pick<BoardConfig, 'bootIdFile' | 'releaseFile' | 'procVersionFile'>,
 ): Promise<Boot> => {
@@ -38,13 +38,13 @@ const startsWithGzip = async (file: string): Promise<boolean> => {
   }
 };
 
-/** Longer than any banner: what is kept of a piece, so that one that spans two pieces is found. */
+/** Longer than any banner. This much of the text so far is kept, so that a banner that spans two pieces is found. */
 const bannerAtMost = 4096;
 
 /**
- * The line `Linux version …` that a kernel image prints first when it boots, and that `/proc/version` begins with.
- * The image may be gzipped.
- * @throws {StepFailed} (host) if it isn't there or holds none.
+ * The line `Linux version …` that a kernel image prints first when it boots, and that `/proc/version` begins with. The
+ * image may be gzipped.
+ * @throws {StepFailed} (host) if the image isn't there or holds no banner.
  */
 export const imageBanner = async (image: string): Promise<string> => {
   const refuse = (found: string, cause?: unknown) =>
@@ -73,10 +73,10 @@ export const imageBanner = async (image: string): Promise<string> => {
   throw refuse('holds no "Linux version"');
 };
 
-/** `Linux version 7.0.0-fourier (…` → `7.0.0-fourier`: what `uname -r` will say. */
+/** `Linux version 7.0.0-fourier (…` → `7.0.0-fourier`: what `uname -r` will print. */
 export const bannerRelease = (banner: string): string => banner.split(' ')[2] ?? '';
 
-/** Whether a boot is of the kernel that is installed. If nobody can tell, it isn't. */
+/** Whether a boot runs the installed kernel; false if the installed image can't be read. */
 export const runsInstalled = (
   host: Pick<BoardConfig, 'root' | 'boot'>,
   { procVersion }: Boot,
@@ -86,7 +86,7 @@ export const runsInstalled = (
     () => false,
   );
 
-/** @throws {StepFailed} (host) if what runs is not what is installed; `then` ends its sentence. */
+/** @throws {StepFailed} (host) if the running kernel is not the installed one; `then` ends its sentence. */
 export const requireRunsInstalled = async (
   host: Pick<BoardConfig, 'host' | 'root' | 'boot'>,
   { procVersion }: Boot,
@@ -100,23 +100,23 @@ export const requireRunsInstalled = async (
     );
 };
 
-/** What came back, compared with what was installed. `boots` are those that the agent has seen since. */
+/** Compares the kernel that came back with the installed one. `boots` are the boots that the agent has seen since. */
 export const rebootOutcome = (
   { after, imageBanner, boots }: { after: Boot; imageBanner: string; boots: readonly string[] },
   release: string,
 ): Rebooted['outcome'] => {
-  // A trial that came up and ended is two boots, and what came back is what counts.
+  // A trial that came up and ended makes two boots. Only what came back counts.
   if (after.release !== release || !after.procVersion.startsWith(imageBanner)) return 'fell-back';
   return new Set([...boots, after.bootId]).size > 1 ? 'rebooted-twice' : 'new-kernel';
 };
 
-/** A boot that ended, or is going to, and when that was: milliseconds since 1970. */
+/** A boot that ended or is going to end, and the time of that in milliseconds since 1970. */
 export interface BootBefore extends EarlierTraces {
   boot: Boot;
   at: number;
 }
 
-/** The boot that runs now, as one that is about to end. */
+/** Returns the boot that runs now, as one that is about to end. */
 export const bootNow = async (host: BoardConfig): Promise<BootBefore> => ({
   boot: await readBoot(host),
   at: Date.now(),
@@ -124,12 +124,12 @@ export const bootNow = async (host: BoardConfig): Promise<BootBefore> => ({
 });
 
 /**
- * Reboots once and says what came back, and how the new kernel ended where it did not. The agent dies with the old boot;
- * the new one's probes the boot id. A board that has booted since `since` for another reason, as after a power cut, has
- * done what was to be done: it counts, and the board is not rebooted again.
- * @param since The boot that the reboot is to end; otherwise the one that runs when the effect is begun.
- * @param withinMs How long the end may take; it is asked for three times.
- * @throws {StepFailed} (host) if the image is no kernel's, or the board never rebooted.
+ * Reboots once and returns which kernel came back, and how the new kernel ended if another one came back. The agent
+ * dies with the old boot; the agent of the new boot probes the boot id. If the board has booted since `since` for
+ * another reason, such as a power cut, that counts as the reboot, and the board is not rebooted again.
+ * @param since The boot that the reboot is to end. Default: the one that runs when the effect begins.
+ * @param withinMs How long the board may take to go down after each of at most three requests.
+ * @throws {StepFailed} (host) if the image is not a kernel's, or the board never rebooted.
  */
 export const rebootBoard = async (
   { effect, host, run, note, workFolder, bootsAfter, signal }: StepContext<BoardConfig, 'reboot'>,
@@ -148,7 +148,8 @@ export const rebootBoard = async (
       : { before: boot, secondsDown: Math.max(0, Date.now() - at) / 1000 };
   const kept = ({ boot: _boot, at: _at, ...rest }: BootBefore & { banner: string }) => rest;
   const seen = await effect('reboot', {
-    // The banner of what is installed now: if the board goes back on its own, the image is another one afterwards.
+    // The banner of the kernel that is installed now: if the board goes back on its own, the image is another one
+    // afterwards.
     before: async () => {
       const now = await bootNow(host);
       const banner = await imageBanner(image);
@@ -174,9 +175,9 @@ export const rebootBoard = async (
         );
       await writeFile(triesFile, String(tries));
       note(`reboot ${tries} of at most ${rebootTries}`);
-      // An agent that is being stopped may be so by the very reboot that it would ask for once more.
+      // If the agent is being stopped, the cause may be the very reboot that it would request again.
       signal.throwIfAborted();
-      // It has to go on when it stops this very agent.
+      // The command has to go on after it has stopped this agent.
       await run(host.boot.rebootCommand, { outlive: true });
       await sleep(withinMs, undefined, { signal });
       throw new Error(`${host.host} never rebooted: its boot id is still ${before.boot.bootId}.`);

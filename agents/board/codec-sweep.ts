@@ -19,11 +19,11 @@ type SweepRequest = StepRequest<'sweep'>;
 type Swept = StepEvidence<'sweep'>;
 type Sweeper = Pick<StepContext<BoardConfig>, 'host' | 'run' | 'note' | 'workFolder' | 'signal'>;
 
-/** The one line that a sweep's program prints. */
+/** The single line that the sweep's program prints. */
 const Answer = z.object({ device: z.string().min(1).nullable(), frames: z.int().min(0) });
 type OneRun = { sha256: string } & z.infer<typeof Answer>;
 
-/** The run gave nothing that can be compared; the message is what the table says of it. */
+/** The run produced nothing that can be compared. The message goes into the table. */
 class NoFinding extends Error {
   override readonly name = 'NoFinding';
 }
@@ -39,13 +39,13 @@ const readAnswer = (stdout: string): z.infer<typeof Answer> => {
   }
 };
 
-/** @throws {NoFinding} if the program fails, says something else, or writes nothing. */
+/** @throws {NoFinding} if the program fails, prints something else, or writes no output. */
 const runOnce = async (
   { host, run, workFolder, signal }: Sweeper,
   { row, path, fixture }: { row: string; path: string; fixture: string },
 ): Promise<OneRun> => {
   const output = join(workFolder, `${row}.${path}.out`);
-  // What an earlier run wrote would pass for this one's.
+  // The output of an earlier run could be mistaken for this one's.
   await rm(output, { force: true });
   try {
     const timeoutMs = host.sweep.timeoutSeconds * 1000;
@@ -71,7 +71,9 @@ const runOnce = async (
   }
 };
 
-/** One cell of the table from its runs. A run without a finding ends it: no repeat makes up for that. */
+/**
+ * Makes one cell of the table from its runs. A run without a finding makes it an error, whatever the other runs gave.
+ */
 const cellOf = (
   { row, path, device: needsDevice }: { row: string; path: string; device: boolean },
   runs: readonly OneRun[],
@@ -142,7 +144,7 @@ export const sweepTable = async (
 };
 
 /**
- * What the board attests is about these very files: they are as they were staged, and what is installed is what they hold.
+ * The board's attestation is about these files, so they have to be as they were staged, and be what is installed.
  * @throws {StepFailed} (host) if not.
  */
 const requireInstalled = async ({ host, run }: Sweeper, packages: readonly PackageFile[]): Promise<void> => {
@@ -163,10 +165,10 @@ const requireInstalled = async ({ host, run }: Sweeper, packages: readonly Packa
 };
 
 /**
- * Runs every row on its paths, as often as asked, and tells what each gave. It changes nothing in the world. Where the packages
- * are named, the board attests it.
- * @throws {StepFailed} (work) if another version is installed, (host) if another kernel runs than is installed, a fixture or
- * the program is missing, or the packages are others.
+ * Runs every row on its paths, as often as the request says, and returns what each gave. It changes nothing in the
+ * world. If the packages are named, the board attests the result.
+ * @throws {StepFailed} (work) if another version is installed; (host) if the running kernel is not the installed one, a
+ * fixture or the program is missing, or the packages differ.
  */
 export const codecSweep = async (
   request: SweepRequest,
@@ -174,7 +176,7 @@ export const codecSweep = async (
 ): Promise<Swept> => {
   const { effect, host, iteration, step, attest } = context;
   return effect('table', {
-    // A sweep that was cut is begun again: its cells are to be of one boot.
+    // A sweep that was cut begins again, because all its cells have to be from one boot.
     probe: () => ({ happened: 'no' }),
     act: async () => {
       const version = await installedVersion(context, host.packages);
@@ -195,7 +197,7 @@ export const codecSweep = async (
       const { packages } = request;
       if (packages) await requireInstalled(context, packages);
       const table = await sweepTable(request, context);
-      // Its put-back replaces what the cells ran on.
+      // A deadline that has gone off replaces the system that the cells ran on.
       await refuseFired(host, iteration);
       const seen = { release: boot.release, procVersion: boot.procVersion, version, fixtures, table };
       if (!packages) return seen;

@@ -9,15 +9,16 @@ import { disarm, readDisarmed, refuseFired } from './deadline/deadline.ts';
 import { installedVersion } from './pacman/installed.ts';
 
 /**
- * The kernel that runs is the verified one: it boots by default from now on, then the board's own deadline is called off. Cut
- * in between it boots and is still to be confirmed; cut before, the held kernel boots, and there is nothing to confirm.
+ * Confirms the running, verified kernel: it boots by default from now on, then the board's own deadline is called off.
+ * After a cut in between, the new kernel boots and still has to be confirmed; after an earlier cut, the held kernel
+ * boots, and there is nothing to confirm.
  */
 export const confirm: Step<'confirm', BoardConfig> = async (request, context) => {
   const { effect, host, run, iteration, note } = context;
   const loader = createBootLoader({ host, run, note });
   const { names, version, release } = request;
 
-  /** @throws {StepFailed} (host) if what runs is not what was verified. */
+  /** @throws {StepFailed} (host) if the running kernel is not the verified one. */
   const verified = async () => {
     await refuseFired(host, iteration);
     const installed = await installedVersion(context, names);
@@ -33,7 +34,7 @@ export const confirm: Step<'confirm', BoardConfig> = async (request, context) =>
     return boot;
   };
 
-  // Looked at before anything is called off: a cut up to here leaves the deadline armed.
+  // This is checked before anything is called off: a cut up to here leaves the deadline armed.
   const boot = await verified();
   await effect('settle', {
     probe: async () => {
@@ -42,7 +43,8 @@ export const confirm: Step<'confirm', BoardConfig> = async (request, context) =>
       return { happened: 'yes', result: null };
     },
     act: async () => {
-      await refuseFired(host, iteration); // what is held is what its put-back needs; one that goes off from here on holds what runs
+      // Its put-back needs the held kernel. A deadline that goes off later holds the running one.
+      await refuseFired(host, iteration);
       await loader.settle();
       return null;
     },
@@ -57,7 +59,7 @@ export const confirm: Step<'confirm', BoardConfig> = async (request, context) =>
       const found = await disarm(host);
       if (found !== 'fired') return found;
       await verified();
-      return 'none' as const; // it was another iteration's, and is over
+      return 'none' as const; // it belonged to another iteration, and is over
     },
   });
   note(deadline === 'disarmed' ? `${version} stays: the deadline is called off` : 'no deadline was armed');

@@ -9,7 +9,10 @@ import { createSystemd } from '../runtime/systemd.ts';
 import { deadlineTimes, watchDeadline } from './deadline/watch-deadline.ts';
 import { createWatchedBoard } from './deadline/watched-board.ts';
 
-/** `deadline-main.ts --config FILE`: the board's own deadline, a daemon beside the agent. It knows neither log nor journal. */
+/**
+ * `deadline-main.ts --config FILE`: the board's own deadline, a daemon beside the agent. It uses neither the log nor
+ * the journal.
+ */
 const { values } = parseArgs({ options: { config: { type: 'string' } } });
 const stop = new AbortController();
 for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
@@ -21,7 +24,7 @@ try {
   mkdirSync(host.stateFolder, { recursive: true, mode: 0o700 });
   const note = (line: string) =>
     void process.stderr.write(`${host.host}'s deadline: ${printableOutput(line)}\n`);
-  const systemd = createSystemd(() => true, stop.signal); // a yes by itself says that this process is not stuck
+  const systemd = createSystemd(() => true, stop.signal); // that it can answer shows that this process is not stuck
   systemd.ready('watching');
   const board = createWatchedBoard({ host, run: createRun(note, stop.signal), note });
   await watchDeadline({ board, clock: systemClock, note, signal: stop.signal, ...deadlineTimes });

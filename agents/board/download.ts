@@ -15,14 +15,14 @@ interface Wanted {
   url: string;
   local: string;
   sha256: string;
-  /** Absent for a signature, whose size nobody tells: the most is then 64 KiB. */
+  /** Absent for a signature, whose size is unknown: at most 64 KiB then. */
   sizeBytes?: number;
 }
 
 const unknownSizeAtMost = 64 * 1024;
 
 const tries = 3;
-/** Below so many bytes a second a download counts as stalled. */
+/** A download below this many bytes per second counts as stalled. */
 const stalledBelow = 1000;
 const timeoutMs = 6 * 60 * 60_000;
 
@@ -40,14 +40,14 @@ const curlSaid: Record<number, string> = {
   22: 'it answered with an error',
   28: 'it stalled',
   33: 'it can send no part of a file',
-  60: 'its certificate is refused, as it is by a wrong clock too',
+  60: 'its certificate is refused, which a wrong clock can also cause',
   63: 'it sent more than was expected',
 };
 
 /**
- * Downloads with curl by way of `<local>.part`, which a later call resumes. The file gets its own name only once
- * its sha256 is the expected one.
- * @returns What was tried, in order; the last is complete if the file is there.
+ * Downloads with curl by way of `<local>.part`, which a later call resumes. The file gets its own name only once its
+ * sha256 is the expected one.
+ * @returns The tries in order; the last one is complete if the file is there.
  * @throws {StepFailed} (host) if it can't be written.
  */
 export const download = async (
@@ -61,7 +61,7 @@ export const download = async (
   for (let tried = 1; tried <= tries; tried++) {
     if (sizeBytes === undefined || (await sizeOf(part)) > sizeBytes) await rm(part, { force: true });
     const from = await sizeOf(part);
-    // A server has no answer to a request for the part after the end.
+    // A server answers a request for the part after the end with an error.
     const curl =
       from === sizeBytes
         ? { exitCode: 0, stdout: '0 0', stderr: '' }
@@ -102,7 +102,8 @@ export const download = async (
         complete: false,
         why: `${url} has the sha256 ${found} and ${sha256} was expected`,
       });
-      // What an earlier download left may have been the wrong part; a whole one is simply another file.
+      // The part that an earlier download left may have been wrong. A file that was downloaded whole is simply another
+      // file.
       if (from > 0) continue;
       return transfers;
     }
@@ -127,8 +128,8 @@ const lanCopy = async (
 };
 
 /**
- * Gets a file from where it may be: it is here, the repository, or the LAN.
- * @throws {StepFailed} with both reasons, if neither has it: (work) if the LAN's is another file.
+ * Gets a file: it is here already, or it comes from the repository or over the LAN.
+ * @throws {StepFailed} with both reasons, if neither source has it; (work) if the LAN peer has another file.
  */
 export const fetchFile = async (
   run: Run,

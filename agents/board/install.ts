@@ -20,7 +20,10 @@ import { syncBoard } from './sync-board.ts';
 
 type Request = StepRequest<'install'>;
 
-/** @throws {StepFailed} if these packages aren't the ones asked for, or what is installed isn't what they replace. */
+/**
+ * @throws {StepFailed} if these packages aren't the requested ones, or the installed version isn't one that they
+ * replace.
+ */
 const refuseOtherVersions = async (
   { from, to, packages }: Request,
   host: BoardConfig,
@@ -58,7 +61,7 @@ const refuseWithoutBackupOrRoom = async (
       'host',
       `${archive} is not there with the sha256 ${backup.archive.sha256}: make the backup again before the install.`,
     );
-  // A rollback unpacks the backup beside what is installed: it must not be the disk that hinders it.
+  // A rollback unpacks the backup beside what is installed, and must not fail for lack of room.
   const sizes = [...backup.files, ...backup.packages].map(({ sizeBytes }) => sizeBytes);
   const installed = contents.map(({ installedBytes }) => installedBytes);
   const sum = (bytes: readonly number[]) => bytes.reduce((all, each) => all + each, 0);
@@ -69,7 +72,7 @@ const refuseWithoutBackupOrRoom = async (
   ]);
 };
 
-/** The initramfs as it is, to see whether the command really made one. */
+/** Looks at the initramfs, to see later whether the command really made one. */
 const initramfsAt = async (file: string) => {
   const found = await stat(file).catch(() => undefined);
   return found ? { mtimeMs: found.mtimeMs, ...(await hashFile(file)) } : null;
@@ -82,7 +85,7 @@ const makeInitramfs = async (
   initramfs: string,
   before: Awaited<ReturnType<typeof initramfsAt>>,
 ): Promise<string> => {
-  // One that outlived a killed agent is waited for: two at a time would write into one file.
+  // A command that outlived a killed agent is waited for: two at a time would write into one file.
   const alone = ['flock', join(host.stateFolder, 'initramfs.lock'), ...host.boot.initramfsCommand];
   await run(alone, { timeoutMs: 30 * 60_000 });
   await syncBoard(run, host);
@@ -91,13 +94,13 @@ const makeInitramfs = async (
   if (!made || made.sizeBytes === 0 || isOld)
     throw new StepFailed(
       'host',
-      `${host.boot.initramfsCommand.join(' ')} ended well, but ${initramfs} ${made ? `is ${made.sizeBytes === 0 ? 'empty' : 'the one from before'}` : 'is not there'}: run it by hand.`,
+      `${host.boot.initramfsCommand.join(' ')} reported success, but ${initramfs} ${made ? `is ${made.sizeBytes === 0 ? 'empty' : 'the one from before'}` : 'is not there'}: run it by hand.`,
     );
   return made.sha256;
 };
 
 /**
- * Holds the kernel that runs, then installs the staged packages and makes their initramfs. Whatever pacman is cut in, the
+ * Holds the running kernel, then installs the staged packages and makes their initramfs. Wherever pacman is cut, the
  * held kernel boots.
  */
 export const install: Step<'install', BoardConfig> = async (request, context) => {
@@ -112,21 +115,21 @@ export const install: Step<'install', BoardConfig> = async (request, context) =>
 
   const loader = createBootLoader({ host, run, note });
   await effect('hold', {
-    // What is refused here is refused before anything is begun: the board is as it was.
+    // A refusal here comes before anything is begun: the board is unchanged.
     before: async () => {
       const contents = await read();
       await refuseOtherVersions(request, host, pacman, contents);
       await refuseWithoutBackupOrRoom(request, host, contents, await loader.requireReady());
       return null;
     },
-    // Its label is written last: once it boots by default, its files are there.
+    // The held label is written last: once it boots by default, its files are there.
     probe: async () => {
       if (!(await loader.isHeld())) return { happened: 'no' };
-      await loader.flushed(); // the cut may have come before the boot loader sees it
+      await loader.flushed(); // the cut may have come before the flush
       return { happened: 'yes', result: null };
     },
     act: async () => {
-      await loader.cancelTry(); // one that somebody left over would boot what is half installed
+      await loader.cancelTry(); // a trial that was left over would boot a half-installed kernel
       await loader.hold();
       return null;
     },
@@ -134,7 +137,7 @@ export const install: Step<'install', BoardConfig> = async (request, context) =>
 
   let interrupted = false;
   await effect('packages', {
-    // A pacman that outlived the agent may still be at it. Half an install is none: act clears it away.
+    // A pacman that outlived the agent may still be at work. A half install does not count: act clears it away.
     probe: async () => {
       interrupted = true;
       await pacman.quiet();
@@ -150,16 +153,16 @@ export const install: Step<'install', BoardConfig> = async (request, context) =>
     },
   });
 
-  await loader.requireHeld(); // a pacman hook may have rewritten what boots
+  await loader.requireHeld(); // a pacman hook may have rewritten extlinux.conf
   const initramfs = onBoard(host.root, host.boot.initramfs);
   await effect('initramfs', {
     before: () => initramfsAt(initramfs),
-    // Half of one can't be told from a whole one, and making it again does no harm.
+    // A half-written initramfs can't be told from a complete one, and making it again does no harm.
     probe: () => ({ happened: 'no' }),
     act: (before) => makeInitramfs(run, host, initramfs, before),
   });
 
-  await loader.requireHeld(); // whatever the initramfs command, or a person, has done meanwhile
+  await loader.requireHeld(); // the initramfs command, or a person, may have changed it in the meantime
 
   const names = request.packages.map(({ name }) => name);
   return { ...(await lookAtInstalled({ host, run }, names, request.to)), attestation };

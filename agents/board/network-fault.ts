@@ -2,19 +2,19 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BoardConfig } from '../../schemas/config.ts';
 
-/** The interface of a line of /proc/net/route or ipv6_route that leads off this host; proc_net(5). */
+/** The interface in a line of /proc/net/route or ipv6_route, if the route leads off this host; proc_net(5). */
 const leadsTo = (line: string): string | undefined => {
   const fields = line.trim().split(/\s+/);
   const [first = ''] = fields;
   const last = fields.at(-1) ?? '';
   if (!/^[0-9a-f]{32}$/i.test(first)) return first === 'Iface' || first === '' ? undefined : first;
-  // Link-local and multicast: every interface has those.
+  // Link-local and multicast routes: every interface has those.
   return /^(fe[89ab]|ff)/i.test(first) ? undefined : last;
 };
 
 /**
- * What this system lacks of a network, as far as it can be seen from here; undefined if that is nothing, or can't be read.
- * That somebody answers is another question.
+ * What is wrong with this system's network, as far as that shows locally; undefined if nothing is, or if it can't be
+ * read. It does not check whether anybody answers.
  */
 export const networkFault = async ({
   interfacesFolder,

@@ -1,7 +1,7 @@
 import type { BoardConfig, Peer } from '../../schemas/config.ts';
 import { StepFailed } from '../runtime/errors.ts';
 
-/** @throws {StepFailed} (host) if this board's config knows no such peer. */
+/** @throws {StepFailed} (host) if this board's config has no such peer. */
 export const peerNamed = (host: Pick<BoardConfig, 'peers'>, name: string): Peer => {
   const peer = Object.hasOwn(host.peers, name) ? host.peers[name] : undefined;
   if (peer === undefined)

@@ -23,13 +23,14 @@ type Context = Pick<
 >;
 
 /**
- * Before what is installed is written over: whatever a cut leaves of it then, something whole boots. That is the kernel from
- * before, which is held until it is put back, or the one that runs. A board where none can be held goes back all the same.
+ * Runs before the installed system is overwritten, so that a complete kernel boots wherever that is cut: the previous
+ * kernel, which stays held until it is put back, or the running one. A board that can't hold a kernel goes back all the
+ * same.
  */
 const holdMeanwhile = async (loader: BootLoader, note: (line: string) => void): Promise<void> => {
   for (const make of [loader.cancelTry, loader.hold])
     await make().catch((error: unknown) =>
-      note(`what boots meanwhile: ${error instanceof Error ? error.message : error}`),
+      note(`what boots in the meantime: ${error instanceof Error ? error.message : error}`),
     );
 };
 
@@ -41,13 +42,13 @@ const refuseAltered = ([wrong, ...more]: readonly string[]): void => {
     );
 };
 
-/** Unpacks a backup's archive. @throws {StepFailed} (work) if it is no backup of that version. */
+/** Unpacks a backup's archive. @throws {StepFailed} (work) if it is not a backup of that version. */
 const openBackup = async ({ host, run, workFolder }: Context, archive: string, backup: Backup) => {
   const unpacked = await unpackBackup(run, archive, join(workFolder, 'backup'));
   const contents: PackageContent[] = [];
   for (const file of unpacked.packages) {
-    // The archive's bytes are the ones that were verified when this board made it. Its clock, which may be wrong, and a
-    // key that has expired since must not keep it from going back.
+    // The archive's bytes were verified when this board made it. A wrong clock, or a key that has expired since, must
+    // not keep the board from going back.
     await verifySignature(run, { file, signature: `${file}.sig`, ...host.signing, acceptExpiredKey: true });
     contents.push(await readPackageFile(run, file));
   }
@@ -60,7 +61,7 @@ const openBackup = async ({ host, run, workFolder }: Context, archive: string, b
   return { unpacked, contents };
 };
 
-/** Puts back what names the kernel that boots, last of all. @returns whether that had to be done. */
+/** Puts back the file that names the kernel that boots, last of all. @returns whether that was necessary. */
 const settleBoot = (
   { effect, host, run }: Context,
   loader: BootLoader,
@@ -77,7 +78,7 @@ const settleBoot = (
     },
     act: async () => {
       if (await bootsAsBefore()) return false;
-      await loader.flushed(); // what the file is going to name
+      await loader.flushed(); // the files that the config file is going to name
       await restore(run, folder, host.root, ofBoot);
       await loader.settle();
       return true;
@@ -87,10 +88,10 @@ const settleBoot = (
 
 /**
  * Puts the board back to a backup whose archive is here, from any state that an install or a cut leaves: packages, then
- * boot files and modules over them, each brought to the disk, and last what names the kernel that boots: until then it is
- * one that nothing here writes to. Each part may be done again, and what is right already stays.
- * @returns What is installed then, looked at, and whether anything had to be changed for it.
- * @throws {StepFailed} (work) if the archive is no backup of that version, (host) if the board isn't as it was then.
+ * boot files and modules over them, each synced to the disk, and last the file that names the kernel that boots. Until
+ * then a kernel boots that nothing here writes to. Each part may be repeated, and what is right already stays.
+ * @returns What was found installed afterwards, and whether anything had to be changed.
+ * @throws {StepFailed} (work) if the archive is not a backup of that version, (host) if the board isn't as it was then.
  */
 export const putBack = async (
   context: Context,
@@ -101,11 +102,11 @@ export const putBack = async (
   const loader = createBootLoader({ host, run, note });
   const archive = backupFile(host, backup);
 
-  // A pacman that outlived the one who began this may still read what is unpacked anew here.
+  // A pacman that outlived its agent may still read the files that are unpacked again here.
   await pacman.quiet();
   const { unpacked, contents } = await openBackup(context, archive, backup);
 
-  // A probe that finds it done after a cut can't tell whether this did it: it counts as a change.
+  // If a probe finds this done after a cut, it can't tell who did it, so it counts as a change.
   const packagesChanged = await effect('packages', {
     probe: async () => {
       await pacman.quiet();
@@ -118,10 +119,10 @@ export const putBack = async (
       const changes = !(await holdsAll(pacman, contents));
       if (changes) {
         await holdMeanwhile(loader, note);
-        // The install that failed may have left anything in the way.
+        // The failed install may have left anything in the way.
         await upgrade(note, pacman, contents, { overwrite: true, acceptExpiredKey: true });
       }
-      await syncBoard(run, host); // what is right may be right in memory alone
+      await syncBoard(run, host); // what is right may be so only in memory
       return changes;
     },
   });

@@ -10,7 +10,10 @@ import { createBootLoader } from './boot-loader/create-boot-loader.ts';
 import { arm, isOf, readArmed, readFired, readReport, refuseFired } from './deadline/deadline.ts';
 import { installedVersion } from './pacman/installed.ts';
 
-/** What is known without a trace. A variable that is still there was never looked at; what can't be read tells nothing. */
+/**
+ * How the new kernel fell back. If the trial is still set, the boot loader never looked at it. If the deadline went off
+ * under the new kernel, the deadline ended it. What can't be read is ignored.
+ */
 const howItFellBack = async (
   host: BoardConfig,
   loader: BootLoader,
@@ -26,9 +29,9 @@ const howItFellBack = async (
 };
 
 /**
- * Arms the board's own deadline, lets the next boot be the new kernel's trial, reboots, and says which kernel came back. That
- * it fell back is a fact for the coordinator, not a failure here. Cut after `arm`, whatever boots next has to be confirmed;
- * cut before `trial`, what boots is the kernel that is held, and the reboot is still to come.
+ * Arms the board's own deadline, makes the next boot the new kernel's trial, reboots, and returns which kernel came
+ * back. A fall-back is a fact for the coordinator, not a failure here. After a cut after `arm`, whatever boots next has
+ * to be confirmed. After a cut before `trial`, the held kernel boots, and the reboot is still to come.
  */
 export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
   const { effect, host, run, iteration, attempt, note } = context;
@@ -37,7 +40,8 @@ export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
   const loader = createBootLoader({ host, run, note });
   const armedIn = await effect('arm', {
     before: () => bootNow(host),
-    // It may have gone off, too, where a power cut has booted the new kernel: then it is armed no more, but was.
+    // After a power cut that booted the new kernel, the deadline may have gone off already: it counts as armed then,
+    // too.
     probe: async (before) => {
       if (!isOf((await readArmed(host)) ?? (await readFired(host)), { iteration, attempt }))
         return { happened: 'no' };
@@ -54,8 +58,8 @@ export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
   });
   const since = await effect('trial', {
     before: () => bootNow(host),
-    // Where the power was cut, the variable may have been taken, or never been written: what runs tells. If it is not the new
-    // kernel, to try it is still to be done, at worst for the second time.
+    // After a power cut, the trial may have been used up or never been written: the running kernel tells. If it is not
+    // the new one, the trial is still to be done, at worst for the second time.
     probe: async (before) => {
       if (!loader.triesOnce) return { happened: 'yes', result: armedIn };
       const now = await readBoot(host);
@@ -67,17 +71,19 @@ export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
     },
     act: async () => {
       if (!loader.triesOnce) return armedIn;
-      await refuseFired(host, iteration); // a trial would be of what its put-back has half replaced
-      await loader.requireHeld(); // a person may have been at it since the install
-      // A boot since `arm` was of the kernel that is held: it was not the trial.
+      await refuseFired(host, iteration); // a trial would boot what its put-back has half replaced
+      await loader.requireHeld(); // a person may have changed it since the install
+      // A boot since `arm` ran the held kernel: it was not the trial.
       const now = await bootNow(host);
-      await loader.booted(now.boot.bootId); // so that the board's deadline does not end this one for an older one
+      // Otherwise the board's deadline would take this trial for an older one and end it.
+      await loader.booted(now.boot.bootId);
       await loader.tryOnce(now.boot.bootId);
       note(`the next boot, and only that one, is of ${version}`);
       return now;
     },
   });
-  // Begun late, after a cut, in the boot that the reboot is to end: the put-back must not be ended by it.
+  // If this goes on late, after a cut, in the boot that the reboot is to end, a put-back may be running: the reboot
+  // must not end it.
   if ((await readBoot(host)).bootId === since.boot.bootId) await refuseFired(host, iteration);
   const seen = await rebootBoard(context, {
     release: request.release,
@@ -89,7 +95,7 @@ export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
     seen.outcome === 'fell-back'
       ? await howItFellBack(host, loader, { iteration, attempt }, seen)
       : undefined;
-  await loader.booted(bootId); // the board's deadline may not run
+  await loader.booted(bootId); // in case the board's deadline is not running
   const runs = seen.outcome === 'new-kernel' && seen.package === version;
   return {
     ...seen,

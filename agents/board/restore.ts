@@ -17,8 +17,8 @@ import { alteredFiles } from './pacman/altered-files.ts';
 import type { MtreeEntry } from './pacman/mtree.ts';
 
 /**
- * Puts files back below `root` from a folder that holds them, each by way of a `.part` beside it: at every moment
- * a path holds the old file or the new one, whole. What is right already stays as it is. Nothing is removed.
+ * Puts files back below `root` from a folder that holds them, each through a `.part` beside it: at every moment a path
+ * holds either the old file or the new one, complete. Files that are right already stay. Nothing is removed.
  */
 export const restore = async (
   run: Run,
@@ -44,7 +44,7 @@ export const restore = async (
     else {
       await copyFile(source, part);
       const copy = await lstat(part);
-      // A FAT boot partition knows no owners, and there is nothing to change then.
+      // A FAT boot partition has no owners, so nothing is changed there.
       if (copy.uid !== uid || copy.gid !== gid) await chown(part, uid, gid);
       await chmod(part, mode);
       await utimes(part, atime, mtime);

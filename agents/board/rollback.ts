@@ -12,10 +12,10 @@ import { peerNamed } from './peer-named.ts';
 import { putBack } from './put-back.ts';
 import { hasContent } from './staged.ts';
 
-/** A deadline that has gone off works on its own, and ends by itself or with its reboot. */
+/** How long to wait for a deadline that has gone off. It works on its own, and ends by itself or with its reboot. */
 const deadlineOverWithinMs = 30 * 60_000;
 
-/** @throws {StepFailed} (host) if the deadline that has gone off is still at it after half an hour. */
+/** @throws {StepFailed} (host) if the deadline that has gone off is still at work after half an hour. */
 const waitForDeadline = async (host: BoardConfig, signal: AbortSignal): Promise<void> => {
   for (let waitedMs = 0; waitedMs < deadlineOverWithinMs; waitedMs += 1_000) {
     const [fired, report] = await Promise.all([readFired(host), readReport(host)]);
@@ -30,8 +30,7 @@ const waitForDeadline = async (host: BoardConfig, signal: AbortSignal): Promise<
 };
 
 /**
- * The boot that the deadline's own reboot has ended, where that was the last thing done in this iteration to put this
- * very backup back.
+ * The boot that the deadline's own reboot has ended, if the deadline has put back this very backup in this iteration.
  */
 const endedByDeadline = async (
   host: BoardConfig,
@@ -40,7 +39,7 @@ const endedByDeadline = async (
 ): Promise<BootBefore | undefined> => {
   const [fired, report] = await Promise.all([readFired(host), readReport(host)]);
   if (!fired || !report || !isOf(report, fired) || !report.restored || !report.restoredIn) return undefined;
-  // An older iteration's backup of the same system is the same file.
+  // A backup of the same system by an older iteration is the same file, so the iteration is compared too.
   if (fired.iteration !== iteration || fired.backup.archive.sha256 !== archiveSha256) return undefined;
   const { bootId } = await readBoot(host);
   return bootId === report.restoredIn.bootId
@@ -49,8 +48,8 @@ const endedByDeadline = async (
 };
 
 /**
- * Brings the board back to its backup, from any state that an install or a cut leaves: packages, then boot files
- * and modules over them, then the reboot. Each part may be done again.
+ * Brings the board back to its backup, from any state that an install or a cut leaves: packages, then boot files and
+ * modules over them, then the reboot. Each part may be repeated.
  */
 export const rollback: Step<'rollback', BoardConfig> = async (request, context) => {
   const { effect, host, iteration, note, signal } = context;
@@ -59,7 +58,7 @@ export const rollback: Step<'rollback', BoardConfig> = async (request, context) 
   const isHere = () => hasContent(archive, backup.archive.sha256);
   note(`back from ${request.from} to ${backup.version}: ${request.reason.code}`);
 
-  // First, so that never two put the board back at the same time.
+  // This comes first, so that two never put the board back at the same time.
   await effect('disarm', {
     probe: () => ({ happened: 'no' }),
     act: async () => {

@@ -14,7 +14,7 @@ import {
   verifyStaged,
 } from './staged.ts';
 
-/** What an earlier iteration left would take the room of this one. */
+/** Files that an earlier iteration left would take the room of this one. */
 const removeOthers = async (host: BoardConfig, packages: readonly SignedPackage[]): Promise<void> => {
   const wanted = new Set(packages.map(({ sha256 }) => sha256));
   for (const folder of await readdir(stagedFolder(host)))
@@ -29,8 +29,8 @@ const refuseWithoutRoom = async (host: BoardConfig, packages: readonly SignedPac
 };
 
 /**
- * Downloads the packages and their signatures, over the LAN where the repository stalls, and checks both with the
- * board's own key. Nothing but the staged folder changes; a cut leaves `.part` files that the next try goes on with.
+ * Downloads the packages and their signatures, over the LAN if the repository stalls, and checks both with the key that
+ * the board pins. Only the staged folder changes. A cut leaves `.part` files with which the next try goes on.
  */
 export const stage: Step<'stage', BoardConfig> = async (request, { effect, host, run, note, signal }) => {
   refuseOtherKey(host, request.fingerprint);

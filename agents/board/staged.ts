@@ -8,7 +8,7 @@ import { verifySignature } from '../runtime/openpgp-verify.ts';
 
 export type SignedPackage = StepRequest<'stage'>['packages'][number];
 
-/** Where staged packages are kept: a folder each, named by what is in it, so that a later attempt finds them. */
+/** Where staged packages are kept: each in a folder named by its sha256, so that a later attempt finds it. */
 export const stagedFolder = (host: Pick<BoardConfig, 'stateFolder'>): string =>
   join(host.stateFolder, 'staged');
 
@@ -21,7 +21,7 @@ export const stagedFile = (
 export const hasContent = async (file: string, sha256: string): Promise<boolean> =>
   (await hashFile(file).catch(() => undefined))?.sha256 === sha256;
 
-/** @throws {StepFailed} (work) if the request is about another key than the one that this board pins. */
+/** @throws {StepFailed} (work) if the request names another key than the one that this board pins. */
 export const refuseOtherKey = (host: Pick<BoardConfig, 'signing'>, fingerprint: string): void => {
   if (fingerprint !== host.signing.fingerprint)
     throw new StepFailed(
@@ -31,7 +31,8 @@ export const refuseOtherKey = (host: Pick<BoardConfig, 'signing'>, fingerprint: 
 };
 
 /**
- * Checks a package and its signature, as they are on this board now, against the request and the board's own key.
+ * Checks a package and its signature, as they are on this board now, against the request and the key that the board
+ * pins.
  * @throws {StepFailed} (host) if they aren't the ones that were staged, (work) if the signature isn't by that key.
  */
 export const verifyStaged = async (

@@ -4,7 +4,7 @@ import type { BoardConfig } from '../../schemas/config.ts';
 import { sha256 } from '../../schemas/hash.ts';
 import type { Cell, PackageFile, StepRequest } from '../../schemas/steps.ts';
 
-/** A sweep that has come to its end. */
+/** A finished sweep. */
 export interface DoneSweep {
   host: Pick<BoardConfig, 'fleet' | 'host'>;
   iteration: string;
@@ -16,9 +16,9 @@ export interface DoneSweep {
 }
 
 /**
- * What a board says of a sweep. A test is a row on a path, and has passed if its cell is `ok`: each repeat gave the same bytes,
- * on the device where one has to be used. Whether these are the bytes that the plan expects is not the board's to say, so
- * PASSED means that every cell gave a result, and nothing of what they are worth beside each other.
+ * A board's statement about a sweep. A test is a row on a path, and has passed if its cell is `ok`: each repeat gave
+ * the same bytes, on the device if one has to be used. The board does not judge whether these are the bytes that the
+ * plan expects. So PASSED means only that every cell gave a result, and says nothing about how the results compare.
  */
 export const sweptStatementOf = ({
   host,

@@ -2,5 +2,5 @@ import type { BoardConfig } from '../../schemas/config.ts';
 import type { Step } from '../runtime/step.ts';
 import { codecSweep } from './codec-sweep.ts';
 
-/** What the codecs give on the kernel that runs now: the one under test. */
+/** Sweeps the codecs on the kernel that runs now: the one under test. */
 export const sweep: Step<'sweep', BoardConfig> = codecSweep;

@@ -6,9 +6,9 @@ import { expect } from 'vitest';
 import { Journal } from '../runtime/journal/journal.ts';
 
 /**
- * Runs a step until the board is in another boot, stops it there as the reboot does, and runs it again as that boot's
+ * Runs a step until the board is in another boot, stops it there as the reboot would, and runs it again as that boot's
  * agent.
- * @param folder The step's journal is there, and is told of both boots.
+ * @param folder Holds the step's journal, in which both boots are noted.
  */
 export const throughReboot = async <Result>(
   { bootIdFile }: { bootIdFile: string },
@@ -24,7 +24,8 @@ export const throughReboot = async <Result>(
   await mkdir(folder, { recursive: true });
   noteBoot();
   const [before, stop] = [bootId(), new AbortController()];
-  // Where the step ends before that, its end is what is wrong; where the board never boots, the step is ended first.
+  // If the step ends before that, its error is the cause. If the board never boots, the step is stopped before the
+  // error is thrown.
   const ended = step(stop.signal).then(
     () => expect.unreachable('the step ended before the board was in another boot'),
     (error: unknown) => {

@@ -34,13 +34,13 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
   const bootId = () => readFileSync(host.bootIdFile, 'utf8').trim();
   const runs = () => /#(\d) SMP/.exec(readFileSync(host.procVersionFile, 'utf8'))?.[1];
   const conf = () => readFileSync(join(board.root, 'boot/extlinux/extlinux.conf'), 'utf8');
-  /** Power comes back: whatever the boot loader is set to boots. */
+  /** The power comes back: the board boots what the boot loader is set to. */
   const powerOn = () => createRun(() => undefined)(host.boot.rebootCommand);
   const installing = () => ({
     ...{ packages: second, fingerprint: host.signing.fingerprint, from: '7.0-1', to: '7.0-2' },
     ...{ release: kernel.release, backup: held, provenance: exampleProvenance(second) },
   });
-  /** The board, whose pacman ends as soon as it is to install. */
+  /** The board with a pacman that fails as soon as it is to install. */
   const unable = (): BoardConfig => {
     const script = 'case " $* " in *" -U "*) exit 1;; esac; exec "$@"';
     const command = ['sh', '-c', script, 'sh', ...host.pacman.command];
@@ -67,7 +67,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
     await board.boot('boot-0');
   });
 
-  it('leaves the old kernel the default until the new one is confirmed, also where pacman was cut', async () => {
+  it('leaves the old kernel the default until the new one is confirmed, also if pacman was cut', async () => {
     const cut = fresh();
     await expect(runStep('install', install, installing(), unable(), cut)).rejects.toThrow();
     expect(conf()).toContain('DEFAULT kernel-agent-held');
@@ -90,7 +90,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
     expect(runs()).toBe('2');
   });
 
-  it('is refused where something has rewritten extlinux.conf since', async () => {
+  it('is refused if something has rewritten extlinux.conf since', async () => {
     const rewrites = ['sh', '-c', 'echo x >> "$1"; printf "$2" > "$0"'];
     const file = join(board.root, 'boot/extlinux/extlinux.conf');
     const initramfsCommand = [...rewrites, file, host.boot.initramfs, extlinuxConf];
@@ -101,7 +101,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
     expect(bootId()).toBe('boot-0');
   });
 
-  it('is still to come where the power was cut before it was set', async () => {
+  it('is still to come if the power was cut before it was set', async () => {
     await runStep('install', install, installing(), host, fresh());
     const { folder } = fresh();
     const loader = { ...host.boot.loader, setCommand: ['false'] } as typeof host.boot.loader;
@@ -118,7 +118,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
   it.each([
     ['before its result was journalled', true],
     ['before the reboot was asked for', false],
-  ])('has happened where the power was cut after it was set, %s', async (_, forgets) => {
+  ])('has happened if the power was cut after it was set, %s', async (_, forgets) => {
     await runStep('install', install, installing(), host, fresh());
     const { folder } = fresh();
     const idle = { ...host, boot: { ...host.boot, rebootCommand: ['false'] } };
@@ -138,7 +138,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
     expect(bootId()).toBe('boot-1');
   });
 
-  it('that the boot loader never took is told', async () => {
+  it('that the boot loader never used is reported', async () => {
     await runStep('install', install, installing(), host, fresh());
     const script = 'fw_setenv -c "$0" ka_trial; "$@"; exec fw_setenv -c "$0" ka_trial fourier';
     const { loader } = host.boot;
@@ -151,7 +151,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
     });
   });
 
-  it('that panicked ends with the old kernel, which is known', async () => {
+  it('that panicked ends with the old kernel, and the panic is reported', async () => {
     await writeFile(join(board.folder, 'pstore/dmesg-ramoops-1'), 'Kernel panic - not syncing: years ago');
     await runStep('install', install, installing(), host, fresh());
     const dies = ['sh', '-c', 'printf "$3" > "$2"; "$0" "$1"; "$0" "$1"', ...host.boot.rebootCommand];
@@ -190,7 +190,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
     expect(existsSync(join(board.root, 'boot/kernel-agent'))).toBe(false);
   });
 
-  it('is ended by the board’s deadline where extlinux.conf alone names it', async () => {
+  it('is ended by the board’s deadline if only extlinux.conf names it', async () => {
     const loader = {
       kind: 'extlinux',
       configFile: '/boot/extlinux/extlinux.conf',
@@ -209,7 +209,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
 
   describe('that nobody confirms', () => {
     const isOver = async () => (await readReport(host))?.over === true;
-    /** The new kernel runs, and is given a second. */
+    /** Puts the new kernel on trial, with a deadline of one second. */
     const onTrial = async () => {
       const soon = { ...host, boot: { ...host.boot, confirmWithinSeconds: 1 } };
       await runStep('install', install, installing(), host, fresh());
@@ -218,7 +218,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
     };
     const installed = async () => (await board.pacman('-Q', ...names)).stdout.trim().split(/\s/)[1];
 
-    it('is left for the held kernel where nothing can be put back under it', async () => {
+    it('is left for the held kernel if nothing can be put back under it', async () => {
       await onTrial();
       const script = 'grep -q "#2 SMP" "$0" && case " $* " in *" -U "*) exit 1;; esac; exec "$@"';
       const command = ['sh', '-c', script, host.procVersionFile, ...host.pacman.command];
@@ -231,7 +231,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
       expect([bootId(), runs(), await installed(), conf()]).toEqual(['boot-3', '1', '7.0-1', extlinuxConf]);
     });
 
-    it('is given up in the held kernel where nothing can be put back there either', async () => {
+    it('is given up under the held kernel if nothing can be put back there either', async () => {
       await onTrial();
       await watchUntil(unable(), 'it boots boot-2', () => bootId() === 'boot-2');
       await watchUntil(unable(), 'it is over', isOver);
@@ -239,13 +239,13 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
       expect([bootId(), runs()]).toEqual(['boot-2', '1']);
     });
 
-    it('is left for the held kernel where not even that it went off can be kept', async () => {
+    it('is left for the held kernel if not even the fired deadline can be written', async () => {
       await onTrial();
       const inTheWay = join(host.stateFolder, 'deadline-fired.json');
       await mkdir(join(inTheWay, 'x'), { recursive: true });
       await watchUntil(host, 'it boots boot-2', () => bootId() === 'boot-2', { rebootWithinMs: 300 });
       expect(runs()).toBe('1');
-      // Here it is due as well, and there is no other kernel to leave for.
+      // Here the deadline is due as well, and there is no other kernel to reboot into.
       await expect(
         watchUntil(host, 'it boots boot-3', () => bootId() === 'boot-3', {
           rebootWithinMs: 300,
@@ -255,7 +255,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
       expect((await readArmed(host))?.version).toBe('7.0-2');
     });
 
-    it('is not swept, nor another tried, once the board goes back', async () => {
+    it('is not swept, and no other is tried, once the board goes back', async () => {
       await onTrial();
       expect(await fire(host)).toBe(true);
       const says = { fault: 'host', message: expect.stringMatching(/own deadline has gone off/) };
@@ -285,7 +285,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
     expect(runs()).toBe('1');
   });
 
-  it('that is taken back after it was confirmed holds the kernel that runs meanwhile', async () => {
+  it('that is rolled back after it was confirmed holds the running kernel in the meantime', async () => {
     await runStep('install', install, installing(), host, fresh());
     await rebooted(fresh().folder);
     await runStep('confirm', confirm, kernel, host, fresh());

@@ -9,7 +9,7 @@ import {
 import type { BuilderConfig } from '../../schemas/config.ts';
 import type { Fault, StepEvidence, StepRequest } from '../../schemas/steps.ts';
 
-/** A build that was asked for: of which host, by which request. */
+/** A requested build: the host and the request. */
 export interface AskedBuild {
   host: Pick<BuilderConfig, 'fleet' | 'host' | 'makepkg'>;
   iteration: string;
@@ -17,7 +17,7 @@ export interface AskedBuild {
   request: StepRequest<'build'>;
 }
 
-/** What is known of a build that has come to its end. Times are the builder's own, RFC 3339. */
+/** What is known about a finished build. Times are the builder's own, RFC 3339. */
 export interface DoneBuild extends Pick<StepEvidence<'build'>, 'packages' | 'buildinfo' | 'confinement'> {
   startedOn: string;
   finishedOn: string;
@@ -51,7 +51,7 @@ const parametersOf = ({ host, iteration, attempt, request }: AskedBuild): BuildP
   };
 };
 
-/** What a builder says of packages that it has built. */
+/** A builder's statement about packages that it has built. */
 export const provenanceOf = (asked: AskedBuild, done: DoneBuild): ProvenanceStatement => {
   const { host, request } = asked;
   const { source } = request;
@@ -74,7 +74,7 @@ export const provenanceOf = (asked: AskedBuild, done: DoneBuild): ProvenanceStat
         internalParameters: {
           carch: host.makepkg.carch,
           sourceDateEpoch: host.makepkg.environment.SOURCE_DATE_EPOCH ?? String(done.epochSeconds),
-          // Names alone: a value may be nobody else's to know.
+          // Only the names: a value may be secret.
           environment: Object.keys(host.makepkg.environment).sort(),
           buildenv: buildinfo.buildenv ?? [],
           options: buildinfo.options ?? [],
@@ -106,7 +106,7 @@ export const provenanceOf = (asked: AskedBuild, done: DoneBuild): ProvenanceStat
   };
 };
 
-/** What a builder says of a build that failed: a test of the landed commit that it did not pass, and no provenance. */
+/** A builder's statement about a failed build: a test that the landed commit did not pass, and no provenance. */
 export const failedBuildOf = (asked: AskedBuild, fault: Fault): TestResultStatement => {
   const { commit, package: built, source } = asked.request;
   return {

@@ -47,7 +47,7 @@ build() { make -C tree; }
 package() { install -D tree/tiny "$pkgdir/usr/bin/tiny"; }
 `;
 
-/** Commits the package with these patches; gives the commit. */
+/** Commits the package with these patches. @returns the commit. */
 const commit = (pkgrel: number, patches: string[], { more = '', edit = (text: string) => text } = {}) => {
   const at = join(repository, 'arch', 'tiny');
   const sum = (file: string) => sh(at, `sha256sum ${file} | cut -c-64`).trim();
@@ -72,7 +72,7 @@ const sourceOf = async (patches: string[]) => ({
 });
 type Source = Awaited<ReturnType<typeof sourceOf>>;
 
-/** A commit's own PKGBUILD stands for a series, where a test is about something else. */
+/** A commit's own PKGBUILD stands for a series, if the test is about something else. */
 const sourceAt = async (id: string): Promise<Source> => {
   const show = await execa('git', ['-C', repository, 'show', `${id}:arch/tiny/PKGBUILD`], {
     reject: false,
@@ -161,9 +161,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-// makepkg alone takes seconds of processor time for each build.
+// For each build makepkg alone takes seconds of processor time.
 describe('build', { timeout: 120_000 }, () => {
-  test('builds the commit, and of the next one only what differs, though it was cut in between', async () => {
+  test('builds the commit, and for the next one only what differs, although it was cut in between', async () => {
     const first = commit(2, ['1.patch', '2.patch']);
     const second = commit(3, ['1.patch']);
 
@@ -201,7 +201,7 @@ describe('build', { timeout: 120_000 }, () => {
     expect(one.evidence).not.toHaveProperty('before');
     expect(binary('tiny-1.0-2-aarch64.pkg.tar.zst')).toContain('two-patches');
 
-    // As a run leaves it that was cut after it had brought a file of some other series.
+    // The state after a run that was cut after it had copied a file of another series.
     const worktree = join(config.makepkg.worktreesFolder, 'tiny');
     const list = JSON.parse(await readFile(join(worktree, 'prepared.json'), 'utf8'));
     const ghost = join(worktree, 'build', 'tiny', 'src', 'tree', 'ghost.c');
@@ -221,7 +221,7 @@ describe('build', { timeout: 120_000 }, () => {
     expect(binary('tiny-1.0-3-aarch64.pkg.tar.zst')).toContain('one-patch');
     expect(binary('tiny-1.0-3-aarch64.pkg.tar.zst')).not.toContain('two-patches');
 
-    // The offer is there, its result was not journalled: the probe finds it and nothing is built again.
+    // The offer is there, but its result was not journalled: the probe finds it and nothing is built again.
     const journal = new Database(join(folder, 'state', 'journal.db'));
     journal.prepare("UPDATE effect SET result = NULL WHERE name = 'packages' AND attempt = 2").run();
     journal.close();
@@ -230,7 +230,7 @@ describe('build', { timeout: 120_000 }, () => {
     expect(again.lines).toEqual([]);
   });
 
-  test('killed while it builds: nothing that the killed build left is taken for finished', async () => {
+  test('after a kill, nothing that the killed build left counts as finished', async () => {
     const third = commit(4, ['2.patch', '1.patch'].reverse());
     attempt = 3;
     await runUntil('building', third, 4);
@@ -266,7 +266,7 @@ describe('build', { timeout: 120_000 }, () => {
     expect(told.predicate).toMatchObject({ result: 'FAILED', failedTests: ['build of tiny 1.0-6'] });
     expect(ProvenanceStatement.safeParse(told).success).toBe(false);
     expect(existsSync(join(config.offeredFolder, 'iter5.5'))).toBe(false);
-    // What the outputs are of now is in no build's record.
+    // No build's record describes the present outputs.
     expect(existsSync(join(config.makepkg.worktreesFolder, 'tiny', 'builds.json'))).toBe(false);
   });
 
@@ -280,7 +280,7 @@ describe('build', { timeout: 120_000 }, () => {
     });
   });
 
-  test('another version than the one asked for is refused before it is built', async () => {
+  test('another version than the requested one is refused before it is built', async () => {
     attempt = 7;
     await expect(run(commit(8, []), 9)).rejects.toMatchObject({
       fault: 'work',

@@ -19,7 +19,7 @@ import { requireReviewed } from './reviewed-series.ts';
 
 const megabyte = 1024 * 1024;
 
-/** What a build takes at the least: how much it is for this package, nobody knows before. */
+/** The least room that a build takes. How much this package needs is not known in advance. */
 const neededRoom = ({ makepkg, offeredFolder, stateFolder }: BuilderConfig): Need[] => [
   { folder: makepkg.worktreesFolder, bytes: 256 * megabyte },
   { folder: offeredFolder, bytes: 64 * megabyte },
@@ -31,7 +31,7 @@ interface Checkout {
   epochSeconds: number;
 }
 
-/** Builds the packages of one commit, attests how, and offers them to the publisher. A failure is attested as one. */
+/** Builds the packages of one commit, attests how, and offers them to the publisher. A failure is attested too. */
 export const build: Step<'build', BuilderConfig> = async (request, context) => {
   const { host, iteration, attempt, attest } = context;
   const asked: AskedBuild = { host, iteration, attempt, request };
@@ -54,7 +54,7 @@ const buildPackages = async (
   const exported = join(workFolder, 'package');
   const checkoutFile = join(workFolder, 'checkout.json');
 
-  // Cut anywhere: the export begins anew, and the file that says it is whole comes last.
+  // After a cut anywhere the export begins again. The file that marks it as complete is written last.
   const { epochSeconds } = await effect('checkout', {
     before: () => requireRoom('a build', neededRoom(host)),
     probe: () => probeCheckout(checkoutFile),
@@ -70,7 +70,7 @@ const buildPackages = async (
     act: () => {
       const disks = `${host.makepkg.worktreesFolder} or of ${host.offeredFolder}`;
       return orNoRoom(disks, () => makePackages(making)).catch(async (error: unknown) => {
-        // Where the disk is full they take the room of the next build, which removes what can't be removed now.
+        // On a full disk they would take the room of the next build. That build removes what can't be removed now.
         await removeParts(host.offeredFolder).catch(() => undefined);
         throw error;
       });
@@ -81,7 +81,7 @@ const buildPackages = async (
 interface Making extends Pick<StepContext<BuilderConfig>, 'run' | 'host' | 'attest'> {
   asked: AskedBuild;
   makepkg: Makepkg;
-  /** Where the package's folder is, as the commit has it. */
+  /** Where the package's folder is exported, as the commit has it. */
   exported: string;
   /** Where the packages are to be. */
   offered: string;
@@ -89,7 +89,7 @@ interface Making extends Pick<StepContext<BuilderConfig>, 'run' | 'host' | 'atte
   files: Awaited<ReturnType<typeof requireReviewed>>;
 }
 
-/** Cut anywhere: the worktree puts itself right, half-made packages are in `.part`, and the rename is the last. */
+/** After a cut anywhere the worktree repairs itself, half-made packages are in `.part`, and the rename comes last. */
 const makePackages = async ({
   asked,
   makepkg,
@@ -114,7 +114,7 @@ const makePackages = async ({
   await requireMeant(makepkg, tree.place.packageFolder, request.package);
   const { ran: prepared, sources, before } = await tree.prepare();
 
-  // Not before: until then a makepkg that outlived its killed agent may work there, and prepare() waits for it.
+  // Not earlier: a makepkg that outlived its killed agent may still work there, and prepare() waits for it.
   await removeParts(host.offeredFolder);
   await makepkg.give(part);
   const built = await tree.build();
@@ -176,7 +176,7 @@ const checkOut = async (
   return checkout;
 };
 
-/** A build takes long: what the PKGBUILD says of itself is compared with the request before it. */
+/** Compares the PKGBUILD with the request before the build, which takes long. */
 const requireMeant = async (
   makepkg: Makepkg,
   folder: string,
@@ -188,7 +188,7 @@ const requireMeant = async (
     throw new StepFailed('work', `the PKGBUILD is for ${found}; expected ${base} ${to}`);
 };
 
-/** The PKGBUILD's folder at its constant place: what did not change keeps its mtime. */
+/** Copies the PKGBUILD's folder to its constant place. Files that did not change keep their mtime. */
 const placePackage = async (run: Run, from: string, to: string): Promise<void> => {
   await mkdir(to, { recursive: true });
   await run(

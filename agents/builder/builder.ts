@@ -6,7 +6,7 @@ import { confinementMissing } from './makepkg/confinement.ts';
 import { preflight } from './preflight.ts';
 import { record } from './record.ts';
 
-/** What a builder does. */
+/** A builder's steps, and what its host may lack. */
 export const builder: RoleParts<BuilderConfig> = {
   steps: { preflight, land, build, record },
   missing: confinementMissing,

@@ -36,7 +36,10 @@ const go = async (
   } = {},
 ) => (await runStep('land', step, request, fleet.host, { folder, attempt, iteration })).evidence;
 
-/** The step, with a look at each program that it runs; what `before` or `after` throws is a SIGKILL at that point. */
+/**
+ * The step with a callback around each program that it runs. What `before` or `after` throws acts like a SIGKILL at
+ * that point.
+ */
 const watched =
   (watch: {
     before?: (argv: readonly string[]) => unknown;
@@ -179,7 +182,7 @@ describe('land', () => {
     expect(`${await at('packages', `arch/linux-fresnel/${second.file}`)}\n`.trim()).toBe(text.trim());
   });
 
-  it('pushes nothing if the package is not what the plan starts from, or the series another', async () => {
+  it('pushes nothing if the package is not what the plan starts from, or the series is another one', async () => {
     await pushFiles(fleet.paths.packages, {
       'arch/linux-fresnel/PKGBUILD': `${await at('packages', 'arch/linux-fresnel/PKGBUILD')}\npkgrel=4\n`,
     });

@@ -21,8 +21,8 @@ type Request = StepRequest<'land'>;
 
 /**
  * Lands a series: one commit with the patches and the manifest's includes, one with the package's bump. Nothing is
- * pushed before both are known to be possible. A cut between the two leaves the first, which the next run finds by
- * its trailer; so does another builder that takes over.
+ * pushed before both are known to be possible. A cut between the two leaves the first; the next run, or another builder
+ * that takes over, finds it by its trailer.
  */
 export const land: Step<'land', BuilderConfig> = async (request, context) => {
   const { effect, host, run, workFolder } = context;
@@ -54,7 +54,7 @@ export const land: Step<'land', BuilderConfig> = async (request, context) => {
   };
 };
 
-/** A title on one line: it stands in a commit's message, where a line of its own could pass for a trailer. */
+/** Puts a title on one line: in a commit's message, a further line could pass for a trailer. */
 const oneLine = (title: string): string => title.replace(/\s+/g, ' ').trim();
 
 const patchesCommit = (
@@ -109,7 +109,7 @@ const bumpCommit = (
   const { folder, repository, branch, base, to } = request.package;
   const pkgbuild = `${folder}/PKGBUILD`;
   let last: { commit: string; bump: Promise<RehearsedBump> } | undefined;
-  /** Asked before the first push and again for the commit; the same head gives the same bump. */
+  /** Called before the first push and again for the commit; for the same head the bump is computed once. */
   const rehearsed = (head: Head) => {
     if (last?.commit !== head.commit)
       last = { commit: head.commit, bump: bumps.rehearse(head, request.package, patches) };

@@ -11,7 +11,7 @@ describe('addIncludes', () => {
     );
   });
 
-  it('puts nothing between the entries and the comment behind the last one', () => {
+  it('puts nothing between the entries and the comment after the last one', () => {
     expect(edit('includes:\n- a # why\nb: 1\n', 'c')).toBe('includes:\n- a # why\n- c\nb: 1\n');
   });
 
@@ -35,10 +35,10 @@ describe('addIncludes', () => {
 
   it.each([
     ['x: 1\n', 'no "includes:"'],
-    ['includes: a\n', 'no sequence'],
-    ['includes:\n  - {a: 1}\n', 'no plain path'],
-    ['- a\n', 'no YAML mapping'],
-    ['a: [\n', 'no YAML'],
+    ['includes: a\n', 'not a sequence'],
+    ['includes:\n  - {a: 1}\n', 'not a plain path'],
+    ['- a\n', 'not a YAML mapping'],
+    ['a: [\n', 'not YAML'],
   ])('refuses %j', (text, why) => {
     expect(() => edit(text, 'b')).toThrow(why);
   });

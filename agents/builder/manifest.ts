@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isMap, isScalar, isSeq, parseDocument, type YAMLSeq } from 'yaml';
 
-/** The manifest can't be edited as text. Its message is a sentence. */
+/** The manifest can't be edited as text. The message is a sentence. */
 export class ManifestError extends Error {
   override readonly name = 'ManifestError';
 }
@@ -9,22 +9,22 @@ export class ManifestError extends Error {
 const parse = (text: string) => {
   const document = parseDocument(text);
   const [error] = document.errors;
-  if (error) throw new ManifestError(`the manifest is no YAML: ${error.message.split('\n')[0]}`);
-  if (!isMap(document.contents)) throw new ManifestError('the manifest is no YAML mapping');
+  if (error) throw new ManifestError(`the manifest is not YAML: ${error.message.split('\n')[0]}`);
+  if (!isMap(document.contents)) throw new ManifestError('the manifest is not a YAML mapping');
   return document;
 };
 
 const entriesOf = (sequence: YAMLSeq): string[] =>
   sequence.items.map((item) => {
     if (isScalar(item) && typeof item.value === 'string') return item.value;
-    throw new ManifestError("the manifest's includes hold something that is no plain path");
+    throw new ManifestError("the manifest's includes hold something that is not a plain path");
   });
 
 const includesSequence = (document: ReturnType<typeof parse>): YAMLSeq | undefined => {
   const node = document.get('includes', true);
   if (node === undefined) throw new ManifestError('the manifest has no "includes:"');
   if (isScalar(node) && node.value === null) return undefined;
-  if (!isSeq(node)) throw new ManifestError("the manifest's includes are no sequence");
+  if (!isSeq(node)) throw new ManifestError("the manifest's includes are not a sequence");
   return node;
 };
 
@@ -39,7 +39,7 @@ const endOfLine = (text: string, at: number): number => {
   return end < 0 ? text.length : end + 1;
 };
 
-/** Lines behind the one that holds `at`, ended as the others are, also where the text's last one is not. */
+/** Inserts lines after the line that holds `at`, with the same line ends, even if the text's last line has none. */
 const insertLines = (text: string, at: number, lines: readonly string[]): string => {
   const newline = text.includes('\r\n') ? '\r\n' : '\n';
   const end = endOfLine(text, at);
@@ -79,9 +79,9 @@ const insert = (text: string, added: readonly string[]): string => {
 };
 
 /**
- * Adds entries to the end of a manifest's `includes`, by text: comments, order and layout of all the rest stay byte
- * for byte. Entries that are there already stay where they are.
- * @throws {ManifestError} if it has no such list, or its meaning would change otherwise than by these entries.
+ * Adds entries to the end of a manifest's `includes`, as text: comments, order and layout of the rest stay byte for
+ * byte. Entries that are there already stay where they are.
+ * @throws {ManifestError} if it has no such list, or more than these entries would change in its meaning.
  */
 export const addIncludes = (
   text: string,
@@ -94,6 +94,6 @@ export const addIncludes = (
   const after = [...before, ...added];
   const meant = { ...parse(text).toJS(), includes: after };
   if (!isDeepStrictEqual(parse(edited).toJS(), meant))
-    throw new ManifestError("the manifest's includes stand in a way that can't be edited as text");
+    throw new ManifestError("the manifest's includes are written in a way that can't be edited as text");
   return { text: edited, before, after };
 };

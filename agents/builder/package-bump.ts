@@ -19,7 +19,7 @@ import type { SeriesPatch } from './series/series.ts';
 
 type PackageAt = StepRequest<'land'>['package'];
 
-/** What changes with a bump, as `.SRCINFO` tells it. */
+/** What changes with a bump, according to `.SRCINFO`. */
 export interface SeenBump {
   from: string;
   to: string;
@@ -56,14 +56,14 @@ const allSources = (srcinfo: Srcinfo): string[] =>
     .filter((key) => /^source(_\w+)?$/.test(key))
     .flatMap((key) => sourcesOf(srcinfo, key));
 
-/** The bumps of one step; what `.SRCINFO` says of a folder's tree is asked of makepkg once. */
+/** The bumps of one step. makepkg is asked once for the `.SRCINFO` of each folder's tree. */
 export interface PackageBumps {
   /**
-   * Bumps the package at a commit, in folders of its own and in nothing else.
-   * @throws {StepFailed} (work) if the package is another than the plan names, or more changes than is meant.
+   * Bumps the package at a commit, in separate folders and nowhere else.
+   * @throws {StepFailed} (work) if the package is not the one that the plan names, or more changes than is meant.
    */
   rehearse(head: Head, request: PackageAt, patches: readonly SeriesPatch[]): Promise<RehearsedBump>;
-  /** What a commit changed in a package's folder, as `.SRCINFO` of its parent and of itself tell it. */
+  /** What a commit changed in a package's folder, by comparing its `.SRCINFO` with its parent's. */
   see(path: string, commit: { parent: string; commit: string }, folder: string): Promise<SeenBump>;
 }
 
@@ -133,7 +133,7 @@ const checkPackage = (srcinfo: Srcinfo, request: PackageAt, place: string): void
     );
 };
 
-/** The patches that `source` does not name yet, and those that it names and that have other bytes. */
+/** The patches that `source` does not name yet, and those that it names but whose files have other bytes. */
 const sortPatches = async (
   git: Git,
   { path, commit }: Head,
@@ -212,7 +212,7 @@ const editPkgbuild = (text: string, place: string, bump: Parameters<typeof bumpP
   }
 };
 
-/** The sums of the patches, compared with the patches themselves. */
+/** Compares the sums of the patches with the patches themselves. */
 const sumProblems = (srcinfo: Srcinfo, patches: readonly SeriesPatch[]): string[] => {
   const sources = sourcesOf(srcinfo);
   return patches.flatMap(({ file, text }) => {

@@ -32,7 +32,7 @@ const failure = async (request = fleet.preflight): Promise<StepFailed> => {
   return error;
 };
 
-/** A request that ends before makepkg is asked. */
+/** A request that fails before makepkg is asked. */
 const withoutPackage = () => ({
   ...fleet.preflight,
   package: { ...fleet.preflight.package, branch: 'none' },
@@ -100,7 +100,7 @@ describe('preflight', () => {
     expect(await gitIn(clone, 'rev-parse', 'HEAD^{tree}')).toBe(evidence.tree);
   });
 
-  it('names patch, file and hunk of every conflict, and looks at the patches behind one', async () => {
+  it('names patch, file and hunk of every conflict, and checks the patches after one', async () => {
     const request = await withSeries(
       { 'drivers/rkvdec.c': (consumer['drivers/rkvdec.c'] ?? '').replace('vb2_done(vb)', 'vb2_done(vb), 0') },
       { 'drivers/vb2.c': helper['drivers/vb2.c'] ?? '' },
@@ -128,7 +128,7 @@ describe('preflight', () => {
     expect(patches[0]?.conflicts).toHaveLength(2);
   });
 
-  it('tells a patch that is already there, and has nothing to land if all are', async () => {
+  it('recognizes a patch that is already there, and has nothing to land if all are', async () => {
     const commit = await pushFiles(fleet.paths.linux, helper);
     await gitIn(fleet.paths.linux, 'tag', 'v7.1', commit);
     const request = { ...withoutPackage(), baseline: { repository: 'linux', tag: 'v7.1', commit } };
@@ -149,7 +149,7 @@ describe('preflight', () => {
     expect(error.message).toContain(commit);
     expect(error.message).toContain(fleet.preflight.baseline.commit);
     const none = await failure({ ...fleet.preflight, baseline: { ...fleet.preflight.baseline, tag: 'v9' } });
-    expect(none.message).toBe('"linux" has no tag v9; its youngest are v7.0');
+    expect(none.message).toBe('"linux" has no tag v9; its newest are v7.0');
   });
 
   it('names a symbol that nobody defines, and the patch that uses it', async () => {

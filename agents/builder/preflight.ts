@@ -17,8 +17,8 @@ type Request = StepRequest<'preflight'>;
 type Evidence = StepEvidence<'preflight'>;
 
 /**
- * Looks whether the plan can be done: the baseline, the series on it, the symbols, the manifest, the bump. It changes
- * nothing but this host's copies of the repositories, so it has no effects and may be run again from any point.
+ * Checks whether the plan can be done: the baseline, the series on it, the symbols, the manifest, the bump. It changes
+ * only this host's copies of the repositories, so it has no effects and may be run again from any point.
  */
 export const preflight: Step<'preflight', BuilderConfig> = async (
   request,
@@ -70,7 +70,7 @@ export const preflight: Step<'preflight', BuilderConfig> = async (
   });
 };
 
-/** Adds what was seen before to a failure. */
+/** Adds to a failure what was seen before it. */
 const keepSeen = async (seen: Partial<Evidence>, look: () => Promise<Evidence>): Promise<Evidence> => {
   try {
     return await look();
@@ -92,7 +92,7 @@ const checkBaseline = async (git: Git, { repository, tag, commit }: Request['bas
   const found = await git.resolve(path, `refs/tags/${tag}`);
   if (found === undefined) {
     const tags = (await git.names(path, 'refs/tags/')).slice(0, 5).join(', ') || 'none';
-    throw new StepFailed('work', `"${repository}" has no tag ${tag}; its youngest are ${tags}`);
+    throw new StepFailed('work', `"${repository}" has no tag ${tag}; its newest are ${tags}`);
   }
   if (found !== commit)
     throw new StepFailed(

@@ -5,10 +5,10 @@ import type { Step } from '../runtime/step.ts';
 import { type Committing, commitFiles, probeCommit } from './git/commit-files.ts';
 import { createGit } from './git/git.ts';
 
-/** Commits what the log says of an iteration to the campaign's repository, in one commit. */
+/** Writes files about an iteration, made from its log, to the campaign's repository, in one commit. */
 export const record: Step<'record', BuilderConfig> = async (request, context) => {
   const { effect, host, run, iteration, step, attempt } = context;
-  // Whoever asks may say what is written there, and nobody reviews it.
+  // The request decides what is written there, and nobody reviews it.
   if (!host.recordsIn.includes(request.repository))
     throw new StepFailed(
       'host',
@@ -44,7 +44,7 @@ export const record: Step<'record', BuilderConfig> = async (request, context) =>
   return { commit };
 };
 
-/** @throws {StepFailed} (work) if the file holds neither what is to be replaced nor what replaces it. */
+/** @throws {StepFailed} (work) if the file holds neither the text to replace nor its replacement. */
 const replaced = (
   text: string | undefined,
   { path, before, after }: StepRequest<'record'>['replacements'][number],

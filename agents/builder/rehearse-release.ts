@@ -8,12 +8,12 @@ import { predictRelease } from './pkgbuild/kernel-release.ts';
 import { PkgbuildError } from './pkgbuild/pkgbuild-error.ts';
 import { srcinfoValue } from './pkgbuild/srcinfo.ts';
 
-/** `config`, `config.aarch64`, `config.fragment`, `fresnel.config`; none that names another architecture. */
+/** `config`, `config.aarch64`, `config.fragment`, `fresnel.config`, but not one that names another architecture. */
 const isConfig = (file: string, carch: string): boolean =>
   /(^|[._-])(def)?config([._-]|$)/.test(file) &&
   (/aarch64|x86_64|armv7h|riscv64/.exec(file)?.[0] ?? carch) === carch;
 
-/** The configs beside a PKGBUILD, one after the other, as the last one to set an option has it; null without any. */
+/** The configs beside a PKGBUILD in a row, so that the last one to set an option counts; null if there are none. */
 const configText = async (
   folder: string,
   sources: readonly string[],
@@ -26,7 +26,7 @@ const configText = async (
 };
 
 /**
- * What `uname -r` will say with a bumped package, built from a tree.
+ * Predicts what `uname -r` will print with a bumped package, built from a tree.
  * @throws {StepFailed} (work) if the text can't tell.
  */
 export const rehearseRelease = async (
@@ -37,7 +37,7 @@ export const rehearseRelease = async (
 ): Promise<StepEvidence<'preflight'>['release']> => {
   const makefile = await git.text(path, tree, 'Makefile');
   if (makefile === undefined)
-    throw new StepFailed('work', 'the baseline has no Makefile: it is no kernel tree');
+    throw new StepFailed('work', 'the baseline has no Makefile: it is not a kernel tree');
   try {
     return predictRelease({
       makefile,
@@ -49,6 +49,8 @@ export const rehearseRelease = async (
     });
   } catch (error) {
     if (!(error instanceof PkgbuildError)) throw error;
-    throw new StepFailed('work', `the kernel's release can't be told: ${error.message}`, { cause: error });
+    throw new StepFailed('work', `the kernel's release can't be predicted: ${error.message}`, {
+      cause: error,
+    });
   }
 };

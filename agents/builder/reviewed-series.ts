@@ -6,7 +6,7 @@ import type { StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { patchsetHash } from './series/series.ts';
 
-/** A plain file's text. A link that the repository holds may lead anywhere: it counts as nothing. */
+/** A plain file's text. A link in the repository may lead anywhere, so it counts as missing. */
 const textOf = (folder: string, name: string): Promise<string | undefined> =>
   readFile(join(folder, name), {
     encoding: 'utf8',
@@ -14,10 +14,11 @@ const textOf = (folder: string, name: string): Promise<string | undefined> =>
   }).catch(() => undefined);
 
 /**
- * Looks whether the package's folder holds the reviewed patches, to the byte: what is attested is what is here, and not what
- * was said to be. Gives the files that a build of it rests on.
+ * Checks that the package's folder holds exactly the reviewed patches, byte for byte, so that the attestation is about
+ * what is really here.
+ * @returns the files that a build of it rests on.
  * @param exported the package's folder at the commit.
- * @throws {StepFailed} (work) if a patch is missing, or they are another patch stack.
+ * @throws {StepFailed} (work) if a patch is missing, or they are a different patch stack.
  */
 export const requireReviewed = async (
   exported: string,

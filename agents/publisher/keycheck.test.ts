@@ -58,7 +58,7 @@ test('shows the key that has signed, and the day on which it expires', async () 
   });
 });
 
-test('a key that has expired is refused, and since when', async () => {
+test('a key that has expired is refused, with the day on which it expired', async () => {
   const expired = await generateSigningKey(join(folder, 'expired'), 'seconds=1');
   onTestFinished(() => expired.stop());
   await expired.expired();

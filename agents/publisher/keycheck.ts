@@ -4,8 +4,9 @@ import type { Step } from '../runtime/step.ts';
 import { signingTrial } from './openpgp.ts';
 
 /**
- * Looks, before anything lands, whether this host can sign with the fleet's key. It leaves nothing behind.
- * @throws {StepFailed} (host) if it is set up for another key, or its key is missing, expired or not its keyring's.
+ * Checks, before anything lands, whether this host can sign with the fleet's key. It leaves nothing behind.
+ * @throws {StepFailed} (host) if it is set up for another key, or its key is missing, expired or not the one in its
+ * keyring.
  */
 export const keycheck: Step<'keycheck', PublisherConfig> = async (
   { fingerprint },
@@ -15,7 +16,7 @@ export const keycheck: Step<'keycheck', PublisherConfig> = async (
   if (signing.fingerprint !== fingerprint)
     throw new StepFailed(
       'host',
-      `${host.host} is set up to sign with ${signing.fingerprint} and the fleet's key is ${fingerprint}: put right "signing" in its config.`,
+      `${host.host} is set up to sign with ${signing.fingerprint} and the fleet's key is ${fingerprint}: correct "signing" in its config.`,
     );
   return effect('trial', signingTrial(run, signing, workFolder));
 };

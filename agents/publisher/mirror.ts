@@ -4,7 +4,7 @@ import type { PublisherConfig } from '../../schemas/config.ts';
 
 type Mirror = NonNullable<PublisherConfig['mirror']>;
 
-/** rsync gives up after that long without a byte, and as a whole after {@link copyMs}. */
+/** rsync gives up after this long without a byte, and in any case after {@link copyMs}. */
 const stallSeconds = 60;
 const copyMs = 4 * 3_600_000;
 
@@ -15,7 +15,7 @@ export interface ServedFile {
 }
 
 /**
- * Copies a view to the mirror: whatever a database names is there before it, and nothing is taken away.
+ * Copies a view to the mirror. The files that a database names arrive before it, and nothing is removed.
  * @param folder The view.
  * @param name The repository's name.
  */
@@ -23,7 +23,7 @@ export const copyToMirror = async (run: Run, mirror: Mirror, folder: string, nam
   const databases = [`/${name}.db`, `/${name}.db.*`, `/${name}.files`, `/${name}.files.*`];
   const from = `${folder}/`;
   const to = `${mirror.destination.replace(/\/*$/, '')}/`;
-  // -1 compares nanoseconds: a signature that is made again has its size, and maybe its second.
+  // -1 compares nanoseconds: a signature that is made again has the same size, and maybe the same second.
   const rsync = [
     ...['rsync', '--recursive', '--times', '--omit-dir-times', '--modify-window=-1'],
     ...['--delay-updates', `--timeout=${stallSeconds}`],
@@ -33,7 +33,7 @@ export const copyToMirror = async (run: Run, mirror: Mirror, folder: string, nam
   await copy(...databases.map((pattern) => `--include=${pattern}`), '--exclude=*');
 };
 
-/** What the mirror serves under a name: its sha256, or why there is none. */
+/** The sha256 of what the mirror serves under a name, or why there is none. */
 const fetchBack = async (mirror: Mirror, file: string, signal?: AbortSignal): Promise<string> => {
   const base = mirror.url.endsWith('/') ? mirror.url : `${mirror.url}/`;
   const response = await fetch(new URL(encodeURIComponent(file), base), {
@@ -46,7 +46,7 @@ const fetchBack = async (mirror: Mirror, file: string, signal?: AbortSignal): Pr
   return hash.digest('hex');
 };
 
-/** Fetches the files from the mirror's URL, one after the other; gives those that are not the expected ones. */
+/** Fetches the files from the mirror's URL, one after the other. @returns those that are not the expected ones. */
 export const differencesOnMirror = async (
   mirror: Mirror,
   files: readonly ServedFile[],

@@ -18,7 +18,10 @@ const gpg = ({ gnupgHome }: Signing): string[] => [
 /** The validity of a key in gpg's listing with colons (GnuPG's doc/DETAILS, field 2). */
 const unusable: Record<string, string> = { e: 'it has expired', r: 'it is revoked', d: 'it is disabled' };
 
-/** Field 7 there: seconds since 1970, or `20380119T031408` where the year is far off. RFC 3339; null for never. */
+/**
+ * Reads field 7 of that listing: seconds since 1970, or `20380119T031408` if the year is far off. @returns RFC 3339;
+ * null for never.
+ */
 export const expiryTime = (field: string): string | null => {
   if (field === '') return null;
   const [, date = '', time = ''] = /^(\d{8})T(\d{6})$/.exec(field) ?? [];
@@ -26,7 +29,10 @@ export const expiryTime = (field: string): string | null => {
   return new Date(date === '' ? Number(field) * 1000 : iso).toISOString();
 };
 
-/** What gpg says of the key's secret half: why it can't be used, if so, and until when it can; undefined if it has none. */
+/**
+ * Asks gpg about the key's secret half: why it can't be used, if so, and when it expires; undefined if gpg does not
+ * have it.
+ */
 const listKey = async (
   run: Run,
   signing: Signing,
@@ -40,7 +46,7 @@ const listKey = async (
   return { fault: unusable[validity], expires: expiryTime(expires) };
 };
 
-/** Why a key can't sign: to gpg itself an expired key and a missing one are both "unusable". */
+/** Why a key can't sign. gpg itself calls an expired key and a missing one both "unusable". */
 const whyNot = async (run: Run, signing: Signing, said: string): Promise<string> => {
   const key = await listKey(run, signing);
   if (key === undefined) return 'its secret half is not there';
@@ -49,10 +55,10 @@ const whyNot = async (run: Run, signing: Signing, said: string): Promise<string>
 };
 
 /**
- * Signs a file with the one key, in binary, since pacman and repo-add refuse armor, and verifies the result with
- * gpgv. `<file>.sig` is there only if it is good.
+ * Signs a file with the one key and verifies the result with gpgv. The signature is binary, since pacman and repo-add
+ * refuse armor. `<file>.sig` is written only if it is good.
  * @returns The primary key's fingerprint, as gpgv saw it.
- * @throws {StepFailed} (host) naming the fingerprint, if the key can't sign or is not the keyring's.
+ * @throws {StepFailed} (host) naming the fingerprint, if the key can't sign or is not the one in the keyring.
  */
 export const signDetached = async (
   run: Run,
@@ -61,7 +67,7 @@ export const signDetached = async (
 ): Promise<{ fingerprint: string }> => {
   const { gnupgHome, fingerprint, keyring } = signing;
   const part = `${file}.sig.part`;
-  // `!` stops gpg from taking another key of the same owner, or a subkey.
+  // `!` stops gpg from using another key of the same owner, or a subkey.
   const sign = [
     '--local-user',
     `${fingerprint}!`,
@@ -79,7 +85,7 @@ export const signDetached = async (
     const why = error.exitCode === undefined ? error.message : await whyNot(run, signing, error.message);
     throw new StepFailed(
       'host',
-      `The key ${fingerprint} can't sign (${gnupgHome}): ${why}. Put right the key or this host's "signing".`,
+      `The key ${fingerprint} can't sign (${gnupgHome}): ${why}. Correct the key or this host's "signing".`,
       { cause: error },
     );
   }
@@ -88,7 +94,7 @@ export const signDetached = async (
     signer = await verifySignature(run, { file, signature: part, keyring, fingerprint });
   } catch (error) {
     if (!(error instanceof StepFailed)) throw error;
-    // The file is the one that was just signed: what does not fit is this host's key or keyring.
+    // The file was signed just now, so the fault is in this host's key or keyring.
     throw new StepFailed('host', error.message, { cause: error });
   }
   await syncPath(part);
@@ -111,9 +117,9 @@ const tryToSign = async (run: Run, signing: Signing, folder: string): Promise<Us
 };
 
 /**
- * The effect of signing something of no worth, to know before anything else that the key can. It leaves nothing to be
- * found, and a second one costs nothing.
- * @param folder It signs there. Its act throws {@link StepFailed} (host) naming the fingerprint.
+ * An effect that signs a worthless file, to find out before anything else whether the key can sign. It leaves no trace
+ * to probe for, and a repetition does no harm.
+ * @param folder Where it signs. Its act throws {@link StepFailed} (host) naming the fingerprint.
  */
 export const signingTrial = (run: Run, signing: Signing, folder: string): EffectParts<UsableKey> => ({
   probe: () => ({ happened: 'no' }),

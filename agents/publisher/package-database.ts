@@ -6,10 +6,10 @@ import { PackageName, PackageVersion } from '../../schemas/names.ts';
 import type { PackageFile } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
 
-/** A package file and the version that it says it has. */
+/** A package file and the version that it names. */
 export type VersionedPackage = PackageFile & { version: string };
 
-/** One package as a repository's database has it. */
+/** One package in a repository's database. */
 export interface DatabaseEntry {
   name: string;
   version: string;
@@ -18,17 +18,17 @@ export interface DatabaseEntry {
 }
 
 /**
- * What a package file says of itself in its `.PKGINFO`, with its size and sha256.
- * @throws {StepFailed} (work) if it is no package.
+ * Reads a package file's name and version from its `.PKGINFO`, with its size and sha256.
+ * @throws {StepFailed} (work) if it is not a package.
  */
 export const describePackage = async (run: Run, path: string): Promise<VersionedPackage> => {
-  // Under another name it would take the place of a signature or a database in a repository.
+  // Under another kind of name it could replace a signature or a database in a repository.
   if (!/\.pkg\.tar(\.[a-z0-9]+)?$/.test(path) || path.endsWith('.sig'))
     throw new StepFailed('work', `${path} is not named like a package: "….pkg.tar.zst" was expected.`);
   const { stdout } = await run(['bsdtar', '-xOqf', path, '.PKGINFO'], { quiet: true }).catch(
     (error: unknown) => {
       if (!(error instanceof ProgramFailed) || error.exitCode === undefined) throw error;
-      throw new StepFailed('work', `${path} is no package: ${error.message}.`, { cause: error });
+      throw new StepFailed('work', `${path} is not a package: ${error.message}.`, { cause: error });
     },
   );
   const value = (key: string) => new RegExp(`^${key} = (.*)$`, 'm').exec(stdout)?.[1];
@@ -37,7 +37,7 @@ export const describePackage = async (run: Run, path: string): Promise<Versioned
   if (!name.success || !version.success)
     throw new StepFailed(
       'work',
-      `The .PKGINFO of ${path} names "${value('pkgname')}" "${value('pkgver')}", which are no package and version.`,
+      `The .PKGINFO of ${path} names "${value('pkgname')}" "${value('pkgver')}", which are not a package and a version.`,
     );
   return { name: name.data, version: version.data, file: basename(path), ...(await hashFile(path)) };
 };
@@ -60,8 +60,8 @@ export const readDatabase = async (run: Run, database: string): Promise<Database
 };
 
 /**
- * repo-add lets a repository go back to an older version without a word. A version that it holds is refused too,
- * unless the file is the very same: then an earlier attempt got that far, and this one goes on.
+ * Refuses versions that are older than the repository's: repo-add accepts them silently. A version that the repository
+ * holds is refused too, unless the file is the same: then an earlier attempt got that far, and this one goes on.
  * @throws {StepFailed} (work)
  */
 export const refuseOlder = async (

@@ -32,7 +32,7 @@ export interface Publication {
 const happened = (answer: boolean): Probed<null> =>
   answer ? { happened: 'yes', result: null } : { happened: 'no' };
 
-/** Whether every package has a good signature beside it, and by this key. */
+/** Whether every package has a good signature by this key beside it. */
 const isSigned = async ({ config, run, folder, packages }: Publication): Promise<boolean> => {
   const { keyring, fingerprint } = config.signing;
   for (const { file: name } of packages) {
@@ -57,7 +57,7 @@ const expectFile = async (path: string, sha256: string): Promise<void> => {
     );
 };
 
-/** What is served now, read again from the first byte to the last and verified. */
+/** Reads what is served now, from the first byte to the last, and verifies it. */
 const look = async ({ config, run, packages, view }: Publication) => {
   const { keyring, fingerprint } = config.signing;
   const { folder, name } = config.repository;
@@ -95,8 +95,8 @@ const servedFiles = ({ database, packages }: Awaited<ReturnType<typeof look>>): 
   ]);
 
 /**
- * Signs packages, adds them to the repository in a new view, serves it and mirrors it. The repository's first
- * publication makes it. Cut anywhere, clients get the old view or the new one, complete.
+ * Signs packages, adds them to the repository in a new view, serves it and mirrors it. The first publication makes the
+ * repository. If this is cut anywhere, clients get either the old view or the new one, complete.
  * @throws {StepFailed} (host) if the key can't sign, (work) if the repository holds a newer version.
  */
 export const publishPackages = async (publication: Publication): Promise<StepEvidence<'publish'>> => {
@@ -141,7 +141,7 @@ export const publishPackages = async (publication: Publication): Promise<StepEvi
       const { folder, name } = config.repository;
       await orNoRoom(mirror.destination, () => copyToMirror(run, mirror, join(folder, 'views', view), name));
       const [difference] = await differencesOnMirror(mirror, files, signal);
-      // A mirror that is late is asked again, and copied to again, by the next try.
+      // If the mirror is late, the next try copies and checks again.
       if (difference)
         throw new Error(
           `${mirror.url} serves ${difference.file} as ${difference.found} after the copy to ${mirror.destination}`,

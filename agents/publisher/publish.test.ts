@@ -34,7 +34,7 @@ let sshd: Sshd;
 let identity: string;
 let mirrorServer: Server;
 let mirrorUrl: string;
-/** What one test has for itself: state, repository and mirror. */
+/** One test's own folder: state, repository and mirror. */
 let place: string;
 let places = 0;
 
@@ -126,7 +126,7 @@ const start = async (
   (await runStep('publish', step, await requested(version), host, { folder: join(place, 'state'), attempt }))
     .evidence;
 
-/** What a client that trusts the key gets from a folder of files: name → version, every file checked. */
+/** What a client that trusts the key gets from a folder: name → version, with every file checked. */
 const asClient = async (served: string): Promise<Record<string, string>> => {
   const trusted = { keyring: key.keyring, fingerprint: key.fingerprint };
   const database = join(served, 'fleet.db');
@@ -192,7 +192,7 @@ test('a second publication keeps the packages of the first, for the client that 
   ).toEqual([]);
 });
 
-test('an older version is refused, although repo-add would take it', async () => {
+test('an older version is refused, although repo-add would accept it', async () => {
   await start('7.0-10');
   await expect(start('7.0-2', { attempt: 2 })).rejects.toMatchObject({
     fault: 'work',
@@ -276,7 +276,7 @@ test('a key that can not sign is found out before anything else, and named', asy
   const { gnupgHome, keyring, fingerprint } = key;
   const expired = await generateSigningKey(join(place, 'expired'), 'seconds=1');
   await expired.expired();
-  // Whoever asks for these before the key is known to sign meets a builder that is not there.
+  // A fetch before the key is known to sign would meet a builder that is not there.
   const peers = { boltzmann: { ...publisher().peers.boltzmann, port: 1 } } as PublisherConfig['peers'];
   for (const [signing, why] of [
     [{ gnupgHome, keyring, fingerprint: other.fingerprint }, 'secret half is not there'],
@@ -303,7 +303,7 @@ test("a view of another run under this attempt's name is left alone", async () =
   });
 });
 
-test('a file that would take the place of a signature or a database is no package', async () => {
+test('a file that would replace a signature or a database is not a package', async () => {
   const path = join(folder, 'offered/7.0-2', `${names[0]}-7.0-2-any.pkg.tar.zst`);
   for (const file of ['a.pkg.tar.zst.sig', 'fleet.db']) {
     await cp(path, join(place, file));
@@ -326,7 +326,7 @@ test('the mirror gets everything, and what it serves afterwards is the evidence'
   );
 });
 
-test('a mirror that serves something else is no success, and the next try copies again', async () => {
+test('a mirror that serves something else is a failure, and the next try copies again', async () => {
   const elsewhere = publisher({ mirror: { destination: join(place, 'elsewhere'), url: mirrorUrl } });
   await expect(start('7.0-2', { host: elsewhere })).rejects.toThrow(/HTTP 404/);
   expect(await served()).toEqual(both('7.0-2'));
@@ -372,7 +372,7 @@ const killedAt =
 
 /** A repository and its mirror, with 7.0-1. */
 let baseline: string;
-test('a repository and its mirror are made from what a folder holds', async () => {
+test('a repository and its mirror are made from the content of a folder', async () => {
   baseline = place;
   const offered = join(folder, 'offered/7.0-1');
   const { packages } = await requested('7.0-1');
@@ -386,7 +386,7 @@ test('a repository and its mirror are made from what a folder holds', async () =
   expect(await served()).toEqual(both('7.0-1'));
 });
 
-/** Where clients could see what is not whole. */
+/** The kills after which clients could see something incomplete. */
 const killedInSight = [
   ['view', 'after'],
   ['swap', 'before'],
@@ -425,7 +425,7 @@ test.each([...killedInSight, ...(isThorough ? killedElsewhere : [])])(
   },
 );
 
-test('a process that is killed while it builds a view leaves the old one; the next run takes away what is left', async () => {
+test('a process that is killed while it builds a view leaves the old one; the next run removes what is left', async () => {
   await start('7.0-1');
   const source = (path: string) => JSON.stringify(pathToFileURL(join(import.meta.dirname, path)).href);
   const program = `

@@ -36,7 +36,7 @@ const held = async (
   return packages;
 };
 
-/** Beyond the packages themselves: their signatures, and the repository's database twice. */
+/** The room for the signatures, and twice for the repository's database. */
 const besidesBytes = 4 * 1024 * 1024;
 
 /** The packages are written twice: here, and into the repository's new view. */
@@ -52,7 +52,7 @@ const neededRoom = (
   ];
 };
 
-/** Copies from the builder what is not here yet, by size and sha256. */
+/** Copies from the builder the files that are not here yet, checking size and sha256. */
 const fetchFrom = async (
   peer: Peer,
   request: StepRequest<'publish'>,
@@ -69,7 +69,7 @@ const fetchFrom = async (
   }
 };
 
-/** @throws {StepFailed} (work) if a file holds another package, or another version, than was asked for. */
+/** @throws {StepFailed} (work) if a file holds another package, or another version, than the request names. */
 const expectAsked = (packages: readonly VersionedPackage[], request: StepRequest<'publish'>): void => {
   for (const [index, { name, version, file }] of packages.entries()) {
     const asked = request.packages[index]?.name;
@@ -83,8 +83,8 @@ const expectAsked = (packages: readonly VersionedPackage[], request: StepRequest
 
 /**
  * Fetches the builder's packages, signs them with the one key, and publishes them.
- * @throws {StepFailed} (host) if the key can't sign, there is no room, or the builder can't be reached; (work) if nobody
- * attests and approves the packages, one is not the one that was asked for, or the repository holds a newer one.
+ * @throws {StepFailed} (host) if the key can't sign, there is no room, or the builder can't be reached; (work) if the
+ * packages are not attested and approved, one is not the requested one, or the repository holds a newer one.
  */
 export const publish: Step<'publish', PublisherConfig> = async (
   request,

@@ -3,5 +3,5 @@ import type { RoleParts } from '../runtime/agent.ts';
 import { keycheck } from './keycheck.ts';
 import { publish } from './publish.ts';
 
-/** What a publisher does. */
+/** A publisher's steps. */
 export const publisher: RoleParts<PublisherConfig> = { steps: { keycheck, publish } };

@@ -20,7 +20,7 @@ import { signDetached } from './openpgp.ts';
 import { readDatabase, refuseOlder, type VersionedPackage } from './package-database.ts';
 
 /**
- * A repository is a folder of views. A view is complete or it has another name; the link `current` names the one
+ * A repository is a folder of views. An incomplete view has another kind of name. The link `current` names the view
  * that is served:
  *
  *     views/<view>/      packages, their signatures, <name>.db and <name>.files with theirs
@@ -28,7 +28,7 @@ import { readDatabase, refuseOlder, type VersionedPackage } from './package-data
  */
 type Config = Pick<PublisherConfig, 'signing' | 'repository'>;
 
-/** A view that is being built; one that is left over was killed. */
+/** The prefix of a view that is being built. A leftover one is from a process that was killed. */
 const unfinished = '.unfinished.';
 
 const viewsFolder = ({ repository }: Config) => join(repository.folder, 'views');
@@ -47,27 +47,27 @@ export const currentView = async (config: Config): Promise<string | undefined> =
   return target?.replace(/^views\//, '');
 };
 
-/** Whether a view is there, and so complete. */
+/** Whether a view is there. If so, it is complete. */
 export const hasView = async (config: Config, view: string): Promise<boolean> =>
   (await readdir(viewsFolder(config)).catch(orMissing))?.includes(view) ?? false;
 
-/** The same file under a second name, or a copy where the file system has no hard links. */
+/** Gives a file a second name, or copies it if the file system has no hard links. */
 const linkOrCopy = (from: string, to: string) =>
   link(from, to).catch(() => copyFile(from, to, constants.COPYFILE_FICLONE));
 
-/** A new view of all that `base` holds: old packages stay for the client that has the old database in its hands. */
+/** Fills a new view with everything in `base`. Old packages stay for clients that still use the old database. */
 const copyView = async (config: Config, base: string, to: string): Promise<void> => {
   const { name } = config.repository;
   const from = join(viewsFolder(config), base);
   for (const file of await readdir(from)) {
     if (!isDatabaseFile(name, file)) await linkOrCopy(join(from, file), join(to, file));
-    // repo-add goes on from these two; everything else of the database is made anew.
+    // repo-add goes on from these two; the other database files are made again.
     else if (file === `${name}.db.tar.gz` || file === `${name}.files.tar.gz`)
       await copyFile(join(from, file), join(to, file));
   }
 };
 
-/** Puts a file of its own into the view, readable for whoever serves it, even where another had that name. */
+/** Puts a copy of a file into the view, readable for the web server. It replaces a file of that name. */
 const addFile = async (from: string, to: string): Promise<void> => {
   await rm(to, { force: true });
   await copyFile(from, to, constants.COPYFILE_FICLONE);
@@ -76,8 +76,8 @@ const addFile = async (from: string, to: string): Promise<void> => {
 };
 
 /**
- * repo-add on its own neither checks a signature nor fails when it can't sign, and leaves links. So the database is
- * signed here, and every name is a file.
+ * Adds packages to the database. repo-add by itself neither checks a signature nor fails when it can't sign, and leaves
+ * links. So the database is signed here, and every name is made a file.
  */
 const addToDatabase = async (
   config: Config,
@@ -93,7 +93,10 @@ const addToDatabase = async (
     if (
       !entries.some((e) => e.name === name && e.version === version && e.file === file && e.sha256 === sha256)
     )
-      throw new StepFailed('host', `repo-add ended well and ${file} is not in its database: see its output.`);
+      throw new StepFailed(
+        'host',
+        `repo-add reported success, but ${file} is not in its database: see its output.`,
+      );
   for (const stem of [`${name}.db`, `${name}.files`]) {
     const archive = join(folder, `${stem}.tar.gz`);
     await signDetached(run, config.signing, archive);
@@ -108,11 +111,11 @@ const addToDatabase = async (
 };
 
 /**
- * Builds a complete view from the one that is served and the signed packages in `from`, on disk to the last byte.
- * It has its name only then; nobody sees it before {@link swapView}.
+ * Builds a complete view from the served one and the signed packages in `from`, and syncs it to the disk. Only then
+ * does it get its name, and nobody sees it before {@link swapView}.
  * @returns The view that it was built from.
  * @throws {StepFailed} (work) if the repository holds a newer version of a package, or another file of the same one;
- * (host) if a view of that name is there.
+ * (host) if there is already a view of that name.
  */
 export const buildView = async (
   config: Config,
@@ -145,7 +148,7 @@ export const buildView = async (
     await syncPath(folder);
   };
   await orNoRoom(views, fill).catch(async (error: unknown) => {
-    // Half a view is worth nothing, and where the disk is full it takes the room of the next try.
+    // Half a view is useless, and on a full disk it takes the room of the next try.
     await rm(folder, { recursive: true, force: true });
     throw error;
   });
@@ -155,8 +158,8 @@ export const buildView = async (
 };
 
 /**
- * Serves another view, from one request to the next.
- * @throws {StepFailed} (host) if the view that is served is not the one that this one was built from.
+ * Switches to another view, atomically.
+ * @throws {StepFailed} (host) if the served view is not the one that this one was built from.
  */
 export const swapView = async (
   config: Config,

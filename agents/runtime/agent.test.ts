@@ -50,7 +50,7 @@ const asked = (iteration: string, changes: Partial<UntypedEvent> = {}): UntypedE
 });
 const ask = (iteration: string) => appendEvent(coordinator, sealAs('coordinator', asked(iteration)));
 
-/** What the log holds of an iteration, but for the requests. */
+/** What the log holds of an iteration, without the requests. */
 const outcomes = async (iteration: string) =>
   (await new EventLog(coordinator, log.trust).read()).events
     .map(({ event }) => event)
@@ -60,7 +60,7 @@ const outcomeOf = (iteration: string) => until(async () => (await outcomes(itera
 const linesIn = (config: BuilderConfig, iteration: string) =>
   readFileSync(join(config.stateFolder, `world.${iteration}.1`), 'utf8');
 
-it('a request becomes an outcome, and its folder goes', async () => {
+it('a request becomes an outcome, and its folder is removed', async () => {
   const iteration = nextIteration();
   const config = configOf();
   const leftOver = join(config.stateFolder, 'work', 'record.iter0.1');
@@ -153,7 +153,7 @@ it('goes on taking requests after the server was lost', async () => {
   await agent.stop();
 });
 
-it('a request that is forged, or for another, or rubbish, is ended and not acted on', async () => {
+it('a request that is forged, for another host, or rubbish is terminated and not acted on', async () => {
   const config = configOf();
   const good = nextIteration();
   const smuggle = async (subject: string, bytes: Uint8Array | string, signature: string) => {

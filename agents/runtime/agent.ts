@@ -27,27 +27,27 @@ import { createSystemd } from './systemd.ts';
 import { createTrouble } from './trouble.ts';
 import { createWorkplace } from './workplace.ts';
 
-/** What a role adds to the runtime: its steps, and what its host runs. */
+/** What a role adds to the runtime: its steps, and what it knows about its host. */
 export interface RoleParts<Config> {
   steps: StepTable<Config>;
-  /** The package that the host runs, like `linux-fresnel-fourier 7.0-1`, where that means something. */
+  /** The package that the host runs, like `linux-fresnel-fourier 7.0-1`, for roles that have one. */
   installed?: (config: Config) => Promise<string | null>;
-  /** What the host has to tell of its own accord. It is asked again and again, and told once for each subject. */
+  /** The event that the host has to report unasked. This is called repeatedly; each subject is reported once. */
   report?: (config: Config) => Promise<NewEvent | undefined>;
-  /** What the host lacks, though it works without: said once, when the agent starts. */
+  /** What the host lacks but can work without. It is reported once, when the agent starts. */
   missing?: (config: Config) => Promise<string | undefined>;
 }
 
 /**
- * Whom a host trusts, by its own copy of the fleet's file: in what it is asked, and in what it has said itself, whatever
- * became of the key since.
- * @throws if that does not know this host as it is.
+ * Whom a host trusts, by its own copy of the fleet's file: `trust` for requests, and `ownTrust` for its own events,
+ * even if their key was revoked since.
+ * @throws if the file does not have this host with its fleet and role.
  */
 const trustOf = ({ fleetFile, fleet, host, role }: AgentConfig): { trust: Trust; ownTrust: Trust } => {
   const known = readConfigFile(fleetFile, Fleet);
   const trust = trustNow(known);
   if (trust.fleet !== fleet)
-    throw new Error(`${fleetFile} is of fleet ${trust.fleet}, and the config says ${fleet}`);
+    throw new Error(`${fleetFile} is for fleet ${trust.fleet}, and the config says ${fleet}`);
   const own = trust.writers.get(host);
   if (own?.role !== role)
     throw new Error(
@@ -58,7 +58,7 @@ const trustOf = ({ fleetFile, fleet, host, role }: AgentConfig): { trust: Trust;
 
 const stopWithinMs = 2_000;
 
-/** Takes a host's journal for this process, and notes the boot. @throws if another process has it. */
+/** Takes a host's journal for this process, and notes the boot. @throws if another process has the journal. */
 const takeJournal = async (
   place: JournalPlace,
   bootId: string,
@@ -74,7 +74,7 @@ const takeJournal = async (
   return { journal, leave };
 };
 
-/** What an agent is before it does anything: its boot, its key, whom it trusts, and its journal, which it takes. */
+/** What an agent needs before it does anything: its boot, its key, whom it trusts, and its journal, which it takes. */
 const beginAs = async (config: AgentConfig, say: (text: string) => void, signal: AbortSignal) => {
   const { trust, ownTrust } = trustOf(config);
   const key = readDaemonKey({ ...config, writer: config.host, trust: ownTrust }, say);
@@ -98,7 +98,7 @@ const beginAs = async (config: AgentConfig, say: (text: string) => void, signal:
   };
 };
 
-/** Talks with the fleet's log, once there is a connection to its server, until `signal` fires. */
+/** Connects to the log's server and talks with the fleet's log, until `signal` fires. */
 const talkWithLog = async (
   config: AgentConfig,
   loops: HostLoops,
@@ -122,9 +122,9 @@ const talkWithLog = async (
 };
 
 /**
- * Says the last that there is to say, and ends the connection. A log that does not answer is not waited for: what is unsent
- * is in the journal. The flush tells the server that nobody listens any more, or it would hand the next request to the pull
- * that is left.
+ * Sends what is unsent, and closes the connection. It does not wait for a log that does not answer: what is unsent is
+ * in the journal. The flush tells the server that nobody listens any more; otherwise it would deliver the next request
+ * to the leftover pull.
  */
 const hangUp = async (
   loops: HostLoops,
@@ -137,15 +137,15 @@ const hangUp = async (
   patience.abort();
   await connected()?.close();
   await talking;
-  await connected()?.close(); // it may have come about meanwhile
+  await connected()?.close(); // it may have been made in the meantime
 };
 
 /**
  * Runs a host's agent until `signal` fires: requests from the log into the journal, steps from the journal into the
- * world, outcomes from the journal into the log. It works on while the log can't be reached, from its start on.
+ * world, outcomes from the journal into the log. It also starts and works while the log can't be reached.
  * @throws {ReplacedAgent} if another agent, started later, has this host's identity.
- * @throws if another process has its journal, or the connection to the log was closed for good: the agent has to be
- * started again.
+ * @throws if another process has its journal, or the connection to the log was closed for good: then the agent has to
+ * be started again.
  */
 export const runAgent = async <Config extends AgentConfig>(
   config: Config,
@@ -200,7 +200,7 @@ export const runAgent = async <Config extends AgentConfig>(
   };
   const talking = talkWithLog(config, loops, { say, signal: ends, onConnected }).catch((error: unknown) => {
     if (!ends.aborted) failure = error;
-    ended.abort(); // without the log for good, the agent is no use: it stops in order
+    ended.abort(); // without the log for good the agent is useless, so it stops in an orderly way
   });
   systemd.ready('idle');
   try {

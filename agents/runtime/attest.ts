@@ -2,7 +2,7 @@ import { signEnvelope } from '../../eventlog/signing/envelope.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import type { DsseEnvelope, Statement } from '../../schemas/attestation.ts';
 
-/** What a step attests with: its host's own key. */
+/** Makes the function by which steps attest, with their host's own key. */
 export const createAttest =
   (key: WriterKey) =>
   (statement: Statement): DsseEnvelope =>

@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => log.stop());
 
-/** Three megabytes of files, each way. */
+/** Three megabytes of files, in the request and in the outcome. */
 const text = Array.from({ length: 60_000 }, (_, n) => `line ${n} of what is to be written`).join('\n');
 const request = {
   ...recordRequest,
@@ -43,7 +43,7 @@ const outcome = async () => {
   return events.find(({ event }) => event.type === 'RecordSucceeded');
 };
 
-it('a host takes a large request once all of it is there, and puts back what the log loses of its outcome', async () => {
+it('a host takes a large request once all its blobs are there, and puts back what the log loses of its outcome', async () => {
   const config = recordingConfig(log, { fleet, host });
   const asked: unknown[] = [];
   startAgent(config, {

@@ -11,7 +11,7 @@ export interface Compared {
   journal: Journal;
   outbox: Pick<Outbox, 'continueFrom'>;
   log: OwnLog;
-  /** Told where something that own events have put aside can't be put back. */
+  /** Called if a blob of an own event can't be put back. */
   onBlobFault: (fault: BlobFault) => void;
 }
 
@@ -26,7 +26,7 @@ const contradiction = (subject: string, sequence: number) =>
 const isStart = (log: OwnLog, { subject }: Pick<OutboxEvent, 'subject'>) =>
   subject.startsWith(log.startPrefix);
 
-/** The number of this host's last start that the journal knows of; 0 before the first. */
+/** The number of this host's last start in the journal; 0 before the first. */
 export const lastStart = (journal: Journal, startPrefix: string): number =>
   journal.outbox.highestOf(startPrefix);
 
@@ -34,16 +34,17 @@ export const lastStart = (journal: Journal, startPrefix: string): number =>
 export const isReplaced = async ({ journal, log }: Pick<Compared, 'journal' | 'log'>): Promise<boolean> =>
   (await log.read(`${log.startPrefix}${lastStart(journal, log.startPrefix) + 1}`)) !== undefined;
 
-/** The other outcome of an attempt: what has succeeded there has not failed here. */
+/** The subject of the opposite outcome of an attempt: an attempt that has succeeded in the log has not failed here. */
 const otherOutcome = (subject: string): string | undefined => {
   if (/Succeeded\.\d+$/.test(subject)) return subject.replace(/Succeeded(?=\.\d+$)/, 'Failed');
   return /Failed\.\d+$/.test(subject) ? subject.replace(/Failed(?=\.\d+$)/, 'Succeeded') : undefined;
 };
 
 /**
- * What was sent before a crash could note it is sent. What another hand of this host wrote as the same fact counts, and so
- * does what it told of its own accord under the same subject: such a thing is told once.
- * @returns what the log holds under another count than the journal: this host's chain goes on from there.
+ * Marks unsent events as sent if the log holds them: a crash came before that was noted. An event that another journal
+ * of this host has written as the same fact counts as well, and so does its report under the same subject, since each
+ * report is written once.
+ * @returns the events that have another count in the log than in the journal: this host's chain goes on from there.
  */
 const noteWhatIsThere = async ({ journal, outbox, log }: Compared): Promise<SentEvent[]> => {
   const elsewhere: SentEvent[] = [];
@@ -64,15 +65,15 @@ const noteWhatIsThere = async ({ journal, outbox, log }: Compared): Promise<Sent
     const opposite = other && (await log.read(other));
     if (opposite) throw contradiction(opposite.subject, opposite.sequence);
   }
-  // What comes after it links to other bytes than the log's.
+  // The events after it link to other bytes than the log's.
   if (isRewritten) outbox.continueFrom([], (event) => event);
   return elsewhere;
 };
 
 /**
- * The log's last own event has to be in the journal; otherwise the journal is missing or an old copy, and so it is if the
- * log holds another start under the number of this one's.
- * @param elsewhere what another journal of this host has written as this one's facts.
+ * Checks that the journal holds the log's last own event and last start. Otherwise the journal was lost or is an old
+ * copy, and the host's chain has to go on from what the log holds.
+ * @param elsewhere the events that another journal of this host has written as the same facts.
  */
 const countOn = async (
   compared: Compared,
@@ -97,12 +98,12 @@ const countOn = async (
     journal.outbox.list('sent').some((known) => known.subject === subject),
   );
   if (sent) throw contradiction(sent.subject, sent.sequence);
-  // Which key signs what is written anew follows from it.
+  // The last rotation decides which key signs the events that are written again.
   const rotation = await log.newestRotation();
   const anew = (event: NewEvent): NewEvent =>
     event.type === 'AgentStarted' ? { ...event, attempt: startsInLog + 1 } : event;
   journal.inOneCommit(() => {
-    // The newest one last: the next own event links to it.
+    // The newest event comes last: the next own event links to it.
     if (!isAnnounced) journal.marks.noteLack(lastSequence);
     const before = [...elsewhere, ...(rotation ? [rotation] : []), ...(start ? [start] : [])].filter(
       ({ subject }) => subject !== newest.subject,
@@ -112,8 +113,8 @@ const countOn = async (
 };
 
 /**
- * Puts back what the log has lost of what own events have put aside, and takes back what a journal that was lost no longer has
- * of it.
+ * Puts back blobs of own events that the log has lost, and takes back from the log those that a lost journal no longer
+ * has.
  */
 const putBlobsBack = async (
   { journal, log, onBlobFault }: Compared,
@@ -134,7 +135,7 @@ const putBlobsBack = async (
   }
 };
 
-/** What the log has lost of what was sent is to be sent again, in order. */
+/** Marks sent events that the log has lost as unsent, so that they are sent again in order. */
 const findLost = async (compared: Compared, atLeast: number): Promise<void> => {
   const { journal, log } = compared;
   const lost: number[] = [];
@@ -158,10 +159,10 @@ const findLost = async (compared: Compared, atLeast: number): Promise<void> => {
 };
 
 /**
- * Looks what the log holds of this host, and brings the journal in step with it: notes what is sent, and what is not any
- * more since the log lost it; takes the host's place in its own chain back where the journal has lost it.
+ * Compares the journal with what the log holds of this host, and brings the journal in step: marks what is sent, marks
+ * as unsent what the log has lost, and takes the end of the host's own chain from the log if the journal has lost it.
  * @param hasStarted whether this process has written its `AgentStarted`.
- * @param atLeast so many of the events that were sent last are looked for, and more where one is not as noted.
+ * @param atLeast how many of the last sent events to look for; all of them if the oldest of these is not as noted.
  * @throws {ReplacedAgent} if another agent has this identity. @throws {JournalContradicted} @throws if the log does not
  * answer.
  */

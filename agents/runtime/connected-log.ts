@@ -9,14 +9,14 @@ import { pullMessages } from '../../eventlog/stream/pull.ts';
 import { subjectOfNothing } from './own-log.ts';
 import type { HostLog } from './ports.ts';
 
-/** So many messages for the host may be on their way. */
+/** How many messages for the host may be on their way. */
 const onTheirWay = 100;
 
-/** Answers that a lost connection ends. */
+/** Waits for answers, until the connection is lost. */
 const createAnswers = () => {
   const waiting = new Set<(error: Error) => void>();
   return {
-    /** The answer, or a rejection as soon as the connection is lost: what was asked over it gets none any more. */
+    /** Returns the answer, or rejects as soon as the connection is lost, since then no answer will come. */
     async answer<Result>(asked: Promise<Result>): Promise<Result> {
       asked.catch(() => undefined); // its rejection may come after the connection's
       let give: (error: Error) => void = () => undefined;
@@ -61,7 +61,7 @@ export const createConnectedLog = (
     isClosed,
     onChange: (listen) => void listeners.push(listen),
     async read(subject) {
-      // A direct get takes a wildcard for the subject, and gives the last of all that match.
+      // A direct get accepts a wildcard as the subject, and returns the last message that matches.
       const stored = await answer(directGet(connection, { subject }));
       if (!stored) return undefined;
       const { headers, ...message } = stored;

@@ -9,7 +9,7 @@ beforeEach(() => {
 
 const message = (handed: number, pending: number) => ({ handed, pending });
 
-it('a durable that hands over from its begin has handed all over once its last message is noted', () => {
+it('a durable that delivers from its beginning has delivered all once its last message is noted', () => {
   const watch = createDurableWatch(clock);
   expect(watch.hasHandedAll()).toBe(false);
   watch.given(message(1, 1));
@@ -23,7 +23,7 @@ it('a durable that hands over from its begin has handed all over once its last m
   expect(watch.hasHandedAll()).toBe(false);
 });
 
-it('a durable that goes on in its middle has, once nothing came for longer than it takes to make it anew', () => {
+it('a durable that goes on in its middle has, once nothing came for longer than it takes to make it again', () => {
   const watch = createDurableWatch(clock);
   watch.given(message(7, 0));
   watch.noted();
@@ -31,7 +31,7 @@ it('a durable that goes on in its middle has, once nothing came for longer than 
   nowMs += 11_000;
   watch.given('nothing now');
   expect(watch.hasHandedAll()).toBe(false);
-  watch.given(message(8, 0)); // what a process before this one had not acked
+  watch.given(message(8, 0)); // what an earlier process had not acked
   watch.noted();
   watch.given('nothing now');
   nowMs += 11_000;

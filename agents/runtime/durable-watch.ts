@@ -1,29 +1,35 @@
 import type { Clock, HandedMessage } from './ports.ts';
 
-/** So long the coordinator may take to see that a journal is behind, and to make the host's durable anew; longer than its acks are waited for. */
+/**
+ * How long the coordinator may take to see that a journal is behind and to make the host's durable again. It is longer
+ * than the wait for an ack.
+ */
 const remadeWithinMs = 12_000;
 
-/** What the pulls on a host's durable tell of it: the host may not ask the server what a consumer is. */
+/** What the pulls on a host's durable reveal about it: the host may not ask the server for a consumer's info. */
 export interface DurableWatch {
-  /** What a pull gave. */
+  /** A pull returned this. */
   given(handed: Pick<HandedMessage, 'handed' | 'pending'> | 'nothing now'): void;
-  /** The message that was given last is in the journal, and acked. */
+  /** The last message is in the journal, and acked. */
   noted(): void;
-  /** Nothing is known any more: the pulls have ended. */
+  /** The pulls have ended, so nothing is known any more. */
   ended(): void;
   /**
-   * Whether all that was ever asked of this host, and called off, is in the journal of this process. The coordinator makes
-   * the durable of a journal that is behind anew: then it has handed over from its begin. Where nothing is missing, or the
-   * coordinator is away, it does not, and nothing more comes for as long as it would take.
+   * Whether every request and supersession for this host is in this process's journal. If a journal is behind, the
+   * coordinator makes the durable again, which then delivers from its beginning. If nothing is missing, or the
+   * coordinator is away, it does not; then it is enough that nothing arrives for as long as that would take.
    */
   hasHandedAll(): boolean;
 }
 
 export const createDurableWatch = (clock: Pick<Clock, 'monotonicMs'>): DurableWatch => {
   let fromBegin = false;
-  /** Whether nothing for the host is left to hand over, as far as is known; whether something is behind the last message. */
+  /**
+   * Whether nothing for the host is left to deliver, as far as is known; and whether something follows the last
+   * message.
+   */
   let [isLast, isNext] = [false, false];
-  /** When the pulls began to give nothing; undefined while they give, or there are none. */
+  /** Since when the pulls return nothing; undefined while they return messages, or there are no pulls. */
   let quietSince: number | undefined;
   return {
     given(handed) {

@@ -6,7 +6,7 @@ import type { Effects } from './journal/effects.ts';
 import type { Requests } from './journal/requests.ts';
 import type { Effect } from './step.ts';
 
-/** What effects need of a journal. */
+/** The parts of a journal that effects need. */
 export interface EffectJournal {
   effects: Pick<Effects, 'of' | 'noteIntent' | 'noteResult'>;
   requests: Pick<Requests, 'isSuperseded'>;
@@ -14,14 +14,14 @@ export interface EffectJournal {
 
 const toJson = (value: unknown): string => JSON.stringify(value ?? null);
 
-/** How far an effect is: its intent is journalled; it acts; it has acted, or failed to; its result is journalled. */
+/** The phase of an effect: its intent is journalled; it acts; it has acted or failed; its result is journalled. */
 export type EffectPhase = 'intent' | 'acting' | 'acted' | 'failed' | 'result';
 
-/** Told of each phase as an effect comes to it; `name` is the declared one, without what it is of. */
+/** Called when an effect enters a phase. `name` is the declared name, without what follows it. */
 export type WatchEffects = (name: EffectName, phase: EffectPhase) => void;
 
 /**
- * The effects of one attempt, over its journal. An attempt that is no longer asked for stops before its next one.
+ * Makes the effects of one attempt, over its journal. A superseded attempt stops before its next effect.
  * @throws {TypeError} from an effect whose name was already used in this run of the step.
  */
 export const createEffect = <Name extends StepName>(
@@ -33,7 +33,10 @@ export const createEffect = <Name extends StepName>(
   const used = new Set<string>();
   return async (name, parts) => {
     const declared = name.split(' ', 1)[0] as EffectName<Name>;
-    /** Journals a result. The step gets it as a restart would give it, so that both ways are the same. */
+    /**
+     * Journals a result. The step gets it in the form in which a restart would return it, so that both ways are the
+     * same.
+     */
     const done = (result: unknown) => {
       const json = toJson(result);
       journal.effects.noteResult(request, name, json);
@@ -45,7 +48,7 @@ export const createEffect = <Name extends StepName>(
       if (journal.requests.isSuperseded(request))
         throw new Superseded(`${request.iteration} ${request.step} attempt ${request.attempt} is superseded`);
     };
-    if (used.has(name)) throw new TypeError(`effect "${name}" stands twice in step ${request.step}`);
+    if (used.has(name)) throw new TypeError(`effect "${name}" occurs twice in step ${request.step}`);
     used.add(name);
     const entry = journal.effects.of(request, name);
     if (entry?.result != null) return JSON.parse(entry.result);
@@ -60,7 +63,7 @@ export const createEffect = <Name extends StepName>(
           `nobody can tell whether "${name}" of ${request.step} has happened: ${probed.why}`,
         );
       if (probed.happened === 'yes') return done(probed.result);
-      stopIfSuperseded(); // to look at the world may have taken long
+      stopIfSuperseded(); // the probe may have taken long
     } else {
       before = parts.before ? JSON.parse(toJson(await parts.before())) : undefined;
       stopIfSuperseded();
@@ -80,7 +83,9 @@ export const createEffect = <Name extends StepName>(
   };
 };
 
-/** For who has no journal: the probe is asked every time, so that a second run goes on where the first was cut. */
+/**
+ * For callers without a journal: every run asks the probe first, so that a second run goes on where the first was cut.
+ */
 export const withoutJournal: Effect = async (_name, { before, probe, act }) => {
   const known = before === undefined ? undefined : await before();
   const probed = await probe(known as never);

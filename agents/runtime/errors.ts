@@ -3,15 +3,15 @@ import type { DsseEnvelope } from '../../schemas/attestation.ts';
 import type { FailureCode, Fault } from '../../schemas/steps.ts';
 
 /**
- * It is decided: the step has failed, and the iteration hears of it.
- * Whoever throws it says who is to blame: `work` (the series, the plan, the build itself), which no other host
- * would do better, or `host` (no room, no key, a program missing), which a fallback may not share.
- * `seen` is what was found out until then, in the shape of the step's evidence; `attestation` says for others that it failed.
+ * The step has definitely failed, and the failure is reported to the iteration. The thrower says what is at fault:
+ * `work` (the series, the plan, the build itself), with which no other host would do better, or `host` (no room, no
+ * key, a program missing), which a fallback may not share. `seen` is what was found out until then, in the shape of the
+ * step's evidence; `attestation` is a signed statement that it failed.
  */
 export class StepFailed extends Error {
   override readonly name = 'StepFailed';
   readonly fault: Fault;
-  /** What kind of failure it is, where something depends on it. */
+  /** The kind of failure, if something depends on it. */
   readonly code: FailureCode | undefined;
   readonly seen: unknown;
   readonly attestation: DsseEnvelope | undefined;
@@ -29,7 +29,7 @@ export class StepFailed extends Error {
   }
 }
 
-/** Who is to blame for it: another host may have the room, but not a file that no peer has. */
+/** What is at fault for each code: another host may have the room, but not a file that no peer has. */
 const blame: Record<MachineFaultCode, Fault> = {
   'no-room': 'host',
   unreachable: 'host',
@@ -41,7 +41,7 @@ const blame: Record<MachineFaultCode, Fault> = {
   'path-refused': 'work',
 };
 
-/** What a machine can't do fails its step; any other error is returned as it is. */
+/** Turns a MachineFault into a StepFailed. Any other error is returned as it is. */
 export const asStepFailed = (error: unknown): unknown =>
   error instanceof MachineFault
     ? new StepFailed(blame[error.code], error.message, {
@@ -50,25 +50,25 @@ export const asStepFailed = (error: unknown): unknown =>
       })
     : error;
 
-/** The attempt is no longer the one asked for: stop, change nothing more, report nothing as evidence. */
+/** The attempt is superseded: stop, change nothing more, report no evidence. */
 export class Superseded extends Error {
   override readonly name = 'Superseded';
 }
 
-/** Nobody can tell whether an effect has happened. It is never guessed: a person has to look. */
+/** Nobody can tell whether an effect has happened. This is never guessed: a person has to look. */
 export class NeedsPerson extends Error {
   override readonly name = 'NeedsPerson';
 }
 
-/** With it an agent asks not to be started again: EX_CONFIG, sysexits(3). */
+/** The exit code by which an agent asks not to be started again: EX_CONFIG, sysexits(3). */
 export const staysDownCode = 78;
 
-/** Another agent, started later, has this host's identity: this one stops, and is not to be started again. */
+/** Another agent that was started later has this host's identity: this one stops, and is not to be started again. */
 export class ReplacedAgent extends Error {
   override readonly name = 'ReplacedAgent';
 }
 
-/** The log holds something else of this host than its journal. Neither is guessed to be right: the host stops working. */
+/** The log and this host's journal contradict each other. Nobody guesses which one is right: the host stops working. */
 export class JournalContradicted extends Error {
   override readonly name = 'JournalContradicted';
 }

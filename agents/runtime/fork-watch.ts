@@ -1,14 +1,14 @@
 import type { Journal } from './journal/journal.ts';
 import type { Trouble } from './trouble.ts';
 
-/** Whether the log is the one that this host knew: for another one it does not work. */
+/** Watches whether the log is still the one that this host knew. The host does not work for a forked log. */
 export interface ForkWatch {
   isForked(): boolean;
-  /** Looks into the journal. */
+  /** Looks for a fork in the journal. */
   look(): void;
 }
 
-/** @param onLook told whether the log is forked, each time that was looked at. */
+/** @param onLook called after each look with whether the log is forked. */
 export const createForkWatch = (
   journal: Journal,
   trouble: Trouble,

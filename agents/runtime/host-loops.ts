@@ -24,14 +24,17 @@ export interface HostLoopsOptions<Config>
   name: string;
   role: Role;
   key: DaemonKey;
-  /** Whether a message is its writer's now; and whether one was this host's own, whatever became of its keys since. */
+  /**
+   * `check`: whether a message is its writer's, by the keys that are valid now. `checkOwn`: the same for this host's
+   * own messages, even if their key was revoked since.
+   */
   check: CheckMessage;
   checkOwn: CheckMessage;
-  /** Where the journal is, for people. */
+  /** The journal's path, for messages to people. */
   journalFile: string;
-  /** What an `AgentStarted` says. */
+  /** The data of an `AgentStarted`. */
   started: EventData['AgentStarted'];
-  /** What the host has to tell of its own accord, if it ever has. */
+  /** Returns what the host has to report unasked, for roles that have reports. */
   report: (() => Promise<NewEvent | undefined>) | undefined;
   onRunning: (request: NotedRequest | undefined) => void;
   trouble: Trouble;
@@ -40,9 +43,12 @@ export interface HostLoopsOptions<Config>
   failpoint: (name: string) => void;
 }
 
-/** A host's loops over its journal: requests from the log into it, steps from it into the world, outcomes from it into the log. */
+/**
+ * A host's loops over its journal: requests go from the log into it, steps from it into the world, outcomes from it
+ * into the log.
+ */
 export interface HostLoops {
-  /** Runs what the journal holds until the signal fires, with the log or without. */
+  /** Runs the requests in the journal until the signal fires, with or without the log. */
   work(): Promise<void>;
   /**
    * Takes requests from the log and keeps the journal in step with it, until the signal fires.
@@ -51,7 +57,7 @@ export interface HostLoops {
   talk(log: HostLog): Promise<void>;
   /** Sends what is unsent. */
   drain(): Promise<void>;
-  /** What the host says of its work, in its presences. */
+  /** What the host's presences report about its work. */
   told(): {
     running: string | null;
     unsent: number;
@@ -63,13 +69,13 @@ export interface HostLoops {
 }
 
 const reportEveryMs = 1_000;
-/** So long an agent waits for the log to compare its journal with, before it works on without. */
+/** How long an agent waits for the log, to compare its journal with it, before it works on without the log. */
 const aloneAfterMs = 5_000;
 
 const sayTrouble = (say: (text: string) => void) => (what: string, error: unknown) =>
   say(`${what}: ${error instanceof Error ? (error.stack ?? error.message) : error}`);
 
-/** The parts that a host's loops are made of, each told of the others what it has to know. */
+/** Makes the parts of a host's loops, and connects them with each other. */
 const createParts = async <Config>(
   options: HostLoopsOptions<Config>,
   connected: () => HostLog | undefined,
@@ -116,7 +122,10 @@ const createParts = async <Config>(
     isHeld: () => !start.isTold() || inStep.isHeld() || forks.isForked(),
     onNoRoom: (error) => trouble.set('disk', error === null ? null : noRoomFor(journalFile, error)),
   });
-  /** Says that this agent has started, and what there was to report before any step's outcome; lets the steps begin. */
+  /**
+   * Journals that this agent has started, and what there was to report, before any step's outcome; then lets the steps
+   * begin.
+   */
   const begin = () => {
     start.tell();
     reporting.put(reported);
@@ -128,8 +137,8 @@ const createParts = async <Config>(
 };
 
 /**
- * What a host does by itself while it works: it reports, and begins without a log that does not come.
- * @returns the way to end it.
+ * What a host does unasked while it works: it reports, and begins without the log if that can't be reached.
+ * @returns a function that ends it.
  */
 const keepGoing = <Config>(
   options: HostLoopsOptions<Config>,
@@ -141,10 +150,11 @@ const keepGoing = <Config>(
     const event = await reporting.find();
     if (!signal.aborted) reporting.put(event);
   };
-  // A host works without the log as well. One whose journal holds nothing has no work, and may have lost its journal. One
-  // that is known to lack something, or to be contradicted, waits. What nobody can know without the log is whether the
-  // journal is an old copy: then what it holds open may have had its outcome. It is done again, each effect after its probe;
-  // the log shows it when it is back, and an outcome that differs from the log's stops this host for a person to look.
+  // A host also works without the log. If its journal is empty, it has no work, and may have lost its journal. If its
+  // journal is known to lack something or to contradict the log, it waits. Without the log nobody can know whether the
+  // journal is an old copy, in which an open request may already have its outcome. Such a request is done again, each
+  // effect after its probe. The comparison shows this once the log is back, and an outcome that differs from the log's
+  // stops this host until a person looks.
   const beginAlone = () => {
     if (!start.isTold() && !inStep.isHeld() && journal.outbox.last())
       void onceThereIsRoom({ file: journalFile, trouble, clock, signal }, begin).catch(() => undefined);
@@ -157,7 +167,7 @@ const keepGoing = <Config>(
   };
 };
 
-/** Makes a host's loops. They begin with what there is to report, which is found first. */
+/** Makes a host's loops. They begin with what there is to report, so that is looked up first. */
 export const createHostLoops = async <Config>(options: HostLoopsOptions<Config>): Promise<HostLoops> => {
   const { name, journal, journalFile, clock, trouble, say, signal } = options;
   let log: HostLog | undefined;

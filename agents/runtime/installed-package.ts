@@ -1,16 +1,19 @@
 import { createSayOnce } from '../../eventlog/say-once.ts';
 import type { Clock } from './ports.ts';
 
-/** How old what a presence says of the installed package may be. */
+/** How old the information about the installed package in a presence may be. */
 const seenForMs = 20_000;
 
-/** The package that a host runs, or null where nobody can say: a package database that is broken is a step's to mend. */
+/** The package that a host runs; null if nobody can tell. A broken package database is left for a step to repair. */
 export interface InstalledPackage {
-  /** As it is now. */
+  /** Looks it up now. */
   look(): Promise<string | null>;
-  /** As it was a short while ago: a small board has more to do than to ask its package manager with each presence. */
+  /**
+   * Returns what was looked up a short while ago: asking the package manager for each presence is too much for a small
+   * board.
+   */
   seen(): Promise<string | null>;
-  /** It may have changed. */
+  /** Call when it may have changed. */
   forget(): void;
 }
 

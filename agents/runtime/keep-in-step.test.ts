@@ -46,7 +46,7 @@ let log: LogServer;
 let coordinator: NatsConnection;
 let admin: NatsConnection;
 const presences = new Map<string, Presence>();
-/** The hosts that had a trouble, and have none any more. */
+/** The hosts whose trouble is over. */
 const settled = new Set<string>();
 const stopTending = new AbortController();
 let tending: Promise<void>;
@@ -60,7 +60,7 @@ beforeAll(async () => {
     if (presence.trouble) troubled.add(presence.host);
     else if (troubled.has(presence.host)) settled.add(presence.host);
   });
-  // What the coordinator does: a host whose journal is behind gets its requests again.
+  // Does what the coordinator does: a host whose journal is behind gets its requests again.
   const tend = async () => {
     for (const { host, position = 0, trouble } of presences.values()) {
       if (!trouble) continue;
@@ -90,7 +90,7 @@ const worldOf = (host: Host) => {
   mkdirSync(world, { recursive: true });
   return world;
 };
-/** What an attempt has done to the world. */
+/** Counts what an attempt has done to the world. */
 const lines = (host: Host, iteration: string, attempt = 1) => {
   const file = join(worldOf(host), `world.${iteration}.${attempt}`);
   return existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0;
@@ -124,7 +124,7 @@ const answered = (host: Host, iteration: string) =>
   until(async () =>
     (await written(host)).map(({ event }) => event).find((event) => event.iteration === iteration),
   );
-/** Each of the host's events counts on from the one before and links to it. */
+/** Each of the host's events continues the count of the one before and links to it. */
 const expectChain = async (host: Host) => {
   const events = await written(host);
   expect(events.map(({ event }) => event.writerseq)).toEqual(events.map((_, index) => index + 1));
@@ -136,7 +136,9 @@ const expectChain = async (host: Host) => {
 const stateOf = (host: Host) => join(log.folder, host);
 const journalFiles = (host: Host) =>
   readdirSync(stateOf(host)).filter((name) => name.startsWith('journal.db'));
-/** What keeps a host's journal in step, without its agent: an attempt runs that ends when it is told the third time. */
+/**
+ * What keeps a host's journal in step, without its agent. The running attempt ends at the third call of `setWorkAside`.
+ */
 const inStepOf = (host: Host, journal: Journal) => {
   const troubles: (string | null)[] = [];
   const asides: string[] = [];
@@ -175,12 +177,12 @@ const removeJournal = (host: Host) => {
   for (const name of journalFiles(host)) rmSync(join(stateOf(host), name));
 };
 
-it('a journal that is lost is rebuilt from the log; what nobody knows of has failed, and is not run again', async () => {
+it('a lost journal is rebuilt from the log; an attempt without a known outcome has failed, and is not run again', async () => {
   const first = start('lost');
   await ask('lost', 'iter1');
   await answered('lost', 'iter1');
   await first.stop();
-  await ask('lost', 'iter2'); // who knows whether it was begun?
+  await ask('lost', 'iter2'); // nobody knows whether it was begun
   removeJournal('lost');
   const again = start('lost');
   const event = await answered('lost', 'iter2');
@@ -259,12 +261,12 @@ it.each(['a broken page', 'no database at all'])(
   },
 );
 
-it('a host whose journal the log contradicts stops working and says so', async () => {
+it('a host whose journal the log contradicts stops working and reports it', async () => {
   const first = start('contradicted');
   await ask('contradicted', 'iter1');
   await answered('contradicted', 'iter1');
   await first.stop();
-  // As an old copy that has worked without the log would leave it.
+  // The state that an old copy would leave after work without the log.
   removeJournal('contradicted');
   const journal = new Journal(join(stateOf('contradicted'), 'journal.db'));
   const other = seal('contradicted', {
@@ -288,14 +290,14 @@ it('a host whose journal the log contradicts stops working and says so', async (
   await again.stop();
   expect(await types('contradicted')).toEqual(['_ AgentStarted 1', 'iter1 RecordSucceeded 1']);
   expect(lines('contradicted', 'iter2')).toBe(0);
-  // Nor does it go on without the log, where it is started again.
+  // After a restart it does not go on without the log either.
   const held = inStepOf('contradicted', new Journal(join(stateOf('contradicted'), 'journal.db')));
   expect(held.inStep.isHeld()).toBe(true);
-  expect(held.troubles).toEqual([expect.stringMatching(/^the log held something else/)]);
+  expect(held.troubles).toEqual([expect.stringMatching(/^the log contradicted this journal/)]);
   held.journal.close();
 });
 
-it('a contradiction that is gone when they are compared again holds nobody up', async () => {
+it('a contradiction that is gone at the next comparison holds nothing up', async () => {
   mkdirSync(stateOf('newer'), { recursive: true });
   const before = new Journal(join(stateOf('newer'), 'journal.db'));
   before.marks.noteContradiction();
@@ -303,7 +305,7 @@ it('a contradiction that is gone when they are compared again holds nobody up', 
   const agent = start('newer');
   await ask('newer', 'iter1');
   await answered('newer', 'iter1');
-  // What a later coordinator may ask is no work of this version, and behind it all the same.
+  // A request of a later coordinator is no work for this version, but the position still moves past it.
   const unknown = { ...asked('newer', 'iter2'), type: 'WonderRequested' } as unknown as NewEvent;
   const { sequence } = (await appendEvent(coordinator, seal('coordinator', unknown))) as { sequence: number };
   const manager = await admin.jetstreamManager();
@@ -315,12 +317,12 @@ it('a contradiction that is gone when they are compared again holds nobody up', 
   journal.close();
 });
 
-it('what a host reports of its own accord is not told otherwise after its journal was lost', async () => {
+it('a host’s own report is not contradicted by another one after its journal was lost', async () => {
   const reporter = (bootId: string) =>
     startAgent(recordingConfig(log, { fleet, host: 'reporter' }), {
       ...recorder(undefined, worldOf('reporter')),
       report: async () => ({
-        // A builder has nothing to report in daily work; what it says here is its own to say.
+        // A builder normally has nothing to report; this event is one that it may write.
         type: 'BuildFailed',
         iteration: 'iter1',
         attempt: 1,
@@ -347,7 +349,7 @@ it('what a host reports of its own accord is not told otherwise after its journa
   await expectChain('reporter');
 });
 
-it('where another journal of the host has written the same fact further on, its chain goes on from there', async () => {
+it('if another journal of the host has written the same fact further on, its chain goes on from there', async () => {
   const first = start('shifted');
   await ask('shifted', 'iter1');
   await answered('shifted', 'iter1');
@@ -391,7 +393,7 @@ it('where another journal of the host has written the same fact further on, its 
   await expectChain('shifted');
 });
 
-it('a disk’s trouble is over once something was written again; an attempt that runs is ended before a lack is settled', async () => {
+it('a disk’s trouble is over once a write succeeds; a running attempt is ended before a lack is settled', async () => {
   const file = join(log.folder, 'full.db');
   const real = new Journal(file);
   const { inStep, journal, troubles, asides, stop } = inStepOf('full', real);
@@ -489,7 +491,7 @@ it('a request of an epoch that is over is not noted', async () => {
   expect((await answered('epoch', 'iter3')).epoch).toBe(2);
 });
 
-it('what the log has lost of its tail is sent again, in order', async () => {
+it('own events in the log’s lost tail are sent again, in order', async () => {
   const agent = start('tail');
   await ask('tail', 'iter1');
   await answered('tail', 'iter1');

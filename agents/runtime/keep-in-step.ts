@@ -14,20 +14,23 @@ import { lackTrouble, settleLack } from './take-back.ts';
 import type { Trouble } from './trouble.ts';
 import { createWaiting } from './waiting.ts';
 
-/** So often the log is looked at while the journal is not in step with it. */
+/** How often to look at the log while the journal is not in step with it. */
 const lookEveryMs = 500;
 const askEveryMs = 2_000;
 const compareEveryMs = 10_000;
-/** So many of the last own events are looked for where a connection was made: what was on its way may hide a cut. */
+/**
+ * How many of the last own events to look for after a connection was made: events that were on their way may hide a
+ * cut.
+ */
 const atConnection = 20;
 
 const contradictedBefore =
-  'the log held something else than this journal when they were last compared: nothing is begun until they are compared again, and agree';
+  'the log contradicted this journal when they were last compared: nothing is begun until they are compared again and agree';
 
 export interface InStepOptions {
   fleet: string;
   host: string;
-  /** By whom the host trusts, itself included, whatever became of its keys since. */
+  /** Checks by the keys that the host trusts, including all its own keys, even revoked ones. */
   check: CheckMessage;
   journal: Journal;
   journalFile: string;
@@ -35,34 +38,37 @@ export interface InStepOptions {
   trouble: Trouble;
   durable: Pick<DurableWatch, 'hasHandedAll'>;
   clock: Clock;
-  /** What the host has to tell of its own accord. */
+  /** Returns what the host has to report unasked. */
   report: () => Promise<NewEvent | undefined>;
-  /** Ends the attempt that runs, without an outcome. Says whether none runs any more. */
+  /** Ends the running attempt without an outcome. @returns whether no attempt is running. */
   setWorkAside: () => boolean;
   /** For the host's own log. */
   say: (text: string) => void;
   /** Whether this process has written its `AgentStarted`. */
   hasStarted: () => boolean;
-  /** The journal is in step with the log: own events may be sent, and what was held may go on. */
+  /** Called when the journal is in step with the log: own events may be sent, and held work may go on. */
   onInStep: () => void;
   signal: AbortSignal;
 }
 
 /** A journal and the log, kept in step. */
 export interface InStep {
-  /** Whether own events may be sent: the log was looked at since the connection was made. */
+  /** Whether own events may be sent: the journal was compared with the log since the connection was made. */
   maySend(): boolean;
   /** Whether steps have to wait: the journal lacks something, or the log contradicts it. */
   isHeld(): boolean;
-  /** The sequence up to which the journal holds what was for the host: a coordinator that sees more acked hands it out again. */
+  /**
+   * The sequence up to which the journal holds what was for the host. If more is acked, the coordinator redelivers from
+   * here.
+   */
   position(): number;
-  /** The log is to be looked at before anything more is sent. */
+  /** Asks for a comparison with the log before anything more is sent. */
   doubt(): void;
-  /** Looks at the log again and again until the signal fires. @throws {ReplacedAgent} */
+  /** Looks at the log repeatedly until the signal fires. @throws {ReplacedAgent} */
   run(log: HostLog): Promise<void>;
 }
 
-/** What holds a host's work up, or may. It says each of them once, and that it is over. */
+/** What holds up a host's work, or may. Each trouble is reported once, and again when it is over. */
 const createHolds = ({ journal, journalFile, trouble, setWorkAside }: InStepOptions) => {
   let noRoom = false;
   let contradicts = journal.marks.isContradicted();
@@ -71,7 +77,7 @@ const createHolds = ({ journal, journalFile, trouble, setWorkAside }: InStepOpti
   const holds = {
     lacks,
     isHeld: () => contradicts || lacks(),
-    /** They agree, and what is written is written. */
+    /** Log and journal agree, and writes succeed. */
     over() {
       if (contradicts) journal.marks.noteNoContradiction();
       contradicts = false;
@@ -90,7 +96,7 @@ const createHolds = ({ journal, journalFile, trouble, setWorkAside }: InStepOpti
       setWorkAside();
       trouble.set('journal', error.message);
       try {
-        // A start without the log would work on otherwise.
+        // Otherwise an agent that starts without the log would work on.
         if (!journal.marks.isContradicted()) journal.marks.noteContradiction();
       } catch (noted) {
         if (!isNoRoom(noted)) throw noted;
@@ -102,7 +108,7 @@ const createHolds = ({ journal, journalFile, trouble, setWorkAside }: InStepOpti
   return holds;
 };
 
-/** When the log was looked at, and whether what was seen still holds. */
+/** When the log was looked at, and whether the result still holds. */
 const createLooks = ({ clock }: InStepOptions) => {
   let isCompared = false;
   let doubts = 0;
@@ -119,14 +125,14 @@ const createLooks = ({ clock }: InStepOptions) => {
       doubts += 1;
       isCompared = false;
     },
-    /** Compares; what is seen holds unless there is doubt meanwhile. */
+    /** Compares. The result holds unless there is a doubt in the meantime. */
     async compare(work: () => Promise<void>) {
       const before = doubts;
       await work();
       comparedAt = askedAt = clock.monotonicMs();
       isCompared = before === doubts;
     },
-    /** So long until something is due, where nothing happens before. */
+    /** How long until something is due, if nothing happens before. */
     waitMs(isUp: boolean) {
       if (!isUp) return askEveryMs;
       if (!isCompared) return lookEveryMs;
@@ -151,7 +157,7 @@ export const createInStep = (options: InStepOptions): InStep => {
       compareWithLog({ journal, outbox, log, onBlobFault }, { hasStarted: options.hasStarted(), atLeast }),
     );
     if (isAside || !holds.lacks()) return;
-    // An attempt that ran meanwhile may have journalled an outcome where the log has another: look again without it.
+    // An attempt that ran in the meantime may have journalled another outcome than the log has: look again without it.
     looks.doubt();
     setWorkAside();
     options.trouble.set('journal', lackTrouble);

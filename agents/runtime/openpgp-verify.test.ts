@@ -32,7 +32,7 @@ afterAll(async () => {
 const verify = (changes: Partial<Parameters<typeof verifySignature>[1]> = {}) =>
   verifySignature(run, { file, signature, keyring: key.keyring, fingerprint: key.fingerprint, ...changes });
 
-test('a good signature gives the fingerprint that gpgv saw', async () => {
+test('a good signature returns the fingerprint that gpgv saw', async () => {
   expect(await verify()).toEqual({ fingerprint: key.fingerprint });
 });
 
@@ -76,7 +76,7 @@ test('a signature by a key that has expired is refused, unless that is accepted'
   await old.expired();
   const pinned = { signature: byOld, keyring: old.keyring, fingerprint: old.fingerprint };
   await expect(verify(pinned)).rejects.toMatchObject({
-    fault: 'host', // it may be the clock
+    fault: 'host', // the clock may be wrong
     message: expect.stringContaining('its key has expired (the clock here says 20'),
   });
   const accepted = { ...pinned, acceptExpiredKey: true };
@@ -89,7 +89,7 @@ test('a signature by a key that has expired is refused, unless that is accepted'
   await expect(verify({ ...accepted, file: altered })).rejects.toThrow('is not what was signed');
 });
 
-test('a signature that is none is refused', async () => {
+test('a file that is not a signature is refused', async () => {
   const none = `${file}.none.sig`;
   await writeFile(none, 'nothing of the kind');
   await expect(verify({ signature: none })).rejects.toMatchObject({ fault: 'work' });

@@ -4,7 +4,7 @@ import type { Run } from '../../host/run.ts';
 import type { Fault } from '../../schemas/steps.ts';
 import { StepFailed } from './errors.ts';
 
-/** The lines that gpgv writes to its status channel, in their words (GnuPG's doc/DETAILS). */
+/** The lines that gpgv writes to its status channel, split into words (GnuPG's doc/DETAILS). */
 const statusLines = (stdout: string): string[][] =>
   stdout
     .split('\n')
@@ -12,13 +12,13 @@ const statusLines = (stdout: string): string[][] =>
     .map((line) => line.split(' ').slice(1));
 
 /**
- * Verifies a detached signature with gpgv: exactly one, good, by the one pinned key.
- * @param acceptExpiredKey Whether it may be by a key that has expired since, by the clock here.
+ * Verifies a detached signature with gpgv: there has to be exactly one, it has to be good, and by the one pinned key.
+ * @param acceptExpiredKey Whether the key may have expired since, by this host's clock.
  * @param keyring A file with the public half of that key and nothing else (binary, as `gpg --export` writes it).
- * @param fingerprint The primary key's, 40 upper-case hexadecimal digits.
+ * @param fingerprint The primary key's fingerprint, 40 upper-case hexadecimal digits.
  * @returns The fingerprint of the primary key that signed, as gpgv saw it.
  * @throws {StepFailed} (work) saying what was found instead, (host) if the keyring can't be read, or something has
- * expired: the clock here may be wrong.
+ * expired: this host's clock may be wrong.
  */
 export const verifySignature = async (
   run: Run,
@@ -36,7 +36,7 @@ export const verifySignature = async (
     acceptExpiredKey?: boolean;
   },
 ): Promise<{ fingerprint: string }> => {
-  // To gpgv a keyring that is not there is an empty one.
+  // gpgv treats a missing keyring as an empty one.
   await access(keyring, constants.R_OK).catch((error: unknown) => {
     throw new StepFailed(
       'host',
@@ -44,8 +44,8 @@ export const verifySignature = async (
       { cause: error },
     );
   });
-  // gpgv's exit code is no answer: 0 for an expired key, 2 for a missing one as for a bad signature.
-  // To a clock that is behind, a key is from the future. Who signed is what counts here, and that key is pinned.
+  // gpgv's exit code proves nothing: 0 for an expired key, 2 for a missing one and for a bad signature. To a clock that
+  // is behind, a key seems to be from the future; what counts here is who signed, and that key is pinned.
   const { stdout, stderr } = await run(
     ['gpgv', '--ignore-time-conflict', '--keyring', keyring, '--status-fd', '1', '--', signature, file],
     {
@@ -78,7 +78,8 @@ export const verifySignature = async (
   const [missing] = all('NO_PUBKEY');
   if (missing) throw refuse(`it is by ${all('ERRSIG')[0]?.[7] ?? missing[1]}, which is not in ${keyring}`);
   const valid = all('VALIDSIG');
-  // One keyword or the other says that it is good; of an expired key it is EXPKEYSIG, accepted if we are here.
+  // Exactly one of these keywords says that the signature is good. EXPKEYSIG is for an expired key, which is accepted
+  // if we get here.
   if (all('GOODSIG').length + all('EXPKEYSIG').length !== 1 || valid.length !== 1)
     throw refuse(`gpgv said "${stderr.trim().split('\n').at(-1) || 'nothing'}"`);
   // The tenth field is the primary key's fingerprint, whichever subkey signed.

@@ -17,30 +17,33 @@ import type { LogPlace } from './journal/log-place.ts';
 import type { OutboxEvent } from './journal/own-events.ts';
 import type { Clock, HostLog } from './ports.ts';
 
-/** A host's own events on their way to the log: in the journal first, in the log as soon as it can be reached. */
+/**
+ * A host's own events on their way to the log: first they are in the journal, then in the log as soon as it can be
+ * reached.
+ */
 export interface Outbox {
   /**
-   * Journals an event, together with the end of the request that it answers. An attempt that has its outcome gets no
-   * other one: the second is dropped, and the host's log told.
-   * @throws {EventTooLarge} and nothing is journalled.
+   * Journals an event, together with the end of the request that it answers. An attempt gets only one outcome: a second
+   * one is dropped, and reported in the host's own log.
+   * @throws {EventTooLarge} Nothing is journalled then.
    */
   put(event: NewEvent, answers?: AttemptId): void;
-  /** Sends what is waiting, in order, until there is nothing more or nothing may be sent. Never rejects. */
+  /** Sends what is waiting, in order, until there is nothing left or nothing may be sent. Never rejects. */
   drain(): Promise<void>;
   /** How many events are not in the log yet. */
   waiting(): number;
   /**
-   * Takes own events back from the log, the newest one last, and counts on from it: what is not in the log is written
-   * anew after it. With none, what is not in the log is linked anew.
-   * @param change what is to be another event then.
+   * Takes own events back from the log, the newest one last, and counts on from there: events that are not in the log
+   * are written again after it. If `last` is empty, they are only linked again.
+   * @param change returns the event to write in place of one that is not in the log.
    */
   continueFrom(last: readonly (OutboxEvent & LogPlace)[], change: (event: NewEvent) => NewEvent): void;
 }
 
-/** So long after a log did not take something it is tried again. */
+/** How long to wait before another try after the log did not accept something. */
 const againAfterMs = 1_000;
 
-/** What an outbox asks of the log. */
+/** The part of the log that an outbox needs. */
 type OutboxLog = Pick<HostLog, 'append' | 'isClosed'>;
 
 export interface OutboxOptions {
@@ -48,18 +51,18 @@ export interface OutboxOptions {
   /** The log, once there is a connection to it, and while own events may be sent. */
   log: () => OutboxLog | undefined;
   clock: Pick<Clock, 'now' | 'pause'>;
-  /** `keyFor`: the key that signs an event when it is journalled, or journalled anew. */
+  /** `keyFor`: the key that signs an event when it is journalled, or journalled again. */
   writer: { fleet: string; name: string; keyFor: (event: NewEvent) => WriterKey };
-  /** Told once of each event that can't be sent, and why; a log that does not answer is none. */
+  /** Called once for each reason why events can't be sent, and for each outcome that is dropped. */
   onTrouble: (what: string) => void;
-  /** The log holds something under an own event's subject already: it is to be looked at before anything is sent. */
+  /** The log already holds something under an own event's subject: compare before anything more is sent. */
   onDoubt?: () => void;
   /** A place where a test may end this process. */
   failpoint?: (name: string) => void;
   signal: AbortSignal;
 }
 
-/** The step whose outcome an own event is. */
+/** The step of which an own event is the outcome; undefined if it is not an outcome. */
 const answeredStep = ({ subject }: OutboxEvent): StepName | undefined => {
   const type = parseSubject(subject)?.type;
   return stepNames.find((step) =>
@@ -86,7 +89,7 @@ const noteEvent = (
   });
 };
 
-/** Takes own events back, and journals anew what is not in the log. */
+/** Takes own events back, and journals again what is not in the log. */
 const rewrite = (
   options: OutboxOptions,
   last: readonly (OutboxEvent & LogPlace)[],
@@ -102,32 +105,32 @@ const rewrite = (
       const { iteration, attempt, data, causationid } = envelope;
       const type = envelope.type as EventType;
       const causes = causationid === undefined ? {} : { causationid };
-      // Its own host wrote these bytes, of a new event.
+      // This host itself wrote these bytes, from a NewEvent.
       const anew = change({ type, iteration, attempt, data, ...causes } as NewEvent);
-      // What was taken back is there.
+      // An event that was taken back is already there.
       if (!journal.outbox.has(subjectOf(writer.fleet, writer.name, anew)))
         noteEvent(options, anew, envelope.time);
     }
   });
 };
 
-/** Sends what is unsent, in order. Ends where nothing is left, or something else has to happen first. */
+/** Sends what is unsent, in order. Ends when nothing is left, or something else has to happen first. */
 const sendAll = async (options: OutboxOptions, log: OutboxLog): Promise<void> => {
   const { journal, onDoubt = nothing, failpoint = nothing } = options;
   for (let event = journal.outbox.nextUnsent(); event; event = journal.outbox.nextUnsent()) {
     const appended = await log.append({ ...event, blobs: journal.blobs.of(event.bytes).blobs });
     if (log.isClosed()) return; // the agent ends, and its journal may be closed
     const now = journal.outbox.under(event.subject);
-    if (!now || Buffer.compare(now.bytes, event.bytes) !== 0) return onDoubt(); // it was written anew meanwhile
+    if (!now || Buffer.compare(now.bytes, event.bytes) !== 0) return onDoubt(); // it was written again in the meantime
     if (appended.outcome !== 'appended') return onDoubt(); // sent before a crash, or not by this agent
     const step = answeredStep(event);
     if (step) failpoint(`${step} sent`);
     journal.outbox.markSent(event.seq, appended.sequence);
-    if (options.log() !== log) return; // the log is to be looked at first
+    if (options.log() !== log) return; // the log has to be compared first
   }
 };
 
-/** Sends what is unsent, and tries again where the log does not take it, as long as it may be sent at all. */
+/** Sends what is unsent, and tries again if the log does not accept it, as long as anything may be sent at all. */
 const createSend = (options: OutboxOptions): ((log: OutboxLog) => Promise<void>) => {
   const { clock, onTrouble, onDoubt = nothing, signal } = options;
   const sending = createSayOnce(onTrouble);
@@ -154,13 +157,13 @@ export const createOutbox = (options: OutboxOptions): Outbox => {
   let draining: Promise<void> | undefined;
   const outbox: Outbox = {
     put(event, answers) {
-      // What another hand of this host has answered is answered.
+      // If another journal of this host has written this outcome, the request is answered.
       if (answers && journal.outbox.has(subjectOf(writer.fleet, writer.name, event)))
         return journal.requests.end(answers);
       if (answers && journal.requests.isAnswered(answers)) {
         const { iteration, step, attempt } = answers;
         return onTrouble(
-          `${event.type} of ${iteration} ${attempt} is dropped: this ${step} is answered already`,
+          `${event.type} of ${iteration} ${attempt} is dropped: this ${step} already has an answer`,
         );
       }
       noteEvent(options, event, new Date(clock.now()).toISOString(), answers);

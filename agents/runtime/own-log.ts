@@ -9,26 +9,26 @@ import type { CheckMessage, HostLog } from './ports.ts';
 /** An own event that is in the log. */
 export type SentEvent = OutboxEvent & LogPlace;
 
-/** What the log holds of this host's own. */
+/** What the log holds of this host's own events. */
 export interface OwnLog extends Pick<HostLog, 'holdsBlob' | 'putBlob'> {
-  /** Something that an own event has put aside. */
+  /** Reads a blob of an own event. */
   readBlob(marker: BlobMarker): Promise<ReadBlob>;
-  /** The last one of a subject. @throws {JournalContradicted} if it is no event of this host. */
+  /** The last event under a subject. @throws {JournalContradicted} if it is not an event of this host. */
   read(subject: string): Promise<SentEvent | undefined>;
-  /** The last of all. */
+  /** The last own event of all. */
   newest(): Promise<SentEvent | undefined>;
   /** The last start of this host's agent. */
   newestStart(): Promise<SentEvent | undefined>;
   /** The last rotation of this host's key. */
   newestRotation(): Promise<SentEvent | undefined>;
-  /** The sequence of the log's last event, whoever's it is. */
+  /** The sequence of the log's last event, of any writer. */
   lastSequence(): Promise<number>;
   subject(event: Pick<UntypedEvent, 'iteration' | 'type' | 'attempt'>): string;
   /** {@link startsOf} */
   readonly startPrefix: string;
 }
 
-/** What the subject of each `AgentStarted` of a host begins with; the number of the start follows. */
+/** The prefix of the subjects of a host's `AgentStarted` events; the number of the start follows. */
 export const startsOf = (fleet: string, host: string): string =>
   `ka.${fleet}.${host}.${noIteration}.AgentStarted.`;
 
@@ -36,11 +36,11 @@ export const startsOf = (fleet: string, host: string): string =>
 export const rotationsOf = (fleet: string, host: string): string =>
   `ka.${fleet}.${host}.${noIteration}.KeyRotated.`;
 
-/** A subject of a host's own that nothing is ever said under. */
+/** A subject of the host under which nothing is ever written. */
 export const subjectOfNothing = (fleet: string, host: string): string =>
   `ka.${fleet}.${host}.${noIteration}.Nothing.0`;
 
-/** @param check by whom the host trusts, itself included, whatever became of its keys since. */
+/** @param check checks by the keys that the host trusts, including all its own keys, even revoked ones. */
 export const createOwnLog = (
   log: Pick<HostLog, 'read' | 'lastSequence' | 'readBlob' | 'holdsBlob' | 'putBlob'>,
   { fleet, host, check }: { fleet: string; host: string; check: CheckMessage },

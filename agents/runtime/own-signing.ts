@@ -5,14 +5,14 @@ import { type NewEvent, noIteration, parseEvent } from '../../schemas/events.ts'
 import type { OwnEvents } from './journal/own-events.ts';
 import { rotationsOf } from './own-log.ts';
 
-/** Which of its keys a host signs with. */
+/** Decides which of its keys a host signs with. */
 export interface OwnSigning {
   /**
-   * The key that an event is signed with where the journal goes on now: the former one up to and with the rotation, the new
-   * one after it. What is journalled anew is signed anew.
+   * The key that signs the next event in the journal: the former key up to and including the rotation, the new one
+   * after it. An event that is journalled again is signed again.
    */
   keyFor(event: NewEvent): WriterKey;
-  /** What the host has to say before it may sign with the key that it has. */
+  /** The rotation that the host has to write before it may sign with its new key; undefined if there is none. */
   owed(): NewEvent | undefined;
 }
 

@@ -6,9 +6,9 @@ import type { Clock } from './ports.ts';
 type Told = Omit<Presence, 'time'>;
 
 /**
- * Says what a host is and does. Called again while it is at it, it does nothing.
+ * Makes a function that publishes what a host is and does. A call during another call does nothing.
  * @param connected the connection, once there is one.
- * @param tell what is said; undefined if nothing is to be said any more.
+ * @param tell returns what to publish; undefined if nothing is to be published any more.
  */
 export const createPresence = ({
   fleet,

@@ -77,7 +77,7 @@ describe('refuses', () => {
     [
       'a payload spelt in another way',
       attested({ ...attestation, payload: attestation.payload.replace(/=*$/, '\n') }),
-      /no strict base64/,
+      /not strict base64/,
     ],
     [
       'another type string',
@@ -104,12 +104,12 @@ describe('refuses', () => {
     [
       'a test result for provenance',
       attested(attestedBy('boltzmann', exampleSweep(packages))),
-      /no SLSA provenance v1/,
+      /not SLSA provenance v1/,
     ],
     [
       'a later provenance than it knows',
       saying((statement) => Object.assign(statement, { predicateType: 'https://slsa.dev/provenance/v2' })),
-      /no SLSA provenance v1/,
+      /not SLSA provenance v1/,
     ],
     [
       'another kind of build',
@@ -147,7 +147,11 @@ describe('refuses', () => {
       approved(signedBy('@mfritsche', approvalOf('architect'), '@architect')),
       /it names @architect's .* which is not what its subject says/,
     ],
-    ["an approval in another's name", approved(says('@mfritsche', 'architect')), /for nobody else/],
+    [
+      "an approval in another's name",
+      approved(says('@mfritsche', 'architect')),
+      /nobody may approve for others/,
+    ],
     ['a rejection', approved(says('@architect', 'architect', 'ReviewRejected')), /ReviewRejected; expected/],
     [
       'a rejection beside an approval',
@@ -193,6 +197,6 @@ describe('refuses', () => {
   it('an approval of another fleet with the same keys', () => {
     const trust = { ...exampleTrust, fleet: 'other' };
     const inOther = { ...good, attestation: parameters({ fleet: 'other' }).attestation };
-    expect(refusal(inOther, { trust })).toMatch(/it is of fleet reauktion, and this is other/);
+    expect(refusal(inOther, { trust })).toMatch(/it belongs to fleet reauktion, and this is other/);
   });
 });

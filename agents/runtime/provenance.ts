@@ -19,7 +19,7 @@ type Packages = readonly Pick<PackageFile, 'file' | 'sha256'>[];
 const buildersKeys = ({ writers }: Trust): string[] =>
   [...writers.values()].flatMap(({ role, keys }) => (role === 'builder' ? keys : []));
 
-/** What is wrong with what a builder attests, if anything. */
+/** What is wrong with a builder's attestation, if anything. */
 const attestationFault = (
   { attestation, ...reviewed }: Provenance,
   trust: Trust,
@@ -33,7 +33,7 @@ const attestationFault = (
     return `is not signed by a builder that is pinned here: ${error instanceof Error ? error.message : error}`;
   }
   const statement = readJson(ProvenanceStatement, bytes);
-  if (statement === undefined) return 'is no SLSA provenance v1';
+  if (statement === undefined) return 'is not SLSA provenance v1';
   const { buildDefinition } = statement.predicate;
   const parameters = BuildParameters.safeParse(buildDefinition.externalParameters).data;
   if (buildDefinition.buildType !== buildType || parameters === undefined)
@@ -51,7 +51,10 @@ const attestationFault = (
   return attested === asked ? undefined : `is about the packages ${attested}; expected ${asked}`;
 };
 
-/** What is wrong with an approval, if anything. Whether it had expired is the coordinator's to say: no host's clock decides. */
+/**
+ * What is wrong with an approval, if anything. The coordinator judges whether it had expired: no host's clock decides
+ * that.
+ */
 const approvalFault = (
   approval: SignedEvent,
   trust: Trust,
@@ -64,7 +67,7 @@ const approvalFault = (
   if (event.kind !== 'iteration' || event.type !== 'ReviewApproved')
     return `it is ${writer}'s ${event.type}; expected ReviewApproved`;
   if (event.source !== personWriter(event.data.by))
-    return `${event.source} says it for ${event.data.by}; each approves for nobody else`;
+    return `${event.source} writes it for ${event.data.by}; nobody may approve for others`;
   const approved = event.data.trees.find(({ purpose }) => purpose === 'series');
   const found = {
     iteration: event.iteration,
@@ -79,12 +82,12 @@ const approvalFault = (
 };
 
 /**
- * Looks whether packages are what a pinned builder has built from what people have approved, by this host's own copy of the
- * fleet's file: whoever asks for them is not believed. A request without provenance is refused whatever the iteration's rules
- * are, since a coordinator that was taken over could name older ones.
+ * Checks that a pinned builder has built these packages from what people have approved, by this host's own copy of the
+ * fleet's file: the coordinator's word is not trusted. A request without provenance is refused whatever the iteration's
+ * rules are, since a coordinator that was taken over could name older rules.
  *
- * What a host can't see is left to the coordinator, and to whoever audits it: which people the plan asks for, who started
- * the iteration and so may not be its only approver, and whether an approval had expired when it was used.
+ * What a host can't see is left to the coordinator and to those who audit it: which people the plan asks for, who
+ * started the iteration and so may not be its only approver, and whether an approval had expired when it was used.
  * @returns the sha256 of the attestation's payload.
  * @throws {StepFailed} (work)
  */

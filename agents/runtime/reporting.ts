@@ -3,11 +3,11 @@ import { type NewEvent, subjectOf } from '../../schemas/events.ts';
 import type { Journal } from './journal/journal.ts';
 import type { Outbox } from './outbox.ts';
 
-/** What a host tells of its own accord: once for each subject. */
+/** What a host reports unasked, once for each subject. */
 export interface Reporting {
-  /** What there is to report now; undefined if nothing, or if nobody can say. */
+  /** Returns what there is to report now; undefined if there is nothing, or if it can't be found out. */
   find(): Promise<NewEvent | undefined>;
-  /** Journals what was found, unless it is there. */
+  /** Journals what was found, unless it is already there. */
   put(event: NewEvent | undefined): void;
 }
 
@@ -25,7 +25,7 @@ export const createReporting = ({
   journal: Journal;
   outbox: Pick<Outbox, 'put'>;
   report: () => Promise<NewEvent | undefined>;
-  /** Where the journal lacks something, the log may hold it already. */
+  /** Whether the journal may lack something: then the log may hold the report already. */
   isHeld: () => boolean;
   say: (text: string) => void;
 }): Reporting => {
@@ -38,7 +38,7 @@ export const createReporting = ({
         finding.over();
         return event;
       } catch (error) {
-        finding.trouble(error, 'what there is to report: ');
+        finding.trouble(error, "the report of this host can't be made: ");
         return undefined;
       }
     },
@@ -47,7 +47,7 @@ export const createReporting = ({
         if (event && !isHeld() && !journal.outbox.has(subjectOf(fleet, host, event))) outbox.put(event);
         journalling.over();
       } catch (error) {
-        journalling.trouble(error, 'what there is to report is not journalled: '); // it is tried again
+        journalling.trouble(error, 'the report of this host is not journalled: '); // it is tried again
       }
     },
   };

@@ -25,7 +25,7 @@ const asked = (title: string) =>
     ...{ type: 'RecordRequested', iteration: 'iter5', attempt: 1, host },
     data: { host, request: { ...recordRequest, title } },
   });
-/** A checkpoint over so many leaves. */
+/** A checkpoint over these leaves. */
 const told = (...leaves: string[]) => {
   const tree = new MerkleTree();
   for (const leaf of leaves) tree.append(leafHash(Buffer.from(leaf)));
@@ -46,7 +46,7 @@ it('the second message under a subject is refused, whatever it is, and is no for
   const refused: string[] = [];
   async function* pull(): AsyncGenerator<Handed> {
     for (const [index, { subject, bytes, signature }] of handed.entries()) {
-      const sequence = index === 4 ? 1 : index + 1; // the first once more: its ack was not heard
+      const sequence = index === 4 ? 1 : index + 1; // the first message again: the server did not get its ack
       yield {
         ...{ sequence, subject, bytes, signature, handed: index + 1, pending: 0 },
         ack: async () => void ends.push(`${sequence} acked`),

@@ -20,18 +20,18 @@ export interface RequestLoopOptions {
   host: string;
   role: Role;
   trust: Trust;
-  /** By that trust. */
+  /** Checks messages by that trust. */
   check: CheckMessage;
   /** A request was noted, or one was superseded. */
   onNoted: (superseded?: AttemptId) => void;
-  /** A checkpoint was taken note of. */
+  /** A checkpoint was handled. */
   onCheckpoint: () => void;
-  /** For the host's own log: what was refused, or could not be asked for, and why. */
+  /** For the host's own log: what was refused, or why no requests can be taken. */
   onRefused: (why: string) => void;
   durable: Pick<DurableWatch, 'given' | 'noted' | 'ended'>;
-  /** Whether requests may be taken now; it is asked again and again. */
+  /** Whether requests may be taken now; called repeatedly. */
   mayTake: () => boolean;
-  /** Does what writes to the journal once there is room for it. */
+  /** Runs work that writes to the journal, once there is room for it. */
   onceThereIsRoom: <Result>(work: () => Result) => Promise<Result>;
   /** A place where a test may end this process. */
   failpoint: (name: string) => void;
@@ -39,8 +39,8 @@ export interface RequestLoopOptions {
 }
 
 /**
- * A host does not read the rotations in the log, but its own requests: once one was signed with a newer pinned key, the
- * older ones count no more. Gives why it is refused, if it is.
+ * A host reads only its own requests, and not the rotations in the log. So once a request was signed with a newer
+ * pinned key, older keys no longer count. @returns why the message is refused; undefined if it is not.
  */
 const refuseOlderKey = (
   { trust, journal }: Pick<RequestLoopOptions, 'trust' | 'journal'>,
@@ -57,8 +57,8 @@ const refuseOlderKey = (
 };
 
 /**
- * What a message has put aside.
- * @throws if it is not to be had now: the message is handed over again, and does not count until then.
+ * Fetches what a message has put aside.
+ * @throws if a blob can't be read now: the message is redelivered, and does not count until then.
  */
 const fetchBlobs = async (
   message: HandedMessage,
@@ -82,8 +82,8 @@ const fetchBlobs = async (
 };
 
 /**
- * Notes one message in the journal. Gives why it is refused, if it is; and for a request what to do once it is acked.
- * @param blobs what it has put aside.
+ * Notes one message in the journal. @returns why it is refused, if it is; for a request, what to do once it is acked.
+ * @param blobs what the message has put aside.
  */
 const note = (
   message: HandedMessage,
@@ -95,7 +95,7 @@ const note = (
   const completed = completeEvent(checked.logged, lookupIn(blobs));
   if ('refused' in completed) return completed.refused.why;
   const { event, bytes } = completed.logged;
-  if (event.source !== coordinator) return `it is ${event.source}'s, and only the coordinator asks`;
+  if (event.source !== coordinator) return `it is ${event.source}'s, and only the coordinator may ask`;
   const older = refuseOlderKey(options, event.source, checked.key);
   if (older !== undefined) return older;
   if (event.kind === 'fleet' && event.type === 'Checkpointed') {
@@ -104,9 +104,9 @@ const note = (
     options.onCheckpoint();
     return why;
   }
-  if (event.kind !== 'step') return undefined; // a type this version does not know, or has nothing to do about
+  if (event.kind !== 'step') return undefined; // a type that this version does not know, or does not act on
   if (steps[event.step].role !== options.role)
-    return `a ${options.role} does no ${event.step}, that is for a ${steps[event.step].role}`;
+    return `a ${options.role} does not do ${event.step}: that is for a ${steps[event.step].role}`;
   const { iteration, step, attempt } = event;
   if (event.fact !== 'Requested' && event.fact !== 'Superseded') return undefined;
   if (event.data.host !== options.host) return `it is for ${event.data.host}`;
@@ -114,7 +114,7 @@ const note = (
   if (event.fact === 'Requested') {
     const epoch = event.epoch ?? 1;
     if (epoch < options.journal.marks.epoch())
-      return `it is of epoch ${epoch}, before the log was restored; epoch ${options.journal.marks.epoch()} has begun`;
+      return `it belongs to epoch ${epoch}, before the log was restored; epoch ${options.journal.marks.epoch()} has begun`;
     const eventId = `${event.source}/${event.id}`;
     options.journal.inOneCommit(() => {
       options.journal.blobs.keep(blobs);
@@ -132,8 +132,8 @@ const note = (
 const againAfterMs = 500;
 
 /**
- * Takes this host's requests from the log into its journal, until `signal` fires. A message is acked once it is in
- * the journal, and is never held open for the step. One that is refused is told to the host's own log and ended.
+ * Takes this host's requests from the log into its journal, until `signal` fires. A message is acked once it is in the
+ * journal, and never waits for the step. A refused message is reported in the host's own log and terminated.
  * @throws if the connection was closed for good.
  */
 export const runRequestLoop = async (options: RequestLoopOptions): Promise<void> => {
@@ -145,13 +145,13 @@ export const runRequestLoop = async (options: RequestLoopOptions): Promise<void>
         await clock.pause(againAfterMs, signal);
         continue;
       }
-      // A log that was cut is read over another connection: what is said anew there is no second message.
+      // A log that was cut is read over another connection: an event that was sent again there is no second message.
       const firsts = createFirstMessages();
       for await (const message of log.pull(signal)) {
         durable.given(message);
         taking.over();
         if (message === 'nothing now') continue;
-        // What can't be noted is not acked, and nothing that comes after it is noted before.
+        // A message that can't be noted is not acked, and no later message is noted before it.
         const second = firsts.refuse(message);
         const blobs = second === undefined ? await fetchBlobs(message, options) : [];
         const noted = second ?? (await options.onceThereIsRoom(() => note(message, blobs, options)));
@@ -160,10 +160,10 @@ export const runRequestLoop = async (options: RequestLoopOptions): Promise<void>
           await options.onceThereIsRoom(() => options.journal.marks.notePosition(message.sequence));
           message.term();
         } else {
-          // A type that this version does not know is behind it as well.
+          // The position also moves past a type that this version does not know.
           if (!noted)
             await options.onceThereIsRoom(() => options.journal.marks.notePosition(message.sequence));
-          // An ack that the server did not hear is a message that comes again.
+          // If the server did not get the ack, the message is redelivered.
           await message.ack().catch(() => undefined);
           noted?.acked();
         }
@@ -171,7 +171,7 @@ export const runRequestLoop = async (options: RequestLoopOptions): Promise<void>
       }
     } catch (error) {
       if (signal.aborted) return;
-      // The host goes on with what its journal holds, and asks again: what was not acked comes again.
+      // The host goes on with what its journal holds, and pulls again: what was not acked is redelivered.
       taking.trouble(error, 'no requests can be taken: ');
     } finally {
       durable.ended();

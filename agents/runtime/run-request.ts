@@ -12,37 +12,37 @@ import { runStep, type StepOptions } from './run-step.ts';
 
 export interface RunOptions<Host> extends StepOptions<Host> {
   outbox: Pick<Outbox, 'put'>;
-  /** A line of a step's output. */
+  /** Returns a function that takes the lines of a step's output. */
   outputOf: (request: NotedRequest) => (line: string) => void;
   /** For the host's own log. */
   onTrouble: (what: string, error: unknown) => void;
-  /** Told why the journal could not be written, and null when that is over. */
+  /** Called with the reason why the journal could not be written, and with null when that is over. */
   onNoRoom?: (error: unknown) => void;
   signal: AbortSignal;
 }
 
-/** The attempt that is at work. */
+/** The attempt that is running. */
 export interface RunningAttempt {
   readonly request: NotedRequest;
   readonly controller: AbortController;
-  /** It is to end without an outcome, and to be begun again later. */
+  /** Whether it is to end without an outcome, and to begin again later. */
   isSetAside: boolean;
 }
 
-/** How often a step is begun before its trouble is taken for a failure, and the pause before each new try. */
+/** How often a step is begun before its error counts as a failure, and the pause before each new try. */
 const tries = 6;
-/** How often it is begun at most without getting further, where it never comes to throw: it may end its own agent, or host. */
+/** How often a step may be begun without progress and without throwing: it may kill its own agent or host. */
 const begins = 20;
 const pauseMs = (tried: number) => Math.min(500 * 2 ** tried, 30_000);
 
 const roomEveryMs = 1_000;
 const roomWithinMs = 30_000;
 
-/** How many of the last lines of output a failure carries, and how much of each: it has to fit. */
+/** How many of the last lines of output a failure carries, and how much of each: it has to fit into an event. */
 const linesOfFailure = 30;
 const charactersOfLine = 1_000;
 
-/** What a step says goes to its stream; its last lines are kept for a failure. */
+/** Passes a step's output to its stream, and keeps the last lines for a failure. */
 const createOutput = (toStream: (line: string) => void) => {
   const tail: string[] = [];
   const output = (line: string) => {
@@ -78,7 +78,10 @@ const createOutcomes = <Host>(
   };
 };
 
-/** Waits until the disk has some room, or half a minute: not every fault of a disk shows in its room. Gives whether it has. */
+/**
+ * Waits until the disk has some room, for at most half a minute, since not every fault of a disk is a lack of room.
+ * @returns whether there is room.
+ */
 const roomAgain = async <Host>(
   { clock, workplace }: RunOptions<Host>,
   signal: AbortSignal,
@@ -99,7 +102,7 @@ const failureOf = ({ fault, code, seen, attestation }: StepFailed, reason: strin
   ...(attestation && { attestation }),
 });
 
-/** What becomes of an attempt whose step threw: it fails, ends without an outcome, or is begun again after a pause. */
+/** Decides about an attempt whose step threw: it fails, ends without an outcome, or is begun again after a pause. */
 const decide = async <Host>(
   options: RunOptions<Host>,
   { request, controller, isSetAside }: RunningAttempt,
@@ -130,7 +133,7 @@ const decide = async <Host>(
   }
 };
 
-/** Not even a failure could be journalled. What was done shows in its probe, once there is room. */
+/** Waits, since not even a failure could be journalled. The probes show later what was done. */
 const waitForRoom = async <Host>(
   options: RunOptions<Host>,
   { request, controller }: RunningAttempt,
@@ -142,7 +145,7 @@ const waitForRoom = async <Host>(
   try {
     if (isCounted) options.journal.requests.forgetTry(request);
   } catch (again) {
-    if (!isNoRoom(again)) throw again; // it counts, then
+    if (!isNoRoom(again)) throw again; // then the try counts
   }
   output('there is no room for the journal; going on once there is');
   if (await roomAgain(options, controller.signal)) options.onNoRoom?.(null);
@@ -162,7 +165,7 @@ export const runRequest = async <Host>(options: RunOptions<Host>, running: Runni
     if (begun > begins)
       throw new StepFailed(
         'host',
-        `begun ${begun - 1} times and never came to an end: it may end its own agent, or this host; look at the host's log`,
+        `begun ${begun - 1} times and never ended: it may kill its own agent, or this host; look at the host's log`,
       );
     const seen = await runStep(options, request, controller.signal, output);
     if (running.isSetAside) throw new Superseded(`${request.step} is set aside`);

@@ -14,7 +14,7 @@ import { reasonOf } from './reason.ts';
 import type { Step, StepContext } from './step.ts';
 
 /** The steps of one role, by name. */
-// biome-ignore lint/suspicious/noExplicitAny: each step has a request of its own; the schema checks it at the edge
+// biome-ignore lint/suspicious/noExplicitAny: each step has its own type of request; the schema checks it at the edge
 export type StepTable<Host> = { readonly [Name in StepName]?: Step<any, Host> };
 
 export interface StepOptions<Host> {
@@ -30,7 +30,7 @@ export interface StepOptions<Host> {
   failpoint?: (name: string) => void;
 }
 
-/** @throws {StepFailed} if this version can't read what an earlier one has noted. */
+/** @throws {StepFailed} if this version can't read a request that an earlier one has noted. */
 const readRequest = ({ blobs }: Pick<Journal, 'blobs'>, bytes: Uint8Array) => {
   try {
     const event = parseEvent(bytes, blobs.get);
@@ -43,19 +43,19 @@ const readRequest = ({ blobs }: Pick<Journal, 'blobs'>, bytes: Uint8Array) => {
   }
 };
 
-/** What a step showed, in the shape that it has to have. @throws {StepFailed} if it has not. */
+/** Checks the evidence of a step against its schema. @throws {StepFailed} if it does not fit. */
 const checkEvidence = (step: StepName, seen: unknown) => {
   const evidence = steps[step].evidence.safeParse(seen);
   if (!evidence.success)
     throw new StepFailed(
       'host',
-      `the evidence of ${step} is not in its shape: ${z.prettifyError(evidence.error)}`,
+      `the evidence of ${step} does not fit its schema: ${z.prettifyError(evidence.error)}`,
       { seen, cause: evidence.error },
     );
   return evidence.data;
 };
 
-/** Tells failpoints how far a step's effects are, and that a program of one was started. */
+/** Passes the failpoints of a step: one for each phase of its effects, and one when an effect has started a program. */
 const createFailpoints = (step: StepName, failpoint: (name: string) => void) => {
   let acting: EffectName | undefined;
   const watch: WatchEffects = (effect, phase) => {
@@ -69,7 +69,7 @@ const createFailpoints = (step: StepName, failpoint: (name: string) => void) => 
   return { watch, onStarted };
 };
 
-/** Runs the step of a request once. @returns what its outcome says. @throws what the step throws. */
+/** Runs the step of a request once. @returns the data of its outcome. @throws what the step throws. */
 export const runStep = async <Host>(
   options: StepOptions<Host>,
   request: NotedRequest,
@@ -87,7 +87,7 @@ export const runStep = async <Host>(
       code: 'too-old',
     });
   const workFolder = workplace.makeFolder(request);
-  const startedAt = request.begunAt ?? clock.now(); // a step that a reboot cut has been at work since before
+  const startedAt = request.begunAt ?? clock.now(); // a step that a reboot cut began before this run
   const { watch, onStarted } = createFailpoints(step, failpoint);
   const seen = await handler(event.data.request, {
     iteration,

@@ -6,11 +6,11 @@ import type { Outbox } from './outbox.ts';
 import { startsOf } from './own-log.ts';
 import type { OwnSigning } from './own-signing.ts';
 
-/** An agent's start, as it tells the log of it. */
+/** An agent's start, and the event that reports it. */
 export interface Start {
-  /** Whether this process has told it. */
+  /** Whether this process has reported it. */
   isTold(): boolean;
-  /** Tells it, once, and before anything else what is owed to a new key. */
+  /** Reports the start once. If a rotation to a new key is due, that comes first. */
   tell(): void;
 }
 
@@ -27,7 +27,7 @@ export const createStart = ({
   journal: Journal;
   outbox: Pick<Outbox, 'put'>;
   signing: Pick<OwnSigning, 'owed'>;
-  /** What an `AgentStarted` says. */
+  /** The data of an `AgentStarted`. */
   started: EventData['AgentStarted'];
 }): Start => {
   let isTold = false;

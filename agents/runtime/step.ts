@@ -5,34 +5,35 @@ import type { EffectName } from '../../schemas/effects.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { StepEvidence, StepRequest } from '../../schemas/steps.ts';
 
-/** A probe's answer to "has this already happened?". Unknown is for a person, unless the step repairs it. */
+/** A probe's answer to "has this already happened?". `unknown` needs a person, unless the step repairs it. */
 export type Probed<Result> =
   | { happened: 'yes'; result: Result }
   | { happened: 'no' }
   | { happened: 'unknown'; why: string };
 
-/** One change to the world, and the question whether it has happened. */
+/** One change to the world, and the probe whether it has happened. */
 export interface EffectParts<Result, Before = undefined> {
   /**
-   * What `probe` and `act` will need to know of the world before the change; it is journalled with the intent
-   * and comes back unchanged after a crash. Must survive JSON.
+   * What `probe` and `act` need to know about the world before the change. It is journalled with the intent and
+   * returned unchanged after a crash. Must survive JSON.
    */
   before?: () => Before | Promise<Before>;
   /** Asked after a crash between intent and result. Must look at the world itself. */
   probe: (before: Before) => Probed<Result> | Promise<Probed<Result>>;
   /**
-   * Does it. May be run again after a crash whose probe said no. Its result must survive JSON, and what it changed be on
-   * the disk: the journal is, and a power cut would leave a change that is noted and not there. So too where `probe` says yes.
+   * Makes the change. It may run again after a crash if the probe says no. Its result must survive JSON. What it
+   * changed must be on the disk when it returns: the journal is synced, and a power cut would otherwise leave a change
+   * that is noted but lost. The same holds when `probe` says yes.
    */
   act: (before: Before) => Result | Promise<Result>;
 }
 
 /**
- * Runs a named effect once, for ever: the intent is journalled, then `act` runs, then its result is journalled.
- * A result that is in the journal is returned and nothing runs. An intent without a result asks `probe`.
- * Only the names that `schemas/effects.ts` declares compile, alone or followed by what this one is of: `package x.zst`.
- * Names are unique within a step.
- * @throws {Superseded} before anything is done, if the attempt is no longer asked for.
+ * Runs a named effect once, for ever: the intent is journalled, then `act` runs, then its result is journalled. If the
+ * result is in the journal, it is returned and nothing runs. If there is an intent without a result, `probe` is asked.
+ * Only the names that `schemas/effects.ts` declares compile, alone or followed by an object: `package x.zst`. Names are
+ * unique within a step.
+ * @throws {Superseded} before anything is done, if the attempt is superseded.
  * @throws {NeedsPerson} if `probe` can't tell.
  */
 export type Effect<Names extends EffectName = EffectName> = <Result, Before = undefined>(
@@ -41,8 +42,8 @@ export type Effect<Names extends EffectName = EffectName> = <Result, Before = un
 ) => Promise<Result>;
 
 /**
- * What a step gets besides its request. It sees neither NATS nor SQLite. `Effects` are the names of the effects that
- * it may have: all of a step's, or those that a helper of several steps runs.
+ * What a step gets besides its request. It sees neither NATS nor SQLite. `Effects` are the names of the effects that it
+ * may run: all those of a step, or those of a helper that several steps use.
  */
 export interface StepContext<Host, Effects extends EffectName = never> {
   readonly iteration: string;
@@ -59,9 +60,9 @@ export interface StepContext<Host, Effects extends EffectName = never> {
   readonly attest: (statement: Statement) => DsseEnvelope;
   /** Whom this host trusts, by its own copy of the fleet's file. */
   readonly trust: Trust;
-  /** A line of the step's own, for whoever follows its output. */
+  /** Adds a line to the step's output, for people who follow it. */
   readonly note: (line: string) => void;
-  /** This attempt's own folder. It is there, it survives a restart, and it goes away with the attempt. */
+  /** This attempt's own folder. It exists already, survives a restart, and is removed with the attempt. */
   readonly workFolder: string;
   /** The boot ids that this host's journal has seen after the given one, oldest first. */
   readonly bootsAfter: (bootId: string) => string[];

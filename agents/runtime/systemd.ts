@@ -1,18 +1,18 @@
 import { execa } from 'execa';
 import notify from 'systemd-notify';
 
-/** What the agent tells systemd, where systemd asks for it (`NOTIFY_SOCKET`). Elsewhere nothing happens. */
+/** What the agent reports to systemd, if systemd asks for it (`NOTIFY_SOCKET`). Otherwise nothing happens. */
 export interface Systemd {
   ready(status: string): void;
   status(status: string): void;
   stopping(): void;
 }
 
-const ignore = () => undefined; // a status that systemd did not get changes nothing for the agent
+const ignore = () => undefined; // a lost status changes nothing for the agent
 
 /**
  * Speaks to systemd through its own `systemd-notify` program, so the unit needs `NotifyAccess=all`. With a watchdog
- * (`WatchdogSec=`), `isAlive` is asked twice in its interval, and only a yes is passed on. sd_notify(3)
+ * (`WatchdogSec=`), `isAlive` is called twice per interval, and only a yes is passed on. sd_notify(3)
  */
 export const createSystemd = (isAlive: () => boolean, signal: AbortSignal): Systemd => {
   if (!process.env.NOTIFY_SOCKET) return { ready: ignore, status: ignore, stopping: ignore };

@@ -11,18 +11,19 @@ interface Lacking {
   outbox: Pick<Outbox, 'put'>;
   log: OwnLog;
   durable: Pick<DurableWatch, 'hasHandedAll'>;
-  /** What the host has to tell of its own accord. */
+  /** Returns what the host has to report unasked. */
   report: () => Promise<NewEvent | undefined>;
 }
 
 export const lackTrouble =
-  'the journal was lost, or is an old copy: nothing is begun until the log has told what this host had done';
+  'the journal was lost, or is an old copy: nothing is begun until the log has shown what this host had done';
 
 /**
  * Rebuilds a journal that was lost, or is an old copy, from what the log holds: the host's starts and outcomes. An
- * attempt that was asked for before, and has no outcome there, has failed: nobody knows what was done of it, and it is
- * never run again blindly. Cut anywhere, it is done again.
- * @returns false while not all of the host's requests have come again: an attempt may be called off after it was asked for.
+ * attempt that was requested before the loss, and has no outcome in the log, has failed: nobody knows what it did, and
+ * it is never run again blindly. If this is cut anywhere, it is done again.
+ * @returns false until all of the host's messages have been redelivered: an attempt may be superseded after its
+ * request.
  */
 export const settleLack = async ({
   host,
@@ -33,7 +34,7 @@ export const settleLack = async ({
   report,
 }: Lacking): Promise<boolean> => {
   if (!durable.hasHandedAll()) return false;
-  /** Whether the log holds this event, which is in the journal then. */
+  /** Whether the log holds this event. If so, it is also put into the journal. */
   const isThere = async (event: Parameters<OwnLog['subject']>[0]): Promise<boolean> => {
     const subject = log.subject(event);
     if (journal.outbox.has(subject)) return true;
@@ -47,7 +48,7 @@ export const settleLack = async ({
       if (await isThere({ iteration, attempt, type: stepEventType(step, fact) }))
         journal.requests.end({ iteration, step, attempt });
   }
-  // Whoever asked for what it is about may not ask again.
+  // The request that the report is about may not be redelivered.
   const told = await report();
   if (told) await isThere(told);
   for (let number = lastStart(journal, log.startPrefix); number > 0; number -= 1) {

@@ -31,7 +31,7 @@ const treeOf = (...leaves: string[]) => {
 };
 const log = ['a', 'b', 'c', 'd', 'e', 'f'];
 
-/** A checkpoint over a tree, told to fresnel. */
+/** A checkpoint over a tree, for fresnel. */
 const told = (
   tree: MerkleTree,
   from = 0,
@@ -47,7 +47,7 @@ const told = (
   return parseEvent(sealEvent(event, writer, undefined, '2026-05-11T08:00:00Z').bytes) as Checkpointed;
 };
 
-it('goes on from what it knows, and knows what it was told before', () => {
+it('goes on from what it knows, and recognizes repeats', () => {
   expect(takeCheckpoint(journal, exampleTrust, told(treeOf(...log.slice(0, 3))))).toBeUndefined();
   expect(takeCheckpoint(journal, exampleTrust, told(treeOf(...log), 3))).toBeUndefined();
   expect(takeCheckpoint(journal, exampleTrust, told(treeOf(...log.slice(0, 3))))).toBeUndefined();
@@ -69,7 +69,7 @@ it.each([
   ],
   ['is told from another size', told(treeOf(...log), 4), /nothing proves/],
 ])(
-  'works no more where the log %s, and names both heads; it knows so after a restart',
+  'stops working if the log %s, and names both heads; it remembers that over a restart',
   (_what, event, why) => {
     takeCheckpoint(journal, exampleTrust, told(treeOf(...log.slice(0, 5))));
     expect(takeCheckpoint(journal, exampleTrust, event)).toBeUndefined();
@@ -80,7 +80,7 @@ it.each([
   },
 );
 
-it('goes on in a new epoch only with the word of an operator who may restore the log', () => {
+it('goes on in a new epoch only with the event of an operator who may restore the log', () => {
   takeCheckpoint(journal, exampleTrust, told(treeOf(...log)));
   takeCheckpoint(journal, exampleTrust, told(treeOf('x')));
   expect(journal.checkpoints.fork()).toBeDefined();
@@ -101,7 +101,7 @@ it('goes on in a new epoch only with the word of an operator who may restore the
       exampleTrust,
       told(treeOf('x', 'y'), 0, { epoch: 2, ...(restored && { restored }) }),
     );
-  const unsaid = 'no operator has said that epoch 2 begins';
+  const unsaid = 'no operator has signed that epoch 2 begins';
   expect(restart()).toBe(unsaid);
   expect(restart(said('boltzmann', 2))).toBe(unsaid);
   expect(restart(said('@mfritsche', 3))).toBe(unsaid);
@@ -112,7 +112,7 @@ it('goes on in a new epoch only with the word of an operator who may restore the
   expect(journal.checkpoints.last()).toMatchObject({ epoch: 2, size: 2 });
 });
 
-it('is no checkpoint if its note is another’s, or over another head', () => {
+it('is not a checkpoint if its note is another’s, or over another head', () => {
   const event = told(treeOf(...log));
   expect(takeCheckpoint(journal, exampleTrust, told(treeOf(...log), 0, { by: 'hertz' }))).toContain(
     'not signed by',

@@ -12,7 +12,7 @@ export type Checkpointed = Extract<FleetEvent, { type: 'Checkpointed' }>;
 const bytesOf = (text: string) => Buffer.from(text, 'base64');
 const spell = ({ epoch, size, root }: KeptCheckpoint) => `${root} over ${size} events of epoch ${epoch}`;
 
-/** Whether an operator who may restore the log has said that this epoch begins. */
+/** Whether an operator who may restore the log has signed that this epoch begins. */
 const isBegun = (trust: Trust, { data: { restored } }: Checkpointed, epoch: number): boolean => {
   const checked = restored && checkSignedEvent(trust, restored);
   if (!checked || 'refused' in checked) return false;
@@ -20,7 +20,7 @@ const isBegun = (trust: Trust, { data: { restored } }: Checkpointed, epoch: numb
   return event.kind === 'fleet' && event.type === 'LogRestored' && event.data.epoch === epoch;
 };
 
-/** Why what a host is told now does not go on from what it knows; undefined if it does. */
+/** Why a new checkpoint does not continue the one that the host knows; undefined if it does. */
 const forkBetween = (
   known: KeptCheckpoint,
   told: KeptCheckpoint,
@@ -38,9 +38,9 @@ const forkBetween = (
 };
 
 /**
- * Takes note of what the coordinator has signed of the log. Where it does not go on from what this host knows, the host
- * works no more until an operator has restored the log. All of it is in the journal when this returns.
- * @returns why it is no checkpoint at all, or undefined.
+ * Notes a checkpoint that the coordinator has signed. If it does not continue what this host knows, the host stops
+ * working until an operator has restored the log. Everything is in the journal when this returns.
+ * @returns why the message is not a valid checkpoint; undefined if it is.
  */
 export const takeCheckpoint = (journal: Journal, trust: Trust, event: Checkpointed): string | undefined => {
   const { fleet, data } = event;
@@ -57,12 +57,12 @@ export const takeCheckpoint = (journal: Journal, trust: Trust, event: Checkpoint
   const told = { epoch, size: data.size, root: data.root };
   const known = journal.checkpoints.last();
   const before = journal.checkpoints.rootOf(epoch, told.size);
-  // One that comes once more, as after a journal was lost or the log restored, says nothing new.
+  // A repeated checkpoint, as after the log was restored, brings nothing new.
   if (before === told.root || (known !== undefined && epoch < known.epoch && before === undefined))
     return undefined;
   let fork: string | undefined;
   if (known !== undefined && epoch > known.epoch) {
-    if (!isBegun(trust, event, epoch)) return `no operator has said that epoch ${epoch} begins`;
+    if (!isBegun(trust, event, epoch)) return `no operator has signed that epoch ${epoch} begins`;
   } else if (known !== undefined) fork = forkBetween(known, told, data);
   journal.inOneCommit(() => {
     if (fork !== undefined) journal.checkpoints.noteFork(epoch, fork);

@@ -1,8 +1,11 @@
-/** Why a host does not work as it should, for people: in its own log when it changes, and in what it says of itself. */
+/**
+ * Why a host does not work as it should, for people: it goes to the host's own log when it changes, and into its
+ * presences.
+ */
 export interface Trouble {
   /** @param sentence null when it is over. */
   set(kind: 'journal' | 'disk' | 'log', sentence: string | null): void;
-  /** All the trouble there is. */
+  /** All present trouble in one text; null if there is none. */
   now(): string | null;
 }
 

@@ -1,10 +1,10 @@
 import type { Clock } from './ports.ts';
 
-/** A wait that others may end. One waits at a time. */
+/** A wait that others may end. Only one caller waits at a time. */
 export interface Waiting {
-  /** Ends the wait that is on. */
+  /** Ends the present wait. */
   wake(): void;
-  /** Waits until it is woken, the signal fires, or `atMostMs` have passed. */
+  /** Waits until it is woken, the signal fires, or `atMostMs` has passed. */
   wait(atMostMs?: number): Promise<void>;
 }
 

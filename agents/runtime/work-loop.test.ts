@@ -54,7 +54,7 @@ const start = (record: Does): WorkLoop => {
   told.length = 0;
   const work = createWorkLoop<null>({
     journal,
-    // No connection: outcomes stay where they can be looked at.
+    // There is no connection, so that outcomes stay where the test can read them.
     outbox: createOutbox({
       journal,
       log: () => undefined,
@@ -126,7 +126,7 @@ describe('a step', () => {
     await until(() => !existsSync(workFolder()));
   });
 
-  it('that needs what this version does not know has failed before any effect', async () => {
+  it('that needs something that this version does not know fails before any effect', async () => {
     note(1, 'record', ['two-boards']);
     let begun = false;
     start(async ({ effect }) => {
@@ -146,7 +146,7 @@ describe('a step', () => {
     expect(begun).toBe(false);
   });
 
-  it('that has failed says why, what it had begun, and its last lines, each no longer than the log bears', async () => {
+  it('that has failed reports why, what it had begun, and its last lines, each cut to what fits into the log', async () => {
     note();
     start(async ({ effect, note: say }) => {
       await effect('commit', once);
@@ -173,13 +173,13 @@ describe('a step', () => {
     start(() => ({ commit: 'none' }));
     expect((await outcome()).data).toMatchObject({
       fault: 'host',
-      reason: expect.stringContaining('the evidence of record is not in its shape'),
+      reason: expect.stringContaining('the evidence of record does not fit its schema'),
       begun: [],
     });
     journal.outbox.markSent(1);
     await stop();
     note(2);
-    // Longer than one value that is put aside may be, and made of what is too short to be put aside.
+    // It is longer than a blob may be, and its parts are too short to be put aside.
     const files = Array.from({ length: 100_000 }, () => evidence.commit.files[0]);
     start(() => ({ commit: { ...evidence.commit, files } }));
     expect((await outcome()).data).toMatchObject({
@@ -209,7 +209,7 @@ describe('a step', () => {
     expect((await outcome()).data.reason).toMatch(/^the journal's request can't be read: .*JSON/);
   });
 
-  it('that throws anything else is tried again, later each time, and goes on where it was', async () => {
+  it('that throws anything else is tried again, after a longer pause each time, and goes on where it was', async () => {
     note();
     const at: number[] = [];
     let acted = 0;
@@ -242,7 +242,7 @@ describe('a step', () => {
     });
   });
 
-  it('that ends its agent again and again has failed after twenty begins that came to nothing', async () => {
+  it('that keeps ending its agent has failed after twenty begins without progress', async () => {
     note();
     const request = { iteration: 'iter5', step: 'record', attempt: 1 } as const;
     for (let begun = 0; begun < 19; begun += 1) journal.requests.noteTry(request, 1);
@@ -252,17 +252,17 @@ describe('a step', () => {
       return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
     };
     start(hang);
-    await until(() => begins === 1); // the twentieth may still come to its end
+    await until(() => begins === 1); // the twentieth may still end properly
     await stop();
     start(hang);
     expect(await outcome()).toMatchObject({
       type: 'RecordFailed',
-      data: { fault: 'host', reason: expect.stringMatching(/^begun 20 times and never came to an end: /) },
+      data: { fault: 'host', reason: expect.stringMatching(/^begun 20 times and never ended: /) },
     });
     expect(begins).toBe(1);
   });
 
-  it('set aside ends without an outcome, even where it comes to its end; its request stays open', async () => {
+  it('that is set aside ends without an outcome, even if it completes; its request stays open', async () => {
     note();
     let end: (() => void) | undefined;
     const work = start(
@@ -281,7 +281,7 @@ describe('a step', () => {
     expect(journal.requests.next()).toMatchObject({ attempt: 1 });
   });
 
-  it('that was answered meanwhile gets no second outcome', async () => {
+  it('that was answered in the meantime gets no second outcome', async () => {
     note(1);
     start(() => {
       journal.requests.end({ iteration: 'iter5', step: 'record', attempt: 1 });
@@ -289,10 +289,10 @@ describe('a step', () => {
       return evidence;
     });
     expect(await outcome()).toMatchObject({ attempt: 2 });
-    expect(told).toEqual(['RecordSucceeded of iter5 1 is dropped: this record is answered already']);
+    expect(told).toEqual(['RecordSucceeded of iter5 1 is dropped: this record already has an answer']);
   });
 
-  it('of which nobody can tell what has happened has failed for its host', async () => {
+  it('whose effect nobody can judge has failed, with its host at fault', async () => {
     note();
     journal.effects.noteIntent({ iteration: 'iter5', step: 'record', attempt: 1 }, 'commit', 'null');
     start(({ effect }) =>

@@ -6,7 +6,7 @@ import { createWaiting } from './waiting.ts';
 
 export interface WorkLoopOptions<Host> extends RunOptions<Host> {
   onRunning: (running: NotedRequest | undefined) => void;
-  /** Whether what is open has to wait. Wake the loop when that changes. */
+  /** Whether open requests have to wait. Wake the loop when that changes. */
   isHeld?: () => boolean;
 }
 
@@ -15,7 +15,9 @@ export interface WorkLoop {
   run(): Promise<void>;
   /** There may be something new in the journal; `superseded` ends that attempt if it is running. */
   wake(superseded?: AttemptId): void;
-  /** Ends the attempt that runs, and leaves its request open, without an outcome. Says whether none runs any more. */
+  /**
+   * Ends the running attempt without an outcome, and leaves its request open. @returns whether no attempt is running.
+   */
   setAside(): boolean;
 }
 
@@ -52,7 +54,7 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
         const request = isHeld() ? undefined : journal.requests.next();
         if (request) {
           await run(request);
-          // A folder goes once the outcome is journalled: cut before that, the step may need it again.
+          // A folder is removed once the outcome is journalled: after a cut before that, the step may need it again.
           await tidy();
         } else await waiting.wait();
       }

@@ -6,7 +6,7 @@ import type { AttemptId } from '../../schemas/attempt-id.ts';
 import { NoRoom } from './journal/no-room.ts';
 import type { Workplace } from './ports.ts';
 
-/** The room that a step is begun again with after there was none for the journal. */
+/** The room that has to be free before a step is begun again after the journal had none. */
 const roomBytes = 1024 * 1024;
 
 const folderOf = ({ iteration, step, attempt }: AttemptId): string => `${step}.${iteration}.${attempt}`;

@@ -10,11 +10,11 @@ import type { Session } from './session.ts';
 
 /** A running coordinator answers within a fraction of a second. */
 const patienceMs = 10_000;
-/** The same, with all the time in which the log's server was away: it is given time to come back, and the coordinator too. */
+/** The same including the time in which the log's server is away: it and the coordinator get time to come back. */
 const patienceInAllMs = 60_000;
 const lookEveryMs = 250;
 
-/** Calls back once there has been no answer for too long. @returns what ends it. */
+/** Calls back once there has been no answer for too long. @returns a function that cancels it. */
 const losePatience = (session: Session, call: () => void): (() => void) => {
   const clock = connectedClock(session.connection);
   const begun = Date.now();
@@ -29,7 +29,7 @@ const losePatience = (session: Session, call: () => void): (() => void) => {
   };
 };
 
-/** What the coordinator has answered; undefined while it has not. */
+/** The coordinator's answer; undefined while there is none. */
 type Answered = 'accepted' | { refused: string } | undefined;
 
 const answerToStart = (state: State, name: string, eventId: string): Answered => {
@@ -54,7 +54,7 @@ const waitFor = async (
   const endPatience = losePatience(session, () => stop.abort());
   let state = initialState;
   let answered: Answered;
-  /** An event without all that it has put aside: nothing of its iteration is decided until that is there. */
+  /** The first event with a missing blob: nothing is decided about its iteration until the blob is there. */
   let torn: LoggedEvent | undefined;
   try {
     const onCut = () => {
@@ -72,11 +72,11 @@ const waitFor = async (
   }
   if (answered === undefined && torn)
     throw new NoAnswer(
-      `what was asked of ${name} stands in the log, and is not answered while ${torn.event.type} of ${torn.event.source} (sequence ${torn.sequence}) is not whole: blob ${lacksOf(torn)[0]?.sha256} is missing; next: ${makeItWhole(torn.event)}`,
+      `the request for ${name} is in the log, but is not answered while ${torn.event.type} of ${torn.event.source} (sequence ${torn.sequence}) is not whole: blob ${lacksOf(torn)[0]?.sha256} is missing; next: ${makeItWhole(torn.event)}`,
     );
   if (answered === undefined)
     throw new NoAnswer(
-      `what was asked of ${name} stands in the log, and no coordinator has answered within ${Math.round((Date.now() - begun) / 1000)} s: it will once one runs; see: ka status ${name}`,
+      `the request for ${name} is in the log, but no coordinator has answered within ${Math.round((Date.now() - begun) / 1000)} s: one answers as soon as it runs; see: ka status ${name}`,
     );
   if (answered !== 'accepted') throw new Refused(answered.refused);
 };

@@ -25,7 +25,7 @@ let parts: ArchivePart[];
 beforeAll(async () => {
   process.exitCode = 0;
   writeFileSync(fleetFile, JSON.stringify(exampleFleet));
-  // One row is not as the plan expects, and one not whole: so there are reasons in every document.
+  // One row differs from the plan and one is incomplete, so that every document has reasons.
   const history = historyOf(
     ...until('sweep'),
     succeeded('sweep', (it) => {
@@ -57,7 +57,7 @@ afterEach(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** `ka audit --verify --from` of the export, in which one text stands for another. */
+/** Runs `ka audit --verify --from` on the export, with one text replaced by another. */
 const verifyWith = async (name: string, found: string | RegExp, instead: string, json = true) => {
   const file = join(folder, 'iter5.tar');
   const changed = parts.map((part) => {
@@ -78,7 +78,7 @@ const verifyWith = async (name: string, found: string | RegExp, instead: string,
   return printed.replaceAll(file, 'iter5.tar');
 };
 
-it('an export of other words than today’s is whole, and the words are noted', async () => {
+it('an export with other words than today’s has no fault, and the words are noted', async () => {
   const whole = JSON.parse(await verifyWith('none of them', '', ''));
   expect(whole).toMatchObject({ faults: [], notes: [] });
   for (const [name, found, instead] of [
@@ -94,11 +94,11 @@ it('an export of other words than today’s is whole, and the words are noted', 
   }
   const [note] = (await verifyWith('report.md', /^# .*$/m, '# iter5, reworded', false)).split('\n');
   expect(note).toMatch(
-    /^note: iter5.tar has report.md written in other words than this version makes of the same facts; line 1 is "# iter5, reworded", and would be "# .*"$/,
+    /^note: iter5.tar has report.md with another text than this version renders from the same facts; line 1 is "# iter5, reworded" and would be "# .*"$/,
   );
 });
 
-it('an export is decided again without a server, unless it holds what is no event', async () => {
+it('an export is decided again without a server, unless it holds a message that is no event', async () => {
   const replay = async (name = '', found = '', instead = '') => {
     await verifyWith(name, found, instead);
     let printed = '';
@@ -115,11 +115,11 @@ it('an export is decided again without a server, unless it holds what is no even
   expect(await replay()).toMatchObject({ mismatches: [], notes: [] });
   expect((await replay()).decided).toBeGreaterThan(10);
   await expect(replay(eventsMember, '"signature":"', '"signature":"A')).rejects.toThrow(
-    /iter5.tar holds at sequence 1 what is no event: .*; next: ka audit --verify --from /,
+    /iter5.tar holds a message at sequence 1 that is no event: .*; next: ka audit --verify --from /,
   );
 });
 
-it('a verdict that does not follow from the events is a fault, and so is a document that is gone', async () => {
+it('a verdict that does not follow from the events is a fault, and so is a document that is missing', async () => {
   for (const [name, found, instead] of [
     ['sweep.ktap', 'not ok 1 sweep', 'ok 1 sweep'],
     ['sweep.ktap', '# ERROR MISS: ', '# ERROR '],

@@ -24,7 +24,10 @@ import {
 } from './options.ts';
 import type { Session } from './session.ts';
 
-/** The log as it is now: every message of it, and those of them that are events. @param told instead of the session's own. */
+/**
+ * Reads the whole log as it is now: all messages, and those of them that are events.
+ * @param told replaces the session's own reports.
+ */
 const readWhole = async ({ log }: Session, told: LogReports = {}) => {
   const messages: KeptMessage[] = [];
   const events: LoggedEvent[] = [];
@@ -38,10 +41,10 @@ const readWhole = async ({ log }: Session, told: LogReports = {}) => {
   return { messages, events };
 };
 
-/** For who tells of all that is wrong afterwards. */
+/** For callers that report all faults themselves afterwards. */
 const quiet: LogReports = { onRefused: () => undefined, onAlarm: () => undefined, onLack: () => undefined };
 
-/** A log that was checked, and what is no fault of it: texts of an export in other words than this version's. */
+/** A log that was checked, and the texts of an export that this version words differently, which is no fault. */
 type VerifiedTexts = VerifiedLog & { notes: Wording[] };
 
 const tellVerified = (
@@ -51,14 +54,16 @@ const tellVerified = (
   for (const { sequence, subject, why } of faults)
     print(printable(`sequence ${sequence}${subject === undefined ? '' : `, ${subject}`}: ${why}`));
   for (const note of notes) print(printable(`note: ${wordingNote(what, note)}`));
-  if (withheld.length > 0)
-    say(`${withheld.join(', ')}: shown as hashes alone, nothing is to be concluded of it`);
+  if (withheld.length > 0) say(`${withheld.join(', ')}: shown only as hashes, which prove nothing about it`);
   print(
     `${what}: ${events} events, ${checkpoints} checkpoints, ${faults.length === 0 ? 'nothing wrong' : `${faults.length} faults`}`,
   );
 };
 
-/** What an export holds besides its events is made again from them, and compared: facts have to be the same, words need not. */
+/**
+ * Makes the other parts of an export again from its events, and compares them. A different fact is a fault, a different
+ * text a note.
+ */
 const compareDerived = async (
   file: string,
   fleet: Fleet,
@@ -85,7 +90,7 @@ const compareDerived = async (
   return compared;
 };
 
-/** What writes XML takes as long to load as all the rest of a command: it is loaded by those that need it. */
+/** Loaded on demand: the XML writer takes as long to load as all the rest of a command. */
 const loadExport = () => import('../export/export-iteration.ts');
 
 const verifyExport = async (file: string, fleet: Fleet): Promise<VerifiedTexts> => {
@@ -97,19 +102,19 @@ const verifyExport = async (file: string, fleet: Fleet): Promise<VerifiedTexts> 
 };
 
 export interface ExportOptions extends FleetOptions {
-  /** An export, which is read instead of a log. */
+  /** An export to read instead of the log. */
   from?: string;
   fleet?: string;
 }
 
-/** The fleet whose keys are pinned here: what comes with an export says nothing about whom to trust. */
+/** The fleet whose keys are pinned here. A fleet's file that comes with an export is no reason to trust it. */
 export const pinnedFleet = (options: ExportOptions, places: ConfigPlaces): Fleet =>
   readConfigFile(
     options.fleet ?? readConfigFile(configFile(options, places), OperatorConfig).fleetFile,
     Fleet,
   );
 
-/** `ka audit --verify`: checks every message of the log, or of an export. Exit code 1 if one is not as it has to be. */
+/** `ka audit --verify`: checks every message of the log, or of an export. Exit code 1 if there is a fault. */
 export const verify = async (options: ExportOptions, places: ConfigPlaces): Promise<void> => {
   const { from } = options;
   const verified =

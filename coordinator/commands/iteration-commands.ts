@@ -20,17 +20,14 @@ import {
 import type { Session } from './session.ts';
 import { standing, standings, summary, unaccepted } from './standing.ts';
 
-const asOption = [
-  '--as <name>',
-  'who says it: a name that the config has the key of (default: its first)',
-] as const;
+const asOption = ['--as <name>', 'who acts: a name whose key the config has (default: its first)'] as const;
 const configOption = [
   '--config <file>',
   "the command line's config (default: /etc/kernel-agent/ka.yaml, or the sandbox's)",
 ] as const;
 const jsonOption = ['--json', 'print one JSON document'] as const;
 
-/** Sets the exit code that an ended iteration gives: 0 only if it closed. */
+/** Sets the exit code for an ended iteration: 0 only if it closed. */
 export const exitAs = (iteration: Iteration): void => {
   if (iteration.ended?.status !== 'closed') process.exitCode = 1;
 };
@@ -103,7 +100,7 @@ const addStatus = (program: Command, places: ConfigPlaces): void => {
     .option(...jsonOption)
     .action((name: string | undefined, options: FleetOptions) =>
       withSession(options, places, async (session) => {
-        const { state } = await session.read();
+        const { state } = await (name === undefined ? session.read() : session.readOf(name));
         if (name !== undefined) {
           const iteration = iterationIn(state, name);
           return options.json ? printJson(summary(iteration, state)) : print(standing(iteration, state));
@@ -127,13 +124,13 @@ const addWatch = (program: Command, places: ConfigPlaces): void => {
     .option(...jsonOption)
     .action((name: string, options: FleetOptions) =>
       withSession(options, places, async (session) => {
-        iterationIn((await session.read()).state, name);
+        iterationIn((await session.readOf(name)).state, name);
         await watchToEnd(session, name, options);
       }),
     );
 };
 
-/** What was said, for a person or a program. */
+/** Reports what was appended, for a person or a program. */
 const tellSaid = (options: FleetOptions, iteration: string, event: string, by: string): void => {
   if (options.json) printJson({ iteration, event, by });
   else say(`${event}: ${iteration} by ${by}`);
@@ -160,7 +157,7 @@ const addApprove = (program: Command, places: ConfigPlaces): void => {
     );
 };
 
-/** A command that appends what a person says of an iteration. */
+/** A command that appends a person's event about an iteration. */
 interface Saying {
   name: string;
   description: string;

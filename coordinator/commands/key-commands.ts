@@ -22,10 +22,10 @@ import { columns } from './table.ts';
 import { readWriterConfig } from './writer-config.ts';
 
 const configOption = ['--config <file>', "the command line's config"] as const;
-const asOption = ['--as <name>', 'who speaks: a name that the config has the key of'] as const;
+const asOption = ['--as <name>', 'who acts: a name whose key the config has'] as const;
 const jsonOption = ['--json', 'print one JSON document'] as const;
 
-/** Where a writer stands in the fleet's file. */
+/** A writer's place in the fleet's file. */
 const placeInFleet = (writer: string): string => {
   if (writer === coordinator) return coordinator;
   return isPerson(writer) ? `operators.${writer.slice(1)}` : `hosts.${writer}`;
@@ -43,20 +43,20 @@ const pinIt = ({ writer, publicKey, earlierKeys }: RotatedKey): string =>
     `       earlierKeys: [${earlierKeys.join(', ')}]`,
   ].join('\n');
 const copyIt = "copy the fleet's file to every host, and to wherever ka and the coordinator run";
-const tellServer = 'give nats-server its users anew: ka fleet nats-config';
+const tellServer = 'renew the users of nats-server: ka fleet nats-config';
 
 const tellRotated = (rotated: RotatedKey): void => {
   const { writer, publicKey, outcome, file } = rotated;
   if (outcome === 'made') {
     print(`${writer}'s next key is ${publicKey}; it waits in ${file}`);
-    const restart = `restart the other daemons, and then ${writer}'s: it takes the key, and says so in the log`;
+    const restart = `restart the other daemons, and then ${writer}'s: it takes the key and announces it in the log`;
     printSteps([pinIt(rotated), copyIt, tellServer, restart]);
     return;
   }
   print(
     outcome === 'rotated'
       ? `${writer} has a new key from now on: ${publicKey}`
-      : `${writer} has the key ${publicKey} already, and the fleet's file does not pin it`,
+      : `${writer} has the key ${publicKey} already, but the fleet's file does not pin it`,
   );
   printSteps([
     pinIt(rotated),
@@ -70,16 +70,14 @@ const tellRotated = (rotated: RotatedKey): void => {
 const addMake = (key: Command): void => {
   key
     .command('make')
-    .description('make a key in a file that is not there yet; the private half stays in it')
+    .description('make a key in a new file; the private half stays in it')
     .argument('<file>')
     .option(...jsonOption)
     .action((name: string, options: { json?: boolean }) => {
       const file = resolve(name);
-      // A daemon would rotate from it, though the new key does not follow from it.
+      // A daemon would rotate from the former key to the new one, though they have nothing to do with each other.
       if (existsSync(formerKeyFile(file)))
-        throw new Refused(
-          `${formerKeyFile(file)} is there, a key that was in use before: move it away first`,
-        );
+        throw new Refused(`${formerKeyFile(file)} exists, a key that was in use before: move it away first`);
       const { publicKey } = makeKeyFile(file);
       if (options.json) return printJson({ file, publicKey });
       print(`the key is in ${file}; its line in the fleet's file:`);
@@ -111,7 +109,7 @@ const keyTable = (keys: ReturnType<typeof fleetKeys>): string =>
 const addShow = (key: Command, places: ConfigPlaces): void => {
   key
     .command('show')
-    .description("the public key of a file, or every writer's as the log has them now")
+    .description("the public key of a file, or every writer's key in use by the log")
     .argument('[file]')
     .option(...configOption)
     .option(...jsonOption)
@@ -133,7 +131,7 @@ const addRotate = (key: Command, places: ConfigPlaces): void => {
     .command('rotate')
     .description("give a writer a new key, on that writer's own machine: its daemon's config, or a person's")
     .option('--config <file>', "a host's config, the coordinator's, or the command line's")
-    .option('--as <name>', "whose key, where the config is the command line's")
+    .option('--as <name>', "whose key, if the config is the command line's")
     .option(...jsonOption)
     .action(async (options: FleetOptions) => {
       const file = configFile(options, places);
@@ -145,7 +143,7 @@ const addRotate = (key: Command, places: ConfigPlaces): void => {
     });
 };
 
-/** Says that the key a writer has now counts no more. @returns that key. @throws {Refused} */
+/** Revokes the key that a writer has now. @returns that key. @throws {Refused} */
 const revokeKeyOf = async ({ by, fleet, say }: Session, writer: string, why: string): Promise<string> => {
   const trust = trustIn(fleet);
   if (!trust.writers.has(writer))
@@ -172,7 +170,7 @@ const revokeKeyOf = async ({ by, fleet, say }: Session, writer: string, why: str
 
 /** @param inUse the key that the writer has now; null for none. */
 const tellRevoked = (writer: string, publicKey: string, inUse: string | null): void => {
-  print(`${writer}'s key ${publicKey} is revoked: whoever reads the log takes nothing more that it signs`);
+  print(`${writer}'s key ${publicKey} is revoked: readers of the log refuse whatever it signs from now on`);
   printSteps([
     ...(inUse === null
       ? [
@@ -181,8 +179,8 @@ const tellRevoked = (writer: string, publicKey: string, inUse: string | null): v
         ]
       : [`the key that the fleet's file pins is in use from now on: ${inUse}`]),
     `in the fleet's file, ${placeInFleet(writer)}: ${publicKey} among earlierKeys and revokedKeys`,
-    `${tellServer}: nobody is let in with the revoked key any more`,
-    `${copyIt}; hosts do not read the log, and trust the key until then`,
+    `${tellServer}: then it refuses the revoked key`,
+    `${copyIt}; hosts do not read the log and trust the key until then`,
     'restart the daemons',
   ]);
 };
@@ -190,7 +188,7 @@ const tellRevoked = (writer: string, publicKey: string, inUse: string | null): v
 const addRevoke = (key: Command, places: ConfigPlaces): void => {
   key
     .command('revoke')
-    .description('say that a key that was stolen or lost counts no more; needs the right "keys"')
+    .description('revoke a key that was stolen or lost; needs the right "keys"')
     .argument('<writer>', 'a host, "coordinator", or "@" and a person’s name')
     .requiredOption('--why <text>', 'what happened to it')
     .option(...configOption)

@@ -68,8 +68,8 @@ const addLog = (program: Command, places: ConfigPlaces): Command =>
       withSession(options, places, async (session) => {
         const isWanted = sinceFilter(options.since);
         if (name !== undefined) {
-          const { state } = await session.read();
-          if (!state.starts.has(name)) iterationIn(state, name); // one that was refused has events as well
+          const { state } = await session.readOf(name);
+          if (!state.starts.has(name)) iterationIn(state, name); // a refused start has events as well
         }
         const show = (logged: LoggedEvent) => {
           if (!isWanted(logged) || (name !== undefined && logged.event.iteration !== name)) return;
@@ -78,12 +78,14 @@ const addLog = (program: Command, places: ConfigPlaces): Command =>
         };
         const signal = stopOnInterrupt();
         if (!options.follow) {
-          for (const logged of (await session.log.read()).events) show(logged);
+          const read = name === undefined ? session.log.read() : session.log.readIteration(name);
+          for (const logged of (await read).events) show(logged);
           return;
         }
         const isNew = createShown();
         const [onCut, onTrouble] = [() => say(cutSentence), createTrouble((text) => say(`ka: ${text}`))];
-        await session.log.follow({ signal, onCut, onTrouble }, (logged) => {
+        const part = name === undefined ? {} : { part: await session.log.partOf(name) };
+        await session.log.follow({ ...part, signal, onCut, onTrouble }, (logged) => {
           if (isNew(logged)) show(logged);
         });
       }),
@@ -100,7 +102,7 @@ const addOutput = (program: Command, places: ConfigPlaces): void => {
     .option('--json', 'print each line as a JSON document')
     .action((name: string, step: string, options: FleetOptions & { follow?: boolean }) =>
       withSession(options, places, async (session) => {
-        const { state } = await session.read();
+        const { state } = await session.readOf(name);
         iterationIn(state, name);
         const known = StepName.safeParse(step);
         if (!known.success)

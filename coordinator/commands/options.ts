@@ -12,17 +12,17 @@ import { openSession, type Session } from './session.ts';
 export interface FleetOptions {
   config?: string;
   json?: boolean;
-  /** Who speaks. */
+  /** Who acts. */
   as?: string;
 }
 
-/** Where the command line's config is looked for, first found wins. */
+/** Where the command line's config is looked for. The first file found wins. */
 export interface ConfigPlaces {
-  /** The installed one's, and the running sandbox's. */
+  /** The installed config, and that of the running sandbox. */
   candidates: readonly string[];
 }
 
-/** The config file to use. @throws {Refused} that names the places that were looked at. */
+/** The config file to use. @throws {Refused} with the places that were searched. */
 export const configFile = (options: FleetOptions, { candidates }: ConfigPlaces): string => {
   const given = options.config ?? process.env.KA_CONFIG;
   if (given !== undefined) return given;
@@ -35,8 +35,8 @@ export const configFile = (options: FleetOptions, { candidates }: ConfigPlaces):
 };
 
 /**
- * The fleet's file that a command reads or writes, absolute: the one that is given, else the config's. A person is told
- * which. @throws {Refused | ConfigFault}
+ * The absolute path of the fleet's file that a command reads or writes: the given one, or else the config's. Prints
+ * which one it is. @throws {Refused | ConfigFault}
  */
 export const fleetFileToUse = (
   options: FleetOptions & { fleetFile?: string },
@@ -63,7 +63,7 @@ export const withSession = async <Result>(
   }
 };
 
-/** @throws {Refused} that names the iterations there are. */
+/** @throws {Refused} with the names of the existing iterations. */
 export const iterationIn = (state: State, name: string): Iteration => {
   const iteration = state.iterations.get(name);
   if (!iteration) {
@@ -78,14 +78,14 @@ export const iterationIn = (state: State, name: string): Iteration => {
 };
 
 /**
- * Standard output: what people asked for. Of what is no letter, only this program's own colours and line ends pass; what
- * others have written is made printable where it enters a line.
+ * Standard output: what people asked for. Of the control characters, only this program's own colours and line ends
+ * pass; text that others have written is made printable where it enters a line.
  */
 export const print = (text: string): void => void process.stdout.write(`${styledLines(text)}\n`);
-/** Standard output: a JSON document. @param indent blanks a level; without it, one line. */
+/** Standard output: a JSON document. @param indent blanks per level; without it, the document is one line. */
 export const printJson = (document: unknown, indent?: number): void =>
   void process.stdout.write(`${printableJson(document, indent)}\n`);
-/** Standard error: what is said besides. */
+/** Standard error: everything else. */
 export const say = (text: string): void => void process.stderr.write(`${styledLines(text)}\n`);
 
 /** Tells a person what is being done now. */

@@ -51,7 +51,7 @@ export const addPlanCommands = (program: Command, places: ConfigPlaces): void =>
   const plan = program.command('plan').description('work on a plan, without a fleet');
   plan
     .command('check')
-    .description('say everything that is wrong with a plan: file:line:column, one a line')
+    .description('list everything that is wrong with a plan, one fault per line: file:line:column')
     .argument('<file>', 'the plan (YAML)')
     .option('--config <file>', "the command line's config, for the fleet's hosts")
     .option('--json', 'print one JSON document')

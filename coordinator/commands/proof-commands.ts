@@ -22,7 +22,10 @@ import {
 } from './options.ts';
 import { colouredVerdict } from './table.ts';
 
-/** The ledger as people read it: a clause a paragraph, its events below it; then the risks that came up, and the notes. */
+/**
+ * The ledger as people read it: one paragraph per clause, with its events below it; then the risks that came up, and
+ * the notes.
+ */
 export const ledger = ({ clauses, risks, notes }: Audit): string =>
   [
     ...clauses.map(({ id, verdict, says, because, evidence }) =>
@@ -54,8 +57,8 @@ const addAudit = (program: Command, places: ConfigPlaces): void => {
       'the ledger: clause → verdict → evidence → event; exit code 1 unless every clause is PASS or WAIVED. With --verify, a check of the whole log instead: keys, roles, chains, checkpoints',
     )
     .argument('[iteration]')
-    .option('--verify', 'check every message of the log; exit code 1 if one is not as it has to be')
-    .option('--from <file>', 'with --verify: of an export instead, without a server')
+    .option('--verify', 'check every message of the log; exit code 1 if there is a fault')
+    .option('--from <file>', 'with --verify: check an export instead, without a server')
     .option('--fleet <file>', "with --from: the fleet's file that pins the keys (default: the config's)")
     .option(...configOption)
     .option('--json', 'print one JSON document')
@@ -68,7 +71,7 @@ const addAudit = (program: Command, places: ConfigPlaces): void => {
         if (options.from !== undefined) throw new Refused('--from goes with --verify');
         if (name === undefined) throw new Refused('ka audit needs an iteration, or --verify');
         return withSession(options, places, async (session) => {
-          const { events, state } = await session.read();
+          const { events, state } = await session.readOf(name);
           const audit = auditOf(iterationIn(state, name), events);
           if (options.json) printJson(audit);
           else print(ledger(audit));
@@ -87,7 +90,7 @@ const addReport = (program: Command, places: ConfigPlaces): void => {
     .option('--json', 'print one JSON document that holds the Markdown')
     .action((name: string, options: FleetOptions) =>
       withSession(options, places, async (session) => {
-        const { state } = await session.read();
+        const { state } = await session.readOf(name);
         const iteration = iterationIn(state, name);
         const markdown = closeDocument(iteration);
         if (options.json)
@@ -99,7 +102,7 @@ const addReport = (program: Command, places: ConfigPlaces): void => {
 
 type ReplayOptions = ExportOptions & { at?: string; diff?: string };
 
-/** Decides again what coordinator and operators wrote. */
+/** Decides again the events of the coordinator and the operators. */
 const checkReplay = (
   events: readonly LoggedEvent[],
   { json }: ReplayOptions,
@@ -117,19 +120,19 @@ const checkReplay = (
   if (result.mismatches.length > 0) process.exitCode = 1;
 };
 
-/** As {@link checkReplay}, of an export. @throws {Refused} if it holds something that is no event. */
+/** Like {@link checkReplay}, for an export. @throws {Refused} if it holds a message that is no event. */
 const checkExport = async (file: string, options: ReplayOptions, places: ConfigPlaces): Promise<void> => {
   const read = await readExport(file);
   const { events, refused } = await eventsOf(trustIn(pinnedFleet(options, places)), read);
   const [first] = refused;
   if (first)
     throw new Refused(
-      `${file} holds at sequence ${first.sequence} what is no event: ${first.why}; next: ka audit --verify --from ${file}`,
+      `${file} holds a message at sequence ${first.sequence} that is no event: ${first.why}; next: ka audit --verify --from ${file}`,
     );
   checkReplay(events, options, read.withheld);
 };
 
-/** The state as it was, or what changed in it. @throws {Refused} for what is no sequence of the log. */
+/** Shows the state at a sequence, or what changed in it. @throws {Refused} if an option is no sequence of the log. */
 const showStates = (events: readonly LoggedEvent[], options: ReplayOptions): void => {
   const last = events.at(-1)?.sequence ?? 0;
   const point = (option: '--at' | '--diff', text: string | undefined): number => {
@@ -158,7 +161,9 @@ const showStates = (events: readonly LoggedEvent[], options: ReplayOptions): voi
 const addReplay = (program: Command, places: ConfigPlaces): void => {
   program
     .command('replay')
-    .description('the state as it was at a sequence, or a check that today’s code decides what the log holds')
+    .description(
+      'the state as it was at a sequence, or a check that today’s code still decides what the log holds',
+    )
     .option('--at <sequence>', 'the state after this sequence (default: the last)')
     .option('--diff <sequence>', 'what changed in the state from --at to this sequence')
     .option('--check', 'decide again every event of coordinator and operator; exit code 1 if one differs')

@@ -31,7 +31,7 @@ afterAll(async () => {
 const sealed = (attempt: number, last?: SealedEvent) =>
   sealedStart(log, { fleet, host: 'boltzmann', attempt, last });
 
-/** `ka log restore …`. @param journals that are found without being named. */
+/** `ka log restore …`. @param journals found without being named. */
 const restore = async (args: readonly string[], journals: Record<string, string> = {}) => {
   const program = new Command().option('--config <file>').exitOverride();
   addRestoreCommand(
@@ -49,7 +49,7 @@ const logOf = async () => {
   return events.map(({ event }) => `${event.type}.${event.attempt}`);
 };
 
-it('a restore that fails before it replaces the log leaves it open, with what it holds', async () => {
+it('a restore that fails before it replaces the log leaves the log open and unchanged', async () => {
   const host = await log.connect('boltzmann');
   await appendEvent(host, sealed(1));
   await expect(restore(['--write', '--copy', at('none.db')])).rejects.toThrow(Refused);
@@ -60,14 +60,14 @@ it('a restore that fails before it replaces the log leaves it open, with what it
   expect(await appendEvent(host, sealed(2, sealed(1)))).toMatchObject({ outcome: 'appended' });
 });
 
-it('a log that was cut short comes back from what was saved of it, in an epoch that no host has seen', async () => {
+it('a log cut short is restored from its saved content, in an epoch that no host has seen', async () => {
   const journal = new Journal(at('journal.db'));
   journal.marks.noteEpoch(4);
   journal.close();
   const found = { boltzmann: at('journal.db'), fresnel: at('none.db') };
   const admin = await log.connect('admin');
   const manager = await admin.jetstreamManager();
-  await manager.streams.update(eventStream, { subjects: [sealed(9).subject] }); // as a restore that was cut leaves it
+  await manager.streams.update(eventStream, { subjects: [sealed(9).subject] }); // as an interrupted restore leaves it
   await restore(['--write', '--save', at('first.jsonl')], found);
   expect(await logOf()).toEqual(['AgentStarted.1', 'AgentStarted.2', 'LogRestored.4']);
 
@@ -78,7 +78,7 @@ it('a log that was cut short comes back from what was saved of it, in an epoch t
   expect(readFileSync(at('first.jsonl'), 'utf8').trim().split('\n')).toHaveLength(2);
 });
 
-it('what events have put aside comes back from a journal, also where other bytes stand in its place', async () => {
+it('blobs of events are restored from a journal, even if other bytes are in their place', async () => {
   const started = sealed(2, sealed(1));
   const failed = sealEvent(
     {

@@ -29,17 +29,17 @@ import { type ConfigPlaces, configFile, print, printJson, say } from './options.
 import { foldLog, readControl } from './session.ts';
 import { type BlobsMissing, missingCount, tellBlobs, tellEvents } from './tell-restore.ts';
 
-/** Where what a log is rebuilt from is found, unless it is named. */
+/** Where the sources for a rebuilt log are found, unless they are named. */
 export interface RestoreSources {
   /** The coordinator's copy of the log. */
   copy?: string;
   /** A host → its journal. */
   journals: Readonly<Record<string, string>>;
-  /** The NATS seed of who may make the log anew. */
+  /** The file with the administrator's NATS seed, which may replace the log. */
   adminSeed?: string;
 }
 
-/** What a restore is given by who knows machines and agents. */
+/** What a restore needs to know about this machine and its agents. */
 export interface RestoreMeans {
   sourcesOf: (configFile: string) => RestoreSources;
   journals: JournalReader;
@@ -58,7 +58,7 @@ interface RestoreOptions {
   json?: boolean;
 }
 
-/** The files to read, the better ones first. */
+/** The files to read, the better sources first. */
 const sourcesToRead = (options: RestoreOptions, found: RestoreSources): Source[] => {
   const sources: Source[] = [];
   for (const file of options.saved ?? []) sources.push({ kind: 'saved', file, from: file, isNamed: true });
@@ -80,23 +80,23 @@ const sourcesToRead = (options: RestoreOptions, found: RestoreSources): Source[]
 
 const because = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Leaves the log as it was, if it was not replaced yet. @param again the command that does it once more. */
+/** Opens the log again as it was, if it was not replaced yet. @param again the command that repeats the restore. */
 const reopenAfterFailure = async (closed: ClosedLog, again: string): Promise<void> => {
   try {
-    if (!(await closed.reopen())) say(`the log was replaced and may not be whole; next: ${again}`);
+    if (!(await closed.reopen())) say(`the log was replaced and may be incomplete; next: ${again}`);
   } catch (error) {
     say(`the log stays closed (${because(error)}); next: ${again}`);
   }
 };
 
-/** What the log holds now, and all that can be rebuilt of it. */
+/** What the log holds now, and everything that can be rebuilt. */
 interface Gathered {
   /** Undefined if there is no log. */
   now: KeptMessage[] | undefined;
   merged: MergedLog;
   /** The highest epoch that a source knows of. */
   epoch: number;
-  /** Bytes that events have put aside, from whoever still has them. */
+  /** Finds a blob of the events in the sources. */
   findBlob: BlobLookup;
 }
 
@@ -134,7 +134,7 @@ const lookForBlobs = async (
   return { putBack: [...putBack], lost };
 };
 
-/** Puts the log as it was gathered in the place of what is there. @returns the epoch that begins with it. */
+/** Replaces the log by the merged one. @returns the epoch that begins with it. */
 const replaceLog = async (
   connection: LogConnection,
   { fleet, by, key }: ReturnType<typeof readControl>,
@@ -154,7 +154,7 @@ const replaceLog = async (
   );
   const lost = await putBlobsBack(connection, fleet.fleet, merged.events, find);
   for (const { subject, sha256, why } of lost)
-    say(`blob ${sha256} of ${subject} can't be put back: ${why}; that event is there, and not whole`);
+    say(`blob ${sha256} of ${subject} can't be put back: ${why}; that event is restored without it`);
   await rebuildLog(connection, { fleet: fleet.fleet, hosts: Object.keys(fleet.hosts) }, [
     ...merged.events,
     restored,
@@ -162,7 +162,7 @@ const replaceLog = async (
   return epoch;
 };
 
-/** The command's own order: close, gather, tell, keep, replace. */
+/** The order of the command: close the log, gather, report, save the present log, replace it. */
 const restore = async (
   options: RestoreOptions,
   file: string,
@@ -173,7 +173,7 @@ const restore = async (
   const { fleet, nats } = control;
   const adminSeed = options.adminSeed ?? found.adminSeed;
   if (options.write && adminSeed === undefined)
-    throw new Refused('only the administrator may make the log anew: name the seed with --admin-seed');
+    throw new Refused('only the administrator may replace the log: name the seed with --admin-seed');
 
   const connection = await connectNats(
     options.write && adminSeed !== undefined ? { ...nats, keyFile: adminSeed, name: 'admin' } : nats,
@@ -181,7 +181,7 @@ const restore = async (
   let closed: ClosedLog | undefined;
   let again = 'ka log restore --write';
   try {
-    // What is said from here on is refused, and so not lost: its writer says it again.
+    // From here on the log refuses appends, so none is lost: each writer repeats its own.
     if (options.write) closed = await closeLog(connection, fleet.fleet);
     const gathered = await gatherAll(connection, fleet, sourcesToRead(options, found), journals);
     const { now, merged } = gathered;
@@ -199,14 +199,14 @@ const restore = async (
     }
     if (merged.events.length === 0)
       throw new Refused(
-        'nobody holds an event of this fleet: name journals with --journal, or a copy with --copy',
+        'no source holds an event of this fleet: name journals with --journal, or a copy with --copy',
       );
     if (now) {
       const kept =
         options.save ?? `ka-log-${fleet.fleet}-${new Date().toISOString().replaceAll(':', '')}.jsonl`;
       saveMessages(kept, now);
       again = `ka log restore --write --saved ${[...(options.saved ?? []), kept].join(' ')}`;
-      say(`what the log holds now is kept in ${kept}; should this be cut: ${again}`);
+      say(`the log's present content is saved in ${kept}; if this is interrupted, next: ${again}`);
     }
     const epoch = await replaceLog(connection, control, gathered);
     if (options.json) printJson({ ...summary, written: true, epoch });
@@ -219,7 +219,7 @@ const restore = async (
   }
 };
 
-/** `ka log restore`: rebuilds a log that was lost, or brings back what it has lost. */
+/** `ka log restore`: rebuilds a lost log, or restores the events that it has lost. */
 export const addRestoreCommand = (
   log: Command,
   places: ConfigPlaces,
@@ -227,15 +227,15 @@ export const addRestoreCommand = (
 ): void => {
   log
     .command('restore')
-    .description('rebuild a lost log from what hosts and the coordinator still hold of it')
-    .option('--write', 'do it; otherwise it only says what would be')
+    .description('rebuild a lost log from the events that hosts and the coordinator still hold')
+    .option('--write', 'do it; without this, only report what would be done')
     .option('--copy <file>', "the coordinator's copy: log.db in its stateFolder")
     .option('--no-copy', "leave the coordinator's copy out")
     .option('--journal <file...>', "hosts' journals: journal.db in each one's stateFolder")
-    .option('--saved <file...>', 'what a log held before: the file that a restore which was cut has kept')
-    .option('--admin-seed <file>', 'the key, an NKey seed, of who may make the log anew')
-    .option('--save <file>', 'where what the log holds now is kept')
-    .option('--as <name>', 'who does this: a name that the config has the key of')
+    .option('--saved <file...>', 'former content of the log: the file that an interrupted restore has saved')
+    .option('--admin-seed <file>', "the administrator's key, an NKey seed, which may replace the log")
+    .option('--save <file>', "where to save the log's present content")
+    .option('--as <name>', 'who acts: a name whose key the config has')
     .action(async (_options: RestoreOptions, command: Command) => {
       const options: RestoreOptions = command.optsWithGlobals();
       const file = configFile(options, places);

@@ -16,25 +16,25 @@ import { Refused } from '../refused.ts';
 import { appendMade, personsLog, readIdentity } from './session.ts';
 import type { WriterConfig } from './writer-config.ts';
 
-/** What came of a rotation, and what the fleet's file has to say of the writer. */
+/** The result of a rotation, and what the fleet's file has to pin for the writer. */
 export interface RotatedKey {
   writer: string;
   publicKey: string;
-  /** The newest first. */
+  /** Newest first. */
   earlierKeys: readonly string[];
-  /** `made`: it waits for its daemon. `rotated`: the log has it. `there`: it had it before. */
+  /** `made`: the key waits for its daemon. `rotated`: the log has it now. `there`: the log had it already. */
   outcome: 'made' | 'rotated' | 'there';
-  /** The key that is not needed any more, or the one that waits. */
+  /** The file of the former key, which is no longer needed; for `made`, of the key that waits. */
   file: string;
 }
 
-/** A key that waits beside the one in use, made if there is none. */
+/** The next key, in a file beside the key in use; made if there is none. */
 const nextKey = (keyFile: string) =>
   readKeyFileIfAny(nextKeyFile(keyFile)) ?? makeKeyFile(nextKeyFile(keyFile));
 
 /**
- * Makes a daemon's next key beside the one that it has. The daemon itself takes it when it starts, and says so: only it
- * knows its own chain of events.
+ * Makes a daemon's next key beside its present one. The daemon itself takes it when it starts and announces it in the
+ * log: only the daemon knows its own chain of events.
  * @throws {Refused} if the fleet's file does not pin the key that it has.
  */
 export const makeDaemonsNextKey = (config: Extract<WriterConfig, { kind: 'daemon' }>): RotatedKey => {
@@ -49,9 +49,9 @@ export const makeDaemonsNextKey = (config: Extract<WriterConfig, { kind: 'daemon
 };
 
 /**
- * Gives a person a new key: makes it, puts it in the place of the one in use, and says so in the log, signed with the old
- * one. Cut anywhere, it goes on where it was when it is done again.
- * @throws {Refused} if the key in use is not here. @throws {LogUnreachable} before anything is changed.
+ * Gives a person a new key: makes it, puts it in the place of the one in use, and announces it in the log, signed with
+ * the old one. If it is interrupted anywhere, a second run continues from there.
+ * @throws {Refused} if this config does not have the key in use. @throws {LogUnreachable} before anything is changed.
  */
 export const rotatePersonsKey = async (configFile: string, as?: string): Promise<RotatedKey> => {
   const { config, fleet, by, keyFile, pinned } = readIdentity(configFile, as);

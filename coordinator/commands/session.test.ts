@@ -32,7 +32,7 @@ afterAll(async () => {
   await log.stop();
 });
 
-/** A plan whose series is put aside. */
+/** A plan whose series is in a blob. */
 const large = (text: string): LoadedPlan => {
   const loaded = examplePlan();
   const [first, ...rest] = loaded.series;
@@ -40,7 +40,7 @@ const large = (text: string): LoadedPlan => {
   return { ...loaded, series: [{ ...first, base64: text.repeat(700_000) }, ...rest] };
 };
 
-it('a start whose series is lost is named as that, and the same start puts it back', async () => {
+it('a start whose series is lost is reported as such, and the same start puts the series back', async () => {
   const [started] = decide(startOf(large('A')), initialState);
   if (!started) throw new Error('nothing starts');
   const writer = { fleet: exampleFleet.fleet, name: person, key: log.key(person) };
@@ -51,12 +51,12 @@ it('a start whose series is lost is named as that, and the same start puts it ba
   const unanswered = await awaitAnswer(session, started).catch((error: unknown) => error);
   expect(unanswered).toBeInstanceOf(NoAnswer);
   expect(String(unanswered)).toContain(
-    `is not answered while IterationStarted of ${person} (sequence 1) is not whole: blob ${sha256} is missing; next: say it again (ka iterate PLAN), or`,
+    `is not answered while IterationStarted of ${person} (sequence 1) is not whole: blob ${sha256} is missing; next: repeat it (ka iterate PLAN), or`,
   );
 
   const other = await session.command(startOf(large('B'))).catch((error: unknown) => error);
   expect(other).toBeInstanceOf(Refused);
-  expect(String(other)).toContain(`stands in the log at sequence 1 and says something else; blob ${sha256}`);
+  expect(String(other)).toContain(`is in the log at sequence 1 with other content, and its blob ${sha256}`);
 
   expect(await session.command(startOf(large('A')))).toMatchObject({ type: 'IterationStarted' });
   const { state, events } = await session.read();

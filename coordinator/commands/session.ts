@@ -27,16 +27,21 @@ export interface LogRead {
 
 /** A person at the command line, connected to a fleet's log. */
 export interface Session {
-  /** Who speaks. */
+  /** Who acts. */
   by: string;
   fleet: Fleet;
   connection: LogConnection;
   log: EventLog;
   read(): Promise<LogRead>;
-  /** Appends what is made of the log as it is now. @throws {Refused} */
+  /**
+   * As `read`, of one iteration: what only the whole log shows (each writer's chain, other iterations) is not there.
+   * An iteration that the log does not hold makes it read all of it.
+   */
+  readOf(iteration: string): Promise<LogRead>;
+  /** Appends the event that `make` returns for the log as it is now. @throws {Refused} */
   say(make: (log: LogRead) => NewEvent): Promise<NewEvent>;
   /**
-   * Appends what a person's command makes of the log as it is now.
+   * Appends the event that a person's command produces on the log as it is now.
    * @throws {Refused} if it can't be done as things are.
    */
   command(command: Command): Promise<NewEvent>;
@@ -45,7 +50,7 @@ export interface Session {
 
 export const foldLog = (events: readonly LoggedEvent[]): State => events.reduce(evolve, initialState);
 
-/** @throws {Refused} in words, if it can't be done as things are. */
+/** @throws {Refused} with a sentence, if it can't be done as things are. */
 const decideForPerson = (command: Command, state: State): NewEvent[] => {
   try {
     return decide(command, state);
@@ -55,13 +60,13 @@ const decideForPerson = (command: Command, state: State): NewEvent[] => {
   }
 };
 
-/** How often the log may move on under a person's command before it is given up. */
+/** How often the log may move on during a person's command before the command gives up. */
 const tries = 20;
 
 /**
- * What a person's config says: the fleet, who speaks, where that person's key is, and what the fleet's file pins.
- * @param as a name of the config's identities; the first of them where nobody is named.
- * @throws {ConfigFault} @throws {Refused} if nobody of that name can speak here.
+ * Reads a person's config: the fleet, who acts, where that person's key is, and what the fleet's file pins.
+ * @param as a name of the config's identities; by default the first.
+ * @throws {ConfigFault} @throws {Refused} if that name has no key here or is no operator.
  */
 export const readIdentity = (configFile: string, as?: string) => {
   const config = readConfigFile(configFile, OperatorConfig);
@@ -77,7 +82,7 @@ export const readIdentity = (configFile: string, as?: string) => {
   return { config, fleet, by, keyFile, pinned };
 };
 
-/** As {@link readIdentity}, with the key that the person has. @throws also if the fleet's file pins another. */
+/** Like {@link readIdentity}, with the person's key. @throws also if the fleet's file pins another key. */
 export const readControl = (configFile: string, as?: string) => {
   const { config, fleet, by, keyFile, pinned } = readIdentity(configFile, as);
   const key = readKeyFile(keyFile);
@@ -89,26 +94,37 @@ export const readControl = (configFile: string, as?: string) => {
   return { config, fleet, by, key, nats };
 };
 
-/** Reads a fleet's log for a person, who is told of what is wrong with it. */
+/** Reads a fleet's log for a person. Faults in it go to standard error. */
 export const personsLog = (connection: LogConnection, fleet: Fleet) => {
   const alarm =
     (next: string) =>
     ({ sequence, subject, why }: RefusedMessage) =>
       process.stderr.write(`${printable(`ka: ALARM: sequence ${sequence}, ${subject}: ${why}; ${next}`)}\n`);
   const log = new EventLog(connection, trustIn(fleet), {
-    onRefused: alarm('nothing is made of it'),
+    onRefused: alarm('it is ignored'),
     onAlarm: alarm('see: ka audit --verify'),
   });
   const read = async (): Promise<LogRead> => {
     const { events, lastSequence } = await log.read();
     return { events, state: passOver(foldLog(events), lastSequence) };
   };
-  return { log, read };
+  const readOf = async (iteration: string): Promise<LogRead> => {
+    const { events, lastSequence } = await log.readIteration(iteration);
+    const state = passOver(foldLog(events), lastSequence);
+    return state.starts.has(iteration) ? { events, state } : read();
+  };
+  return { log, read, readOf };
 };
 
+/** What the iteration alone shows whether it can be done. */
+const isAboutOne = (command: Command): command is Command & { iteration: string } =>
+  ['Approve', 'Reject', 'Abort', 'Waive'].includes(command.do);
+
 /**
- * Appends what is made of the log as it is now, and makes it anew when somebody else was faster.
- * @throws {Refused} if the same is there already, or others are faster again and again. @throws what `make` throws.
+ * Appends the event that `make` returns for the log as it is now; if somebody else was faster, reads and makes it
+ * again.
+ * @throws {Refused} if the same event is in the log already, or others are faster too often. @throws what `make`
+ * throws.
  */
 export const appendMade = async (
   connection: LogConnection,
@@ -120,11 +136,11 @@ export const appendMade = async (
     const now = await read();
     const event = make(now);
     const sealed = sealDecided(event, writer, now.state);
-    /** The same subject's, which nobody can read any more. */
+    /** The event that the log holds under the same subject, if its blobs are missing. */
     const torn = now.events.find((one) => one.subject === sealed.subject && lacksOf(one).length > 0);
     try {
       const { outcome } = await appendEvent(connection, sealed, now.state.sequence);
-      // With the same said again, what it has put aside was put back.
+      // The same event again: the append has put its blobs back.
       if (outcome === 'appended' || (outcome === 'there' && torn)) return event;
       if (outcome === 'there')
         throw new Refused(`somebody else did the same a moment ago: ${event.type} is in the log`);
@@ -132,43 +148,52 @@ export const appendMade = async (
       if (!(error instanceof AppendConflict)) throw error;
       if (torn)
         throw new Refused(
-          `${event.type} of ${event.iteration} stands in the log at sequence ${torn.sequence} and says something else; blob ${lacksOf(torn)[0]?.sha256}, which it names, is missing; next: say the same again as then, or: ka log restore --write`,
+          `${event.type} of ${event.iteration} is in the log at sequence ${torn.sequence} with other content, and its blob ${lacksOf(torn)[0]?.sha256} is missing; next: repeat it with the content of then, or: ka log restore --write`,
         );
-      // Somebody was faster: the state that it makes says what is possible now.
+      // Somebody was faster: the new state shows what is possible now.
     }
   }
   throw new Refused(`the log moved on ${tries} times while this was being appended; try again`);
 };
 
-/** @param configFile an {@link OperatorConfig}. @param as who speaks, see {@link readControl}. */
+/** @param configFile an {@link OperatorConfig}. @param as who acts, see {@link readIdentity}. */
 export const openSession = async (configFile: string, as?: string): Promise<Session> => {
   const { fleet, by, key, nats } = readControl(configFile, as);
   const connection = await connectNats(nats);
-  const { log, read } = personsLog(connection, fleet);
+  const { log, read, readOf } = personsLog(connection, fleet);
   const writer = { fleet: fleet.fleet, name: personWriter(by), key };
   const own = { role: 'operator', may: fleet.operators[by]?.may } as const;
-  // Whoever reads the log would take it for nothing, and it would stand there for ever.
+  // Readers of the log would refuse the event, and it would stay in the log for ever.
   const permitted = (event: NewEvent): NewEvent => {
     if (mayWrite(own, event.type)) return event;
     throw new Refused(
       `${by} may not say ${event.type}: the fleet's file lets ${by} ${own.may?.join(', ')}; let somebody else with --as NAME`,
     );
   };
-  const say: Session['say'] = (make) => appendMade(connection, read, writer, (now) => permitted(make(now)));
+  const sayOf = (reading: () => Promise<LogRead>, make: (log: LogRead) => NewEvent) =>
+    appendMade(connection, reading, writer, (now) => permitted(make(now)));
+  /** An event links to the one that its writer wrote before, of whatever iteration. */
+  const readToSay = async (iteration: string): Promise<LogRead> => {
+    const [known, link] = await Promise.all([readOf(iteration), log.lastOf(writer.name)]);
+    if (link === 'unclear') return read();
+    const { writers, ...state } = known.state;
+    return { ...known, state: { ...state, writers: link ? writers.set(writer.name, link) : writers } };
+  };
   return {
     by,
     fleet,
     connection,
     log,
     read,
-    say,
+    readOf,
+    say: (make) => sayOf(read, make),
     command: (command) =>
-      say(({ state }) => {
+      sayOf(isAboutOne(command) ? () => readToSay(command.iteration) : read, ({ state }) => {
         const [event] = decideForPerson(command, state);
         if (!event) throw new Refused('there is nothing to do');
         return event;
       }),
-    // Nothing is on its way: all that is sent is waited for. Draining would wait for a server that is gone.
+    // Nothing is on its way, since every send was awaited. Draining would wait for a server that is gone.
     close: () => connection.close(),
   };
 };

@@ -9,7 +9,7 @@ import { spokenSeconds } from '../reading/markdown.ts';
 import { progress, type StepProgress, waitsFor } from '../reading/progress.ts';
 import { columns } from './table.ts';
 
-/** Where an iteration stands, as one JSON document. */
+/** The state of an iteration, as one JSON document. */
 export interface Summary {
   iteration: string;
   title: string;
@@ -37,7 +37,7 @@ export const summary = (iteration: Iteration, state: State): Summary => ({
   clauses: verdictsOf(iteration).map(({ id, verdict }) => ({ id, verdict })),
 });
 
-/** What was asked for and is no iteration: the coordinator has refused it, or not answered yet. */
+/** The starts that are no iterations: the coordinator has refused them, or has not answered yet. */
 export const unaccepted = (state: State): Summary[] =>
   [...state.starts].flatMap(([name, { open, refused }]): Summary[] => {
     if (state.iterations.has(name)) return [];
@@ -73,7 +73,7 @@ export const unaccepted = (state: State): Summary[] =>
     ];
   });
 
-/** Where an iteration stands, as people read it. */
+/** The state of an iteration, as people read it. */
 export const standing = (iteration: Iteration, state: State): string => {
   const { name, plan, ended } = iteration;
   return [

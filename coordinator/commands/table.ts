@@ -19,7 +19,7 @@ const plain = {
   middle: '  ',
 };
 
-/** Columns without a frame, as git and systemctl print them. The last column may be as long as it likes. */
+/** Columns without a frame, as git and systemctl print them. The last column may have any width. */
 export const columns = (head: readonly string[], rows: readonly (readonly string[])[]): string => {
   const table = new Table({
     head: head.map((title) => pc.bold(title)),

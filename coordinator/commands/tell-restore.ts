@@ -12,7 +12,7 @@ const countBy = (names: readonly string[]): string => {
   return [...counts].map(([name, count]) => `${count} of ${name}`).join(', ') || 'none';
 };
 
-/** How many events are known of that nobody has. There may be more: what was said last leaves no gap. */
+/** How many events are known to be missing from every source. There may be more: the newest events leave no gap. */
 export const missingCount = ({ missingSequences, missingOf, missingCauses }: MergedLog): number =>
   Math.max(
     missingSequences.length,
@@ -30,19 +30,19 @@ const tellMerged = (merged: MergedLog): void => {
     print('nothing is known to be missing');
     return;
   }
-  print(`${missingCount(merged)} events or more are missing, and nobody has them`);
+  print(`${missingCount(merged)} events or more are missing from every source`);
   if (missingSequences.length > 0) print(`  sequences    ${few(missingSequences)}`);
   for (const [writer, gaps] of missingOf) print(`  of ${writer.padEnd(9)} ${gaps}`);
   if (missingCauses.length > 0) print(printable(`  answered     ${few(missingCauses)}`));
 };
 
-/** What a restore has found of the events. @param now what the log holds; undefined if there is none. */
+/** Reports the events that a restore has found. @param now the present log; undefined if there is none. */
 export const tellEvents = (now: readonly KeptMessage[] | undefined, merged: MergedLog): void => {
   print(now ? `the log holds ${now.length} events` : 'there is no log');
   tellMerged(merged);
 };
 
-/** What the events have put aside and is not beside the log: what would be put back, and what nobody has. */
+/** The events' blobs that are missing beside the log: those that can be put back, and those that no source has. */
 export interface BlobsMissing {
   putBack: string[];
   lost: { subject: string; sha256: string }[];
@@ -51,6 +51,7 @@ export interface BlobsMissing {
 export const tellBlobs = ({ putBack, lost }: BlobsMissing): void => {
   if (putBack.length > 0)
     print(`blobs that are missing beside the log and can be put back: ${putBack.length}`);
-  if (lost.length > 0) print('nobody has some blobs, and their events would not be whole');
+  if (lost.length > 0)
+    print('some blobs are missing from every source: their events would be restored without them');
   for (const { subject, sha256 } of lost) print(printable(`  lost         ${sha256} of ${subject}`));
 };

@@ -3,12 +3,12 @@ import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { AgentConfig, CoordinatorConfig } from '../../schemas/config.ts';
 import { coordinator } from '../../schemas/events.ts';
 
-/** Whose config a file is: a daemon's with its key, or people's. */
+/** Whose config a file is: a daemon's, with its key, or people's. */
 export type WriterConfig =
   | { kind: 'people' }
   | { kind: 'daemon'; writer: string; keyFile: string; fleetFile: string };
 
-/** Any config of kernel-agent, as far as it says whose it is. */
+/** The members of any kernel-agent config that show whose it is. */
 const AnyConfig = z.looseObject({ host: z.unknown().optional(), identities: z.unknown().optional() });
 
 /** @throws {ConfigFault} */

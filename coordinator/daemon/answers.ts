@@ -7,7 +7,7 @@ import type { Command } from '../decider/decide.ts';
 import type { Asked, State } from '../decider/state.ts';
 import { fleetFacts } from './fleet-facts.ts';
 
-/** Whether the plan is what its own text says, and its hash that of text and series. What it is made of is kept for each start. */
+/** Whether the parsed plan and the plan's hash agree with the plan's text and the series. Remembered for each start. */
 const agreement = new WeakMap<Asked, boolean>();
 const planAgrees = (asked: Asked): boolean => {
   const known = agreement.get(asked);
@@ -21,11 +21,10 @@ const planAgrees = (asked: Asked): boolean => {
   return agrees;
 };
 
-/** The answers that are due to people who have asked for an iteration. */
-export const answersDue = (state: State, fleet: Fleet): Command[] =>
-  [...state.starts].flatMap(([iteration, { open }]): Command[] => {
-    const [asked] = open;
-    if (!asked) return [];
-    const facts = fleetFacts(asked.plan, fleet);
-    return [{ do: 'Answer', iteration, fleet: facts, planAgrees: planAgrees(asked) }];
-  });
+/** The answer that is due to the person who has asked for an iteration of that name, if somebody waits for one. */
+export const answerDue = (state: State, iteration: string, fleet: Fleet): Command[] => {
+  const asked = state.starts.get(iteration)?.open[0];
+  if (!asked) return [];
+  const facts = fleetFacts(asked.plan, fleet);
+  return [{ do: 'Answer', iteration, fleet: facts, planAgrees: planAgrees(asked) }];
+};

@@ -5,21 +5,22 @@ import { parseSubject } from '../../schemas/events.ts';
 import type { CoordinatorPorts } from './ports.ts';
 
 /**
- * What came of an append: the sequence, if it was appended; `taken` if an event that does not count occupies the subject, so
- * that it never can be; undefined if the log has moved on, or did not answer: then it is decided again.
+ * The result of an append: the sequence, if the event was appended; `taken` if an event that we reject occupies the
+ * subject, so that a retry can't help; undefined if the log has moved on or did not answer: then the caller decides
+ * again.
  */
 export type AppendResult = number | 'taken' | undefined;
 
 /**
- * Appends events that were decided of a state, and tells what is in the way.
- * @param onBack is called when the log takes an event again, after it has answered nobody for a while.
+ * Appends events that were decided on a state, and reports what prevents it.
+ * @param onBack called when an append succeeds again after the log did not answer for a while.
  */
 export const createAppender = (
   { log, say, failpoint }: Pick<CoordinatorPorts, 'log' | 'say' | 'failpoint'>,
   { onBack, signal }: { onBack: () => void; signal: AbortSignal },
 ) => {
   const [appending, taken] = [createSayOnce(say), createSayOnce(say)];
-  /** @param decidedAt the last sequence of the state that it was decided of. */
+  /** @param decidedAt the last sequence of the state on which the event was decided. */
   return async (sealed: SealedEvent, decidedAt: number): Promise<AppendResult> => {
     const type = parseSubject(sealed.subject)?.type ?? '';
     try {
@@ -27,7 +28,7 @@ export const createAppender = (
       const appended = await log.append(sealed, decidedAt);
       failpoint(`after ${type}`);
       if (appended.outcome === 'there' && appended.sequence <= decidedAt) {
-        const there = `${sealed.subject} is there, at sequence ${appended.sequence}, and does not count: see ka audit --verify`;
+        const there = `${sealed.subject} is taken by a rejected event, at sequence ${appended.sequence}: see ka audit --verify`;
         taken.trouble(new Error(there), 'ALARM: ');
         return 'taken';
       }

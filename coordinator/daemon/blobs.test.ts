@@ -51,7 +51,7 @@ afterEach(async () => {
   await log.stop();
 });
 
-/** Reads the log as a person does. @param blobs what the reader has kept. */
+/** Reads the log as a person does. @param blobs the reader's own store of blobs. */
 const read = async (blobs = createBlobStore()) => {
   const lacks: string[] = [];
   const messages: KeptMessage[] = [];
@@ -87,7 +87,7 @@ const command = async (what: Asked): Promise<void> => {
   await append(by, seal(by, event, state));
 };
 
-/** Three megabytes that a preflight saw. */
+/** Three megabytes of a preflight's evidence. */
 const usedBy = Array.from({ length: 15_000 }, (_, n) => `${n}-${'x'.repeat(190)}.c`);
 const evidenceOf = (one: Iteration, step: StepName) => {
   const evidence = goodEvidence(one, step);
@@ -96,7 +96,7 @@ const evidenceOf = (one: Iteration, step: StepName) => {
   return { ...rest, symbols: symbols.map((symbol, index) => (index === 0 ? { ...symbol, usedBy } : symbol)) };
 };
 
-/** Answers what is asked, and approves, until `enough` of the log is there. */
+/** Answers every request well, and approves, until the log holds `enough`. */
 const play = (enough: (state: State) => boolean, how: typeof append = append) =>
   until(async () => {
     const { events, state } = await read(seen);
@@ -119,7 +119,7 @@ const play = (enough: (state: State) => boolean, how: typeof append = append) =>
     return false;
   });
 
-/** A host that has started is told what the log holds, and an export needs that. */
+/** Starts a host: it is then told a checkpoint, which an export needs. */
 const startHost = async () => {
   const { state } = await read();
   const data = { role: 'board' as const, version: '1', bootId: 'b', release: 'r', package: null };
@@ -221,7 +221,7 @@ it('evidence of three megabytes goes through a fleet, is exported, lost, and res
   expect(seenBy(preflightOf(after.events))).toEqual(usedBy);
 });
 
-it('an outcome whose evidence is not there yet is named, and decided on once it is', async () => {
+it('an outcome whose evidence is missing is reported, and decided on once the evidence is there', async () => {
   const one = await startCoordinator(log);
   await start();
   let late: { host: string; sealed: SealedEvent } | undefined;
@@ -229,7 +229,7 @@ it('an outcome whose evidence is not there yet is named, and decided on once it 
     if (sealed.blobs.length > 0) late = { host, sealed };
     return append(host, { ...sealed, blobs: [] });
   };
-  // Its host sends an outcome, and not what it has put aside.
+  // The host sends an outcome without its blobs.
   await play(() => late !== undefined, withoutBlobs);
   const { host, sealed } = late as unknown as { host: string; sealed: SealedEvent };
   await until(() => one.told.some((text) => text.includes('is not whole')));

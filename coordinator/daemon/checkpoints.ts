@@ -11,15 +11,18 @@ import type { State } from '../decider/state.ts';
 export interface CheckpointMaking {
   fleet: string;
   key: WriterKey;
-  /** Over all that the state was folded from. */
+  /** The tree over all messages that the state was folded from. */
   tree: LogTree;
-  /** What a host says that it knows: a journal that is an old copy knows less than the log. */
+  /**
+   * The checkpoint that a host reports to know. It can be older than the last one it was told: a journal restored from
+   * an old copy.
+   */
   knownBy: (host: string) => { epoch: number; size: number } | undefined;
-  /** The word that began this epoch, as it was signed; undefined in the first. */
+  /** The signed event that began this epoch; undefined in the first. */
   restored: KeptMessage | undefined;
 }
 
-/** What is to be told now, a command a host. */
+/** The checkpoints to be told now: one command per host. */
 export const checkpointsDue = (
   state: State,
   { fleet, key, tree, knownBy, restored }: CheckpointMaking,
@@ -36,7 +39,8 @@ export const checkpointsDue = (
     signature: restored.signature,
   };
   return due.map((host) => {
-    // What the log tells it reaches the host before this does, whatever the host said last of what it knows.
+    // The host reads the earlier checkpoint in the log before this one, even if its last presence did not know of it
+    // yet.
     const known = [knownBy(host), state.checkpoints.get(host)].map((one) =>
       one?.epoch === epoch && one.size <= head.size ? one.size : 0,
     );

@@ -3,11 +3,13 @@ import type { DaemonKey } from '../../eventlog/signing/daemon-key.ts';
 import { EventTooLarge, type SealedEvent } from '../../eventlog/signing/seal.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
 import type { BlobStore } from '../../eventlog/stream/blob-reader.ts';
+import type { KnownMessage } from '../../eventlog/stream/known-messages.ts';
 import { coordinator, type NewEvent } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import { type Command, decide } from '../decider/decide.ts';
 import { lastingApprovals } from '../decider/graph.ts';
 import { createAppender } from './appender.ts';
+import { beginFrom } from './begin-from-copy.ts';
 import { createHostsHeard, type HostsHeard } from './hosts-heard.ts';
 import { LogCopy } from './log-copy.ts';
 import { createLogView, type GrowingView } from './log-view.ts';
@@ -17,20 +19,22 @@ import type { CoordinatorPorts } from './ports.ts';
 import { createSayAgain, type NextAgain } from './say-again.ts';
 import { sealDecided } from './seal-decided.ts';
 import { createTender } from './tend-consumers.ts';
-import { createOpenSince } from './time-limits.ts';
+import { createOpenSince, iterationsUnderWay } from './time-limits.ts';
 import { createTurns, type Turns } from './turns.ts';
 
 export interface DaemonOptions extends DaemonKey {
   ports: CoordinatorPorts;
   fleet: Fleet;
-  /** The copy of the log, closed at the end. Without it, a cut is noticed only while this process lasts. */
+  /**
+   * The copy of the log, closed at the end. Without it, a cut is noticed only if it happens while this process runs.
+   */
   copy?: LogCopy;
   signal: AbortSignal;
 }
 
 /**
- * Decides what follows from the log as it is known, one event at a time: each from a state that holds all that the log held
- * when it was asked last.
+ * Decides what follows from the log, one event at a time. Each decision is based on a state that holds everything that
+ * the log held when it was last asked for its end.
  */
 export class Coordinator {
   readonly view: GrowingView;
@@ -48,16 +52,25 @@ export class Coordinator {
   readonly #beyond: SayOnce;
   #openSince = createOpenSince();
   #serverNow = 0;
-  /** What the log held when it was asked last; nothing is decided of a state that is older. */
+  /** The last sequence of the log when it was last asked. No decision is based on an older state. */
   #caughtUpWith = Number.POSITIVE_INFINITY;
+  /** Whether the copy has taken everything that it was given. */
+  #isCopyWhole = true;
   #tending: Promise<void> | undefined;
+  /** Whether the next turn checks time limits as well. */
+  #looksAtTime = true;
 
   constructor(options: DaemonOptions) {
     const { ports, fleet, copy = new LogCopy(), signal } = options;
     const { say, clock } = ports;
     const trust = trustIn(fleet);
     this.#options = options;
-    this.view = createLogView(trust);
+    this.view = createLogView(trust, {
+      isWhole: () => this.#isCopyWhole,
+      eventsOf: (iteration) => copy.eventsOf(iteration),
+      keep: (...ended) => this.withCopy(() => copy.keepEnded(...ended)),
+      forget: (iteration) => this.withCopy(() => copy.forgetEnded(iteration)),
+    });
     this.heard = createHostsHeard(clock);
     this.tender = createTender(ports, fleet);
     this.turns = createTurns(() => this.#turn(), signal, say);
@@ -71,22 +84,23 @@ export class Coordinator {
     this.#beyond = createSayOnce(say);
   }
 
-  /** Uses the copy of the log. It is a cache: what goes wrong with it stops nothing. */
+  /** Uses the copy of the log. The copy is a cache: an error in it is reported and stops nothing. */
   withCopy(use: (copy: LogCopy) => void): void {
     try {
       use(this.#copy);
     } catch (error) {
+      this.#isCopyWhole = false;
       this.#copying.trouble(error, 'the copy of the log can not be kept: ');
     }
   }
 
-  /** While the log answered nobody, no outcome could arrive: limits begin anew. */
+  /** Restarts all time limits: while the log did not answer, no outcome could arrive. */
   countAnew(): void {
     this.#openSince = createOpenSince();
     this.#offerBlobs.doubt();
   }
 
-  /** The copy, for what events have put aside. */
+  /** The copy, as the store for the blobs of events. */
   readonly blobs: BlobStore = {
     get: (sha256) => {
       let found: Uint8Array | undefined;
@@ -98,14 +112,21 @@ export class Coordinator {
     keep: (sha256, bytes) => this.withCopy((copy) => copy.keepBlobs([{ sha256, bytes }])),
   };
 
+  /** The messages of the copy, from which this view begins. */
+  known(): Iterable<KnownMessage> {
+    return beginFrom(this.#copy, this.view, this.#options.ports.say);
+  }
+
   tellCut(): void {
     this.#options.ports.say(
-      `the log was cut: it no longer holds what it held, and ${this.#copy.missing().length} of its events are gone; it is folded anew`,
+      `the log was cut: it no longer holds what it held, and ${this.#copy.missing().length} of its events are gone; the coordinator reads it again from the start`,
     );
     this.tender.cut();
   }
 
-  /** The log ended there when it was asked. What the copy has beyond it is lost. */
+  /**
+   * Notes the log's last sequence, as the log has just reported it. The log has lost whatever the copy holds beyond it.
+   */
   endsAt(last: number): void {
     this.#caughtUpWith = last;
     this.withCopy((copy) => {
@@ -113,7 +134,13 @@ export class Coordinator {
     });
   }
 
-  /** Looks after the hosts' consumers, and at the clock of the log's server. */
+  /** Something may be due by now. */
+  lookAtTime(): void {
+    this.#looksAtTime = true;
+    this.turns.call();
+  }
+
+  /** Checks the hosts' durable consumers, the clock of the log's server and the coordinator's blobs. */
   tend(): void {
     const { clock } = this.#options.ports;
     const { state } = this.view;
@@ -135,7 +162,7 @@ export class Coordinator {
     await Promise.all([this.turns.settled(), this.#tending]);
   }
 
-  /** An event that was acked and lost before it came back is waited for no longer. */
+  /** Stops waiting for an event that the log acked and lost before it delivered it. */
   async #lookForEnd(): Promise<void> {
     const last = await this.#options.ports.log.lastSequence().catch(() => undefined);
     const waitsFor = this.#caughtUpWith;
@@ -144,10 +171,9 @@ export class Coordinator {
     this.turns.call();
   }
 
-  /** Approvals end by the server's clock: it is asked only while one may. */
+  /** Asks for the server's time, by which approvals expire; only while there is an approval that can expire. */
   async #askTheTime(): Promise<void> {
-    const { iterations } = this.view.state;
-    if (![...iterations.values()].some((one) => lastingApprovals(one).length > 0)) return;
+    if (!iterationsUnderWay(this.view.state).some((one) => lastingApprovals(one).length > 0)) return;
     const now = await this.#options.ports.log.serverTime().catch(() => undefined);
     this.#serverNow = now?.getTime() ?? this.#serverNow;
   }
@@ -156,9 +182,12 @@ export class Coordinator {
     const { ports, fleet, key, former } = this.#options;
     const { state } = this.view;
     const now = ports.clock.now();
-    const openSince = this.#openSince(state, now);
     const { lastSeen, knows: knownBy } = this.heard;
-    const stopwatch = { now, lastSeen, openSince, isUnknownTo: this.tender.isUnknownTo(openSince) };
+    let stopwatch: Circumstances['stopwatch'];
+    if (this.#looksAtTime) {
+      const openSince = this.#openSince(state, now);
+      stopwatch = { now, lastSeen, openSince, isUnknownTo: this.tender.isUnknownTo(openSince) };
+    }
     let again: NextAgain = { do: 'decide' };
     this.withCopy(() => {
       again = this.#sayAgain(state, now);
@@ -167,7 +196,7 @@ export class Coordinator {
   }
 
   async #turn(): Promise<void> {
-    // What is said while the server is away would be sent once it is back, when it may not be true any more.
+    // An event published while the server is away would be sent once it is back, when it may be out of date.
     if (this.view.state.sequence < this.#caughtUpWith || !this.#options.ports.clock.runs()) return;
     const move = nextMove(this.view, this.#circumstances());
     switch (move.do) {
@@ -183,19 +212,23 @@ export class Coordinator {
       }
       case 'decide':
         if (move.says !== undefined) this.#beyond.trouble(new Error(move.says), 'ALARM: ');
-        return this.#decideFirst(move.commands);
+        if (await this.#decideFirst(move.overdue)) return; // there may be more of it
+        this.#looksAtTime = false;
+        await this.#decideFirst(move.commands);
     }
   }
 
   async #appendSealed(sealed: SealedEvent) {
     this.withCopy((copy) => copy.keepBlobs(sealed.blobs));
     const appended = await this.#append(sealed, this.view.state.sequence);
-    // It comes back by the log, and then the rest is decided.
+    // The next decision waits until the log delivers this event.
     if (typeof appended === 'number') this.#caughtUpWith = appended;
     return appended;
   }
 
-  /** One host's endless evidence stops its own iteration, and no other. */
+  /**
+   * Seals an event. @returns undefined if one host's evidence makes it too large: only its own iteration stops then.
+   */
   #seal(event: NewEvent): SealedEvent | undefined {
     const { ports, fleet, key, former } = this.#options;
     try {
@@ -209,23 +242,31 @@ export class Coordinator {
   }
 
   /**
-   * Nothing is decided on evidence that is not there, nor as if there were none. A person may still end such an iteration.
+   * Whether the iteration has evidence that can't be read. Nothing is decided about it, neither with that evidence nor
+   * as if there were none, unless a person has aborted the iteration.
    */
   #isUnclear(iteration: string): boolean {
     const { lacking, state } = this.view;
     return lacking.has(iteration) && state.iterations.get(iteration)?.abort === undefined;
   }
 
-  /** Appends the first event that one of the commands makes, and that can be appended: one that can't go on stops no other. */
-  async #decideFirst(commands: readonly Command[]): Promise<void> {
-    for (const command of commands)
-      for (const event of decide(command, this.view.state)) {
-        if (this.#isUnclear(event.iteration)) continue;
+  /**
+   * Appends the first event of the commands that can be appended. An iteration that is stuck does not stop the others.
+   * @returns whether an event was appended.
+   */
+  async #decideFirst(commands: Iterable<Command>): Promise<boolean> {
+    for (const command of commands) {
+      const events = decide(command, this.view.state).filter(({ iteration }) => !this.#isUnclear(iteration));
+      if (events.length === 0 && command.do === 'Advance' && command.iteration !== undefined)
+        this.view.settle(command.iteration);
+      for (const event of events) {
         const sealed = this.#seal(event);
         if (!sealed) continue;
         const appended = await this.#appendSealed(sealed);
-        if (typeof appended === 'number') return;
+        if (typeof appended === 'number') return true;
         if (appended === undefined) break;
       }
+    }
+    return false;
   }
 }

@@ -34,7 +34,7 @@ beforeAll(async () => {
 });
 afterAll(() => log.stop());
 
-/** The person who says an event. */
+/** The person who writes an event. */
 const writerOf = ({ data }: { data: unknown }) => personWriter((data as { by: string }).by);
 const presence = {
   ...{ role: 'builder', time: '', bootId: 'b', release: 'r', package: null, running: null, unsent: 0 },
@@ -45,7 +45,7 @@ const read = async () => {
   return { events, state: foldLog(events) };
 };
 
-/** Each writer's last event: it counts its own, whatever of them has come back yet. */
+/** Each writer's last event: a writer counts its own events, even those that the log has not delivered yet. */
 const lastOwn = new Map<string, { seq: number; hash: string }>();
 
 const append = async (writer: string, wire: NatsConnection, event: Parameters<typeof sealEvent>[0]) => {
@@ -55,7 +55,7 @@ const append = async (writer: string, wire: NatsConnection, event: Parameters<ty
   return appendEvent(wire, sealed);
 };
 
-/** Hosts that do everything at once and well, and people who approve: they answer the log as it grows. */
+/** Plays hosts that do everything at once and well, and people who approve. They answer the log as it grows. */
 const playHosts = async (iteration: string, signal: AbortSignal) => {
   let state: State = initialState;
   await new EventLog(person, log.trust).follow({ signal }, async (logged) => {
@@ -104,7 +104,7 @@ const startCoordinator = async () => {
   };
 };
 
-/** Until the connection was lost and made anew. A ping would also answer before the loss is noticed. */
+/** Waits until the connection was lost and made again. A ping would also answer before the loss is noticed. */
 const reconnected = async (wire: NatsConnection): Promise<void> => {
   for await (const { type } of wire.status()) if (type === Events.Reconnect) return;
 };
@@ -117,7 +117,7 @@ const startIteration = async (iteration: string) => {
   await append(writerOf(event), person, event);
 };
 
-/** The coordinator's events of an iteration; no fact twice, and each linked to the one before. */
+/** Checks the coordinator's events of an iteration: no fact occurs twice, and each links to the one before. */
 const checkOwnEvents = async (iteration: string) => {
   const own = (await read()).events.filter(({ event }) => event.source === coordinator);
   own.forEach(({ event }, index) => {
@@ -182,7 +182,7 @@ it('a coordinator goes on after the server was lost', async () => {
   await checkOwnEvents('iter7');
 });
 
-it('an approval that nothing was landed on ends by the server’s clock, and then counts no more', async () => {
+it('an approval without a landing expires by the server’s clock, and then no longer counts', async () => {
   await startIteration('iter9');
   const one = await startCoordinator();
   const answerPreflight = async () => {
@@ -213,7 +213,7 @@ it('an approval that nothing was landed on ends by the server’s clock, and the
     return (state.iterations.get('iter9')?.reviews.length ?? 0) > 0 ? decide(approve, state) : undefined;
   });
   await append('@mfritsche', person, approval as NonNullable<typeof approval>);
-  // The hosts' presences are what moves that clock.
+  // Presences move that clock: it shows when the server last received a message.
   const expired = await until(async () => {
     sayPresent(wires.get('fermi') ?? person, fleet.fleet, { ...presence, host: 'fermi' });
     return (await read()).events.find(({ event }) => event.type === 'ApprovalExpired')?.event;

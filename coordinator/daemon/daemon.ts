@@ -1,6 +1,7 @@
 import { createSayOnce, type SayOnce } from '../../eventlog/say-once.ts';
 import type { KeptMessage, RefusedMessage } from '../../eventlog/signing/check-event.ts';
 import type { Again } from '../../eventlog/stream/event-log.ts';
+import { leafOf } from '../../eventlog/tree/log-tree.ts';
 import { coordinator, isPerson, type LoggedEvent } from '../../schemas/events.ts';
 import { Coordinator, type DaemonOptions } from './coordinator.ts';
 import { makeItWhole } from './say-again.ts';
@@ -15,34 +16,45 @@ const followReports = (
   { say, reading, signal }: { say: (text: string) => void; reading: SayOnce; signal: AbortSignal },
 ) => {
   const { view, turns, blobs } = running;
-  /** What was told of once: a log that is folded anew lacks the same. */
+  /** The subjects that were already reported: a log that is read again lacks the same blobs. */
   const lacks = new Set<string>();
-  /** Whether the message at hand is new to the copy. */
-  let isNew = false;
+  let atHand: { message: KeptMessage; leaf: Uint8Array } | undefined;
+  /** Puts the current message into the copy. @returns whether it is new there. */
+  const keepAtHand = (seq: number): boolean => {
+    let isNew = false;
+    running.withCopy((copy) => {
+      if (!atHand) return;
+      const kept = copy.keep(atHand.message, seq, atHand.leaf);
+      isNew = kept !== 'known';
+      if (kept === 'cut') running.tellCut();
+    });
+    atHand = undefined;
+    return isNew;
+  };
   return {
     signal,
+    known: () => running.known(),
     onMessage: (message: KeptMessage) => {
       if (reading.over()) {
         say('the log answers again');
         running.countAnew();
       }
-      view.takeMessage(message);
-      running.withCopy((copy) => {
-        const kept = copy.keep(message);
-        isNew = kept !== 'known';
-        if (kept === 'cut') running.tellCut();
-      });
+      const leaf = leafOf(message);
+      atHand = { message, leaf };
+      view.takeMessage(message, leaf);
     },
     onEvent: (logged: LoggedEvent) => {
+      const isNew = keepAtHand(logged.event.writerseq);
       view.takeEvent(logged);
       if (logged.event.source === coordinator) running.withCopy((copy) => copy.noteOwnBlobs(logged.bytes));
-      // A person has put the log together again: what is not in it by now is given up.
+      // A person has restored the log: the copy gives up the events that are still missing from it.
       if (isNew && logged.event.type === 'LogRestored' && isPerson(logged.event.source))
         running.withCopy((copy) => copy.forgetLost());
       turns.call();
     },
     onRefused: ({ sequence, subject, why }: RefusedMessage) => {
-      say(`ALARM: sequence ${sequence}, ${subject}: ${why}; nothing is made of it`);
+      say(`ALARM: sequence ${sequence}, ${subject}: ${why}; it is ignored`);
+      keepAtHand(0);
       view.passOver(sequence);
       turns.call();
     },
@@ -52,7 +64,7 @@ const followReports = (
     onLack: ({ event, sequence, subject }: LoggedEvent, why: string) => {
       if (!lacks.has(subject))
         say(
-          `ALARM: ${event.source}'s ${event.type} of ${event.iteration} (sequence ${sequence}) is not whole: ${why}; nothing is decided of ${event.iteration} until it is; ${makeItWhole(event)}`,
+          `ALARM: ${event.source}'s ${event.type} of ${event.iteration} (sequence ${sequence}) is not whole: ${why}; nothing is decided about ${event.iteration} until it is; ${makeItWhole(event)}`,
         );
       lacks.add(subject);
     },
@@ -60,7 +72,8 @@ const followReports = (
       view.reset();
       running.countAnew();
       if (why === 'cut') running.tender.cut();
-      else say('what was missing beside the log is there now: the log is folded anew');
+      if (why === 'whole')
+        say('blobs that were missing are there now: the coordinator reads the log again from the start');
       running.endsAt(last);
     },
     onTrouble: (error: unknown) => reading.trouble(error, 'waits for the log: '),
@@ -68,9 +81,9 @@ const followReports = (
 };
 
 /**
- * Follows the log, folds it, and appends what `decide` makes of it, until `signal` fires. It remembers nothing that
- * decides: killed anywhere and started again it asks for the same things, and the log refuses the repeats. A log that is
- * gone, or does not answer, is waited for.
+ * Follows the log, folds it, and appends the events that `decide` returns, until `signal` fires. No decision depends on
+ * memory outside the log: if it is killed anywhere and started again, it asks for the same things, and the log refuses
+ * the repeats. It waits for a log that is gone or does not answer.
  */
 export const runCoordinator = async (options: DaemonOptions): Promise<void> => {
   const { ports, fleet, signal } = options;
@@ -83,7 +96,7 @@ export const runCoordinator = async (options: DaemonOptions): Promise<void> => {
     running.tender.hear(presence, clock.now());
   });
   const timers = [
-    clock.every(lookAtClockEveryMs, running.turns.call),
+    clock.every(lookAtClockEveryMs, () => running.lookAtTime()),
     clock.every(tendEveryMs, () => running.tend()),
   ];
   const wholeLog = async (): Promise<number> => {

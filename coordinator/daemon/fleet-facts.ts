@@ -5,7 +5,7 @@ import type { ReadPlan } from '../../schemas/plan.ts';
 const own = <Value>(record: Readonly<Record<string, Value>>, key: string): Value | undefined =>
   Object.hasOwn(record, key) ? record[key] : undefined;
 
-/** What of the fleet's file the decisions about a plan rest on. */
+/** The facts of the fleet's file on which the decisions about a plan are based. */
 export const fleetFacts = ({ hosts, review, board }: ReadPlan, fleet: Fleet): FleetFacts => {
   const named = [...hosts.builders, hosts.publisher, hosts.backup, board];
   return {

@@ -4,9 +4,9 @@ import type { Clock } from './ports.ts';
 /** What the coordinator has heard of its hosts since it started. */
 export interface HostsHeard {
   hear(presence: Presence): void;
-  /** When a host was last heard of, by the clock; before it was, when the coordinator started. */
+  /** When the host was last heard, by the clock; the coordinator's own start if it has not been heard yet. */
   lastSeen(host: string): number;
-  /** What a host says that it knows of the log. */
+  /** The checkpoint of the log that a host reports to know. */
   knows(host: string): { epoch: number; size: number } | undefined;
 }
 

@@ -1,38 +1,50 @@
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
-import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import { createSayOnce } from '../../eventlog/say-once.ts';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import type { Blob } from '../../eventlog/signing/put-aside.ts';
+import { leafOf } from '../../eventlog/tree/log-tree.ts';
 import { type BlobMarker, blobsNamedBy, mayNameBlobs } from '../../schemas/blob-marker.ts';
+import type { LoggedEvent } from '../../schemas/events.ts';
+import type { Aside } from '../decider/ended-iterations.ts';
+import {
+  DamagedCopy,
+  eventOf,
+  isEqual,
+  isIntact,
+  type KeptRow,
+  markOf,
+  mustBeChecked,
+  rowOf,
+} from './kept-row.ts';
 
 const schema = `
+  -- See KeptRow.
   CREATE TABLE IF NOT EXISTS message (
-    sequence INTEGER PRIMARY KEY, subject TEXT NOT NULL, bytes BLOB NOT NULL, signature TEXT NOT NULL
+    sequence INTEGER PRIMARY KEY, subject TEXT NOT NULL, bytes BLOB NOT NULL, signature TEXT NOT NULL,
+    leaf BLOB NOT NULL, iteration TEXT NOT NULL, seq INTEGER NOT NULL, checked BLOB NOT NULL
   ) STRICT;
-  -- What the log held once and holds no more, in the order in which it was lost. A subject names one fact.
+  CREATE INDEX IF NOT EXISTS message_of ON message (iteration, sequence);
+  -- The iterations that have ended, as the state keeps them, and the last of their events.
+  CREATE TABLE IF NOT EXISTS ended (
+    iteration TEXT PRIMARY KEY, up_to INTEGER NOT NULL, aside TEXT NOT NULL, checked BLOB NOT NULL
+  ) STRICT;
+  -- The messages that the log has lost, in the order in which they were lost. A subject names one fact.
   CREATE TABLE IF NOT EXISTS lost (
     place INTEGER PRIMARY KEY AUTOINCREMENT,
     sequence INTEGER NOT NULL, subject TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL, signature TEXT NOT NULL
   ) STRICT;
-  -- What events have put aside, by the sha256 of its bytes, whoever's they are.
+  -- The blobs of all writers' events, by the sha256 of their bytes.
   CREATE TABLE IF NOT EXISTS blob (sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
-  -- Which of it the coordinator's own events name, in their order.
+  -- The blobs that the coordinator's own events name, in the order of these events.
   CREATE TABLE IF NOT EXISTS own_blob (place INTEGER PRIMARY KEY AUTOINCREMENT, sha256 TEXT NOT NULL UNIQUE) STRICT;
 `;
 
-class DamagedCopy extends Error {
-  override readonly name = 'DamagedCopy';
-}
+/** The version of these tables. A copy of another version is replaced. */
+const version = 3;
 
-const isDamaged = (error: unknown): boolean =>
-  error instanceof DamagedCopy ||
-  (error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code));
-
-/** What has gathered for so long is one commit, and one fsync. */
+/** The writes of this time share one commit, and one fsync. */
 const commitAfterMs = 5;
 
-/** Calls back once, that much later. @returns what calls it off. */
+/** Calls back once, after this time. @returns a function that cancels it. */
 type Later = (ms: number, call: () => void) => () => void;
 
 const bySystemClock: Later = (ms, call) => {
@@ -40,39 +52,53 @@ const bySystemClock: Later = (ms, call) => {
   return () => clearTimeout(timer);
 };
 
+/** A message of the copy. One of an ended iteration can be passed over: what the state keeps of the iteration comes with its end. */
+export type KnownRow = KeptRow & { passed?: true; ends?: Aside | undefined };
+
 /**
- * A copy of every message of the log, as it is read: what the log loses is known by it. It is a cache, and may be deleted
- * at any time; what was lost until then is then known no more.
+ * A copy of every message of the log, written as the log is read. It shows what the log has lost. It is a cache and may
+ * be deleted at any time; the losses until then are then forgotten.
  */
 export class LogCopy {
   readonly #db: Database.Database;
   #callOffCommit: (() => void) | undefined;
   #lost: number;
+  readonly #by: string;
   readonly #onTrouble: (error: unknown) => void;
   readonly #later: Later;
-  /** Both run for each message of the log, each time that it is read. */
+  /** Prepared once: both statements run for every message, on every reading of the log. */
   readonly #find: Database.Statement;
   readonly #insert: Database.Statement;
 
   /**
-   * @param file made if it is not there; without one, the copy lasts as long as this process. Or a database, open already.
-   * @param onTrouble told what keeps it from being written, where nobody waits for that.
+   * @param file created if it does not exist; without one, the copy lasts as long as this process. Or an open database.
+   * @param by names what messages are checked by, see {@link markOf}.
+   * @param onTrouble receives the errors of commits in the background, which have no caller.
    */
   constructor(
     file: string | Database.Database = ':memory:',
+    by = '',
     onTrouble: (error: unknown) => void = () => undefined,
     later: Later = bySystemClock,
   ) {
+    this.#by = by;
     this.#onTrouble = onTrouble;
     this.#later = later;
     this.#db = typeof file === 'string' ? new Database(file) : file;
     this.#db.pragma('journal_mode = WAL');
     this.#db.pragma('synchronous = FULL');
     if (this.#db.pragma('quick_check', { simple: true }) !== 'ok') throw new DamagedCopy('it is damaged');
+    const found = this.#db.pragma('user_version', { simple: true });
+    const isNew = this.#db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get() === 0;
+    if (!isNew && found !== version)
+      throw new DamagedCopy(`it is of version ${found}, and this is ${version}`);
     this.#db.exec(schema);
+    this.#db.pragma(`user_version = ${version}`);
     this.#lost = this.#db.prepare('SELECT count(*) FROM lost').pluck().get() as number;
-    this.#find = this.#db.prepare('SELECT subject, bytes FROM message WHERE sequence = ?');
-    this.#insert = this.#db.prepare('INSERT INTO message VALUES (?, ?, ?, ?)');
+    this.#find = this.#db.prepare('SELECT * FROM message WHERE sequence = ?');
+    this.#insert = this.#db.prepare(
+      `INSERT OR REPLACE INTO message VALUES (@sequence, @subject, @bytes, @signature, @leaf, @iteration, @seq, @checked)`,
+    );
   }
 
   #begin(): void {
@@ -86,7 +112,7 @@ export class LogCopy {
     });
   }
 
-  /** Puts what has gathered on the disk. */
+  /** Commits the gathered writes to the disk. */
   commit(): void {
     this.#callOffCommit?.();
     this.#callOffCommit = undefined;
@@ -101,25 +127,106 @@ export class LogCopy {
       )
       .run(sequence);
     this.#db.prepare('DELETE FROM message WHERE sequence >= ?').run(sequence);
+    this.#db.prepare('DELETE FROM ended WHERE up_to >= ?').run(sequence);
     this.#lost = this.#db.prepare('SELECT count(*) FROM lost').pluck().get() as number;
   }
 
   /**
    * Keeps a message that the log holds now.
-   * @returns `cut` if the log held another one there before: what the copy has from there on is lost.
+   * @param seq its number among its writer's events; 0 if it is no event. @param leaf see {@link leafOf}.
+   * @returns `cut` if the log held another message at that sequence before: everything that the copy has from there on
+   * is lost.
    */
-  keep({ sequence, subject, bytes, signature }: KeptMessage): 'known' | 'new' | 'cut' {
-    const before = this.#find.get(sequence) as { subject: string; bytes: Buffer } | undefined;
-    if (before?.subject === subject && Buffer.compare(before.bytes, bytes) === 0) return 'known';
+  keep(message: KeptMessage, seq: number, leaf = leafOf(message)): 'known' | 'new' | 'cut' {
+    const row = rowOf(message, leaf, this.#by, seq);
+    const before = this.#find.get(message.sequence) as KeptRow | undefined;
+    const isSame = before?.subject === row.subject && isEqual(before.bytes, row.bytes);
+    if (isSame && isEqual(before.checked, row.checked) && isIntact(before)) return 'known';
     this.#begin();
-    if (before) this.#loseFrom(sequence);
-    this.#insert.run(sequence, subject, bytes, signature);
+    // A row that the disk has changed does not show what the log held.
+    const isOther = before !== undefined && !isSame && isIntact(before);
+    if (isOther) this.#loseFrom(message.sequence);
+    this.#insert.run(row);
     if (this.#lost > 0)
-      this.#lost -= this.#db.prepare('DELETE FROM lost WHERE subject = ?').run(subject).changes;
-    return before ? 'cut' : 'new';
+      this.#lost -= this.#db.prepare('DELETE FROM lost WHERE subject = ?').run(row.subject).changes;
+    if (isOther) return 'cut';
+    return before ? 'known' : 'new';
   }
 
-  /** Notes that the log ends there. @returns false if it went on before: it was cut. */
+  /** The events of an iteration, in their order. Each was checked when it was put here. @throws {DamagedCopy} */
+  eventsOf(iteration: string): LoggedEvent[] {
+    const rows = this.#db
+      .prepare('SELECT * FROM message WHERE iteration = ? ORDER BY sequence')
+      .all(iteration) as KeptRow[];
+    for (const row of rows) mustBeChecked(row, this.#by);
+    return rows.filter(({ seq }) => seq > 0).map((row) => eventOf(row, this.blob));
+  }
+
+  /** Keeps what the state keeps of an ended iteration. @param upTo the sequence of its last event. */
+  keepEnded(iteration: string, upTo: number, aside: Aside): void {
+    this.#begin();
+    const text = JSON.stringify(aside);
+    this.#db
+      .prepare('INSERT OR REPLACE INTO ended VALUES (?, ?, ?, ?)')
+      .run(iteration, upTo, text, this.#markOfEnded(iteration, upTo, text));
+  }
+
+  #markOfEnded(iteration: string, upTo: number, text: string): Uint8Array {
+    return markOf(Buffer.from(JSON.stringify([iteration, text])), this.#by, upTo);
+  }
+
+  forgetEnded(iteration: string): void {
+    this.#begin();
+    this.#db.prepare('DELETE FROM ended WHERE iteration = ?').run(iteration);
+  }
+
+  #endedIterations(): Map<string, { upTo: number; end: number; aside: Aside }> {
+    const rows = this.#db.prepare('SELECT iteration, up_to AS upTo, aside, checked FROM ended').all() as {
+      iteration: string;
+      upTo: number;
+      aside: string;
+      checked: Uint8Array;
+    }[];
+    return new Map(
+      rows
+        .filter(({ iteration, upTo, aside, checked }) =>
+          isEqual(checked, this.#markOfEnded(iteration, upTo, aside)),
+        )
+        .map(({ iteration, upTo, aside: text }) => {
+          const aside = JSON.parse(text) as Aside;
+          return [iteration, { upTo, end: aside.iteration.ended.sequence, aside }];
+        }),
+    );
+  }
+
+  /**
+   * All messages of the log as far as this copy reaches, in their order. Each is the one that was checked when it was put
+   * here. Of iterations that have ended, the events are passed over and what the state keeps comes with the last one.
+   * @throws {DamagedCopy} at the first message that is not.
+   */
+  *known(): Generator<KnownRow> {
+    const ended = this.#endedIterations();
+    const page = this.#db.prepare('SELECT * FROM message WHERE sequence >= ? ORDER BY sequence LIMIT 256');
+    let next = 1;
+    // Whoever takes a row may write to this copy, which no statement that is still running would let it do.
+    for (let rows = page.all(next) as KeptRow[]; rows.length > 0; rows = page.all(next) as KeptRow[])
+      for (const row of rows) {
+        if (row.sequence !== next) throw new DamagedCopy(`the copy holds nothing at sequence ${next}`);
+        mustBeChecked(row, this.#by);
+        next += 1;
+        const of = ended.get(row.iteration);
+        if (row.seq === 0 || of === undefined || row.sequence > of.upTo) yield row;
+        else yield { ...row, passed: true, ends: row.sequence === of.end ? of.aside : undefined };
+      }
+  }
+
+  /** Forgets every message, so that the copy is made again as the log is read. What is lost stays known. */
+  startAnew(): void {
+    this.#begin();
+    this.#db.exec('DELETE FROM message; DELETE FROM ended');
+  }
+
+  /** Notes the log's last sequence. @returns false if the copy reaches beyond it: the log was cut. */
   endsAt(sequence: number): boolean {
     const beyond = this.#db.prepare('SELECT 1 FROM message WHERE sequence > ? LIMIT 1').get(sequence);
     if (beyond === undefined) return true;
@@ -128,7 +235,7 @@ export class LogCopy {
     return false;
   }
 
-  /** What the log has lost and does not hold again, in the order in which it was there. */
+  /** The messages that the log has lost and does not hold again, in their old order. */
   missing(): KeptMessage[] {
     if (this.#lost === 0) return [];
     return this.#db
@@ -136,20 +243,20 @@ export class LogCopy {
       .all() as KeptMessage[];
   }
 
-  /** Gives a lost message up. */
+  /** Gives up a lost message. */
   forget(subject: string): void {
     this.#begin();
     this.#lost -= this.#db.prepare('DELETE FROM lost WHERE subject = ?').run(subject).changes;
   }
 
-  /** Gives up all that was lost. */
+  /** Gives up all lost messages. */
   forgetLost(): void {
     this.#begin();
     this.#db.prepare('DELETE FROM lost').run();
     this.#lost = 0;
   }
 
-  /** Keeps what events have put aside. Who has read it has checked it. */
+  /** Keeps blobs of events. The caller has checked their hashes. */
   keepBlobs(blobs: readonly Blob[]): void {
     if (blobs.length === 0) return;
     this.#begin();
@@ -160,7 +267,7 @@ export class LogCopy {
   readonly blob = (sha256: string): Uint8Array | undefined =>
     this.#db.prepare('SELECT bytes FROM blob WHERE sha256 = ?').pluck().get(sha256) as Uint8Array | undefined;
 
-  /** Notes what an own event of the coordinator's names: it may have to be put back. */
+  /** Notes the blobs that an event of the coordinator names: it may have to put them back. */
   noteOwnBlobs(event: Uint8Array): void {
     if (!mayNameBlobs(event)) return;
     this.#begin();
@@ -168,7 +275,7 @@ export class LogCopy {
     for (const { sha256 } of blobsNamedBy(event)) insert.run(sha256);
   }
 
-  /** What the coordinator's own events name and is here, the newest first. */
+  /** The blobs that the coordinator's own events name and this copy holds, newest first. */
   ownBlobs(): BlobMarker[] {
     return this.#db
       .prepare(
@@ -182,34 +289,3 @@ export class LogCopy {
     this.#db.close();
   }
 }
-
-/**
- * Opens the copy. One that is damaged is moved aside, and it begins anew; where its disk does not take it, it lasts as long
- * as this process.
- */
-export const openLogCopy = (file: string | undefined, say: (text: string) => void): LogCopy => {
-  if (file === undefined) return new LogCopy();
-  const because = (error: unknown) => (error instanceof Error ? error.message : String(error));
-  const keeping = createSayOnce(say);
-  const open = () =>
-    new LogCopy(file, (error) => keeping.trouble(error, `the copy of the log ${file} can't be kept: `));
-  try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    try {
-      return open();
-    } catch (error) {
-      if (!isDamaged(error)) throw error;
-      const aside = `${file}.damaged-${Date.now()}`;
-      for (const end of ['', '-wal', '-shm']) if (existsSync(file + end)) renameSync(file + end, aside + end);
-      say(
-        `the copy of the log ${file} can't be used (${because(error)}): it is now ${aside}, and a new one is made from the log`,
-      );
-      return open();
-    }
-  } catch (error) {
-    say(
-      `the copy of the log ${file} can't be opened (${because(error)}): what the log loses is known only while this runs; make room there, then start the coordinator again`,
-    );
-    return new LogCopy();
-  }
-};

@@ -22,7 +22,7 @@ const iteration = 'iter5';
 let log: LogServer;
 let fleet: Fleet;
 let person: NatsConnection;
-/** What each writer but the coordinator has said: as a host's journal, it says it again if the log has lost it. */
+/** The events of each writer but the coordinator: like a host's journal, from which lost events are sent again. */
 let said: Map<string, SealedEvent[]>;
 const wires = new Map<string, NatsConnection>();
 
@@ -60,7 +60,7 @@ const command = async (what: Command): Promise<void> => {
 
 const start = () => command(startOf(examplePlan((plan) => Object.assign(plan, { iteration }))) as Command);
 
-/** Answers every open request well, and approves, until `enough` of the log is there. */
+/** Answers every open request well, and approves, until the log holds `enough`. */
 const play = async (enough: (state: State) => boolean): Promise<void> => {
   await until(async () => {
     const { events, state } = await read();
@@ -73,7 +73,7 @@ const play = async (enough: (state: State) => boolean): Promise<void> => {
         const data = { evidence: goodEvidence(one, event.step), seconds: 1 };
         const head = { iteration, attempt: event.attempt };
         await saying(event.data.host, stepEvent(event.step, 'Succeeded', head, data), state);
-        return false; // each with the state that the one before it makes
+        return false; // each on the state after the one before
       }
       if (event.type === 'ReviewRequested' && one && one.approvals.length === 0)
         for (const by of ['mfritsche', 'architect'])
@@ -83,7 +83,9 @@ const play = async (enough: (state: State) => boolean): Promise<void> => {
   });
 };
 
-/** Cuts the log, with its server killed. Gives what it held before, and how many of that it holds now. */
+/**
+ * Kills the log's server and cuts the log. Returns what the log held before, and how many of these events it holds now.
+ */
 const lose = async (part: number): Promise<{ before: LoggedEvent[]; left: number }> => {
   const before = (await read()).events;
   await log.server.kill('SIGKILL');
@@ -103,7 +105,7 @@ const sayAgain = (writer: string, sealed: SealedEvent) =>
     ),
   );
 
-/** Every host says again all that it said, one host after the other: not in the order in which it was. */
+/** Every host sends all of its events again, one host after the other, and so in another order than before. */
 const hostsSayAgain = async () => {
   for (const host of hosts) for (const sealed of said.get(host) ?? []) await sayAgain(host, sealed);
 };
@@ -114,7 +116,10 @@ const isClosed = (state: State) => state.iterations.get(iteration)?.ended?.statu
 
 const text = ({ bytes }: LoggedEvent) => new TextDecoder().decode(bytes);
 
-/** Every fact is there again, hosts' and people's to the byte, and all of the coordinator's follows from the log. */
+/**
+ * Checks that every fact is back, those of hosts and people byte for byte, and that the coordinator's follow from the
+ * log.
+ */
 const checkWhole = async (before: readonly LoggedEvent[]) => {
   const { events } = await read();
   expect(replayCheck(events).mismatches).toEqual([]);
@@ -126,7 +131,7 @@ const checkWhole = async (before: readonly LoggedEvent[]) => {
   }
 };
 
-it('a coordinator that runs notices that the log was cut, and says again what it has lost', async () => {
+it('a running coordinator notices that the log was cut, and writes the lost events again', async () => {
   const one = await startCoordinator(log);
   const stop = new AbortController();
   const cuts: number[] = [];
@@ -156,7 +161,7 @@ it('a coordinator that runs notices that the log was cut, and says again what it
   expect(one.told.filter((text) => text.includes('ALARM'))).toEqual([]);
 });
 
-it('a coordinator that was down while the log was cut knows it by its copy', async () => {
+it('a coordinator that was down while the log was cut notices it by its copy', async () => {
   const copy = join(log.folder, 'state/log.db');
   const one = await startCoordinator(log, copy);
   await start();
@@ -171,7 +176,7 @@ it('a coordinator that was down while the log was cut knows it by its copy', asy
   expect(next.told.join('\n')).toContain('the log was cut');
 });
 
-it('what a person said and the log has lost is named, and nothing is decided without it', async () => {
+it('a person’s event that the log has lost is reported, and nothing is decided without it', async () => {
   const one = await startCoordinator(log);
   await start();
   await play(isOpen('build'));
@@ -190,7 +195,7 @@ it('what a person said and the log has lost is named, and nothing is decided wit
   await one.stop();
 });
 
-it('a copy that is damaged is moved aside, and is no reason to stop', async () => {
+it('a damaged copy is moved aside, and the coordinator goes on', async () => {
   const { writeFileSync, readdirSync, mkdirSync } = await import('node:fs');
   mkdirSync(join(log.folder, 'state'));
   const copy = join(log.folder, 'state/log.db');

@@ -1,17 +1,16 @@
-import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import type { SealedEvent } from '../../eventlog/signing/seal.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import { coordinator, type NewEvent, noIteration } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import type { Command } from '../decider/decide.ts';
 import { rules } from '../decider/rules.ts';
-import { answersDue } from './answers.ts';
+import { answerDue } from './answers.ts';
 import { checkpointsDue } from './checkpoints.ts';
 import type { LogView } from './log-view.ts';
 import type { NextAgain } from './say-again.ts';
-import { expired, overdue, type Stopwatch } from './time-limits.ts';
+import { expired, iterationsUnderWay, overdue, type Stopwatch } from './time-limits.ts';
 
-/** The coordinator's key, and the one that it had before where the log still has to be told of the new one. */
+/** The coordinator's key, and its former key if the log may not know of the new one yet. */
 export interface OwnKeys {
   key: WriterKey;
   former: WriterKey | undefined;
@@ -20,59 +19,70 @@ export interface OwnKeys {
 /** What the next move depends on besides the log itself. */
 export interface Circumstances extends OwnKeys {
   fleet: Fleet;
-  /** What is to be done first about events that the log has lost. */
+  /** What has to be done first about events that the log has lost. */
   again: NextAgain;
-  stopwatch: Omit<Stopwatch, 'fleet'>;
-  /** By the clock of the log's server, in milliseconds since 1970; 0 while nobody has asked it. */
+  /** Present if time limits are to be checked. */
+  stopwatch: Omit<Stopwatch, 'fleet'> | undefined;
+  /** The time of the log's server, in milliseconds since 1970; 0 until it was first asked. */
   serverNow: number;
-  /** What a host says that it knows of the log. */
+  /** The checkpoint of the log that a host reports to know. */
   knownBy: (host: string) => { epoch: number; size: number } | undefined;
 }
 
 /** What the coordinator does next. */
 export type Move =
   | { do: 'wait' }
-  /** Nothing is asked for, for this reason. */
+  /** The coordinator asks for nothing, for this reason. */
   | { do: 'alarm'; says: string }
-  /** One of its own events goes back as it was. */
+  /** One of the coordinator's lost events goes back, byte for byte. */
   | { do: 'append'; event: SealedEvent }
-  /** The log is told of its new key, and then the rest is decided. */
+  /** The coordinator announces its new key in the log before it decides anything else. */
   | { do: 'rotate'; event: NewEvent }
-  /** These are decided, in their order, until one makes an event. */
-  | { do: 'decide'; commands: Command[]; says?: string };
+  /** These commands are decided in their order, until one produces an event; those that time calls for come first. */
+  | { do: 'decide'; overdue: Command[]; commands: Iterable<Command>; says?: string };
 
-/** Whether the log still has to be told that this writer has another key. */
+/** Whether the coordinator still has to announce its new key in the log. */
 const owesRotation = ({ keys }: LogView, { former }: OwnKeys): boolean =>
   former !== undefined && keys.inUse(coordinator) === former.publicKey;
 
-/** The key that signs what is written now. */
+/** The key that signs the coordinator's next event. */
 export const signingKey = (view: LogView, own: OwnKeys): WriterKey =>
   own.former && owesRotation(view, own) ? own.former : own.key;
 
-/** What keeps this coordinator from asking for anything at all. */
+/** The reason why this coordinator may not ask for anything at all, if there is one. */
 const standstill = (view: LogView, own: OwnKeys): string | undefined => {
   if (view.fork) return view.fork.says;
   const inUse = view.keys.inUse(coordinator);
   const { publicKey } = signingKey(view, own);
   return inUse === publicKey
     ? undefined
-    : `the key ${publicKey} is not the coordinator's any more, that is ${inUse ?? 'none'}: nothing is asked for; see: ka key show`;
+    : `${publicKey} is no longer the coordinator's key; the key in use is ${inUse ?? 'none'}: nothing is asked for; see: ka key show`;
 };
 
-/** Iterations that a newer coordinator has accepted under rules that this one does not know. */
+/** Reports the iterations that a newer coordinator accepted under rules that this one does not know. */
 const beyondUs = ({ state }: LogView): string | undefined => {
-  const unknown = [...state.iterations.values()].flatMap((iteration) => {
-    const names = iteration.ended ? [] : rules.unknownIn(iteration);
+  const unknown = iterationsUnderWay(state).flatMap((iteration) => {
+    const names = rules.unknownIn(iteration);
     return names.length > 0 ? [`${iteration.name} (${names.join(', ')})`] : [];
   });
   return unknown.length > 0
-    ? `this coordinator does not know the rules of ${unknown.join(', ')}, and decides nothing of it: upgrade the coordinator`
+    ? `this coordinator does not know the rules of ${unknown.join(', ')}, and decides nothing about them: upgrade the coordinator`
     : undefined;
 };
 
-/** What to do next, as things are: pure. */
+/** The commands that events call for: those of each undecided iteration, then the checkpoints. */
+function* commandsDue(view: LogView, own: OwnKeys, { fleet, knownBy }: Circumstances): Iterable<Command> {
+  const { state, tree, restored } = view;
+  for (const iteration of view.undecided) {
+    yield* answerDue(state, iteration, fleet);
+    yield { do: 'Advance', iteration };
+  }
+  yield* checkpointsDue(state, { fleet: fleet.fleet, key: signingKey(view, own), tree, restored, knownBy });
+}
+
+/** What to do next. Pure. */
 export const nextMove = (view: LogView, circumstances: Circumstances): Move => {
-  const { again, key, fleet, stopwatch, serverNow, knownBy } = circumstances;
+  const { again, key, fleet, stopwatch, serverNow } = circumstances;
   if (again.do === 'wait') return { do: 'wait' };
   const says = standstill(view, circumstances);
   if (says !== undefined) return { do: 'alarm', says };
@@ -81,16 +91,14 @@ export const nextMove = (view: LogView, circumstances: Circumstances): Move => {
     const said = view.keys.rotationTo(coordinator, key);
     return { do: 'rotate', event: { type: 'KeyRotated', iteration: noIteration, ...said } };
   }
-  const { state, tree } = view;
-  const restored: KeptMessage | undefined = view.restored;
-  const making = { fleet: fleet.fleet, key: signingKey(view, circumstances), tree, restored, knownBy };
-  const commands: Command[] = [
-    ...answersDue(state, fleet),
-    ...expired(state, serverNow),
-    ...overdue(state, { ...stopwatch, fleet }),
-    { do: 'Advance' },
-    ...checkpointsDue(state, making),
-  ];
+  const commands = commandsDue(view, circumstances, circumstances);
+  if (!stopwatch) return { do: 'decide', overdue: [], commands };
+  const { state } = view;
   const unknown = beyondUs(view);
-  return { do: 'decide', commands, ...(unknown === undefined ? {} : { says: unknown }) };
+  return {
+    do: 'decide',
+    overdue: [...expired(state, serverNow), ...overdue(state, { ...stopwatch, fleet })],
+    commands,
+    ...(unknown === undefined ? {} : { says: unknown }),
+  };
 };

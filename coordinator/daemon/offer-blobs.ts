@@ -4,16 +4,19 @@ import type { LogCopy } from './log-copy.ts';
 import type { CoordinatorPorts } from './ports.ts';
 
 const lookEveryMs = 10_000;
-/** So many of the last are looked for where something may have been lost, and one otherwise: a stream loses its end. */
+/**
+ * How many of the newest blobs are looked for after a possible loss; otherwise one is. A stream loses its newest
+ * messages first.
+ */
 const inDoubt = 20;
 
-/** Puts back what the coordinator's own events have put aside and the log has lost, from its copy. */
+/** Puts back, from the copy, the blobs of the coordinator's own events that the log has lost. */
 export const createOfferBlobs = (copy: LogCopy, { log, clock, say }: CoordinatorPorts) => {
   const telling = createSayOnce(say);
   let lookedAt = Number.NEGATIVE_INFINITY;
   let isDoubted = true;
 
-  /** @returns whether it was there. */
+  /** @returns whether the log held the blob. */
   const offer = async (marker: { sha256: string; sizeBytes: number }): Promise<boolean> => {
     if (await log.holdsBlob(marker)) return true;
     const bytes = copy.blob(marker.sha256);
@@ -24,11 +27,11 @@ export const createOfferBlobs = (copy: LogCopy, { log, clock, say }: Coordinator
   };
 
   return {
-    /** The log may have lost something. */
+    /** Notes that the log may have lost something. */
     doubt() {
       isDoubted = true;
     },
-    /** Looks, where it is time to. A log that does not answer is asked again. */
+    /** Looks, if it is time to. If the log does not answer, the next call tries again. */
     async look(): Promise<void> {
       if (!isDoubted && clock.now() - lookedAt < lookEveryMs) return;
       const wanted = isDoubted ? inDoubt : 1;

@@ -5,25 +5,28 @@ import type { SealedEvent } from '../../eventlog/signing/seal.ts';
 import type { BlobStore } from '../../eventlog/stream/blob-reader.ts';
 import type { DurablePosition } from '../../eventlog/stream/durables.ts';
 import type { Again, Appended } from '../../eventlog/stream/event-log.ts';
+import type { KnownMessage } from '../../eventlog/stream/known-messages.ts';
 import type { BlobMarker } from '../../schemas/blob-marker.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 
-/** What the coordinator is told while it follows the log. */
+/** The callbacks of the log that the coordinator follows. */
 export interface FollowReports {
   signal: AbortSignal;
-  /** Each message as it is, before anything is made of it. */
+  /** Every message, before it is checked. */
   onMessage: (message: KeptMessage) => void;
   onRefused: (refused: RefusedMessage) => void;
   onAlarm: (alarm: RefusedMessage) => void;
-  /** An event has put something aside that can't be read, for this reason: it is handed on as an unknown one. */
+  /** An event's blobs can't be read, for this reason: the event is passed on as an unknown one. */
   onLack: (logged: LoggedEvent, why: string) => void;
   /**
-   * The log holds no longer what was handed over, or what an event lacked is there now: the log ends there, and all of it
-   * comes anew.
+   * The log no longer holds messages that it delivered, or the blobs that an event lacked are there now. The log now
+   * ends at `lastSequence` and is delivered again from the start.
    */
   onCut: (lastSequence: number, why: Again) => void;
+  /** The messages that are known already: they are delivered first. */
+  known: () => Iterable<KnownMessage>;
   onTrouble: (error: unknown) => void;
-  /** What is kept of what events have put aside. */
+  /** The local store of the events' blobs. */
   blobs: BlobStore;
 }
 
@@ -34,13 +37,13 @@ export interface CoordinatorLog {
   follow(reports: FollowReports, onEvent: (logged: LoggedEvent) => void): Promise<void>;
   /** Appends an event if the log's last sequence is still this one. @throws {AppendConflict} */
   append(sealed: SealedEvent, expectedLast: number): Promise<Appended>;
-  /** Whether something that the coordinator's own events have put aside is still there. */
+  /** Whether the log still holds a blob of the coordinator's own events. */
   holdsBlob(marker: BlobMarker): Promise<boolean>;
-  /** Puts it there again. @throws {BlobFault} if it can't be. */
+  /** Puts a blob back. @throws {BlobFault} if that is impossible. */
   putBlob(blob: Blob): Promise<void>;
   /** The clock of the log's server. */
   serverTime(): Promise<Date>;
-  /** Hears what hosts say of themselves. @returns what ends it. */
+  /** Listens to the hosts' presences. @returns a function that ends it. */
   hear(onPresence: (presence: Presence) => void): () => void;
   /** Whether the connection was closed for good. */
   isClosed(): boolean;
@@ -48,36 +51,36 @@ export interface CoordinatorLog {
 
 /** The hosts' durable consumers. */
 export interface Durables {
-  /** Where a host's durable stands; undefined if it is gone. */
+  /** The position of a host's durable; undefined if the durable is gone. */
   position(host: string): Promise<DurablePosition | undefined>;
-  /** The first sequence after this one that holds something for the host. */
+  /** The first sequence after this one that holds a message for the host. */
   nextFor(host: string, after: number): Promise<number | undefined>;
-  /** Makes a host's durable anew, to hand over again what is for it from a sequence on. */
+  /** Makes a host's durable again, so that it redelivers the host's messages from a sequence on. */
   remake(host: string, from: number): Promise<void>;
-  /** An error of these, as a sentence with what to do. */
+  /** Turns an error of these functions into a sentence with the next thing to do. */
   explain(error: unknown): Promise<unknown>;
 }
 
 /** A clock that only runs forward, and stands still while the log's server is away. Milliseconds. */
 export interface Clock {
   now(): number;
-  /** Milliseconds since 1970 by this machine's own clock, which people set: for what people read. */
+  /** Milliseconds since 1970 by this machine's own clock, which people set. Only for times that people read. */
   wallClock(): number;
-  /** Whether it runs. */
+  /** Whether the clock runs. */
   runs(): boolean;
-  /** Calls back again and again. @returns what ends it. */
+  /** Calls back periodically. @returns a function that ends it. */
   every(ms: number, call: () => void): () => void;
   /** @throws the signal's reason, once it fires. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
   stop(): void;
 }
 
-/** All of the world that the coordinator's loop touches. */
+/** Everything outside of itself that the coordinator's loop uses. */
 export interface CoordinatorPorts {
   log: CoordinatorLog;
   durables: Durables;
   clock: Clock;
-  /** For the daemon's own log. */
+  /** Writes a line to the daemon's own log. */
   say: (text: string) => void;
   /** A place where a test may end this process. */
   failpoint: (name: string) => void;

@@ -18,11 +18,11 @@ const kept = ({ sequence, subject, bytes, event }: LoggedEvent): KeptMessage => 
   signature: testKey(event.source).sign(payloadTypes.event, bytes),
 });
 
-/** What a coordinator that has lost the history's tail, from an event of this type on, is to do next. */
+/** The next move of a coordinator whose log has lost the history's tail, from an event of this type on. */
 const afterLoss = (whole: History, from: string) => {
   const at = whole.events.findIndex(({ event }) => event.type === from);
   const copy = new LogCopy();
-  for (const event of whole.events) copy.keep(kept(event));
+  for (const event of whole.events) copy.keep(kept(event), 1);
   copy.endsAt(at);
   const log = createHistory();
   for (const { event, subject } of whole.events.slice(0, at)) {
@@ -35,11 +35,11 @@ const afterLoss = (whole: History, from: string) => {
   return {
     log,
     said,
-    /** A host says again what it said. */
+    /** A host sends its lost event again. */
     again: (type: string) => {
       const one = whole.events.find(({ event }) => event.type === type);
       if (!one) throw new Error(`there was no ${type}`);
-      copy.keep(kept({ ...one, sequence: log.append(one.event.source, one.event as never).sequence }));
+      copy.keep(kept({ ...one, sequence: log.append(one.event.source, one.event as never).sequence }), 1);
     },
     /** Lets the coordinator append until it waits. */
     settle: (now: number) => {
@@ -48,29 +48,29 @@ const afterLoss = (whole: History, from: string) => {
         if (what.do === 'wait') return 'waits';
         if (what.do === 'append') {
           const same = whole.events.find(({ subject }) => subject === what.event.subject);
-          copy.keep(kept(log.append(coordinator, same?.event as never)));
+          copy.keep(kept(log.append(coordinator, same?.event as never)), 1);
           continue;
         }
         const [event] = decide({ do: 'Advance' }, log.state);
         if (!event) return 'rests';
-        copy.keep(kept(log.append(coordinator, event)));
+        copy.keep(kept(log.append(coordinator, event)), 1);
       }
       throw new Error('it never comes to rest');
     },
   };
 };
 
-it('what a lost word of a person needs is decided anew, before that person is waited for', () => {
+it('what a person’s lost event needs is decided again before the coordinator waits for that person', () => {
   const whole = historyOf(...until('publish'), failed('publish'), retried, (history) => history.settle());
   const { log, said, again, settle } = afterLoss(whole, 'BackupSucceeded');
-  // In another order than before: what the coordinator had answered was the last of them.
+  // In another order than before: the coordinator had answered the last of them.
   for (const type of ['PublishFailed', 'BuildSucceeded', 'BackupSucceeded']) {
     again(type);
     settle(0);
   }
   expect(settle(20_000)).toBe('waits');
   expect(said.join('\n')).toMatch(
-    /lost RetryAsked of iter5, which a person said.*ka retry iter5 --as mfritsche/,
+    /lost RetryAsked of iter5, which a person wrote.*ka retry iter5 --as mfritsche/,
   );
   expect(log.iteration().ended?.status).toBe('failed');
   expect(() => decide(retry, log.state)).not.toThrow();

@@ -8,13 +8,15 @@ import type { State } from '../decider/state.ts';
 import type { LogCopy } from './log-copy.ts';
 import { type LogView, rootOver } from './log-view.ts';
 
-/** Hosts offer again what they wrote within seconds of finding it gone. */
+/** Hosts send lost events again within seconds of noticing the loss. */
 const waitForHostsMs = 15_000;
 
-/** Whether the decider would write this very fact on the state as it is, and it is this writer's next. */
+/**
+ * Whether the decider would write exactly this fact on the current state, and the event is the coordinator's next one.
+ */
 const isDueNow = (logged: LoggedEvent, state: State, { tree }: Pick<LogView, 'tree'>): boolean => {
   const { event } = logged;
-  // The root is no part of what is decided. Where hosts were back in another order, it is another log's.
+  // The decider does not decide the root. If hosts came back in another order, the root belongs to another log.
   if (event.kind === 'fleet' && event.type === 'Checkpointed')
     if (rootOver(event.data.size, tree) !== event.data.root) return false;
   const last = state.writers.get(coordinator);
@@ -22,7 +24,7 @@ const isDueNow = (logged: LoggedEvent, state: State, { tree }: Pick<LogView, 'tr
   return (event.epoch ?? 1) === state.epoch && isDecidedNow(logged, state);
 };
 
-/** How a person says a lost event again. */
+/** The command with which a person repeats a lost event. */
 const sayItAgain = (event: KaEvent): string => {
   const { type, iteration } = event;
   const data = event.data as { by?: string; clause?: string };
@@ -44,24 +46,24 @@ const sayItAgain = (event: KaEvent): string => {
   return 'ka log restore --write';
 };
 
-/** What to do about an event that is not whole. */
+/** What to do about an event whose blobs can't be read. */
 export const makeItWhole = (event: KaEvent): string =>
   isPerson(event.source)
-    ? `say it again (${sayItAgain(event)}), or bring it back with: ka log restore --write`
+    ? `repeat it (${sayItAgain(event)}), or restore it with: ka log restore --write`
     : `${event.source} puts it back when it runs, unless it has lost it too; then: ka log restore --write, or ka abort ${event.iteration}`;
 
-/** What is to be done about events that the log has lost, before anything new is decided. */
+/** What has to be done about events that the log has lost, before anything new is decided. */
 export type NextAgain =
   | { do: 'append'; event: SealedEvent }
-  /** It is not the moment yet. */
+  /** Others have to send their lost events first. */
   | { do: 'wait' }
-  /** Nothing is lost that stands in the way. */
+  /** No lost event prevents a decision. */
   | { do: 'decide' };
 
 /** An event of the coordinator's copy that the log no longer holds. */
 type LostEvent = LoggedEvent & { signature: string };
 
-/** @returns what the log has lost. What turns out to be no event was none when it was there, and the copy forgets it. */
+/** @returns the events that the log has lost. The copy forgets a lost message that is no valid event. */
 const lostEvents = (copy: LogCopy, trust: Trust): LostEvent[] =>
   copy.missing().flatMap((message) => {
     const checked = checkEvent(trust, message);
@@ -71,7 +73,7 @@ const lostEvents = (copy: LogCopy, trust: Trust): LostEvent[] =>
     return [];
   });
 
-/** Says what only people and hosts can bring back, each once. */
+/** Reports the events that only people and hosts can bring back, each once. */
 const createTellLost = (say: (text: string) => void) => {
   const told = new Set<string>();
   const tellOnce = ({ subject }: LoggedEvent, text: string) => {
@@ -82,31 +84,31 @@ const createTellLost = (say: (text: string) => void) => {
     ofPerson: (lost: LoggedEvent): void =>
       tellOnce(
         lost,
-        `ALARM: the log has lost ${lost.event.type} of ${lost.event.iteration}, which a person said; nothing is decided until it is there: say it again (${sayItAgain(lost.event)}), or bring it back with: ka log restore --write`,
+        `ALARM: the log has lost ${lost.event.type} of ${lost.event.iteration}, which a person wrote; nothing is decided until it is back: repeat it (${sayItAgain(lost.event)}), or restore it with: ka log restore --write`,
       ),
     ofHost: (lost: LoggedEvent): void =>
       tellOnce(
         lost,
-        `the log has lost ${lost.event.type} of ${lost.event.iteration}, and ${lost.event.source} does not say it again; it is in this coordinator's copy: ka log restore --write brings it back`,
+        `the log has lost ${lost.event.type} of ${lost.event.iteration}, and ${lost.event.source} does not send it again; it is in this coordinator's copy: ka log restore --write brings it back`,
       ),
     over: (): void => told.clear(),
   };
 };
 
-/** Own events that can't go back as they were: what their writers have said again stands in another order now. */
+/** Own events that can't go back as they were, because the others' events now stand in another order. */
 const createDecidedAnew = (copy: LogCopy, say: (text: string) => void) => {
   const ids = new Set<string>();
   return {
     giveUp(own: readonly LoggedEvent[]): void {
       say(
-        `${own.map(({ event }) => `${event.type} of ${event.iteration}`).join(', ')} can't go back into the log as it was: it is decided anew from what the log holds now`,
+        `${own.map(({ event }) => `${event.type} of ${event.iteration}`).join(', ')} can't go back into the log unchanged: the coordinator decides again from what the log holds now`,
       );
       for (const { subject, event } of own) {
         copy.forget(subject);
         ids.add(event.id);
       }
     },
-    /** Whether one of them is what the decider would write next. */
+    /** Whether the decider's next event is one of them. */
     isNext(state: State): boolean {
       const [fact] = decideFacts({ do: 'Advance' }, state).facts;
       return fact !== undefined && ids.has(`${fact.iteration}.${fact.type}.${fact.attempt}`);
@@ -115,11 +117,11 @@ const createDecidedAnew = (copy: LogCopy, say: (text: string) => void) => {
   };
 };
 
-/** How long nothing has come back. Milliseconds of the caller's clock. */
+/** Measures for how long no lost event has come back. Milliseconds of the caller's clock. */
 const createStillness = () => {
   let still: { count: number; since: number } | undefined;
   return {
-    /** @param count how many events are lost now. */
+    /** @param count how many events are lost now. @returns for how long this number has not changed. */
     lasts(count: number, now: number): number {
       if (still?.count !== count) still = { count, since: now };
       return now - still.since;
@@ -131,10 +133,10 @@ const createStillness = () => {
 };
 
 /**
- * After a cut: the coordinator's own events that the log has lost go back in their order and with their very bytes, each
- * once the decider would write it: so every chain and every replay stays as it was. Until then nothing else is decided.
- * Where hosts have been back in another order than before, an event answers another one now, and is decided anew: the
- * same request, of the same name, which its host knows.
+ * After a cut, the coordinator's own lost events go back in their order and byte for byte, each as soon as the decider
+ * would write it. So every chain and every replay stays as it was. Until then nothing else is decided. If hosts came
+ * back in another order than before, an event now answers another one, and the coordinator decides it again: the same
+ * request, with the same name, which its host knows.
  */
 export const createSayAgain = (
   copy: LogCopy,
@@ -174,7 +176,7 @@ export const createSayAgain = (
     const areHostsBack = hosts.length === 0 || waited;
     const [firstPerson] = people;
     if (firstPerson) {
-      // What was decided before that person spoke may be what the person's word needs.
+      // The person's event may need decisions that came before it.
       const before = own.filter(({ sequence }) => sequence < firstPerson.sequence);
       if (areHostsBack && before.length > 0) anew.giveUp(before);
       return { do: anew.isNext(state) ? 'decide' : 'wait' };

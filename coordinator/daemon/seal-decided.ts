@@ -5,8 +5,8 @@ import type { State } from '../decider/state.ts';
 import { withWords } from './with-words.ts';
 
 /**
- * Seals what was decided of a state: it links to the last event that this state has of the writer.
- * @param now what the writer's clock shows, in milliseconds since 1970.
+ * Seals an event that was decided on a state, and links it to the writer's last event in this state.
+ * @param now the writer's clock, in milliseconds since 1970.
  */
 export const sealDecided = (
   event: NewEvent,

@@ -22,7 +22,10 @@ let wire: NatsConnection;
 let agent: NatsConnection;
 const told: string[] = [];
 
-/** Supersessions that nobody asked for: enough to give a host something to read. */
+/**
+ * Appends an event of `writer`. The coordinator's is a supersession of an attempt that was never requested: something
+ * for the host to read.
+ */
 const append = async (writer: string, attempt: number, forHost = host) => {
   const event =
     writer === coordinator
@@ -52,7 +55,7 @@ const append = async (writer: string, attempt: number, forHost = host) => {
   return appended.outcome === 'moved' ? 0 : appended.sequence;
 };
 
-/** What the host's durable hands over now, acked. */
+/** Acks all that the host's durable delivers now. @returns the sequences. */
 const take = async (): Promise<number[]> => {
   const taken: number[] = [];
   for await (const message of pullMessages(agent, host, 100, new AbortController().signal)) {
@@ -98,7 +101,7 @@ beforeAll(async () => {
 });
 afterAll(() => log.stop());
 
-it('a durable that stands where its host does is left alone', async () => {
+it('a durable at its host’s own position is left alone', async () => {
   const one = tender();
   one.hear(presence(3), 1_000);
   for (const now of [0, 4_000]) await one.look(await state(), nobody, now);
@@ -117,16 +120,16 @@ it('a deleted durable is made again at the host’s own position, once the host 
   expect(told.splice(0)).toEqual([`${host}'s durable was made again from sequence 3: it was gone`]);
 });
 
-it('a host whose journal was lost, or is an old copy, gets again what is after its position', async () => {
+it('a host whose journal was lost or is an old copy gets the messages after its position again', async () => {
   const one = tender();
   one.hear(presence(1), 500);
-  await one.look(await state(), nobody, 1_000); // said before the ack was seen: it may be late
+  await one.look(await state(), nobody, 1_000); // heard too soon after the ack: it may have been sent before it
   expect(told).toEqual([]);
   one.hear(presence(1), 3_000);
   await one.look(await state(), nobody, 3_100);
   expect(await take()).toEqual([2, 3, 5]);
   expect(told.splice(0)).toHaveLength(1);
-  // What did not help is not done again and again.
+  // A remake that did not help is not repeated at once.
   one.hear(presence(1), 5_100);
   await one.look(await state(), nobody, 5_200);
   one.hear(presence(1), 7_100);
@@ -134,7 +137,7 @@ it('a host whose journal was lost, or is an old copy, gets again what is after i
   expect(told.splice(0).length).toBeLessThanOrEqual(1);
 });
 
-it('a durable beyond the end of a log that was cut, and every durable after a cut, begins anew', async () => {
+it('a durable beyond the end of a cut log, and every durable after a cut, begins again', async () => {
   for (const attempt of [5, 6, 7, 8]) await append(coordinator, attempt);
   await take();
   await log.server.kill('SIGKILL');
@@ -145,7 +148,7 @@ it('a durable beyond the end of a log that was cut, and every durable after a cu
   expect(sequence).toBeLessThan(9);
   expect((await durablePosition(wire, host))?.deliveredUpTo).toBeGreaterThan(sequence);
   await append(coordinator, 9);
-  expect(await take()).toEqual([]); // it starves, and no error says so
+  expect(await take()).toEqual([]); // it delivers nothing, without an error
 
   const one = tender();
   one.hear(presence(5), 0);
@@ -159,14 +162,14 @@ it('a durable beyond the end of a log that was cut, and every durable after a cu
   expect(told.splice(0).filter((text) => text.startsWith(host))).toHaveLength(2);
 });
 
-it('an attempt that is open and that the host does not know is handed over again', async () => {
+it('an open attempt that its host does not know is delivered again', async () => {
   const open = historyOf(started(), (history) => history.settle()).state;
   const asked = open.iterations.get('iter5')?.attempts.preflight[0]?.requested.sequence;
   const one = tender();
   const since = () => 10_000;
   one.hear(presence(5, ['iter5 preflight 1']), 16_000);
   await one.look({ ...open, sequence: 100 }, since, 16_100);
-  one.hear(presence(5), 14_000); // before it could have heard
+  one.hear(presence(5), 14_000); // before the host could have heard of it
   await one.look({ ...open, sequence: 100 }, since, 14_100);
   expect(one.isUnknownTo(since)(host, { iteration: 'iter5', step: 'preflight', attempt: 1 })).toBe(false);
   expect(told).toEqual([]);
@@ -178,7 +181,7 @@ it('an attempt that is open and that the host does not know is handed over again
   ]);
 });
 
-it('the next message for a host is found, whatever lies between', async () => {
+it('the next message for a host is found behind messages for others', async () => {
   expect(await nextFor(wire, exampleFleet.fleet, host, 3)).toBe(5);
   const { sequence } = await state();
   expect(await nextFor(wire, exampleFleet.fleet, host, sequence)).toBeUndefined();

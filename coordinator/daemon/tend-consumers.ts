@@ -6,26 +6,26 @@ import type { State } from '../decider/state.ts';
 import type { CoordinatorPorts } from './ports.ts';
 import { openAttempts, type Stopwatch } from './time-limits.ts';
 
-/** A presence that comes so long after an attempt was seen open speaks of a host that had the time to hear of it. */
+/** A host had the time to hear of an attempt if its presence comes this long after the attempt was seen open. */
 const hearsWithinMs = 5_000;
-/** A presence that comes so long after an ack was said after it. */
+/** A presence that comes this long after an ack was also sent after it. */
 const saysWithinMs = 1_000;
-/** What did not help is not tried again before. */
+/** A remake that did not help is repeated after this time at the earliest. */
 const againAfterMs = 30_000;
 
-/** What a host says of itself, and when it was heard, by a clock that only runs forward. Milliseconds. */
+/** A host's presence, and when it was heard, by a clock that only runs forward. Milliseconds. */
 interface Heard {
   presence: Presence;
   at: number;
 }
 
-/** Why a host's durable has to be made anew, and from which sequence it is to hand over again. */
+/** Why a host's durable has to be made again, and from which sequence it has to redeliver. */
 interface Remake {
   from: number;
   why: string;
 }
 
-/** What the hosts say of themselves. */
+/** The last presence of each host. */
 const createHeardHosts = (say: (text: string) => void) => {
   const heard = new Map<string, Heard>();
   return {
@@ -36,7 +36,10 @@ const createHeardHosts = (say: (text: string) => void) => {
         say(`${presence.host} does not work: ${presence.trouble}`);
       heard.set(presence.host, { presence, at });
     },
-    /** Whether the host, heard of long enough after the attempt was seen open, has neither it nor its outcome. */
+    /**
+     * Whether the host, heard long enough after the attempt was seen open, has neither the attempt nor an unsent
+     * outcome.
+     */
     doesNotKnow(host: string, attempt: AttemptId, openSince: Stopwatch['openSince']): boolean {
       const last = heard.get(host);
       return (
@@ -49,10 +52,10 @@ const createHeardHosts = (say: (text: string) => void) => {
   };
 };
 
-/** How far each durable was acked, and when that was seen first. */
+/** How far each durable was acked, and when that floor was first seen. */
 const createFloors = () => {
   const floors = new Map<string, { ackedUpTo: number; at: number }>();
-  /** @returns when this floor was seen first. */
+  /** @returns when this floor was first seen. */
   return (host: string, ackedUpTo: number, now: number): number => {
     const known = floors.get(host);
     const seen = known?.ackedUpTo === ackedUpTo ? known : { ackedUpTo, at: now };
@@ -61,13 +64,13 @@ const createFloors = () => {
   };
 };
 
-/** When each durable was last made again, and for what. */
+/** When each durable was last made again, and why. */
 const createRemade = () => {
   const made = new Map<string, { why: string; at: number }>();
   return {
     note: (host: string, why: string, at: number) => void made.set(host, { why, at }),
     isWell: (host: string) => void made.delete(host),
-    /** Whether the same was tried just now, and did not help. */
+    /** Whether the same remake was just tried and did not help. */
     justNow(host: string, why: string, now: number): boolean {
       const before = made.get(host);
       return before?.why === why && now - before.at < againAfterMs;
@@ -77,14 +80,16 @@ const createRemade = () => {
 
 type TenderPorts = Pick<CoordinatorPorts, 'log' | 'durables' | 'say'>;
 
-/** Finds why a host's durable has to be made again: whether the log, the server or the host has lost what it rests on. */
+/**
+ * Finds why a host's durable has to be made again: the server has lost it, the log its tail, or the host its journal.
+ */
 const createDiagnosis = (
   { log, durables }: TenderPorts,
   { last, doesNotKnow }: ReturnType<typeof createHeardHosts>,
 ) => {
   const floorSeenAt = createFloors();
 
-  /** An open attempt of the host that it should have heard of and has not. */
+  /** An open attempt of the host of which it should have heard and has not. */
   const unheard = (host: string, state: State, openSince: Stopwatch['openSince']): Remake | undefined => {
     for (const { attempt, id } of openAttempts(state))
       if (attempt.host === host && attempt.epoch === state.epoch && doesNotKnow(host, id, openSince))
@@ -102,7 +107,7 @@ const createDiagnosis = (
     const position = heard?.presence.position;
     const durable = await durables.position(host);
     if (!durable) {
-      // Of a host that is silent nothing is known: it is made once the host says where it stands.
+      // The position of a silent host is unknown: its durable is made once it reports its position.
       if (!heard) return undefined;
       const from = position === undefined || position > state.sequence ? 1 : position + 1;
       return { from, why: 'it was gone' };
@@ -112,9 +117,9 @@ const createDiagnosis = (
       return { from: 1, why: 'it stood beyond the end of the log' };
     const floorAt = floorSeenAt(host, ackedUpTo, now);
     if (!heard || position === undefined) return undefined;
-    // What the host said before it acked says nothing of its journal now.
+    // A presence sent before the ack does not show the journal as it is now.
     if (position < ackedUpTo && heard.at - floorAt >= saysWithinMs) {
-      // The floor also counts what is for nobody: only a message for the host is missing in its journal.
+      // The floor also counts messages that are not for this host: only one that is for it is missing in its journal.
       const next = await durables.nextFor(host, position);
       if (next !== undefined && next <= ackedUpTo)
         return { from: next, why: `its journal holds nothing after sequence ${position}` };
@@ -124,15 +129,16 @@ const createDiagnosis = (
 };
 
 /**
- * Keeps the hosts' durable consumers where the hosts' journals are: after the server has lost one, or the log its tail,
- * or a host its journal, a durable would starve in silence. What is handed over twice does no harm.
+ * Keeps the hosts' durable consumers in step with the hosts' journals. If the server lost a durable, the log its tail
+ * or a host its journal, the durable would deliver nothing, without an error. Messages that are delivered twice do no
+ * harm.
  */
 export const createTender = (ports: TenderPorts, fleet: Fleet) => {
   const { log, durables, say } = ports;
   const heard = createHeardHosts(say);
   const diagnose = createDiagnosis(ports, heard);
   const remade = createRemade();
-  /** The hosts whose durable may stand anywhere since the log was cut. */
+  /** The hosts whose durable has an unknown position since the log was cut. */
   const adrift = new Set<string>();
   const looking = createSayOnce(say);
 
@@ -158,11 +164,11 @@ export const createTender = (ports: TenderPorts, fleet: Fleet) => {
 
   return {
     hear: heard.hear,
-    /** The log was cut: nobody knows what the durables have handed over since. */
+    /** The log was cut: what the durables have delivered since is unknown. */
     cut: (): void => {
       for (const host of Object.keys(fleet.hosts)) adrift.add(host);
     },
-    /** Looks at each durable and makes anew what has to be. @param state has to hold all that the log does. */
+    /** Looks at each durable and makes it again if necessary. @param state has to hold all that the log does. */
     look: async (state: State, openSince: Stopwatch['openSince'], now: number): Promise<void> => {
       for (const host of Object.keys(fleet.hosts))
         try {

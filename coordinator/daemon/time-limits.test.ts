@@ -14,10 +14,10 @@ import { overdue } from './time-limits.ts';
 
 const settled: Happening = (history) => history.settle();
 const begun = [started(), succeeded('keycheck')];
-/** By the coordinator's stopwatch. */
+/** When the request was seen, by the coordinator's stopwatch. */
 const asked = 1000;
 
-/** What is overdue so many seconds after the request, with hosts last heard of so many seconds after it. */
+/** What is overdue this many seconds after the request, with hosts last heard at these seconds after it. */
 const after = (
   seconds: number,
   { heard = seconds, ...options }: { heard?: number; happenings?: Happening[] } = {},
@@ -76,7 +76,7 @@ it('leaves alone what has ended', () => {
   expect(after(99_999, { happenings: [...begun, did(abort), settled] })).toEqual([]);
 });
 
-it('holds a changed board for lost, which is silent past its step’s limit, and asks nothing else of it', () => {
+it('gives up a changed board as lost that is silent past its step’s limit, and asks nothing else of it', () => {
   const onBoard = [...until('reboot'), settled];
   expect(after(1801, { heard: 1000, happenings: onBoard })).toMatchObject([
     {

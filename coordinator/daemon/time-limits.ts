@@ -10,7 +10,7 @@ import { lastingApprovals } from '../decider/graph.ts';
 import { type Attempt, type Iteration, lostBoard, openAttemptsOf, type State } from '../decider/state.ts';
 import { fallbackOf } from '../decider/step-hosts.ts';
 
-/** How long a step may stay open where the plan does not say: generous, for a host that works is not to be stopped. */
+/** How long a step may stay open if the plan sets no limit. Generous, so that no working host is stopped. */
 const defaultLimitSeconds: Record<StepName, number> = {
   preflight: 3600,
   keycheck: 1800,
@@ -29,17 +29,18 @@ const defaultLimitSeconds: Record<StepName, number> = {
 };
 
 /**
- * What this coordinator has seen by its own stopwatch, in milliseconds of a clock that only runs forward. Wall clocks are
- * compared nowhere: one that is wrong by years changes no decision. A coordinator that is started again counts anew.
+ * What this coordinator has measured with its own stopwatch, in milliseconds of a clock that only runs forward. Wall
+ * clocks are never compared: one that is wrong by years changes no decision. A coordinator that is started again counts
+ * from zero.
  */
 export interface Stopwatch {
   now: number;
   fleet: Fleet;
-  /** When a host was last heard of; before it was, when the coordinator started. */
+  /** When a host was last heard; the coordinator's own start if it has not been heard yet. */
   lastSeen: (host: string) => number;
   /** When an attempt was first seen open, by {@link formatAttemptOn}. */
   openSince: (key: string) => number;
-  /** Whether a host, heard of since the attempt was seen open, says that it has nothing to do with it. */
+  /** Whether a host, heard since the attempt was seen open, reports neither the attempt nor an unsent outcome. */
   isUnknownTo?: (host: string, attempt: AttemptId) => boolean;
 }
 
@@ -50,20 +51,22 @@ interface OpenAttempt {
   id: AttemptId;
 }
 
+/** The iterations that are under way. */
+export const iterationsUnderWay = ({ underWay, iterations }: State): Iteration[] =>
+  [...underWay.values()].flatMap((name) => iterations.get(name) ?? []);
+
 /** The attempts that are open now, in the iterations that are under way. */
 export const openAttempts = (state: State): OpenAttempt[] =>
-  [...state.iterations.values()]
-    .filter(({ ended }) => !ended)
-    .flatMap((iteration) =>
-      openAttemptsOf(iteration).map(({ step, attempt }) => ({
-        iteration,
-        step,
-        attempt,
-        id: { iteration: iteration.name, step, attempt: attempt.number },
-      })),
-    );
+  iterationsUnderWay(state).flatMap((iteration) =>
+    openAttemptsOf(iteration).map(({ step, attempt }) => ({
+      iteration,
+      step,
+      attempt,
+      id: { iteration: iteration.name, step, attempt: attempt.number },
+    })),
+  );
 
-/** Names an attempt's time: a board that was lost and is back has all of it anew. */
+/** The key of an attempt's time. It changes when a board is lost or comes back, so that the time begins again. */
 const timeKey = (state: State, { iteration, attempt, id }: OpenAttempt): string =>
   `${formatAttemptOn(id, attempt.host)} ${iteration.losses}${lostBoard(iteration, state) ? ' lost' : ''}`;
 
@@ -86,9 +89,9 @@ const limitSeconds = ({ plan }: Iteration, step: StepName): number => {
 };
 
 /**
- * What time makes of the state, as commands: attempts that have been open for too long, or whose host has been silent
- * past its grace while another could take over; a changed board that does not come back; and what was asked before the
- * log was restored and never arrived. Time is looked at here and nowhere in the decider.
+ * The commands that time makes necessary: for attempts that have been open too long, or whose host has been silent past
+ * its grace while another could take over; for a changed board that does not come back; and for requests from before
+ * the log was restored that never arrived. Time is read here and nowhere in the decider.
  */
 export const overdue = (
   state: State,
@@ -100,14 +103,14 @@ export const overdue = (
     const timeOut = (reason: GivenUpReason): Command[] => [{ do: 'TimeOut', ...id, reason }];
     if (epoch < state.epoch && isUnknownTo(host, id))
       return [{ do: 'AskAgain', ...id, reason: { code: 'never-arrived', host, epoch } }];
-    // A lost board is waited for until it says something in the log: its first sign of life comes before its word.
+    // The coordinator waits for a lost board until the board writes to the log: its first presence comes before that.
     if (lostBoard(iteration, state)?.host === host) return [];
     const since = openSince(timeKey(state, open));
     const grace = fleet.hosts[host]?.graceSeconds ?? 300;
     const silent = Math.floor((now - Math.max(lastSeen(host), since)) / 1000);
     const limit = limitSeconds(iteration, step);
     if (now - since > limit * 1000) {
-      // Another request would not bring it back, and to give it up would leave it as it is.
+      // Another request would not bring the board back, and giving the step up would leave the board changed.
       if (steps[step].role === 'board' && silent > grace && boardTouched(iteration))
         return [
           {
@@ -123,9 +126,9 @@ export const overdue = (
     return [];
   });
 
-/** The approvals that have lasted as long as they were to. @param serverNow by the clock of the log's server, in milliseconds. */
+/** The approvals that have expired. @param serverNow the time of the log's server, in milliseconds since 1970. */
 export const expired = (state: State, serverNow: number): Command[] =>
-  [...state.iterations.values()].flatMap((iteration) =>
+  iterationsUnderWay(state).flatMap((iteration) =>
     lastingApprovals(iteration)
       .filter(({ expires }) => Date.parse(expires ?? '') <= serverNow)
       .map(({ sequence }) => ({ do: 'Expire', iteration: iteration.name, approval: sequence }) as const),

@@ -1,14 +1,14 @@
 import { createSayOnce } from '../../eventlog/say-once.ts';
 
-/** Decisions, one at a time. */
+/** Runs decisions, one at a time. */
 export interface Turns {
-  /** There may be something to decide. */
+  /** Asks for a decision: there may be something to decide. */
   call(): void;
   /** Resolves once nothing is being decided. */
   settled(): Promise<void>;
 }
 
-/** Runs a decision at a time, and once more for all that called meanwhile. */
+/** Runs one decision at a time, and once more for all calls that came meanwhile. */
 export const createTurns = (
   turn: () => Promise<void>,
   signal: AbortSignal,

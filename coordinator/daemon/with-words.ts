@@ -3,7 +3,9 @@ import type { StepRequest } from '../../schemas/steps.ts';
 import type { State } from '../decider/state.ts';
 import { wordsOf } from '../reading/rendered-words.ts';
 
-/** The event as it is to be sealed: what was decided without words gets them. */
+/**
+ * The event as it will be sealed: the files of a record request, which are decided without text, get their text here.
+ */
 export const withWords = (event: NewEvent, { iterations }: State): NewEvent => {
   const iteration = iterations.get(event.iteration);
   if (event.type !== 'RecordRequested' || !iteration) return event;

@@ -11,7 +11,10 @@ import { evidenceOf, type Iteration, lastAttempt, lostBoard, openAttemptsOf, typ
 import { hostFor, isAskedAgain } from './step-hosts.ts';
 import { boundFaults, failedChecks, verdictsOf } from './verdicts.ts';
 
-/** What of the fleet an iteration's next step depends on. It is looked up here, and not folded into each iteration. */
+/**
+ * The part of the fleet's state on which an iteration's next step depends. It is looked up here and not folded into
+ * each iteration.
+ */
 type FleetView = Pick<State, 'hosts'>;
 
 const rollbackTries = 2;
@@ -19,7 +22,7 @@ const rollbackTries = 2;
 const rollbacksTried = (iteration: Iteration): number =>
   iteration.attempts.rollback.filter((attempt) => !isAskedAgain(attempt)).length;
 
-/** What a person has to know, and to do by hand, of a board that could not be put back. */
+/** What a person has to know to restore, by hand, a board that could not be put back. */
 const strandedBoard = (iteration: Iteration, isLost: boolean, fault: RollbackFault): Stranded => {
   const { board, hosts } = iteration.plan;
   const held = evidenceOf(iteration, 'backup')?.evidence;
@@ -33,13 +36,13 @@ const strandedBoard = (iteration: Iteration, isLost: boolean, fault: RollbackFau
   };
 };
 
-/** What an iteration that can't close any more still has to do: stop what runs, put the board back, end. */
+/** The next events of an iteration that can't close any more: stop what runs, put the board back, end. */
 const advanceToEnd = (iteration: Iteration, fleet: FleetView, { ends, reason }: Doom): NewEvent[] => {
   const { name, plan, last } = iteration;
   const isLost = lostBoard(iteration, fleet) !== undefined;
   const open = openAttemptsOf(iteration);
-  // A board in the middle of an install or a reboot is let finish: to stop it there would leave half a system. One that is
-  // lost is not waited for: it was a person who ended this.
+  // A board in the middle of an install, a reboot or a rollback may finish: stopping it there would leave half a
+  // system. A lost board is not waited for: a person ended this iteration.
   const unstoppable = (step: StepName) =>
     !isLost && (step === 'install' || step === 'reboot' || step === 'rollback');
   const stop = open
@@ -70,7 +73,7 @@ const advanceToEnd = (iteration: Iteration, fleet: FleetView, { ends, reason }: 
   ];
 };
 
-/** Every step is done: it closes, or the clauses that are not proved end it. */
+/** Every step is done: the iteration closes, or ends because clauses are not proved. */
 const close = (iteration: Iteration, fleet: FleetView): NewEvent[] => {
   const verdicts = verdictsOf(iteration);
   const unproved = verdicts
@@ -93,7 +96,7 @@ const askForReview = (iteration: Iteration): NewEvent[] => {
   return [iterationEvent(name, 'ReviewRequested', reviews.length + 1, data, last.eventId)];
 };
 
-/** What the coordinator answers to a retry that was asked for. */
+/** The coordinator's answer to a person's retry. */
 const answerRetry = (iteration: Iteration, state: State): NewEvent[] => {
   const { name, retryAsked } = iteration;
   if (!retryAsked) return [];
@@ -106,14 +109,14 @@ const answerRetry = (iteration: Iteration, state: State): NewEvent[] => {
   ];
 };
 
-/** The next events of an iteration. One that was accepted under rules that nobody here knows is left alone. */
+/** The next events of an iteration. One that was accepted under unknown rules is left alone. */
 export const advance = (iteration: Iteration, state: State): NewEvent[] => {
   if (rules.unknownIn(iteration).length > 0) return [];
   if (iteration.retryAsked) return answerRetry(iteration, state);
   if (iteration.ended) return [];
   const doom = doomOf(iteration);
   if (doom) return advanceToEnd(iteration, state, doom);
-  // Evidence that a retry has found wanting is asked for again, and nothing is built on it.
+  // After a retry, a step whose evidence fails a check is asked for again, and no later step may use that evidence.
   const wanting = new Set(failedChecks(iteration).map(({ step }) => step));
   const isDone = (step: ForwardStep) => evidenceOf(iteration, step) !== undefined && !wanting.has(step);
   const events = isDone('preflight') ? askForReview(iteration) : [];

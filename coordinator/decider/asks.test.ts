@@ -26,14 +26,14 @@ const asked =
     void history.command(command);
 const settled: Happening = (history) => history.settle();
 
-/** The coordinator's answer, by another fleet's file than the example's. */
+/** The coordinator's answer, with a fleet's file that differs from the example's. */
 const answered = (change: (facts: FleetFacts) => void): Command => {
   const answer = structuredClone(answerOf(loaded)) as Extract<Command, { do: 'Answer' }>;
   change(answer.fleet);
   return answer;
 };
 
-/** The refusal's code of the one event that is decided. */
+/** The refusal's code in the one event that is decided. */
 const refusalOf = (history: ReturnType<typeof given>, command: Command, number = 1) => {
   const [event] = history.when(command).then(`IterationRefused.${number}`);
   if (!event) throw new Error('nothing is decided');
@@ -41,7 +41,7 @@ const refusalOf = (history: ReturnType<typeof given>, command: Command, number =
 };
 
 describe('a person asks, the coordinator answers', () => {
-  it('accepts, with the rules and the facts of the fleet’s file that it is decided by', () => {
+  it('accepts, and records the rules and the facts of the fleet’s file that apply', () => {
     const [accepted] = given(asked(startOf(loaded)))
       .when(answerOf(loaded))
       .then('IterationAccepted.1');
@@ -64,7 +64,7 @@ describe('a person asks, the coordinator answers', () => {
     expect(given(asked(startOf(loaded))).history.state.iterations.size).toBe(0);
   });
 
-  it('answers nobody twice', () => {
+  it('answers each start once', () => {
     given(started()).when(answerOf(loaded)).then();
     given().when(answerOf(loaded)).then();
   });
@@ -93,7 +93,7 @@ describe('a person asks, the coordinator answers', () => {
     });
   });
 
-  it('can be asked again for what it has refused', () => {
+  it('takes a start again that it has refused before', () => {
     const refused = given(
       asked(startOf(loaded)),
       (history) => void history.decideOnce(answerOf(loaded, false)),
@@ -126,7 +126,7 @@ describe('a person asks, the coordinator answers', () => {
       'may-not-approve',
       ({ reviewers }) => void Object.assign(reviewers, { architect: { mayApprove: false } }),
     ],
-  ])('refuses what its copy of the fleet’s file does not fit: %s', (code, change) => {
+  ])('refuses a plan that its copy of the fleet’s file does not fit: %s', (code, change) => {
     expect(refusalOf(given(asked(startOf(loaded))), answered(change)).code).toBe(code);
   });
 

@@ -6,27 +6,23 @@ import type { Role } from '../../schemas/step-names.ts';
 import { evidenceOf, type Iteration, type State } from './state.ts';
 import { failedChecks } from './verdicts.ts';
 
-/** The iteration that works on a board now. */
-const underWayOn = (state: State, board: string): Iteration | undefined =>
-  [...state.iterations.values()].find((one) => !one.ended && one.plan.board === board);
-
-/** What keeps a start from being accepted that the log alone shows. */
+/** The reason to refuse a start, as far as the log alone shows it. */
 export const startFault = (
   state: State,
   name: string,
   { by, plan }: { by: string; plan: ReadPlan },
 ): Refusal | undefined => {
-  const there = state.iterations.get(name);
+  const there = state.iterations.get(name) ?? state.ended.get(name);
   if (there) return { code: 'name-taken', by: there.startedBy, time: there.started.time };
   const { approvals, authorMayApprove } = plan.review;
   if (approvals.length === 0) return { code: 'nobody-reviews' };
   if (!authorMayApprove && approvals.every((person) => person === by)) return { code: 'only-approver', by };
   const { board } = plan;
-  const busy = underWayOn(state, board);
-  return busy && { code: 'board-busy', board, iteration: busy.name };
+  const busy = state.underWay.get(board);
+  return busy === undefined ? undefined : { code: 'board-busy', board, iteration: busy };
 };
 
-/** What of the fleet's file keeps a plan from being carried out: a host or a person that is not what the plan takes it for. */
+/** The reason in the fleet's file why a plan can't be carried out: a host or a person is not what the plan expects. */
 export const fleetFault = (plan: ReadPlan, { hosts, reviewers }: FleetFacts): Refusal | undefined => {
   const { builders, publisher, backup } = plan.hosts;
   const expected: [string, Role[]][] = [
@@ -48,7 +44,10 @@ export const fleetFault = (plan: ReadPlan, { hosts, reviewers }: FleetFacts): Re
   return undefined;
 };
 
-/** Why a start that was asked for does not count, if so. @param planAgrees whether the plan is what its text says. */
+/**
+ * The reason to refuse the oldest open start of this name, if there is one.
+ * @param planAgrees whether the plan agrees with its text.
+ */
 export const startRefusal = (
   state: State,
   name: string,
@@ -62,15 +61,15 @@ export const startRefusal = (
   return startFault(state, name, asked) ?? fleetFault(asked.plan, fleet);
 };
 
-/** What keeps a failed iteration from being tried again. */
+/** The reason why an iteration can't be retried, if there is one. */
 export const retryFault = (state: State, iteration: Iteration): Refusal | undefined => {
   const { ended, plan } = iteration;
   if (!ended) return { code: 'under-way' };
   if (ended.status !== 'failed') return { code: 'has-ended', status: ended.status };
-  const busy = underWayOn(state, plan.board);
-  if (busy) return { code: 'board-busy', board: plan.board, iteration: busy.name };
+  const busy = state.underWay.get(plan.board);
+  if (busy !== undefined) return { code: 'board-busy', board: plan.board, iteration: busy };
   if (iteration.attempts.rollback.length > 0) return { code: 'rolled-back', board: plan.board };
-  // An approval is for one landing.
+  // An approval is for one landing only.
   if (evidenceOf(iteration, 'land') && failedChecks(iteration).some(({ step }) => step === 'land'))
     return { code: 'landed-otherwise' };
   return undefined;

@@ -1,11 +1,8 @@
 import type { State } from './state.ts';
 
 /**
- * The hosts that are to be told what the log holds: those that do not know of the last end or refusal, and after the log was
- * restored those that know of the one before alone.
+ * The hosts that are due a checkpoint: those of an iteration that has ended, or of a start that was refused, since their
+ * last one, and after a restore those whose last one is of an earlier epoch. A host that has never started is not told.
  */
-export const checkpointDue = ({ hosts, lastEnd, checkpoints, epoch }: State): string[] =>
-  [...hosts.keys()].filter((host) => {
-    const told = checkpoints.get(host);
-    return told === undefined ? lastEnd > 0 : told.epoch < epoch || told.size < lastEnd;
-  });
+export const checkpointDue = ({ hosts, untold }: Pick<State, 'hosts' | 'untold'>): string[] =>
+  [...untold.keys()].filter((host) => hosts.has(host));

@@ -7,7 +7,7 @@ import { type Command, decide } from './decide.ts';
 import { RefusedByDecider } from './refusal.ts';
 import type { State } from './state.ts';
 
-/** Whether an event is decided at all: what a host or a person says of its own accord is not. */
+/** Whether an event is one of the decider's: events that a host or a person writes on its own are not. */
 export const isDecision = (event: KaEvent): boolean => {
   if (event.kind === 'unknown') return false;
   if (event.kind === 'fleet') return event.type === 'Checkpointed';
@@ -15,15 +15,18 @@ export const isDecision = (event: KaEvent): boolean => {
   return !['IterationStarted', 'RetryAsked', 'DeadlinePassed'].includes(event.type);
 };
 
-/** The commands that may have made an event, the likelier first; none for what is no decision, or not one of this version's. */
+/**
+ * The commands that may have produced an event, the likelier first; none for an event that is no decision, or a
+ * decision that this version does not know.
+ */
 export const commandsBehind = (event: KaEvent): Command[] => {
   if (event.kind === 'step') {
     const { step, iteration, attempt } = event;
-    if (event.fact === 'Requested') return [{ do: 'Advance' }];
+    if (event.fact === 'Requested') return [{ do: 'Advance', iteration }];
     if (event.fact !== 'Superseded') return [];
     const { reason, again } = event.data;
     if (reason.code === 'unknown') return [];
-    if (reason.code === 'iteration-ends') return [{ do: 'Advance' }];
+    if (reason.code === 'iteration-ends') return [{ do: 'Advance', iteration }];
     const given = reason as GivenUpReason;
     return [{ do: again ? 'AskAgain' : 'TimeOut', iteration, step, attempt, reason: given }];
   }
@@ -34,7 +37,7 @@ export const commandsBehind = (event: KaEvent): Command[] => {
     case 'IterationStarted':
     case 'RetryAsked':
     case 'DeadlinePassed':
-      return []; // a person's or a board's to say
+      return []; // written by a person or a board
     case 'IterationAccepted': {
       const fleet = event.data.fleet as Extract<Command, { do: 'Answer' }>['fleet'];
       return [{ do: 'Answer', iteration, fleet, planAgrees: true }];
@@ -69,11 +72,14 @@ export const commandsBehind = (event: KaEvent): Command[] => {
     case 'IterationClosed':
     case 'IterationFailed':
     case 'IterationAborted':
-      return [{ do: 'Advance' }];
+      return [{ do: 'Advance', iteration }];
   }
 };
 
-/** A fact as far as the decider makes it: all but its writer's own count, link, signature and time, and the words in it. */
+/**
+ * The part of an event that the decider decides: all but its writer's own count, link, signature and time, and the
+ * rendered text in it.
+ */
 export type DecidedFact = Record<string, unknown>;
 
 const factOf = (event: Omit<UntypedEvent, 'host'> & { host?: string | undefined }): DecidedFact => {
@@ -83,7 +89,7 @@ const factOf = (event: Omit<UntypedEvent, 'host'> & { host?: string | undefined 
   );
 };
 
-/** The fact of an event as it was written, and not as today's schema reads it. */
+/** The fact of an event as it was written, not as today's schema reads it. */
 export const writtenFact = ({ event, bytes, subject, whole }: LoggedEvent): DecidedFact => {
   const data = whole ?? (JSON.parse(new TextDecoder().decode(bytes)) as { data: unknown }).data;
   const { type, iteration, attempt, causationid } = event;
@@ -97,7 +103,7 @@ export const writtenFact = ({ event, bytes, subject, whole }: LoggedEvent): Deci
   });
 };
 
-/** What a command makes of a state now. Of several facts that one state asks for, any may be appended first. */
+/** The facts that a command produces on a state. If there are several, any of them may be appended first. */
 export const decideFacts = (
   command: Command,
   state: State,
@@ -106,11 +112,11 @@ export const decideFacts = (
     return { facts: decide(command, state).map(factOf) };
   } catch (error) {
     if (error instanceof RefusedByDecider) return { facts: [], refused: error };
-    return { facts: [] }; // a log by hostile hands may ask for what follows from nothing
+    return { facts: [] }; // a forged log may hold a command whose preconditions are missing
   }
 };
 
-/** Whether the decider writes this very fact on the state as it is. */
+/** Whether the decider produces exactly this fact on the state. */
 export const isDecidedNow = (logged: LoggedEvent, state: State): boolean => {
   const fact = writtenFact(logged);
   return commandsBehind(logged.event).some((command) =>

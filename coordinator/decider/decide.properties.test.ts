@@ -24,7 +24,7 @@ import { type Attempt, evidenceOf, type Iteration, initialState, type State } fr
 /** What happens to one attempt. */
 type Deed = 'good' | 'bad' | 'work' | 'host' | 'refused' | 'time-out' | 'again';
 
-/** One move of the world; `pick` chooses among what is possible when its turn comes. */
+/** One move of the world; `pick` chooses among what is possible at that time. */
 interface Move {
   kind: 'decide' | 'person' | 'unknown' | Deed;
   pick: number;
@@ -130,7 +130,7 @@ const happenTo = (history: History, kind: Deed, pick: number): void => {
   }
 };
 
-/** Makes one move. What is impossible just now, or refused, makes nothing. */
+/** Makes one move. One that is impossible now, or refused, changes nothing. */
 const make = (history: History, { kind, pick }: Move): void => {
   const name = choose(names, pick) ?? 'iter5';
   switch (kind) {
@@ -161,7 +161,7 @@ const make = (history: History, { kind, pick }: Move): void => {
 
 /** How a history begins, and what happens then. */
 interface Story {
-  /** All goes well until this is reached. */
+  /** Everything goes well until this is reached. */
   from: Station;
   moves: Move[];
 }

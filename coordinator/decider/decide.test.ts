@@ -39,7 +39,7 @@ const told = (data: unknown): string => {
 const ends = ({ ended }: Iteration): string => (ended ? endingWords(ended) : '');
 
 describe('an iteration on its way', () => {
-  it('goes from the plan to the close, each step after what it needs', () => {
+  it('goes from the plan to the close, each step after those that it needs', () => {
     const { events } = historyOf(...until('close'), settled);
     expect(
       events.filter(({ event }) => event.source === 'coordinator').map(({ event }) => event.type),
@@ -92,7 +92,7 @@ describe('an iteration on its way', () => {
       .then('InstallRequested.1 → fresnel');
   });
 
-  it('answers the event that it follows from', () => {
+  it('names as its cause the event that it follows from', () => {
     const [request] = given(started())
       .when(advance)
       .then('PreflightRequested.1 → boltzmann', 'KeycheckRequested.1 → hertz');
@@ -154,7 +154,7 @@ describe('an iteration on its way', () => {
       .thenRefused(/exists already/);
   });
 
-  it('carries events that this version does not know', () => {
+  it('tolerates events that this version does not know', () => {
     const unknown: Happening = (history) =>
       void history.append('fresnel', {
         type: 'BatteryLow',
@@ -181,7 +181,7 @@ describe('the review', () => {
       .then();
   });
 
-  it('takes nobody else and nothing before preflight', () => {
+  it('accepts no word of anybody else, and none before preflight', () => {
     given(started())
       .when(approves('architect'))
       .thenRefused(/no preflight yet/);
@@ -384,7 +384,7 @@ describe('a failure before the install', () => {
   });
 
   it.each(['preflight', 'land', 'build', 'publish', 'backup', 'stage'] as const)(
-    'is as well what %s shows and the plan does not expect',
+    'is also evidence of %s that the plan does not expect',
     (step) => {
       const way = step === 'backup' ? [...until('build'), settled] : [...until(step), settled];
       const { history } = given(...way, badly(step), settled);
@@ -394,7 +394,7 @@ describe('a failure before the install', () => {
     },
   );
 
-  it('is so when nothing landed to build, even where its clause was waived', () => {
+  it('is also a landing without a commit to build, even if its clause was waived', () => {
     const nothing = succeeded('land', (iteration) => {
       const evidence = goodEvidence(iteration, 'land');
       return { ...evidence, commits: evidence.commits.slice(0, 1) };
@@ -413,7 +413,7 @@ describe('a failure before the install', () => {
       .then('PublishRequested.2 → hertz');
   });
 
-  it('can be retried by a builder that was let off', () => {
+  it('can be retried by a builder whose failure no longer counts', () => {
     const both = [
       started(),
       keyChecked,
@@ -426,7 +426,7 @@ describe('a failure before the install', () => {
       .then('PreflightRequested.3 → boltzmann');
   });
 
-  it('alone can be retried', () => {
+  it('is the only end that can be retried', () => {
     given(started())
       .when(retry)
       .thenRefused(/is under way/);
@@ -481,7 +481,7 @@ describe('a board that was touched', () => {
       .then('InstallRequested.2 → fresnel');
   });
 
-  it('is tried twice to be put back, then a person is asked for', () => {
+  it('is rolled back twice at most, then left to a person', () => {
     const broken = [...until('sweep'), badly('sweep'), failed('rollback')];
     given(...broken)
       .when(advance)
@@ -495,7 +495,7 @@ describe('a board that was touched', () => {
     );
   });
 
-  it('goes back to what it had, where that is not what the PKGBUILD had', () => {
+  it('goes back to the version that it had, even if the PKGBUILD had another', () => {
     const loaded = examplePlan((plan) => {
       Object.assign(plan.package, { from: '7.0-2', to: '7.0-3', installed: '7.0-1' });
     });
@@ -557,7 +557,7 @@ describe('a board that does not come back', () => {
   };
   const lost = [...until('reboot'), settled, lose];
 
-  it('is waited for, and so is a person', () => {
+  it('makes the iteration wait for it, and for a person', () => {
     const { history } = given(...lost);
     given(...lost)
       .when(advance)
@@ -576,7 +576,7 @@ describe('a board that does not come back', () => {
       .then('SweepRequested.1 → fresnel');
   });
 
-  it('does not hold up a person who gives it up, and is named as not put back', () => {
+  it('does not delay an abort, and is reported as not put back', () => {
     const { history } = given(...lost, did(abort), settled);
     expect(history.iteration().ended?.status).toBe('aborted');
     expect(history.events.at(-1)?.event.data).toMatchObject({ boardRolledBack: false });
@@ -609,7 +609,7 @@ describe('a board that went back on its own', () => {
     expect(history.iteration().ended?.status).toBe('failed');
   });
 
-  it('is believed by its own word alone', () => {
+  it('is believed only if the board itself reports it', () => {
     const { history } = given(...until('sweep'), went('hertz'), settled);
     expect(history.iteration().deadline).toBeUndefined();
   });
@@ -660,7 +660,7 @@ describe('a restored log', () => {
     history.decideOnce({ do: 'AskAgain', iteration: 'iter5', step: 'install', attempt: 1, reason });
   };
 
-  it('asks again, in its own epoch, for what a host never heard of', () => {
+  it('asks again, in its own epoch, for an attempt that a host never heard of', () => {
     const { history } = given(...until('install'), settled, restored, anew);
     history.settle();
     expect(history.iteration().attempts.install).toMatchObject([
@@ -750,7 +750,7 @@ describe('a waiver', () => {
 });
 
 describe('a time-out', () => {
-  it('of an attempt that has ended, or of an iteration that has, makes nothing', () => {
+  it('of an attempt or an iteration that has ended produces nothing', () => {
     const { history } = given(...until('review'));
     const timeOut = {
       do: 'TimeOut',
@@ -763,7 +763,7 @@ describe('a time-out', () => {
   });
 });
 
-it('what people ask of an iteration that is not there is refused', () => {
+it('a command about an unknown iteration is refused', () => {
   given()
     .when(retry)
     .thenRefused(/no iteration "iter5"; the log holds: none/);
@@ -772,7 +772,7 @@ it('what people ask of an iteration that is not there is refused', () => {
     .thenRefused(/the log holds: iter5/);
 });
 
-it('says of an endless reason no more than fits into the events that say it again', () => {
+it('cuts an endless reason so that the events that repeat it are not too large', () => {
   const reason = 'x'.repeat(900_000);
   const { history } = given(...until('land'), failed('land', { reason }));
   history.settle();

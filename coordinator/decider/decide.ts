@@ -1,5 +1,11 @@
 import type { z } from 'zod';
-import { type FleetFacts, type fleetEvents, type NewEvent, noIteration } from '../../schemas/events.ts';
+import {
+  type FleetFacts,
+  type fleetEvents,
+  type LoggedEvent,
+  type NewEvent,
+  noIteration,
+} from '../../schemas/events.ts';
 import type { GivenUpReason, LostReason } from '../../schemas/reasons.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import { advance } from './advance.ts';
@@ -12,21 +18,25 @@ import { RefusedByDecider } from './refusal.ts';
 import { rules } from './rules.ts';
 import { attemptsOf, lostBoard, type State } from './state.ts';
 
-/** What people, and the coordinator itself, want to happen. Time enters as `TimeOut`, `Lose` and `Expire` alone. */
+/**
+ * What people, and the coordinator itself, want to happen. Time enters only as `TimeOut`, `AskAgain`, `Lose` and
+ * `Expire`.
+ */
 export type Command =
   /** A person asks for an iteration; the coordinator answers. */
   | { do: 'Start'; iteration: string; data: DataOf<'IterationStarted'> }
-  /** The coordinator answers the oldest start of that name, by what of the fleet's file it rests on. */
+  /** The coordinator answers the oldest start of that name, based on these facts of the fleet's file. */
   | { do: 'Answer'; iteration: string; fleet: FleetFacts; planAgrees: boolean }
-  | { do: 'Advance' }
+  /** What an iteration's events ask for next; without a name, those of all that are known. */
+  | { do: 'Advance'; iteration?: string }
   | { do: 'TimeOut'; iteration: string; step: StepName; attempt: number; reason: GivenUpReason }
-  /** The host has never heard of the attempt and takes it no more: it is asked of it anew. */
+  /** The host never heard of the attempt and no longer takes it: the coordinator asks it again. */
   | { do: 'AskAgain'; iteration: string; step: StepName; attempt: number; reason: GivenUpReason }
-  /** A board that was changed is silent past the step's limit. */
+  /** A board that the iteration has changed is silent past the step's limit. */
   | { do: 'Lose'; iteration: string; step: StepName; attempt: number; reason: LostReason }
-  /** A host is told what the log holds. Its hashes are not decided: whoever checks the log makes them again. */
+  /** A host is told a checkpoint. Its hashes are not decided: whoever checks the log computes them again. */
   | ({ do: 'Checkpoint' } & z.output<(typeof fleetEvents)['Checkpointed']>)
-  /** An approval has lasted as long as it was to, and nothing was landed on it. */
+  /** An approval has expired, and nothing was landed on it. */
   | { do: 'Expire'; iteration: string; approval: number }
   | ({ do: 'Approve'; expires: string } & Word)
   | ({ do: 'Reject' } & Word)
@@ -75,8 +85,7 @@ const giveUp = (state: State, command: CommandTo<'TimeOut' | 'AskAgain' | 'Lose'
 
 const checkpoint = (state: State, { do: _do, ...data }: CommandTo<'Checkpoint'>): NewEvent[] => {
   if (data.size !== state.sequence || !checkpointDue(state).includes(data.host)) return [];
-  const told = [...state.checkpoints.values()].map(({ number }) => number);
-  const attempt = Math.max(0, ...told) + 1;
+  const attempt = state.checkpointsTold + 1;
   return [{ type: 'Checkpointed', iteration: noIteration, attempt, host: data.host, data }];
 };
 
@@ -96,9 +105,23 @@ const retry = (state: State, { iteration: name, by }: CommandTo<'Retry'>): NewEv
   return [iterationEvent(name, 'RetryAsked', iteration.retriesAsked + 1, { by }, iteration.last.eventId)];
 };
 
+/** The iterations of which other facts may follow once an event was folded. */
+export const touchedBy = ({ event }: LoggedEvent, { underWay }: Pick<State, 'underWay'>): string[] => {
+  if (event.kind !== 'fleet') return [event.iteration];
+  // A board that was given up as lost is back.
+  const onBoard = event.type === 'AgentStarted' ? underWay.get(event.source) : undefined;
+  return onBoard === undefined ? [] : [onBoard];
+};
+
+const advanceNamed = (state: State, name: string | undefined): NewEvent[] => {
+  if (name === undefined) return [...state.iterations.values()].flatMap((one) => advance(one, state));
+  const iteration = state.iterations.get(name);
+  return iteration ? advance(iteration, state) : [];
+};
+
 /**
- * The events that a command makes of a state. Pure: the same command on the same state gives the same events.
- * Of several, append the first, fold it, and decide again.
+ * The events that a command produces on a state. Pure: the same command on the same state gives the same events. If
+ * there are several, append one, fold it, and decide again.
  * @throws {RefusedByDecider} if what a person asked for can't be done.
  */
 export const decide = (command: Command, state: State): NewEvent[] => {
@@ -108,7 +131,7 @@ export const decide = (command: Command, state: State): NewEvent[] => {
     case 'Answer':
       return answer(state, command);
     case 'Advance':
-      return [...state.iterations.values()].flatMap((iteration) => advance(iteration, state));
+      return advanceNamed(state, command.iteration);
     case 'TimeOut':
     case 'AskAgain':
     case 'Lose':

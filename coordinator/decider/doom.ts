@@ -6,15 +6,18 @@ import { type Attempt, attemptsOf, evidenceOf, type Iteration, lastAttempt } fro
 import { canBeTakenOver, countsAsFailed, lastRetry } from './step-hosts.ts';
 import { type FailedCheck, failedChecks } from './verdicts.ts';
 
-/** Why an iteration can't reach its close, and how it ends for that. */
+/** Why an iteration can't reach its close, and how it ends because of that. */
 export interface Doom {
   ends: 'failed' | 'aborted';
   reason: EndReason;
 }
 
-/** It is said again, in the end and in a rollback's request, which have to fit into an event of their own. */
+/**
+ * The longest text quoted in a reason, in characters. The iteration's end and a rollback's request repeat it, and each
+ * has to fit into one event.
+ */
 const longestWords = 4000;
-/** So much of what a host or a person said travels in a reason. */
+/** The part of a host's or a person's text that a reason carries. */
 export const excerpt = (words: string): string => words.slice(0, longestWords);
 
 interface Reason {
@@ -22,7 +25,7 @@ interface Reason {
   reason: EndReason;
 }
 
-/** Even a waiver of every clause about it leaves a build without a commit to build. */
+/** The landing made no commit to build. Waivers do not help: the build still has nothing to build. */
 const nothingToBuild = (iteration: Iteration): Reason[] => {
   const landed = evidenceOf(iteration, 'land');
   const { repository } = iteration.plan.package;
@@ -30,7 +33,7 @@ const nothingToBuild = (iteration: Iteration): Reason[] => {
   return [{ sequence: landed.sequence, reason: { code: 'nothing-to-build', repository } }];
 };
 
-/** A board that went back on its own has not the kernel any more that is to be verified. */
+/** The board went back on its own: it no longer runs the kernel that is to be verified. */
 const wentBack = ({ deadline, plan }: Iteration): Reason[] => {
   if (!deadline) return [];
   const { sequence, version, restored, because } = deadline;
@@ -38,7 +41,10 @@ const wentBack = ({ deadline, plan }: Iteration): Reason[] => {
   return [{ sequence, reason: { code: 'went-back', host: plan.board, version, restored, says } }];
 };
 
-/** A supersession that is not the end's own. One of a code that a newer coordinator wrote has no facts here. */
+/**
+ * Why an attempt was given up. A supersession by an iteration's end, or with a code of a newer coordinator, has no such
+ * reason and reads as overdue.
+ */
 const givenUp = (step: StepName, attempt: Attempt & { status: 'superseded' }): GivenUpReason => {
   const { reason, host } = attempt;
   switch (reason.code) {
@@ -75,7 +81,7 @@ const failedCheck = ({ step, check, clause, verdict, faults }: FailedCheck): End
   faults,
 });
 
-/** Why the iteration can't reach its close any more, if so. */
+/** Why the iteration can't reach its close any more; undefined if it can. */
 export const doomOf = (iteration: Iteration): Doom | undefined => {
   if (iteration.abort) {
     const { by, why } = iteration.abort;
@@ -95,7 +101,7 @@ export const doomOf = (iteration: Iteration): Doom | undefined => {
   const checks = failedChecks(iteration)
     .filter(({ sequence }) => sequence > lastRetry(iteration))
     .map((failed) => ({ sequence: failed.sequence, reason: failedCheck(failed) }));
-  // The earliest is the reason: what was stopped on its account came later.
+  // The earliest event is the reason: attempts that were stopped because of it ended later.
   const [first] = [...steps, ...checks, ...nothingToBuild(iteration), ...wentBack(iteration)].sort(
     (a, b) => a.sequence - b.sequence,
   );
@@ -109,8 +115,8 @@ export const boardTouched = (iteration: Iteration): boolean =>
   );
 
 /**
- * Whether the board has to be put back. A kernel that was swept and holds is kept where only the record of it
- * failed: a retry records it. Who aborts wants the board as it was.
+ * Whether the board has to be put back. If the new kernel was swept and confirmed and only the record failed, the board
+ * keeps it: a retry records it. After an abort the board is always put back.
  */
 export const needsRollback = (iteration: Iteration, ends: Doom['ends']): boolean => {
   if (!boardTouched(iteration)) return false;
@@ -120,7 +126,7 @@ export const needsRollback = (iteration: Iteration, ends: Doom['ends']): boolean
   return ends === 'aborted' || !holds;
 };
 
-/** What keeps the board from being as it was before; undefined once it is. */
+/** Why the board is not as it was before the iteration; undefined once it is. */
 export const rollbackFault = (iteration: Iteration): RollbackFault | undefined => {
   const before = installedBefore(iteration.plan);
   const rollback = lastAttempt(iteration, 'rollback');

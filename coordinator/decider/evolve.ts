@@ -42,7 +42,9 @@ const writerOf: Record<IterationEventType, typeof coordinator | 'a person' | 'th
   IterationAborted: coordinator,
 };
 
-/** Whether its writer has this to say. A host that signs an approval, or another host's outcome, changes nothing. */
+/**
+ * Whether the event's writer may write it. A host that signs an approval, or another host's outcome, changes nothing.
+ */
 export const maySay = (event: IterationEvent | StepEvent, iteration: Iteration | undefined): boolean => {
   if (event.kind === 'iteration') {
     const writer = writerOf[event.type];
@@ -59,11 +61,13 @@ export const maySay = (event: IterationEvent | StepEvent, iteration: Iteration |
 const isOutcome = (event: StepEvent): event is EarlyOutcome['event'] =>
   event.fact === 'Succeeded' || event.fact === 'Failed';
 
-/** Ends the attempt that a fact is about. An outcome that comes after its attempt was superseded is only noted. */
+/**
+ * Adds or ends the attempt that a fact is about. An outcome that comes after its attempt was superseded is only noted.
+ */
 const evolveStep = (iteration: Iteration, event: StepEvent, at: LogPlace): Iteration => {
   const attempts: readonly Attempt[] = attemptsOf<typeof event.step>(iteration, event.step);
   const { lost, ...rest } = iteration;
-  // The board that was lost has spoken.
+  // The lost board has written an outcome.
   const found = lost !== undefined && isOutcome(event) && event.source === lost.host;
   const withAttempts = (changed: Attempt[]): Iteration => ({
     ...(found ? rest : iteration),
@@ -115,7 +119,7 @@ const evolveIteration = (
     case 'IterationStarted':
     case 'IterationAccepted':
     case 'IterationRefused':
-      return iteration; // of a name that is taken
+      return iteration; // the name is taken
     case 'ReviewRequested': {
       const { planSha256, trees } = event.data;
       return { ...known, reviews: [...known.reviews, { sequence, planSha256, trees }] };
@@ -171,33 +175,58 @@ const evolveIteration = (
   }
 };
 
+/** A host that has no checkpoint yet is due one that covers the last end of an iteration or refusal of a start. */
+const evolveStart = (
+  state: State,
+  { source, data }: FleetEvent & { type: 'AgentStarted' },
+  at: LogPlace,
+): State => {
+  const { role, bootId, release, package: installed } = data;
+  const hosts = state.hosts.set(source, { role, bootId, release, package: installed, startedAt: at });
+  const isNew = state.lastEnd > 0 && !state.checkpoints.has(source);
+  return { ...state, hosts, untold: isNew ? state.untold.set(source, state.lastEnd) : state.untold };
+};
+
+/** In a newer epoch, every host that has a checkpoint of the earlier log is due one of this log. */
+const evolveEpoch = (state: State, epoch: number): State =>
+  epoch <= state.epoch
+    ? state
+    : {
+        ...state,
+        epoch,
+        untold: state.checkpoints.reduce((untold, _, host) => untold.set(host, 0), state.untold),
+      };
+
+const evolveCheckpoint = (state: State, event: FleetEvent & { type: 'Checkpointed' }): State => {
+  const { host, size } = event.data;
+  const epoch = event.epoch ?? 1;
+  const before = state.checkpoints.get(host);
+  // A repeated checkpoint adds nothing.
+  if (before && (before.epoch > epoch || (before.epoch === epoch && before.size >= size))) return state;
+  const isTold = epoch >= state.epoch && size >= (state.untold.get(host) ?? 0);
+  return {
+    ...state,
+    checkpoints: state.checkpoints.set(host, { size, epoch }),
+    checkpointsTold: Math.max(state.checkpointsTold, event.attempt),
+    untold: isTold ? state.untold.delete(host) : state.untold,
+  };
+};
+
 const evolveFleet = (state: State, event: FleetEvent, at: LogPlace): State => {
   switch (event.type) {
-    case 'AgentStarted': {
-      const { role, bootId, release, package: installed } = event.data;
-      const host = { role, bootId, release, package: installed, startedAt: at };
-      return { ...state, hosts: new Map(state.hosts).set(event.source, host) };
-    }
+    case 'AgentStarted':
+      return evolveStart(state, event, at);
     case 'LogRestored':
-      if (event.source !== personWriter(event.data.by)) return state;
-      return { ...state, epoch: Math.max(state.epoch, event.data.epoch) };
-    case 'Checkpointed': {
-      if (event.source !== coordinator) return state;
-      const { host, size } = event.data;
-      const told = { number: event.attempt, size, epoch: event.epoch ?? 1 };
-      const before = state.checkpoints.get(host);
-      // One that stands there once more says nothing new.
-      if (before && (before.epoch > told.epoch || (before.epoch === told.epoch && before.size >= size)))
-        return state;
-      return { ...state, checkpoints: new Map(state.checkpoints).set(host, told) };
-    }
+      return event.source === personWriter(event.data.by) ? evolveEpoch(state, event.data.epoch) : state;
+    case 'Checkpointed':
+      return event.source === coordinator ? evolveCheckpoint(state, event) : state;
     case 'KeyRotated':
     case 'KeyRevoked':
-      return state; // whoever checks signatures takes note of it
+      return state; // the code that checks signatures keeps the keys
   }
 };
 
-/** An approval as hosts are shown it. Of other events nobody asks. */
+/** An approval in its signed form, which hosts are shown. No other event is needed in that form. */
 const signedOf = (
   { type, source }: IterationEvent,
   bytes: Uint8Array,
@@ -209,11 +238,37 @@ const signedOf = (
 
 const noStarts: Starts = { asked: 0, open: [], refusals: 0 };
 
-/** A start that is asked for waits for the coordinator's answer. One whose name is taken by now is answered as well. */
+/** Every host that an iteration may ask. */
+export const hostsOf = ({ board, hosts }: Iteration['plan']): string[] => [
+  ...new Set([...hosts.builders, hosts.publisher, hosts.backup, board]),
+];
+
+/** The hosts of a plan are due a checkpoint: its iteration has ended, or its start was refused. */
+const withEnd = (state: State, plan: Iteration['plan'], { sequence }: LogPlace): State => ({
+  ...state,
+  untold: hostsOf(plan).reduce((untold, host) => untold.set(host, sequence), state.untold),
+  lastEnd: sequence,
+});
+
+/** Stores an iteration after one of its events. It occupies its board until it ends; its hosts are then due a checkpoint. */
+const withIteration = (state: State, iteration: Iteration, at: LogPlace): State => {
+  const { name, ended, plan } = iteration;
+  const next = { ...state, iterations: state.iterations.set(name, iteration) };
+  if (!ended) {
+    const isKnown = state.underWay.get(plan.board) === name;
+    return isKnown ? next : { ...next, underWay: state.underWay.set(plan.board, name) };
+  }
+  if (ended.sequence !== at.sequence) return next;
+  const isItsBoard = state.underWay.get(plan.board) === name;
+  const underWay = isItsBoard ? state.underWay.delete(plan.board) : state.underWay;
+  return withEnd({ ...next, underWay }, plan, at);
+};
+
+/** A start waits for the coordinator's answer, and so does a start whose name has been taken meanwhile. */
 const evolveStarts = (state: State, event: IterationEvent, at: LogPlace, hash: string): State => {
   const { iteration: name } = event;
   const before = state.starts.get(name) ?? noStarts;
-  const withStarts = (starts: Starts) => ({ ...state, starts: new Map(state.starts).set(name, starts) });
+  const withStarts = (starts: Starts) => ({ ...state, starts: state.starts.set(name, starts) });
   if (event.type === 'IterationStarted') {
     const { needs = [], ...data } = event.data;
     const asked: Asked = { ...at, ...data, number: event.attempt, needs, hash };
@@ -230,28 +285,25 @@ const evolveStarts = (state: State, event: IterationEvent, at: LogPlace, hash: s
       ...at,
     };
     const refusals = before.refusals + 1;
-    return { ...withStarts({ ...before, open, refusals, refused }), lastEnd: at.sequence };
+    return withEnd(withStarts({ ...before, open, refusals, refused }), plan, at);
   }
   if (event.type !== 'IterationAccepted' || state.iterations.has(name)) return state;
   const { rules, fleet } = event.data;
   const begun = beginIteration(name, answered, { rules, fleet });
   const iteration = { ...begun, last: at, digest: sha256(`${begun.digest}\n${hash}`) };
-  return {
-    ...withStarts({ ...before, open }),
-    iterations: new Map(state.iterations).set(name, iteration),
-  };
+  return withIteration(withStarts({ ...before, open }), iteration, at);
 };
 
 const isOfStarts = ({ type }: IterationEvent): boolean =>
   type === 'IterationStarted' || type === 'IterationAccepted' || type === 'IterationRefused';
 
-/** Notes that one more event is among those that the iteration rests on. */
+/** Adds one more event to the iteration's digest. */
 const withDigest = (iteration: Iteration, hash: string): Iteration => ({
   ...iteration,
   digest: sha256(`${iteration.digest}\n${hash}`),
 });
 
-/** The state after an event of an iteration, of a step of it or of the iteration itself. */
+/** The state after an event of one of an iteration's steps or of the iteration itself. */
 const evolveOne = (
   state: State,
   event: IterationEvent | StepEvent,
@@ -260,9 +312,9 @@ const evolveOne = (
   const iteration = state.iterations.get(event.iteration);
   if (!maySay(event, iteration)) {
     if (event.kind !== 'step' || !isOutcome(event)) return state;
-    // Its request may yet come; if another host was asked, it never counts.
+    // The outcome's request may come later. If another host was asked, the outcome never counts.
     const key = formatAttemptOn(event, event.source);
-    return { ...state, early: new Map(state.early).set(key, { event, at, hash }) };
+    return { ...state, early: state.early.set(key, { event, at, hash }) };
   }
   if (event.kind === 'iteration' && isOfStarts(event)) return evolveStarts(state, event, at, hash);
   if (!iteration) return state;
@@ -276,21 +328,15 @@ const evolveOne = (
     const outcome = early.get(key);
     if (outcome) {
       changed = withDigest({ ...evolveStep(changed, outcome.event, outcome.at), last: at }, outcome.hash);
-      early = new Map([...early].filter(([name]) => name !== key));
+      early = early.delete(key);
     }
   }
-  const lastEnd = changed.ended?.sequence === at.sequence ? at.sequence : state.lastEnd;
-  return {
-    ...state,
-    early,
-    lastEnd,
-    iterations: new Map(state.iterations).set(event.iteration, changed),
-  };
+  return withIteration({ ...state, early }, changed, at);
 };
 
 /**
- * The state after one more event. Pure and total: an event that this version does not know, or that is not its
- * writer's to say, changes only the position and its writer's count; the same event twice changes nothing.
+ * The state after one more event. Pure and total: an event that this version does not know, or that its writer may not
+ * write, changes only the position and its writer's count; the same event twice changes nothing.
  */
 export const evolve = (state: State, { event, sequence, bytes, signature }: LoggedEvent): State => {
   if (sequence <= state.sequence) return state;
@@ -299,7 +345,7 @@ export const evolve = (state: State, { event, sequence, bytes, signature }: Logg
   const next: State = {
     ...state,
     sequence,
-    writers: new Map(state.writers).set(event.source, { seq: event.writerseq, hash }),
+    writers: state.writers.set(event.source, { seq: event.writerseq, hash }),
   };
   switch (event.kind) {
     case 'unknown':

@@ -4,7 +4,10 @@ import type { SignedEvent } from '../../schemas/signed-event.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import { attemptsOf, evidenceOf, type Iteration } from './state.ts';
 
-/** What has to be done before a step is asked for. `review` is the gate. Rollback is asked for by a failure alone. */
+/**
+ * The steps that have to be done before a step is asked for. `review` is the gate. A rollback follows only from a
+ * failure or an abort.
+ */
 const after = {
   preflight: [],
   keycheck: [],
@@ -28,14 +31,14 @@ export type ForwardStep = keyof typeof after;
 /** The steps of an iteration from its start to its close. */
 export const forwardSteps = Object.keys(after) as ForwardStep[];
 
-/** Whether an approval is being used, or has been: it is for one landing, and does not expire during that or afterwards. */
+/** Whether an approval is in use or was used. It is for one landing, and does not expire during that or afterwards. */
 export const isUsed = (iteration: Iteration, { sequence }: { sequence: number }): boolean =>
   attemptsOf(iteration, 'land').some(
     (attempt) =>
       (attempt.status === 'succeeded' || attempt.status === 'open') && attempt.requested.sequence > sequence,
   );
 
-/** Approvals that nothing was landed on yet, and that end some time. */
+/** The approvals that can still expire: nothing was landed on them yet. */
 export const lastingApprovals = (iteration: Iteration): Iteration['approvals'] =>
   iteration.ended
     ? []
@@ -43,13 +46,13 @@ export const lastingApprovals = (iteration: Iteration): Iteration['approvals'] =
         (one) => one.expires !== undefined && !one.expired && !isUsed(iteration, one),
       );
 
-/** The trees that people approve, as preflight has found them; undefined before. */
+/** The trees that people approve, as preflight found them; undefined before preflight succeeded. */
 export const treesToApprove = (iteration: Iteration): ApprovedTree[] | undefined => {
   const preflight = evidenceOf(iteration, 'preflight');
   return preflight && [{ purpose: 'series', tree: preflight.evidence.tree }];
 };
 
-/** The last word of each person on this very board, plan and trees that still counts. */
+/** The last approval or rejection of each person for this exact board, plan and trees that has not expired. */
 const lastWordsOn = (
   iteration: Iteration,
   trees: readonly ApprovedTree[],
@@ -66,15 +69,15 @@ const lastWordsOn = (
       .map((word) => [word.by, word]),
   );
 
-/** The approvals that the iteration rests on, as they were signed. */
+/** The approvals on which the iteration is based, as they were signed. */
 export const signedApprovals = (iteration: Iteration): SignedEvent[] =>
   [...lastWordsOn(iteration, treesToApprove(iteration) ?? []).values()].flatMap(({ approved, by, signed }) =>
     approved && signed && iteration.plan.review.approvals.includes(by) ? [signed] : [],
   );
 
 /**
- * Where the review stands. An approval counts only for this very board and plan, and preflight's very trees. The last word of
- * each person counts, since the last retry.
+ * The state of the review. An approval counts only for this exact board and plan and for preflight's exact trees. Only
+ * the last word of each person counts, and a rejection only if it came after the last retry.
  */
 export const reviewOf = (
   iteration: Iteration,
@@ -94,7 +97,9 @@ export const reviewOf = (
   };
 };
 
-/** Whether everything that a step waits for is done: `isDone` says it of a step, the approvals of the review. */
+/**
+ * Whether everything that a step waits for is done. `isDone` answers for a step; the review is done with its approvals.
+ */
 export const isReady = (
   iteration: Iteration,
   step: ForwardStep,

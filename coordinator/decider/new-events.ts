@@ -30,7 +30,7 @@ export const requestStep = (
   return stepEvent(step, 'Requested', head, { host, request: requestFor(iteration, step, reason) });
 };
 
-/** @param again whether it is asked of the same host once more, and nobody let anybody down. */
+/** @param again whether the same host is asked once more; the attempt then does not count as failed. */
 export const supersede = (
   iteration: Iteration,
   step: StepName,

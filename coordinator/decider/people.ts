@@ -7,7 +7,7 @@ import { evidenceOf, type Iteration, lastAttempt, type State } from './state.ts'
 
 const refuse = (iteration: string, reason: Refusal) => new RefusedByDecider(iteration, reason);
 
-/** @throws {RefusedByDecider} if there is none of that name. */
+/** @throws {RefusedByDecider} if no iteration has that name. */
 export const knownIteration = (state: State, name: string): Iteration => {
   const iteration = state.iterations.get(name);
   if (!iteration)
@@ -21,7 +21,7 @@ const openIteration = (state: State, name: string): Iteration => {
   return iteration;
 };
 
-/** A person's word on what preflight showed. */
+/** A person's approval or rejection of what preflight showed. */
 export interface Word {
   iteration: string;
   by: string;
@@ -40,7 +40,7 @@ export const review = (
   const { board, review: asked } = iteration.plan;
   if (!asked.approvals.includes(by))
     throw refuse(name, { code: 'not-asked-to-review', by, approvals: asked.approvals });
-  // A log that was restored in part may hold the landing and not the approval, and then waits for it.
+  // A partly restored log may hold the landing without its approval. Then the approval can still be given.
   const landing = evidenceOf(iteration, 'land') || lastAttempt(iteration, 'land')?.status === 'open';
   if (landing && reviewOf(iteration)?.missing.length === 0) throw refuse(name, { code: 'past-review' });
   const count = iteration.approvals.filter((word) => word.approved === (approved !== false)).length + 1;
@@ -72,7 +72,7 @@ export const waive = (
   const { ended, plan, waivers, attempts } = iteration;
   if (ended && ended.status !== 'failed')
     throw refuse(name, { code: 'nothing-to-waive', status: ended.status });
-  // A waiver would close it on a kernel that is gone.
+  // A waiver would let the iteration close on a kernel that the board no longer has.
   if (attempts.rollback.length > 0) throw refuse(name, { code: 'rolled-back', board: plan.board });
   const clauses = plan.clauses.map(({ id }) => id);
   if (!clauses.includes(clause)) throw refuse(name, { code: 'no-such-clause', clause, clauses });

@@ -1,6 +1,9 @@
 import type { Refusal } from '../../schemas/reasons.ts';
 
-/** What was asked for can't be done as things are: a code with its facts. Whoever shows it makes a sentence of it. */
+/**
+ * What was asked for can't be done as things are. Holds a code with its facts, which the reader's side renders as a
+ * sentence.
+ */
 export class RefusedByDecider extends Error {
   override readonly name = 'RefusedByDecider';
   readonly reason: Refusal;

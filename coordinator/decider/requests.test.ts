@@ -8,14 +8,14 @@ import { requestFor } from './requests.ts';
 const carrying: StepName[] = ['publish', 'install'];
 const done = historyOf(...until('close')).iteration();
 
-describe('what publish and install are asked with', () => {
-  it.each(carrying)('%s is shown a provenance that its host accepts', (step) => {
+describe('the provenance in the requests of publish and install', () => {
+  it.each(carrying)('%s gets a provenance that its host accepts', (step) => {
     const { provenance, packages } = requestFor(done, step as 'publish');
     expect(() => requireProvenance(provenance, exampleTrust, 'iter5', packages)).not.toThrow();
     expect(provenance?.approvals.map(({ writer }) => writer)).toEqual(['@mfritsche', '@architect']);
   });
 
-  it('holds the approvals that count alone: the last word of each whom the plan asks', () => {
+  it('holds only the approvals that count: the last word of each person whom the plan asks', () => {
     const again: Happening[] = [
       ...until('review'),
       did(approves('mfritsche')),
@@ -34,7 +34,7 @@ describe('what publish and install are asked with', () => {
     ]);
   });
 
-  it('is left out where nobody attests the build: the host refuses that', () => {
+  it('is left out if the build is not attested: the host refuses that', () => {
     const [attempt] = done.attempts.build;
     if (attempt?.status !== 'succeeded') throw new Error('nothing was built');
     const { attestation: _none, ...evidence } = attempt.evidence;

@@ -9,7 +9,7 @@ import { evidenceOf, expectedRelease, type Iteration } from './state.ts';
 
 const need = <Name extends StepName>(iteration: Iteration, step: Name): StepEvidence<Name> => {
   const found = evidenceOf(iteration, step);
-  if (!found) throw new Error(`${iteration.name}: nothing is known of ${step} yet`); // the graph forbids it
+  if (!found) throw new Error(`${iteration.name}: there is no evidence of ${step} yet`); // the graph forbids it
   return found.evidence;
 };
 
@@ -18,7 +18,8 @@ const seriesOf = ({ plan, series }: Iteration) => ({ scope: plan.series.scope, p
 
 const releaseOf = (iteration: Iteration): string => {
   const release = expectedRelease(iteration);
-  if (release === undefined) throw new Error(`${iteration.name}: nobody has said what its release will be`);
+  if (release === undefined)
+    throw new Error(`${iteration.name}: its kernel release is neither planned nor predicted`);
   return release;
 };
 
@@ -28,7 +29,7 @@ const kernelOf = (iteration: Iteration) => ({
   release: releaseOf(iteration),
 });
 
-/** The paths that a row's expectations name, where these are not all of the sweep's. */
+/** The paths that a row's expectations name; nothing if they name all of the sweep's paths. */
 const comparedPaths = ({ paths }: ReadPlan['sweep'], { expect }: ReadPlan['sweep']['rows'][number]) => {
   const compared = paths
     .map(({ name }) => name)
@@ -55,7 +56,7 @@ const landedCommit = (iteration: Iteration): string => {
   return landed.commit;
 };
 
-/** What was reviewed: what a build attests, and hosts want to see. */
+/** The reviewed source, which a build attests and hosts check. */
 const sourceOf = (iteration: Iteration): Pick<StepRequest<'build'>, 'source'> => {
   const { baseline, tree, patchset } = need(iteration, 'preflight');
   const { planSha256, series } = iteration;
@@ -63,8 +64,8 @@ const sourceOf = (iteration: Iteration): Pick<StepRequest<'build'>, 'source'> =>
 };
 
 /**
- * Who built the packages from what, and who has approved that. A build that nobody attests goes without, even where its clause
- * was waived: hosts refuse it.
+ * Who built the packages from what, and who approved that. Nothing if the build is not attested, even if that clause
+ * was waived: hosts then refuse the packages.
  */
 const provenanceOf = (iteration: Iteration): { provenance?: Provenance } => {
   const { attestation, commit } = need(iteration, 'build');
@@ -85,7 +86,7 @@ const publishedPackages = (iteration: Iteration): PackageFile[] =>
     sha256,
   }));
 
-/** What each step is asked with: facts of the plan, and evidence of the steps before it. */
+/** The data of each step's request: facts of the plan, and evidence of the steps before it. */
 const requests: {
   readonly [Name in StepName]: (iteration: Iteration, reason: EndReason | undefined) => StepRequest<Name>;
 } = {
@@ -159,7 +160,7 @@ const requests: {
   }),
   record: (iteration) => {
     const { repository, branch, document, scoreboard, notes } = iteration.plan.close;
-    // Its words are made when it is sealed: `daemon/with-words.ts`.
+    // The text is rendered when the event is sealed: `daemon/with-words.ts`.
     const rendered = (as: string) => ({ as, facts: iteration.digest, text: '' });
     return {
       repository,
@@ -171,7 +172,7 @@ const requests: {
           note.kind === 'write' ? [{ path: note.file, content: rendered('note') }] : [],
         ),
       ],
-      // Only a sweep that is as expected moves the scoreboard, not one that was waived.
+      // Only a sweep that is as expected changes the scoreboard, not one that was waived.
       replacements: isSweepAsExpected(iteration)
         ? [{ path: scoreboard.file, before: scoreboard.before, after: scoreboard.after }]
         : [],

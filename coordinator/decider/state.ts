@@ -1,3 +1,4 @@
+import { OrderedMap, Map as PersistentMap } from 'immutable';
 import type { ApprovedTree, FleetFacts, IterationEvent, StepEvent } from '../../schemas/events.ts';
 import type { Needs } from '../../schemas/needs.ts';
 import type { Opened } from '../../schemas/open.ts';
@@ -7,7 +8,7 @@ import type { SignedEvent } from '../../schemas/signed-event.ts';
 import { type StepName, stepNames } from '../../schemas/step-names.ts';
 import type { Failure, StepEvidence } from '../../schemas/steps.ts';
 
-/** Where an event stands in the log, and by which name others answer it. */
+/** An event's place in the log, and the name by which other events refer to it as their cause. */
 export interface LogPlace {
   sequence: number;
   time: string;
@@ -15,7 +16,7 @@ export interface LogPlace {
   eventId: string;
 }
 
-/** One try of a step, as the log tells it. Sequences are the stream's. */
+/** One try of a step, as the log shows it. Sequences are the stream's. */
 export type Attempt<Name extends StepName = StepName> = {
   number: number;
   host: string;
@@ -26,7 +27,7 @@ export type Attempt<Name extends StepName = StepName> = {
   | { status: 'open' }
   | { status: 'succeeded'; ended: LogPlace; evidence: StepEvidence<Name>; seconds: number }
   | { status: 'failed'; ended: LogPlace; failure: Opened<Failure> }
-  /** `late` is an outcome that came after all: it is recorded and not acted on. */
+  /** `late` is the sequence of an outcome that came later: it is recorded and not acted on. */
   | { status: 'superseded'; ended: LogPlace; reason: Opened<SupersededReason>; again: boolean; late?: number }
 );
 
@@ -39,7 +40,7 @@ export interface Approval {
   sequence: number;
   time: string;
   approved: boolean;
-  /** By the clock of the log's server. A rejection lasts. */
+  /** By the clock of the log's server. A rejection does not expire. */
   expires?: string | undefined;
   expired?: boolean;
   /** As its writer signed it, for the hosts that act on it. */
@@ -58,19 +59,19 @@ export type End = LogPlace &
       }
   );
 
-/** All that is known of one iteration: a fold over its own events. */
+/** Everything known about one iteration: a fold over its own events. */
 export interface Iteration {
   name: string;
-  /** The names of the rules that it is decided by. */
+  /** The names of the rules that apply to it. */
   rules: readonly string[];
   plan: ReadPlan;
   planSha256: string;
   series: Patch[];
-  /** What of the fleet's file it was accepted by. */
+  /** The facts of the fleet's file with which it was accepted. */
   fleet: Opened<FleetFacts>;
   startedBy: string;
   started: LogPlace;
-  /** The last event that concerns this iteration: what the coordinator's next one answers. */
+  /** The last event of this iteration: the coordinator's next one names it as its cause. */
   last: LogPlace;
   /** One hash over the bytes of all its events up to here, in their order. */
   digest: string;
@@ -79,22 +80,35 @@ export interface Iteration {
   reviews: { sequence: number; planSha256: string; trees: ApprovedTree[] }[];
   approvals: Approval[];
   waivers: { clause: string; why: string; by: string; sequence: number }[];
-  /** A retry that nobody has answered yet. */
+  /** A retry that the coordinator has not answered yet. */
   retryAsked?: { by: string; number: number } & LogPlace;
-  /** Retries, by the sequence at which they were accepted: what had failed before doesn't count any more. */
+  /** Accepted retries, with the sequence of the acceptance: failures before it no longer count. */
   retries: { by: string; sequence: number }[];
   retriesAsked: number;
-  /** The coordinator's last answer to a retry; `refused` says why it does not count. */
+  /** The coordinator's last answer to a retry; `refused` is the reason of a refusal. */
   retryAnswered?: { number: number; refused?: Opened<Refusal> };
   abort?: { by: string; why: string; sequence: number };
-  /** The board, when it was given up as lost the last time; whether it still is, `lostBoard` tells. */
+  /** The last time that the board was given up as lost. `lostBoard` tells whether it still is. */
   lost?: Extract<IterationEvent, { type: 'BoardLost' }>['data'] & { sequence: number };
   losses: number;
   /** The board went back on its own. */
   deadline?: Extract<IterationEvent, { type: 'DeadlinePassed' }>['data'] & { sequence: number };
   ended?: End;
-  /** How often it has failed before, as it may be retried. */
+  /** How often it has failed: after a retry it can fail again. */
   failures: number;
+}
+
+/** An ended iteration that was set aside: as much of it as decisions about other iterations need. */
+export interface EndedIteration {
+  name: string;
+  board: string;
+  /** Every host that it could ask. */
+  hosts: readonly string[];
+  startedBy: string;
+  started: LogPlace;
+  ended: Pick<End, 'status' | 'sequence' | 'time'>;
+  /** As {@link Iteration.digest}. */
+  digest: string;
 }
 
 /** A start that a person asked for, and that the coordinator has not answered yet. */
@@ -111,7 +125,7 @@ export interface Asked extends LogPlace {
   hash: string;
 }
 
-/** What is known of the starts of one name. */
+/** Everything known about the starts of one name. */
 export interface Starts {
   /** How many were asked for. */
   asked: number;
@@ -136,44 +150,62 @@ export interface HostState {
   startedAt: LogPlace;
 }
 
-/** An outcome that is in the log before its request, as after a lost tail, when each writer says again what it said. */
+/**
+ * An outcome that comes before its request in the log. This happens after a lost tail, when each writer sends its
+ * events again.
+ */
 export interface EarlyOutcome {
   event: StepEvent & { fact: 'Succeeded' | 'Failed' };
   at: LogPlace;
   hash: string;
 }
 
-/** The state of a fleet: what follows from the events folded so far, and nothing else. */
+/**
+ * The state of a fleet: it follows from the events folded so far and from nothing else. Its maps are persistent ones, so that
+ * folding an event costs the same however large the fleet is.
+ */
 export interface State {
   /** The sequence of the last event folded. */
   sequence: number;
-  /** Those that were accepted. */
-  iterations: ReadonlyMap<string, Iteration>;
-  /** What was asked for, by the iteration's name. */
-  starts: ReadonlyMap<string, Starts>;
-  hosts: ReadonlyMap<string, HostState>;
-  /** Each writer's last event: its own count and hash, which its next one links to. */
-  writers: ReadonlyMap<string, { seq: number; hash: string }>;
+  /** The iterations that were accepted, except those in `ended`. */
+  iterations: OrderedMap<string, Iteration>;
+  /** The ended iterations that were set aside, see `ended-iterations.ts`. */
+  ended: OrderedMap<string, EndedIteration>;
+  /** The name of the iteration that occupies each board now. */
+  underWay: PersistentMap<string, string>;
+  /** The starts that people asked for, by the iteration's name. */
+  starts: OrderedMap<string, Starts>;
+  hosts: OrderedMap<string, HostState>;
+  /** Each writer's last event: the writer's own count and the event's hash, to which its next one links. */
+  writers: PersistentMap<string, { seq: number; hash: string }>;
   /** The log's epoch. */
   epoch: number;
-  /** The sequence at which an iteration ended last, or a start was refused; 0 before the first. */
+  /** The sequence of the last end of an iteration or refusal of a start; 0 before the first. */
   lastEnd: number;
-  /** The last checkpoint that each host was told: how many of them it was told, and what it covers. */
-  checkpoints: ReadonlyMap<string, { number: number; size: number; epoch: number }>;
+  /** The last checkpoint that each host was told, and what it covers. */
+  checkpoints: OrderedMap<string, { size: number; epoch: number }>;
+  /** How many checkpoints were told. */
+  checkpointsTold: number;
+  /** The hosts that are due a checkpoint, and the sequence that it has to cover. */
+  untold: OrderedMap<string, number>;
   /** By {@link formatAttemptOn}. */
-  early: ReadonlyMap<string, EarlyOutcome>;
+  early: PersistentMap<string, EarlyOutcome>;
 }
 
 export const initialState: State = {
   sequence: 0,
-  iterations: new Map(),
-  starts: new Map(),
-  hosts: new Map(),
-  writers: new Map(),
+  iterations: OrderedMap(),
+  ended: OrderedMap(),
+  underWay: PersistentMap(),
+  starts: OrderedMap(),
+  hosts: OrderedMap(),
+  writers: PersistentMap(),
   epoch: 1,
   lastEnd: 0,
-  checkpoints: new Map(),
-  early: new Map(),
+  checkpoints: OrderedMap(),
+  checkpointsTold: 0,
+  untold: OrderedMap(),
+  early: PersistentMap(),
 };
 
 /** An iteration as it begins, when its start is accepted. */
@@ -243,10 +275,10 @@ export const evidenceOf = <Name extends StepName>(
     : undefined;
 };
 
-/** The board that was changed and does not come back; undefined once it has started again, or has spoken. */
+/** The changed board that does not come back; undefined once it has started again or has written to the log. */
 export const lostBoard = ({ lost }: Iteration, { hosts }: Pick<State, 'hosts'>): Iteration['lost'] =>
   lost !== undefined && (hosts.get(lost.host)?.startedAt.sequence ?? 0) > lost.sequence ? undefined : lost;
 
-/** What `uname -r` will say: as the plan promises it, or as preflight has found it. */
+/** What `uname -r` will print: as the plan states it, or else as preflight predicted it. */
 export const expectedRelease = (iteration: Iteration): string | undefined =>
   iteration.plan.package.release ?? evidenceOf(iteration, 'preflight')?.evidence.release.predicted;

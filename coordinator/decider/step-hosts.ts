@@ -3,13 +3,13 @@ import { steps } from '../../schemas/steps.ts';
 import { forwardSteps } from './graph.ts';
 import { type Attempt, attemptsOf, type Iteration } from './state.ts';
 
-/** The sequence of the last retry: what failed before it is forgiven. */
+/** The sequence of the last retry: failures before it no longer count. */
 export const lastRetry = (iteration: Iteration): number => iteration.retries.at(-1)?.sequence ?? 0;
 
-/** Superseded only to be asked of the same host anew: nobody has failed. */
+/** Whether an attempt was superseded only to ask the same host again: nothing has failed. */
 export const isAskedAgain = (attempt: Attempt): boolean => attempt.status === 'superseded' && attempt.again;
 
-/** A try that came to nothing, and that no retry has forgiven. */
+/** Whether an attempt failed or was given up after the last retry. */
 export const countsAsFailed = (
   iteration: Iteration,
   attempt: Attempt | undefined,
@@ -22,7 +22,7 @@ export const countsAsFailed = (
 const isHostsFault = (attempt: Attempt): boolean =>
   attempt.status === 'superseded' || (attempt.status === 'failed' && attempt.failure.fault === 'host');
 
-/** The plan's builders that have not let this iteration down, in the plan's order. */
+/** The plan's builders that have not failed this iteration, in the plan's order. */
 const buildersLeft = (iteration: Iteration): string[] => {
   const letDown = new Set(
     forwardSteps
@@ -34,7 +34,7 @@ const buildersLeft = (iteration: Iteration): string[] => {
   return iteration.plan.hosts.builders.filter((host) => !letDown.has(host));
 };
 
-/** The host that a step is asked of, or nobody if no builder is left. */
+/** The host of which a step is asked; undefined if no builder is left. */
 export const hostFor = (iteration: Iteration, step: StepName): string | undefined => {
   switch (steps[step].role) {
     case 'builder':
@@ -46,10 +46,10 @@ export const hostFor = (iteration: Iteration, step: StepName): string | undefine
   }
 };
 
-/** Whether another host may take the step over. */
+/** Whether another host may take over the step. */
 export const canBeTakenOver = (iteration: Iteration, step: StepName, attempt: Attempt): boolean =>
   steps[step].role === 'builder' && isHostsFault(attempt) && hostFor(iteration, step) !== undefined;
 
-/** The host that would take an open attempt over, if its host let the iteration down. */
+/** The host that would take over an open attempt if its host failed. */
 export const fallbackOf = (iteration: Iteration, step: StepName, attempt: Attempt): string | undefined =>
   steps[step].role === 'builder' ? buildersLeft(iteration).find((host) => host !== attempt.host) : undefined;

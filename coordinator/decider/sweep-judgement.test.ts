@@ -22,7 +22,7 @@ const libvaOfH264 =
     cell.row === 'h264' && cell.path === 'libva' ? { ...cell, ...change } : cell;
 
 describe('a sweep', () => {
-  it('passes where every comparison of the plan holds, the expected difference too', () => {
+  it('passes if every comparison of the plan holds, an expected difference too', () => {
     expect(judge((cell) => cell)).toMatchObject({
       passed: 2,
       total: 2,
@@ -91,7 +91,7 @@ describe('a sweep', () => {
     const [h264, mpeg2] = judgeRows(plan.sweep, { table });
     expect(h264?.verdict).toBe(verdict);
     expect(h264?.comparisons.map((one) => one.verdict)).toEqual([verdict, verdict]);
-    // A path alone is at fault only for what it shows alone.
+    // A path is judged alone: its hash is not compared with another's here.
     const alone = change && 'sha256' in change && change.sha256 === 'a' ? 'PASS' : verdict;
     expect(h264?.paths.map((one) => one.verdict)).toEqual([alone, 'PASS', 'PASS']);
     expect(mpeg2?.verdict).toBe('PASS');

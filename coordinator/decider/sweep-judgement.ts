@@ -6,16 +6,16 @@ import type { Cell, StepEvidence } from '../../schemas/steps.ts';
 type SweepPlan = ReadPlan['sweep'];
 type ReadCell = Opened<Cell>;
 
-/** Gravest first, as KCIDB orders them: what tests amount to together is the gravest of theirs. */
+/** Gravest first, as KCIDB orders them. The verdict of several tests together is their gravest. */
 const graveness = ['FAIL', 'ERROR', 'MISS', 'SKIP', 'PASS'] as const satisfies readonly Verdict[];
-/** What evidence amounts to: no person has said anything about it. */
+/** A verdict of evidence alone, before any person's waiver. */
 export type EvidenceVerdict = (typeof graveness)[number];
 
 /** The gravest of these verdicts; an empty list is a MISS. */
 export const gravest = (verdicts: readonly EvidenceVerdict[]): EvidenceVerdict =>
   graveness.find((verdict) => verdicts.includes(verdict)) ?? 'MISS';
 
-/** The hash that a cell vouches for: every repeat that the plan asks for gave it, and on the device if it has to. */
+/** The hash that a cell proves: every repeat that the plan asks for produced it, on the device if the path needs it. */
 const provenHash = ({ paths, repeats }: SweepPlan, path: string, cell: ReadCell | undefined) => {
   if (cell?.status !== 'ok' || cell.hashes.length < repeats) return null;
   if (cell.hashes.some((hash) => hash !== cell.sha256)) return null;
@@ -47,7 +47,7 @@ const cellSeen = (path: string, cell: ReadCell | undefined, proven: string | nul
   ...(cell?.error === undefined ? {} : { error: cell.error.slice(0, 500) }),
 });
 
-/** What a cell alone says: PASS if it vouches for a hash, ERROR if its run broke, MISS if there is no evidence. */
+/** The verdict of a cell alone: PASS if it proves a hash, ERROR if its run broke, MISS if there is no evidence. */
 const verdictOfCell: Record<CellSeen['status'], EvidenceVerdict> = {
   proven: 'PASS',
   unproven: 'MISS',
@@ -68,7 +68,7 @@ export interface PathVerdict {
 export interface ComparisonVerdict {
   expectation: string;
   verdict: EvidenceVerdict;
-  /** What stands on its two sides; null for what is no path of the sweep, which nobody here can judge. */
+  /** The cells on the comparison's two sides; null for a side that is no path of the sweep and so can't be judged. */
   left: CellSeen | null;
   right: CellSeen | null;
 }
@@ -76,14 +76,14 @@ export interface ComparisonVerdict {
 export interface RowVerdict {
   row: string;
   verdict: EvidenceVerdict;
-  /** The paths that the row's expectations name, whatever their bytes were compared with. */
+  /** The paths that the row's expectations name, each judged alone. */
   paths: PathVerdict[];
   comparisons: ComparisonVerdict[];
 }
 
 /**
- * Compares a sweep's table with what the plan expects of it: each row with its paths and comparisons. A comparison
- * of hashes that both are proven holds or FAILs; otherwise it is what its paths are. Absence is never a PASS.
+ * Compares a sweep's table with what the plan expects of it: each row with its paths and comparisons. A comparison of
+ * two proven hashes is PASS or FAIL; any other has the gravest verdict of its paths. Absence is never a PASS.
  */
 export const judgeRows = (plan: SweepPlan, { table }: Pick<StepEvidence<'sweep'>, 'table'>): RowVerdict[] =>
   plan.rows.map(({ name, expect }) => {

@@ -384,7 +384,7 @@ describe('the ledger', () => {
     expect(clause(history, 'C10')?.verdict).toBe('MISS');
   });
 
-  it('says WAIVED only of what did not pass, with who and why', () => {
+  it('shows WAIVED only for a clause that did not pass, with who and why', () => {
     const history = historyOf(...until('sweep'), did(waive('C11')), did(waive('C1')));
     expect(clause(history, 'C11')).toMatchObject({
       verdict: 'WAIVED',
@@ -401,7 +401,7 @@ describe('a step without a clause of its own', () => {
   };
 
   it.each(['preflight', 'build', 'publish', 'backup', 'stage', 'install', 'reboot', 'sweep'] as const)(
-    'still has to show what %s is for',
+    'still has to pass the own check of %s',
     (step) => {
       const way = step === 'backup' ? until('build') : until(step);
       const history = historyOf(...way, (log) => void log.succeed(step, badEvidence(log.iteration(), step)));

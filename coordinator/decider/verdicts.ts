@@ -8,7 +8,7 @@ import { type EvidenceVerdict, gravest } from './sweep-judgement.ts';
 
 type ReadCheck = ReadPlan['clauses'][number]['proof'][number];
 
-/** A check's answer. `events` are the log's sequences that it rests on. */
+/** A check's answer. `events` are the log's sequences on which it is based. */
 export interface Answer {
   verdict: Verdict;
   faults: CheckFault[];
@@ -17,11 +17,13 @@ export interface Answer {
 
 interface CheckAnswer extends Answer {
   verdict: EvidenceVerdict;
-  /** There is nothing to judge yet: that is no fault of anybody's. */
+  /** There is nothing to judge yet, which is no failure. */
   isPending: boolean;
 }
 
-/** A fault's own verdict: that something is absent is a MISS, and what the sweep's harness broke is an ERROR. */
+/**
+ * A fault's own verdict: absent evidence is a MISS; a row of the sweep has its own verdict, ERROR if the harness broke.
+ */
 const verdictOfFault = (fault: CheckFault): EvidenceVerdict => {
   switch (fault.code) {
     case 'no-evidence':
@@ -44,10 +46,13 @@ const pending = (fault: CheckFault): CheckAnswer => ({
 });
 
 const judge = (check: Exclude<ReadCheck, { check: 'unknown' }>, iteration: Iteration): Judged | undefined =>
-  // Each rule takes the check of its own name, which no type can say of a lookup.
+  // Each rule takes the check of its own name; the type of a lookup can't express that.
   (checks[check.check].judge as (one: typeof check, of: Iteration) => Judged | undefined)(check, iteration);
 
-/** One check, answered from the iteration's evidence. Without evidence it is a MISS, and so is one that nobody here knows. */
+/**
+ * Answers one check from the iteration's evidence. A check without evidence is a MISS, and so is a check that this
+ * version does not know.
+ */
 export const answerCheck = (check: ReadCheck, iteration: Iteration): CheckAnswer => {
   if (check.check === 'unknown') return pending({ code: 'check-unknown', check: check.named });
   const found = judge(check, iteration);
@@ -59,18 +64,21 @@ export const answerCheck = (check: ReadCheck, iteration: Iteration): CheckAnswer
 
 const nameOf = (check: ReadCheck): string => (check.check === 'unknown' ? check.named : check.check);
 
-/** What an event carries of the faults of one check: the first of them. */
+/** The faults of one check that an event carries: only the first of them. */
 export const boundFaults = (faults: readonly CheckFault[]): CheckFault[] => faults.slice(0, 20);
 
 export interface ClauseVerdict extends Answer {
   id: string;
   says: string;
-  /** Who let it go without proof, and why. */
+  /** Who waived the clause, and why. */
   waiver?: { by: string; why: string };
   checks: (Answer & { check: string; step: string })[];
 }
 
-/** Every clause of the plan with its verdict: the gravest of its checks', unless somebody waived it. */
+/**
+ * Every clause of the plan with its verdict: the gravest of its checks, or WAIVED if that is no PASS and a person
+ * waived it.
+ */
 export const verdictsOf = (iteration: Iteration): ClauseVerdict[] =>
   iteration.plan.clauses.map(({ id, says, proof }) => {
     const answers = proof.map((check) => {
@@ -92,17 +100,20 @@ export const verdictsOf = (iteration: Iteration): ClauseVerdict[] =>
     };
   });
 
-/** Evidence that a check finds wanting. */
+/** A check that its evidence fails. */
 export interface FailedCheck extends Pick<Answer, 'verdict' | 'faults'> {
   step: StepName;
   check: CheckName;
-  /** The clause that is bound to it; null where none is. */
+  /** The clause that the check belongs to; null if there is none. */
   clause: string | null;
-  /** The last event that it rests on. */
+  /** The sequence of the last event on which the answer is based. */
   sequence: number;
 }
 
-/** What an iteration's evidence fails. A check whose clause was waived does not count, and neither does one without evidence. */
+/**
+ * The checks that an iteration's evidence fails. A check whose clause was waived does not count, and neither does one
+ * without evidence.
+ */
 export const failedChecks = (iteration: Iteration): FailedCheck[] => {
   const waived = new Set(iteration.waivers.map(({ clause }) => clause));
   const ofClauses = iteration.plan.clauses.flatMap(({ id, proof }) =>

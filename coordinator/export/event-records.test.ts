@@ -28,7 +28,7 @@ describe('the records of an exported log', () => {
     expect(JSON.parse(text.split('\n')[0] ?? '')).toEqual({ format: 'kernel-agent log 1', ...header });
   });
 
-  it('say the same when they are read again', () => {
+  it('are the same when they are read a second time', () => {
     const { records: exported } = readEventRecords(Buffer.from(text));
     expect([...exported]).toEqual([...exported]);
   });
@@ -38,7 +38,7 @@ describe('the records of an exported log', () => {
     ['a space at the end', text.replace('"}\n{"sequence":4', '"} \n{"sequence":4'), [4]],
     ['another order', text.replace('"fleet":"reauktion","epoch":1', '"epoch":1,"fleet":"reauktion"'), [1]],
     ['a field more', text.replace('{"sequence":3,', '{"sequence":3,"more":1,'), [4]],
-    ['a field said twice', text.replace('{"sequence":3,', '{"sequence":9,"sequence":3,'), [4]],
+    ['a field that occurs twice', text.replace('{"sequence":3,', '{"sequence":9,"sequence":3,'), [4]],
     ['a number spelt another way', text.replace('"sequence":3', '"sequence":3.0'), [4]],
     ['a letter spelt another way', text.replace('"subject":"ka', '"subject":"k\\u0061'), [2]],
     [

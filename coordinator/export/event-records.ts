@@ -3,18 +3,18 @@ import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { isWithheld, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
 import { FleetName, Sha256 } from '../../schemas/names.ts';
 
-/** The member of an export that everything else in it follows from. */
+/** The member of an export from which all its other members follow. */
 export const eventsMember = 'events.jsonl';
 
-/** What an export holds of what its events have put aside: each under the sha256 of its bytes. */
+/** The member with a blob of the events, named by the sha256 of its bytes. */
 export const blobMember = (sha256: string): string => `blobs/${sha256}`;
 
 /** The first line of an exported log: what it claims to be. */
 export interface LogHeader {
   fleet: string;
-  /** The log's, counted from 1. */
+  /** The log's epoch, counted from 1. */
   epoch: number;
-  /** Messages, each of them a line. */
+  /** The number of messages; each is a line. */
   size: number;
   /** The coordinator's checkpoint over exactly these messages. */
   note: string;
@@ -23,7 +23,7 @@ export interface LogHeader {
 /** A message of an exported log, whole or withheld. */
 export type LogRecord = KeptMessage | WithheldMessage;
 
-/** A line that is not spelt as an export spells it. */
+/** A line that an export would not write in this way. */
 export interface BadRecord {
   /** Counted from 1. */
   line: number;
@@ -61,7 +61,7 @@ const spellRecord = (record: LogRecord): string => {
   );
 };
 
-/** The lines of `events.jsonl`, each with its end: the header, then every message in the order of the log. */
+/** The lines of `events.jsonl`, each with its line end: the header, then every message in the log's order. */
 export function* writeEventRecords(header: LogHeader, records: Iterable<LogRecord>): Generator<string> {
   yield `${spellHeader(header)}\n`;
   for (const record of records) yield `${spellRecord(record)}\n`;
@@ -80,10 +80,10 @@ const readRecord = (text: string): LogRecord => {
     : { ...head, bytes: Buffer.from(rest.bytes, 'base64') };
 };
 
-// What is no UTF-8, and a mark at the beginning, would read as the same text as another spelling.
+// Otherwise invalid UTF-8 or a byte order mark would decode to the same text as a valid spelling.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Reads a line in its one spelling: written again, it is the same, byte for byte. */
+/** Reads a line, and accepts only its one spelling: written again, it has to be the same byte for byte. */
 const readLine = <Value extends object>(
   bytes: Uint8Array,
   line: number,
@@ -94,7 +94,7 @@ const readLine = <Value extends object>(
     const text = utf8.decode(bytes);
     const value = read(text);
     if (spell(value) === text) return value;
-    return { line, why: `line ${line} is spelt in another way than an export spells it` };
+    return { line, why: `line ${line} is not spelt as an export spells it` };
   } catch {
     return { line, why: `line ${line} is not what an export writes there` };
   }
@@ -102,7 +102,7 @@ const readLine = <Value extends object>(
 
 const newline = 0x0a;
 
-/** Reads an `events.jsonl`. A line that is not as {@link writeEventRecords} writes it comes as a bad one, in its place. */
+/** Reads an `events.jsonl`. A line that {@link writeEventRecords} would not write becomes a bad record in its place. */
 export const readEventRecords = (file: Uint8Array): ExportedLog => {
   const endOf = (start: number): number => {
     const end = file.indexOf(newline, start);

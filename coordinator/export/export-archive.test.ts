@@ -45,7 +45,7 @@ describe('an archive', () => {
     expect(readdirSync(folder).sort()).toEqual(['again.tar', 'iter5.tar']);
   });
 
-  it.each(['tar', 'bsdtar'])('is what %s takes for one, in order, with nobody in it', async (program) => {
+  it.each(['tar', 'bsdtar'])('is listed by %s, in order, without an owner', async (program) => {
     await writeArchive(file, parts);
     const names = parts.map(({ name }) => name).sort();
     expect(run(program, '-tf', file).trim().split('\n')).toEqual(names);
@@ -58,20 +58,20 @@ describe('an archive', () => {
       expect(readFileSync(join(folder, 'out', name)).equals(Buffer.from(bytes))).toBe(true);
   });
 
-  it('gives back each member, and says of another that it is not there', async () => {
+  it('returns each member, and undefined for one that it does not hold', async () => {
     await writeArchive(file, parts);
     for (const { name, bytes } of parts)
       expect((await readArchive(file, name, { limitBytes }))?.equals(Buffer.from(bytes))).toBe(true);
     expect(await readArchive(file, 'events', { limitBytes })).toBeUndefined();
   });
 
-  it('can be of nothing', async () => {
+  it('can be empty', async () => {
     await writeArchive(file, []);
     expect(run('tar', '-tf', file)).toBe('');
     expect(await readArchive(file, 'report.md', { limitBytes })).toBeUndefined();
   });
 
-  it('is not written over what is there, unless told', async () => {
+  it('overwrites a file only when told to', async () => {
     writeFileSync(file, 'mine');
     await expect(writeArchive(file, parts)).rejects.toThrow(/is there already/);
     expect(readFileSync(file, 'utf8')).toBe('mine');
@@ -79,7 +79,7 @@ describe('an archive', () => {
     expect(run('tar', '-tf', file)).toContain('report.md');
   });
 
-  it('follows no link that waits under its name', async () => {
+  it('follows no link under its name', async () => {
     const victim = join(folder, 'victim');
     writeFileSync(victim, 'mine');
     symlinkSync(victim, `${file}.part`);
@@ -90,7 +90,7 @@ describe('an archive', () => {
     expect(existsSync(join(folder, 'nowhere'))).toBe(false);
   });
 
-  it('leaves nothing behind where it can not be written', async () => {
+  it('leaves nothing behind if it can not be written', async () => {
     mkdirSync(file);
     await expect(writeArchive(file, parts, { overwrite: true })).rejects.toThrow(/EISDIR/);
     expect(readdirSync(folder)).toEqual(['iter5.tar']);
@@ -126,7 +126,7 @@ describe('an archive from anybody', () => {
     return readFileSync(whole);
   };
   const end = Buffer.alloc(1024);
-  /** Changes a field of the first header and mends its checksum. */
+  /** Changes a field of the first header and corrects its checksum. */
   const withField = (archive: Buffer, at: number, value: string): Buffer => {
     const changed = Buffer.from(archive);
     changed.write(value, at, 'latin1');
@@ -172,7 +172,7 @@ describe('an archive from anybody', () => {
     expect(String(await readArchive(file, 'report.md', { limitBytes }))).toBe('one');
   });
 
-  it('is refused where tar made it, with its own headers', async () => {
+  it('is refused if tar made it, with its own headers', async () => {
     writeFileSync(join(folder, 'report.md'), 'text');
     run('tar', '-C', folder, '-cf', file, 'report.md');
     await expect(readArchive(file, 'report.md', { limitBytes })).rejects.toThrow(

@@ -7,7 +7,7 @@ export interface ArchivePart {
   bytes: Uint8Array;
 }
 
-/** In order of their names by code unit, each once. @throws {ArchiveFault} */
+/** The parts in order of their names, by code unit. @throws {ArchiveFault} if a name occurs twice. */
 const inOrder = (parts: readonly ArchivePart[]): ArchivePart[] => {
   const sorted = [...parts].sort((a, b) => (a.name < b.name ? -1 : 1));
   const twice = sorted.find(({ name }, index) => sorted[index + 1]?.name === name);
@@ -25,9 +25,9 @@ const exists = (file: string): Promise<boolean> =>
   );
 
 /**
- * Writes the parts as one tar archive; the same parts give the same bytes. What stands at `file` is whole or is what
- * stood there before: the archive is on disk as `<file>.part` before it gets its name.
- * @throws {ArchiveFault} if the file is there and may not be overwritten, or for a part that can't be a member.
+ * Writes the parts as one tar archive; the same parts give the same bytes. `file` never holds half an archive: it is on
+ * disk as `<file>.part` before it gets its name.
+ * @throws {ArchiveFault} if the file exists and may not be overwritten, or if a part can't be a member.
  */
 export const writeArchive = async (
   file: string,
@@ -44,7 +44,7 @@ export const writeArchive = async (
       `${file} is there already: name another file with --out, or overwrite it with --force`,
     );
   const part = `${file}.part`;
-  // What an export that was cut has left; made anew, so that no link that waits there is followed.
+  // Left by an interrupted export. It is removed and created again, so that no link planted there is followed.
   await rm(part, { force: true });
   const handle = await open(part, 'wx');
   try {

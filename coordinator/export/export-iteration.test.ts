@@ -16,7 +16,7 @@ const other = examplePlan((plan) => {
   plan.iteration = 'other';
 });
 
-/** Two people ask for one board, and the one that comes second is refused. */
+/** Two people ask for one board, and the second is refused. */
 const refusedSecond = (): History => {
   const history = createHistory();
   const data = { role: 'board', version: '1', bootId: 'b', release: 'r', package: null };
@@ -30,7 +30,7 @@ const refusedSecond = (): History => {
   return history;
 };
 
-/** The coordinator tells a host what the log holds, if that is due. @returns whether it was. */
+/** Appends a checkpoint over the whole history for a host, if one is due there. @returns whether it was. */
 const checkpoint = (history: History): boolean => {
   const tree = new LogTree();
   for (const message of history.events) tree.add({ signature: '', ...message });
@@ -65,13 +65,13 @@ describe('the export of a start that was refused', () => {
     await expect(exported(history, 'iter6')).rejects.toThrow('there is no iteration "iter6"');
   });
 
-  it('is possible as soon as the coordinator has told a host of it, whatever the other iteration does', () => {
+  it('is possible as soon as the coordinator has told a host a checkpoint, whatever the other iteration does', () => {
     const history = refusedSecond();
     expect(checkpoint(history)).toBe(true);
     expect(checkpoint(history)).toBe(false);
   });
 
-  it('holds its events, what was answered, and of another iteration the hashes alone', async () => {
+  it('holds its events and its answer, and only the hashes of another iteration', async () => {
     const history = refusedSecond();
     checkpoint(history);
     const parts = await exported(history, 'other');
@@ -94,17 +94,20 @@ describe('the export of a start that was refused', () => {
       'IterationStarted',
       'IterationRefused',
     ]);
-    // It is decided again as far as it can be: that the board was busy is believed.
+    // It is decided again as far as possible: it is taken as given that the board was busy.
     const withheld = withheldIn(all);
     expect([...withheld]).toEqual(['iter5']);
     expect(replayCheck(own, withheld)).toMatchObject({
       mismatches: [],
       notes: [
-        { type: 'IterationRefused', why: expect.stringMatching(/^it rests on iter5, shown as hashes/) },
+        {
+          type: 'IterationRefused',
+          why: expect.stringMatching(/^it depends on iter5, shown only as hashes/),
+        },
       ],
     });
     expect(replayCheck(own).mismatches).toHaveLength(1);
-    // Whoever has these events makes the rest of them.
+    // The other members can be made again from these events.
     const again = exportedAt(own, 'other');
     if (!again || isBad(header)) throw new Error('it shows nothing');
     expect(derivedParts(fleet, again, own, header.note)).toEqual(parts.slice(1));

@@ -28,11 +28,11 @@ const json = (document: unknown): string => `${JSON.stringify(document, null, 2)
 /** What an export shows: an iteration, or a start that was refused and so never became one. */
 export type Exported = Iteration | { name: string; refused: NonNullable<Starts['refused']> };
 
-/** Where it ended; undefined while it is under way. */
+/** The place of its end in the log; undefined while it is under way. */
 const endOf = (exported: Exported): LogPlace | undefined =>
   'refused' in exported ? exported.refused : exported.ended;
 
-/** The first checkpoint over the end of what is exported. */
+/** The first checkpoint that covers the end of what is exported. */
 const headerOver = (
   fleet: string,
   exported: Exported,
@@ -50,7 +50,7 @@ const headerOver = (
   for (const { event } of events)
     if (event.kind === 'fleet' && event.type === 'Checkpointed' && event.data.size >= ended.sequence) {
       const { size, root, note } = event.data;
-      // One from before the log was restored is over another order.
+      // A checkpoint from before the log was restored covers another order.
       if (!isOver(size, root)) continue;
       return { fleet, epoch: event.epoch ?? 1, size, note };
     }
@@ -67,9 +67,9 @@ const withheld = ({ sequence, subject, signature, bytes }: KeptMessage): Withhel
   sha256: sha256(bytes),
 });
 
-/** A part of an export that follows from its events. */
+/** A member of an export that follows from its events. */
 export interface DerivedPart extends ArchivePart {
-  /** Its text without the English in it. This much has to follow from the events, whichever version wrote the rest. */
+  /** Its text without the English. These facts have to follow from the events, whichever version wrote the words. */
   facts(text: string): string;
 }
 
@@ -98,11 +98,11 @@ const attestations = (name: string, events: readonly LoggedEvent[]): DerivedPart
     return [derived(file, json(attestation), allOfIt)];
   });
 
-/** What is told of a start that was refused. */
+/** The report on a start that was refused. */
 const refusalReport = (name: string, { title, by, started, time, reason }: NonNullable<Starts['refused']>) =>
   `# ${name}: ${title}\n\nAsked for by ${by} at ${started.time}, refused at ${time}: ${refusalWords(name, reason)}.\n`;
 
-/** What follows from the events of an export: whoever has them makes the same. */
+/** The members that follow from the events of an export: anybody who has the events can make the same bytes. */
 export const derivedParts = (
   fleet: string,
   exported: Exported,
@@ -124,7 +124,7 @@ export const derivedParts = (
   ];
 };
 
-/** What these events have of that name: an iteration, or a start that was refused. */
+/** The iteration of that name in these events, or the start that was refused. */
 export const exportedAt = (events: readonly LoggedEvent[], name: string): Exported | undefined => {
   const { iterations, starts } = events.reduce(evolve, initialState);
   const refused = starts.get(name)?.refused;
@@ -132,8 +132,8 @@ export const exportedAt = (events: readonly LoggedEvent[], name: string): Export
 };
 
 /**
- * What the shown events have put aside.
- * @throws {Refused} if it is not there: an export without it would prove nothing of what it holds.
+ * The blobs of the events that are shown whole.
+ * @throws {Refused} if one is missing: an export without it would prove nothing about that event.
  */
 const blobParts = async (records: readonly LogRecord[], readBlob: BlobSource): Promise<ArchivePart[]> => {
   const parts = new Map<string, ArchivePart>();
@@ -155,10 +155,10 @@ const blobParts = async (records: readonly LogRecord[], readBlob: BlobSource): P
 };
 
 /**
- * An iteration, or a start that was refused, as one archive: the log up to the first checkpoint over its end, with other iterations' messages as their
- * hashes alone, and what follows from it.
- * @param messages the whole log. @param events those of them that are events. @param readBlob reads what they have put aside.
- * @throws {Refused} if it has not ended, no checkpoint covers its end, or something of it is not there.
+ * An iteration, or a start that was refused, as one archive: the log up to the first checkpoint that covers its end,
+ * with the messages of other iterations only as hashes, and the members that follow from it.
+ * @param messages the whole log. @param events those messages that are events. @param readBlob reads their blobs.
+ * @throws {Refused} if it has not ended, no checkpoint covers its end, or a blob is missing.
  */
 export const exportIteration = async (
   fleet: string,

@@ -52,7 +52,7 @@ const casesOf = (name: keyof typeof iterations, row: string) =>
   );
 
 describe('a sweep as JUnit XML', () => {
-  it('is valid by the schema, whatever became of the sweep, and whatever a board says', () => {
+  it('is valid by the schema, whatever the sweep’s result and whatever text a board reports', () => {
     const documents = [
       ...Object.values(iterations).flatMap((each) => [junitOf(each), junitOf(each, 'presweep')]),
       ...hostileTexts.map((text) => junitOf(brokenWith(text))),
@@ -60,7 +60,7 @@ describe('a sweep as JUnit XML', () => {
     execFileSync('xmllint', ['--nonet', '--noout', '--schema', schema, ...written(documents)], {
       stdio: 'pipe',
     });
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the test looks for them
     const control = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e\u2028\ufffe]/;
     for (const document of documents) expect(document).not.toMatch(control);
   });
@@ -97,7 +97,7 @@ describe('a sweep as JUnit XML', () => {
     expect(suite).not.toHaveProperty('@timestamp');
   });
 
-  it('keeps what a board says as text', () => {
+  it('keeps a board’s text as text', () => {
     const text = ']]></error><testcase name="faked"/>&amp;&#27;&unknown;<!--';
     const [file = ''] = written([junitOf(brokenWith(text))]);
     const message = execFileSync('xmllint', ['--xpath', 'string(//error[1]/@message)', file], {
@@ -107,19 +107,16 @@ describe('a sweep as JUnit XML', () => {
   });
 });
 
-describe('the schema that the tests check by', () => {
+describe('the schema that the tests use', () => {
   const { closed } = iterations;
   const good = closed ? junitOf(closed) : '';
 
   it.each<[string, (text: string) => string]>([
     ['a case without a name', (text) => text.replace(/<testcase name="[^"]*"/, '<testcase')],
-    ['an attribute that nobody knows', (text) => text.replace('<testcase ', '<testcase verdict="MISS" ')],
-    [
-      'an element that nobody knows',
-      (text) => text.replace('<properties>', '<properties/><miss/><properties>'),
-    ],
-    ['a count that is none', (text) => text.replace(/failures="\d+"/, 'failures="some"')],
-    ['a time that is none', (text) => text.replace(/timestamp="[^"]*"/, 'timestamp="today"')],
+    ['an unknown attribute', (text) => text.replace('<testcase ', '<testcase verdict="MISS" ')],
+    ['an unknown element', (text) => text.replace('<properties>', '<properties/><miss/><properties>')],
+    ['a count that is no number', (text) => text.replace(/failures="\d+"/, 'failures="some"')],
+    ['an invalid time', (text) => text.replace(/timestamp="[^"]*"/, 'timestamp="today"')],
   ])('refuses %s', (_name, change) => {
     expect(change(good)).not.toBe(good);
     const [file = ''] = written([change(good)]);

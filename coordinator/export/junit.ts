@@ -3,7 +3,7 @@ import type { Iteration } from '../decider/state.ts';
 import { printable } from './printable.ts';
 import { type SweepStep, type SweepTest, sweepResults } from './sweep-results.ts';
 
-/** A test that has none within it, with the row that it is of, if any. */
+/** A test without tests in it, and the row that it belongs to, if any. */
 interface Leaf extends SweepTest {
   row: string | undefined;
 }
@@ -18,8 +18,9 @@ const leavesOf = (whole: SweepTest): Leaf[] =>
 const outcomeElement = { FAIL: 'failure', ERROR: 'error', MISS: 'error', SKIP: 'skipped' } as const;
 
 /**
- * Attributes, those without a value left out, and nothing in them that XML or a terminal minds. The library leaves an
- * `&` alone where what follows makes it look like an entity, so what a board says could become one: each is one already.
+ * Attributes without those that have no value, and without characters that are harmful in XML or on a terminal. The
+ * library leaves an `&` alone if the text after it makes it look like an entity, so a board's text could become one.
+ * Therefore every `&` is escaped here.
  */
 const attributes = (values: Record<string, string | number | undefined>): Record<string, string> =>
   Object.fromEntries(
@@ -29,9 +30,9 @@ const attributes = (values: Record<string, string | number | undefined>): Record
   );
 
 /**
- * A sweep as JUnit XML, in the dialect of Jenkins' junit-10.xsd: one suite, a case for each path and each comparison
- * of each row. FAIL is a `failure`; ERROR and MISS are `error`s of that `type`, since Jenkins, like most readers,
- * counts what is `skipped` as no fault. KTAP's levels are in `classname`: iteration, sweep, row.
+ * A sweep as JUnit XML, in the dialect of Jenkins' junit-10.xsd: one suite, a case for each path and each comparison of
+ * each row. FAIL is a `failure`; ERROR and MISS are `error`s of that `type`, since Jenkins, like most readers, does not
+ * count `skipped` as a fault. KTAP's levels are in `classname`: iteration, sweep, row.
  */
 export const junitOf = (iteration: Iteration, step: SweepStep = 'sweep'): string => {
   const { whole, attempt, swept, startTime, seconds } = sweepResults(iteration, step);

@@ -30,7 +30,7 @@ const statusesOf = (name: keyof typeof iterations) =>
 
 describe('an iteration as KCIDB', () => {
   it.each(Object.entries(iterations))(
-    'is valid by schema v5.3, and its ids hold together: %s',
+    'is valid by schema v5.3, and its ids are consistent: %s',
     (_name, iteration) => {
       const report = kcidbOf(iteration, 'my-fleet');
       expect(faultsOf(report)).toEqual([]);
@@ -42,7 +42,7 @@ describe('an iteration as KCIDB', () => {
     },
   );
 
-  it('says what was checked out, and the identity of the patch stack as KernelCI computes it', () => {
+  it('names what was checked out, and the identity of the patch stack as KernelCI computes it', () => {
     const iteration = iterations.closed as Iteration;
     const [checkout] = reportOf('closed').checkouts;
     expect(checkout).toMatchObject({
@@ -65,7 +65,7 @@ describe('an iteration as KCIDB', () => {
     }
   });
 
-  it('says of a build what is known of it, and nothing else', () => {
+  it('holds what is known about a build, and nothing else', () => {
     const [build] = reportOf('closed').builds;
     expect(build).toMatchObject({ status: 'PASS', architecture: 'x86_64', duration: expect.any(Number) });
     expect(build).not.toHaveProperty('compiler');
@@ -132,17 +132,17 @@ describe('an iteration as KCIDB', () => {
   });
 });
 
-describe('the schema that the tests check by', () => {
+describe('the schema that the tests use', () => {
   const good = reportOf('closed');
   const [test, ...tests] = good.tests;
 
   it.each<[string, unknown]>([
-    ['a status that KCIDB has not', { ...good, tests: [{ ...test, status: 'WAIVED' }, ...tests] }],
-    ['a field that KCIDB has not', { ...good, tests: [{ ...test, verdict: 'PASS' }, ...tests] }],
+    ['a status that KCIDB does not have', { ...good, tests: [{ ...test, status: 'WAIVED' }, ...tests] }],
+    ['a field that KCIDB does not have', { ...good, tests: [{ ...test, verdict: 'PASS' }, ...tests] }],
     ['an id without an origin', { ...good, tests: [{ ...test, id: 'iter5' }, ...tests] }],
     ['an origin with a dash', { ...good, tests: [{ ...test, origin: 'my-fleet' }, ...tests] }],
     ['a path with an empty level', { ...good, tests: [{ ...test, path: 'sweep..libva' }, ...tests] }],
-    ['a time that is none', { ...good, tests: [{ ...test, start_time: 'today' }, ...tests] }],
+    ['an invalid time', { ...good, tests: [{ ...test, start_time: 'today' }, ...tests] }],
     ['a null', { ...good, tests: [{ ...test, comment: null }, ...tests] }],
     ['another version', { ...good, version: { major: 5, minor: 4 } }],
     ['a short commit', { ...good, checkouts: [{ ...good.checkouts[0], git_commit_hash: '4fd2995' }] }],

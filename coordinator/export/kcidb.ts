@@ -49,7 +49,7 @@ interface Test {
   misc?: Record<string, unknown>;
 }
 
-/** A report in KCIDB's I/O schema v5.3. What is not known is left out, as the schema wants it. */
+/** A report in KCIDB's I/O schema v5.3. Unknown values are left out, as the schema requires. */
 export interface KcidbReport {
   version: { major: 5; minor: 3 };
   checkouts: Checkout[];
@@ -57,15 +57,15 @@ export interface KcidbReport {
   tests: Test[];
 }
 
-/** The schema's limit, in characters. The end of an output says what went wrong. */
+/** The schema's limit, in characters. The end of an output is kept, since it shows what went wrong. */
 const excerptLength = 16384;
 const excerptOf = (output: readonly string[]): { log_excerpt?: string } =>
   output.length === 0 ? {} : { log_excerpt: output.map(printable).join('\n').slice(-excerptLength) };
 
-/** What a preflight that failed has seen of the patches. */
+/** What a failed preflight has seen of the patches. */
 const PatchesSeen = z.object({ patches: steps.preflight.evidence.shape.patches });
 
-/** Whether the patches could be applied; undefined as long as nobody has tried. */
+/** Whether the patches could be applied; undefined if no preflight has tried. */
 const applied = (preflight: Attempt<'preflight'> | undefined): boolean | undefined => {
   const seen =
     preflight?.status === 'succeeded'
@@ -76,7 +76,7 @@ const applied = (preflight: Attempt<'preflight'> | undefined): boolean | undefin
   return seen?.patches.every(({ status }) => status !== 'conflict');
 };
 
-/** When an attempt began and what it printed, as far as the log tells. */
+/** When an attempt began and what it printed, as far as the log shows it. */
 const told = (attempt: Attempt | undefined): { start_time?: string; log_excerpt?: string } => {
   switch (attempt?.status) {
     case undefined:
@@ -113,7 +113,10 @@ const checkoutOf = (iteration: Iteration, origin: string): Checkout => {
   };
 };
 
-/** The compiler, as the kernel that runs names it in `/proc/version`: the build's, if what was built is what runs. */
+/**
+ * The compiler that the running kernel names in `/proc/version`. It is the build's compiler only if the build is what
+ * runs.
+ */
 const compilerOf = (iteration: Iteration): { compiler?: string } => {
   const { verdict } = answerCheck({ check: 'kernel-running' }, iteration);
   const banner = evidenceOf(iteration, 'reboot')?.evidence.after.procVersion ?? '';
@@ -160,7 +163,10 @@ const buildOf = (iteration: Iteration, origin: string, attempt: Attempt<'build'>
   }
 };
 
-/** A name as one level of a test's path: `libva != software` is `libva_ne_software`, and a dot is no level. */
+/**
+ * A name as one level of a test's path: `libva != software` becomes `libva_ne_software`, and a dot does not begin a
+ * level.
+ */
 const levelOf = (name: string): string =>
   name
     .replace(' = ', '_eq_')
@@ -211,9 +217,9 @@ const testsOf = (iteration: Iteration, origin: string, buildId: string): Test[] 
 };
 
 /**
- * An iteration as KCIDB's I/O schema v5.3 has it: its checkout, every attempt to build it, and the sweep of the build
- * that succeeded last. A presweep tests a build that this iteration has not made, so it is not in here.
- * Source: kernelci/kcidb-io, kcidb_io/schema/v05_03.py
+ * An iteration in KCIDB's I/O schema v5.3: its checkout, every attempt to build it, and the sweep of the last build if
+ * that succeeded. A presweep is left out: it tests a build that this iteration has not made. Source: kernelci/kcidb-io,
+ * kcidb_io/schema/v05_03.py
  * @param fleet the fleet's name; the report's origin is `kernel_agent_<fleet>`.
  */
 export const kcidbOf = (iteration: Iteration, fleet: string): KcidbReport => {

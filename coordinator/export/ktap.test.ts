@@ -41,7 +41,7 @@ describe('a sweep as KTAP', () => {
     ]);
   });
 
-  it('says why a difference is expected, and passes it', () => {
+  it('shows why a difference is expected, and passes it', () => {
     const { closed } = iterations;
     expect(closed && ktapOf(closed)).toMatch(
       /^ {4}# libva != software: the hardware's IDCT .*\n {4}ok 5 libva != software$/m,
@@ -92,7 +92,7 @@ describe('a sweep as KTAP', () => {
     expect(rowsOf(named('another package'))['the package']).toMatchObject({ ok: false, data: '' });
   });
 
-  it('lets nothing of what a board says break its lines', () => {
+  it('lets no text of a board break its lines', () => {
     for (const text of hostileTexts) {
       const hostile = named('error');
       const [found] = parseKtap(ktapOf(brokenWith(text)));
@@ -132,7 +132,7 @@ describe('a sweep as KTAP', () => {
   });
 });
 
-describe('the grammar that the tests check by', () => {
+describe('the grammar that the tests use', () => {
   const good =
     'KTAP version 1\n1..1\n  KTAP version 1\n  1..2\n  ok 1 a\n  not ok 2 b # ERROR c\n# d\nnot ok 1 e\n';
 
@@ -143,8 +143,8 @@ describe('the grammar that the tests check by', () => {
   it.each([
     ['no version', good.replace('KTAP version 1', 'TAP version 13')],
     ['no plan', good.replace('1..1\n', '')],
-    ['a plan that is not kept', good.replace('1..2', '1..3')],
-    ['numbers that do not count', good.replace('ok 1 a', 'ok 2 a')],
+    ['a plan with another number of tests', good.replace('1..2', '1..3')],
+    ['numbers that do not count up', good.replace('ok 1 a', 'ok 2 a')],
     ['an indentation of three', good.replaceAll(/^ {2}/gm, '   ')],
     ['a pass above a failure', good.replace('not ok 1 e', 'ok 1 e')],
     ['an error that is ok', good.replace('not ok 2 b', 'ok 2 b').replace('not ok 1 e', 'ok 1 e')],

@@ -2,10 +2,10 @@ import type { Iteration } from '../decider/state.ts';
 import { printable } from './printable.ts';
 import { type SweepStep, type SweepTest, sweepResults } from './sweep-results.ts';
 
-/** No `#`: it would begin a directive. */
+/** Escapes `#`, which would begin a directive. */
 const description = (name: string): string => printable(name).replaceAll('#', '\\u{23}');
 
-/** A diagnostic line begins with a name of the plan's: so it is never one that means something, like `# Subtest:`. */
+/** A diagnostic line begins with a name from the plan, so that it is never a line with a meaning, like `# Subtest:`. */
 const diagnostic = (name: string, text: string): string[] =>
   text === '' ? [] : [`# ${printable(text.startsWith(name) ? text : `${name}: ${text}`)}`];
 
@@ -40,9 +40,9 @@ const subtests = (tests: readonly SweepTest[]): string[] =>
   tests.length === 0 ? [] : nested(tests).map((line) => `  ${line}`);
 
 /**
- * A sweep as KTAP version 1: sweep → row → its paths, and the comparisons of their bytes. KTAP has no word for a
- * MISS. It is `not ok … # ERROR MISS: …`, since a SKIP reads as no fault; an ERROR's own reason never begins so.
- * Source: docs.kernel.org/dev-tools/ktap.html
+ * A sweep as KTAP version 1: sweep → row → its paths, and the comparisons of their bytes. KTAP has no word for a MISS.
+ * It becomes `not ok … # ERROR MISS: …`, since readers take a SKIP for no fault; the reason of an ERROR never begins
+ * with `MISS: `. Source: docs.kernel.org/dev-tools/ktap.html
  */
 export const ktapOf = (iteration: Iteration, step: SweepStep = 'sweep'): string => {
   const { whole, attempt, swept } = sweepResults(iteration, step);

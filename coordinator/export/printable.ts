@@ -1,7 +1,7 @@
 /**
- * A text as one line in which nothing acts on a terminal or breaks a format: control and format characters (escape
- * sequences, line ends, marks that turn the direction), lone surrogates and the two that XML 1.0 forbids besides
- * them stand there as `\u{1b}`. What a test is named or says comes from programs on a board.
+ * A text as one line that can't act on a terminal or break a format. Control and format characters (escape sequences,
+ * line ends, marks that change the direction), lone surrogates and the two further characters that XML 1.0 forbids are
+ * written like `\u{1b}`. The names and messages of tests come from programs on a board.
  */
 export const printable = (text: string): string =>
   text.replaceAll(

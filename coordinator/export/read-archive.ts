@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { ArchiveFault, blockBytes, paddingOf, readMemberHeader } from './ustar.ts';
 
-/** Exactly so many bytes from there. @throws {ArchiveFault} if the file ends before. */
+/** Reads exactly `sizeBytes` bytes at `at`. @throws {ArchiveFault} if the file ends before. */
 const readExactly = async (handle: FileHandle, at: number, sizeBytes: number): Promise<Buffer> => {
   const bytes = Buffer.alloc(sizeBytes);
   for (let filled = 0; filled < sizeBytes; ) {
@@ -17,8 +17,8 @@ const readExactly = async (handle: FileHandle, at: number, sizeBytes: number): P
 const isZero = (bytes: Buffer): boolean => bytes.every((byte) => byte === 0);
 
 /**
- * Where the named member's bytes are, once the whole archive was looked through. Members stand in the order of their
- * names, so none can stand there twice.
+ * Finds the named member's bytes, and checks the whole archive on the way. Members are in the order of their names, so
+ * none can occur twice.
  */
 const findMember = async (
   handle: FileHandle,
@@ -52,9 +52,9 @@ const findMember = async (
 };
 
 /**
- * Reads one member of an archive that `ka export` wrote; undefined if it has none of that name. Nothing is unpacked,
- * and the file may come from anybody: every header in it is looked at first, and what is no plain file under a plain
- * relative name, each once, is refused, wherever it stands.
+ * Reads one member of an archive that `ka export` wrote; undefined if there is none of that name. Nothing is unpacked.
+ * The file may come from anybody: every header is checked first, and a member that is not a plain file under a plain
+ * relative name, or that occurs twice, is refused wherever it is.
  * @param limitBytes how large the member may be; it is held in memory.
  * @throws {ArchiveFault}
  */
@@ -63,7 +63,7 @@ export const readArchive = async (
   member: string,
   { limitBytes }: { limitBytes: number },
 ): Promise<Buffer | undefined> => {
-  // Without O_NONBLOCK a pipe would be waited for.
+  // Without O_NONBLOCK, opening a pipe would block.
   const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const stats = await handle.stat();

@@ -20,13 +20,13 @@ import { readArchive } from './read-archive.ts';
 
 export const largestMemberBytes = 512 * 1024 * 1024;
 
-/** What an export holds of the log. Nothing of it is checked yet. */
+/** The part of the log that an export holds. Nothing is checked yet. */
 export interface ReadExport {
   header: LogHeader | BadRecord;
   records: (LogRecord | BadRecord)[];
   /** The messages that are shown whole. */
   shown: KeptMessage[];
-  /** The iterations of which it holds hashes alone. */
+  /** The iterations of which it holds only hashes. */
   withheld: ReadonlySet<string>;
   readBlob: BlobSource;
 }
@@ -58,7 +58,7 @@ export const withheldIn = (records: readonly (LogRecord | BadRecord)[]): Readonl
     ),
   );
 
-/** The events of an export, each with what it has put aside; and what is none. */
+/** The events of an export, each with its blobs, and the messages that are no events. */
 export const eventsOf = async (
   trust: Trust,
   { shown, readBlob }: Pick<ReadExport, 'shown' | 'readBlob'>,

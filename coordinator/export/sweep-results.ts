@@ -24,26 +24,26 @@ export interface SweepTest {
   because: string;
   /** Why the plan expects a difference here, in its own words. */
   note?: string;
-  /** What ran. */
+  /** The sweep's cell that this test judges. */
   cell?: Opened<Cell>;
   tests: SweepTest[];
 }
 
 export interface SweepResults {
-  /** The sweep as a whole. It is the gravest that its tests are. */
+  /** The sweep as a whole. Its verdict is the gravest of its tests. */
   whole: SweepTest;
-  /** The last attempt; a sweep that nobody has asked for has none. */
+  /** The last attempt; absent if the sweep was never asked for. */
   attempt?: Attempt<SweepStep>;
   swept?: StepEvidence<SweepStep>;
-  /** When it began, RFC 3339, by the board's clock; known of a sweep that came to its end. */
+  /** When it began, RFC 3339, by the board's clock; known only for a sweep that succeeded. */
   startTime?: string;
   seconds?: number;
 }
 
-/** No step takes a year, whatever its host says: the time would be none. */
+/** The longest duration that is believed: a larger one from a host could make the start an invalid time. */
 const longestSeconds = 366 * 86_400;
 
-/** When a step began that was done at `time` and took `seconds`, by the clock of its host. */
+/** When a step began that ended at `time` and took `seconds`, by the clock of its host. */
 export const startOf = ({ time, seconds }: { time: string; seconds: number }): string =>
   new Date(Date.parse(time) - Math.min(seconds, longestSeconds) * 1000).toISOString();
 
@@ -80,7 +80,10 @@ const rowTest = ({ plan }: Iteration, judged: RowVerdict): SweepTest => {
   };
 };
 
-/** What no row tells: a sweep that broke, or one of another package. Its names hold a space, as no row's does. */
+/**
+ * Tests for faults that no row shows: a sweep that broke, or one of another package. Their names hold a space, which no
+ * row's name does.
+ */
 const besideRows = (iteration: Iteration, step: SweepStep, rows: readonly SweepTest[]): SweepTest[] => {
   const attempt = lastAttempt(iteration, step);
   const broke = (why: string): SweepTest[] => [
@@ -104,8 +107,8 @@ const besideRows = (iteration: Iteration, step: SweepStep, rows: readonly SweepT
 };
 
 /**
- * The results of an iteration's sweep, as the plan's own judgement has them. Where there is no table every row is a
- * MISS; a presweep is judged by the same expectations, and may fail them without fault of the series.
+ * The results of an iteration's sweep, judged as the plan expects. Without a table every row is a MISS. A presweep is
+ * judged by the same expectations; that it fails them is no fault of the series.
  */
 export const sweepResults = (iteration: Iteration, step: SweepStep): SweepResults => {
   const found = evidenceOf(iteration, step);

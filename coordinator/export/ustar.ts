@@ -2,7 +2,7 @@ import { TreePath } from '../../schemas/names.ts';
 
 export const blockBytes = 512;
 
-/** An archive that can't be written or read as `ka export` writes them; the message says what to do. */
+/** An archive can't be written, or is not one that `ka export` writes. The message says what to do. */
 export class ArchiveFault extends Error {
   override readonly name = 'ArchiveFault';
 }
@@ -14,9 +14,9 @@ export const paddingOf = (sizeBytes: number): number => (blockBytes - (sizeBytes
 const largestBytes = 8 ** 11 - 1;
 
 /**
- * The header of a regular file in a ustar archive (POSIX.1-2017, pax, "ustar Interchange Format"): mode 0644, nobody's,
- * of 1970. So name and size alone say which bytes it has, on every host.
- * @throws {ArchiveFault} for a name that is no plain relative path of 100 characters at most, or a size out of range.
+ * The header of a regular file in a ustar archive (POSIX.1-2017, pax, "ustar Interchange Format"): mode 0644, owner 0,
+ * time 0. So name and size alone determine its bytes, on every host.
+ * @throws {ArchiveFault} if the name is no plain relative path of at most 100 characters, or the size is out of range.
  */
 export const memberHeader = (name: string, sizeBytes: number): Buffer => {
   if (!TreePath.safeParse(name).success || name.length > 100)
@@ -44,8 +44,8 @@ export const memberHeader = (name: string, sizeBytes: number): Buffer => {
 };
 
 /**
- * Reads a header that {@link memberHeader} wrote. Every other one, so a link, a device, a folder, an extension, a
- * leading `/` or a `..`, is refused: name and size have to make the very same bytes again.
+ * Reads a header that {@link memberHeader} wrote, and refuses every other one: a link, a device, a folder, an
+ * extension, a leading `/` or a `..`. Name and size have to produce exactly the same bytes again.
  * @param at the header's place in the archive, for the message.
  * @throws {ArchiveFault}
  */

@@ -11,8 +11,8 @@ const part = <Shape extends z.core.$ZodLooseShape>(shape: Shape) =>
   );
 
 /**
- * A plan as far as it can be read, for the rules that look across its parts: one typing error hides none of the
- * other faults. What does not fit the plan's schema is undefined here, and lists keep their places.
+ * A plan as far as it can be read, for the rules that compare its parts: so one typing error does not hide the other
+ * faults. A value that does not fit the plan's schema is undefined here, and lists keep their indexes.
  */
 export const DraftPlan = part({
   iteration: text(z.string()),

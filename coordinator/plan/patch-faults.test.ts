@@ -11,7 +11,7 @@ it.each([
     'a git header alone, with blanks in the name',
     'diff --git a/../x y b/../x y\nold mode 100644\nnew mode 100755\n',
   ],
-  ['.git by another case', `--- a/.GIT/config\n+++ b/.GIT/config\n${hunk}`],
+  ['.git in another case', `--- a/.GIT/config\n+++ b/.GIT/config\n${hunk}`],
 ])('finds a path out of the tree in %s', (_what, text) => {
   expect(patchFaults(text).join()).toContain('outside the tree');
 });

@@ -1,4 +1,4 @@
-/** The lines of a patch that are not inside a hunk: a removed `-- ../x` looks like a header and is none. */
+/** The lines of a patch outside its hunks. Inside one, a removed line `-- ../x` looks like a header. */
 const outsideHunks = (text: string): string[] => {
   let before = 0;
   let after = 0;
@@ -27,15 +27,15 @@ const escapes: Readonly<Record<string, string>> = {
   v: '\v',
 };
 
-/** A name as git and diff spell it between quotes where it holds what a header can't: C's escapes, octal for bytes. */
+/** A name without the escapes that git and diff write between quotes: those of C, and octal ones for bytes. */
 const unquoted = (inner: string): string =>
   inner.replace(/\\(?:([0-7]{1,3})|(.))/gs, (_, octal?: string, letter = '') =>
     octal === undefined ? (escapes[letter] ?? letter) : String.fromCharCode(Number.parseInt(octal, 8) & 0xff),
   );
 
-/** The names that stand one after the other in a header; a plain one may hold blanks, so both readings count. */
+/** The names in a header. An unquoted name may hold blanks, so it is returned beside the quoted ones. */
 const namesIn = (text: string): string[] => {
-  // A quote without its end goes on to the end of the line, so that each letter is looked at once.
+  // A quote that is not closed goes on to the end of the line, so that each letter is visited once.
   const quote = /"((?:[^"\\]|\\.)*)(?:"|\\?$)/gs;
   const quoted = [...text.matchAll(quote)].map(([, inner = '']) => unquoted(inner));
   return quoted.length > 0 ? [...quoted, text.replace(quote, '').trim()] : [text];
@@ -43,17 +43,17 @@ const namesIn = (text: string): string[] => {
 
 const withoutPrefix = (name: string): string => name.replace(/^[ab]\/(?!\/)/, '');
 
-/** git's own header names a file twice, and says nowhere where the second begins if names hold blanks. */
+/** The two names in git's own header. If they hold blanks, the header does not show where the second begins. */
 const namesInGitHeader = (text: string): string[] => {
   if (text.includes('"')) return namesIn(text);
   const half = text.length >> 1;
-  // The same name twice, but for its first letter; a renamed one stands in lines of its own as well.
+  // Both names are equal but for the first letter; renamed files are also named in lines of their own.
   return text[half] === ' ' ? [text.slice(0, half), text.slice(half + 1)] : text.split(' ');
 };
 
 const pathsOf = (lines: readonly string[]): string[] =>
   lines.flatMap((line) => {
-    // A change of mode or of a binary file has no other header than this.
+    // A change of mode or of a binary file has only this header.
     if (line.startsWith('diff --git '))
       return namesInGitHeader(line.slice('diff --git '.length)).map(withoutPrefix);
     const [, header] = /^(?:---|\+\+\+|\*\*\*) ([^\t]*)/.exec(line) ?? [];
@@ -68,8 +68,8 @@ const isOutside = (path: string): boolean =>
     path.split('/').some((part) => part.trim() === '..' || part.trim().toLowerCase() === '.git'));
 
 /**
- * What is wrong with a patch file by its text alone: that it changes nothing, or reaches out of the tree. Whether it
- * applies is for preflight to say.
+ * The faults of a patch file that its text alone shows: it changes nothing, or it touches a path outside the tree.
+ * Whether it applies is checked by preflight.
  */
 export const patchFaults = (text: string): string[] => {
   if (!/^diff --git |^--- [^\n]+\n\+\+\+ /m.test(text)) return ['is empty: it holds no diff'];

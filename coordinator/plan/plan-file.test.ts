@@ -38,7 +38,7 @@ const faultsOf = (...replacements: readonly (readonly [string, string])[]): stri
   }
 };
 
-/** Where a text stands in the example plan: `plan.yaml:line:column`. */
+/** The place of a text in the example plan: `plan.yaml:line:column`. */
 const at = (text: string, nth = 1): string => {
   let offset = -1;
   for (let found = 0; found < nth; found += 1) offset = examplePlanYaml.indexOf(text, offset + 1);
@@ -139,7 +139,7 @@ describe('a bad plan', () => {
     expect(faultsOf()).toEqual([`${at('0001-helper.patch')}: patch 0001-helper.patch ${fault}`]);
   });
 
-  it('is not one whose patch only holds a line that looks like a header', () => {
+  it('is not a plan whose patch only holds a line that looks like a header', () => {
     patch('0001-helper.patch', '--- a/x.lua\n+++ b/x.lua\n@@ -1,2 +1,2 @@\n--- ../a\n+++ /b\n same\n');
     expect(faultsOf()).toEqual([]);
   });
@@ -149,7 +149,7 @@ describe('a bad plan', () => {
     expect(faultsOf()[0]).toMatch(`${at('0001-helper.patch')}: patch 0001-helper.patch: can't be read`);
   });
 
-  it('expects what can not be compared, or gives no reason for a difference', () => {
+  it('expects a comparison with an unknown path, or gives no reason for a difference', () => {
     expect(faultsOf(['[libva = kernel-direct, libva = software]', '[libva = gpu]'])).toEqual([
       `${at('libva = kernel-direct, libva = software')}: unknown path "gpu"; the sweep has libva, kernel-direct, software`,
     ]);
@@ -165,13 +165,13 @@ describe('a bad plan', () => {
     );
   });
 
-  it('is called like a command', () => {
+  it('has the name of a command', () => {
     expect(faultsOf(['iteration: iter5', 'iteration: restore'])).toEqual([
       expect.stringMatching(/"restore" is what `ka log restore` is called/),
     ]);
   });
 
-  it('goes nowhere', () => {
+  it('does not change the version', () => {
     expect(faultsOf(['to: 7.0-2', 'to: 7.0-1'])).toEqual([
       `${at('7.0-2')}: the package goes from 7.0-1 to itself: raise the pkgrel`,
     ]);
@@ -208,7 +208,7 @@ describe('a bad plan', () => {
     expect(() => loadPlan(join(folder, 'other.yaml'))).toThrow(/other\.yaml:1:1: there is no such file/);
   });
 
-  it('names people and hosts that are called like a member of every object', () => {
+  it('names people and hosts with the name of a member that every object has', () => {
     expect(
       faultsOf(
         ['approvals: [mfritsche, architect]', 'approvals: [constructor, architect]'],

@@ -9,17 +9,17 @@ import { DraftPlan } from './draft-plan.ts';
 import { patchFaults } from './patch-faults.ts';
 import { checkHosts, checkPlan, type Report } from './plan-rules.ts';
 
-/** A plan with all that belongs to it, ready to start. */
+/** A plan with everything that belongs to it, ready to start. */
 export interface LoadedPlan {
   plan: Plan;
   /** The plan's own file. */
   planText: string;
-  /** The sha256 of the plan's file and of every patch, in one: what an approval approves. */
+  /** One sha256 over the plan's file and every patch: what an approval approves. */
   planSha256: string;
   series: Patch[];
 }
 
-/** The plan can't be used. `faults` has one `file:line:column: what is wrong` an entry. */
+/** The plan can't be used. Each entry of `faults` reads `file:line:column: what is wrong`. */
 export class PlanFaults extends Error {
   override readonly name = 'PlanFaults';
   readonly faults: string[];
@@ -30,7 +30,7 @@ export class PlanFaults extends Error {
   }
 }
 
-/** A series travels whole beside one event, and each request that names it. */
+/** A whole series has to fit into one blob, beside the start and beside each request that carries it. */
 const longestSeriesBytes = largestBlobBytes;
 
 const whyUnread = (error: unknown, file: string): string => {
@@ -74,7 +74,7 @@ const readSeries = (
 
 /**
  * Reads a plan and the patches that it names, and checks all of it.
- * @param fleet where it is known, the plan's hosts are checked against it.
+ * @param fleet if given, the plan's hosts and people are checked against it.
  * @throws {PlanFaults} with every fault at once.
  */
 export const loadPlan = (planFile: string, fleet?: Fleet): LoadedPlan => {

@@ -2,7 +2,7 @@ import type { Fleet } from '../../schemas/fleet.ts';
 import type { Role } from '../../schemas/step-names.ts';
 import type { DraftPlan } from './draft-plan.ts';
 
-/** Tells of a fault at a place of the plan. */
+/** Reports a fault at a place of the plan. */
 export type Report = (path: readonly PropertyKey[], message: string) => void;
 
 type Names = readonly (string | undefined)[];
@@ -42,7 +42,7 @@ const checkSweep = ({ sweep }: DraftPlan, report: Report) => {
   });
 };
 
-/** What a clause is bound to has to be something that the iteration will show. */
+/** A clause may only be bound to evidence that the iteration will show. */
 const checkProofs = ({ clauses, series, review, close }: DraftPlan, report: Report) => {
   if (review.approvals.length === 0)
     report(
@@ -73,7 +73,7 @@ const checkProofs = ({ clauses, series, review, close }: DraftPlan, report: Repo
   });
 };
 
-/** The rules of a plan that its schema can't say. */
+/** The rules of a plan that its schema can't express. */
 export const checkPlan = (plan: DraftPlan, report: Report) => {
   if (plan.series.folder === undefined) report(['series', 'folder'], 'name the folder of the patch files');
   if (plan.series.patches.length === 0) report(['series', 'patches'], 'name at least one patch file');
@@ -89,7 +89,7 @@ export const checkPlan = (plan: DraftPlan, report: Report) => {
     report(['package', 'installed'], `the board has ${to} already: raise the pkgrel`);
 };
 
-/** That the plan's hosts and people are in the fleet, each in a role that fits. */
+/** Checks that the plan's hosts and people are in the fleet, each in a role that fits. */
 export const checkHosts = ({ board, hosts, review }: DraftPlan, fleet: Fleet, report: Report) => {
   const expect = (path: PropertyKey[], host: string | undefined, ...roles: Role[]) => {
     if (host === undefined) return;

@@ -7,7 +7,7 @@ import { historyOf, succeeded, until } from '../testing/history.ts';
 import { auditOf } from './audit.ts';
 import { replayCheck } from './replay.ts';
 
-/** An iteration that closes, and whose request to record went out in these words. */
+/** An iteration that closes, with the texts of its record request changed by `reword`. */
 const closedWith = (reword: (text: string, path: string) => string) => {
   const history = historyOf(...until('record'));
   for (let [event] = decide({ do: 'Advance' }, history.state); event?.type !== 'RecordRequested'; ) {
@@ -34,12 +34,12 @@ const closedWith = (reword: (text: string, path: string) => string) => {
 };
 
 describe('an audit', () => {
-  it('has nothing to note of what was recorded in the words of this version', () => {
+  it('has no notes if this version’s own texts were recorded', () => {
     const { audit } = closedWith((text) => text);
     expect(audit).toMatchObject({ status: 'closed', notes: [] });
   });
 
-  it('notes another document than follows from the facts, whoever signed it', () => {
+  it('notes a document that does not follow from the facts, whoever signed it', () => {
     const { plan } = historyOf(...until('land')).iteration();
     const { sequence, events, audit } = closedWith((text, path) =>
       path === plan.close.document ? text.replace('## Clauses', '## All clauses pass') : text,
@@ -53,12 +53,12 @@ describe('an audit', () => {
         expected: '## Clauses',
       },
     ]);
-    // It is a note: neither the verdicts nor what is decided depends on words.
+    // It is only a note: neither verdicts nor decisions depend on the text.
     expect(audit.clauses.map(({ verdict }) => verdict)).toEqual(audit.clauses.map(() => 'PASS'));
     expect(replayCheck(events).mismatches).toEqual([]);
   });
 
-  it('notes where a text ends before today’s, or goes on behind it', () => {
+  it('notes where a text ends before today’s, or goes on after it', () => {
     const longer = closedWith((text) => `${text}\nand more`).audit.notes;
     expect(longer.map(({ found, expected }) => [found, expected])).toContainEqual(['and more', null]);
     const shorter = closedWith((text) => text.split('\n')[0] ?? '').audit.notes;

@@ -7,7 +7,7 @@ import { eventLine } from './event-line.ts';
 import { type Reworded, rewordedIn } from './rendered-words.ts';
 import { risksOf } from './risks.ts';
 
-/** An event that a verdict rests on: where it stands in the log, and what it says. */
+/** An event on which a verdict is based: its place in the log, and its content in one line. */
 export interface Proof {
   sequence: number;
   type: string;
@@ -21,13 +21,13 @@ export interface Proof {
 export interface Audit {
   iteration: string;
   status: 'running' | 'closed' | 'failed' | 'aborted';
-  /** `because` says in words what `faults` and `waiver` have as facts. */
+  /** `because` is the sentence for the facts in `faults` and `waiver`. */
   clauses: (ClauseVerdict & { because: string; evidence: Proof[] })[];
   /** The plan's risks that came up, and what showed it. */
   risks: { id: string; risk: string; answer: string; cameUp: string }[];
   /**
-   * What was recorded in other words than today's of the same facts: the code has been reworded since, or somebody has slipped
-   * in another text. Nothing is decided by it.
+   * Recorded texts that differ from what today's code renders from the same facts: the code was reworded since, or
+   * somebody slipped in another text. No decision depends on this.
    */
   notes: Reworded[];
 }

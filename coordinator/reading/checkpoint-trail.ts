@@ -4,9 +4,9 @@ import type { FleetEvent } from '../../schemas/events.ts';
 
 type Checkpointed = Extract<FleetEvent, { type: 'Checkpointed' }>;
 
-/** What a checkpoint says of a log. */
+/** What a checkpoint states about a log. */
 interface Said {
-  /** Where it stands, in words. */
+  /** The checkpoint's place, in words. */
   where: string;
   /** Its place in the log; 0 for the header of an export. */
   sequence: number;
@@ -16,7 +16,7 @@ interface Said {
   proof: readonly Uint8Array[];
 }
 
-/** Something that a checkpoint shows: at its own place, or in one of the messages from `sequence` to `until`. */
+/** A fault that a checkpoint shows: at its own place, or in one of the messages from `sequence` to `until`. */
 export interface CheckpointFlaw {
   sequence: number;
   until?: number;
@@ -25,7 +25,7 @@ export interface CheckpointFlaw {
 
 const isSame = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
-/** Collects the checkpoints of a log as they come, and compares them with the log once it is all there. */
+/** Collects the checkpoints of a log as they come, and compares them with the log once it is complete. */
 export class CheckpointTrail {
   readonly #fleet: string;
   readonly #said: Said[] = [];
@@ -36,8 +36,8 @@ export class CheckpointTrail {
 
   /**
    * Takes a checkpoint of the log itself.
-   * @param keys the coordinator's, where it stands. @param epoch the log's, where it stands.
-   * @returns what is wrong with it, whatever the log holds.
+   * @param keys the coordinator's keys at that place. @param epoch the log's epoch at that place.
+   * @returns what is wrong with the checkpoint itself, whatever the log holds.
    */
   add({ data, epoch: own = 1 }: Checkpointed, sequence: number, epoch: number, keys: string[]): string[] {
     const { size, from } = data;
@@ -56,14 +56,15 @@ export class CheckpointTrail {
     return why;
   }
 
-  /** Takes the checkpoint that an export begins with. */
+  /** Takes the checkpoint in the header of an export. */
   addHeader(head: TreeHead, epoch: number): void {
     this.#said.push({ where: 'the header', sequence: 0, epoch, head, from: 0, proof: [] });
   }
 
   /**
-   * Compares all of them with the log. Those of an earlier epoch are of a log that was lost: they tell nothing of this one.
-   * @param tree as far as the log is without a gap.
+   * Compares all of them with the log. Checkpoints of an earlier epoch belong to a log that was lost, and show nothing
+   * about this one.
+   * @param tree the tree over the log up to its first gap.
    */
   compare(tree: MerkleTree, epoch: number): { agreed: number; faults: CheckpointFlaw[] } {
     const faults: CheckpointFlaw[] = [];
@@ -78,10 +79,10 @@ export class CheckpointTrail {
         faults.push({ sequence, why: `it covers ${head.size} messages, and ${before} are before it` });
         continue;
       }
-      if (head.size > tree.size) break; // the gap is told of already
+      if (head.size > tree.size) break; // the gap is reported already
       if (!isSame(tree.rootAt(head.size), head.root)) {
         const why = `one of the messages from here to sequence ${head.size} is not what it was when ${where} was signed, or not in its place`;
-        // Those after it differ for the same reason.
+        // The later checkpoints differ for the same reason.
         return { agreed, faults: [...faults, { sequence: good + 1, until: head.size, why }] };
       }
       good = head.size;

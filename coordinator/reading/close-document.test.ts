@@ -48,7 +48,7 @@ describe('the close document of an iteration that closed', () => {
       expect(sectionOf(text, 'Artifacts')).toContain(`| ${file} | 1000 | \`${sha256}\` |`);
   });
 
-  it('has the symbol table, with what the series uses and nobody listed', () => {
+  it('has the symbol table, with the symbols that the series uses and the plan does not list', () => {
     const used = succeeded('preflight', (iteration) => {
       const evidence = goodEvidence(iteration, 'preflight');
       const unlisted = {
@@ -71,7 +71,7 @@ describe('the close document of an iteration that closed', () => {
     expect(sectionOf(text, 'Symbols')).toContain('| dma_fence_init | yes | – | 6 |');
   });
 
-  it('has the times of the builds that the worktree held', () => {
+  it('has the times of the earlier builds in the worktree', () => {
     const first = { commit: 'a'.repeat(40), seconds: 300, compiled: 1065 };
     const last = { commit: 'b'.repeat(40), seconds: 40 };
     const built = (before: NonNullable<StepEvidence<'build'>['before']>) =>
@@ -101,7 +101,7 @@ describe('the close document of an iteration that closed', () => {
     expect(matrix).toContain('mpeg2: The hardware rounds in its own way.');
   });
 
-  it('has durations against those predicted, and who approved', () => {
+  it('has durations beside the predicted ones, and who approved', () => {
     expect(sectionOf(text, 'Durations')).toContain('| build | 1 | boltzmann | 1 min 00 s | 45 min 00 s |');
     expect(sectionOf(text, 'Approvals')).toMatch(
       /- architect approved series tree `[0-9a-f]{12}` at .*: read it/,
@@ -112,7 +112,7 @@ describe('the close document of an iteration that closed', () => {
     expect(sectionOf(text, 'Risks')).toContain('| boltzmann is offline | no | fermi builds |');
   });
 
-  it('moves the scoreboard', () => {
+  it('changes the scoreboard', () => {
     expect(sectionOf(text, 'Scoreboard')).toContain('5 direct (was 4 direct); 2 of 2 rows as expected');
     expect(closeNote(iteration, 'The blocker is gone.\n')).toMatch(
       /^The blocker is gone\.\n\nRecorded by iter5, plan `/,
@@ -130,12 +130,12 @@ describe('the document of an iteration that failed', () => {
     expect(sectionOf(text, 'Scoreboard')).toContain('4 direct (unchanged)');
   });
 
-  it('does not move the scoreboard by a sweep whose record failed', () => {
+  it('does not change the scoreboard after a sweep whose record failed', () => {
     const text = documentOf(...until('record'), settled, failed('record'));
     expect(sectionOf(text, 'Scoreboard')).toContain('4 direct (unchanged)');
   });
 
-  it('names the builder that took over, and no time-out where there was none', () => {
+  it('names the builder that took over, and a time-out only if there was one', () => {
     const loaded = examplePlan((plan) => {
       plan.risks.push({
         id: 'slow',
@@ -157,7 +157,7 @@ describe('the document of an iteration that failed', () => {
   });
 });
 
-it('what has not happened yet is said to be so, and a waiver is named', () => {
+it('the document of a running iteration shows what has not happened yet, and names a waiver', () => {
   const text = documentOf(...until('land'), did(waive('C7')));
   expect(text).toContain('Under way; what is missing below has not happened yet.');
   expect(sectionOf(text, 'Artifacts')).toContain('Nothing in the log yet.');

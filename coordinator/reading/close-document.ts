@@ -43,7 +43,7 @@ const patches = (iteration: Iteration): string => {
 const symbols = (iteration: Iteration): string => {
   const found = evidenceOf(iteration, 'preflight')?.evidence.symbols;
   if (!found) return none;
-  // A plan's list can be found to the last one, and the series still use what nobody looked for.
+  // Even if all symbols of the plan's list are found, the series may use others that the plan does not list.
   const unlisted = found.filter(({ listed }) => !listed);
   const own = unlisted.filter(({ status }) => status !== 'found').length;
   const called = unlisted.filter(({ status, exported }) => status === 'found' && exported);
@@ -217,8 +217,8 @@ const clauses = (iteration: Iteration): string =>
   );
 
 /**
- * The close document of an iteration, as it follows from the log. While the iteration is still recording, the
- * clauses about the record itself have no evidence yet, and the document says so.
+ * The close document of an iteration, made from the log. While the iteration is still recording, the clauses about the
+ * record itself have no evidence yet, and the document shows them so.
  */
 export const closeDocument = (iteration: Iteration): string => {
   const { plan, ended } = iteration;
@@ -255,6 +255,6 @@ const scoreboardLine = (iteration: Iteration): string => {
     : `${before} (unchanged)`;
 };
 
-/** A note that the plan wants written, with the iteration that it rests on. */
+/** A note that the plan asks for, with the iteration on which it is based. */
 export const closeNote = (iteration: Iteration, text: string): string =>
   `${text.trim()}\n\nRecorded by ${iteration.name}, plan \`${iteration.planSha256}\`, sweep ${scoreboardLine(iteration)}.\n`;

@@ -8,7 +8,7 @@ import { spokenSeconds } from './markdown.ts';
 const short = (hash: string) => hash.slice(0, 12);
 const count = (number: number, one: string, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
 
-/** An error is sentences of its own; here it is a part of one. */
+/** An error ends with a full stop; here it is part of a sentence. */
 const withoutStop = (text: string) => text.replace(/\.$/, '');
 
 const sawOf = (event: StepEvent & { fact: 'Succeeded' }): string => {
@@ -87,11 +87,11 @@ const stepLine = (event: StepEvent): string => {
   }
 };
 
-/** Where the plan says that the work goes on. */
+/** Where the work goes on, as the plan states it. */
 export const goBackWords = (goBack: unknown): string =>
   typeof goBack === 'string' ? goBack : `what the plan says in a way that this version does not know`;
 
-/** What was known of a board before it was lost. */
+/** What was known about a board before it was lost. */
 export const lastSeenOf = (
   seen: { bootId: string; release: string; package: string | null } | null,
 ): string =>
@@ -173,5 +173,5 @@ const lineOf = (event: KaEvent): string => {
   }
 };
 
-/** An event in one line, for people: nothing that its writer put into it moves a terminal. */
+/** An event in one line, for people. No text of its writer can act on a terminal. */
 export const eventLine = (event: KaEvent): string => printable(lineOf(event));

@@ -4,24 +4,24 @@ import type { LoggedEvent } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import type { WriterRole } from '../../schemas/roles.ts';
 
-/** A writer's keys as the log tells them, beside what the fleet's file pins. */
+/** A writer's keys in the log, compared with what the fleet's file pins. */
 export interface WriterKeys {
   writer: string;
   role: WriterRole;
-  /** null where it was revoked and none came after it. */
+  /** Null if the last key was revoked and no other followed. */
   inUse: string | null;
-  /** The sequence that made it the writer's; 0 for the key that the log begins with. */
+  /** The sequence from which the key is in use; 0 for the key with which the log begins. */
   since: number | null;
-  /** Those that count no more, the newest first. */
+  /** The keys that are no longer in use, newest first. */
   earlier: readonly KeyPeriod[];
   pinned: string;
-  /** What the fleet's file should say instead; null if it agrees. */
+  /** What the fleet's file should hold instead; null if it agrees. */
   disagrees: string | null;
 }
 
 const disagreement = (inUse: string | null, pinned: readonly string[]): string | null => {
   if (inUse === pinned[0]) return null;
-  if (inUse === null) return 'it has no key that counts: make one, and pin it';
+  if (inUse === null) return 'it has no key in use: make one, and pin it';
   return pinned.includes(inUse)
     ? 'the newer key that is pinned waits until its writer rotates to it'
     : `pin the key in use: publicKey: ${inUse}`;

@@ -2,11 +2,11 @@ import { createSayOnce } from '../../eventlog/say-once.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
 
-/** What a person who follows the log is told when it was cut. */
+/** The sentence for a person who follows the log when it is cut. */
 export const cutSentence =
-  'the log was cut: it no longer holds all that was shown, and goes on with what its writers say again';
+  'the log was cut: it no longer holds all that was shown, and goes on with what its writers send again';
 
-/** Knows what was shown already, after the log was cut and everything comes anew. */
+/** Remembers what was shown, since all events come again after the log was cut. @returns whether an event is new. */
 export const createShown = (): ((logged: LoggedEvent) => boolean) => {
   const shown = new Map<number, string>();
   return ({ sequence, bytes }) => {
@@ -17,7 +17,7 @@ export const createShown = (): ((logged: LoggedEvent) => boolean) => {
   };
 };
 
-/** Says what is waited for, once. */
+/** Reports the trouble that it waits for, once. */
 export const createTrouble = (say: (text: string) => void): ((error: unknown) => void) => {
   const once = createSayOnce(say);
   return (error) => once.trouble(error, 'waits for the log: ');

@@ -1,11 +1,11 @@
-/** A Markdown table. Bars and line ends in a cell are made harmless. */
+/** A Markdown table. Bars in a cell are escaped, line ends become blanks. */
 export const markdownTable = (head: readonly string[], rows: readonly (readonly string[])[]): string => {
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll(/\s*\n\s*/g, ' ')).join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 };
 
-/** Seconds as people say them: `42 s`, `4 min 05 s`, `1 h 02 min`. */
+/** A duration as people read it: `42 s`, `4 min 05 s`, `1 h 02 min`. */
 export const spokenSeconds = (seconds: number): string => {
   if (seconds < 1) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);

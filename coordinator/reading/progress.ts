@@ -12,14 +12,14 @@ import {
 import { lostWords, supersededWords } from './english/reasons.ts';
 import { lastSeenOf } from './event-line.ts';
 
-/** Where a step stands, for those who watch. Times are milliseconds since 1970. */
+/** The progress of a step, for people who watch. Times are milliseconds since 1970. */
 export interface StepProgress {
   step: StepName | 'review';
   status: 'pending' | 'open' | 'succeeded' | 'failed' | 'superseded';
   host: string;
   attempt: number;
   since?: number;
-  /** Seconds it took, once it is over. */
+  /** How long it took, once it has succeeded. */
   seconds?: number;
   /** What it waits for, or why it failed. */
   remark: string;
@@ -54,7 +54,7 @@ const reviewProgress = (iteration: Iteration): StepProgress => {
   return { ...known, status: 'succeeded', remark: '' };
 };
 
-/** Every step, in the order of the graph; a rollback only where there is one. */
+/** Every step, in the order of the graph; a rollback only if there is one. */
 export const progress = (iteration: Iteration): StepProgress[] =>
   stepNames.flatMap((step) => {
     const isOfIts = (forwardSteps as readonly StepName[]).includes(step);
@@ -63,7 +63,7 @@ export const progress = (iteration: Iteration): StepProgress[] =>
     return step === 'preflight' ? [row, reviewProgress(iteration)] : [row];
   });
 
-/** Whom or what the iteration waits for, in a sentence; empty once it has ended. */
+/** For whom or what the iteration waits, in a sentence; empty once it has ended. */
 export const waitsFor = (iteration: Iteration, fleet: Pick<State, 'hosts'>): string => {
   if (iteration.ended) return iteration.retryAsked ? 'the coordinator' : '';
   const lost = lostBoard(iteration, fleet);

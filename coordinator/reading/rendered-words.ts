@@ -3,26 +3,26 @@ import { evolve } from '../decider/evolve.ts';
 import { type Iteration, initialState } from '../decider/state.ts';
 import { closeDocument, closeNote } from './close-document.ts';
 
-/** The words of a text that travels, as they follow from the iteration as it is now. */
+/** The text of a file to be recorded, rendered from the iteration as it is now. */
 export const wordsOf = (iteration: Iteration, { as }: { as: string }, path: string): string => {
   if (as === 'close-document') return closeDocument(iteration);
   const note = iteration.plan.close.notes.find((one) => one.kind === 'write' && one.file === path);
   return note?.kind === 'write' ? closeNote(iteration, note.text) : '';
 };
 
-/** The first line in which a text differs from what this version writes of the same facts. */
+/** The first line in which a text differs from what this version renders from the same facts. */
 export interface Wording {
   file: string;
   /** Counted from 1. */
   line: number;
-  /** The line as it was found, and as this version writes it; null after a text's last line. */
+  /** The line as it was found, and as this version renders it; null after the last line of a text. */
   found: string | null;
   expected: string | null;
 }
 
-/** A text that travelled in other words than this version would write of the same facts. */
+/** A recorded text that differs from what this version renders from the same facts. */
 export interface Reworded extends Wording {
-  /** The event that asked for it to be recorded. */
+  /** The event that requested the record. */
   sequence: number;
 }
 
@@ -38,9 +38,12 @@ const quoted = (line: string | null): string => (line === null ? 'not there' : `
 
 /** A difference in wording, in English. @param holder what holds the text. */
 export const wordingNote = (holder: string, { file, line, found, expected }: Wording): string =>
-  `${holder} has ${file} written in other words than this version makes of the same facts; line ${line} is ${quoted(found)}, and would be ${quoted(expected)}`;
+  `${holder} has ${file} with another text than this version renders from the same facts; line ${line} is ${quoted(found)} and would be ${quoted(expected)}`;
 
-/** Renders again every text that travelled in an iteration's events, each of the facts that it was made of. */
+/**
+ * Renders again every text in an iteration's record requests, each from the facts that it was made from.
+ * @returns those that differ.
+ */
 export const rewordedIn = (name: string, events: readonly LoggedEvent[]): Reworded[] => {
   let state = initialState;
   const reworded: Reworded[] = [];

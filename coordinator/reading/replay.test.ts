@@ -50,7 +50,7 @@ const altered = (
 
 const whole = historyOf(...until('close'), settled).events;
 
-it('a history of the tests holds what a log would: signed by its writers, under the subjects of its facts', () => {
+it('a test’s history holds what a log would: events signed by their writers, under the subjects of their facts', () => {
   for (const { subject, bytes, sequence, event } of whole) {
     const head = headers();
     head.set('Ka-Signature', testKey(event.source).sign(payloadTypes.event, bytes));
@@ -60,7 +60,7 @@ it('a history of the tests holds what a log would: signed by its writers, under 
   }
 });
 
-it('decides again what has put something aside, as it was written and not as it is named', () => {
+it('decides an event with blobs again from its whole data, not from the markers', () => {
   const loaded = examplePlan();
   const [first, ...rest] = loaded.series;
   if (!first) throw new Error('the plan has no patch');
@@ -83,7 +83,7 @@ describe('what came beside the log after an abort', () => {
       symbols: evidence.symbols.map((symbol) => ({ ...symbol, usedBy })),
     });
   };
-  /** Goes on from a log of which the last event is not whole yet, as who decides reads it then. */
+  /** Continues a log whose last event's blobs are not there yet, as the coordinator reads it then. */
   const withoutLast = (history: History): History => {
     const last = history.events.at(-1);
     if (!last?.whole) throw new Error('the last event has put nothing aside');
@@ -145,7 +145,7 @@ describe('a log of which only one iteration is shown', () => {
     expect(shown.at(-1)?.event.type).toBe('RetryRefused');
     expect(replayCheck(history.events)).toMatchObject({ mismatches: [], notes: [] });
     expect(replayCheck(shown).mismatches).toMatchObject([{ type: 'RetryRefused' }]);
-    const why = expect.stringMatching(/^it rests on other, /);
+    const why = expect.stringMatching(/^it depends on other, /);
     expect(replayCheck(shown, withheld)).toMatchObject({
       mismatches: [],
       notes: [{ type: 'RetryRefused', why }],
@@ -206,7 +206,7 @@ describe('replaying', () => {
     expect(decided).toBe(own.length);
   });
 
-  it('folds what this version does not know, and decides nothing of it', () => {
+  it('folds unknown events, and decides nothing because of them', () => {
     const unknown: Happening = (history) =>
       void history.append('coordinator', { type: 'PlanPraised', iteration: 'iter5', attempt: 1, data: {} });
     const { events } = historyOf(...until('build'), unknown, settled);
@@ -221,7 +221,7 @@ describe('what today’s code would not write', () => {
       request: { ...data.request, commit: '0'.repeat(40) },
     }));
     const { mismatches } = replayCheck(other);
-    // What is recorded in the end rests on every event of the iteration.
+    // The record at the end is based on every event of the iteration.
     expect(mismatches.map(({ type }) => type)).toEqual(['BuildRequested', 'RecordRequested']);
     expect(mismatches[0]).toMatchObject({
       type: 'BuildRequested',
@@ -231,7 +231,7 @@ describe('what today’s code would not write', () => {
     });
   });
 
-  it('is a request that was not its turn', () => {
+  it('is a request that was not due', () => {
     const early: Happening = (history) =>
       void history.append('coordinator', {
         type: 'BackupRequested',
@@ -247,7 +247,7 @@ describe('what today’s code would not write', () => {
     ]);
   });
 
-  it('is what people could not have asked for', () => {
+  it('is an event that the decider would have refused to a person', () => {
     const twice: Happening = (history) =>
       void history.append('@mfritsche', {
         type: 'ClauseWaived',
@@ -261,7 +261,7 @@ describe('what today’s code would not write', () => {
     ]);
   });
 
-  it('is what is not its writer’s to say', () => {
+  it('is an event that its writer may not write', () => {
     const says =
       (writer: string, type: string, data: unknown): Happening =>
       (history) =>
@@ -273,8 +273,8 @@ describe('what today’s code would not write', () => {
       says('@mfritsche', 'BuildFailed', { fault: 'work', reason: 'x', output: [] }),
     );
     expect(replayCheck(events).mismatches.map(({ why }) => why)).toEqual([
-      'coordinator has no such thing to say',
-      '@mfritsche has no such thing to say',
+      'coordinator may not write this event',
+      '@mfritsche may not write this event',
     ]);
   });
 });

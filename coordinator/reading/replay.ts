@@ -11,7 +11,7 @@ import { refusalWords } from './english/refusals.ts';
 interface Mismatch {
   sequence: number;
   type: string;
-  /** What the log holds, and what today's code would write; null if nothing. */
+  /** What the log holds, and what today's code would write; null if it would write nothing. */
   found: unknown;
   expected: unknown;
   why: string;
@@ -21,10 +21,13 @@ export interface ReplayChecked {
   events: number;
   /** How many of them were decided again. */
   decided: number;
-  /** How many this version can't judge: a newer one has decided them. */
+  /** How many this version can't judge, because a newer one decided them. */
   unjudged: number;
   mismatches: Mismatch[];
-  /** What is believed, since it rests on iterations that are not shown: the whole log alone can tell. */
+  /**
+   * The events that depend on iterations that are not shown, and are taken as given: to check them, the whole log is
+   * needed.
+   */
   notes: { sequence: number; type: string; why: string }[];
 }
 
@@ -38,7 +41,7 @@ const mismatchOf = (logged: LoggedEvent, why: string, expected: unknown = null):
   return { sequence, type: event.type, found: writtenFact(logged), expected, why };
 };
 
-/** What the coordinator and people write about iterations, and the coordinator's checkpoints. */
+/** Whether it is an event of the coordinator or of a person about an iteration, or a checkpoint. */
 const isOfTheirs = ({ source, kind, type }: KaEvent): boolean =>
   (source === coordinator || isPerson(source)) &&
   kind !== 'unknown' &&
@@ -49,15 +52,15 @@ const isOwn = (event: KaEvent, state: State): boolean => {
   return event.kind !== 'unknown' && maySay(event, state.iterations.get(event.iteration));
 };
 
-/** Compares an event with what the state before it makes of the commands that may be behind it. */
+/** Compares an event with what the commands that may be behind it produce on the state before it. */
 const compare = (logged: LoggedEvent, state: State): Mismatch | undefined => {
   const found = writtenFact(logged);
   const mismatch = (why: string, expected?: unknown) => mismatchOf(logged, why, expected);
   const decided = commandsBehind(logged.event).map((command) => decideFacts(command, state));
   const facts = decided.flatMap((one) => one.facts);
-  // What people answered is what they had seen: after a log was cut, it may stand before that.
+  // People's events name as their cause what they had seen. After a log was cut, they may come before their cause.
   const answered = isPerson(logged.event.source) ? { causationid: found.causationid } : {};
-  // Of several events that one state asks for, any may be appended first.
+  // If a state asks for several events, any of them may be appended first.
   if (facts.some((fact) => isDeepStrictEqual({ ...fact, ...answered }, found))) return undefined;
   const nearest =
     facts.findLast((fact) => fact.type === found.type && fact.iteration === found.iteration) ?? facts[0];
@@ -76,22 +79,29 @@ const compare = (logged: LoggedEvent, state: State): Mismatch | undefined => {
   );
 };
 
-/** Why an event is not what today's code would write, if so. What is no decision has to be its writer's to say, and no more. */
+/**
+ * The mismatch if today's code would not write this event. For an event that is no decision, only its writer is
+ * checked.
+ */
 const judge = (logged: LoggedEvent, state: State): Mismatch | undefined => {
   const { event } = logged;
-  if (!isOwn(event, state)) return mismatchOf(logged, `${event.source} has no such thing to say`);
+  if (!isOwn(event, state)) return mismatchOf(logged, `${event.source} may not write this event`);
   return isDecision(event) ? compare(logged, state) : undefined;
 };
 
-/** Whether the event is by a newer version in a way that this one can't judge: a reason that it does not know, or a rule. */
+/**
+ * Whether this version can't judge the event, because a newer one wrote it with a reason or a rule that this one does
+ * not know.
+ */
 const isBeyondUs = ({ event }: LoggedEvent, state: State): boolean => {
   const iteration = state.iterations.get(event.iteration);
   return (iteration && rules.unknownIn(iteration).length > 0) || commandsBehind(event).length === 0;
 };
 
 /**
- * The outcomes whose attempts are given up after them, and that have put something aside: the coordinator gives up no attempt
- * whose outcome it can read, so what they have put aside came to the log's server later.
+/**
+ * The outcomes with blobs whose attempts are given up after them. The coordinator gives up no attempt whose outcome it
+ * can read, so their blobs came to the log's server later.
  */
 const readTooLate = (events: readonly LoggedEvent[]): ReadonlySet<LoggedEvent> => {
   const outcomes = new Map<string, LoggedEvent>();
@@ -108,12 +118,15 @@ const readTooLate = (events: readonly LoggedEvent[]): ReadonlySet<LoggedEvent> =
   return late;
 };
 
-/** The state without those outcomes: as the coordinator knew it then. It goes on so only with an iteration that a person has ended. */
+/**
+ * The state without those outcomes, as the coordinator knew it then. Without them it continues only an iteration that a
+ * person has ended.
+ */
 const createKnownThen = (events: readonly LoggedEvent[]) => {
   const late = readTooLate(events);
   let state = initialState;
   return {
-    /** Whether an event is what would be written of that state. */
+    /** Whether today's code would write the event on that state. */
     explains: (logged: LoggedEvent): boolean =>
       state.iterations.get(logged.event.iteration)?.abort !== undefined && !judge(logged, state),
     take(logged: LoggedEvent): void {
@@ -124,7 +137,7 @@ const createKnownThen = (events: readonly LoggedEvent[]) => {
   };
 };
 
-/** The state with what a refusal says of an iteration that is not shown: that it was under way on the board. */
+/** The state, and what a refusal says about a withheld iteration: that it was under way on the board. */
 const believing = (
   state: State,
   { event }: LoggedEvent,
@@ -143,16 +156,20 @@ const believing = (
   if (!like) return undefined;
   const { ended: _ended, ...open } = like;
   const busy = { ...open, name, plan: { ...like.plan, board } };
-  return { ...state, iterations: new Map(state.iterations).set(name, busy) };
+  return {
+    ...state,
+    iterations: state.iterations.set(name, busy),
+    underWay: state.underWay.set(board, name),
+  };
 };
 
 const beliefWords = (names: readonly string[]): string =>
-  `it rests on ${names.join(', ')}, shown as hashes alone; whether it is right, the whole log tells: ka replay --check`;
+  `it depends on ${names.join(', ')}, shown only as hashes; to check it, the whole log is needed: ka replay --check`;
 
-/** The iterations that an event which differs rests on, where those are not shown. */
+/** The withheld iterations on which an event that differs depends. */
 const restsOn = (logged: LoggedEvent, state: State, withheld: ReadonlySet<string>): string[] => {
   const { event } = logged;
-  // When one is due, and over how much, follows from every iteration.
+  // When a checkpoint is due, and how much it covers, follows from every iteration.
   if (event.kind === 'fleet' && event.type === 'Checkpointed') return [...withheld];
   const believed = believing(state, logged, withheld);
   if (!believed || judge(logged, believed)) return [];
@@ -160,11 +177,12 @@ const restsOn = (logged: LoggedEvent, state: State, withheld: ReadonlySet<string
 };
 
 /**
- * Folds a log again and decides again, from the state before it, every event that the coordinator wrote, and every word of a
- * person that counts at once. Of a time-out only its reason is taken over, since no clock is read; of an answer the facts of the
- * fleet's file. What people ask for, what hosts say, and types that this version does not know are folded alone. What the
- * coordinator could not read yet when an iteration was ended does not count for what it decided then.
- * @param withheld the iterations of the log that the events are none of, as in an export: what is said of those is believed.
+ * Folds a log again. Decides again, on the state before it, every event of the coordinator and every event of a person
+ * that takes effect at once. No clock is read: the reason of a time-out is taken from the event, and so are the fleet's
+ * facts of an answer. What people ask for, events of hosts, and types that this version does not know are only folded.
+ * An outcome whose blobs came after its iteration was ended does not count for what was decided before they came.
+ * @param withheld the iterations of the log whose events are not shown, as in an export: what a refusal says about them
+ * is taken as given.
  */
 export const replayCheck = (
   events: readonly LoggedEvent[],

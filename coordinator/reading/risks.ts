@@ -11,7 +11,7 @@ type Sign = NonNullable<Plan['risks'][number]['seen']>;
 const allAttempts = (iteration: Iteration): Attempt[] =>
   stepNames.flatMap((step): readonly Attempt[] => attemptsOf<typeof step>(iteration, step));
 
-/** Why a preflight failed, if one failed so. */
+/** The reason of a preflight that failed with this code, if there is one. */
 const preflightFailed = (iteration: Iteration, code: FailureCode): string | undefined =>
   attemptsOf(iteration, 'preflight').flatMap((attempt) =>
     attempt.status === 'failed' && attempt.failure.code === code ? [attempt.failure.reason] : [],
@@ -20,7 +20,7 @@ const preflightFailed = (iteration: Iteration, code: FailureCode): string | unde
 const checkWords = (failed: FailedCheck | undefined): string | undefined =>
   failed && `${failed.clause ?? failed.check}: ${faultsWords(failed.faults)}`;
 
-/** What in the log shows that a risk came up: a sentence, or undefined. */
+/** The sign in the log that a risk came up, as a sentence; undefined if there is none. */
 const signs: { readonly [Name in Sign]: (iteration: Iteration) => string | undefined } = {
   conflict: (iteration) => preflightFailed(iteration, 'conflict'),
   'symbol-missing': (iteration) => preflightFailed(iteration, 'symbol-missing'),
@@ -61,7 +61,7 @@ export interface RiskSeen {
   id: string;
   risk: string;
   answer: string;
-  /** What showed that it came up; null if nothing did; undefined if the plan names no sign of it that this version knows. */
+  /** The sign that it came up; null if there was none; undefined if the plan names no sign that this version knows. */
   cameUp: string | null | undefined;
 }
 

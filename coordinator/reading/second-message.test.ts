@@ -12,7 +12,7 @@ import { RecordedLog } from '../testing/recorded-log.ts';
 import { testKey } from '../testing/test-key.ts';
 import { verifyLog } from './verify-log.ts';
 
-/** What a reader makes of a log: as `ka` and the coordinator fold it, and what they are told. */
+/** A reader of a log, which folds it as `ka` and the coordinator do, and keeps what is reported to it. */
 const readerOf = (messages: readonly KeptMessage[]) => {
   const verifier = createVerifier(exampleTrust);
   const told: RefusedMessage[] = [];
@@ -45,7 +45,7 @@ describe('a log that holds two messages under one subject', () => {
   const whole = readerOf(messages);
   const end = messages.length + 1;
 
-  /** The same writer's, well signed, and of another content: as where a cluster has taken two at once. */
+  /** A second message of the same writer, well signed, with other content: as if a cluster had accepted two at once. */
   const second = ({ subject, bytes }: KeptMessage, sequence: number): KeptMessage => {
     const other = Buffer.from(Buffer.from(bytes).toString().replace('2026-05-11', '2026-05-12'));
     return {
@@ -61,7 +61,7 @@ describe('a log that holds two messages under one subject', () => {
     expect(verifyLog(exampleTrust, { records: messages }).faults).toEqual([]);
   });
 
-  it('is folded as without the second, whichever it is, and both reader and check tell of it', () => {
+  it('is folded as without the second, whichever it is, and both the reader and the check report it', () => {
     for (const message of messages) {
       const both = [...messages, second(message, end)];
       const told = [{ sequence: end, subject: message.subject, why: whyOf(message.sequence) }];
@@ -73,7 +73,7 @@ describe('a log that holds two messages under one subject', () => {
     }
   });
 
-  it('is folded as without the second where it comes in between and the writer goes on from the first', () => {
+  it('is folded as without the second if the second comes in between and the writer goes on from the first', () => {
     for (const message of messages) {
       const renumber = (one: KeptMessage) =>
         one.sequence <= message.sequence ? one : { ...one, sequence: one.sequence + 1 };
@@ -89,7 +89,7 @@ describe('a log that holds two messages under one subject', () => {
     }
   });
 
-  it('is told of as well where only hashes are shown', () => {
+  it('is also reported if only hashes are shown', () => {
     const log = new RecordedLog();
     const event = { type: 'LaterThanThis', iteration: 'iter5', attempt: 1, data: {} };
     const records = [log.append('hertz', event), log.append('hertz', event)];

@@ -68,7 +68,7 @@ const describeIteration = (iteration: Iteration) => {
   };
 };
 
-/** The state as plain JSON: iterations, each with its attempts and verdicts, and the hosts as last heard of. */
+/** The state as plain JSON: iterations, each with its attempts and verdicts, and the hosts as they last started. */
 const describeState = (state: State) => ({
   sequence: state.sequence,
   iterations: Object.fromEntries(
@@ -83,6 +83,6 @@ const describeState = (state: State) => ({
 });
 export type StateDescribed = ReturnType<typeof describeState>;
 
-/** The state as it was after a sequence. */
+/** The state after a sequence. */
 export const stateAt = (events: readonly LoggedEvent[], sequence: number): StateDescribed =>
   describeState(events.filter((logged) => logged.sequence <= sequence).reduce(evolve, initialState));

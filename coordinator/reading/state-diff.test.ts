@@ -3,7 +3,7 @@ import { historyOf, until } from '../testing/history.ts';
 import { stateAt } from './state-at.ts';
 import { differences } from './state-diff.ts';
 
-it('names each value that differs, by its keys and by what a list’s entries call themselves', () => {
+it('names each value that differs, by its keys and by the ids of a list’s entries', () => {
   const before = { a: 1, same: [1, 2], list: [{ id: 'C1', is: 'MISS' }], places: ['x'] };
   const after = {
     a: 2,
@@ -23,7 +23,7 @@ it('names each value that differs, by its keys and by what a list’s entries ca
   ]);
 });
 
-it('a value that becomes a list, or a list that is emptied, is told whole or value by value', () => {
+it('a value that becomes a list, or a list that is emptied, is shown whole or value by value', () => {
   expect(differences({ a: 'text' }, { a: { b: 1 } })).toEqual([
     { path: 'a', before: 'text', after: { b: 1 } },
   ]);
@@ -33,7 +33,7 @@ it('a value that becomes a list, or a list that is emptied, is told whole or val
   expect(differences({ a: 1 }, { a: 1 })).toEqual([]);
 });
 
-it('between two points of a log it tells which attempts, clauses and hosts changed, and backwards the reverse', () => {
+it('between two points of a log it shows which attempts, clauses and hosts changed, and backwards the reverse', () => {
   const { events } = historyOf(...until('land'));
   const at = (type: string) => events.find(({ event }) => event.type === type)?.sequence ?? 0;
   const [asked, done] = [at('PreflightRequested'), at('PreflightSucceeded')];

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 
-/** One value that differs between two plain JSON documents; null where there is none. */
+/** One value that differs between two plain JSON documents; null stands for an absent value. */
 export interface Difference {
-  /** `iterations.iter5.steps.build.1.status`: keys, an entry's own id, or its place counted from 1. */
+  /** `iterations.iter5.steps.build.1.status`: keys, the ids of entries, or their places counted from 1. */
   path: string;
   before: unknown;
   after: unknown;
@@ -10,7 +10,7 @@ export interface Difference {
 
 type Entries = Map<string, unknown>;
 
-/** A list's entries by what they call themselves, where all do; otherwise by their place. */
+/** A list's entries by their ids if all have one, otherwise by their places. */
 const entriesOf = (value: unknown): Entries | undefined => {
   if (Array.isArray(value)) {
     const ids = value.map((entry: unknown) => (entry as { id?: unknown } | null)?.id);
@@ -24,11 +24,11 @@ const entriesOf = (value: unknown): Entries | undefined => {
 
 const none: Entries = new Map();
 
-/** All that differs between two plain JSON documents, down to single values. */
+/** All differences between two plain JSON documents, down to single values. */
 export const differences = (before: unknown, after: unknown, path = ''): Difference[] => {
   if (isDeepStrictEqual(before, after)) return [];
   const [old, now] = [entriesOf(before), entriesOf(after)];
-  // What appears or goes is told value by value as well; an empty list or map is a value itself.
+  // A part that appears or disappears is also listed value by value; an empty list or map is a value itself.
   const isTold = (entries: Entries | undefined, value: unknown) =>
     entries !== undefined || value === undefined;
   if (isTold(old, before) && isTold(now, after) && (old?.size ?? 0) + (now?.size ?? 0) > 0)

@@ -19,7 +19,7 @@ import { RecordedLog, smallLog } from '../testing/recorded-log.ts';
 import { testKey } from '../testing/test-key.ts';
 import { type LogFlaw, type VerifiedLog, verifyLog } from './verify-log.ts';
 
-// The same events are checked some ten thousand times, and nearly all of them are as they were: their signatures are known.
+// The same events are checked some ten thousand times, nearly all of them unchanged: their known signatures are cached.
 vi.mock('../../eventlog/signing/writer-key.ts', async (importOriginal) => {
   const real = await importOriginal<typeof writerKey>();
   const known = new Map<string, unknown>();
@@ -52,19 +52,19 @@ const verifyLines = (changed: readonly string[]): VerifiedLog =>
 const verifyMessages = (messages: readonly LogRecord[], header = small.header()): VerifiedLog =>
   verify(fileOf(header, messages));
 const first = ({ faults }: VerifiedLog): LogFlaw => faults[0] ?? expect.fail('nothing was found');
-/** What somebody would do who changes a log with care: every message says the place where it stands. */
+/** What a careful attacker would do: every message gets the sequence of its new place. */
 const renumbered = <Kind extends LogRecord>(records: readonly Kind[]): Kind[] =>
   records.map((record, index) => ({ ...record, sequence: index + 1 }));
 
 describe('a recorded log', () => {
-  it('is found to be whole, from an export and as the log holds it', () => {
+  it('passes the check, from an export and as the log holds it', () => {
     const whole = { events: 6, checkpoints: 2, withheld: [], faults: [] };
     expect(verify(file)).toEqual(whole);
     expect(verifyLog(trust, { records: small.messages })).toEqual({ ...whole, checkpoints: 1 });
   });
 
-  it('is found out after any single bit of it was changed, and the event that holds it is named first', () => {
-    // One event of each kind, and not more: this is quadratic.
+  it('fails the check after a change of any single bit, and the event that holds it is named first', () => {
+    // Only one event of each kind: this test is quadratic.
     const few = fileOf({ ...small.header(), size: 4, note: small.note(4) }, small.messages.slice(0, 4));
     expect(verify(few)).toMatchObject({ events: 4, checkpoints: 2, faults: [] });
     const changed = Buffer.from(few);
@@ -84,12 +84,12 @@ describe('a recorded log', () => {
     expect(line).toBe(5);
   }, 300_000);
 
-  it('is found out without any one of its lines', () => {
+  it('fails the check without any one of its lines', () => {
     for (const place of lines.keys())
       expect(first(verifyLines(lines.toSpliced(place, 1))).sequence).toBe(place);
   });
 
-  it('is found out with any two of its lines in the place of each other', () => {
+  it('fails the check with any two of its lines exchanged', () => {
     for (const one of lines.keys())
       for (let other = one + 1; other < lines.length; other += 1) {
         const swapped = lines.with(one, lines[other] ?? '').with(other, lines[one] ?? '');
@@ -97,7 +97,7 @@ describe('a recorded log', () => {
       }
   });
 
-  it('is found out with any of its lines once more, anywhere', () => {
+  it('fails the check with any of its lines repeated, anywhere', () => {
     for (const line of lines)
       for (let place = 0; place <= lines.length; place += 1) {
         const repeated = lines.toSpliced(place, 0, line);
@@ -106,7 +106,7 @@ describe('a recorded log', () => {
       }
   });
 
-  it('is found out where it is cut, at any line and at any byte', () => {
+  it('fails the check if it is cut, at any line and at any byte', () => {
     for (const length of lines.keys())
       expect(first(verifyLines(lines.slice(0, length))).sequence).toBe(length);
     let line = 0;
@@ -116,14 +116,14 @@ describe('a recorded log', () => {
     }
   });
 
-  /** What the writer of a message could have said as well, signed with its own key, in the place of the one that it said. */
+  /** Another event that the writer of a message could have signed in its place. */
   const forkOf = ({ subject, bytes }: KeptMessage): Omit<KeptMessage, 'sequence'> => {
     const writer = parseSubject(subject)?.writer ?? '';
     const forked = Buffer.from(Buffer.from(bytes).toString().replace('2026-05-11', '2026-05-12'));
     return { subject, bytes: forked, signature: testKey(writer).sign(payloadTypes.event, forked) };
   };
 
-  it('is found out with a second event of a writer with the same number', () => {
+  it('fails the check with a second event of a writer with the same number', () => {
     for (const [index, message] of small.messages.entries()) {
       const forked = { ...message, ...forkOf(message) };
       const both = renumbered(small.messages.toSpliced(index + 1, 0, forked));
@@ -133,7 +133,7 @@ describe('a recorded log', () => {
     }
   });
 
-  it('is found out with another event of a writer instead', () => {
+  it('fails the check with another event of a writer instead', () => {
     const exact: number[] = [];
     for (const [index, message] of small.messages.entries()) {
       const forked = { ...message, ...forkOf(message) };
@@ -142,11 +142,11 @@ describe('a recorded log', () => {
       expect(until).toBeGreaterThanOrEqual(message.sequence);
       if (sequence === until) exact.push(sequence);
     }
-    // Where the writer goes on, its next event tells; elsewhere the next checkpoint tells of a range.
+    // If the writer goes on, its next event shows the fault; otherwise the next checkpoint shows a range.
     expect(exact).toEqual([1, 2]);
   });
 
-  it('is found out with an event that another writer signed, and with one that another said', () => {
+  it('fails the check with an event that another writer signed, and with another writer’s event', () => {
     for (const [index, message] of small.messages.entries())
       for (const other of trust.writers.keys()) {
         const [ka, fleet, writer, ...rest] = message.subject.split('.');
@@ -159,14 +159,14 @@ describe('a recorded log', () => {
       }
   });
 
-  it('is found out where it was changed with care', () => {
+  it('fails the check after a careful change', () => {
     for (const one of small.messages) {
       const dropped = renumbered(small.messages.filter((message) => message !== one));
       expect(verifyMessages(dropped).faults).not.toEqual([]);
       for (const other of small.messages.slice(one.sequence)) {
         const swapped = small.messages.with(one.sequence - 1, other).with(other.sequence - 1, one);
         const { sequence, until = sequence } = first(verifyMessages(renumbered(swapped)));
-        // A checkpoint tells of a range, from the one before it on.
+        // A checkpoint shows a range that begins after the checkpoint before it.
         expect(until === sequence || (sequence <= one.sequence && one.sequence <= until)).toBe(true);
       }
     }
@@ -187,11 +187,11 @@ describe('a large log', () => {
   const lineOf = (place: number) => bytes.subarray(0, place).filter((byte) => byte === 0x0a).length;
   const seed = 20260511;
 
-  it('is found to be whole', () => {
+  it('passes the check', () => {
     expect(verify(bytes)).toEqual({ events: 408, checkpoints: 9, withheld: [], faults: [] });
   });
 
-  it(`is found out after a random change, seed ${seed}`, () => {
+  it(`fails the check after a random change, seed ${seed}`, () => {
     const place = fc.nat(text.length - 1);
     const bit = fc.tuple(fc.nat(bytes.length - 1), fc.nat(7)).map(([at, shift]) => {
       const changed = Buffer.from(bytes);
@@ -246,11 +246,11 @@ describe('a log of which only one iteration is shown', () => {
   );
   const check = (records: readonly LogRecord[]) => verifyMessages(records, log.header());
 
-  it('is whole, and says of which nothing is to be concluded', () => {
+  it('passes the check, and lists the iterations that are withheld', () => {
     expect(check(shown)).toEqual({ events: 8, checkpoints: 2, withheld: ['iter6'], faults: [] });
   });
 
-  it('is found out where a message that is not shown is changed', () => {
+  it('fails the check if a withheld message is changed', () => {
     const index = shown.findIndex(isWithheld);
     const one = shown[index] as WithheldMessage;
     const other = { ...one, sha256: sha256('another') };
@@ -259,14 +259,14 @@ describe('a log of which only one iteration is shown', () => {
     expect(check(shown.with(index, moved)).faults.length).toBeGreaterThan(0);
   });
 
-  it('says so where a message of the iteration itself is not shown', () => {
+  it('lists the iteration itself if one of its messages is withheld', () => {
     const index = shown.findLastIndex(({ subject }) => subject.includes('.hertz.iter5.'));
     const message = log.messages[index];
     if (!message) return expect.fail('the log holds no such message');
     expect(check(shown.with(index, withhold(message))).withheld).toEqual(['iter5', 'iter6']);
   });
 
-  it('may not keep back what belongs to the fleet', () => {
+  it('may not withhold a message of the fleet', () => {
     const index = shown.findIndex(({ subject }) => subject.includes('.Checkpointed.'));
     const message = log.messages[index];
     if (!message) return expect.fail('the log holds no checkpoint');
@@ -319,7 +319,7 @@ describe('a checkpoint in a log', () => {
     expect(first(check(log)).why).toContain(why);
   });
 
-  it('names the range in which only it tells of a change', () => {
+  it('names the range if nothing else shows a change', () => {
     const log = started();
     log.checkpoint('fresnel', 1);
     log.append('hertz', { type: 'LaterThanThis', iteration: 'iter5', attempt: 3, data: {} });
@@ -339,7 +339,7 @@ describe('a checkpoint in a log', () => {
     expect(faults[0]).toMatchObject({ sequence: 3, until: 5 });
   });
 
-  it('counts under the key that the coordinator had then', () => {
+  it('is checked with the key that the coordinator had then', () => {
     const log = started();
     log.checkpoint('fresnel', 1);
     const [from, to] = [testKey('coordinator'), readWriterKey(generateWriterKey())];
@@ -349,16 +349,16 @@ describe('a checkpoint in a log', () => {
     log.checkpoint('fresnel', 2);
     expect(check(log)).toMatchObject({ checkpoints: 2, faults: [] });
     expect(verifyMessages(log.messages, log.header())).toMatchObject({ checkpoints: 3, faults: [] });
-    // The old key is the coordinator's no more.
+    // The old key is no longer the coordinator's.
     log.checkpoint('fresnel', 3, {
       note: signCheckpoint(logOrigin('reauktion', 1), { size: 5, root: Buffer.alloc(32) }, from),
     });
     expect(first(check(log))).toMatchObject({ sequence: 6 });
   });
 
-  it('of an earlier epoch tells nothing of a log that was put together again', () => {
+  it('of an earlier epoch shows nothing about a restored log', () => {
     const log = started();
-    // What was lost stood before it.
+    // The lost events came before it.
     log.checkpoint('fresnel', 1, { size: 2, root: rootOf(other), note: noteOver(other) });
     const data = { epoch: 2, by: 'mfritsche', rebuilt: 3, missing: 1 };
     log.append('@mfritsche', { type: 'LogRestored', iteration: noIteration, attempt: 2, data });
@@ -388,7 +388,7 @@ describe('the header of an export', () => {
     expect(first(verifyMessages(small.messages, { ...small.header(), ...change })).why).toContain(why);
   });
 
-  it('with the note of a shorter log is good for that log', () => {
+  it('with the note of a shorter log is valid for that log', () => {
     const { faults } = verifyMessages(small.messages.slice(0, 5), {
       ...small.header(),
       size: 5,

@@ -15,28 +15,28 @@ import { coordinator, type LoggedEvent, noIteration, parseSubject } from '../../
 import { type BadRecord, isBad, type LogHeader, type LogRecord } from '../export/event-records.ts';
 import { type CheckpointFlaw, CheckpointTrail } from './checkpoint-trail.ts';
 
-/** Something in a log that is not as it has to be. Its sequence is 0 where it is the header of an export. */
+/** A fault in a log. Its sequence is 0 if it is in the header of an export. */
 export type LogFlaw = CheckpointFlaw & Partial<Pick<RefusedMessage, 'subject'>>;
 
 export interface VerifiedLog {
-  /** Good events that were shown whole. */
+  /** The number of good events that are shown whole. */
   events: number;
-  /** Checkpoints that the log agrees with, that of an export's header among them. */
+  /** The number of checkpoints that agree with the log, including the one in an export's header. */
   checkpoints: number;
-  /** Iterations of which a message is shown as a hash alone. Of those nothing is to be concluded. */
+  /** The iterations with a message that is shown only as a hash, which proves nothing about them. */
   withheld: string[];
-  /** The first bad event first. */
+  /** Ordered by place: the first bad event comes first. */
   faults: LogFlaw[];
 }
 
-/** Messages in the order of their log, from its first one on: from an export, or as the log holds them now. */
+/** All messages from the log's first one on, in its order: from an export, or as the log holds them now. */
 export interface LogSource {
-  /** An export's. */
+  /** The header, if this is an export. */
   header?: LogHeader | BadRecord;
   records: Iterable<LogRecord | BadRecord>;
 }
 
-/** What is wrong with what an event has put aside. */
+/** The faults of an event's blobs. */
 const asideFaults = (logged: LoggedEvent, blobs: BlobLookup): string[] => {
   const completed = completeEvent(logged, blobs);
   if ('refused' in completed) return [completed.refused.why];
@@ -47,9 +47,9 @@ const asideFaults = (logged: LoggedEvent, blobs: BlobLookup): string[] => {
 };
 
 /**
- * Checks a whole log: that each message is in its place, and is an event of the writer that its subject names, of a type that
- * this writer may write; that each writer's events follow from one another; and that the messages are those that the
- * checkpoints were signed over, in the log and in the header of an export.
+ * Checks a whole log: each message is in its place and is an event of the writer that its subject names, of a type that
+ * this writer may write; each writer's events follow from one another; and the messages are those that the checkpoints,
+ * in the log and in the header of an export, were signed over.
  */
 export class LogCheck {
   readonly #trust: Trust;
@@ -60,18 +60,18 @@ export class LogCheck {
   readonly #withheld = new Set<string>();
   #epoch = 1;
   #events = 0;
-  /** The sequence that has to come next. */
+  /** The sequence that is expected next. */
   #next = 1;
   #lastIsStray = false;
 
-  /** @param trust the reader's own, never one that came with the log. */
+  /** @param trust the reader's own trust, never one that came with the log. */
   constructor(trust: Trust) {
     this.#trust = trust;
     this.#verifier = createVerifier(trust);
     this.#trail = new CheckpointTrail(trust.fleet);
   }
 
-  /** Takes the next message. @param blobs what it has put aside, as far as that is there. */
+  /** Takes the next message. @param blobs its blobs, as far as they are there. */
   add(record: LogRecord | BadRecord, blobs: BlobLookup = () => undefined): void {
     if (isBad(record)) {
       this.#faults.push({ sequence: this.#next, why: record.why });
@@ -88,7 +88,7 @@ export class LogCheck {
         why: `the message of sequence ${sequence} stands here, where that of ${next} or the end is expected`,
       });
     this.#lastIsStray = isStray;
-    // What its chain says of it out of its place is no news.
+    // Its place is reported already; that its chain does not fit there adds nothing.
     if (isStray) return;
     if (sequence > next)
       this.#faults.push({
@@ -147,7 +147,7 @@ export class LogCheck {
       return void tell(`it is a log of ${fleet}, expected ${this.#trust.fleet}`);
     if (epoch !== this.#epoch)
       return void tell(`it names epoch ${epoch} of the log, and the last events are of epoch ${this.#epoch}`);
-    // The coordinator may have changed its key between the last message and the note.
+    // The coordinator may have rotated its key between the last message and the note.
     const pinned = this.#trust.writers.get(coordinator)?.keys[0] ?? [];
     let head: TreeHead;
     try {
@@ -170,7 +170,7 @@ export class LogCheck {
       });
   }
 
-  /** What was found, once the last message is there. @param header an export's. */
+  /** The result, after the last message. @param header the header of an export. */
   end(header?: LogHeader | BadRecord): VerifiedLog {
     if (header !== undefined) this.#takeHeader(header);
     const { agreed, faults } = this.#trail.compare(this.#tree, this.#epoch);
@@ -178,13 +178,13 @@ export class LogCheck {
       events: this.#events,
       checkpoints: agreed,
       withheld: [...this.#withheld].sort(),
-      // What is known only by the end of a range comes behind what is known of a place in it.
+      // A fault that is only known to lie in a range comes after the faults at known places in it.
       faults: [...this.#faults, ...faults].sort((a, b) => (a.until ?? a.sequence) - (b.until ?? b.sequence)),
     };
   }
 }
 
-/** The blobs that a message names, whoever may have written it; none where it names them wrongly, which its check says. */
+/** The blobs that a message names, whoever wrote it; none if it names them wrongly, which its own check reports. */
 const blobsIn = ({ bytes }: KeptMessage): BlobMarker[] => {
   try {
     return blobsNamedBy(bytes);
@@ -194,8 +194,8 @@ const blobsIn = ({ bytes }: KeptMessage): BlobMarker[] => {
 };
 
 /**
- * Checks a log that is all there, as {@link LogCheck} does, and none of whose events has put anything aside.
- * @param trust the reader's own, never one that came with the log.
+ * Checks a complete log whose events have no blobs, as {@link LogCheck} does.
+ * @param trust the reader's own trust, never one that came with the log.
  */
 export const verifyLog = (trust: Trust, { header, records }: LogSource): VerifiedLog => {
   const check = new LogCheck(trust);
@@ -203,7 +203,7 @@ export const verifyLog = (trust: Trust, { header, records }: LogSource): Verifie
   return check.end(header);
 };
 
-/** As {@link verifyLog}, with what its events have put aside: one event's at a time. */
+/** Like {@link verifyLog}, with the blobs of its events; only those of one event are held at a time. */
 export const verifyWithBlobs = async (
   trust: Trust,
   { header, records }: LogSource,
@@ -212,7 +212,7 @@ export const verifyWithBlobs = async (
   const check = new LogCheck(trust);
   for (const record of records) {
     const blobs = new Map<string, Uint8Array>();
-    // What stands under no event's subject is refused, whatever it names.
+    // A message whose subject is not an event's is refused, whatever blobs it names.
     const writer = isBad(record) ? undefined : parseSubject(record.subject)?.writer;
     if (writer !== undefined && !isBad(record) && !isWithheld(record))
       for (const marker of blobsIn(record)) {

@@ -20,7 +20,7 @@ const marks: Record<StepProgress['status'], string> = {
 
 const clockTime = (time: string): string => time.slice(11, 19);
 
-/** Cuts a line to the terminal's width; what is cut can be read with `ka output`. */
+/** Cuts a line to the terminal's width. */
 const cut = (text: string, width: number): string =>
   text.length <= width ? text : `${text.slice(0, width - 1)}…`;
 
@@ -45,14 +45,14 @@ export const draw = (
   return [title, ...rows, ...(waiting ? [pc.dim(cut(`waits for ${waiting}`, width))] : [])].join('\n');
 };
 
-/** The last lines that a failed step printed; its reason stands in the event's own line. */
+/** The last lines that a failed step printed; the event's own line shows the reason. */
 const failureOf = (event: KaEvent): string[] =>
   event.kind === 'step' && event.fact === 'Failed' ? event.data.output : [];
 
 /**
- * Shows an iteration live until it ends: on a terminal as a view of its steps, otherwise a line an event.
- * @param out where to write; standard error where standard output carries a JSON document.
- * @param onEvent is called after each event, with the state that it makes.
+ * Shows an iteration live until it ends: on a terminal as a view of its steps, otherwise as one line per event.
+ * @param out where to write: standard error if standard output carries a JSON document.
+ * @param onEvent called after each event, with the iteration after it.
  */
 export const watchIteration = async (
   session: Session,
@@ -61,7 +61,7 @@ export const watchIteration = async (
   onEvent: (iteration: Iteration) => void = () => undefined,
 ): Promise<{ iteration: Iteration; state: State }> => {
   const live = out.isTTY === true;
-  // Loaded here: it takes longer than a command that only reads the log.
+  // Loaded on demand: it takes longer than a command that only reads the log.
   const view = (await import('log-update')).createLogUpdate(out);
   const stop = new AbortController();
   const lastLine = new Map<string, string>();
@@ -78,9 +78,10 @@ export const watchIteration = async (
       { fleet: session.fleet.fleet, iteration: name },
       { follow: true, fromNow: true, signal: stop.signal },
       onLine,
-    ).catch(() => undefined); // without the last line of output the view is still a view
-  // An end that stands before this in the log may have been taken back by a retry since.
-  let present = (await session.read()).events.at(-1)?.sequence ?? 0;
+    ).catch(() => undefined); // the view is useful even without the last line of output
+  // A retry may have followed an end that comes before this sequence.
+  const part = await session.log.partOf(name);
+  let present = part.messages.at(-1)?.sequence ?? 0;
   const isNew = createShown();
   const tell = (text: string) => {
     if (live) view.clear();
@@ -98,7 +99,7 @@ export const watchIteration = async (
   };
   try {
     const onTrouble = createTrouble(tell);
-    await session.log.follow({ signal: stop.signal, onCut, onTrouble }, (logged) => {
+    await session.log.follow({ part, signal: stop.signal, onCut, onTrouble }, (logged) => {
       state = evolve(state, logged);
       const iteration = state.iterations.get(name);
       if (!iteration || logged.event.iteration !== name || !isNew(logged)) return stopIfEnded(iteration);

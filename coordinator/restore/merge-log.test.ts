@@ -20,7 +20,7 @@ const held = (logged: LoggedEvent, from = 'the copy', known = true): HeldMessage
 });
 const text = ({ bytes }: { bytes: Uint8Array }) => new TextDecoder().decode(bytes);
 
-it('puts back a log that somebody has whole, in its order, whoever else has parts of it', () => {
+it('puts back a log that one source has whole, in its order, whichever others have parts of it', () => {
   const mixed = [...events].reverse();
   const merged = mergeLog(exampleTrust, [
     ...mixed.map((one) => held(one)),
@@ -32,7 +32,7 @@ it('puts back a log that somebody has whole, in its order, whoever else has part
   expect(replayCheck(merged.events).mismatches).toEqual([]);
 });
 
-it('takes what a host has not been told the place of for what came last, but never before what it answers', () => {
+it('places an event whose sequence its host does not know last, but never before its cause', () => {
   const unplaced = events.filter(({ event }) => event.type === 'LandSucceeded');
   const rest = events.filter((one) => !unplaced.includes(one) && one.sequence < events.length);
   const merged = mergeLog(exampleTrust, [
@@ -41,10 +41,10 @@ it('takes what a host has not been told the place of for what came last, but nev
   ]);
   const at = (type: string) => merged.events.findIndex(({ event }) => event.type === type);
   expect(at('LandSucceeded')).toBeGreaterThan(at('LandRequested'));
-  expect(at('LandSucceeded')).toBeLessThan(at('BuildRequested')); // which answers it
+  expect(at('LandSucceeded')).toBeLessThan(at('BuildRequested')); // whose cause it is
 });
 
-it('says what nobody has: by place, by each writer’s own count, by what others answer', () => {
+it('reports what no source has: by sequence, by each writer’s own count, and by the causes of others', () => {
   const inJournals = events.filter(
     ({ event }) =>
       !isPerson(event.source) && event.type !== 'ReviewRequested' && event.type !== 'LandSucceeded',
@@ -61,7 +61,7 @@ it('says what nobody has: by place, by each writer’s own count, by what others
   expect(merged.missingSequences).toEqual(lost);
 });
 
-it('leaves out what is not signed by its writer, and what its writer has said otherwise since', () => {
+it('leaves out an event that is not signed by its writer, and one that its writer has replaced since', () => {
   const [first, ...rest] = events.map((one) => held(one));
   if (!first) throw new Error('the history is empty');
   const merged = mergeLog(exampleTrust, [{ ...first, signature: rest[0]?.signature ?? '' }, ...rest]);
@@ -81,7 +81,7 @@ it('leaves out what is not signed by its writer, and what its writer has said ot
   ]);
 });
 
-/** The coordinator's: each links to the one before it. */
+/** Events of the coordinator, each linked to the one before it. */
 const supersededFrom = (says: string) => ({
   host: 'hertz',
   reason: { code: 'iteration-ends', reason: { code: 'aborted', by: 'mfritsche', says } },
@@ -97,7 +97,7 @@ const said = (because: string, attempt: number, last?: HeldMessage & { seq: numb
   return { ...sealed, sequence: null, from: because };
 };
 
-it('leaves out all that follows what was left out, also where nobody has what is between', () => {
+it('leaves out all that follows an event that was left out, even if no source has the events between', () => {
   const a1 = said('log', 1);
   const b2 = said('log', 2, a1);
   const otherwise = [said('cut', 3, a1)]; // another subject than b2, or the same one
@@ -108,7 +108,7 @@ it('leaves out all that follows what was left out, also where nobody has what is
   }
 });
 
-it('knows the highest epoch that anybody tells of, also in what is left out', () => {
+it('knows the highest epoch in any event, including those that are left out', () => {
   const a1 = said('log', 1);
   const late = sealEvent(
     {
@@ -127,7 +127,7 @@ it('knows the highest epoch that anybody tells of, also in what is left out', ()
   expect(merged.epoch).toBe(4);
 });
 
-it('refuses a subject that nothing can be said under, whoever signed it', () => {
+it('refuses a subject that no event can have, whoever signed it', () => {
   const good = events.find(({ event }) => event.source === 'boltzmann');
   if (!good) throw new Error('boltzmann was silent');
   const bytes = new TextEncoder().encode(text(good).replaceAll(good.event.type, 'Invented'));
@@ -142,7 +142,7 @@ it('refuses a subject that nothing can be said under, whoever signed it', () => 
   expect(check(`${own}.hertz`)).toHaveProperty('logged');
   for (const end of ['.', '.>', '.*', '.a b', '..a', '.a.'])
     expect(check(own + end)).toMatchObject({
-      refused: { why: expect.stringContaining('under such a subject') },
+      refused: { why: expect.stringContaining('have such a subject') },
     });
 });
 
@@ -157,7 +157,7 @@ it('puts a chain together that is longer than any stack', () => {
   expect(merged.events.map(({ event }) => event.attempt)).toEqual(chain.map(({ seq }) => seq));
 }, 30_000);
 
-it('leaves out what a revoked key signed after its revocation, and keeps what its writer said then', () => {
+it('leaves out what a revoked key signed after its revocation, and keeps what the writer’s new key signed', () => {
   const log = createHistory();
   const started = (attempt: number) => ({
     ...{ type: 'AgentStarted', iteration: '_', attempt },

@@ -5,25 +5,25 @@ import type { Trust } from '../../eventlog/signing/trust.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import type { HeldMessage } from './restore-sources.ts';
 
-/** An event of the log as it can be rebuilt. Its sequence is the one that it gets. */
+/** An event of the rebuilt log, with its new sequence. */
 export interface MergedEvent extends LoggedEvent {
   signature: string;
   from: string;
-  /** Where it stood before, as far as somebody knows. */
+  /** Its former sequence, if a source knows it. */
   before: number | null;
 }
 
 export interface MergedLog {
   events: MergedEvent[];
-  /** What somebody has and the log can't take, in words. */
+  /** Messages that a source has and the log can't take, in words. */
   leftOut: string[];
-  /** Sequences below the highest known one that nobody has. */
+  /** Sequences below the highest known one that no source has. */
   missingSequences: number[];
-  /** A writer → how many of its events nobody has, by its own count. */
+  /** A writer → how many of its events no source has, by the writer's own count. */
   missingOf: Map<string, number>;
-  /** Events that others answer and nobody has, as `writer/id`. */
+  /** Events that others name as their cause and no source has, as `writer/id`. */
   missingCauses: string[];
-  /** The highest epoch that any of it tells of, also of what is left out. */
+  /** The highest epoch in any of the events, including those that are left out. */
   epoch: number;
 }
 
@@ -35,8 +35,9 @@ const epochOf = ({ event }: LoggedEvent): number =>
   Math.max(event.epoch ?? 1, event.kind === 'fleet' && event.type === 'LogRestored' ? event.data.epoch : 1);
 
 /**
- * Each writer's events in its own order, without those that do not follow from the one before, nor what follows those.
- * @param abandoned the hashes of events that are left out already. More are added.
+ * Each writer's events in its own order, without those that do not follow from the event before, and without what
+ * follows those.
+ * @param abandoned the hashes of events that are already left out; this function adds more.
  */
 const chainsOf = (
   events: readonly MergedEvent[],
@@ -44,7 +45,7 @@ const chainsOf = (
   leftOut: string[],
 ): Map<string, MergedEvent[]> => {
   const chains = new Map<string, MergedEvent[]>();
-  // Of two with the same count, the one that comes first is what the log went on with.
+  // Of two events with the same count, the log went on with the first.
   const ordered = [...events].sort((a, b) => a.event.writerseq - b.event.writerseq);
   for (const one of ordered) {
     const { source, writerseq, prevhash } = one.event;
@@ -55,19 +56,20 @@ const chainsOf = (
       leftOut.push(`${idOf(one)}: ${why}`);
       abandoned.add(hashOf(one));
     };
-    if (last?.event.writerseq === writerseq) leave(`${source} has said something else since`);
+    if (last?.event.writerseq === writerseq) leave(`${source} has another event with the same count`);
     else if (last?.event.writerseq === writerseq - 1 && hashOf(last) !== prevhash)
       leave(`it does not follow ${source}'s event before it`);
-    // Where events between are held by nobody, the link alone tells.
-    else if (prevhash !== undefined && abandoned.has(prevhash)) leave(`it follows what ${source} took back`);
+    // If no source has the events in between, only the link shows this.
+    else if (prevhash !== undefined && abandoned.has(prevhash))
+      leave(`it follows an event of ${source} that is left out`);
     else chain.push(one);
   }
   return chains;
 };
 
 /**
- * Why a message does not count where it stands, though its writer pins the key: that one was revoked, or replaced, before it. Known of
- * the source that tells of those, where sequences mean the same.
+ * Why a message does not count at its place, although its key is pinned for its writer: the key was revoked or replaced
+ * before it. Judged only for messages from the source of the key events, since only there the sequences are comparable.
  */
 const keyJudge = (trust: Trust, held: readonly HeldMessage[]) => {
   const history = createKeyHistory(trust);
@@ -90,16 +92,16 @@ const keyJudge = (trust: Trust, held: readonly HeldMessage[]) => {
   };
 };
 
-/** What is held, once a subject. */
+/** The held messages, one per subject. */
 interface Held {
   bySubject: Map<string, MergedEvent>;
-  /** The hashes of what stands under a subject beside the first. */
+  /** The hashes of further messages under a subject, after its first. */
   abandoned: Set<string>;
   leftOut: string[];
   epoch: number;
 }
 
-/** Checks what is held, and takes the first good message of each subject. */
+/** Checks the held messages, and takes the first good one of each subject. */
 const firstOfEach = (trust: Trust, held: readonly HeldMessage[]): Held => {
   const leftOut: string[] = [];
   const abandoned = new Set<string>();
@@ -130,15 +132,18 @@ const firstOfEach = (trust: Trust, held: readonly HeldMessage[]): Held => {
   return { bySubject, abandoned, leftOut, epoch };
 };
 
-/** What follows from one another. */
+/** The events, each following from the one before of its writer. */
 interface Chained {
   chains: ReadonlyMap<string, readonly MergedEvent[]>;
   all: readonly MergedEvent[];
-  /** Of several with one id, which are for different hosts, the last. */
+  /** Of several events with one id, which are for different hosts, the last. */
   byId: ReadonlyMap<string, MergedEvent>;
 }
 
-/** By their former places; but each writer's events stay in its own order, and nothing stands before what it answers. */
+/**
+ * Orders events by their former places; but each writer's events stay in its own order, and no event comes before its
+ * cause.
+ */
 const inOrder = ({ chains, all, byId }: Chained): MergedEvent[] => {
   const previous = new Map<MergedEvent, MergedEvent>();
   for (const chain of chains.values())
@@ -153,7 +158,7 @@ const inOrder = ({ chains, all, byId }: Chained): MergedEvent[] => {
   ];
   const begun = new Set<MergedEvent>();
   const events: MergedEvent[] = [];
-  /** Places an event, after all that must stand before it; those may be a writer's whole chain. */
+  /** Places an event after all events that must come before it, which may be a writer's whole chain. */
   const place = (wanted: MergedEvent): void => {
     const waiting = begun.has(wanted) ? [] : [wanted];
     for (let one = waiting.at(-1); one; one = waiting.at(-1)) {
@@ -176,7 +181,7 @@ const inOrder = ({ chains, all, byId }: Chained): MergedEvent[] => {
 
 type Missing = Pick<MergedLog, 'missingSequences' | 'missingOf' | 'missingCauses'>;
 
-/** What must have been in the log and nobody has. */
+/** What must have been in the log and no source has. */
 const missingFrom = ({ chains, all, byId }: Chained): Missing => {
   const sequences = new Set(all.flatMap(({ before }) => before ?? []));
   const highest = all.reduce((most, { before }) => Math.max(most, before ?? 0), 0);
@@ -196,9 +201,9 @@ const missingFrom = ({ chains, all, byId }: Chained): Missing => {
 };
 
 /**
- * Puts a log together from all that is still held of it, signatures checked. The order is that of the sequences as they
- * were; but each writer's events stay in its own order, and nothing stands before what it answers.
- * @param held the better source first: of two that have the same subject, the first one counts.
+ * Puts a log together from all messages that are still held, and checks their signatures. Events are in the order of
+ * their former sequences; but each writer's events stay in its own order, and no event comes before its cause.
+ * @param held messages of the better source first: of two with the same subject, the first counts.
  */
 export const mergeLog = (trust: Trust, held: readonly HeldMessage[]): MergedLog => {
   const { bySubject, abandoned, leftOut, epoch } = firstOfEach(trust, held);

@@ -28,7 +28,7 @@ const message = (sequence: number, subject: string, text = subject) => ({
   signature: `of ${text}`,
 });
 
-it('what a restore has kept of a log is a source', () => {
+it('a log’s content saved by a restore is a source', () => {
   const messages = [message(1, 'a', 'ä\n'), message(4, 'b')];
   saveMessages(at('saved.jsonl'), messages);
   expect(() => saveMessages(at('saved.jsonl'), [])).toThrow('EEXIST');
@@ -38,17 +38,17 @@ it('what a restore has kept of a log is a source', () => {
   );
 });
 
-it('the copy hands over what the log held last before what it had lost', () => {
+it('the copy returns what the log held last before what it had lost', () => {
   const copy = new LogCopy(at('log.db'));
-  for (const [index, subject] of ['a', 'x', 'y'].entries()) copy.keep(message(index + 1, subject));
+  for (const [index, subject] of ['a', 'x', 'y'].entries()) copy.keep(message(index + 1, subject), 1);
   copy.endsAt(1);
-  copy.keep(message(2, 'b'));
+  copy.keep(message(2, 'b'), 1);
   copy.close();
   const { held } = gather([source('copy', at('log.db'))], journals, never);
   expect(held.map(({ subject }) => subject)).toEqual(['a', 'b', 'x', 'y']);
 });
 
-it('a journal tells what it holds of the log, and of the highest epoch that its host was told of', () => {
+it('a journal returns what it holds of the log, and the highest epoch that its host was told', () => {
   const journal = new Journal(at('journal.db'));
   const own = message(1, 'ka.reauktion.boltzmann._.AgentStarted.1');
   journal.outbox.note({ ...own, seq: 1 });

@@ -3,10 +3,10 @@ import Database from 'better-sqlite3';
 import { z } from 'zod';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 
-/** A message that somebody still has. Its place in the log as it was is not always known. */
+/** A message that a source still has. Its former sequence is not always known. */
 export interface HeldMessage extends Omit<KeptMessage, 'sequence'> {
   sequence: number | null;
-  /** Who has it, for people. */
+  /** The source that has it, in words. */
   from: string;
 }
 
@@ -14,37 +14,37 @@ export interface HeldMessage extends Omit<KeptMessage, 'sequence'> {
 export interface Source {
   kind: 'copy' | 'journal' | 'saved';
   file: string;
-  /** What it is to people. */
+  /** The source's name for people. */
   from: string;
-  /** A person gave its name: that it can't be read is a mistake, and not to be passed over. */
+  /** A person named this file: if it can't be read, that is an error and not ignored. */
   isNamed: boolean;
 }
 
-/** What is in sources. */
+/** What the sources hold. */
 export interface Gathered {
   held: HeldMessage[];
   /** The highest epoch that a host was told of. */
   epoch: number;
 }
 
-/** How a host's journal is read: what is in the file is its agent's to know. */
+/** Reads a host's journal, whose format only its agent knows. */
 export interface JournalReader {
-  /** What it holds of the log. @throws if it can't be read. */
+  /** The messages of the log that it holds. @throws if it can't be read. */
   messages(file: string): { messages: readonly Omit<HeldMessage, 'from'>[]; epoch: number };
-  /** What one of those has put aside. @throws if it can't be read. */
+  /** A blob of one of those messages. @throws if it can't be read. */
   blob(file: string, sha256: string): Uint8Array | undefined;
 }
 
 const openToRead = (file: string) => new Database(file, { readonly: true, fileMustExist: true });
 
-/** What the coordinator's copy has: what the log held last, then what it had lost before. */
+/** Reads the coordinator's copy: what the log held last, then what it had lost before. */
 const readCopy = ({ file, from }: Source): Gathered => {
   const db = openToRead(file);
   try {
     const rows = db
       .prepare(
         `SELECT sequence, subject, bytes, signature FROM
-           (SELECT *, 0 AS place, 0 AS is_lost FROM message
+           (SELECT sequence, subject, bytes, signature, 0 AS place, 0 AS is_lost FROM message
             UNION ALL SELECT sequence, subject, bytes, signature, place, 1 FROM lost)
          ORDER BY is_lost, place, sequence`,
       )
@@ -62,7 +62,7 @@ const SavedMessage = z.object({
   bytes: z.base64(),
 });
 
-/** Keeps what a log holds in a new file, a line of JSON each. It is on the disk when this returns. */
+/** Saves the messages of a log in a new file, each as a line of JSON. They are on the disk when this returns. */
 export const saveMessages = (file: string, messages: readonly KeptMessage[]): void => {
   const saved = openSync(file, 'wx');
   try {
@@ -76,7 +76,7 @@ export const saveMessages = (file: string, messages: readonly KeptMessage[]): vo
   }
 };
 
-/** What {@link saveMessages} has kept. */
+/** Reads a file that {@link saveMessages} wrote. */
 const readSaved = ({ file, from }: Source): Gathered => {
   const held = readFileSync(file, 'utf8')
     .split('\n')
@@ -101,7 +101,7 @@ const blobInCopy = (file: string, sha256: string): Uint8Array | undefined => {
   }
 };
 
-/** Bytes by their sha256, from the copy or the journals: each of them names what events have put aside in this way. */
+/** Finds a blob by its sha256 in the copy or the journals, which all store blobs under that name. */
 export const findBlob = (
   sources: readonly Source[],
   journals: JournalReader,
@@ -113,7 +113,7 @@ export const findBlob = (
       const found = kind === 'copy' ? blobInCopy(file, sha256) : journals.blob(file, sha256);
       if (found !== undefined) return found;
     } catch {
-      // `gather` has said that this one can't be read
+      // `gather` has reported that this source can't be read
     }
   }
   return undefined;
@@ -128,7 +128,7 @@ const readSource = (source: Source, journals: JournalReader): Gathered => {
 
 /**
  * Reads sources, in their order.
- * @param onUnreadable told of each that can't be read, in a sentence; it throws where that must not be.
+ * @param onUnreadable called with a sentence for each source that can't be read; it may throw to end the reading.
  */
 export const gather = (
   sources: readonly Source[],

@@ -27,7 +27,7 @@ type Packages = readonly Pick<PackageFile, 'file' | 'sha256'>[];
 const subjectsOf = (packages: Packages) =>
   packages.map(({ file, sha256: hash }) => ({ name: file, digest: { sha256: hash } }));
 
-/** What the example's builds and approvals are about. */
+/** The subject of the example's builds and approvals. */
 export interface About {
   iteration: string;
   planSha256: string;
@@ -43,7 +43,7 @@ export const exampleAbout: About = {
   commit: objectId('commit'),
 };
 
-/** What boltzmann says of a build. */
+/** Boltzmann's statement about a build. */
 export const exampleBuild = (packages: Packages, about: About): ProvenanceStatement => ({
   _type: 'https://in-toto.io/Statement/v1',
   subject: subjectsOf(packages),
@@ -60,7 +60,7 @@ export const exampleBuild = (packages: Packages, about: About): ProvenanceStatem
   },
 });
 
-/** What fresnel says of a sweep. */
+/** Fresnel's statement about a sweep. */
 export const exampleSweep = (packages: Packages): TestResultStatement => ({
   _type: 'https://in-toto.io/Statement/v1',
   subject: subjectsOf(packages),
@@ -68,14 +68,14 @@ export const exampleSweep = (packages: Packages): TestResultStatement => ({
   predicate: { result: 'PASSED', configuration: [], passedTests: [], warnedTests: [], failedTests: [] },
 });
 
-/** An event as a writer of the example fleet signs it. @param source the writer that it names itself. */
+/** An event that a writer of the example fleet signed. @param source the writer that the event names. */
 export const signedBy = (writer: string, event: NewEvent, source = writer): SignedEvent => {
   const author = { fleet, name: source, key: testKey(writer) };
   const { bytes, signature } = sealEvent(event, author, undefined, '2026-05-11T08:00:00Z');
   return { writer, bytes: Buffer.from(bytes).toString('base64'), signature };
 };
 
-/** The approval of one of the example's people. */
+/** An approval by one of the example's people. */
 export const exampleApproval = ({ iteration, planSha256, tree }: About, by = 'architect'): SignedEvent =>
   signedBy(personWriter(by), {
     type: 'ReviewApproved',
@@ -91,7 +91,7 @@ export const exampleApproval = ({ iteration, planSha256, tree }: About, by = 'ar
     },
   });
 
-/** All that publisher and board want to see of packages. */
+/** Everything that the publisher and the board check about packages. */
 export const exampleProvenance = (packages: Packages, changes: Partial<About> = {}): Provenance => {
   const about = { ...exampleAbout, ...changes };
   const { iteration: _iteration, ...shown } = about;

@@ -15,7 +15,7 @@ const bump = ({ plan }: Iteration) => ({
   changes: [{ section: plan.package.base, key: 'pkgrel', before: ['1'], after: ['2'] }],
 });
 
-/** What the example plan promises. */
+/** The release that the example plan states. */
 const release = ({ plan }: Pick<Iteration, 'plan'>): string => plan.package.release ?? '';
 
 const packages = ({ plan }: Iteration, version: string) =>
@@ -38,7 +38,7 @@ const buildAttestation = (iteration: Iteration) =>
       commit: landed(iteration),
     }),
   );
-/** What links to it, by the rules from 3 on. */
+/** The link to the build's attestation. */
 const link = (iteration: Iteration) => ({ attestation: attestationHash(buildAttestation(iteration)) });
 
 const installed = ({ plan }: Iteration, version: string) => ({
@@ -70,7 +70,7 @@ const backup = ({ plan }: Iteration) => ({
   }),
 });
 
-/** A sweep in which the rows named in `broken` lose the race on libva. */
+/** A sweep in which libva has another hash in the rows named in `broken`. */
 export const sweptWith = (
   iteration: Iteration,
   version: string,
@@ -223,7 +223,7 @@ const good: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidenc
   }),
 };
 
-/** What a step shows when all is well. */
+/** A step's evidence if everything is well. */
 export const goodEvidence = <Name extends StepName>(iteration: Iteration, step: Name): StepEvidence<Name> =>
   good[step](iteration);
 
@@ -260,6 +260,6 @@ const bad: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidence
   },
 };
 
-/** What a step shows that came to its end with something else than the plan expects. A presweep's is only poorer. */
+/** The evidence of a step that succeeded with another result than the plan expects. A presweep's is only poorer. */
 export const badEvidence = <Name extends StepName>(iteration: Iteration, step: Name): StepEvidence<Name> =>
   bad[step](iteration);

@@ -16,7 +16,7 @@ export const examplePatches: Readonly<Record<string, string>> = {
   '0002-rkvdec.patch': `Subject: rkvdec\n\n${diff('drivers/media/rkvdec.c', 'attach_fence();')}`,
 };
 
-/** A small plan in which every check stands once. */
+/** A small plan with every check in it. */
 export const examplePlanYaml = `iteration: iter5
 title: Release fences for the codecs
 board: fresnel
@@ -131,7 +131,7 @@ close:
 goBack: phase 0
 `;
 
-/** The example plan as it starts, changed by `change` if need be. */
+/** The example plan, ready to start, with an optional change. */
 export const examplePlan = (change: (plan: Plan) => void = () => undefined): LoadedPlan => {
   const plan = Plan.parse(parse(examplePlanYaml));
   change(plan);
@@ -147,7 +147,7 @@ export const exampleSigningKey = '92D5E96D8F63C75E4116AA1FF5C8C4603D0D250C';
 /** Each writer has a key of its own. */
 const pinned = (writer: string) => ({ publicKey: testKey(writer).publicKey });
 
-/** The fleet that the example plan is for. */
+/** The fleet of the example plan. */
 export const exampleFleet = Fleet.parse({
   fleet: 'reauktion',
   signingKey: exampleSigningKey,
@@ -168,5 +168,5 @@ export const exampleFleet = Fleet.parse({
   },
 });
 
-/** Whom that fleet trusts. */
+/** The writers that this fleet trusts. */
 export const exampleTrust = trustIn(exampleFleet);

@@ -10,7 +10,7 @@ const spell = ({ type, attempt, host }: NewEvent): string =>
   `${type}.${attempt}${host === undefined ? '' : ` → ${host}`}`;
 
 interface Decided {
-  /** The events that the command makes, in order. */
+  /** Expects that the command produces these events, in order. */
   then(...events: string[]): NewEvent[];
   thenRefused(message: RegExp): void;
 }
@@ -22,7 +22,7 @@ export interface Given {
 
 export const advance: Command = { do: 'Advance' };
 
-/** A history in which the coordinator has answered all but the last of these happenings. */
+/** A history of these happenings. The coordinator has answered all but the last. */
 export const given = (...happenings: readonly Happening[]): Given => {
   const history = historyOf(...happenings);
   return {

@@ -20,16 +20,16 @@ import { goodEvidence } from './example-evidence.ts';
 import { exampleFleet, examplePlan } from './example-plan.ts';
 import { testKey } from './test-key.ts';
 
-/** A log in memory: its events are sealed with real keys, so their bytes are those that a log would hold. */
+/** A log in memory. Its events are sealed with real keys, so their bytes are as in a real log. */
 export interface History {
   readonly events: readonly LoggedEvent[];
   readonly state: State;
   iteration(name?: string): Iteration;
   /** Appends one event as its writer would. A type that this version does not know is allowed. */
   append(writer: string, event: UntypedEvent): LoggedEvent;
-  /** Appends the first event that a person's command makes. */
+  /** Appends the first event that a person's command produces. */
   command(command: Command): LoggedEvent | undefined;
-  /** Appends one decision of the coordinator's; false if there was none. */
+  /** Appends one decision of the coordinator; returns false if there was none. */
   decideOnce(command?: Command): boolean;
   /** Lets the coordinator append until it has nothing to add. */
   settle(): void;
@@ -37,7 +37,7 @@ export interface History {
   fail(step: StepName, failure: Partial<Failure>, iteration?: string): LoggedEvent;
 }
 
-/** @param from a history that this one goes on from; it stays as it is. */
+/** @param from a history that this one continues; it is not changed. */
 export const createHistory = (from?: History): History => {
   const events: LoggedEvent[] = [...(from?.events ?? [])];
   let state = from?.state ?? initialState;
@@ -88,7 +88,7 @@ export const createHistory = (from?: History): History => {
   return history;
 };
 
-/** The outcome of a step's newest attempt, by the host that it was asked of. */
+/** Appends the outcome of a step's newest attempt, as the host that was asked. */
 const outcome = (
   history: History,
   step: StepName,
@@ -107,14 +107,14 @@ const outcome = (
   });
 };
 
-/** The command by which a person asks for a plan. */
+/** The command with which a person starts a plan. */
 export const startOf = (loaded: LoadedPlan, by = 'mfritsche'): Command => ({
   do: 'Start',
   iteration: loaded.plan.iteration,
   data: { ...loaded, by },
 });
 
-/** The command by which the coordinator answers it. */
+/** The command with which the coordinator answers a start. */
 export const answerOf = ({ plan }: LoadedPlan, planAgrees = true): Command => ({
   do: 'Answer',
   iteration: plan.iteration,
@@ -125,7 +125,7 @@ export const answerOf = ({ plan }: LoadedPlan, planAgrees = true): Command => ({
 /** Something that happens in a history. */
 export type Happening = (history: History) => void;
 
-/** It is asked for, and the coordinator has accepted it. */
+/** A person starts the plan, and the coordinator accepts it. */
 export const started =
   (loaded = examplePlan()): Happening =>
   (history) => {
@@ -153,7 +153,7 @@ export const timedOut =
     history.decideOnce({ do: 'TimeOut', iteration: 'iter5', step, attempt, reason });
   };
 
-/** A retry is asked for, and the coordinator has accepted it. */
+/** A person asks for a retry, and the coordinator accepts it. */
 export const retried: Happening = (history) => {
   history.command(retry);
   history.decideOnce();
@@ -202,11 +202,11 @@ const road = {
 export type Station = keyof typeof road;
 export const stations = Object.keys(road) as Station[];
 
-/** All that happens, when all is well, before the given step is asked for. */
+/** Everything that happens before the given step is asked for, if all goes well. */
 export const until = (step: Station): Happening[] =>
   stations.slice(0, stations.indexOf(step) + 1).flatMap((station) => road[station]);
 
-/** The history of these happenings. Before each of them, the coordinator has come to rest. */
+/** The history of these happenings. Before each of them, the coordinator has nothing left to add. */
 export const historyOf = (...happenings: readonly Happening[]): History => {
   const history = createHistory();
   for (const happen of happenings) {

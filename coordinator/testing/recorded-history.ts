@@ -15,7 +15,7 @@ import {
 } from '../export/event-records.ts';
 import { withheldIn } from '../export/read-export.ts';
 
-/** Where the recorded histories are. */
+/** The folder of the recorded histories. */
 const historiesFolder = join(import.meta.dirname, '../../test/histories');
 const ending = '.events.jsonl';
 
@@ -30,9 +30,9 @@ export interface RecordedHistory {
   trust: Trust;
   header: LogHeader | BadRecord;
   records: (LogRecord | BadRecord)[];
-  /** The iterations of which it holds hashes alone. */
+  /** The iterations of which it holds only hashes. */
   withheld: ReadonlySet<string>;
-  /** Its events, each as its writer signed it. */
+  /** The history's events, each as its writer signed it. */
   events: LoggedEvent[];
 }
 

@@ -11,7 +11,7 @@ import { testKey } from './test-key.ts';
 const { fleet } = exampleFleet;
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
-/** A log as the server would hold it: every message signed with its writer's key, in one chain for each writer. */
+/** A log as the server would hold it: every message signed with its writer's key, in one chain per writer. */
 export class RecordedLog {
   readonly messages: KeptMessage[] = [];
   readonly #chains = new Map<string, { seq: number; hash: string }>();
@@ -24,7 +24,7 @@ export class RecordedLog {
     return this.#keys.get(writer) ?? testKey(writer);
   }
 
-  /** From now on the writer signs with this key. */
+  /** Makes the writer sign with this key from now on. */
   use(writer: string, key: WriterKey): void {
     this.#keys.set(writer, key);
   }
@@ -46,7 +46,7 @@ export class RecordedLog {
     return message;
   }
 
-  /** A checkpoint over what is there, as the coordinator tells it to a host. */
+  /** Appends a checkpoint over the log so far, as the coordinator tells it to a host. */
   checkpoint(host: string, attempt: number, change: object = {}): KeptMessage {
     const { size } = this.#tree;
     const from = this.#told.get(`${this.epoch}.${host}`) ?? 0;
@@ -74,7 +74,7 @@ export class RecordedLog {
   }
 }
 
-/** A log of six short events: a host is told a checkpoint, and goes on. */
+/** A log of six short events, with a checkpoint in the middle. */
 export const smallLog = (): RecordedLog => {
   const log = new RecordedLog();
   const say = (writer: string, type: string, data: object) =>

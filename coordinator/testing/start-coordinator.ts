@@ -1,10 +1,13 @@
 import { coordinator } from '../../schemas/events.ts';
 import { type LogServer, until } from '../../test/log-server.ts';
 import { runCoordinator } from '../daemon/daemon.ts';
-import { openLogCopy } from '../daemon/log-copy.ts';
 import { natsPorts } from '../daemon/nats-ports.ts';
+import { openLogCopy } from '../daemon/open-log-copy.ts';
 
-/** The real coordinator over a real log, once it follows it. @param copyFile where it keeps its copy. */
+/**
+ * Starts the real coordinator on a real log, and returns once it follows the log.
+ * @param copyFile the file of its copy.
+ */
 export const startCoordinator = async (log: LogServer, copyFile?: string) => {
   const stop = new AbortController();
   const told: string[] = [];
@@ -14,12 +17,12 @@ export const startCoordinator = async (log: LogServer, copyFile?: string) => {
     ports: natsPorts(connection, log.trust, say),
     fleet: log.fleet,
     key: log.key(coordinator),
-    copy: openLogCopy(copyFile, say),
+    copy: openLogCopy(copyFile, { trust: log.trust, say }),
     signal: stop.signal,
   });
   await until(() => told.some((text) => text.startsWith('follows')));
   return {
-    /** What it has said to its own log. */
+    /** The lines that it has written to its own log. */
     told,
     stop: async () => {
       stop.abort();

@@ -10,7 +10,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-it('removes what a killed process has left half-made, and nothing of a living one', async () => {
+it('removes what a killed process has left half-made, and nothing of a running one', async () => {
   // Above the highest pid that Linux gives, proc(5): pid_max.
   for (const name of ['root-1.part-4194305', `root-2.part-${process.ppid}`]) mkdirSync(join(folder, name));
   await cached(folder, 'thing', async (into) => writeFileSync(join(into, 'file'), ''));

@@ -23,7 +23,7 @@ export const folderKey = async (folder: string): Promise<string> => {
   return lines.sort().join('\n');
 };
 
-/** Removes what killed processes have left half-made. */
+/** Removes half-made folders of killed processes. */
 const removeDeadParts = async (cacheFolder: string): Promise<void> => {
   for (const name of await readdir(cacheFolder)) {
     const [, pid] = /\.part-(\d+)$/.exec(name) ?? [];
@@ -36,8 +36,8 @@ const syncFilesystem = (folder: string) =>
   createRun(() => undefined)(['sync', '-f', '--', folder], { quiet: true });
 
 /**
- * The folder `<cacheFolder>/<name>-<key>`, made by `make` if it is not there: in a folder beside it that is renamed,
- * so what is in the cache is whole. Only its owner may look into it.
+ * The folder `<cacheFolder>/<name>`, filled by `make` if it does not exist. It is made beside its place and renamed, so
+ * that nothing in the cache is half-made. Only its owner may read it.
  */
 export const cached = async (
   cacheFolder: string,
@@ -53,9 +53,9 @@ export const cached = async (
   await mkdir(part, { mode: 0o700 });
   try {
     await make(part);
-    // A power cut after the rename would leave a name that says "whole" over files without their bytes.
+    // Otherwise a power cut after the rename could leave a finished folder whose files have lost their bytes.
     await syncFilesystem(part);
-    // Somebody else may have made it meanwhile: theirs is as good.
+    // Another process may have made it meanwhile, which is as good.
     await rename(part, folder).catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
     });
@@ -65,7 +65,7 @@ export const cached = async (
   return folder;
 };
 
-/** Copies a folder with all modes, but for the sockets that gpg's daemons leave. */
+/** Copies a folder with all modes, without the sockets that gpg's daemons leave. */
 export const copyFolder = (from: string, to: string): Promise<void> =>
   cp(from, to, {
     recursive: true,

@@ -9,7 +9,7 @@ const namesOf = (program: Command) =>
     .map((command) => command.name());
 
 describe('the commands', () => {
-  it('stand each under one heading of the help', async () => {
+  it('are each under one heading of the help', async () => {
     const program = new Command('ka');
     await addCommands(program, []);
     expect(namesOf(program).sort()).toEqual(Object.values(headings).flat().sort());

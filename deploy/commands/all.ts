@@ -4,11 +4,11 @@ import { defaultSandboxFolder, installedConfig } from '../places/default-folders
 import { sandboxPlaces } from '../places/sandbox-places.ts';
 
 const places: ConfigPlaces = {
-  // What somebody has installed is their fleet; a sandbox that once ran here is not.
+  // An installed fleet takes precedence over a sandbox that once ran here.
   candidates: [installedConfig, sandboxPlaces(defaultSandboxFolder()).operatorConfig],
 };
 
-/** Under which heading the help shows a command. */
+/** The headings of the help, with the commands under each. */
 export const headings: Readonly<Record<string, readonly string[]>> = {
   'Plan and start:': ['plan', 'schema', 'iterate'],
   'Follow:': ['status', 'watch', 'log', 'output'],
@@ -25,7 +25,10 @@ interface CommandFile {
   add: (program: Command) => Promise<void>;
 }
 
-/** Where the commands are. Each file is loaded when one of its commands is called, for loading all of them takes longer than most do. */
+/**
+ * The files of the commands. Each is loaded only when one of its commands is called: loading all of them takes longer
+ * than most commands.
+ */
 export const commandFiles: readonly CommandFile[] = [
   {
     names: ['plan', 'schema'],
@@ -92,7 +95,7 @@ export const commandFiles: readonly CommandFile[] = [
     names: ['lab'],
     add: async (program) => void (await import('./lab.ts')).addLabCommands(program),
   },
-  // The last one: it completes those that are there.
+  // The last one: it completes the commands that were added before.
   {
     names: ['completion'],
     add: async (program) => (await import('./completion.ts')).addCompletionCommand(program),
@@ -106,13 +109,16 @@ const filesFor = (asked: string | undefined): readonly CommandFile[] => {
 };
 
 /**
- * Zod compiles a parser for each schema that it meets. That pays for those who read thousands of events; for all others it
- * takes longer than everything else that they do.
+ * Zod compiles a parser for each schema that it uses. That pays for commands that read thousands of events; for all
+ * others the compilation takes longer than the rest of the command.
  */
 const sparesCompiling = (words: readonly string[]): boolean =>
   words[0] !== 'replay' && !words.includes('--verify');
 
-/** Adds the commands. @param words the command line: if the first one names a command, that one's file is enough. */
+/**
+ * Adds the commands.
+ * @param words the command line: if its first word names a command, only that command's file is loaded.
+ */
 export const addCommands = async (program: Command, words: readonly string[]): Promise<void> => {
   const files = filesFor(words[0]);
   if (files.length > 0 && sparesCompiling(words)) (await import('zod')).config({ jitless: true });

@@ -10,7 +10,10 @@ import { closeDocument } from '../../coordinator/reading/close-document.ts';
 import { watchIteration } from '../../coordinator/reading/watch.ts';
 import { printableLines } from '../../schemas/printable.ts';
 
-/** Says yes, with the key of each person that the plan asks, once there is something to review. A real plan waits for real people. */
+/**
+ * Approves with the key of each person whom the plan asks, once there is something to review. A real plan waits for
+ * real people.
+ */
 const approveAll = (configFile: string) => {
   const asked = new Set<string>();
   return (iteration: Iteration) => {
@@ -70,9 +73,9 @@ const counted = (counts: { passed: number; total: number } | null) =>
   counts ? `${counts.passed}/${counts.total}` : 'not swept';
 
 /**
- * Carries plans through a running fleet, one after the other, as long as they close. Who is asked for a review approves.
- * Each one's ledger and close document are printed, unless a JSON document is to come.
- * @throws {PlanFaults | Refused} for a plan that can't be started.
+ * Carries plans through a running fleet, one after the other, as long as they close. Everybody who is asked for a
+ * review approves. Prints the ledger and close document of each, unless JSON is asked for.
+ * @throws {PlanFaults | Refused} if a plan can't be started.
  */
 export const carryPlans = async (
   configFile: string,

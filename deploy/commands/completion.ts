@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { stepNames } from '../../schemas/step-names.ts';
 import { checkout } from '../checkout.ts';
 
-/** The files and folders that the word under the cursor may become; the shell passes that word last. */
+/** Completes the word under the cursor, which the shell passes last, to files and folders. */
 const completeFiles = (complete: Complete): void => {
   const word = (process.argv.at(-1) ?? '').replace(/^--[^=]*=/, '');
   const folder = word.endsWith('/') ? word : dirname(word);
@@ -23,7 +23,7 @@ const completeSteps = (complete: Complete): void => {
   for (const step of stepNames) complete(step, '');
 };
 
-/** What completes an argument of that name, of whatever command. */
+/** The completion of an argument by its name, for every command. */
 const byArgument = new Map([
   ['plan', completeFiles],
   ['file', completeFiles],
@@ -36,7 +36,7 @@ const quoted = (path: string): string =>
 
 /**
  * Adds `ka completion`, which prints a shell's completion script, and the hidden `ka complete`, which that script asks.
- * @param program has all commands already.
+ * @param program already has all other commands.
  */
 export const addCompletionCommand = (program: Command): void => {
   const root = tab(program, { completionCommandName: 'completion' });
@@ -44,10 +44,10 @@ export const addCompletionCommand = (program: Command): void => {
   program.commands
     .find((command) => command.name() === 'completion')
     ?.description(description)
-    // The script calls this very `ka`, whether or not it is in the path.
+    // The script calls this `ka` by its path, whether or not PATH leads to it.
     .action((shell: string) => root.setup('ka', quoted(join(checkout, 'ka')), shell));
   root.command('completion', description);
-  root.command('test', 'run all checks and tests'); // not in `program`: `ka` runs it without a bundle
+  root.command('test', 'run all checks and tests'); // not in `program`, because `ka` runs it without a bundle
   for (const command of root.commands.values())
     for (const argument of command.arguments.values()) {
       const handler = byArgument.get(argument.name);

@@ -17,7 +17,7 @@ export const addDemoCommand = (program: Command): void => {
   program
     .command('demo')
     .description('carry iteration 5 from plan to close in a fresh sandbox; exit code 0 only if it closed')
-    .option('--keep', 'leave the fleet running, and say how to talk to it')
+    .option('--keep', 'leave the fleet running, and print how to use it')
     .option('--kernel <which>', 'mini (the small stand-in) or linux (the real tree, two iterations)', 'mini')
     .option('--plan <file>', "another plan than the example's own")
     .option('--dir <folder>', "the sandbox's folder")

@@ -45,7 +45,7 @@ const machineFindings = (): Finding[] => {
   ];
 };
 
-/** Whether a builder on this machine would confine what a PKGBUILD runs: as `nobody`, where this is root. */
+/** Whether a builder on this machine could confine the programs of a PKGBUILD; tried as `nobody` if this is root. */
 const confinementFinding = async (): Promise<Finding> => {
   const nobody = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : undefined;
   const why = await whyUnconfined(nobody).catch((error: unknown) =>
@@ -120,7 +120,7 @@ export const addDoctorCommand = (program: Command, places: ConfigPlaces): void =
   program
     .command('doctor')
     .description(
-      'say what is missing on this machine and in this fleet, and how to mend it; exit code 1 if anything is',
+      'show what is missing on this machine and in this fleet, and how to mend it; exit code 1 if anything is',
     )
     .option('--config <file>', "the command line's config")
     .option('--json', 'print one JSON document')

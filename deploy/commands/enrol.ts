@@ -57,29 +57,32 @@ const loginOptions = (command: Command): Command =>
     .argument('<host>', "the host's name in the fleet")
     .requiredOption(
       '--ssh <user@host[:port]>',
-      'where to log in: as root, or as who becomes root by sudo alone',
+      'where to log in: as root, or as a user who becomes root by sudo without a password',
     )
     .requiredOption(
       '--host-key <fingerprint>',
       "the fingerprint of that machine's ed25519 host key, SHA256:…",
     )
     .option('--identity <file>', "the key to log in with (default: the ssh-agent's, or ~/.ssh/id_ed25519)")
-    .option('--dry-run', 'say what would be done, and do nothing')
+    .option('--dry-run', 'only show what would be done')
     .option('--json', 'print one JSON document');
 
 /** Adds `ka enrol` and `ka retire`. */
 export const addEnrolCommands = (program: Command, places: ConfigPlaces): void => {
   loginOptions(program.command('enrol').description('make a machine a host of the fleet, over SSH'))
-    .requiredOption('--host-config <file>', "the host's config, YAML, without what enrolment decides")
+    .requiredOption(
+      '--host-config <file>',
+      "the host's config, YAML, without the members that enrolment decides",
+    )
     .option('--config <file>', "the command line's config, which names the fleet's file")
-    .option('--fleet-file <file>', "the fleet's file, where there is no config yet")
-    .option('--replace-key', 'the host was set up anew: pin its new key, the lost one is revoked')
-    .option('--force', 'restart its units even if the host is at something')
-    .option('--node-headers <folder>', "headers of the host's Node, where they can't be fetched")
+    .option('--fleet-file <file>', "the fleet's file, if there is no config yet")
+    .option('--replace-key', 'the host was installed again: pin its new key, the lost one is revoked')
+    .option('--force', 'restart its units even if the host is working')
+    .option('--node-headers <folder>', "headers of the host's Node, if they can't be fetched")
     .action(async (name: string, options: EnrolCommand) => {
       const host = readHost(name);
       const login = loginOf(options);
-      // Loaded here: with the SSH client it takes longer than the whole help.
+      // Loaded on demand: with the SSH client it takes longer than the whole help.
       const { enrolHost } = await import('../enrol/enrol-host.ts');
       const enrolled = await enrolHost({
         host,
@@ -105,7 +108,7 @@ export const addEnrolCommands = (program: Command, places: ConfigPlaces): void =
 
   loginOptions(program.command('retire').description('take the agent off a host; its state and keys stay'))
     .option('--purge', 'remove state and keys as well')
-    .option('--force', 'even if the host is at something, or not all of it is in the log')
+    .option('--force', 'even if the host is working, or some of its events are not in the log')
     .action(async (name: string, options: RetireCommand) => {
       const host = readHost(name);
       const { afterRetiring, retireHost } = await import('../enrol/retire-host.ts');

@@ -70,7 +70,7 @@ const howToTalk = (folder: string, iteration = 'ITERATION'): string => {
   ].join('\n');
 };
 
-/** What an iteration did to the board: the boot before it and the boot that it ended in, and the seconds between them. */
+/** The effect of an iteration's reboot: the boot before it, the boot after it, and the seconds between them. */
 const bootsOf = ({ iteration }: Carried) => {
   const rebooted = evidenceOf(iteration, 'reboot')?.evidence;
   const boot = ({ bootId, procVersion }: Boot) => ({ bootId, procVersion });
@@ -102,7 +102,7 @@ const carryInLab = async (options: CarryOptions) => {
   }
 };
 
-/** A subcommand that does one thing to the lab and tells it, as text or as one JSON document. */
+/** A subcommand that does one thing to the lab and reports it, as text or as one JSON document. */
 const addTelling = (
   lab: Command,
   name: string,
@@ -121,21 +121,21 @@ const addTelling = (
       else print(text);
     });
 
-/** `ka lab`, with what talks to its virtual board. */
+/** `ka lab`, with the subcommands for its virtual board. */
 export const addLabCommands = (program: Command): Command => {
   const lab = program
     .command('lab')
     .description(
       'carry iteration 5 from plan to close in a fresh lab: a fleet whose board is a virtual machine that boots what was built',
     )
-    .option('--keep', 'leave the lab running, and say how to talk to it')
+    .option('--keep', 'leave the lab running, and print how to use it')
     .option('--plan <file>', "another plan than the lab's own")
     .option(...labDirOption)
     .option('--json', 'print one JSON document')
     .action(carryInLab);
   // `--dir` may stand before the subcommand and after it.
   lab.enablePositionalOptions();
-  addTelling(lab, 'up', 'start the lab, or make it where there is none', async (folder) => {
+  addTelling(lab, 'up', 'start the lab, or make it if there is none', async (folder) => {
     endOnSignal(folder, progress);
     await startLab(folder, enrolHost, progress);
     return {
@@ -151,14 +151,14 @@ export const addLabCommands = (program: Command): Command => {
   addTelling(
     lab,
     'destroy',
-    'stop the lab and remove it, the board with its disk and all',
+    'stop the lab and remove it, including the board and its disk',
     async (folder) => {
       const removed = await destroyLab(folder);
       const text = removed ? `removed the lab in ${folder}` : `there is nothing in ${folder}`;
       return { document: { folder, removed }, text };
     },
   );
-  addTelling(lab, 'status', 'how the virtual board is: power, SSH, kernel, the agent', async (folder) => {
+  addTelling(lab, 'status', 'the state of the virtual board: power, SSH, kernel, agent', async (folder) => {
     const { places, ports } = await labIn(folder);
     const status = await boardStatus(places, ports);
     return { document: status, text: told(status) };

@@ -8,18 +8,16 @@ import { provision } from '../../eventlog/stream/provision.ts';
 import { OperatorConfig } from '../../schemas/config.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 
-/** Adds `ka fleet make-log`. @param program has the command `fleet` already. */
+/** Adds `ka fleet make-log`. @param program already has the command `fleet`. */
 export const addMakeLogCommand = (program: Command, places: ConfigPlaces): void => {
   program.commands
     .find((command) => command.name() === 'fleet')
     ?.command('make-log')
-    .description(
-      "make the fleet's log at nats-server, and each host's place in it, where they are not there yet",
-    )
+    .description("make the fleet's log at nats-server, and each host's durable, if they do not exist yet")
     .requiredOption('--admin-seed <file>', "the administrator's key, an NKey seed")
     .option('--config <file>', "the command line's config, which names the fleet's file and the server")
     .action(async (options: { adminSeed: string }, command: Command) => {
-      // `fleet` takes --config as well, and the first one that does gets it.
+      // `fleet` takes --config as well, and the outer command gets it.
       const { config } = command.optsWithGlobals<{ config?: string }>();
       const { nats, fleetFile } = readConfigFile(
         configFile(config === undefined ? {} : { config }, places),

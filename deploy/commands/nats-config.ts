@@ -41,30 +41,30 @@ const readTls = ({ tlsCert, tlsKey, tlsCa }: NatsConfigCommand) => {
   };
 };
 
-/** Adds `ka fleet nats-config`. @param program has the command `fleet` already. */
+/** Adds `ka fleet nats-config`. @param program already has the command `fleet`. */
 export const addNatsConfigCommand = (program: Command, places: ConfigPlaces): void => {
   program.commands
     .find((command) => command.name() === 'fleet')
     ?.command('nats-config')
     .description(
-      "print the config of the fleet's nats-server: one login a writer, with what it needs and no more",
+      "print the config of the fleet's nats-server: one login per writer, with only the rights that it needs",
     )
     .option('--config <file>', "the command line's config, which names the fleet's file")
-    .option('--fleet-file <file>', "the fleet's file, where there is no config yet")
+    .option('--fleet-file <file>', "the fleet's file, if there is no config yet")
     .option('--listen <host:port>', 'where the server listens', '127.0.0.1:4222')
     .option('--store <folder>', 'where the server keeps the log', '/var/lib/nats')
-    .option('--tls-cert <file>', "the server's certificate, PEM; needed where it does not listen on loopback")
+    .option('--tls-cert <file>', "the server's certificate, PEM; needed unless it listens only on loopback")
     .option('--tls-key <file>', "the certificate's key, PEM")
     .option(
       '--tls-ca <file>',
-      'who vouches for it, PEM; the same file is nats.caFile in the configs of the writers',
+      'its certificate authority, PEM; the same file is nats.caFile in the configs of the writers',
     )
     .option(
       '--server-version <version>',
-      'the server that will read it; default: what `nats-server --version` says',
+      'the version of the server that will read it; default: what `nats-server --version` prints',
     )
     .action(async (options: NatsConfigCommand, command: Command) => {
-      // `fleet` takes --config as well, and the first one that does gets it.
+      // `fleet` takes --config as well, and the outer command gets it.
       const { config } = command.optsWithGlobals<NatsConfigCommand>();
       const file = fleetFileToUse({ ...options, ...(config === undefined ? {} : { config }) }, places);
       print(

@@ -23,7 +23,7 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-/** Without a config it knows nobody, and lets everybody in. */
+/** Without a config, it lets everybody in. */
 const natsServer = 'nats-server';
 const nats = { servers: ['nats://127.0.0.1:9'] };
 let folders = 0;
@@ -67,7 +67,7 @@ it.each<[string, (at: ReturnType<typeof hostFolder>) => void, RegExp, RegExp]>([
     /^it is U\S+, and \S+ pins U\S+ for boltzmann$/,
     /^pin it in /,
   ],
-])('a key that %s is told, with what to do', (_name, spoil, found, mend) => {
+])('a key that %s is reported, with what to do', (_name, spoil, found, mend) => {
   const at = hostFolder();
   spoil(at);
   expect(at.find()).toEqual([
@@ -80,13 +80,13 @@ it.each<[string, (at: ReturnType<typeof hostFolder>) => void, RegExp, RegExp]>([
   ]);
 });
 
-it.runIf(process.getuid?.() === 0)('a key that belongs to another user is told', async () => {
+it.runIf(process.getuid?.() === 0)('a key that belongs to another user is reported', async () => {
   const at = hostFolder();
   await execa('chown', ['65534', at.keyFile]);
   expect(at.find()).toMatchObject([{ fine: false, found: 'it belongs to user 65534, and 0 was expected' }]);
 });
 
-it('a key that the fleet’s file has given up for a newer one is told', async () => {
+it('a key that the fleet’s file has replaced by a newer one is reported', async () => {
   const at = hostFolder();
   await log.pin('boltzmann', readWriterKey(generateWriterKey()).publicKey);
   expect(at.find()).toMatchObject([
@@ -98,7 +98,7 @@ it('a key that the fleet’s file has given up for a newer one is told', async (
   ]);
 });
 
-it('an OpenPGP key that expires within 30 days, or has, is told, where it signs and where it is checked', async () => {
+it('an OpenPGP key that has expired or expires within 30 days is reported, where it signs and where it checks', async () => {
   const signing = await generateSigningKey(join(scratch, 'gpg'), '40d');
   const { gnupgHome, fingerprint, keyring } = signing;
   const common = { fleetFile: '/f', nats, file: '/c' };
@@ -118,7 +118,7 @@ it('an OpenPGP key that expires within 30 days, or has, is told, where it signs 
   await signing.stop();
 });
 
-it('what the publisher said of its key in the log is told as well, the last time that it did', () => {
+it('the publisher’s last keycheck in the log is reported as well', () => {
   const said = (sequence: number, expires: string | null) => {
     const data = { evidence: { fingerprint: 'A'.repeat(40), expires }, seconds: 1 };
     return {
@@ -144,7 +144,7 @@ const freePort = async (): Promise<number> => {
   return port;
 };
 
-it('a server that lets in whom it does not know is told, and one that does not answer', async () => {
+it('a server that lets in unknown keys is reported, and one that does not answer', async () => {
   const url = `nats://127.0.0.1:${await freePort()}`;
   const env = { PATH: `${process.env.PATH ?? ''}:/usr/sbin` };
   const open = execa(natsServer, ['--addr', '127.0.0.1', '--port', new URL(url).port], {

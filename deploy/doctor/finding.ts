@@ -1,4 +1,4 @@
-/** One thing that `ka doctor` looked at. */
+/** One thing that `ka doctor` checked. */
 export interface Finding {
   what: string;
   fine: boolean;

@@ -8,7 +8,7 @@ import { keysOf, type LocalConfig } from './local-configs.ts';
 
 const because = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** What is wrong with the way a key's file lies there; undefined if nothing is. */
+/** What is wrong with a key's file or its folder; undefined if nothing is. */
 const placeFinding = (what: string, keyFile: string): Finding | undefined => {
   let fault: string | undefined;
   try {
@@ -30,13 +30,13 @@ const pinFinding = (what: string, writer: string, keyFile: string, fleetFile: st
     const { code } =
       (error instanceof Error ? (error.cause as { code?: string } | undefined) : undefined) ?? {};
     if (code === 'EACCES')
-      return fine(what, 'in its place; whether it is the pinned one, its owner has to ask');
+      return fine(what, 'in its place; only its owner can check whether it is the pinned one');
     return wrong(what, because(error), `put the key back, or make one: ka key make FILE`);
   }
   try {
     const keys = trustIn(readConfigFile(fleetFile, Fleet)).writers.get(writer)?.keys ?? [];
     if (keys[0] === own) return fine(what, `${own}, as the fleet's file pins it`);
-    const mend = `pin it in ${fleetFile}, or put the right key in ${keyFile}; what the log says: ka key show`;
+    const mend = `pin it in ${fleetFile}, or put the right key in ${keyFile}; see what the log holds: ka key show`;
     return keys.includes(own)
       ? wrong(
           what,
@@ -49,7 +49,10 @@ const pinFinding = (what: string, writer: string, keyFile: string, fleetFile: st
   }
 };
 
-/** Each key that a config on this machine names: how its file lies there, and whether it is the one that is pinned. */
+/**
+ * A finding for each key that a config on this machine names: whether its file is safe, and whether it is the pinned
+ * key.
+ */
 export const keyFindings = (configs: readonly LocalConfig[]): Finding[] =>
   configs.flatMap((config) =>
     keysOf(config).map(({ writer, keyFile }) => {

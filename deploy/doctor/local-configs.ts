@@ -6,7 +6,7 @@ import { Fingerprint } from '../../schemas/names.ts';
 import { readYaml } from '../../schemas/yaml-file.ts';
 import { hostNames, sandboxPlaces } from '../places/sandbox-places.ts';
 
-/** Any daemon's or person's config, as far as the doctor looks at it: one that has other faults is looked at too. */
+/** The members of a daemon's or person's config that the doctor reads. A config with other faults is read too. */
 const LocalConfig = z.looseObject({
   host: z.string().optional(),
   keyFile: z.string().optional(),
@@ -31,8 +31,8 @@ const configsIn = (folder: string): string[] =>
     : [];
 
 /**
- * The configs on this machine that this user may read: the installed ones, those beside the command line's, and those of
- * the sandbox's hosts where that is the sandbox's.
+ * The configs on this machine that this user may read: the installed ones, those beside the command line's config, and
+ * those of the sandbox's hosts if that config is the sandbox's.
  * @param control the command line's config, if there is one.
  */
 export const localConfigs = (control: string | undefined): LocalConfig[] => {
@@ -48,7 +48,7 @@ export const localConfigs = (control: string | undefined): LocalConfig[] => {
       const { value } = readYaml(readFileSync(file, 'utf8'), LocalConfig);
       return value === undefined ? [] : [{ ...value, file }];
     } catch {
-      return []; // not this user's to read
+      return []; // this user may not read it
     }
   });
 };

@@ -5,7 +5,7 @@ import { connectNats } from '../../eventlog/connection/connect.ts';
 import { makeKeyFile } from '../../eventlog/signing/key-file.ts';
 import { type Finding, fine, wrong } from './finding.ts';
 
-/** Whether a server of the log refuses whom it does not know. */
+/** Whether a server of the log refuses unknown keys. */
 export const serverFindings = async (nats: {
   servers: string[];
   caFile?: string | undefined;

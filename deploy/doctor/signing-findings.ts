@@ -19,17 +19,18 @@ const expiryFinding = (what: string, expires: string | null, now: number): Findi
   return wrong(
     what,
     Date.parse(expires) <= now ? `has expired on ${day}` : `expires on ${day}, in ${days} days`,
-    'extend it (gpg --quick-set-expire FINGERPRINT 1y), and give every board the public half anew: packages that it signs are refused after that day',
+    'extend it (gpg --quick-set-expire FINGERPRINT 1y), and give every board the new public half: packages that it signs are refused after that day',
   );
 };
 
-/** The day a key expires, by gpg's own listing; undefined where it is not there. */
+/** When a key expires, by gpg's own listing; null for never, undefined if the key is not there. */
 const keyExpiry = async ({
   gnupgHome,
   keyring,
   fingerprint,
 }: NonNullable<LocalConfig['signing']>): Promise<string | null | undefined> => {
-  // Who signs may have extended it; who only checks has what was exported. gpg writes into its home.
+  // The publisher's own home shows an extended date; a host that only checks has the exported key. gpg writes into its
+  // home, so it gets a temporary one there.
   const home = gnupgHome ?? mkdtempSync(join(tmpdir(), 'ka-gpg-'));
   const list = gnupgHome === undefined ? ['--show-keys', '--', keyring] : ['--list-keys', '--', fingerprint];
   try {
@@ -46,7 +47,7 @@ const keyExpiry = async ({
   }
 };
 
-/** The OpenPGP keys that this machine signs packages with, or checks them by. */
+/** Findings for the OpenPGP keys with which this machine signs or checks packages. */
 export const signingFindings = async (
   configs: readonly LocalConfig[],
   now = Date.now(),
@@ -71,7 +72,7 @@ export const signingFindings = async (
   return findings;
 };
 
-/** What the publisher said last of its key: this machine need not have it. */
+/** The finding for the key in the publisher's last keycheck, which need not be on this machine. */
 export const loggedSigningFindings = (events: readonly LoggedEvent[], now = Date.now()): Finding[] => {
   const last = events.findLast(
     ({ event }) => event.kind === 'step' && event.step === 'keycheck' && event.fact === 'Succeeded',

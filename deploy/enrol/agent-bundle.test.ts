@@ -15,7 +15,7 @@ import { addonFile } from './sqlite-addon.ts';
 import { writtenHosts } from './testdata/written-hosts.ts';
 
 const run = promisify(execFile);
-/** Runs a program and gives what it said, however it ended. */
+/** Runs a program and returns its output, however it ended. */
 const saidBy = (argv: string[], cwd: string): Promise<string> =>
   run(process.execPath, argv, { cwd, timeout: 30_000 }).then(
     ({ stdout, stderr }) => stdout + stderr,
@@ -39,7 +39,7 @@ const install = async (role: Role): Promise<string> => {
   return at;
 };
 
-it.each(Role.options)('makes an agent of a %s that runs without a single package beside it', async (role) => {
+it.each(Role.options)('makes an agent of a %s that runs without any package beside it', async (role) => {
   const at = await install(role);
   const text = readFileSync(join(at, 'agent.mjs'), 'utf8');
   for (const other of Role.options)
@@ -64,7 +64,7 @@ it.each(Role.options)('makes an agent of a %s that runs without a single package
   });
   writeFileSync(join(at, 'agent.yaml'), stringify({ ...config, fleetFile }));
 
-  // All of the role's code is loaded by then; that this fleet does not know the host comes after.
+  // All of the role's code is loaded before the agent reports that this fleet does not have the host.
   expect(await saidBy(['agent.mjs', '--config', 'agent.yaml'], at)).toBe(
     `agent: ${fleetFile} has no host fresnel, and the config says ${role}\n`,
   );
@@ -73,7 +73,7 @@ it.each(Role.options)('makes an agent of a %s that runs without a single package
   expect(JSON.parse(await saidBy(['host.mjs', 'open', '--config', 'agent.yaml'], at))).toEqual(empty);
 });
 
-it('makes an enroller that comes over a pipe, and says of what it can’t do why', async () => {
+it('makes an enroller that runs from a pipe, and reports why it can’t do something', async () => {
   const child = run(process.execPath, ['--input-type=module', '-'], { cwd: folder });
   child.child.stdin?.end(
     `globalThis.asked = ${JSON.stringify({ do: 'nothing' })};\n${await bundleEnroller()}`,

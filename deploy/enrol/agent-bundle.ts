@@ -3,7 +3,7 @@ import { build, type Plugin } from 'esbuild';
 import { Role } from '../../schemas/step-names.ts';
 import { checkout } from '../checkout.ts';
 
-/** What better-sqlite3 finds its addon with, in a bundle: the addon lies beside it. */
+/** Lets better-sqlite3 find its addon beside the bundle. */
 const addonBeside: Plugin = {
   name: 'addon-beside',
   setup: ({ onResolve, onLoad }) => {
@@ -15,7 +15,7 @@ const addonBeside: Plugin = {
   },
 };
 
-// What packages in CommonJS expect to be there, and a module has not.
+// Names that CommonJS packages expect and a module does not have.
 const banner = [
   "import { createRequire as createRequireOfBundle } from 'node:module';",
   'const require = createRequireOfBundle(import.meta.url);',
@@ -33,7 +33,7 @@ const bundle = async (entries: Record<string, string>, absent: readonly string[]
     format: 'esm',
     outdir: 'out',
     outExtension: { '.js': '.mjs' },
-    // ssh2's addons are optional: where they are not, it does without.
+    // ssh2's addons are optional: it works without them.
     external: ['*.node', 'cpu-features', ...absent],
     plugins: [addonBeside],
     banner: { js: banner },
@@ -44,8 +44,8 @@ const bundle = async (entries: Record<string, string>, absent: readonly string[]
 };
 
 /**
- * The programs that are put on a host of that role, each one file with every package in it: `agent.mjs`, `host.mjs`, and
- * `deadline.mjs` for a board. The code of the other roles is not in them. better-sqlite3's addon belongs beside them.
+ * The programs for a host of that role, each one file with all packages in it: `agent.mjs`, `host.mjs`, and
+ * `deadline.mjs` for a board. They do not hold the code of the other roles. better-sqlite3's addon belongs beside them.
  */
 export const bundleAgent = (role: Role): Promise<Map<string, Uint8Array>> =>
   bundle(
@@ -59,7 +59,9 @@ export const bundleAgent = (role: Role): Promise<Map<string, Uint8Array>> =>
       .map((other) => join(checkout, `agents/${other}/${other}.ts`)),
   );
 
-/** The program that enrolment pipes into a host's Node: it looks, and does what it is asked, and stays there in no file. */
+/**
+ * The program that enrolment pipes into a host's Node. It does what it is asked, and leaves no file of its own there.
+ */
 export const bundleEnroller = async (): Promise<string> => {
   const files = await bundle({ enroller: 'deploy/enrol/on-host/enroller-main.ts' }, []);
   return Buffer.from(files.get('enroller.mjs') ?? []).toString('utf8');

@@ -63,7 +63,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** What is asked of a machine below `root`, where what is root's is this user's. */
+/** A question with all paths moved below `root`, and root replaced by this user as owner. */
 const below = <Question extends Asked>(asked: Question): Question =>
   JSON.parse(
     JSON.stringify(asked)
@@ -82,9 +82,9 @@ interface Machine {
 }
 
 /**
- * A line to a machine that is a folder: what looks at files and puts them in place is what runs on a host. Its units are up
- * once they were started, and no program is missing.
- * @param cut The line is cut before or after the nth question that changes something.
+ * A line to a machine that is a folder. The code that looks at files and puts them in place is that of a real host. Its
+ * units are up once they were started, and no program is missing.
+ * @param cut breaks the line before or after the nth question that changes something.
  */
 const lineTo = (machine: Machine, cut?: { nth: number; when: 'before' | 'after' }): HostLine => {
   let changes = 0;
@@ -141,7 +141,7 @@ const filesThere = (): string[] =>
 const pinned = () => readYaml(readFileSync(files.fleetFile, 'utf8'), Fleet).value?.hosts.fresnel?.publicKey;
 const copyThere = () => readFileSync(join(root, 'etc/kernel-agent/fleet.yaml'), 'utf8');
 
-it('makes a machine a host with a key that is pinned, and finds nothing to do the next time', async () => {
+it('makes a machine a host with a pinned key, and finds nothing to do the next time', async () => {
   const line = lineTo({ isUp: false, starts: 0 });
   const first = await look(line);
   expect(first.differences).toContain("make the host's key /var/lib/kernel-agent-host/keys/host.nkey");
@@ -153,7 +153,7 @@ it('makes a machine a host with a key that is pinned, and finds nothing to do th
   expect((await look(line)).differences).toEqual([]);
 });
 
-it('changes one file where one differs, and restarts the units', async () => {
+it('changes one file if one differs, and restarts the units', async () => {
   const machine = { isUp: false, starts: 0 };
   await enrol(lineTo(machine));
   writeFileSync(join(dirname(files.hostConfigFile), 'packages.gpg'), 'another keyring');
@@ -168,9 +168,9 @@ it('changes one file where one differs, and restarts the units', async () => {
 });
 
 it.each([1, 2, 3].flatMap((nth) => (['before', 'after'] as const).map((when) => ({ nth, when }))))(
-  'cut $when its change $nth, comes to the same end the next time',
+  'interrupted $when its change $nth, reaches the same state the next time',
   async (cut) => {
-    const machine = { isUp: true, starts: 0 }; // whatever ran there before
+    const machine = { isUp: true, starts: 0 }; // units that ran there before
     await expect(enrol(lineTo(machine, cut))).rejects.toThrow(Cut);
     const line = lineTo(machine);
     await enrol(line);
@@ -183,7 +183,7 @@ it.each([1, 2, 3].flatMap((nth) => (['before', 'after'] as const).map((when) => 
   },
 );
 
-it('gives the host the fleet’s file as it is once its key is pinned, and not as it was looked at', async () => {
+it('gives the host the fleet’s file as it is after its key is pinned, not as it was at the look', async () => {
   const line = lineTo({ isUp: false, starts: 0 });
   const seen = await look(line);
   appendFileSync(files.fleetFile, '# written meanwhile\n');

@@ -8,10 +8,10 @@ import { whatRemains } from './plan.ts';
 import { type FileWithBytes, withBase64 } from './wanted-file.ts';
 import { fleetCopy, type WantedHost } from './wanted-host.ts';
 
-/** What a host has of its own once it is enrolled. */
+/** The keys that a host has once it is enrolled. */
 export type EnrolledKeys = { key: NonNullable<Surveyed['key']> } & Pick<Surveyed, 'sshPublicKey'>;
 
-/** Those that are not on the host yet, or are otherwise there. */
+/** The files that are absent on the host, or differ there. */
 const changed = ({ seen }: HostLook, all: readonly FileWithBytes[]): FileWithBytes[] =>
   all.filter(({ path }) => seen.absent.includes(path) || seen.other.includes(path));
 
@@ -29,8 +29,8 @@ const applyOf = ({ places }: WantedHost) => ({
 });
 
 /**
- * Puts on a host what nothing there runs or reads yet: its user, folders, keys, and the programs of the build, which have
- * shown that they run there.
+ * Puts on a host everything that no unit runs or reads yet: its user, folders, keys, and the programs of the build,
+ * after a check that they run there.
  */
 const prepareHost = async (line: HostLine, wanted: WantedHost, look: HostLook): Promise<EnrolledKeys> => {
   const { host, user, folders, places, pacmanConfig } = wanted;
@@ -52,7 +52,7 @@ const prepareHost = async (line: HostLine, wanted: WantedHost, look: HostLook): 
   return { key, sshPublicKey };
 };
 
-/** Pins a host's key in the operator's fleet file as it stands now. @returns the file's text then. */
+/** Pins a host's key in the operator's fleet file as it is now. @returns the file's new text. */
 const pinHost = async (wanted: WantedHost, { key }: EnrolledKeys, options: LookOptions): Promise<string> => {
   const { host, fleetFile } = wanted;
   const { text, isChanged } = await changeFleetFile(fleetFile, (now) => pinKey(now, wanted, key, options));
@@ -61,8 +61,8 @@ const pinHost = async (wanted: WantedHost, { key }: EnrolledKeys, options: LookO
 };
 
 /**
- * Puts in their places the files that the units read, and turns the link to the build.
- * @param pinned {@link pinHost}'s.
+ * Puts the files that the units read in their places, and points the link to the new build.
+ * @param pinned the text that {@link pinHost} returned.
  */
 const switchHost = async (
   line: HostLine,
@@ -71,7 +71,8 @@ const switchHost = async (
   pinned: string,
 ): Promise<void> => {
   const copy = fleetCopy(pinned);
-  // What was looked at is what it had before its key was pinned, if that was not the same.
+  // The look compared the host's copy with the file as it was then; if pinning changed the file, the copy is sent
+  // again.
   const copies = look.pinned === pinned ? changed(look, [copy]) : [copy];
   await line.ask(
     {
@@ -83,7 +84,7 @@ const switchHost = async (
   );
 };
 
-/** Starts a host's units, and removes the builds that are neither this one nor the one before. @returns those that are down. */
+/** Starts a host's units, and removes all builds but this one and the one before. @returns the units that are down. */
 const startHost = async (
   line: HostLine,
   { places, units }: WantedHost,
@@ -95,7 +96,7 @@ const startHost = async (
       do: 'start',
       places,
       units,
-      // Where this build ran already, nobody knows which one it took the place of: that one stays.
+      // If this build was installed already, its predecessor is unknown: all builds stay.
       builds: {
         folder: programsFolder,
         keep: before === undefined || before === build.name ? null : [build.name, before],
@@ -107,8 +108,8 @@ const startHost = async (
 };
 
 /**
- * Makes a host as it should be, in an order in which it may be cut anywhere: the next look finds what is left to do.
- * @throws {Error} if its units do not come up, with what they say.
+ * Makes a host as it should be. The order allows an interruption anywhere: the next look finds what is left to do.
+ * @throws {Error} with the units' last log lines, if they do not come up.
  */
 export const changeHost = async (
   line: HostLine,
@@ -124,7 +125,7 @@ export const changeHost = async (
   onProgress(`starting ${units.join(' and ')} on ${host}`);
   const down = await startHost(line, wanted, look);
   if (down.length === 0) return keys;
-  // It may be why they are down.
+  // This may be the reason why they are down.
   for (const each of whatRemains(config, { isChanged: true, ...keys }))
     onProgress(`remains to do by hand: ${each}`);
   throw new Error(

@@ -1,6 +1,6 @@
 import { Refused } from '../../coordinator/refused.ts';
 
-/** Where somebody logs in, as `user@host[:port]` says it. */
+/** Where to log in, from `user@host[:port]`. */
 export interface Destination {
   user: string;
   address: string;

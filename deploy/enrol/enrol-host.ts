@@ -9,9 +9,9 @@ import { type HostFiles, type WantedHost, wantedHost } from './wanted-host.ts';
 
 export interface EnrolOptions extends HostFiles, LookOptions, BuildOptions {
   login: HostLogin;
-  /** Says what would be done, and does nothing. */
+  /** Only reports what would be done. */
   dryRun?: boolean;
-  /** Restarts the units whatever the host is at. */
+  /** Restarts the units even if the host is working. */
   force?: boolean;
 }
 
@@ -20,11 +20,13 @@ export interface Enrolled {
   role: string;
   /** The build that runs there. */
   build: string;
-  /** The host's NKey; null where nothing was done yet and it has none. */
+  /** The host's NKey; null after a dry run on a host without one. */
   publicKey: string | null;
-  /** Of the identity that it logs in to its peers with, `ssh-ed25519 AAAA… kernel-agent@HOST`; null if it needs none. */
+  /**
+   * The public key with which it logs in to its peers, `ssh-ed25519 AAAA… kernel-agent@HOST`; null if it needs none.
+   */
   sshPublicKey: string | null;
-  /** What differed, and with a dry run still does. */
+  /** What differed; after a dry run it still does. */
   differences: string[];
   /** Whether the units were restarted. */
   restarted: boolean;
@@ -49,8 +51,8 @@ const enrolledAs = (
 });
 
 /**
- * Makes a machine a host of the fleet, over SSH: its keys are made there, its agent is put there and runs when this returns.
- * What is right already stays as it is. Cut anywhere, it may be done again.
+ * Makes a machine a host of the fleet, over SSH: its keys are made there, and its agent is installed and runs when this
+ * returns. What is right already is not touched. After an interruption anywhere it can be repeated.
  * @throws {Refused} if the machine or the files don't allow it; nothing was changed then.
  */
 export const enrolHost = async (options: EnrolOptions): Promise<Enrolled> => {
@@ -62,7 +64,7 @@ export const enrolHost = async (options: EnrolOptions): Promise<Enrolled> => {
     const look = await lookAtHost(line, wanted, buildFor, options);
     const isDone = look.differences.length === 0;
     const cut = isDone || options.force ? null : look.cut;
-    if (cut !== null && !options.dryRun) throw new Refused(`${cut}; --force does it all the same`);
+    if (cut !== null && !options.dryRun) throw new Refused(`${cut}; --force does it anyway`);
     if (cut !== null) onProgress(`only with --force now: ${cut}`);
     if (options.dryRun || isDone) return enrolledAs(wanted, look, look.seen, false);
     return enrolledAs(wanted, look, await changeHost(line, wanted, look, options), true);

@@ -25,29 +25,26 @@ const pinned = `hosts:
 const board = { host: 'fresnel', role: 'board', keys, replacesKey: false } as const;
 const hostsOf = (text: string) => Fleet.parse(parseDocument(text).toJS()).hosts;
 
-it.each(['hosts: {} # none yet\n', pinned])(
-  'adds a host, and leaves the rest as it is written: %j',
-  (hosts) => {
-    const before = fileWith(hosts);
-    const after = withHost(before, { ...board, host: 'boltzmann', role: 'builder' });
-    expect(hostsOf(after).boltzmann).toEqual({
-      role: 'builder',
-      publicKey: keys.publicKey,
-      graceSeconds: 300,
-    });
-    const comments = before.match(/#.*/g) ?? [];
-    expect(comments.every((comment) => after.includes(comment))).toBe(true);
-    expect(hostsOf(after).fresnel).toEqual(hostsOf(before).fresnel);
-  },
-);
+it.each(['hosts: {} # none yet\n', pinned])('adds a host, and does not change the rest: %j', (hosts) => {
+  const before = fileWith(hosts);
+  const after = withHost(before, { ...board, host: 'boltzmann', role: 'builder' });
+  expect(hostsOf(after).boltzmann).toEqual({
+    role: 'builder',
+    publicKey: keys.publicKey,
+    graceSeconds: 300,
+  });
+  const comments = before.match(/#.*/g) ?? [];
+  expect(comments.every((comment) => after.includes(comment))).toBe(true);
+  expect(hostsOf(after).fresnel).toEqual(hostsOf(before).fresnel);
+});
 
-it('changes not a letter where the host is in it already, with its key or the one that waits', () => {
+it('changes nothing if the host is in it already, with its key or the next one', () => {
   const text = fileWith(pinned);
   expect(withHost(text, { ...board, keys: { publicKey: old, next: null } })).toBe(text);
   expect(withHost(text, { ...board, keys: { publicKey: keys.publicKey, next: old } })).toBe(text);
 });
 
-it('pins another key than the one that is pinned only where that is asked for, and keeps the lost one for the past', () => {
+it('replaces a pinned key only if asked to, and keeps the lost one for old events', () => {
   const text = fileWith(pinned);
   expect(() => withHost(text, board)).toThrow(`pins ${old} for fresnel, and the host has ${keys.publicKey}`);
   const after = withHost(text, { ...board, replacesKey: true });
@@ -61,7 +58,7 @@ it('pins another key than the one that is pinned only where that is asked for, a
   expect(after).toContain('# loses power at times');
 });
 
-it('refuses a host that is something else in the fleet', () => {
+it('refuses a host that has another role in the fleet', () => {
   expect(() => withHost(fileWith(pinned), { ...board, role: 'builder' })).toThrow('has fresnel as a board');
 });
 
@@ -71,7 +68,7 @@ it('refuses a machine that has the key of another host', () => {
   ).toThrow(/has the key that the fleet's file pins for fresnel/);
 });
 
-it('changes the file as it stands now, and leaves no lock behind', async () => {
+it('changes the file as it is now, and leaves no lock behind', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'ka-fleet-'));
   try {
     const file = join(folder, 'fleet.yaml');

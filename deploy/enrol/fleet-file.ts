@@ -8,15 +8,15 @@ import { takeLock } from '../processes/lock.ts';
 
 export interface HostKeys {
   publicKey: string;
-  /** The one that waits to take its place. */
+  /** The key that waits to replace it. */
   next: string | null;
 }
 
 /**
- * The fleet's file with a host and its key in it; everything else in it, comments included, stays as it is written. The same
- * text where it is in it already.
- * @param replacesKey the host was set up anew: the key that is pinned is lost, and becomes an earlier one that is revoked.
- * @throws {Refused} if the file has the host as something else, or with a key that the host does not have.
+ * Returns the fleet's file with a host and its key; everything else, including comments, is kept. Returns the same text
+ * if it holds the host already.
+ * @param replacesKey the host was installed again: the pinned key is lost, and becomes an earlier, revoked key.
+ * @throws {Refused} if the file has the host with another role, or with a key that the host does not have.
  */
 export const withHost = (
   text: string,
@@ -43,7 +43,7 @@ export const withHost = (
     if ([keys.publicKey, keys.next].includes(known.publicKey)) return text;
     if (!replacesKey)
       throw new Refused(
-        `the fleet's file pins ${known.publicKey} for ${host}, and the host has ${keys.publicKey}: if it was set up anew, revoke the lost key (ka key revoke ${host} --why …), then enrol with --replace-key`,
+        `the fleet's file pins ${known.publicKey} for ${host}, and the host has ${keys.publicKey}: if it was installed again, revoke the lost key (ka key revoke ${host} --why …), then enrol with --replace-key`,
       );
     const earlier = [known.publicKey, ...(known.earlierKeys ?? [])];
     document.setIn(['hosts', host, 'publicKey'], keys.publicKey);
@@ -61,9 +61,9 @@ export const withHost = (
 const lockWithinMs = 10_000;
 
 /**
- * Changes the operator's fleet file as it stands now, and not as it stood minutes ago: two enrolments may run at once, and
- * somebody may have written to it. The new text is written beside it and renamed.
- * @throws {Refused} if another process holds it, or as `change` does; the file is as it was then.
+ * Changes the operator's fleet file as it is now, not as it was read minutes ago: two enrolments may run at once, and
+ * somebody may have edited it. The new text is written beside it and renamed.
+ * @throws {Refused} if another process holds it, or what `change` throws; the file is then unchanged.
  */
 export const changeFleetFile = async (
   file: string,

@@ -8,18 +8,18 @@ import { type FileWithBytes, sha256, wantedFile } from './wanted-file.ts';
 
 export interface BuildOptions {
   cacheFolder?: string;
-  /** Headers of the host's Node, where they are not this machine's and node-gyp is not to fetch them. */
+  /** Headers of the host's Node, if this machine's do not fit and node-gyp shall not fetch them. */
   nodeHeaders?: string;
   onProgress?: (line: string) => void;
   signal?: AbortSignal;
 }
 
-/** The programs of one build, in a folder that is named for what is in it: two builds that are the same are one. */
+/** The programs of one build, in a folder named by the hash of its content: two equal builds are one. */
 export interface HostBuild {
   name: string;
   folder: { path: string; mode: number; owner: string };
   files: FileWithBytes[];
-  /** Says which build runs. */
+  /** The link that names the build that runs. */
   link: { path: string; target: string };
 }
 

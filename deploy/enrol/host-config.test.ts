@@ -12,7 +12,7 @@ const complete = (role: keyof typeof writtenHosts) =>
     file: '/home/lars/fleet/fresnel.yaml',
   });
 
-it('gives a host its places, and names what is carried over by its place there', () => {
+it('gives a host its paths, and names files that are carried over by their path there', () => {
   const { config, carried } = complete('board');
   expect(config).toMatchObject({
     fleet: 'reauktion',
@@ -49,7 +49,7 @@ it.each(['keyFile: /root/key', 'stateFolder: /srv', 'host: fresnel'])(
   },
 );
 
-it('lets a unit write to the folders of its config that are not its own state, however they are called', async () => {
+it('lets a unit write to the folders of its config outside its own state, whatever their names', async () => {
   const { files, units } = await unitFiles(complete('builder').config);
   expect(units).toEqual(['kernel-agent.service']);
   const dropIn = files.get('/etc/systemd/system/kernel-agent.service.d/10-folders.conf');
@@ -66,14 +66,14 @@ it('gives a board the unit of its own deadline', async () => {
   ]);
 });
 
-it('asks for what a person puts on the host before', () => {
+it('asks for the files that a person has to put on the host before', () => {
   const paths = (role: 'builder' | 'publisher' | 'board') => neededPaths(complete(role).config);
   expect(paths('builder')).toEqual([]);
   expect(paths('publisher')).toEqual(['/srv/gnupg']);
   expect(paths('board')).toEqual(expect.arrayContaining(['/etc/pacman.conf', '/etc/pacman-local.conf']));
 });
 
-it('asks a board for what its boot loader is handled with', () => {
+it('asks a board for the programs of its boot loader', () => {
   const board = writtenHosts.board as Extract<EnrolledHost, { role: 'board' }>;
   const programs = (loader: unknown) =>
     neededPrograms(

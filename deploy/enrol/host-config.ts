@@ -5,14 +5,14 @@ import { hostPlaces } from './places.ts';
 
 export interface HostConfig {
   config: AgentConfig;
-  /** Files here that belong on the host, by their place there. */
+  /** Local files that belong on the host, by their path there. */
   carried: ReadonlyMap<string, string>;
 }
 
 /**
- * A host's whole config from what its operator wrote: with the places that enrolment decides, and with the files that are
- * carried over named by theirs.
- * @param file that it was read from: the files that it names are relative to it.
+ * Completes the config that a host's operator wrote with the paths that enrolment decides; files that are carried over
+ * are named by their path on the host.
+ * @param file the file of the written config: the files that it names are relative to it.
  */
 export const completeConfig = (
   written: EnrolledHost,
@@ -49,11 +49,11 @@ export const completeConfig = (
   return { config: AgentConfig.parse({ ...written, ...common, peers, signing }), carried };
 };
 
-/** Whether the host logs in anywhere over SSH, and needs an identity. */
+/** Whether the host logs in anywhere over SSH, and so needs an identity. */
 export const needsIdentity = (config: AgentConfig): boolean =>
   config.role === 'builder' ? config.git.ssh !== undefined : Object.keys(config.peers).length > 0;
 
-/** The folders of its own that a config names, which the agent's user writes to. */
+/** The folders in a config that the agent's user owns and writes to. */
 export const ownFolders = (config: AgentConfig): string[] => {
   switch (config.role) {
     case 'builder':
@@ -67,7 +67,7 @@ export const ownFolders = (config: AgentConfig): string[] => {
   }
 };
 
-/** What the board's boot loader is handled with; a freeze finds out which file system it freezes. */
+/** The programs for the board's boot loader. A freeze also needs one that finds the file system. */
 const loaderCommands = (loader: BoardConfig['boot']['loader']): (readonly string[])[] => {
   if (loader === undefined || loader.kind === 'none') return [];
   const commands =
@@ -83,14 +83,14 @@ const loaderCommands = (loader: BoardConfig['boot']['loader']): (readonly string
 
 const everyHost = ['env', 'systemd-notify', 'ssh-keygen', 'getent', 'journalctl', 'sync', 'dd'];
 
-/** What a config names that somebody has put on the host before it is enrolled. */
+/** The paths in a config that have to exist on the host before it is enrolled. */
 export const neededPaths = (config: AgentConfig): string[] => {
   switch (config.role) {
     case 'builder':
       return [];
     case 'publisher':
       return [config.signing.gnupgHome];
-    // Not the image: a board that lost it may be one that a newer agent is to mend.
+    // Not the image: a newer agent may have to repair a board that lost it.
     case 'board': {
       const { boot, pacman, root } = config;
       const loader =
@@ -100,7 +100,7 @@ export const neededPaths = (config: AgentConfig): string[] => {
   }
 };
 
-/** The programs that a host's steps run, and those that enrolment does. */
+/** The programs that a host's steps run, and those that enrolment runs. */
 export const neededPrograms = (config: AgentConfig): string[] => {
   switch (config.role) {
     case 'builder':

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { createRun } from '../../host/run.ts';
 import { openHostLine } from './host-line.ts';
 
-it('says of a key with a passphrase that it can’t be used, and asks no host', async () => {
+it('reports that a key with a passphrase can’t be used, without asking a host', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'ka-login-'));
   try {
     const identity = join(folder, 'id_ed25519');

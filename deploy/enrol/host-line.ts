@@ -17,18 +17,18 @@ import { type RanThere, runThere } from './remote-shell.ts';
 export interface HostLogin extends Destination {
   /** `SHA256:…` or `ssh-ed25519 AAAA…`. */
   hostKey: string;
-  /** The private key's file. Default: the ssh-agent's keys, or ~/.ssh/id_ed25519 where there is no agent. */
+  /** The private key's file. Default: the ssh-agent's keys, or ~/.ssh/id_ed25519 if there is no ssh-agent. */
   identity?: string;
 }
 
-/** A line to a host, on which it is asked and answers. */
+/** A connection over which a host answers questions. */
 export interface HostLine {
-  /** @throws {Error} with what the host says of why not. */
+  /** @throws {Error} with the host's own reason. */
   ask<Answer extends z.ZodType>(asked: Asked, answer: Answer): Promise<z.infer<Answer>>;
   close(): void;
 }
 
-/** Where units find programs, and so where a host's Node has to be. systemd.exec(5) */
+/** The PATH of units, in which a host's Node has to be. systemd.exec(5) */
 const path = `PATH=${programPath}`;
 const leastNode = [20, 19] as const;
 
@@ -39,7 +39,7 @@ const credentials = async (identity: string | undefined) => {
   if (!existsSync(file))
     throw new Refused(`there is no key ${file} to log in with: name one with --identity`);
   const privateKey = await readFile(file);
-  // ssh2 says so only once it is connected, as if nobody answered there.
+  // ssh2 would report this only once it is connected, as if the host did not answer.
   const parsed = ssh2.utils.parseKey(privateKey);
   if (parsed instanceof Error)
     throw new Refused(
@@ -60,9 +60,9 @@ const whyFailed = ({ exitCode, stdout, stderr }: RanThere): string => {
 };
 
 /**
- * Logs in to a host and sees that it has a Node that the agent runs on.
- * @param onLine is handed what the host says while it works.
- * @throws {Refused} if it has none, or whoever logs in is not root and can't become it.
+ * Logs in to a host and checks that it has a Node on which the agent runs.
+ * @param onLine receives the lines that the host prints while it works.
+ * @throws {Refused} if it has none, or the login is not root and can't become root.
  * @throws {MachineFault} if it can't be reached, refuses the key, or shows another host key.
  */
 export const openHostLine = async (
@@ -71,7 +71,7 @@ export const openHostLine = async (
   signal?: AbortSignal,
 ): Promise<HostLine> => {
   const client = await logIn({ ...login, ...(await credentials(login.identity)) }, signal);
-  client.on('error', () => undefined); // what is under way hears of it by the close that follows
+  client.on('error', () => undefined); // running questions learn of it by the close that follows
   try {
     const asRoot = login.user === 'root' ? [] : ['sudo', '-n', '--'];
     const node = [...asRoot, 'env', path, 'node'];

@@ -11,7 +11,7 @@ import { withoutBytes } from './wanted-file.ts';
 import { fleetCopy, type WantedHost } from './wanted-host.ts';
 
 export interface LookOptions {
-  /** The host was set up anew: its new key takes the place of the one that is pinned. */
+  /** The host was installed again: its new key replaces the pinned one. */
   replacesKey?: boolean;
   onProgress?: (line: string) => void;
 }
@@ -22,9 +22,9 @@ export interface HostLook {
   build: HostBuild;
   /** The fleet's file with the host's key in it; undefined while the host has none. */
   pinned: string | undefined;
-  /** What would be done, a line each; none where all is as it should be. */
+  /** What would be done, one line each; empty if everything is as it should be. */
   differences: string[];
-  /** What a restart of its units would cut, in a sentence; null if nothing. */
+  /** The work that a restart of its units would interrupt, in a sentence; null if there is none. */
   cut: string | null;
 }
 
@@ -43,7 +43,7 @@ const surveyOf = ({ config, user, places, folders, pacmanConfig, units }: Wanted
   units,
 });
 
-/** @throws {Refused} if the fleet knows the host by a key that is not there any more. */
+/** @throws {Refused} if the fleet's file pins a key for the host and the host no longer has a key. */
 const refuseLostKey = ({ host, fleet, places }: WantedHost, { key }: Surveyed): void => {
   const known = fleet.hosts[host];
   if (key === null && known !== undefined)
@@ -52,7 +52,7 @@ const refuseLostKey = ({ host, fleet, places }: WantedHost, { key }: Surveyed): 
     );
 };
 
-/** The fleet's file with the key that a host has. @throws {Refused} as {@link withHost} does. */
+/** The fleet's file with the host's key. @throws {Refused} like {@link withHost}. */
 export const pinKey = (
   text: string,
   { host, config }: WantedHost,
@@ -61,8 +61,8 @@ export const pinKey = (
 ): string => withHost(text, { host, role: config.role, keys, replacesKey });
 
 /**
- * Looks at a machine, and at what making it that host would change. Changes nothing.
- * @param buildFor Makes the host's build, once its Node is known.
+ * Looks at a machine, and finds what enrolment as that host would change. Changes nothing.
+ * @param buildFor makes the host's build, once its Node is known.
  * @throws {Refused} if the machine or the fleet's file doesn't allow it.
  */
 export const lookAtHost = async (

@@ -1,7 +1,7 @@
-/** Where enrolment puts things on a host. */
+/** The paths on a host in which enrolment puts things. */
 export const configFolder = '/etc/kernel-agent';
 export const programsFolder = '/usr/local/lib/kernel-agent';
-/** Closed to others; so not the folder that a lab or a sandbox of this machine lies in. */
+/** Closed to others, so it can't be the folder that holds the labs and sandboxes of a machine. */
 export const stateHome = '/var/lib/kernel-agent-host';
 export const unitFolder = '/etc/systemd/system';
 
@@ -11,35 +11,35 @@ export const hostPlaces = {
   keyring: `${configFolder}/packages.gpg`,
   knownHosts: `${configFolder}/known_hosts`,
   ca: `${configFolder}/nats-ca.pem`,
-  /** The build that runs. */
+  /** The link to the build that runs. */
   current: `${programsFolder}/current`,
   state: `${stateHome}/state`,
   keys: `${stateHome}/keys`,
   key: `${stateHome}/keys/host.nkey`,
   identity: `${stateHome}/keys/id_ed25519`,
-  /** Is there while the units don't run with all that was put there. */
+  /** This file exists while the units do not run with all new files yet. */
   owed: `${configFolder}/restart-owed`,
   unit: `${unitFolder}/kernel-agent.service`,
   dropIn: `${unitFolder}/kernel-agent.service.d/10-folders.conf`,
   deadlineUnit: `${unitFolder}/kernel-agent-deadline.service`,
 } as const;
 
-/** All that enrolment writes to the config folder, which may be a coordinator's as well. */
+/** All files that enrolment writes to the config folder, which may also be a coordinator's. */
 export const configFiles: readonly string[] = [
   hostPlaces.fleet,
   hostPlaces.keyring,
   hostPlaces.knownHosts,
   hostPlaces.ca,
   hostPlaces.owed,
-  // Last: it says whose machine this is.
+  // Last, because it shows as what the machine is enrolled.
   hostPlaces.config,
 ];
 
-/** What an administrator added to the units with `systemctl edit` is of no use without them. */
+/** The folders of drop-ins, including an administrator's from `systemctl edit`, which are useless without the units. */
 export const dropInFolders: readonly string[] = [`${hostPlaces.unit}.d`, `${hostPlaces.deadlineUnit}.d`];
 
-/** Asks a host's installed program what is open there. */
+/** The command that asks a host's installed program for its open work. */
 export const openWorkArgv = ['node', `${hostPlaces.current}/host.mjs`, 'open', '--config', hostPlaces.config];
 
-/** The user that a builder's and a publisher's agent runs as. */
+/** The user as which the agents of builders and publishers run. */
 export const agentUser = 'kernel-agent';

@@ -5,7 +5,7 @@ import { hostPlaces, stateHome } from './places.ts';
 const neededBytes = 64 * 1024 * 1024;
 const megabytes = (bytes: number): string => `${Math.floor(bytes / 1024 / 1024)} MB`;
 
-/** Why a machine that has an agent already is not the one that is meant. */
+/** Why a machine that has an agent already is another one than meant. */
 const someoneElse = (
   { enrolledAs }: Surveyed,
   { host, fleet }: { host: string; fleet: string },
@@ -23,7 +23,7 @@ const someoneElse = (
   return [];
 };
 
-/** Why an agent can't be put on a machine, each with what to do. */
+/** Why an agent can't be installed on a machine, each with what to do. */
 export const unfit = (seen: Surveyed, wanted: { host: string; fleet: string }): string[] => [
   ...someoneElse(seen, wanted),
   ...(seen.uid === 0 ? [] : [`the login became user ${seen.uid} and not root`]),
@@ -42,16 +42,16 @@ export const unfit = (seen: Surveyed, wanted: { host: string; fleet: string }): 
     ),
 ];
 
-/** What a restart of a host's units would cut, in a sentence; null if nothing. */
+/** The work that a restart of a host's units would interrupt, in a sentence; null if there is none. */
 export const cutByRestart = ({ open }: Surveyed, host: string): string | null => {
   if (open?.deadline)
     return `${open.deadline}, and the units of ${host} would be restarted: wait until the iteration has confirmed or rolled back`;
   if (open && open.attempts.length > 0)
-    return `${host} is at ${open.attempts.join(', ')}, which a restart would cut: wait until that is done`;
+    return `${host} works on ${open.attempts.join(', ')}, which a restart would interrupt: wait until that is done`;
   return null;
 };
 
-/** What would be done on a host, a line each; none where all is as it should be. */
+/** What would be done on a host, one line each; empty if everything is as it should be. */
 export const differences = (
   seen: Surveyed,
   wanted: { user: string | null; units: readonly string[]; build: string; hasNewKey: boolean; host: string },
@@ -85,9 +85,9 @@ const authorize = (config: AgentConfig, sshPublicKey: string): string[] => {
 };
 
 /**
- * What is left to do by hand for this host to take part.
- * @param isChanged whether something on it or in the fleet's file was changed. What was done elsewhere after an earlier
- * change, which may have been cut, nobody here knows: so it is said again.
+ * What is left to do by hand so that this host can take part.
+ * @param isChanged whether something on it or in the fleet's file was changed. Whether the work elsewhere was done
+ * after an earlier, perhaps interrupted change is unknown here, so it is listed again.
  */
 export const whatRemains = (
   config: AgentConfig,
@@ -95,8 +95,8 @@ export const whatRemains = (
 ): string[] => [
   ...(isChanged
     ? [
-        'unless that was done since its key was pinned: give nats-server its users anew (ka fleet nats-config, then restart it), and the host its place in the log (ka fleet make-log)',
-        "unless they have this fleet's file: copy it to the coordinator and restart that; enrol the other hosts again, which gives it to them",
+        'unless that was done since its key was pinned: renew the users of nats-server (ka fleet nats-config, then restart it), and make the host its durable in the log (ka fleet make-log)',
+        "unless they have this fleet's file: copy it to the coordinator and restart that; enrol the other hosts again, which copies it to them",
       ]
     : []),
   ...(key?.next ? [`the key ${key.next} waits beside the host's own: see docs/trust.md on rotating`] : []),

@@ -3,12 +3,12 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { quoteArgv } from './remote-shell.ts';
 
-/** What a shell makes of a line: each argument, as a program gets it. */
+/** The arguments that a program gets from a shell that reads this line. */
 const argvOf = (line: string): string[] =>
   execFileSync('sh', ['-c', line], { encoding: 'utf8' }).split('\0').slice(0, -1);
 const echo = ['printf', '%s\\0'];
 
-it('gives a program the very words, whatever a shell could make of them', () => {
+it('gives a program exactly these arguments, whatever they mean to a shell', () => {
   const words = [
     '',
     ' ',
@@ -31,7 +31,7 @@ it('gives a program the very words, whatever a shell could make of them', () => 
   expect(argvOf(quoteArgv([...echo, ...words]))).toEqual(words);
 });
 
-it('gives any words at all', () => {
+it('gives a program any arguments', () => {
   const word = fc.string({ unit: 'binary-ascii' }).filter((text) => !text.includes('\0'));
   fc.assert(
     fc.property(fc.array(word, { minLength: 50, maxLength: 100 }), (words) => {

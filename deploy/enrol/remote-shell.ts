@@ -1,9 +1,9 @@
 import type { Client, ClientChannel } from 'ssh2';
 
 /**
- * One line for a POSIX shell that runs this argv as it stands. An SSH channel carries a line and no argv (RFC 4254, 6.5), and
- * the login shell of whoever logs in reads it.
- * @throws {Error} on what no argv can hold.
+ * One line for a POSIX shell that runs exactly this argv. An SSH channel carries a line and no argv (RFC 4254, 6.5),
+ * and the user's login shell reads it.
+ * @throws {Error} if there is no program, or an argument holds a NUL.
  */
 export const quoteArgv = (argv: readonly string[]): string => {
   if (argv.length === 0 || argv[0] === '') throw new Error('an argv without a program');
@@ -23,7 +23,7 @@ export interface RanThere {
 
 /**
  * Runs a program on the other side of a connection, with `input` on its standard input.
- * @param onLine is handed each line of its standard error as it comes.
+ * @param onLine receives each line of its standard error as it comes.
  * @throws {Error} if the connection is lost or the program is killed.
  */
 export const runThere = (

@@ -19,18 +19,18 @@ export interface RetireOptions {
   dryRun?: boolean;
   /** Removes state and keys as well. */
   purge?: boolean;
-  /** Whatever the host is at. */
+  /** Retires the host even if it is working. */
   force?: boolean;
   onProgress?: (line: string) => void;
   signal?: AbortSignal;
 }
 
-/** What enrolment put on a host, in the order in which it goes; what others keep in the same folders stays. */
+/** What enrolment put on a host, in the order in which it is removed. Other files in the same folders stay. */
 export const removedFiles = (purge: boolean): string[] => [
   hostPlaces.unit,
   hostPlaces.deadlineUnit,
   ...dropInFolders,
-  // Before the config, which what is open is asked with.
+  // Before the config: the question for open work needs the config and the programs.
   programsFolder,
   ...configFiles,
   ...(purge ? [hostPlaces.state, hostPlaces.keys] : []),
@@ -38,8 +38,8 @@ export const removedFiles = (purge: boolean): string[] => [
 
 /**
  * Takes the agent off a machine. State and keys stay there unless they are purged.
- * @returns what was done, or with a dry run would be.
- * @throws {Refused} if another host answers there, if the host is at something, or something of it is not in the log yet.
+ * @returns what was done, or would be done in a dry run.
+ * @throws {Refused} if another host answers there, the host is working, or some of its events are not in the log yet.
  */
 export const retireHost = async (options: RetireOptions): Promise<string[]> => {
   const { host, login, dryRun = false, purge = false, force = false, onProgress = () => undefined } = options;
@@ -50,7 +50,7 @@ export const retireHost = async (options: RetireOptions): Promise<string[]> => {
         do: 'retire',
         host,
         configFile: hostPlaces.config,
-        // The agent first: until it is gone it may arm the deadline.
+        // The agent first: while it runs it may arm the deadline.
         units: [agentUnit, deadlineUnit],
         openWork: openWorkArgv,
         force,
@@ -62,9 +62,7 @@ export const retireHost = async (options: RetireOptions): Promise<string[]> => {
       Retired,
     );
     if (refused !== null)
-      throw new Refused(
-        `${host} is not retired: ${refused}${isForceable ? '; --force does it all the same' : ''}`,
-      );
+      throw new Refused(`${host} is not retired: ${refused}${isForceable ? '; --force does it anyway' : ''}`);
     return did;
   } finally {
     line.close();
@@ -73,7 +71,7 @@ export const retireHost = async (options: RetireOptions): Promise<string[]> => {
 
 /** What is left to do once a host is gone. */
 export const afterRetiring = (host: string): string[] => [
-  `leave hosts.${host} in the fleet's file as long as the log is there: what it signed is read with its key`,
-  `so that nothing more counts that its key signs: ka key revoke ${host} --why retired`,
+  `leave hosts.${host} in the fleet's file as long as the log exists: its key is needed to check what it signed`,
+  `revoke its key, so that nothing it signs from now on counts: ka key revoke ${host} --why retired`,
   `name ${host} in no plan any more`,
 ];

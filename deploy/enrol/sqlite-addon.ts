@@ -19,14 +19,14 @@ export interface AddonTarget {
 export interface AddonOptions {
   cacheFolder: string;
   run: Run;
-  /** A folder with `include/node/node.h` of the target's Node; where it is needed and not given, node-gyp fetches it. */
+  /** A folder with `include/node/node.h` of the target's Node; if it is needed and absent, node-gyp fetches it. */
   nodeHeaders?: string;
   onProgress: (line: string) => void;
 }
 
 export const addonFile = 'better_sqlite3.node';
 
-/** The compilers of each architecture, as Debian and Arch Linux call them. */
+/** The prefix of the cross compilers for each architecture, in Debian and Arch Linux. */
 const crossCompilers: Readonly<Record<string, string>> = {
   arm64: 'aarch64-linux-gnu',
   x64: 'x86_64-linux-gnu',
@@ -43,10 +43,12 @@ const findNodeGyp = async (): Promise<string> => {
     try {
       return createRequire(await realpath(npm)).resolve('node-gyp/bin/node-gyp.js');
     } catch {
-      // An npm without it: another one may have it.
+      // This npm has no node-gyp; another one may have it.
     }
   }
-  throw new Error('node-gyp was not found, which compiles better-sqlite3 for the host: install npm here');
+  throw new Error(
+    'node-gyp was not found, which has to compile better-sqlite3 for the host: install npm here',
+  );
 };
 
 const compile = async (
@@ -86,8 +88,8 @@ const compile = async (
 };
 
 /**
- * better-sqlite3's addon for the Node of a host: the one of this checkout where architecture and ABI are the same, one that
- * is compiled here otherwise, which takes about a minute and is kept.
+ * better-sqlite3's addon for the Node of a host: this checkout's own if architecture and ABI are the same; otherwise
+ * one that is compiled here, which takes about a minute and is cached.
  * @throws if it can't be compiled.
  */
 export const sqliteAddon = async (target: AddonTarget, options: AddonOptions): Promise<Buffer> => {

@@ -12,7 +12,7 @@ const read = (name: string): Promise<string> => readFile(join(checkout, 'deploy/
 export const quotePath = (path: string): string =>
   `"${path.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%')}"`;
 
-/** What a config names outside of the unit's own state: where a sandboxed agent may write all the same. */
+/** The drop-in that lets a sandboxed agent write to the folders of its config outside of the unit's own state. */
 const dropIn = (config: AgentConfig): string => {
   const gnupg = config.role === 'publisher' ? [config.signing.gnupgHome] : [];
   const paths = [...ownFolders(config), ...gnupg].filter((path) => !`${path}/`.startsWith(`${stateHome}/`));
@@ -20,7 +20,7 @@ const dropIn = (config: AgentConfig): string => {
   return `# Written by ka enrol: the folders that the agent's config names.\n[Service]\n${lines.join('')}`;
 };
 
-/** The unit files of a host, by their place there, and the units' names. */
+/** The unit files of a host, by their path there, and the units' names. */
 export const unitFiles = async (
   config: AgentConfig,
 ): Promise<{ units: string[]; files: Map<string, string> }> => {
@@ -32,6 +32,6 @@ export const unitFiles = async (
     return { units: [agentUnit], files };
   }
   files.set(hostPlaces.deadlineUnit, await read(deadlineUnit));
-  // The deadline first: from the first step on, the board can go back on its own.
+  // The deadline first, so that the board can go back on its own from the first step on.
   return { units: [deadlineUnit, agentUnit], files };
 };

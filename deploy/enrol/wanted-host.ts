@@ -11,13 +11,13 @@ import { type FileWithBytes, wantedFile } from './wanted-file.ts';
 
 export interface HostFiles {
   host: string;
-  /** The host's config without what enrolment decides: {@link EnrolledHost}, as YAML. */
+  /** The host's config without the members that enrolment decides: {@link EnrolledHost}, as YAML. */
   hostConfigFile: string;
-  /** The operator's fleet file, which gets the host and its key. */
+  /** The operator's fleet file, to which the host and its key are added. */
   fleetFile: string;
 }
 
-/** Files of this machine that are carried over to a host, read. */
+/** Reads the files of this machine that are carried over to a host. */
 const readCarried = (carried: ReadonlyMap<string, string>): Promise<FileWithBytes[]> =>
   Promise.all(
     [...carried].map(async ([there, here]) => {
@@ -34,7 +34,7 @@ const readCarried = (carried: ReadonlyMap<string, string>): Promise<FileWithByte
 const header = '# Written by ka enrol, and written anew by the next one.\n';
 
 /**
- * What a host should look like by the operator's files: all but its build, which depends on its Node, and its copy of the
+ * A host as the operator's files describe it: everything but its build, which depends on its Node, and its copy of the
  * fleet's file, which depends on its key.
  * @throws {Refused} if the files contradict each other.
  */

@@ -9,10 +9,10 @@ import { archiveTag, makeBareRepository } from './git-repository.ts';
 const folder = join(checkout, 'examples/iteration-5');
 const quiet = createRun(() => undefined);
 
-/** CARCH of the machine that this runs on: the example's kernel is a program of it. */
+/** This machine's CARCH: the example's kernel is a program for it. */
 const nativeCarch = (): SandboxExample['carch'] => (process.arch === 'arm64' ? 'aarch64' : 'x86_64');
 
-/** The repositories besides the kernel's, and the folder with what each holds at the start. */
+/** The repositories besides the kernel's, each with the folder of its initial content. */
 const contents = { 'kernel-agent': 'manifest', 'marfrit-packages': 'package', campaign: 'campaign' } as const;
 
 const makeKernel = (repository: string) =>
@@ -27,7 +27,7 @@ const makeKernel = (repository: string) =>
 const archiveKernel = (repository: string, sources: string) =>
   archiveTag(quiet, repository, 'v7.0', 'linux-7.0', join(sources, 'linux-7.0.tar'));
 
-/** Iteration 5 on a little source tree that stands for the kernel. */
+/** Iteration 5 on a small source tree that stands in for the kernel. */
 export const exampleIteration5: SandboxExample = {
   name: 'iteration-5',
   repositories: ['kernel', ...Object.keys(contents)],

@@ -3,7 +3,7 @@ import { checkout } from '../checkout.ts';
 import { exampleOnLinux } from './example-linux.ts';
 import { placeLabPlan } from './lab-plans.ts';
 
-/** Iteration 5 on a virtual board: the series, and vim2m, on which it can be seen. */
+/** Iteration 5 on a virtual board: the series, and vim2m, which shows its effect. */
 export const exampleLab = exampleOnLinux({
   name: 'lab',
   campaignFolder: join(checkout, 'examples/lab/campaign'),

@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-it('both plans are without a fault, and the second goes on from where the first ends', () => {
+it('both plans are without a fault, and the second begins where the first ends', () => {
   expect(plans.map(({ plan: { iteration, package: of } }) => [iteration, of.from, of.to])).toEqual([
     ['linux1', '6.1.999-1', '6.1.999-2'],
     ['linux2', '6.1.999-2', '6.1.999-3'],

@@ -10,14 +10,14 @@ import { makeBareRepository } from './git-repository.ts';
 import { fillFile, fillFolder } from './template.ts';
 
 const folder = join(checkout, 'examples/linux');
-/** Of Debian's package linux-source-6.1. */
+/** From Debian's package linux-source-6.1. */
 const tarball = '/usr/src/linux-source-6.1.tar.xz';
 const tree = basename(tarball, '.tar.xz');
 const quiet = createRun(() => undefined);
 
 const packageFolder = 'arch/linux-fresnel-fourier';
 
-/** Where the templates of this example are, filled. */
+/** The folder of this example's filled templates. */
 const filled = ({ places }: Making, name: string) => join(places.folder, 'filled', name);
 
 let tarballHash: Promise<string> | undefined;
@@ -74,8 +74,8 @@ const kernelRepository = async ({ places, cacheFolder, onProgress }: Making, sha
 const plans = ['plan.yaml', 'plan-second.yaml'] as const;
 
 /**
- * Writes both plans into a folder, filled, with the series beside them: a plan names its patches relative to itself.
- * The second series is the first with what it has anew. Gives the plans' files.
+ * Writes both filled plans into a folder, with the series beside them: a plan names its patches relative to itself. The
+ * second series is the first with its new patches over it. Returns the plans' files.
  */
 export const placePlans = async (
   to: string,
@@ -92,15 +92,17 @@ export const placePlans = async (
   return plans.map((name) => join(to, name));
 };
 
-/** In which examples on the real kernel differ. */
+/** The members in which examples on the real kernel differ. */
 type OnLinux = Pick<SandboxExample, 'name' | 'board' | 'planFiles'> & {
-  /** What the campaign's repository holds at the start. */
+  /** The initial content of the campaign's repository. */
   campaignFolder: string;
   /** Writes the plans, with the series beside them, into a folder. */
   placePlans(to: string, values: Readonly<Record<'PKGVER' | 'COMMIT', string>>): Promise<unknown>;
 };
 
-/** An example on Debian's Linux 6.1. They share the kernel, its package and all that was built of it. */
+/**
+ * An example on Debian's Linux 6.1. All of them share the kernel, its package and everything that was built from it.
+ */
 export const exampleOnLinux = ({ campaignFolder, placePlans: place, ...own }: OnLinux): SandboxExample => ({
   ...own,
   kernelOf: 'linux',
@@ -128,7 +130,7 @@ export const exampleOnLinux = ({ campaignFolder, placePlans: place, ...own }: On
     }
     await place(places.plan, values);
   },
-  // The link is as good as the file to makepkg, and saves 140 MB a builder.
+  // makepkg accepts a link as well as the file, which saves 140 MB per builder.
   makeSources: (_making, sources) => symlink(tarball, join(sources, basename(tarball))),
   carch: 'aarch64',
   makepkgEnvironment: { MAKEFLAGS: `-j${availableParallelism()}` },
@@ -138,9 +140,9 @@ export const exampleOnLinux = ({ campaignFolder, placePlans: place, ...own }: On
     names: ['linux-fresnel-fourier', 'linux-fresnel-fourier-headers'],
   },
   packageFolder: (making) => join(filled(making, 'package'), packageFolder),
-  // The PKGBUILD names the tarball's hash; the compiler is the one thing besides.
+  // The PKGBUILD names the tarball's hash; only the compiler is not in it.
   baselineKey: async () => (await quiet(['aarch64-linux-gnu-gcc', '--version'])).stdout,
-  // rsync and make would cope with another tree; nothing of the old one is worth keeping.
+  // rsync and make could handle another tree, but nothing of the old one is worth keeping.
   worktreesKey: async () => (await tarballSha256()).slice(0, 16),
 });
 

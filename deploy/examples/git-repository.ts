@@ -11,14 +11,14 @@ export interface FirstCommit {
   tag?: string;
 }
 
-/** Nothing of the user's or the machine's git settings has a say in what becomes a commit. */
+/** Keeps the user's and the machine's git settings out of the commits. */
 const ownSettings = { GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1', HOME: '/nonexistent' };
 
 /**
- * A bare repository with the branch `main` and one commit: what `content` holds. The same content and facts give
- * the same commit id on every machine.
- * @param settings Of git, `name=value`, for who makes a large one.
- * @returns The commit's id.
+ * Makes a bare repository with the branch `main` and one commit of the folder `content`. The same content and facts
+ * give the same commit id on every machine.
+ * @param settings git settings, `name=value`, for large repositories.
+ * @returns the commit's id.
  */
 export const makeBareRepository = async (
   run: Run,

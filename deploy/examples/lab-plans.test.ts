@@ -28,7 +28,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const texts = (value: unknown) => JSON.stringify(value);
 
-it('all plans are without a fault and filled, and their packages go where they are told', () => {
+it('all plans are filled and without a fault, and their packages have the given pkgrels', () => {
   expect(lab5.plan.package).toMatchObject({ from: '6.1.999-1', to: '6.1.999-2' });
   expect(lab5.plan.clauses.map(({ id }) => id)).toEqual(Array.from({ length: 12 }, (_, at) => `C${at + 1}`));
   for (const [what, { plan }] of next) {
@@ -40,7 +40,7 @@ it('all plans are without a fault and filled, and their packages go where they a
     expect(texts(plan)).not.toMatch(/@[A-Z]+@/);
 });
 
-it('the series is all the patches that there are, and each bad kernel has one of its own', () => {
+it('the series holds all patches, and each bad kernel has one of its own', () => {
   const files = lab5.series.map(({ file }) => file);
   expect(files).toEqual(readdirSync(join(examples, 'linux/patches')).sort());
   const changed = next.map(([what, { series }]) => {
@@ -57,7 +57,7 @@ it('the series is all the patches that there are, and each bad kernel has one of
   });
 });
 
-it('a bad kernel is one file away from the series: no header changes', () => {
+it('a bad kernel differs from the series in one file: no header changes', () => {
   const header = (series: LoadedPlan['series']) =>
     patchText(series[0] ?? { base64: '' })
       .split('diff --git a/include/')
@@ -66,7 +66,7 @@ it('a bad kernel is one file away from the series: no header changes', () => {
   for (const [, { series }] of next) expect(header(series)).toBe(header(lab5.series));
 });
 
-it('exported buffers are expected to stay red, but for the wrong hypothesis', () => {
+it('exported buffers are expected to keep failing, except in the wrong hypothesis', () => {
   const differs = ({ plan }: LoadedPlan) =>
     plan.sweep.rows.filter(({ expect }) => expect.includes('libva != kernel-direct')).map(({ name }) => name);
   expect(differs(lab5)).toEqual(['exported']);
@@ -74,14 +74,14 @@ it('exported buffers are expected to stay red, but for the wrong hypothesis', ()
     expect(differs(loaded)).toEqual(what === 'wrong-hypothesis' ? [] : ['exported']);
 });
 
-it('every scoreboard begins with what the campaign holds, or with what lab5 has made of it', () => {
+it('every scoreboard begins with the campaign’s content, or with that after lab5', () => {
   const scoreboard = readFileSync(join(examples, 'lab/campaign/scoreboard.md'), 'utf8');
   expect(scoreboard).toContain(lab5.plan.close.scoreboard.before);
   for (const { file } of lab5.plan.close.notes)
     expect(readdirSync(join(examples, 'lab/campaign'))).toContain(file);
 });
 
-it('the PKGBUILD pins the fragment and the board patch that are there', () => {
+it('the PKGBUILD pins the present fragment and board patch', () => {
   const package_ = join(examples, 'linux/package/arch/linux-fresnel-fourier');
   const pkgbuild = readFileSync(join(package_, 'PKGBUILD.in'), 'utf8');
   const sums = /sha256sums=\(([^)]*)\)/.exec(pkgbuild)?.[1]?.match(/[0-9a-f]{64}/g);

@@ -12,14 +12,14 @@ export interface Baseline {
   commit: string;
 }
 
-/** Where an iteration's package goes: the PKGBUILD's pkgrel before and after, and that of what the board has. */
+/** The pkgrels of an iteration: the PKGBUILD's before and after, and that of the package on the board. */
 export interface Pkgrels {
   from: number;
   to: number;
   installed: number;
 }
 
-/** What is tried on top of `lab5`: the folder below examples/lab with what takes the place of the series' own patch. */
+/** The iterations on top of `lab5`, by the folder below examples/lab whose patches replace the series' own. */
 const tried = {
   again: { title: 'the same series once more', goBack: 'phase 4: nothing in the series has changed' },
   panic: {
@@ -38,15 +38,15 @@ const tried = {
 const wrongHypothesis = 'wrong-hypothesis';
 
 /**
- * An iteration on top of `lab5`: `again` is as good as it is; the kernels of `panic`, `hang` and `no-network` boot in
- * none of the ways that they should; `wrong-hypothesis` boots, and is wrong.
+ * An iteration on top of `lab5`: `again` is as good as `lab5`; the kernels of `panic`, `hang` and `no-network` do not
+ * boot as they should; `wrong-hypothesis` boots, and is wrong.
  */
 export type NextIteration = keyof typeof tried | typeof wrongHypothesis;
 export const nextIterations = [...Object.keys(tried), wrongHypothesis] as readonly NextIteration[];
 
 const baselineValues = ({ version, commit }: Baseline) => ({ PKGVER: version, COMMIT: commit });
 
-/** Writes the plan of iteration `lab5` and its series into a folder. Gives the plan's file. */
+/** Writes the plan of iteration `lab5` and its series into a folder. Returns the plan's file. */
 export const placeLabPlan = async (to: string, baseline: Baseline): Promise<string> => {
   const file = join(to, 'plan.yaml');
   await mkdir(to, { recursive: true });
@@ -56,9 +56,9 @@ export const placeLabPlan = async (to: string, baseline: Baseline): Promise<stri
 };
 
 /**
- * Writes the plan of an iteration on top of another, and its series, into a folder of its own. Each stands for itself:
- * they can be run in any order, with the pkgrels of what came before. Gives the plan's file.
- * @param iteration its name in the log, which is used once for ever.
+ * Writes the plan of an iteration on top of another, and its series, into a folder. These iterations are independent:
+ * they can be run in any order, with the pkgrels that result from it. Returns the plan's file.
+ * @param iteration its name in the log, which can be used only once.
  */
 export const placeNextPlan = async (
   to: string,

@@ -1,14 +1,14 @@
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 
-/** Copies a file with `@NAME@` replaced by the value of that name. What is between two `@` and has no value stays. */
+/** Copies a file with `@NAME@` replaced by the value of that name. A name without a value is left as it is. */
 export const fillFile = async (
   from: string,
   to: string,
   values: Readonly<Record<string, string>>,
 ): Promise<void> => {
   await mkdir(dirname(to), { recursive: true });
-  // As latin1, every byte that is not replaced comes out as it went in.
+  // In latin1, every byte that is not replaced is copied unchanged.
   const text = (await readFile(from, 'latin1')).replace(/@([A-Z][A-Z0-9_]*)@/g, (all, name: string) =>
     Object.hasOwn(values, name) ? (values[name] ?? all) : all,
   );

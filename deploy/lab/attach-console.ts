@@ -7,8 +7,8 @@ const leaveKey = 0x1d; // Ctrl-]
 const shownLines = 20;
 
 /**
- * Attaches this terminal to the virtual board's serial line, after the last lines that were said on it, until Ctrl-],
- * the end of the input, or the end of the board's power.
+ * Prints the last lines of the virtual board's serial line and attaches this terminal to it, until Ctrl-], the end of
+ * the input, or the end of the board's power.
  * @throws {Error} if the board has no power.
  */
 export const attachConsole = async (places: LabPlaces): Promise<void> => {

@@ -5,7 +5,7 @@ import { cached, cacheKey } from '../cache/cache.ts';
 const suite = 'trixie';
 const madeWithinMs = 3600_000;
 
-/** What the board runs, and what its own kernel packages, initramfs and boot loader are handled with. */
+/** The programs that the board runs, and those for its kernel packages, initramfs and boot loader. */
 const packages = [
   ...[
     'systemd',
@@ -22,7 +22,7 @@ const packages = [
   ...['nodejs', 'gnupg', 'gpgv', 'pacman-package-manager', 'makepkg'],
 ] as const;
 
-/** Where this machine gets its own Debian packages from. @throws {Error} if its apt names no such place. */
+/** The mirror of this machine's own Debian packages. @throws {Error} if its apt names none. */
 const debianMirror = async (run: Run): Promise<string> => {
   const format = '$(LABEL) $(REPO_URI)';
   const { stdout } = await run(['apt-get', 'indextargets', '--format', format, 'Created-By: Packages'], {
@@ -37,9 +37,9 @@ const debianMirror = async (run: Run): Promise<string> => {
 };
 
 /**
- * A root of Debian trixie for arm64 as a tar archive, with nothing in it that is this board's own. It is made by
- * mmdebstrap once, which takes some minutes, and then kept in the cache.
- * @returns The archive.
+ * A root of Debian trixie for arm64 as a tar archive, without anything specific to this board. mmdebstrap makes it
+ * once, which takes some minutes; then it is kept in the cache.
+ * @returns the archive.
  */
 export const baseRoot = async (
   run: Run,
@@ -54,7 +54,7 @@ export const baseRoot = async (
   const folder = await cached(cacheFolder, `board-root-${suite}-${key}`, async (into) => {
     const mirror = await debianMirror(run);
     onProgress(`making a root of Debian ${suite} for arm64 (five minutes; kept in ${cacheFolder})`);
-    // What it mounts is gone with it, however it ends.
+    // In its own namespace, its mounts disappear with it, however it ends.
     await run(['unshare', '--mount', '--', 'mmdebstrap', ...options, suite, join(into, 'root.tar'), mirror], {
       timeoutMs: madeWithinMs,
     });

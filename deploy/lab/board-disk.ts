@@ -10,12 +10,15 @@ import type { LabPlaces } from './lab-places.ts';
 
 const diskBytes = 3 * 1024 ** 3;
 
-/** Of Debian's initramfs: what only finds drivers and checks disks. All that mounts the root is in the kernel itself. */
+/**
+ * The parts of Debian's initramfs that only find drivers and check disks. Everything that mounts the root is in the
+ * kernel.
+ */
 const leftOutOfInitramfs = ['hooks/udev', 'hooks/fsck', 'scripts/init-top/udev', 'scripts/init-bottom/udev'];
 
 const ownUnits = ['systemd-networkd.service', 'ssh.service'];
 
-/** @throws {Error} if something is mounted below the folder: removing it would empty that as well. */
+/** Removes the root folder. @throws {Error} if something is mounted below it: the removal would empty that too. */
 const removeRoot = async (root: string): Promise<void> => {
   const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
   const below = mounts
@@ -28,7 +31,7 @@ const removeRoot = async (root: string): Promise<void> => {
   await rm(root, { recursive: true, force: true });
 };
 
-/** As `systemctl mask` does it. */
+/** Masks units like `systemctl mask`. */
 const mask = async (folder: string, names: readonly string[]): Promise<void> => {
   await mkdir(folder, { recursive: true });
   for (const name of names) {
@@ -51,7 +54,7 @@ const writeBoardFiles = async (
   for (const { path, text, mode = 0o644 } of files) {
     const file = join(root, path);
     await mkdir(dirname(file), { recursive: true, mode: 0o755 });
-    // What stands there may be a link to somewhere else.
+    // The present file may be a link to another place.
     await rm(file, { force: true });
     await writeFile(file, text);
     await chmod(file, mode);
@@ -64,12 +67,12 @@ const writeBoardFiles = async (
 };
 
 /**
- * Makes the virtual board's disk and flash, as new from its maker: Debian, the baseline kernel, a boot loader's
- * configuration, and an SSH server that lets the administrator's key in. No part of kernel-agent is on it. A make that
- * was cut is begun anew. The board is off meanwhile.
- * @param archive {@link baseRoot}'s.
- * @param fill Installs into the root folder what the board has from its distribution: pacman's configuration and kernel.
- * @returns The board's host key, `ssh-ed25519 AAAA…`.
+ * Makes the virtual board's disk and flash as if new from its maker: Debian, the baseline kernel, a boot loader's
+ * configuration, and an SSH server that accepts the administrator's key. No part of kernel-agent is on it. An
+ * interrupted run is started from the beginning. The board is off meanwhile.
+ * @param archive the archive of {@link baseRoot}.
+ * @param fill installs pacman's configuration and the kernel into the root folder.
+ * @returns the board's host key, `ssh-ed25519 AAAA…`.
  */
 export const makeBoardDisk = async ({
   run,

@@ -1,9 +1,9 @@
 import { bootFiles } from '../local-fleet/board/boot-files.ts';
 import { bootEnvConfig, bootEnvConfigFile, fwEnvConfig, watchdogSeconds } from './boot-environment.ts';
 
-/** A file that the board has, but for what its packages bring. */
+/** A file of the board that does not come from its packages. */
 export interface BoardFile {
-  /** As the board names it. */
+  /** The path on the board. */
   path: string;
   text: string;
   mode?: number;
@@ -11,7 +11,7 @@ export interface BoardFile {
 
 export const initramfsProgram = '/usr/local/sbin/fresnel-initramfs';
 
-/** Is found by the boot loader; the label `fourier` is the kernel that pacman installs. */
+/** The boot loader reads this; the label `fourier` is the kernel that pacman installs. */
 export const extlinuxConf = `DEFAULT fourier
 TIMEOUT 1
 LABEL fourier
@@ -40,7 +40,7 @@ mv "$initramfs.part" "$initramfs"
 echo "initramfs for $release: $(stat -c %s "$initramfs") bytes"
 `;
 
-/** Units and generators that a board under emulation has no time for, or no use. */
+/** Units and generators that an emulated board does not need, or that take it too long. */
 export const maskedUnits = [
   ...['apt-daily.timer', 'apt-daily-upgrade.timer', 'apt-daily.service', 'apt-daily-upgrade.service'],
   ...['dpkg-db-backup.timer', 'e2scrub_all.timer', 'e2scrub_reap.service', 'fstrim.timer'],
@@ -81,9 +81,9 @@ export const maskedGenerators = [
 ] as const;
 
 /**
- * What makes Debian's root this board: name, disk, network, an SSH server for root's key alone, a watchdog that systemd
- * feeds, and how the kernel is booted.
- * @param keys The administrator's public key; the board's own host key, both halves.
+ * The files that turn Debian's root into this board: name, disk, network, an SSH server for root's key only, a watchdog
+ * that systemd feeds, and the boot of the kernel.
+ * @param keys the administrator's public key; both halves of the board's own host key.
  * @param machineId 32 hexadecimal digits, machine-id(5). Without one the first boot would take far longer.
  */
 export const boardFiles = ({
@@ -112,17 +112,17 @@ export const boardFiles = ({
   { path: '/root/.ssh/authorized_keys', text: `${administratorKey}\n`, mode: 0o600 },
   // QEMU's own resolver.
   { path: '/etc/resolv.conf', text: 'nameserver 10.0.2.3\n' },
-  // pam_env complains of each login without it.
+  // Without it, pam_env complains at each login.
   { path: '/etc/default/locale', text: '' },
   { path: '/etc/fw_env.config', text: fwEnvConfig },
   { path: bootEnvConfigFile, text: bootEnvConfig },
-  // libubootenv begins an erased environment with what this holds, and refuses to without it.
+  // libubootenv fills an erased environment with the content of this file, and fails without the file.
   { path: '/etc/u-boot-initial-env', text: '' },
   {
     path: '/etc/systemd/system.conf.d/10-board.conf',
     text: `[Manager]\nRuntimeWatchdogSec=${watchdogSeconds}\nRebootWatchdogSec=${watchdogSeconds}\nDefaultTimeoutStopSec=30s\n`,
   },
-  // All drivers of the board's own devices are in the kernel, so only what has a name or a link has to be told of.
+  // All drivers of the board's devices are in the kernel, so udev only has to handle devices that get a name or a link.
   {
     path: '/etc/systemd/system/systemd-udev-trigger.service.d/10-board.conf',
     text: `[Service]\nExecStart=\nExecStart=-udevadm trigger --type=devices --action=add ${['net', 'block', 'mtd', 'video4linux', 'dma_heap', 'watchdog'].map((name) => `--subsystem-match=${name}`).join(' ')}\n`,

@@ -6,10 +6,10 @@ import type { SandboxPlaces } from '../places/sandbox-places.ts';
 import { initramfsProgram } from './board-files.ts';
 import { bootEnvConfigFile } from './boot-environment.ts';
 
-/** How a guest of QEMU's user network reaches the loopback of the machine that it runs on. */
+/** The address at which a guest of QEMU's user network reaches the loopback of its machine. */
 export const machineFromGuest = '10.0.2.2';
 
-/** Where pacman is at home on the virtual board, by the paths that the board itself uses. */
+/** pacman's paths on the virtual board, as the board itself sees them. */
 export const boardPacman = {
   root: '/',
   configFile: '/etc/pacman.conf',
@@ -21,16 +21,16 @@ export const boardPacman = {
   hooks: '/etc/pacman.d/hooks',
 } as const;
 
-/** Where the board has its sweep. */
+/** The folder of the board's sweep program. */
 export const sweepFolder = '/usr/local/lib/fresnel-sweep';
 
-/** How long the new kernel may go unconfirmed here: longer than its boot and sweep take under emulation. */
+/** How long the new kernel may stay unconfirmed here: longer than its boot and sweep take under emulation. */
 const confirmWithinSeconds = 900;
 
 /**
- * The virtual board's own config, as an operator writes it for `ka enrol --host-config`: what a real board's says, for
- * this one's paths and programs.
- * @param hertz The public host key of the backup host's SSH server.
+ * The virtual board's config, as an operator writes it for `ka enrol --host-config`: like a real board's, with this
+ * board's paths and programs.
+ * @param hertz the public host key of the backup host's SSH server.
  */
 export const boardHostConfig = (
   places: SandboxPlaces,

@@ -10,7 +10,7 @@ import { sshArgv } from './ssh-argv.ts';
 const units = [agentUnit, deadlineUnit] as const;
 const answersWithinMs = 30_000;
 
-/** How the virtual board is, as far as it can be seen from here. */
+/** The state of the virtual board, as far as it can be seen from here. */
 export interface BoardStatus {
   /** `cut`: its power is switched off; `off`: nothing runs it. */
   power: 'on' | 'cut' | 'off';
@@ -18,15 +18,15 @@ export interface BoardStatus {
   pid: number | null;
   ssh: boolean;
   bootId: string | null;
-  /** Its /proc/version. */
+  /** The content of its /proc/version. */
   version: string | null;
-  /** The agent's units, each with the state that systemd says. */
+  /** The agent's units, each with its state in systemd. */
   units: Readonly<Record<string, string>>;
 }
 
 const script = `cat /proc/sys/kernel/random/boot_id /proc/version; systemctl is-active -- ${units.join(' ')}`;
 
-/** Asks the supervisor for the machine, and the machine itself by SSH for the rest. */
+/** Reads the machine's process from the supervisor's state, and asks the machine for the rest by SSH. */
 export const boardStatus = async (places: LabPlaces, ports: { board: number }): Promise<BoardStatus> => {
   const sandbox = sandboxPlaces(places.folder);
   const { process: machine } = readState(sandbox)?.processes.find(({ name }) => name === 'fresnel') ?? {};
@@ -34,7 +34,7 @@ export const boardStatus = async (places: LabPlaces, ports: { board: number }): 
   const cut = existsSync(sandbox.power('fresnel').off);
   const silent = { ssh: false, bootId: null, version: null, units: {} };
   if (pid === null) return { power: cut ? 'cut' : 'off', pid, ...silent };
-  // systemctl answers 3 if one of the units doesn't run, 4 if one is not known.
+  // systemctl exits with 3 if one of the units does not run, with 4 if one is unknown.
   const asked = createRun(() => undefined)(sshArgv(places, ports, [script]), {
     quiet: true,
     timeoutMs: answersWithinMs,

@@ -1,14 +1,14 @@
-/** U-Boot's file, as Debian's package u-boot-qemu has it. */
+/** U-Boot's file, from Debian's package u-boot-qemu. */
 export const bootLoaderFile = '/usr/lib/u-boot/qemu_arm64/u-boot.bin';
 
-/** Where the watchdog stands on the PCI bus, which the boot loader has to know. */
+/** The watchdog's slot on the PCI bus, which the boot loader has to know. */
 export const watchdogSlot = 8;
 
-/** The longest that a trial boot may take until systemd feeds the watchdog, and then may be silent. */
+/** The longest time that a trial boot may take until systemd feeds the watchdog, and then between two feeds. */
 export const watchdogSeconds = 120;
 
 /**
- * The flash: QEMU's second bank, which the board's kernel shows behind the first one. U-Boot's own environment is never
+ * The flash: QEMU's second bank, which the board's kernel shows after the first one. U-Boot's own environment is never
  * written again. The variable that asks for a trial boot has an environment of its own, since this U-Boot's `saveenv`
  * fails in QEMU 7.2 (a buffered write beyond the first 4 KiB of a sector times out) and a cut while Linux writes it
  * must not cost the boot command.
@@ -19,7 +19,7 @@ export const flash = {
   /** U-Boot's CONFIG_ENV_SIZE, from the start of the bank. */
   environmentBytes: 0x40000,
   trial: { offset: 0x40000, sizeBytes: 0x1000 },
-  /** Where the bank begins, both for U-Boot's bus and in Linux' memory technology device. */
+  /** The bank's first address, both on U-Boot's bus and in Linux' memory technology device. */
   bankAddress: 0x4000000,
 } as const;
 
@@ -27,17 +27,19 @@ const hex = (value: number) => value.toString(16);
 
 const trialAddress = hex(flash.bankAddress + flash.trial.offset);
 
-/** Which of the board's flash libubootenv reads and writes, fw_env.config(5): device, offset, size, sector size. */
+/**
+ * The part of the board's flash that libubootenv reads and writes, fw_env.config(5): device, offset, size, sector size.
+ */
 export const fwEnvConfig = `/dev/mtd0 0x${trialAddress} 0x${hex(flash.trial.sizeBytes)} 0x${hex(flash.sectorBytes)}\n`;
 
-/** The same for the environment that U-Boot boots by, which is only ever read. */
+/** The same for the environment with which U-Boot boots. It is only read. */
 export const bootEnvConfigFile = '/etc/fw_env_boot.config';
 export const bootEnvConfig = `/dev/mtd0 0x${hex(flash.bankAddress)} 0x${hex(flash.environmentBytes)} 0x${hex(flash.sectorBytes)}\n`;
 
-/** A part of RAM that nobody else uses and a warm reset leaves alone: 1 MiB, 128 KiB a record. */
+/** A part of RAM that has no other use and survives a warm reset: 1 MiB, 128 KiB per record. */
 const ramoops = { address: 0x50000000, sizeBytes: 0x100000, recordBytes: 0x20000 };
 
-/** Tells the kernel of it: Documentation/devicetree/bindings/reserved-memory/ramoops.yaml. */
+/** Describes it to the kernel: Documentation/devicetree/bindings/reserved-memory/ramoops.yaml. */
 const tellOfRamoops = (() => {
   const node = `/reserved-memory/ramoops@${hex(ramoops.address)}`;
   return [
@@ -79,7 +81,7 @@ const armWatchdog = (() => {
 })();
 
 /**
- * A trial is for one boot: its variable is erased first, and only if that was done is the label taken and the watchdog
+ * A trial is for one boot: its variable is erased first, and only if that succeeds is the label used and the watchdog
  * armed. So the next boot, for whatever reason, is extlinux.conf's DEFAULT.
  */
 const bootCommand = [
@@ -92,9 +94,9 @@ const bootCommand = [
   `sysboot virtio 0:1 any \${scriptaddr} /boot/extlinux/extlinux.conf`,
 ].join('; ');
 
-/** The board's environment in U-Boot, as mkenvimage(1) reads it: a line a variable. */
+/** The board's U-Boot environment, as mkenvimage(1) reads it: one variable per line. */
 export const bootEnvironment = `${[
-  // Whatever comes in on the console, it boots.
+  // It boots whatever arrives on the console.
   'bootdelay=-2',
   'fdt_addr=0x40000000',
   'scriptaddr=0x40200000',

@@ -3,13 +3,13 @@ import type { Run } from '../../host/run.ts';
 import { syncPath } from '../../host/sync-path.ts';
 
 const MiB = 1024 * 1024;
-/** One at each end: the first for the partition table and its alignment, the last for the table's copy. */
+/** The margin at each end: the first for the partition table and its alignment, the last for the table's copy. */
 const marginBytes = MiB;
 
 /**
- * Makes a disk with one partition that holds a copy of a folder as ext4: sparse, and without mounting anything. U-Boot
- * looks for its extlinux.conf on the partition that is marked as bootable. It is made beside its place and renamed.
- * @param sizeBytes A multiple of 1 MiB.
+ * Makes a sparse disk image with one ext4 partition that holds a copy of a folder, without mounting anything. U-Boot
+ * looks for extlinux.conf on the partition that is marked as bootable. The image is made beside its place and renamed.
+ * @param sizeBytes a multiple of 1 MiB.
  */
 export const makeDiskImage = async (
   run: Run,

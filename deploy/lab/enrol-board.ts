@@ -24,7 +24,7 @@ export type EnrolHost = (options: {
 
 const bootsWithinMs = 300_000;
 
-/** @throws {Error} if the board's SSH server does not answer in time; `why` is asked whether it still runs. */
+/** Waits for the board's SSH server. @throws {Error} if it does not answer in time or the board has ended. */
 const waitForSsh = async (
   places: ReturnType<typeof labPlaces>,
   ports: FixedPorts,
@@ -45,8 +45,8 @@ const waitForSsh = async (
 };
 
 /**
- * Boots a new virtual board for the first time and makes it a host of the fleet. It is shut down afterwards: its agent says
- * that it is there when the fleet starts.
+ * Boots a new virtual board for the first time, makes it a host of the fleet, and shuts it down. Its agent reports to
+ * the fleet when the fleet starts.
  */
 export const enrolBoard = async (
   { places: sandbox, cacheFolder, onProgress }: Making,
@@ -83,7 +83,7 @@ export const enrolBoard = async (
       cacheFolder,
       onProgress,
     });
-    // hertz lets it in to fetch packages and to leave backups.
+    // hertz accepts this key, so that the board can fetch packages and store backups.
     const identity = `${sandbox.sshKey('fresnel')}.pub`;
     await mkdir(dirname(identity), { recursive: true });
     await writeFile(identity, `${sshPublicKey ?? ''}\n`);

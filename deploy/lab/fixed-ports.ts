@@ -2,8 +2,8 @@ import { FixedPorts } from '../local-fleet/sandbox-facts.ts';
 import { freePort } from '../sshd.ts';
 
 /**
- * Ports that are free now, for a fleet whose board is told once where its servers are. A later start fails if another
- * program has taken one of them.
+ * Chooses ports that are free now, for a fleet whose board learns only once where the servers are. A later start fails
+ * if another program has taken one of them.
  */
 export const chooseFixedPorts = async (): Promise<FixedPorts> => {
   const taken = new Set<number>();

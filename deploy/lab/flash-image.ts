@@ -4,8 +4,8 @@ import { syncPath } from '../../host/sync-path.ts';
 import { bootEnvironment, flash } from './boot-environment.ts';
 
 /**
- * Makes the flash of a board that was never told to try anything: U-Boot's environment, and an erased sector for the
- * trial's. It is made beside its place and renamed.
+ * Makes the flash of a board that never had a trial: U-Boot's environment, and an erased sector for the trial's
+ * environment. The image is made beside its place and renamed.
  */
 export const makeFlashImage = async (run: Run, file: string): Promise<void> => {
   const [text, part] = [`${file}.txt`, `${file}.part`];

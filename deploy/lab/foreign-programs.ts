@@ -9,9 +9,9 @@ const isEnabled = async (): Promise<boolean> =>
   (await readFile(handler, 'utf8').catch(() => '')).startsWith('enabled');
 
 /**
- * Lets this machine run programs for arm64, as Debian's packages of qemu-user-static and binfmt-support do at boot:
- * the kernel is told of the emulator by binfmt_misc, Documentation/admin-guide/binfmt-misc.rst.
- * @throws {Error} if it can't be: a container often may not.
+ * Lets this machine run programs for arm64, as Debian's packages qemu-user-static and binfmt-support do at boot: they
+ * register the emulator in the kernel by binfmt_misc, Documentation/admin-guide/binfmt-misc.rst.
+ * @throws {Error} if that is impossible, as often in a container.
  */
 export const enableForeignPrograms = async (run: Run): Promise<void> => {
   if (process.arch === 'arm64' || (await isEnabled())) return;

@@ -66,13 +66,13 @@ const files = boardFiles({
   machineId: '0'.repeat(32),
 });
 
-test('the boot loader finds the kernel that pacman installs, and each file is there once', () => {
+test('the boot loader finds the kernel that pacman installs, and each file occurs once', () => {
   expect(bootedKernel(extlinuxConf)).toBe('/boot/Image-fresnel-fourier');
   expect(new Set(files.map(({ path }) => path)).size).toBe(files.length);
   expect(new Set(maskedUnits).size).toBe(maskedUnits.length);
 });
 
-test("only root may read the board's secret key, and the program for its initramfs is one that sh takes", async () => {
+test("only root may read the board's secret key, and sh accepts the program for its initramfs", async () => {
   expect(files.find(({ text }) => text === 'secret\n')?.mode).toBe(0o600);
   const script = join(scratch, 'initramfs');
   writeFileSync(script, files.find(({ mode }) => mode === 0o755)?.text ?? 'if');

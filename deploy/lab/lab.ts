@@ -11,13 +11,13 @@ import { virtualBoardMaking } from './virtual-board-making.ts';
 
 type Progress = (line: string) => void;
 
-/** @throws {Error} unless this is root's process: only root can fill a root folder with other owners' files. */
+/** @throws {Error} unless this process is root's: only root can fill a folder with other owners' files. */
 const requireRoot = () => {
   if (process.getuid?.() !== 0)
-    throw new Error('a virtual board can be made by root alone: run this command as root');
+    throw new Error('only root can make a virtual board: run this command as root');
 };
 
-/** Whether a whole lab stands in a folder. */
+/** Whether a folder holds a complete lab. */
 const isLab = async (places: SandboxPlaces): Promise<boolean> =>
   existsSync(places.marker) &&
   (await readFacts(places).then(
@@ -31,8 +31,8 @@ const start = async (folder: string, onProgress: Progress): Promise<void> => {
 };
 
 /**
- * Makes a lab anew and starts it: a fleet whose board is a virtual machine. What stood in the folder is wiped, if it is a
- * fleet that doesn't run.
+ * Makes a new lab and starts it: a fleet whose board is a virtual machine. A fleet in the folder that does not run is
+ * wiped.
  * @throws {Error} in one sentence, if it can't be made or does not come up.
  */
 export const makeLab = async (folder: string, enrolHost: EnrolHost, onProgress: Progress): Promise<void> => {
@@ -43,14 +43,14 @@ export const makeLab = async (folder: string, enrolHost: EnrolHost, onProgress: 
   await start(folder, onProgress);
 };
 
-/** Starts the lab in a folder as it was left, or makes one where there is none. */
+/** Starts the lab in a folder as it was left, or makes one if there is none. */
 export const startLab = async (folder: string, enrolHost: EnrolHost, onProgress: Progress): Promise<void> =>
   (await isLab(sandboxPlaces(folder))) ? start(folder, onProgress) : makeLab(folder, enrolHost, onProgress);
 
 /**
- * Stops a lab and removes it with all that it holds. What is kept in the cache stays.
+ * Stops a lab and removes it with everything in it. The cache is kept.
  * @returns false if there was none.
- * @throws {Error} if something else stands there.
+ * @throws {Error} if the folder holds something else.
  */
 export const destroyLab = async (folder: string): Promise<boolean> => {
   const places = sandboxPlaces(folder);

@@ -6,7 +6,7 @@ import { sshArgv } from './ssh-argv.ts';
 const places = labPlaces('/srv/a,b');
 const argv = qemuArgv(places, { board: 2022 });
 
-test('the guest is reached on the loopback alone, and is emulated whatever the machine could do', () => {
+test('the guest is reached only on the loopback, and is emulated even if the machine could virtualize it', () => {
   expect(argv).toContain('user,id=net,hostfwd=tcp:127.0.0.1:2022-:22');
   expect(argv[argv.indexOf('-accel') + 1]).toBe('tcg,thread=multi');
 });
@@ -21,7 +21,7 @@ test('a comma in the name of the folder does not end an option', () => {
   expect(argv.filter((word) => /=.*\/a,b\//.test(word))).toEqual([]);
 });
 
-test("the administrator's connection knows the board's key and nobody else's", () => {
+test("the administrator's connection accepts only the board's key", () => {
   const ssh = sshArgv(places, { board: 2022 }, ['uname', '-r']);
   expect(ssh).toContain('StrictHostKeyChecking=yes');
   expect(ssh.slice(-4)).toEqual(['root@127.0.0.1', '--', 'uname', '-r']);

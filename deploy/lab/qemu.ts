@@ -8,9 +8,9 @@ const memoryMiB = 1024;
 const value = (text: string) => text.replaceAll(',', ',,');
 
 /**
- * The virtual board, as a program that runs while it has power: software emulation alone. A guest that reboots stays in
- * the same process, so that its memory outlives a warm reset, as a real board's does.
- * @param ports Where the guest's SSH server is to be reached on 127.0.0.1.
+ * The command of the virtual board, which runs while the board has power: software emulation only. A guest that reboots
+ * stays in the same process, so that its memory survives a warm reset, as a real board's does.
+ * @param ports the port of the guest's SSH server on 127.0.0.1.
  */
 export const qemuArgv = (places: LabPlaces, ports: { board: number }): string[] => [
   'qemu-system-aarch64',
@@ -21,7 +21,7 @@ export const qemuArgv = (places: LabPlaces, ports: { board: number }): string[] 
   ...['-drive', `if=pflash,index=1,format=raw,file=${value(places.flash)}`],
   ...['-drive', `if=none,id=disk,format=raw,file=${value(places.disk)}`],
   ...['-netdev', `user,id=net,hostfwd=tcp:127.0.0.1:${ports.board}-:22`],
-  // The slots are fixed: an interface is named after its own, and the boot loader knows the watchdog's.
+  // The slots are fixed: the network interface is named after its slot, and the boot loader knows the watchdog's.
   ...['-device', 'virtio-net-pci,netdev=net,addr=1,romfile='],
   ...['-device', 'virtio-blk-pci,drive=disk,addr=2'],
   ...['-device', 'virtio-rng-pci,addr=3'],

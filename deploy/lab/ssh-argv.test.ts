@@ -18,11 +18,11 @@ const said = async (port: number) => {
   }
 };
 
-it('is told apart from a connection that went down: nobody listens', async () => {
+it('is distinguished from a connection that went down: nothing listens', async () => {
   expect(neverConnected(await said(await freePort('127.0.0.1')))).toBe(true);
 });
 
-it('is told apart from a connection that went down: what is dropped before anybody has spoken', async () => {
+it('is distinguished from a connection that went down: it is dropped before the first byte', async () => {
   const server = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   const address = server.address();

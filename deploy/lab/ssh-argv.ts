@@ -1,9 +1,9 @@
 import type { LabPlaces } from './lab-places.ts';
 
 /**
- * How the administrator reaches the virtual board: as root, with the lab's own key, and only if it shows the host key
- * that was made for it. Nothing of the caller's own SSH configuration counts.
- * @param command What to run there; nothing: a shell.
+ * The command with which the administrator reaches the virtual board: as root, with the lab's own key, and only if the
+ * board shows the host key that was made for it. The caller's own SSH configuration is ignored.
+ * @param command what to run there; empty for a shell.
  */
 export const sshArgv = (
   places: LabPlaces,
@@ -18,8 +18,8 @@ export const sshArgv = (
 ];
 
 /**
- * Whether an ssh that ended with 255 had never come so far as to run anything, by what it says: the same code ends a
- * connection that goes down with the guest. While the guest boots, QEMU takes the connection itself and drops it again.
+ * Whether an ssh that ended with 255 had not yet run anything, judged by its messages: a connection that goes down with
+ * the guest ends with the same code. While the guest boots, QEMU accepts the connection itself and drops it again.
  */
 export const neverConnected = (stderr: string): boolean =>
   /^(ssh: connect to |kex_exchange_identification: |banner exchange: |Host key verification failed|Permission denied)|during banner exchange|Permission denied \(/m.test(

@@ -11,7 +11,7 @@ let program: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'ka-sweep-'));
-  // For this machine: what does without a device can be run here.
+  // Compiled for this machine: paths without a device can be run here.
   program = await buildSweepProgram(run, folder, 'gcc');
 });
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -23,7 +23,7 @@ const compute = async (row: string) => {
   return readFileSync(output);
 };
 
-it('computes four different pictures, in which no byte is a stale one', async () => {
+it('computes four different pictures without a stale byte', async () => {
   const pictures = await compute('imported');
   const size = 320 * 240 * 2;
   const frames = [0, 1, 2, 3].map((at) => pictures.toString('latin1', at * size, (at + 1) * size));
@@ -33,12 +33,12 @@ it('computes four different pictures, in which no byte is a stale one', async ()
   expect((await compute('exported')).equals(pictures)).toBe(true);
 });
 
-it('expects of a starved reader that it says so, once for each frame', async () => {
+it('expects a starved reader to report it, once for each frame', async () => {
   const line = 'no frame: the wait for it timed out\n';
   expect((await compute('starved')).toString()).toBe(line.repeat(4));
 });
 
-it('says what it does not know, and finds nothing', async () => {
+it('reports an unknown row or path, and finds nothing', async () => {
   const output = join(folder, 'none.out');
   await expect(run([program, 'mapped', 'software', '-', output])).rejects.toThrow('there is no row mapped');
   await expect(run([program, 'imported', 'vaapi', '-', output])).rejects.toThrow('there is no path vaapi');

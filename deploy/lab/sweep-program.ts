@@ -6,9 +6,9 @@ import { checkout } from '../checkout.ts';
 const source = join(checkout, 'examples/lab/fence-sweep.c');
 
 /**
- * Compiles the lab's sweep for the board, static: it needs nothing there but the kernel. Gives the program's file,
- * `fence-sweep` in the folder.
- * @throws {ProgramFailed} if the compiler, its static libc or the kernel's headers (6.0 or newer) are not there.
+ * Compiles the lab's sweep for the board, statically, so that it only needs the kernel there. Returns the program's
+ * file, `fence-sweep` in the folder.
+ * @throws {ProgramFailed} if the compiler, its static libc or the kernel's headers (6.0 or newer) are missing.
  */
 export const buildSweepProgram = async (
   run: Run,

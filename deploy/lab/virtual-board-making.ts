@@ -18,7 +18,7 @@ export const virtualBoardMaking = (ports: FixedPorts, enrolHost: EnrolHost): Boa
   fleet: 'lab',
   ports,
   make: async ({ places, cacheFolder, onProgress }, run, example, install) => {
-    // For the board's initramfs too, which is made in a chroot: not only where the cache is empty.
+    // Needed even with a full cache: the board's initramfs is made in a chroot.
     await enableForeignPrograms(run);
     const archive = await baseRoot(run, { cacheFolder, onProgress });
     const fill = async (root: string) => {

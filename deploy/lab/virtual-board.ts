@@ -9,11 +9,11 @@ import { neverConnected, sshArgv } from './ssh-argv.ts';
 
 const shutDownWithinMs = 120_000;
 
-/** QEMU, which ends in order when the guest has shut down: SIGTERM would be a power cut. */
+/** QEMU's process, which ends in order when the guest has shut down. A SIGTERM would be a power cut. */
 export const machine = (places: LabPlaces, ports: FixedPorts): Kept => ({
   argv: () => qemuArgv(places, ports),
   end: {
-    // The connection ends with the guest's network, whatever systemctl says.
+    // The connection ends with the guest's network, whatever systemctl's exit code is.
     ask: async () => {
       const ran = await createRun(() => undefined)(sshArgv(places, ports, ['systemctl', 'poweroff']), {
         quiet: true,
@@ -27,7 +27,7 @@ export const machine = (places: LabPlaces, ports: FixedPorts): Kept => ({
   },
 });
 
-/** A board that is a virtual machine: its agent and its deadline are its own business. */
+/** A board that is a virtual machine and runs its agent and its deadline itself. */
 export const virtualBoard = ({ folder }: SandboxPlaces, { ports }: SandboxFacts): BoardMachine => {
   if (!ports) throw new Error(`the virtual board in ${folder} has no ports: make the lab again`);
   return {

@@ -6,7 +6,7 @@ import type { Making, SandboxExample } from '../examples/example.ts';
 
 export const packager = 'kernel-agent sandbox <sandbox@kernel-agent.invalid>';
 
-/** The unprivileged user that builds when the sandbox is root's: nobody, as this machine numbers it. */
+/** The unprivileged user that builds if root runs the sandbox: nobody, with this machine's ids. */
 export const buildUser = async (run: Run): Promise<{ uid: number; gid: number } | undefined> => {
   if (process.getuid?.() !== 0) return undefined;
   const { stdout } = await run(['getent', 'passwd', 'nobody'], { quiet: true });
@@ -23,9 +23,9 @@ const give = async (folder: string, user: { uid: number; gid: number }): Promise
 };
 
 /**
- * The packages that the board has at the start: built by makepkg from the example's own package folder, and kept in
- * the cache, since the same PKGBUILD and sources would give them again.
- * @returns The package files.
+ * Builds the packages that the board has at the start with makepkg, from the example's own package folder. They are
+ * cached, since the same PKGBUILD and sources would produce them again.
+ * @returns the package files.
  */
 export const buildBaseline = async (
   run: Run,

@@ -5,10 +5,10 @@ import { makeOpenFolder } from './open-folder.ts';
 
 type Places = Pick<SandboxPlaces, 'folder' | 'marker'>;
 
-/** Everybody may look into it: what builds is an ordinary user. */
+/** Everybody may read it, since builds run as an ordinary user. */
 const openMode = 0o055;
 
-/** What is in a sandbox's folder beside its lock. @throws {Error} if that is something, and no sandbox. */
+/** The entries of a sandbox's folder besides its lock. @throws {Error} if there are some and they are no sandbox. */
 export const sandboxEntries = async ({ folder, marker }: Places): Promise<string[]> => {
   const held = (await readdir(folder)).filter((name) => !/^lock(\.\d+)?$/.test(name));
   if (held.length > 0 && !held.includes(basename(marker)))
@@ -17,9 +17,9 @@ export const sandboxEntries = async ({ folder, marker }: Places): Promise<string
 };
 
 /**
- * Makes a sandbox's folder, or takes one that is a sandbox or empty. Of a folder that was here and is no sandbox nothing is
+ * Makes a sandbox's folder, or takes one that is a sandbox or empty. An existing folder that is no sandbox is not
  * changed, not even its mode.
- * @throws {Error} if something else stands there, or an empty folder is closed to others.
+ * @throws {Error} if something else is there, or an empty folder is closed to others.
  */
 export const claimFolder = async (places: Places): Promise<void> => {
   const { folder } = places;

@@ -23,14 +23,14 @@ import { packager } from './baseline.ts';
 import type { SandboxFacts } from './sandbox-facts.ts';
 import { mirrorUrl } from './servers/served-folders.ts';
 
-/** Where the sandbox's servers listen now, on 127.0.0.1. */
+/** The present ports of the sandbox's servers, on 127.0.0.1. */
 export interface SandboxServers {
   natsPort: number;
   filesPort: number;
   ssh: Readonly<Record<SshHost, { port: number; hostKey: string }>>;
 }
 
-/** A fleet as it was made, and where its servers listen now: what its configs are made of. */
+/** A fleet as it was made, and its servers' present ports: the inputs of its configs. */
 export interface FleetNow {
   places: SandboxPlaces;
   example: SandboxExample;
@@ -38,7 +38,7 @@ export interface FleetNow {
   servers: SandboxServers;
 }
 
-/** Who builds, and where builders have their worktrees where those outlive the sandbox. */
+/** The user that builds, and the folder of the builders' worktrees if those outlive the sandbox. */
 export interface Building {
   user: { uid: number; gid: number } | undefined;
   worktrees: string | undefined;
@@ -127,8 +127,7 @@ const publisherConfig = (now: FleetNow): z.input<typeof PublisherConfig> => {
   };
 };
 
-const header =
-  '# Written by kernel-agent’s sandbox each time that it starts: the ports are those that were free.\n';
+const header = '# Written by kernel-agent’s sandbox at each start, with the ports of its servers.\n';
 
 const writeYaml = async (file: string, value: unknown): Promise<void> => {
   await writeFile(`${file}.part`, header + stringify(value));
@@ -143,15 +142,15 @@ export const writeAgentConfig = (
 ): Promise<void> => writeYaml(places.config(host), AgentConfig.parse(config));
 
 /**
- * Writes the configs of the fleet for where its servers listen now, but for the board's: those of the other hosts, of the
- * coordinator and of the operator. What is written is what the daemons' own schemas accept.
+ * Writes the fleet's configs, with the servers' present ports, for all hosts but the board, for the coordinator and for
+ * the operator. The daemons' own schemas check them first.
  */
 export const writeConfigs = async (now: FleetNow, building: Building): Promise<void> => {
   const { places, servers } = now;
   for (const host of builders) await writeAgentConfig(places, host, builderConfig(now, host, building));
   await writeAgentConfig(places, 'hertz', publisherConfig(now));
 
-  // A port other than 22 stands beside the address in brackets, sshd(8).
+  // With a port other than 22, the address is in brackets, sshd(8).
   const { hertz } = servers.ssh;
   for (const host of builders)
     await writeFile(places.knownHosts(host), `[127.0.0.1]:${hertz.port} ${hertz.hostKey}\n`);

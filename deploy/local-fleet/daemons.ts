@@ -6,24 +6,24 @@ import { nodeArgv } from '../processes/node-argv.ts';
 import type { BoardMachine } from './board/board-machine.ts';
 import type { SupervisorState } from './sandbox-state.ts';
 
-/** A daemon that has ended so often in a row is not just unlucky. */
+/** A daemon that was restarted this often keeps failing. */
 const endsInVain = 3;
 
 /** The fleet's coordinator, and its hosts as machines that have power or not. */
 export interface Daemons {
-  /** Starts the coordinator, and what runs on each host that has power. */
+  /** Starts the coordinator, and the processes of each host that has power. */
   start(): Promise<void>;
-  /** Cuts a host's power, or gives it back, as the host's file says; reboots the board if that is asked for. */
+  /** Switches the power of each host off or on, as its file asks; reboots the board if it asks for that. */
   tend(): Promise<void>;
-  /** Whether a host has power, and boots. */
+  /** Whether a host has power and has booted. */
   isUp(host: SandboxHost): boolean;
-  /** Which daemon keeps ending, if one does: it is in vain to wait for it. */
+  /** The daemon that keeps ending, if there is one: waiting for it is useless. */
   fault(): string | undefined;
   describe(): SupervisorState['processes'];
   stop(): Promise<void>;
 }
 
-/** What runs on a host while it has power, by name. */
+/** The processes of a host while it has power, by name. */
 const processesOf = (
   places: SandboxPlaces,
   board: BoardMachine,
@@ -40,7 +40,7 @@ const described = (name: string, { identity, restarts }: KeptProcess, why: strin
   ...(why === undefined ? {} : { why }),
 });
 
-/** @param onChange Told whenever a daemon has started or ended, or a host's power has changed. */
+/** @param onChange called whenever a daemon has started or ended, or a host's power has changed. */
 export const createDaemons = (
   places: SandboxPlaces,
   board: BoardMachine,
@@ -62,7 +62,7 @@ export const createDaemons = (
   const daemonsOf = (host: SandboxHost): KeptProcess[] =>
     onHosts.flatMap((each) => (each.host === host ? each.daemon : []));
   const powerless = new Set<SandboxHost>();
-  /** Why the board does not boot, where it has power. */
+  /** Why the board does not boot although it has power. */
   let bootFailed: string | undefined;
 
   const isOff = (host: SandboxHost) => existsSync(places.power(host).off);

@@ -6,7 +6,7 @@ import { descendantsOf } from '../processes/process-tree.ts';
 import { sandboxHolder } from './sandbox-lock.ts';
 import { stopSandbox } from './start-stop.ts';
 
-/** Ends whatever this process has started, and what that starts meanwhile. */
+/** Ends all descendants of this process, including those that start meanwhile. */
 const endOwnProcesses = async (): Promise<void> => {
   for (;;) {
     const running = descendantsOf(process.pid);
@@ -17,9 +17,9 @@ const endOwnProcesses = async (): Promise<void> => {
 };
 
 /**
- * From now on Ctrl-C or SIGTERM ends this command and what it has started: programs that make a fleet, the fleet, its
- * virtual board. A fleet that runs in the folder already is somebody else's. The exit code is the shell's for that signal,
- * 130 or 143. A second signal ends this command at once.
+ * From now on Ctrl-C or SIGTERM ends this command and everything that it has started: programs that make a fleet, the
+ * fleet, its virtual board. A fleet that ran in the folder before is not ended. The exit code is the shell's for that
+ * signal, 130 or 143. A second signal ends this command at once.
  */
 export const endOnSignal = (folder: string, onProgress: (line: string) => void): void => {
   const holderNow = () => sandboxHolder(sandboxPlaces(folder))?.pid;

@@ -6,8 +6,8 @@ import type { BoardKind } from './board/board-kind.ts';
 import type { Identities } from './identities.ts';
 
 /**
- * Writes the fleet's file: who is in it, and the keys that everybody pins. It is written once, when the fleet is made,
- * so a key that is rotated later stays rotated. A virtual board is not in it before it is enrolled.
+ * Writes the fleet's file: its members, and the keys that everybody pins. It is written only once, when the fleet is
+ * made, so that a later key rotation is kept. A virtual board is added when it is enrolled.
  */
 export const writeFleetFile = (
   places: SandboxPlaces,

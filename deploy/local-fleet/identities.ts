@@ -15,7 +15,7 @@ const writeSecret = (file: string, text: string) => writeFile(file, text, { mode
 /** Each writer's public key, and the administrator's. */
 export type Identities = Partial<Record<SandboxWriter | 'admin', string>>;
 
-/** Gives every writer its key, and every host its SSH key. The folders are there. A virtual board makes its own. */
+/** Makes every writer's key and every host's SSH key, in existing folders. A virtual board makes its own keys. */
 export const makeIdentities = async (places: SandboxPlaces, board: BoardKind): Promise<Identities> => {
   const isMadeHere = (writer: SandboxWriter | 'admin') =>
     board === 'folder' || sandboxHosts[writer as keyof typeof sandboxHosts] !== 'board';

@@ -20,7 +20,7 @@ it('an example that builds fast has its worktrees in its own sandbox', async () 
   expect(await holdWorktrees(undefined)).toBeUndefined();
 });
 
-it('the same key gives the same folder, open to the user that builds, and what is in it stays', async () => {
+it('the same key gives the same folder, open to the build user, and its content stays', async () => {
   const folder = await keep('one');
   expect(folder).toBe(join(cacheFolder, 'worktrees-linux-one'));
   await mkdir(join(folder ?? '', 'boltzmann'));
@@ -40,7 +40,7 @@ it('only one fleet builds in them at a time', async () => {
   await second?.letGo();
 });
 
-it('those of another tree are removed, but not while a fleet builds in them', async () => {
+it('worktrees of another tree are removed, but not while a fleet builds in them', async () => {
   const old = await keep('old');
   const held = await holdWorktrees(old);
   await keep('new');

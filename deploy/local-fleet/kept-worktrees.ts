@@ -17,9 +17,9 @@ const removeOthers = async (cacheFolder: string, prefix: string, kept: string): 
 };
 
 /**
- * The folder in the cache where an example's builders find the worktrees of the sandbox before, with all that was
- * compiled there. Its path is the same each time, since packages record it.
- * @returns undefined for an example that builds fast enough without.
+ * The folder in the cache in which an example's builders find the worktrees of the previous sandbox, with everything
+ * that was compiled there. Its path is always the same, since packages record it.
+ * @returns undefined for an example that builds fast enough without it.
  */
 export const keptWorktrees = async (
   example: SandboxExample,
@@ -29,15 +29,15 @@ export const keptWorktrees = async (
   const { cacheFolder } = making;
   const prefix = `worktrees-${example.kernelOf ?? example.name}-`;
   const name = `${prefix}${await example.worktreesKey()}`;
-  // The unprivileged user that builds has to get through.
+  // The unprivileged build user has to be able to pass.
   for (const folder of [cacheFolder, join(cacheFolder, name)]) await makeOpenFolder(folder);
   await removeOthers(cacheFolder, prefix, name);
   return join(cacheFolder, name);
 };
 
 /**
- * Takes kept worktrees for this process, as only one fleet may build in them.
- * @returns undefined if another fleet has them, or none are kept: then each builder has its own, in its own folder.
+ * Takes the kept worktrees for this process, since only one fleet may build in them.
+ * @returns undefined if another fleet has them, or none are kept: then each builder uses its own folder.
  */
 export const holdWorktrees = async (
   folder: string | undefined,

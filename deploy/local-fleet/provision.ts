@@ -23,18 +23,21 @@ import { startFileServer } from './servers/file-server.ts';
 import { repositoryUrl, servedFolders } from './servers/served-folders.ts';
 import { endGpgDaemons, placeSigningKey } from './signing-key.ts';
 
-/** Room for `S.gpg-agent.browser` below the longest of the sandbox's GnuPG homes: unix(7) gives a socket 107. */
+/**
+ * Leaves room for `S.gpg-agent.browser` in the sandbox's longest GnuPG home: unix(7) allows a socket's path 107
+ * characters.
+ */
 const longestFolder = 107 - '/fresnel/root/etc/pacman.d/gnupg/S.gpg-agent.browser'.length;
 
-/** @throws {Error} if something that is no sandbox stands there. */
+/** Removes a sandbox's content. @throws {Error} if the folder holds something else. */
 const wipe = async (places: SandboxPlaces): Promise<void> => {
-  // The marker stays: a wipe that was cut is still known for a sandbox.
+  // The marker stays, so that the folder is known as a sandbox after an interrupted wipe.
   for (const name of await sandboxEntries(places))
     if (name !== basename(places.marker))
       await rm(join(places.folder, name), { recursive: true, force: true });
 };
 
-/** Publishes the baseline as hertz would, by its own code, and installs it on the board over HTTP. */
+/** Publishes the baseline with the publisher's own code, and installs it on the board over HTTP. */
 const publishAndInstall = async (
   run: Run,
   places: SandboxPlaces,
@@ -72,10 +75,10 @@ const publishAndInstall = async (
 };
 
 /**
- * Makes a sandbox fleet as it stands before the iteration: hosts with their keys, git repositories, the package
- * repository with the signed baseline, and a board that has it installed. What was in the folder is wiped, if it
- * is a sandbox that doesn't run. Nothing runs afterwards.
- * @throws {Error} in one sentence, if a sandbox runs there, something else stands there, or a program fails.
+ * Makes a sandbox fleet in its state before the iteration: hosts with their keys, git repositories, the package
+ * repository with the signed baseline, and a board on which it is installed. A sandbox in the folder that does not run
+ * is wiped. Nothing runs afterwards.
+ * @throws {Error} in one sentence, if a sandbox runs there, something else is there, or a program fails.
  */
 export const provisionSandbox = async ({
   folder,

@@ -23,14 +23,14 @@ const withConnection = async <Result>(
   }
 };
 
-/** Makes the fleet's streams and each host's durable, where they are not there yet. */
+/** Makes the fleet's streams and each host's durable, if they do not exist yet. */
 export const provisionLog = (places: SandboxPlaces, url: string, fleet: string): Promise<void> =>
   withConnection(places, { url, name: 'admin' }, (admin) => provision(admin, fleet, hostNames));
 
 /**
- * Waits until every host that is up has said, after `since`, that it is there.
- * @param fault What shows that waiting is in vain.
- * @throws {Error} with that, or after `withinMs`.
+ * Waits until every host that is up has sent a presence after `since`.
+ * @param fault returns the reason if waiting is useless.
+ * @throws {Error} with that reason, or after `withinMs`.
  */
 export const waitForHosts = (
   places: SandboxPlaces,

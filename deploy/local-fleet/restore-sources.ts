@@ -4,7 +4,7 @@ import { readJournalBlob, readJournalMessages } from '../../agents/runtime/journ
 import type { RestoreMeans, RestoreSources } from '../../coordinator/commands/restore-command.ts';
 import { hostNames, sandboxPlaces } from '../places/sandbox-places.ts';
 
-/** What a sandbox's log is rebuilt from, if this is a sandbox's config; otherwise nothing is known. */
+/** The sources of a sandbox's log, if this is a sandbox's config; otherwise none are known. */
 const sandboxRestoreSources = (configFile: string): RestoreSources => {
   const places = sandboxPlaces(dirname(dirname(configFile)));
   if (places.operatorConfig !== configFile || !existsSync(places.marker)) return { journals: {} };
@@ -16,7 +16,7 @@ const sandboxRestoreSources = (configFile: string): RestoreSources => {
   };
 };
 
-/** What a restore reads on this machine, and how. */
+/** The sources that a restore reads on this machine, and how it reads them. */
 export const restoreMeans: RestoreMeans = {
   sourcesOf: sandboxRestoreSources,
   journals: { messages: readJournalMessages, blob: readJournalBlob },

@@ -6,7 +6,7 @@ import { boardKinds } from './board/board-kind.ts';
 
 const Port = z.int().min(1).max(65_535);
 
-/** Where a fleet's servers always listen, on 127.0.0.1. */
+/** The fixed ports of a fleet's servers, on 127.0.0.1. */
 export const FixedPorts = z.object({
   nats: Port,
   files: Port,
@@ -16,7 +16,7 @@ export const FixedPorts = z.object({
 });
 export type FixedPorts = z.infer<typeof FixedPorts>;
 
-/** What a sandbox was made as. The file with it marks the folder as one that may be wiped. */
+/** How a sandbox was made. The file with these facts marks the folder as one that may be wiped. */
 const SandboxFacts = z.object({
   kind: z.literal('kernel-agent sandbox'),
   fleet: FleetName,
@@ -24,14 +24,14 @@ const SandboxFacts = z.object({
   example: z.string(),
   baselineVersion: z.string(),
   fingerprint: Fingerprint,
-  /** Where builders find worktrees that outlive the sandbox. */
+  /** The folder of the builders' worktrees that outlive the sandbox. */
   worktrees: z.string().optional(),
-  /** For a board that was told once where the fleet is. Absent: whatever ports are free at each start. */
+  /** For a board that learned only once where the fleet is. Absent: free ports are chosen at each start. */
   ports: FixedPorts.optional(),
 });
 export type SandboxFacts = z.infer<typeof SandboxFacts>;
 
-/** @throws {Error} if the folder is no sandbox, or a half-made one. */
+/** @throws {Error} if the folder is no sandbox, or an incomplete one. */
 export const readFacts = async (places: SandboxPlaces): Promise<SandboxFacts> => {
   const text = await readFile(places.marker, 'utf8').catch(() => undefined);
   if (text === undefined) throw new Error(`there is no sandbox in ${places.folder}`);

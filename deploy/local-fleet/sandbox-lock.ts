@@ -4,11 +4,11 @@ import type { SandboxPlaces } from '../places/sandbox-places.ts';
 import { lockHolder, takeLock } from '../processes/lock.ts';
 import type { ProcessIdentity } from '../processes/process-identity.ts';
 
-/** The living process that holds the sandbox: its supervisor, or somebody who sets it up. */
+/** The living process that holds the sandbox: its supervisor, or a command that sets it up. */
 export const sandboxHolder = ({ lock }: Pick<SandboxPlaces, 'lock'>): ProcessIdentity | undefined =>
   lockHolder(lock);
 
-/** The command that stops what runs there. Of a fleet that is being set up nobody knows yet what its board will be. */
+/** The command that stops the fleet there. While a fleet is being set up, the kind of its board is not known yet. */
 export const howToStop = ({ folder, marker }: Pick<SandboxPlaces, 'folder' | 'marker'>): string => {
   let isLab = folder === defaultLabFolder();
   try {
@@ -21,7 +21,7 @@ export const howToStop = ({ folder, marker }: Pick<SandboxPlaces, 'folder' | 'ma
 };
 
 /**
- * Takes the sandbox for this process, as {@link takeLock} does.
+ * Takes the sandbox for this process, like {@link takeLock}.
  * @throws {Error} if another one holds it.
  */
 export const holdSandbox = async (places: SandboxPlaces): Promise<() => Promise<void>> => {

@@ -6,15 +6,15 @@ import { end } from '../processes/process-identity.ts';
 
 const Running = z.object({
   name: z.string(),
-  /** null while it is down: between an exit and the next start, or because the board does not boot. */
+  /** Null while it is down: between an exit and the next start, or because the board does not boot. */
   process: z.object({ pid: z.int(), startTicks: z.string() }).nullable(),
-  /** How often it was started again after it had ended by itself. */
+  /** How often it was restarted after it had ended by itself. */
   restarts: z.int(),
   /** Why it is down, if it is. */
   why: z.string().optional(),
 });
 
-/** What the supervisor says of itself and of what it runs. */
+/** The state of the supervisor and of the processes that it runs. */
 export const SupervisorState = z.object({
   phase: z.enum(['starting', 'ready', 'failed', 'stopping', 'stopped']),
   why: z.string().optional(),
@@ -37,8 +37,8 @@ const writeState = async ({ stateFile }: SandboxPlaces, state: SupervisorState):
 };
 
 /**
- * Keeps the supervisor's state for others to read: what it returns takes a change, and writes the state with the processes as
- * they are now, one write after the other.
+ * Keeps the supervisor's state in a file for others to read. The returned function applies a change and writes the
+ * state with the present processes, one write after the other.
  */
 export const createStateWriter = (places: SandboxPlaces, processes: () => SupervisorState['processes']) => {
   const state: SupervisorState = { phase: 'starting', processes: [] };
@@ -52,12 +52,15 @@ export const createStateWriter = (places: SandboxPlaces, processes: () => Superv
   };
 };
 
-/** Ends what a supervisor that was killed has left running: the processes that it noted, and only those very ones. Its last words go too. */
+/**
+ * Ends the processes that a killed supervisor has left running, exactly those that it noted, and removes its state
+ * files.
+ */
 export const endLeftovers = async (places: SandboxPlaces): Promise<void> => {
   const left = readState(places)?.processes ?? [];
   const endThose = (which: (name: string) => boolean) =>
     Promise.all(left.flatMap(({ name, process }) => (process && which(name) ? end(process) : [])));
-  // An agent takes its leave of the log, so the servers go after it.
+  // An agent sends its last messages to the log when it ends, so the servers are ended after it.
   const isDaemon = (name: string) => name === 'coordinator' || Object.hasOwn(sandboxHosts, name);
   await endThose(isDaemon);
   await endThose((name) => !isDaemon(name));

@@ -11,9 +11,9 @@ const owner = 'kernel-agent sandbox (signs nothing real) <sandbox@kernel-agent.i
 const endDaemons = (run: Run, home: string) =>
   run(['gpgconf', '--homedir', home, '--kill', 'all'], { quiet: true });
 
-/** A key to sign packages with, and the keyring of a pacman that trusts it. */
+/** Makes a key for signing packages, and the keyring of a pacman that trusts it. */
 const makeKeys = async (run: Run, folder: string): Promise<void> => {
-  // A GnuPG home has to have a short path: its agent's socket lies in it, and holds 107 characters.
+  // A GnuPG home needs a short path: it holds its agent's socket, whose path may have 107 characters.
   const home = await mkdtemp(join(tmpdir(), 'ka-gpg-'));
   const [gnupg, pacman] = [join(home, 'gnupg'), join(home, 'pacman')];
   try {
@@ -43,7 +43,7 @@ const makeKeys = async (run: Run, folder: string): Promise<void> => {
       run(asPacmanUser(['pacman-key', '--config', config, '--gpgdir', pacman, ...args]), { quiet: true });
     await pacmanKey('--init');
     await pacmanKey('--add', join(folder, 'packages.gpg'));
-    // Without a local signature pacman calls the key one of "unknown trust".
+    // Without a local signature, pacman reports the key's trust as unknown.
     await pacmanKey('--lsign-key', fingerprint);
     for (const each of [gnupg, pacman]) await endDaemons(run, each);
     await copyFolder(gnupg, join(folder, 'gnupg'));
@@ -55,8 +55,8 @@ const makeKeys = async (run: Run, folder: string): Promise<void> => {
 
 /**
  * Gives hertz its signing key and the board the keyrings that trust it. The key is made once and kept in the cache,
- * which only its owner can read: it has no passphrase, and signs what sandboxes on this machine build, no more.
- * @returns The key's fingerprint.
+ * which only its owner can read: it has no passphrase, and only signs the builds of sandboxes on this machine.
+ * @returns the key's fingerprint.
  */
 export const placeSigningKey = async (
   run: Run,
@@ -72,9 +72,9 @@ export const placeSigningKey = async (
   await chmod(places.gnupgHome, 0o700);
   await mkdir(places.board.gpg, { recursive: true });
   await copyFolder(join(keys, 'pacman'), places.board.gpg);
-  // A board whose clock is behind, as one without a battery's is, would take the key for one from the future.
+  // To a board whose clock is behind, for example without a battery, the key would seem to be from the future.
   await appendFile(join(places.board.gpg, 'gpg.conf'), 'ignore-time-conflict\n');
-  // pacman reads its keyring as an ordinary user too; the secret half of pacman's own key stays as it is.
+  // pacman also reads its keyring as an ordinary user; the secret half of pacman's own key keeps its mode.
   await chmod(places.board.gpg, 0o755);
   for (const host of ['hertz', 'fresnel'] as const)
     await copyFile(join(keys, 'packages.gpg'), places.keyring(host));
@@ -83,5 +83,5 @@ export const placeSigningKey = async (
 
 /** Ends the daemons that gpg left for the sandbox's homes. */
 export const endGpgDaemons = async (run: Run, places: SandboxPlaces): Promise<void> => {
-  for (const home of [places.gnupgHome, places.board.gpg]) await endDaemons(run, home).catch(() => undefined); // the home is gone, and so are its daemons
+  for (const home of [places.gnupgHome, places.board.gpg]) await endDaemons(run, home).catch(() => undefined); // without the home there are no daemons
 };

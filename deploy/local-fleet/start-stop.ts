@@ -11,12 +11,12 @@ import { readFacts } from './sandbox-facts.ts';
 import { howToStop, sandboxHolder } from './sandbox-lock.ts';
 import { endLeftovers, readState, type SupervisorState } from './sandbox-state.ts';
 
-/** What its servers take, beside the hosts. */
+/** The time that the servers may take, in addition to the hosts. */
 const serversWithinMs = 30_000;
 
 /**
- * Starts the fleet that was set up in a folder, in a process of its own that outlives this one. It is ready when this
- * returns: the log can be reached and every host has said that it is there.
+ * Starts the fleet that was set up in a folder, in a separate process that outlives this one. It is ready when this
+ * returns: the log can be reached and every host has sent a presence.
  * @throws {Error} in one sentence, if a fleet runs there already, none was set up there, or it doesn't come up.
  */
 export const startSandbox = async (folder: string): Promise<void> => {
@@ -53,7 +53,8 @@ export const startSandbox = async (folder: string): Promise<void> => {
 };
 
 /**
- * Stops a fleet: its supervisor, which ends in order what it started, and whatever a killed one has left.
+ * Stops a fleet: its supervisor, which ends its processes in order, and the processes that a killed supervisor has
+ * left.
  * @returns false if nothing ran there.
  */
 export const stopSandbox = async (folder: string): Promise<boolean> => {
@@ -71,15 +72,15 @@ export const stopSandbox = async (folder: string): Promise<boolean> => {
 
 interface SandboxStatus {
   places: SandboxPlaces;
-  /** What runs, if its supervisor does. */
+  /** The supervisor's state, if the supervisor runs. */
   state: SupervisorState | undefined;
   /** The supervisor's process. */
   pid: number | undefined;
-  /** What it was set up as; undefined where nothing was. */
+  /** The example with which it was set up; undefined if it was not. */
   example: string | undefined;
 }
 
-/** What is known of the sandbox in a folder. */
+/** The state of the sandbox in a folder. */
 export const sandboxStatus = async (folder: string): Promise<SandboxStatus> => {
   const places = sandboxPlaces(folder);
   const holder = sandboxHolder(places);

@@ -20,7 +20,7 @@ const lookEveryMs = 100;
 const takeWorktrees = async ({ worktrees }: SandboxFacts) => {
   const taken = await holdWorktrees(worktrees);
   if (worktrees !== undefined && !taken)
-    console.error(`another fleet builds in ${worktrees}: this one begins with nothing`);
+    console.error(`another fleet builds in ${worktrees}: this one begins without worktrees`);
   return taken;
 };
 
@@ -40,7 +40,7 @@ export const supervise = async (
     ...(daemons?.describe() ?? []),
   ]);
   const stopAll = async () => {
-    // The daemons before the servers that they speak to, so that none of them has to go without.
+    // The daemons end before the servers, so that none of them loses its server.
     await daemons?.stop();
     await servers?.stop();
     await endGpgDaemons(run, places);

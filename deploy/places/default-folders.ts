@@ -8,13 +8,13 @@ const stateFolder = (name: string): string =>
     ? `/var/lib/kernel-agent/${name}`
     : join(process.env.XDG_STATE_HOME || join(homedir(), '.local/state'), 'kernel-agent', name);
 
-/** Where the sandbox fleet lives unless `--dir` names another folder. */
+/** The folder of the sandbox fleet unless `--dir` names another one. */
 export const defaultSandboxFolder = (): string => stateFolder('sandbox');
 
-/** Where the lab lives unless `--dir` names another folder. */
+/** The folder of the lab unless `--dir` names another one. */
 export const defaultLabFolder = (): string => stateFolder('lab');
 
-/** Holds what is expensive to make and the same each time. It may be deleted at any time. */
+/** Holds results that are expensive to make and always the same. It may be deleted at any time. */
 export const defaultCacheFolder = (): string =>
   asRoot()
     ? '/var/cache/kernel-agent'

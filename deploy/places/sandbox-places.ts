@@ -14,7 +14,7 @@ export const hostNames = Object.keys(sandboxHosts) as SandboxHost[];
 export const sshHosts = ['boltzmann', 'fermi', 'hertz'] as const;
 export type SshHost = (typeof sshHosts)[number];
 
-/** The people of the sandbox: who carries iterations, and who reviews them. */
+/** The people of the sandbox: one who starts iterations, and one who reviews them. */
 export const peopleNames = ['mfritsche', 'sonnet-architect'] as const;
 export const writerNames = ['coordinator', ...peopleNames, ...hostNames] as const;
 export type SandboxWriter = (typeof writerNames)[number];
@@ -32,24 +32,24 @@ const boardPlaces = (folder: string, root: string) => ({
   gpg: join(root, 'etc/pacman.d/gnupg'),
   hooks: join(root, 'etc/pacman.d/hooks'),
   extlinux: join(root, 'boot/extlinux/extlinux.conf'),
-  /** What U-Boot keeps between boots, outside the root: its environment, and where fw_setenv finds it. */
+  /** U-Boot's environment, outside the root, and the config with which fw_setenv finds it. */
   environment: join(folder, 'flash/u-boot.env'),
   environmentConfig: join(folder, 'flash/fw_env.config'),
   /** The traces of a kernel that ended, and of the hardware watchdog. */
   pstore: join(folder, 'pstore'),
   watchdogStatus: join(folder, 'proc/watchdog_bootstatus'),
-  /** What the board sees of its network: interfaces, and the routing table. */
+  /** The board's view of its network: interfaces, and the routing table. */
   interfaces: join(folder, 'proc/net_interfaces'),
   routes: join(folder, 'proc/net_route'),
-  /** The image that runs: a copy made at boot, which an install doesn't change. */
+  /** The running image: a copy made at boot, which an install does not change. */
   runningImage: join(folder, 'running/image'),
   bootIdFile: join(folder, 'proc/boot_id'),
   releaseFile: join(folder, 'proc/osrelease'),
   versionFile: join(folder, 'proc/version'),
   fixtures: join(folder, 'clips'),
-  /** The board is rebooted by making this file. */
+  /** Creating this file reboots the board. */
   rebootFile: join(folder, 'power/reboot'),
-  /** A line a boot, by the machine itself: its id, and what came up. */
+  /** One line per boot, written by the machine: the boot id and the kernel's banner. */
   bootsFile: join(folder, 'power/boots'),
 });
 
@@ -60,7 +60,7 @@ export const sandboxPlaces = (sandboxFolder: string) => {
   const root = join(folder, 'fresnel/root');
   return {
     folder,
-    /** Says that this folder is a sandbox, which may be wiped, and holds what it was made as. */
+    /** Marks the folder as a sandbox, which may be wiped, and holds how it was made. */
     marker: join(folder, 'sandbox.json'),
     /** Names the process that holds the sandbox. */
     lock: join(folder, 'lock'),
@@ -78,7 +78,7 @@ export const sandboxPlaces = (sandboxFolder: string) => {
     coordinatorConfig: join(folder, 'control/coordinator.yaml'),
     operatorConfig: join(folder, 'control/ka.yaml'),
     host,
-    /** While this file is there, the host has no power; the same for nats-server. */
+    /** While this file exists, the host has no power; the same for nats-server. */
     power: (name: SandboxHost | 'nats') => ({ off: join(folder, name, 'power/off') }),
     config: (name: SandboxHost) => join(host(name), 'config.yaml'),
     /** A writer's key: an NKey seed. */
@@ -95,7 +95,10 @@ export const sandboxPlaces = (sandboxFolder: string) => {
     keyring: (name: 'hertz' | 'fresnel') => join(host(name), 'packages.gpg'),
     /** hertz's package repository: its views, and the link `current`. */
     packageRepository: join(folder, 'hertz/repository'),
-    /** What boards reach over SSH: `views`, which is the package repository's, and a folder of backups a board. */
+    /**
+     * The folder that boards reach over SSH: `views`, a link to the package repository's, and one folder of backups per
+     * board.
+     */
     shared: join(folder, 'hertz/shared'),
     root,
     board: boardPlaces(host('fresnel'), root),

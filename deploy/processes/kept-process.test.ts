@@ -27,7 +27,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test('one that was killed starts again at once, however often', async () => {
+test('a killed process starts again at once, however often', async () => {
   keep('sleep', '60');
   const since = Date.now();
   for (let round = 1; round <= 8; round++) {
@@ -38,14 +38,14 @@ test('one that was killed starts again at once, however often', async () => {
   expect(Date.now() - since).toBeLessThan(2_000);
 });
 
-test('one that fails by itself is started again after ever longer pauses', async () => {
+test('a process that fails by itself is restarted after ever longer pauses', async () => {
   keep('sh', '-c', 'echo came; exit 1');
   await sleep(1_300);
   expect(readFileSync(join(folder, 'log'), 'utf8')).toBe('came\ncame\n'); // 0.5 s, then 1 s
   expect(kept.why).toBe('ended with exit code 1');
 });
 
-test('one that ends with exit code 78 stays down, until somebody starts it', async () => {
+test('a process that ends with exit code 78 stays down until it is started', async () => {
   keep('sh', '-c', 'echo came; exit 78');
   await vi.waitFor(() => expect(kept.why).toBe('ended with exit code 78 and stays down'));
   await sleep(700);
@@ -54,7 +54,7 @@ test('one that ends with exit code 78 stays down, until somebody starts it', asy
   await vi.waitFor(() => expect(readFileSync(join(folder, 'log'), 'utf8')).toBe('came\ncame\n'));
 });
 
-test('a kill takes its children with it, those in groups and sessions of their own too', async () => {
+test('a kill also ends its children, even those in their own groups and sessions', async () => {
   keep('sh', '-c', 'setsid sh -c "trap : TERM; sleep 60 & wait" & sleep 61 & wait');
   await vi.waitFor(() => expect(descendantsOf(pid())).toHaveLength(3));
   const all = descendantsOf(pid());

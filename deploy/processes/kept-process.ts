@@ -8,35 +8,38 @@ import { identify, type ProcessIdentity } from './process-identity.ts';
 import { killTree } from './process-tree.ts';
 
 /**
- * A daemon that is started again whenever it ends by itself: at once after a SIGKILL, since then somebody has killed it
- * and it has no fault of its own; never after exit code 78 (EX_CONFIG, sysexits.h), by which it asks to be left alone.
+ * A daemon that is restarted whenever it ends by itself: at once after a SIGKILL, which is no fault of its own; never
+ * after exit code 78 (EX_CONFIG, sysexits.h), with which it asks not to be restarted.
  */
 export interface KeptProcess {
   readonly identity: ProcessIdentity | undefined;
   readonly restarts: number;
   readonly why: string | undefined;
   start(): void;
-  /** Asks it to end: SIGTERM, as systemd would, and SIGKILL after 10 s. It then stays down until it is started. */
+  /**
+   * Asks it to end: by default SIGTERM, as systemd would, and SIGKILL after 10 s. It then stays down until it is
+   * started.
+   */
   stop(): Promise<void>;
   /** SIGKILL to it and all its descendants, as a power cut would. It then stays down until it is started. */
   kill(): Promise<void>;
 }
 
-/** What is kept running, and how it ends. */
+/** A process to keep running, and how to end it. */
 export interface Kept {
-  /** Asked anew for each start. */
+  /** Called for each start. */
   argv: () => readonly string[];
-  /** How it is asked to end, where that is not SIGTERM, and how long that may take. */
+  /** How to ask it to end, if not by SIGTERM, and how long that may take. */
   end?: { ask: () => Promise<unknown>; withinMs: number };
 }
 
 const firstPauseMs = 250;
 const longestPauseMs = 10_000;
 const graceMs = 10_000;
-/** A process that ran so long had a good start: the next pause is short again. */
+/** After a run of this length, the next pause is short again. */
 const settledMs = 20_000;
 
-/** How a process ended, and when it is to be started again. */
+/** How a process ended, and when to restart it. */
 interface Ended {
   how: string;
   next: 'at once' | 'after a pause' | 'never';
@@ -48,7 +51,7 @@ const readExit = (code: number | null, name: NodeJS.Signals | null): Ended => {
   return { how: name ? `ended by ${name}` : `ended with exit code ${code}`, next: 'after a pause' };
 };
 
-/** The pause before a process that keeps ending is started again: twice the one before. */
+/** The pause before the next restart of a process that keeps ending: twice the one before. */
 const pauseAfter = (pauseMs: number, ranMs: number): number =>
   ranMs > settledMs ? firstPauseMs : Math.min(pauseMs * 2, longestPauseMs);
 
@@ -62,7 +65,7 @@ const spawnLogged = (argv: readonly string[], logFile: string): ChildProcess => 
   return child;
 };
 
-/** Starts it once. @param onEnd Told once, however it ends, and how many milliseconds it ran. */
+/** Starts it once. @param onEnd called once, however it ends, with the milliseconds that it ran. */
 const launchOnce = (
   argv: readonly string[],
   logFile: string,
@@ -81,7 +84,7 @@ const launchOnce = (
   return child;
 };
 
-/** Lets a process end in order, or kills it where that takes too long. */
+/** Lets a process end in order, or kills it if that takes too long. */
 const endInOrder = async (running: ChildProcess, end: Kept['end']): Promise<void> => {
   const ended = once(running, 'exit');
   if (end) await end.ask().catch(() => running.kill('SIGTERM'));
@@ -93,9 +96,7 @@ const endInOrder = async (running: ChildProcess, end: Kept['end']): Promise<void
   await ended;
 };
 
-/**
- * @param onChange Told whenever it has started or ended.
- */
+/** Returns a kept process, not started yet. @param onChange called whenever it has started or ended. */
 export const keepProcess = (
   { argv, end, logFile }: Kept & { logFile: string },
   onChange: () => void,
@@ -130,7 +131,7 @@ export const keepProcess = (
     onChange();
   };
 
-  /** The process that is to end, from now on not wanted any more. */
+  /** Marks the process as not wanted any more. @returns it if it runs, so that the caller can end it. */
   const giveUp = (): ChildProcess | undefined => {
     wanted = false;
     clearTimeout(pause);

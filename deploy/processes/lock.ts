@@ -23,7 +23,7 @@ export const takeLock = async (lock: string): Promise<(() => Promise<void>) | un
   await writeFile(draft, JSON.stringify(mine));
   try {
     for (;;) {
-      // A link is made whole or not at all: whoever reads the lock finds a holder in it.
+      // A link is made completely or not at all, so readers always find a holder in the lock.
       const taken = await link(draft, lock).then(
         () => true,
         (error: NodeJS.ErrnoException) => {

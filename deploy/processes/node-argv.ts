@@ -5,8 +5,8 @@ import { checkout } from '../checkout.ts';
 const fromSources = import.meta.url.endsWith('.ts');
 
 /**
- * How a file of this checkout is run, from whatever folder: its path from the checkout's root, as a source. A bundle
- * starts the bundles beside it, which takes a third of the time; sources, as in a test, are run through tsx.
+ * The command that runs a file of this checkout from any folder. Bundled code starts the bundle of that file, which
+ * takes a third of the time; sources, as in a test, are run through tsx.
  */
 export const nodeArgv = (file: string, ...args: readonly string[]): string[] =>
   fromSources

@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** A process, told apart from a later one that was given the same pid. */
+/** A process, distinguished from a later one with the same pid. */
 export interface ProcessIdentity {
   pid: number;
   /** When it started, in clock ticks since the machine's boot: field 22 of /proc/PID/stat, proc(5). */
   startTicks: string;
 }
 
-/** What /proc tells of the process that now has this pid, and who its parent is; undefined as in {@link identify}. */
+/** The process that now has this pid, with its parent, from /proc; undefined as in {@link identify}. */
 export const processStat = (pid: number): (ProcessIdentity & { parent: number }) | undefined => {
   let stat: string;
   try {
@@ -31,7 +31,7 @@ export const identify = (pid: number): ProcessIdentity | undefined => {
 export const isRunning = ({ pid, startTicks }: ProcessIdentity): boolean =>
   identify(pid)?.startTicks === startTicks;
 
-/** Signals that very process. Gives false if it is not there any more. */
+/** Signals exactly that process. Returns false if it does not exist any more. */
 export const signal = (process_: ProcessIdentity, name: NodeJS.Signals): boolean => {
   if (!isRunning(process_)) return false;
   try {

@@ -2,8 +2,8 @@ import { readdirSync } from 'node:fs';
 import { type ProcessIdentity, processStat, signal } from './process-identity.ts';
 
 /**
- * A process's children, their children and so on, by the parents that /proc names. One whose own parent has ended is not
- * among them: its parent is now process 1.
+ * A process's children, their children and so on, by the parents in /proc. A process whose own parent has ended is not
+ * included: its parent is now process 1.
  */
 export const descendantsOf = (pid: number): ProcessIdentity[] => {
   const root = processStat(pid);
@@ -24,8 +24,8 @@ export const descendantsOf = (pid: number): ProcessIdentity[] => {
 };
 
 /**
- * SIGKILL to a process and all its descendants. They are stopped first, until no new one is found: a process that is
- * killed while its child forks would leave a grandchild that nobody's parent leads to.
+ * Sends SIGKILL to a process and all its descendants. They are stopped first, until no new one is found: killing a
+ * process while its child forks would leave a grandchild that is no longer found through its parents.
  */
 export const killTree = (pid: number): void => {
   const root = processStat(pid);

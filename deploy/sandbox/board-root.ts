@@ -8,16 +8,16 @@ import { bootFiles, trialVariable } from '../local-fleet/board/boot-files.ts';
 import { makeOpenFolder } from '../local-fleet/open-folder.ts';
 import type { SandboxPlaces } from '../places/sandbox-places.ts';
 
-/** How U-Boot's environment is read and written: fw_printenv(1), fw_setenv(1). */
+/** The command that reads or writes U-Boot's environment: fw_printenv(1), fw_setenv(1). */
 export const environmentCommand = (
   { board }: SandboxPlaces,
   program: 'fw_printenv' | 'fw_setenv',
 ): string[] => [program, '--config', board.environmentConfig];
 
-/** In bytes, as U-Boot for QEMU's virt machine has it. */
+/** The environment's size in U-Boot for QEMU's virt machine. */
 const environmentBytes = 0x40000;
 
-/** A board whose flash holds U-Boot's environment, as `saveenv` leaves it, and whose hardware has nothing to report. */
+/** Makes the board's hardware: a flash with U-Boot's environment, as `saveenv` leaves it, and nothing to report. */
 const makeHardware = async (run: Run, places: SandboxPlaces): Promise<void> => {
   const { board } = places;
   for (const file of [board.environment, board.watchdogStatus]) await makeOpenFolder(dirname(file));
@@ -42,7 +42,7 @@ export const initramfsCommand = (places: SandboxPlaces): string[] => [
   bootFiles.initramfs,
 ];
 
-/** The board's root, empty: pacman's folders and the boot loader's config; and the hardware around it. */
+/** Makes the board's hardware and its empty root, with pacman's folders and the boot loader's config. */
 export const makeBoardRoot = async (
   run: Run,
   places: SandboxPlaces,

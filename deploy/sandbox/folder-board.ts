@@ -15,7 +15,7 @@ import { initramfsCommand, makeBoardRoot } from './board-root.ts';
 import { folderBoardConfig } from './folder-board-config.ts';
 import { boot } from './power.ts';
 
-/** How a board is made that is a folder of this machine. */
+/** Makes a board that is a folder of this machine. */
 export const folderBoardMaking: BoardMaking = {
   kind: 'folder',
   fleet: 'sandbox',

@@ -29,7 +29,7 @@ test('the default entry’s kernel is the one that boots', () => {
   expect(bootedKernel(text, 'gone')).toBe('/boot/new');
 });
 
-test('each boot has an id of its own, and what is installed later does not run before the next one', async () => {
+test('each boot has its own id, and a later install runs only after the next boot', async () => {
   const first = await boot(places);
   expect(first).toMatchObject({ up: true, release: '7.0.0-x' });
   install('Linux version 7.0.0-x (me@here) #2 tomorrow\n');

@@ -7,8 +7,9 @@ import type { SandboxPlaces } from '../places/sandbox-places.ts';
 import { environmentCommand } from './board-root.ts';
 
 /**
- * The image that extlinux.conf names for an entry, or for its default: https://wiki.syslinux.org/wiki/index.php?title=EXTLINUX
- * @param override U-Boot's pxe_label_override: an entry that is not there is none.
+ * The image that extlinux.conf names for an entry, or for its default:
+ * https://wiki.syslinux.org/wiki/index.php?title=EXTLINUX
+ * @param override U-Boot's pxe_label_override; ignored if there is no such entry.
  */
 export const bootedKernel = (extlinux: string, override?: string): string | undefined => {
   let chosen: string | undefined;
@@ -25,7 +26,7 @@ export const bootedKernel = (extlinux: string, override?: string): string | unde
   return kernels.get(chosen ?? '') ?? (chosen === undefined ? kernels.values().next().value : undefined);
 };
 
-/** The banner in a kernel's image: what it prints first, and what /proc/version then says. */
+/** The banner in a kernel's image: the first line that it prints, and the content of /proc/version. */
 const bannerOf = (image: Buffer): { banner: string; release: string } | undefined => {
   const text = image.toString('latin1');
   const found = /Linux version (\S+) \([^\0\n]*/.exec(text);
@@ -39,10 +40,10 @@ const replace = async (file: string, text: string): Promise<void> => {
 
 export type BootResult = { up: true; release: string; bootId: string } | { up: false; why: string };
 
-/** Does what the bootcmd in the environment says: takes the variable's label, and clears it for good before it boots. */
+/** Does what the bootcmd in the environment does: takes the label from the variable, and clears it before the boot. */
 const takeTrial = async (run: Run, places: SandboxPlaces): Promise<string | undefined> => {
   const print = environmentCommand(places, 'fw_printenv');
-  // An environment that is damaged is none: the bootcmd that U-Boot was built with knows of no trial.
+  // With a damaged environment, U-Boot uses its built-in bootcmd, which knows no trial.
   const said = await run(print, { quiet: true }).catch(() => undefined);
   const label = new RegExp(`^${trialVariable}=(.+)$`, 'm').exec(said?.stdout ?? '')?.[1];
   if (label !== undefined) await run([...environmentCommand(places, 'fw_setenv'), trialVariable]);
@@ -50,9 +51,9 @@ const takeTrial = async (run: Run, places: SandboxPlaces): Promise<string | unde
 };
 
 /**
- * Boots the sandbox board as U-Boot would: finds the kernel that its environment or its boot folder names now, keeps a copy
- * of it as the one that runs, and lets /proc say so under a new boot id.
- * @returns Not up, if a real board would stop in its boot loader too.
+ * Boots the sandbox board as U-Boot would: finds the kernel that its environment or its boot folder names, copies it as
+ * the running image, and writes its release and a new boot id to the board's /proc.
+ * @returns not up, if a real board would stop in its boot loader too.
  */
 export const boot = async (run: Run, places: SandboxPlaces): Promise<BootResult> => {
   const { root, board } = places;
@@ -70,7 +71,7 @@ export const boot = async (run: Run, places: SandboxPlaces): Promise<BootResult>
   if (image === undefined) return { up: false, why: `${board.extlinux} names ${kernel}, which is not there` };
   const found = bannerOf(image);
   if (found === undefined) return { up: false, why: `${kernel} is no kernel: it holds no "Linux version"` };
-  // The running image is a file of its own, so that a program which still runs from the old one does not hinder.
+  // The copy is renamed into place, so that a program that still runs from the old image does not prevent it.
   await copyFile(installed, `${board.runningImage}.part`);
   await rename(`${board.runningImage}.part`, board.runningImage);
   const bootId = randomUUID();

@@ -29,7 +29,7 @@ test('a folder that is no sandbox is not wiped', async () => {
   expect(statSync(folder).mode).toBe(mode);
 });
 
-test('an empty folder of somebody else’s keeps its mode, and a sandbox’s own is opened', async () => {
+test('an empty folder that existed before keeps its mode, and a sandbox’s own is opened', async () => {
   const places = sandboxPlaces(folder);
   await expect(claimFolder(places)).rejects.toThrow(`${folder} is closed to other users`);
   expect(statSync(folder).mode & 0o777).toBe(0o700);
@@ -38,7 +38,7 @@ test('an empty folder of somebody else’s keeps its mode, and a sandbox’s own
   expect(statSync(folder).mode & 0o777).toBe(0o755);
 });
 
-test('a sandbox that somebody holds is neither set up nor started again', async () => {
+test('a sandbox that a process holds is neither set up nor started again', async () => {
   const letGo = await holdSandbox(sandboxPlaces(folder));
   await expect(startSandbox(folder)).rejects.toThrow(`; stop it with \`ka down --dir ${folder}\` first`);
   await expect(holdSandbox(sandboxPlaces(folder))).rejects.toThrow(/runs in/);
@@ -46,14 +46,14 @@ test('a sandbox that somebody holds is neither set up nor started again', async 
   expect(sandboxHolder(sandboxPlaces(folder))).toBeUndefined();
 });
 
-test('what stops a lab is another command than what stops a sandbox', () => {
+test('a lab is stopped by another command than a sandbox', () => {
   const places = sandboxPlaces(folder);
   writeFileSync(places.marker, JSON.stringify({ board: 'virtual' }));
   expect(howToStop(places)).toContain(`ka lab down --dir ${folder}`);
   expect(howToStop(sandboxPlaces(defaultSandboxFolder()))).toContain('`ka down`');
 });
 
-test('the lock of a process that is gone holds nobody up, even if its pid was given to another', async () => {
+test('the lock of a process that has ended blocks nobody, even if its pid was given to another', async () => {
   const places = sandboxPlaces(folder);
   writeFileSync(places.lock, JSON.stringify({ pid: process.pid, startTicks: '1' }));
   expect(sandboxHolder(places)).toBeUndefined();
@@ -62,15 +62,15 @@ test('the lock of a process that is gone holds nobody up, even if its pid was gi
   await letGo();
 });
 
-test('stopping where nothing runs changes nothing', async () => {
+test('stopping changes nothing if nothing runs', async () => {
   expect(await stopSandbox(folder)).toBe(false);
 });
 
-test('where no sandbox was set up, none starts', async () => {
+test('a folder without a sandbox starts none', async () => {
   await expect(startSandbox(folder)).rejects.toThrow(`there is no sandbox in ${folder}`);
 });
 
-test('a process is told apart from an earlier one of the same pid', () => {
+test('a process is distinguished from an earlier one with the same pid', () => {
   const own = identify(process.pid);
   expect(own && isRunning(own)).toBe(true);
   expect(isRunning({ pid: process.pid, startTicks: '1' })).toBe(false);

@@ -1,3 +1,3 @@
-/** The units of an enrolled host, as systemd there calls them. */
+/** The names of an enrolled host's units. */
 export const agentUnit = 'kernel-agent.service';
 export const deadlineUnit = 'kernel-agent-deadline.service';

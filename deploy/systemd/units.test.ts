@@ -12,7 +12,10 @@ const analyze = promisify(execFile);
 const folder = join(checkout, 'deploy/systemd');
 const fileOf = (unit: string) => join(folder, `${unit}.service`);
 
-/** The most exposure that systemd 252 may find, of 10, times 10. It was measured; whoever raises one says why. */
+/**
+ * The highest exposure that systemd 252 may find, of 10, times 10. It was measured; a commit that raises one explains
+ * why.
+ */
 const thresholds = {
   'kernel-agent-builder': 35,
   'kernel-agent-publisher': 18,
@@ -31,12 +34,12 @@ it('has a threshold for every unit', () => {
   );
 });
 
-it.each(Object.entries(thresholds))('%s is a unit that systemd takes without a word', async (unit) => {
+it.each(Object.entries(thresholds))('%s is a unit that systemd accepts without a warning', async (unit) => {
   const { stdout, stderr } = await analyze('systemd-analyze', ['verify', '--man=no', fileOf(unit)]);
   expect(stdout + stderr).toBe('');
 });
 
-it.each(Object.entries(thresholds))('%s is exposed no more than %i of 100', async (unit, threshold) => {
+it.each(Object.entries(thresholds))('%s has an exposure of at most %i of 100', async (unit, threshold) => {
   const argv = ['security', '--offline=yes', '--no-pager', `--threshold=${threshold}`, fileOf(unit)];
   await expect(analyze('systemd-analyze', argv)).resolves.toBeDefined(); // it exits 1 above
 });
@@ -53,14 +56,14 @@ it.each(['kernel-agent-board', 'kernel-agent-deadline'])('lets a pacman go on wh
   expect(text).not.toMatch(/^PrivateTmp=yes$/m);
 });
 
-it('starts the deadline in emergency mode too, where nothing that a unit needs by default has come up', () => {
+it('starts the deadline in emergency mode too, in which the default dependencies of units do not come up', () => {
   const text = readFileSync(fileOf('kernel-agent-deadline'), 'utf8');
   expect(text).toMatch(/^DefaultDependencies=no$/m);
   expect(text).toMatch(/^WantedBy=.*\bemergency\.target\b/m);
   expect(text).not.toMatch(/^(Requires|Requisite|BindsTo)=/m);
 });
 
-it('leaves a builder’s /proc as the kernel makes it: of one with mounts on it no user namespace gets a new one', () => {
+it('leaves a builder’s /proc without mounts on it: otherwise no user namespace could mount a new one', () => {
   const text = readFileSync(fileOf('kernel-agent-builder'), 'utf8');
   expect(text).not.toMatch(
     /^(ProtectHostname|ProtectKernelTunables|ProtectKernelLogs|ProtectProc|ProcSubset|InaccessiblePaths|ReadOnlyPaths)=/m,
@@ -71,7 +74,7 @@ it.each(['builder', 'publisher', 'board'])('keeps the state of a %s where enrolm
   const name = stateHome.replace('/var/lib/', '');
   const units = [`kernel-agent-${role}`, ...(role === 'board' ? ['kernel-agent-deadline'] : [])];
   for (const unit of units) expect(readFileSync(fileOf(unit), 'utf8')).toContain(`StateDirectory=${name}\n`);
-  // It is closed to others, and that lab and sandbox lie in is not.
+  // It is closed to others, and the folder that holds labs and sandboxes is not.
   for (const folder of [defaultLabFolder(), defaultSandboxFolder(), '/var/lib/kernel-agent/lab'])
     expect(`${folder}/`.startsWith(`${stateHome}/`)).toBe(false);
 });

@@ -18,15 +18,15 @@ export type LogConnection = NatsConnection;
 
 export interface NatsOptions {
   servers: string[];
-  /** For a server that is not on loopback: who may vouch for it, PEM. */
+  /** For a server that is not on loopback: the certificates of the authorities that may vouch for it, PEM. */
   caFile?: string | undefined;
-  /** The writer's key, an NKey seed: it logs in with it. */
+  /** The key that the writer logs in with, an NKey seed. */
   keyFile: string;
-  /** The writer's name: the connection carries it, and its inboxes, which nobody else may read. */
+  /** The writer's name. It names the connection and its inboxes, which nobody else may read. */
   name: string;
-  /** Keep trying until `signal` fires, as a daemon does. Otherwise the first failure is the answer. */
+  /** Keep trying until `signal` fires, as a daemon does. Otherwise the first failure is thrown. */
   wait?: boolean;
-  /** Told once of each reason, while it keeps trying: a wrong address, certificate or key only a person mends. */
+  /** Called once for each reason while it keeps trying: only a person can fix a wrong address, certificate or key. */
   onTrouble?: (sentence: string) => void;
   signal?: AbortSignal;
 }
@@ -47,9 +47,9 @@ const authenticatorOf =
   });
 
 /**
- * Connects to the fleet's NATS server. Once connected it reconnects for ever, also where the server refuses the login
- * for a while, and a half-open connection is noticed within 15 s: at the third ping, with two unanswered. (The client's
- * own defaults give up after 20 s or two refusals, and notice after 6 minutes.)
+ * Connects to the fleet's NATS server. Once connected it reconnects for ever, even if the server refuses the login for
+ * a while, and it notices a half-open connection within 15 s: at the third ping, with two unanswered. (The client's own
+ * defaults give up after 20 s or two refusals, and notice after 6 minutes.)
  * @throws {LogUnreachable} @throws the signal's reason, if it fires while waiting.
  */
 export const connectNats = async ({
@@ -91,25 +91,26 @@ export const connectNats = async ({
       const isUnknownKey = cause instanceof NatsError && cause.code === ErrorCode.AuthorizationViolation;
       const sentence = isUnknownKey
         ? `nats-server at ${servers.join(', ')} does not know the key ${keyFile}: give it the fleet's users, ka fleet nats-config`
-        : `${unreachable}; it is tried again and again`;
+        : `${unreachable}; trying again`;
       if (!told.has(sentence)) onTrouble?.(sentence);
       told.add(sentence);
-      // Not the client's own `waitOnFirstConnect`, which nothing can stop.
+      // The client's own `waitOnFirstConnect` can't be stopped.
       await sleep(againAfterMs, undefined, signal && { signal });
     }
   }
 };
 
-/** A clock that only runs forward, and stands still while the server is away. Milliseconds. */
+/** A clock that only runs forward, and stands still while the connection to the server is lost. Milliseconds. */
 export interface ConnectedClock {
   now(): number;
-  /** Whether the server is there, as far as is known. */
+  /** Whether the server is connected, as far as is known. */
   runs(): boolean;
   stop(): void;
 }
 
 /**
- * Measures how long others have been silent, or owe an answer: what they say while nobody can hear it counts for neither.
+ * Measures how long others have been silent or owe an answer. Time without a connection, in which nobody could hear
+ * them, does not count.
  */
 export const connectedClock = (connection: NatsConnection): ConnectedClock => {
   let lost = 0;

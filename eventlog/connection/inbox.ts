@@ -1,2 +1,5 @@
-/** What the subjects begin with under which a writer is answered. Nobody else may read there: `_INBOX.>` would be everybody's. */
+/**
+ * The prefix of the subjects on which a writer gets its answers. Nobody else may read there; `_INBOX.>` would be shared
+ * by all.
+ */
 export const inboxOf = (writer: string): string => `_INBOX_${writer}`;

@@ -1,7 +1,7 @@
 import type { NatsConnection, QueuedIterator, Status } from 'nats';
 import { inboxOf } from './inbox.ts';
 
-/** What the server refused to a connection while `doing`: subjects published to, and subscribed to. */
+/** Returns what the server refused to a connection during `doing`: subjects published to, and subscribed to. */
 export const refusedWhile = async (
   connection: NatsConnection,
   doing: () => void,
@@ -14,7 +14,7 @@ export const refusedWhile = async (
       else if (permissionContext) refused.subscription.add(permissionContext.subject);
   })();
   doing();
-  await connection.flush(); // the server answers in order: what it refused it has said by now
+  await connection.flush(); // the server answers in order: every refusal has arrived by now
   await new Promise((read) => setImmediate(read));
   status.stop();
   await reading;
@@ -22,9 +22,9 @@ export const refusedWhile = async (
 };
 
 /**
- * Asks a server whether it holds this connection to what a writer may do. Nothing is stored and nothing changed by it, whatever
- * the server permits: the subjects are nobody's, and the verbs only ask.
- * @returns what the connection may do although no writer but the administrator should: nothing where permissions are on.
+ * Asks a server whether it limits this connection to what a writer may do. Whatever the server permits, this stores and
+ * changes nothing: the subjects belong to nobody, and the API calls only ask.
+ * @returns what the connection may do although only the administrator should; empty if permissions are on.
  */
 export const excessRights = async (connection: NatsConnection, fleet: string): Promise<string[]> => {
   const publish = [

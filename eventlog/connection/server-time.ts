@@ -3,9 +3,10 @@ import { explainLogError } from '../stream/log-fault.ts';
 import { eventStream, logManager, outputStream, streamNotFound } from '../stream/provision.ts';
 
 /**
- * The clock of the log's server, as it was when the fleet was last heard: hosts that are there say so every few seconds. It is
- * the one clock that everybody shares, and nobody's own.
- * @throws {LogFault} if the log is gone, or does not answer; the output may be missing, as where its stream found no room.
+ * The time of the log's server when it last stored something from the fleet; running hosts send a presence every few
+ * seconds. It is the one clock that everybody shares.
+ * @throws {LogFault} if the log is gone, or does not answer. The output stream may be missing: there may be no room for
+ * it.
  */
 export const serverTime = async (connection: NatsConnection): Promise<Date> => {
   const manager = await logManager(connection);

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { longestYamlBytes, readYaml, spellFaults } from '../../schemas/yaml-file.ts';
 import { NoPlainFile, readPlainFile } from './plain-file.ts';
 
-/** A config file can't be used. The message has one `file:line:column: what is wrong` a line. */
+/** A config file can't be used. Each line of the message is one `file:line:column: what is wrong`. */
 export class ConfigFault extends Error {
   override readonly name = 'ConfigFault';
 }

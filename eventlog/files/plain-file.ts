@@ -1,16 +1,16 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 
-/** What is named is no file, or too large a one. */
+/** The path does not name a plain file, or the file is too large. */
 export class NoPlainFile extends Error {
   override readonly name = 'NoPlainFile';
 }
 
 /**
- * The bytes of a plain file that a person named. A device or a pipe would be read for ever.
+ * Reads a plain file that a person named. Reading a device or a pipe would never end.
  * @throws {NoPlainFile} a predicate, like "is no plain file". @throws as {@link openSync} does.
  */
 export const readPlainFile = (file: string, atMostBytes: number): Buffer => {
-  // Without O_NONBLOCK the opening of a pipe waits for somebody who writes to it.
+  // Without O_NONBLOCK, opening a pipe waits for a process that writes to it.
   const opened = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const found = fstatSync(opened);

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 
-/** What another program wrote, if it is JSON and fits. */
+/** Reads what another program wrote; undefined if it is not JSON or does not fit. */
 export const readJson = <Schema extends z.ZodType>(
   schema: Schema,
   bytes: Uint8Array,

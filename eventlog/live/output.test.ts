@@ -95,7 +95,7 @@ describe('presence', () => {
     unsent: 0,
   };
 
-  it('is heard, but for rubbish and for what a host says of another', async () => {
+  it('is heard, except for rubbish and for what one host reports about another', async () => {
     const heard: Presence[] = [];
     const listener = await log.connect(coordinator);
     const stop = listenForPresence(listener, fleet, (one) => heard.push(one));
@@ -109,7 +109,7 @@ describe('presence', () => {
     expect(await listener.rtt()).toBeGreaterThanOrEqual(0); // it still reads
   });
 
-  it('is kept as the last word alone, and pushes no output out of its stream', async () => {
+  it('is kept only as the last one of each host, and pushes no output out of its stream', async () => {
     for (let n = 0; n < 5; n += 1) sayPresent(host, fleet, { ...presence, unsent: n });
     await host.flush();
     const manager = await logManager(reader);
@@ -122,7 +122,7 @@ describe('presence', () => {
     expect(Object.keys(subjects)).toHaveLength(1);
     const last = await lastPresences(reader, fleet, ['boltzmann', 'fresnel'], outputStream);
     expect([...last]).toEqual([['boltzmann', { ...presence, unsent: 4, time: expect.any(String) }]]);
-    // By the server: what the host says of the time may be years off.
+    // By the server's clock: the host's own may be years off.
     expect(Math.abs(Date.now() - Date.parse(last.get('boltzmann')?.time ?? ''))).toBeLessThan(60_000);
   });
 });
@@ -139,7 +139,7 @@ it('provisioning again changes nothing', async () => {
   await provision(admin, fleet, ['boltzmann', 'fresnel']);
   expect(await seen()).toEqual(before);
   expect(before[0]).toMatchObject({ deny_delete: true, deny_purge: true });
-  // Not even the administrator deletes an event. That hosts may not ask is the server's test.
+  // Not even the administrator deletes an event. Another test covers that hosts may not even ask.
   await admin.jetstream().publish(`ka.${fleet}.boltzmann._.Noted.1`, 'x');
   await expect(manager.streams.purge('KA')).rejects.toThrow(/purge/);
   await expect(manager.streams.deleteMessage('KA', 1)).rejects.toThrow(/delete/);

@@ -42,12 +42,15 @@ export const createOutputWriter = (
         JSON.stringify({ time: new Date().toISOString(), line: line.slice(0, longestLine) }),
       );
     } catch {
-      // The connection is closed, or about to be.
+      // The connection is closed, or is closing.
     }
   };
 };
 
-/** Hands over the output of an iteration's steps, from the first line kept; with `follow`, until `signal` fires. */
+/**
+ * Calls `onLine` for each output line of an iteration's steps, from the first one kept; with `follow`, until `signal`
+ * fires.
+ */
 export const readOutput = async (
   connection: NatsConnection,
   of: { fleet: string; iteration: string; step?: string },
@@ -59,7 +62,8 @@ export const readOutput = async (
     return (await manager.streams.info(outputStream)).state.last_seq;
   };
   const from = options.fromNow ? (await lastSequence()) + 1 : 1;
-  // What this stream forgets is no cut, but one that ends before what was read is another one: what it says next counts.
+  // That this stream drops old messages is not a cut. A stream that ends before what was read is a new one: go on after
+  // its end.
   const guard = {
     isHeld: async (handed: readonly Handed[]) => (await lastSequence()) >= (handed.at(-1)?.sequence ?? 0),
     onCut: async () => (await lastSequence()) + 1,

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { readJson } from '../files/read-json.ts';
 import { logManager } from '../stream/provision.ts';
 
-/** What a host says of itself every few seconds. It is kept nowhere but as the last word of each host. */
+/** What a host reports about itself every few seconds. Only the last presence of each host is kept. */
 export const Presence = z.object({
   host: z.string(),
   role: z.string(),
@@ -11,17 +11,17 @@ export const Presence = z.object({
   bootId: z.string(),
   release: z.string(),
   package: z.string().nullable(),
-  /** What it is doing: `iter5 build 1`, or null. */
+  /** What the host is doing: `iter5 build 1`, or null. */
   running: z.string().nullable(),
   /** Own events that are not in the log yet. */
   unsent: z.int().min(0),
   /** The attempts that are open in its journal: `iter5 build 1`. Absent from older agents. */
   open: z.array(z.string()).optional(),
-  /** The stream's sequence up to which its journal holds what was for it. */
+  /** The stream's sequence up to which the host's journal holds everything that was for the host. */
   position: z.int().min(0).optional(),
-  /** The last checkpoint that it was told; absent if none. */
+  /** The last checkpoint that the host received; absent if none. */
   checkpoint: z.object({ epoch: z.int().min(1), size: z.int().min(0) }).optional(),
-  /** Why it does not work, for a person; null if it does. */
+  /** Why the agent does not work, for a person; null if it works. */
   trouble: z.string().nullable().optional(),
 });
 export type Presence = z.infer<typeof Presence>;
@@ -30,7 +30,7 @@ export const presenceEveryMs = 2_000;
 
 const subject = (fleet: string, host: string) => `ka-out.${fleet}.${host}.presence`;
 
-/** Replaces what the host said before: kept one by one, presences would push the steps' output out of its stream. */
+/** Replaces the host's previous presence: if all were kept, they would push the steps' output out of the stream. */
 export const sayPresent = (connection: NatsConnection, fleet: string, presence: Presence): void => {
   if (connection.isClosed() || connection.isDraining()) return;
   const head = headers();
@@ -38,7 +38,7 @@ export const sayPresent = (connection: NatsConnection, fleet: string, presence: 
   connection.publish(subject(fleet, presence.host), JSON.stringify(presence), { headers: head });
 };
 
-/** Hands over each presence as it is said. Gives the way to stop listening. */
+/** Calls `onPresence` for each presence as it arrives. @returns a function that stops listening. */
 export const listenForPresence = (
   connection: NatsConnection,
   fleet: string,
@@ -46,16 +46,19 @@ export const listenForPresence = (
 ): (() => void) => {
   const subscription = connection.subscribe(subject(fleet, '*'), {
     callback: (error, message) => {
-      // Nothing may be thrown here: it would end the client's reading of the connection.
+      // Nothing may throw here: that would end the client's reading of the connection.
       const presence = error ? undefined : readJson(Presence, message.data);
-      // A host speaks for itself alone: the server lets nobody else publish under its token.
+      // A host may report only itself: the server lets nobody else publish under its token.
       if (presence && message.subject === subject(fleet, presence.host)) onPresence(presence);
     },
   });
   return () => subscription.unsubscribe();
 };
 
-/** The last presence of each host that the output stream still holds, with the server's time: a board's own may be wrong. */
+/**
+ * The last presence of each host that the output stream still holds, with the server's time: a board's clock may be
+ * wrong.
+ */
 export const lastPresences = async (
   connection: NatsConnection,
   fleet: string,

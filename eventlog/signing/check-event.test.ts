@@ -4,7 +4,7 @@ import { testKey } from '../../coordinator/testing/test-key.ts';
 import { checkEvent } from './check-event.ts';
 import { payloadTypes } from './writer-key.ts';
 
-/** What is said of an event of this type and data, whose signature is good. */
+/** Why an event of this type and data is refused, although its signature is good. */
 const refusalOf = (type: string, data: string): string => {
   const text = `{"specversion":"1.0","id":"iter5.${type}.1","source":"fresnel","type":"${type}","subject":"iter5","fleet":"reauktion","time":"2026-05-11T00:00:00Z","iteration":"iter5","attempt":1,"writerseq":1,"data":${data}}`;
   const bytes = new TextEncoder().encode(text);
@@ -16,7 +16,7 @@ const refusalOf = (type: string, data: string): string => {
 
 const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`;
 
-it('refuses a value that nests deeper than a stack is, whether or not its type is known', () => {
+it('refuses a value that nests deeper than the stack allows, whether or not its type is known', () => {
   expect(refusalOf('Thing', nested(10))).toBe('taken');
   expect(refusalOf('Thing', nested(100_000))).toContain('must not nest more than 50 deep');
   const failed = (seen: string) => `{"fault":"work","reason":"x","output":[],"begun":[],"seen":${seen}}`;

@@ -14,32 +14,32 @@ import type { SignedEvent } from '../../schemas/signed-event.ts';
 import type { Trust } from './trust.ts';
 import { isSignedBy, payloadTypes } from './writer-key.ts';
 
-/** A message as the log holds it, whatever it is. */
+/** A message as the log holds it, whether or not it is an event. */
 export interface KeptMessage {
   sequence: number;
   subject: string;
   bytes: Uint8Array;
-  /** Its writer's, over the bytes; base64. */
+  /** The writer's signature over the bytes; base64. */
   signature: string;
 }
 
-/** A message in the stream that is no event of the writer it claims to be from. Nothing is folded from it. */
+/** A message in the stream that is not an event of the writer it claims to be from. Nothing is folded from it. */
 export interface RefusedMessage {
   sequence: number;
   subject: string;
   why: string;
 }
 
-/** An event of its writer's, and which of that writer's keys has signed it; or why it is none. */
+/** An event of its writer, and the key of that writer that signed it; or why the message is refused. */
 export type Checked = { logged: LoggedEvent; key: string } | { refused: RefusedMessage };
 
 /** The header that carries the writer's signature over the exact bytes, base64. */
 export const signatureHeader = 'Ka-Signature';
 
-/** What a refusal says at most: a hostile writer's names are as long as it likes. */
+/** The longest text of a refusal: a hostile writer's names can have any length. */
 const longestWhy = 1000;
 
-/** In one sentence: what a hostile writer makes wrong a thousand times is not said a thousand times. */
+/** Returns one sentence, even if a hostile writer made a thousand faults. */
 const whyUnread = (error: unknown): string => {
   if (!(error instanceof z.ZodError))
     return (error instanceof Error ? error.message : String(error)).slice(0, 200);
@@ -48,7 +48,7 @@ const whyUnread = (error: unknown): string => {
   return `${first?.path.join('.').slice(0, 100)}: ${first?.message.slice(0, 200)}${more}`;
 };
 
-/** A subject that a message can be said under: no wildcard, no empty token. */
+/** A subject that can be published to: no wildcard, no empty token. */
 const sayable = /^[^\s.*>]+(\.[^\s.*>]+)*$/;
 
 /** The host that an event is for: its subject ends in that name. */
@@ -58,7 +58,7 @@ const addresseeOf = (event: KaEvent): string | undefined => {
   return event.kind === 'fleet' && event.type === 'Checkpointed' ? event.data.host : undefined;
 };
 
-/** Why an event does not belong where it stands: the signature covers the bytes, and not the subject. */
+/** Why an event does not belong under its subject: the signature covers the bytes, and not the subject. */
 const misplaced = (event: KaEvent, subject: string): string | undefined => {
   const { fleet, source, iteration, type, attempt, id } = event;
   if (id !== `${iteration}.${type}.${attempt}` || event.subject !== iteration)
@@ -69,25 +69,30 @@ const misplaced = (event: KaEvent, subject: string): string | undefined => {
   const own = ['ka', fleet, source, iteration, type, attempt];
   const isOwn =
     subject === [...own, ...(isFor === undefined ? [] : [isFor])].join('.') ||
-    (event.kind === 'unknown' && subject.startsWith(`${own.join('.')}.`)); // nobody here knows whom it is for
+    (event.kind === 'unknown' && subject.startsWith(`${own.join('.')}.`)); // this version does not know whom it is for
   if (isOwn) return undefined;
   return `it names ${source}'s ${id}${isFor ? ` for ${isFor}` : ''} in ${fleet}, which is not what its subject says`;
 };
 
 /**
- * Whether a message is an event of the writer that its subject names: signed by one of that writer's keys, of a type that its
- * role may write, and under the subject of its own fact. It is parsed only once the signature is good. One that has put
- * something aside lacks it until {@link completeEvent} has it: so an event has its place in its writer's chain whether or not
- * that can be read.
+ * Whether a message is an event of the writer that its subject names: signed by one of that writer's keys, of a type
+ * that its role may write, and under the subject of its own fact. It is parsed only once the signature is good. An
+ * event that has put something aside lacks it until {@link completeEvent} adds it, so an event has its place in its
+ * writer's chain whether or not its blobs can be read.
  */
-export const checkEvent = (trust: Trust, { sequence, subject, bytes, signature }: KeptMessage): Checked => {
+export const checkEvent = (
+  trust: Trust,
+  { sequence, subject, bytes, signature }: KeptMessage,
+  wasChecked = false,
+): Checked => {
   const refuse = (why: string) => ({ refused: { sequence, subject, why: why.slice(0, longestWhy) } });
-  if (!sayable.test(subject)) return refuse('nothing can be said under such a subject');
+  if (!sayable.test(subject)) return refuse('no message can have such a subject');
   const writer = parseSubject(subject)?.writer;
-  if (writer === undefined) return refuse('it stands under no subject of an event');
+  if (writer === undefined) return refuse('its subject is not the subject of an event');
   const trusted = trust.writers.get(writer);
   if (trusted === undefined) return refuse(`no key is pinned for the writer "${writer}"`);
-  const key = trusted.keys.find((one) => isSignedBy(one, payloadTypes.event, bytes, signature));
+  const isSigned = (one: string) => wasChecked || isSignedBy(one, payloadTypes.event, bytes, signature);
+  const key = trusted.keys.find(isSigned);
   if (key === undefined) return refuse(`its signature is not ${writer}'s`);
   let event: KaEvent;
   try {
@@ -95,7 +100,8 @@ export const checkEvent = (trust: Trust, { sequence, subject, bytes, signature }
   } catch (error) {
     return refuse(`it can't be read: ${whyUnread(error)}`);
   }
-  if (event.fleet !== trust.fleet) return refuse(`it is of fleet ${event.fleet}, and this is ${trust.fleet}`);
+  if (event.fleet !== trust.fleet)
+    return refuse(`it belongs to fleet ${event.fleet}, and this is ${trust.fleet}`);
   const why = misplaced(event, subject);
   if (why !== undefined) return refuse(why);
   if (!mayWrite(trusted, event.type)) return refuse(`${writer} may not write ${event.type}`);
@@ -103,8 +109,8 @@ export const checkEvent = (trust: Trust, { sequence, subject, bytes, signature }
 };
 
 /**
- * An event that {@link checkEvent} let through, with what it has put aside. It lacks less then, or nothing.
- * @param blobs what is known by now.
+ * Returns an event that {@link checkEvent} accepted, with the values that it has put aside, as far as they are known.
+ * @param blobs the blobs that are known by now.
  */
 export const completeEvent = (
   logged: LoggedEvent,
@@ -125,13 +131,13 @@ export const completeEvent = (
   }
 };
 
-/** What an event has put aside and is not there. */
+/** The values that an event has put aside and that are missing. */
 export const lacksOf = ({ event }: LoggedEvent): readonly BlobMarker[] =>
   (event.kind === 'unknown' && event.lacks) || [];
 
 /**
- * As {@link checkEvent}, of an event that another one carries: it stands under no subject, and is taken for what it says it is.
- * It has no place in the log either.
+ * Like {@link checkEvent}, for an event inside another event. It has no subject and no place in the log, so the subject
+ * that it would have is used.
  */
 export const checkSignedEvent = (
   trust: Trust,
@@ -158,7 +164,7 @@ export const checkSignedEvent = (
   }
 };
 
-/** As {@link checkEvent}, of a message as the server hands it over. */
+/** Like {@link checkEvent}, for a message as the server delivers it. */
 export const checkMessage = (
   trust: Trust,
   { subject, data, headers }: { subject: string; data: Uint8Array; headers?: MsgHdrs | undefined },

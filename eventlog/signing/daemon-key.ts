@@ -6,14 +6,14 @@ import type { WriterKey } from './writer-key.ts';
 /** What a daemon signs with. */
 export interface DaemonKey {
   key: WriterKey;
-  /** The key that it had just before: it signs the rotation, while the log does not hold that. */
+  /** The key before that one. It signs the rotation, as long as the log does not hold the rotation. */
   former?: WriterKey | undefined;
 }
 
 /**
- * Reads a daemon's key. A next one that waits beside it takes its place once the fleet's file pins it: by then whoever
- * checks has been told.
- * @param say for the daemon's own log.
+ * Reads a daemon's key. A next key that waits beside it takes its place once the fleet's file pins the next key: by
+ * then those who check signatures know it.
+ * @param say writes to the daemon's own log.
  * @throws one sentence, if the fleet's file does not pin the key.
  */
 export const readDaemonKey = (
@@ -36,7 +36,7 @@ export const readDaemonKey = (
   }
   const key = readKeyFile(keyFile);
   const former = readKeyFileIfAny(formerKeyFile(keyFile));
-  // Where a key was replaced without a rotation, one from longer ago may lie there still: it has nothing to say.
+  // If a key was replaced without a rotation, an older key may still lie there. It is not the former one.
   const isFormer = former !== undefined && pinned[0] === key.publicKey && pinned[1] === former.publicKey;
   return { key, former: isFormer ? former : undefined };
 };

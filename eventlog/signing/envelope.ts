@@ -9,10 +9,10 @@ export const signEnvelope = (key: WriterKey, bytes: Uint8Array): DsseEnvelope =>
 });
 
 /**
- * The bytes in an envelope.
- * @param publicKeys whose signature counts.
- * @throws {Error} a sentence: it is of another kind, its payload is spelt in another way than its one, or the signature is
- * not by one of these keys.
+ * Returns the bytes in an envelope.
+ * @param publicKeys the keys whose signature is accepted.
+ * @throws {Error} one sentence, if the payload is of another kind or is not strict base64, or if the signature is not
+ * by one of these keys.
  */
 export const openEnvelope = (
   publicKeys: readonly string[],
@@ -21,9 +21,9 @@ export const openEnvelope = (
   if (payloadType !== payloadTypes.inToto)
     throw new Error(`the envelope holds ${payloadType}; expected ${payloadTypes.inToto}`);
   const bytes = Buffer.from(payload, 'base64');
-  // Base64 has several spellings of the same bytes: a changed letter must not go unseen.
+  // The same bytes have several spellings in base64: a changed letter must not go unnoticed.
   if (bytes.toString('base64') !== payload)
-    throw new Error('the payload of the envelope is no strict base64');
+    throw new Error('the payload of the envelope is not strict base64');
   const [signature, ...others] = signatures;
   if (signature === undefined || others.length > 0)
     throw new Error(`the envelope has ${signatures.length} signatures; expected one`);

@@ -1,13 +1,13 @@
 import type { KeptMessage } from './check-event.ts';
 
 /**
- * Which message counts under each subject, to who reads messages one by one. A server lets nobody say another thing under a
- * subject, but clusters have let it happen: the first message counts.
+ * Finds the second message under a subject. A server accepts only one message per subject, but clusters have let a
+ * second one through: the first message counts.
  */
 export const createFirstMessages = () => {
   const firsts = new Map<string, number>();
   return {
-    /** @returns why a message does not count, if it is the second under its subject. One that comes again is no second. */
+    /** @returns why the message is refused, if it is the second under its subject. A redelivered message is no second one. */
     refuse({ sequence, subject }: Pick<KeptMessage, 'sequence' | 'subject'>): string | undefined {
       const first = firsts.get(subject);
       if (first !== undefined && first < sequence)

@@ -13,12 +13,12 @@ import {
 import { dirname } from 'node:path';
 import { generateWriterKey, readWriterKey, type WriterKey } from './writer-key.ts';
 
-/** Where a writer's next key waits, beside the one that it has. */
+/** Where a writer's next key waits, beside the current one. */
 export const nextKeyFile = (keyFile: string): string => `${keyFile}.new`;
-/** Where the key that it had before is kept, until its owner removes it. */
+/** Where the writer's previous key is kept, until its owner removes it. */
 export const formerKeyFile = (keyFile: string): string => `${keyFile}.old`;
 
-/** @throws one sentence, if it can't be read or holds no key; never what it holds. */
+/** @throws one sentence, if the file can't be read or holds no key. The sentence never shows the content. */
 export const readKeyFile = (file: string): WriterKey => {
   let text: string;
   try {
@@ -35,7 +35,7 @@ export const readKeyFile = (file: string): WriterKey => {
   }
 };
 
-/** As {@link readKeyFile}; undefined where there is no such file. */
+/** Like {@link readKeyFile}; undefined if there is no such file. */
 export const readKeyFileIfAny = (file: string): WriterKey | undefined =>
   existsSync(file) ? readKeyFile(file) : undefined;
 
@@ -47,26 +47,26 @@ const syncFolder = (folder: string): void => {
 
 const spellMode = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
 
-/** What is wrong with the folder that holds a key: others could put another one in its place. Undefined if nothing is. */
+/** What is wrong with the folder that holds a key: others could replace the key. Undefined if nothing is wrong. */
 export const keyFolderFault = (file: string): string | undefined => {
   const folder = dirname(file);
   const { mode } = statSync(folder);
   return mode & 0o022 ? `others may write to its folder ${folder} (mode ${spellMode(mode)})` : undefined;
 };
 
-/** What is wrong with how a key's file lies there, besides its folder. Undefined if nothing is. */
+/** What is wrong with the mode or the owner of a key's file. Undefined if nothing is wrong. */
 export const keyFileFault = (file: string): string | undefined => {
   const { mode, uid } = statSync(file);
   if ((mode & 0o7777) !== 0o600) return `its mode is ${spellMode(mode)}, and 0600 was expected`;
   const mine = process.getuid?.();
-  // Root looks after everybody's keys: each belongs to whom its folder does.
+  // Root handles everybody's keys: each key belongs to the owner of its folder.
   const owner = mine === 0 ? statSync(dirname(file)).uid : mine;
   return uid === owner || uid === mine ? undefined : `it belongs to user ${uid}, and ${owner} was expected`;
 };
 
 /**
- * Makes a key: the file is whole or not there, and nobody else can read it.
- * @throws one sentence, if there is one already, or others may write to the folder.
+ * Makes a key. Its file is complete or not there at all, and nobody else can read it.
+ * @throws one sentence, if there is a file already, or others may write to the folder.
  */
 export const makeKeyFile = (file: string): WriterKey => {
   if (!existsSync(dirname(file)))
@@ -77,7 +77,7 @@ export const makeKeyFile = (file: string): WriterKey => {
   if (fault !== undefined)
     throw new Error(`no key is made in ${file}: ${fault}; next: chmod go-w ${dirname(file)}`);
   const part = `${file}.part`;
-  rmSync(part, { force: true }); // one that was cut
+  rmSync(part, { force: true }); // left by an earlier run that was cut
   const seed = generateWriterKey();
   const descriptor = openSync(part, 'wx', 0o600);
   try {
@@ -87,7 +87,7 @@ export const makeKeyFile = (file: string): WriterKey => {
     closeSync(descriptor);
   }
   try {
-    linkSync(part, file); // unlike a rename it replaces nothing
+    linkSync(part, file); // unlike a rename, a link replaces nothing
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
     throw new Error(`${file} is there already, and a key is never overwritten; name another file`, { cause });
@@ -99,8 +99,8 @@ export const makeKeyFile = (file: string): WriterKey => {
 };
 
 /**
- * Puts the key that waits in the place of the one in use, which is kept beside it. Cut anywhere, there is a key in use, and
- * it may be done again.
+ * Puts the waiting key in the place of the key in use, which is kept beside it. If this is cut anywhere, there is still
+ * a key in use, and this may be run again.
  */
 export const takeNextKey = (keyFile: string): void => {
   const former = formerKeyFile(keyFile);

@@ -8,34 +8,34 @@ export interface KeyPeriod {
   publicKey: string;
   /** The event that made it the writer's; 0 for the key that the log begins with. */
   since: number;
-  /** The event after which it counts no more; absent while it is in use. */
+  /** The event after which the key no longer counts; absent while it is in use. */
   until?: number;
-  /** Whether it was revoked. Otherwise the writer had a newer one. */
+  /** Whether the key was revoked. Otherwise a newer one replaced it. */
   revoked?: boolean;
 }
 
-/** Which key each writer had when, as the log tells it. */
+/** Which key each writer had at what time, as it follows from the log. */
 export interface KeyHistory {
   /** The key that a writer's next event has to be signed with; null if there is none. */
   inUse(writer: string): string | null;
   /** A writer's keys, the first one first. */
   of(writer: string): readonly KeyPeriod[];
   /**
-   * Takes note of a rotation or a revocation; of another event nothing. Each of them once, in the log's order.
-   * @returns why nothing is made of it, if so.
+   * Notes a rotation or a revocation, and ignores other events. Call it once for each event, in the log's order.
+   * @returns why the event is refused; undefined if it is not.
    */
   note(event: KaEvent, sequence: number): string | undefined;
-  /** What a writer says to have another key from then on. It is signed with the key in use. */
+  /** The rotation that a writer writes to have another key from then on. The event is signed with the key in use. */
   rotationTo(writer: string, next: WriterKey): { attempt: number; data: Rotation };
 }
 
 type Rotation = Extract<FleetEvent, { type: 'KeyRotated' }>['data'];
 
-/** What a new key signs to become its writer's: nobody rotates to a key that is another's. */
+/** The bytes that a new key signs to become its writer's key: nobody can rotate to somebody else's key. */
 const rotationOf = (fleet: string, writer: string, from: string, to: string): Uint8Array =>
   new TextEncoder().encode(JSON.stringify([fleet, writer, from, to]));
 
-/** What a writer says when it takes a new key in place of `from`. */
+/** The data of the event by which a writer takes a new key in place of `from`. */
 export const rotation = (fleet: string, writer: string, from: string, next: WriterKey): Rotation => ({
   publicKey: next.publicKey,
   proof: next.sign(payloadTypes.keyRotation, rotationOf(fleet, writer, from, next.publicKey)),
@@ -50,11 +50,11 @@ const hasConsented = (
   try {
     return isSignedBy(publicKey, payloadTypes.keyRotation, rotationOf(fleet, writer, from, publicKey), proof);
   } catch {
-    return false; // its letters are a key's, its checksum is not
+    return false; // it has the form of a key, but a wrong checksum
   }
 };
 
-/** The history before the log's first message: the oldest key that is pinned of a writer is the one that it begins with. */
+/** Makes the history as it is before the log's first message: a writer begins with its oldest pinned key. */
 export const createKeyHistory = ({ fleet, writers }: Trust): KeyHistory => {
   const histories = new Map<string, KeyPeriod[]>(
     [...writers].map(([writer, { keys }]) => {
@@ -68,7 +68,7 @@ export const createKeyHistory = ({ fleet, writers }: Trust): KeyHistory => {
     const last = of(writer).at(-1);
     return last === undefined || last.until !== undefined ? null : last.publicKey;
   };
-  /** Ends the key in use. @param next the one that takes its place. */
+  /** Ends the key in use. @param next the key that takes its place. */
   const replace = (writer: string, at: number, next: string | undefined, revoked: boolean) => {
     const known = of(writer);
     const last = known.at(-1);
@@ -92,7 +92,7 @@ export const createKeyHistory = ({ fleet, writers }: Trust): KeyHistory => {
     rotations.set(writer, (rotations.get(writer) ?? 0) + 1);
     return undefined;
   };
-  /** The oldest key that is pinned and was not in use yet takes the place of the revoked one. */
+  /** The oldest pinned key that was not in use yet takes the place of the revoked one. */
   const revoke = (writer: string, key: string, at: number): void => {
     if (inUse(writer) !== key) return;
     const pinned = writers.get(writer)?.keys ?? [];
@@ -109,7 +109,7 @@ export const createKeyHistory = ({ fleet, writers }: Trust): KeyHistory => {
       if (event.type === 'KeyRotated') return rotate(event.source, event.data, sequence);
       if (event.type !== 'KeyRevoked') return undefined;
       const { by, writer, publicKey } = event.data;
-      if (event.source !== personWriter(by)) return `${event.source} says it in the name of ${by}`;
+      if (event.source !== personWriter(by)) return `${event.source} writes it in the name of ${by}`;
       revoke(writer, publicKey, sequence);
       return undefined;
     },
@@ -120,7 +120,7 @@ export const createKeyHistory = ({ fleet, writers }: Trust): KeyHistory => {
   };
 };
 
-/** The history that a whole log tells. @param events as a verifier let them through. */
+/** The history that follows from a whole log. @param events the events that a verifier accepted. */
 export const readKeyHistory = (trust: Trust, events: readonly LoggedEvent[]): KeyHistory => {
   const history = createKeyHistory(trust);
   for (const { event, sequence } of events) history.note(event, sequence);

@@ -49,7 +49,7 @@ describe('what is put aside', () => {
     expect(put.blobs).toHaveLength(1);
   });
 
-  it('is no value that names a blob, and a blob is never too large', () => {
+  it('is never a value that names a blob, and a blob is never too large', () => {
     const tooLarge = Array.from({ length: 5 }, (_, n) => text(2 * 1024 * 1024, String(n)));
     const put = there({ list: tooLarge });
     expect(put.blobs.every(({ bytes }) => bytes.length <= largestBlobBytes)).toBe(true);
@@ -57,7 +57,7 @@ describe('what is put aside', () => {
     expect(withBlobs(put.data, lookupIn(put.blobs))).toEqual({ data: { list: tooLarge } });
   });
 
-  it('goes as it is where it was put aside before', () => {
+  it('stays as it is if it was put aside before', () => {
     const before = there({ list: [text(300_000)], more: text(300_000, 'y') });
     const again = there({ ...(before.data as object), late: text(300_000, 'z') });
     expect(again.blobs).toHaveLength(1);
@@ -66,7 +66,7 @@ describe('what is put aside', () => {
     });
   });
 
-  it('has an end', () => {
+  it('is limited', () => {
     const list = (count: number) => Array.from({ length: count }, (_, n) => text(7_000_000, String(n)));
     expect(putAside({ list: list(2) }, limit)).toBeDefined();
     expect(putAside({ list: list(3) }, limit)).toBeUndefined();
@@ -76,11 +76,11 @@ describe('what is put aside', () => {
   });
 });
 
-describe('who reads what was put aside', () => {
+describe('a reader of what was put aside', () => {
   const bytes = encode([1, 2, 3]);
   const marker = { sha256: sha256(bytes), sizeBytes: bytes.length };
 
-  it('says what is not there, and takes wrong bytes for none', () => {
+  it('reports what is missing, and counts wrong bytes as missing', () => {
     expect(withBlobs({ list: markerOf(marker) }, () => undefined)).toEqual({ lacks: [marker] });
     expect(withBlobs({ list: markerOf(marker) }, () => encode([1, 2, 4]))).toEqual({ lacks: [marker] });
   });

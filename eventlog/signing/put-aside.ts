@@ -14,16 +14,16 @@ export interface Blob {
   bytes: Uint8Array;
 }
 
-/** What is known by these blobs. */
+/** Looks up among these blobs. */
 export const lookupIn =
   (blobs: readonly Blob[]): BlobLookup =>
   (wanted) =>
     blobs.find(({ sha256 }) => sha256 === wanted)?.bytes;
 
-/** What is smaller stays in its event: a marker takes some 120 bytes, and a blob a message of its own. */
+/** A smaller value stays in its event: a marker takes some 120 bytes, and a blob needs a message of its own. */
 const smallestBlobBytes = 4 * 1024;
 
-/** A value that may be put aside as a whole: where it stands, and how long its JSON is. */
+/** A value that may be put aside as a whole: its place, and the length of its JSON. */
 interface Heavy {
   holder: Record<string, unknown>;
   key: string;
@@ -34,8 +34,9 @@ const encode = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.str
 const lengthOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
 
 /**
- * How long a value's JSON is, whether it names blobs already, and the values in it that may be put aside, none within
- * another. One that is mostly made of one of its parts leaves it to that: the same patch is the same blob in each request.
+ * Returns the length of a value's JSON, whether it names blobs already, and the values in it that may be put aside,
+ * none inside another. If one part makes up most of a value, that part is put aside and not the value: the same patch
+ * is then the same blob in each request.
  */
 const weigh = (value: unknown): { sizeBytes: number; namesBlobs: boolean; heavy: Heavy[] } => {
   if (isMarker(value)) return { sizeBytes: lengthOf(value), namesBlobs: true, heavy: [] };
@@ -50,7 +51,7 @@ const weigh = (value: unknown): { sizeBytes: number; namesBlobs: boolean; heavy:
     sizeBytes += of.sizeBytes + 1 + (Array.isArray(value) ? 0 : lengthOf(key) + 1);
     namesBlobs ||= of.namesBlobs;
     const isDivided = of.heavy.some((one) => one.sizeBytes > of.sizeBytes / 2);
-    // What is in a blob is never looked up: a value that names one stays outside.
+    // Markers inside a blob are never looked up, so a value that names a blob is not put aside.
     const isWhole = of.sizeBytes >= smallestBlobBytes && of.sizeBytes <= largestBlobBytes && !of.namesBlobs;
     if (isWhole && !isDivided) heavy.push({ holder, key, sizeBytes: of.sizeBytes });
     else heavy.push(...of.heavy);
@@ -59,9 +60,9 @@ const weigh = (value: unknown): { sizeBytes: number; namesBlobs: boolean; heavy:
 };
 
 /**
- * An event's data with its largest values put aside, until its JSON is no longer than `limitBytes` or nothing is left that
- * could be. The same data is always put aside in the same way.
- * @returns undefined where more would have to be put aside than an event may.
+ * Puts the largest values of an event's data aside, until its JSON is no longer than `limitBytes` or nothing is left to
+ * put aside. For the same data the result is always the same.
+ * @returns undefined if more would have to be put aside than an event may.
  */
 export const putAside = (
   whole: unknown,

@@ -5,8 +5,8 @@ import { type Blob, putAside } from './put-aside.ts';
 import { payloadTypes, type WriterKey } from './writer-key.ts';
 
 /**
- * An event as it goes to the log: its exact bytes, the subject that names the fact, the writer's signature, and what it has put
- * aside, which goes before it.
+ * An event as it goes to the log: its exact bytes, the subject that names the fact, the writer's signature, and the
+ * blobs that it has put aside, which go to the log before it.
  */
 export interface SealedEvent {
   subject: string;
@@ -16,23 +16,23 @@ export interface SealedEvent {
   blobs: readonly Blob[];
 }
 
-/** The most bytes of one event: nats-server takes 1 MiB by default, headers included. */
+/** The size limit of one event: nats-server accepts 1 MiB by default, headers included. */
 const largestEventBytes = 1_000_000;
 /** An event that is longer puts its largest values aside. */
 const longEventBytes = 256 * 1024;
 
-/** An event that the log would never take. */
+/** An event that the log would never accept. */
 export class EventTooLarge extends Error {
   override readonly name = 'EventTooLarge';
 }
 
-/** An event's bytes as they are signed: what is put aside is in them by its hash. */
+/** An event's bytes as they are signed. They name by its hash what is put aside. */
 const encodeEnvelope = (envelope: Envelope): { bytes: Uint8Array; blobs: readonly Blob[] } => {
   const encode = (of: Envelope) => new TextEncoder().encode(JSON.stringify(of));
   const { type, iteration, data } = envelope;
   const whole = encode(envelope);
   if (whole.length <= longEventBytes) return { bytes: whole, blobs: [] };
-  // An event of the whole fleet has to be understood without anything beside it.
+  // An event of the whole fleet has to be readable without any blobs.
   const small = iteration === noIteration ? { data, blobs: [] } : putAside(data, longEventBytes);
   const bytes = small && encode({ ...envelope, data: small.data });
   if (bytes && bytes.length <= largestEventBytes) return { bytes, blobs: small.blobs };
@@ -42,11 +42,12 @@ const encodeEnvelope = (envelope: Envelope): { bytes: Uint8Array; blobs: readonl
 };
 
 /**
- * Makes an event of a writer's own, of whatever type: counts it, links it to the writer's previous one, and signs it. Data that names blobs
- * already goes as it is.
+ * Makes an event of a writer, of any type: counts it, links it to the writer's previous one, and signs it. Data that
+ * already names blobs stays as it is.
  * @param last the writer's last event, or undefined for its first.
  * @param time for people; RFC 3339.
- * @throws {EventTooLarge} since the log's server would refuse it for ever, with all that comes after it.
+ * @throws {EventTooLarge} because the log's server would refuse it for ever, and with it every later event of this
+ * writer.
  */
 export const sealEvent = (
   event: UntypedEvent,
@@ -80,5 +81,5 @@ export const sealEvent = (
   };
 };
 
-/** The link to an event that its writer's next one carries. */
+/** The link to an event, for its writer's next event. */
 export const linkTo = (seq: number, bytes: Uint8Array) => ({ seq, hash: sha256(bytes) });

@@ -11,7 +11,7 @@ const withRevoked = (revokedKeys: string[], earlierKeys: string[] = [stolen]) =>
   hosts: { boltzmann: { role: 'builder', publicKey: now, earlierKeys, revokedKeys } },
 });
 
-it('a revoked key is known to who reads the log, and to nobody else', () => {
+it('a revoked key is known to readers of the whole log, and to nobody else', () => {
   const fleet = Fleet.parse(withRevoked([stolen]));
   expect(trustIn(fleet).writers.get('boltzmann')?.keys).toEqual([now, stolen]);
   expect(trustNow(fleet).writers.get('boltzmann')?.keys).toEqual([now]);
@@ -24,7 +24,7 @@ it('a revoked key is known to who reads the log, and to nobody else', () => {
 
 it('a key is revoked only where it is still named, and belongs to one writer', () => {
   expect(Fleet.safeParse(withRevoked([stolen], [])).error?.issues[0]?.message).toContain(
-    'none of earlierKeys',
+    'not among earlierKeys',
   );
   const shared = withRevoked([], [exampleFleet.coordinator.publicKey]);
   expect(Fleet.safeParse(shared).error?.issues[0]?.message).toContain('the coordinator’s key as well');

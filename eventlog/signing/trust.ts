@@ -4,34 +4,34 @@ import type { OperatorRight, WriterRole } from '../../schemas/roles.ts';
 import { ConfigFault } from '../files/config-file.ts';
 import { rawPublicKey } from './writer-key.ts';
 
-/** What is pinned of a writer. */
+/** What is pinned for a writer. */
 export interface TrustedWriter {
   role: WriterRole;
-  /** Public keys, the one that it has now first. */
+  /** Public keys, the current one first. */
   keys: readonly string[];
   /** An operator's rights. */
   may?: readonly OperatorRight[];
 }
 
-/** Who may say what in a fleet: what everybody pins. */
+/** Who may write what in a fleet, and the keys that everybody pins. */
 export interface Trust {
   fleet: string;
   writers: ReadonlyMap<string, TrustedWriter>;
 }
 
-/** @throws {ConfigFault} if a letter of it is wrong: a checksum tells. */
+/** @throws {ConfigFault} if a letter of the key is wrong, by its checksum. */
 const mustBeKey = (key: string): void => {
   try {
     rawPublicKey(key);
   } catch (cause) {
     throw new ConfigFault(
-      `the fleet's file pins ${key}, which is no NKey: its checksum is wrong; see: ka key show FILE`,
+      `the fleet's file pins ${key}, which is not an NKey: its checksum is wrong; see: ka key show FILE`,
       { cause },
     );
   }
 };
 
-/** What a fleet's file pins, for who reads the whole log: which key counts where follows from the log. */
+/** What a fleet's file pins, for readers of the whole log: which key counts at which place follows from the log. */
 export const trustIn = ({ fleet, coordinator: asking, operators, hosts }: Fleet): Trust => {
   const keysOf = ({
     publicKey,
@@ -57,7 +57,7 @@ export const trustIn = ({ fleet, coordinator: asking, operators, hosts }: Fleet)
 };
 
 /**
- * What a fleet's file pins, for who reads a single message and not what came before it, as a host does: no revoked key
+ * What a fleet's file pins, for readers of a single message without those before it, as hosts are: a revoked key never
  * counts, whenever it signed.
  */
 export const trustNow = (fleet: Fleet): Trust => {

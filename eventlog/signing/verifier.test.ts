@@ -28,7 +28,9 @@ const roles: Record<Writer, WriterRole> = {
   '@eve': 'operator',
 };
 
-/** The fleet's pins. @param newer of a writer, the newest first: they stand before the key that it begins with. */
+/**
+ * The fleet's pins. @param newer a writer's newer keys, the newest first: they come before the key that it begins with.
+ */
 const trusting = (newer: Partial<Record<Writer, readonly WriterKey[]>> = {}): Trust => ({
   fleet,
   writers: new Map(
@@ -69,7 +71,7 @@ const revoked = (
   data: { writer, publicKey: key.publicKey, by, why: 'stolen' },
 });
 
-/** A log of messages, each checked as it comes. */
+/** A log whose messages are checked one by one. */
 const createLog = (trust = trusting()) => {
   const verifier = createVerifier(trust);
   const last = new Map<string, { seq: number; hash: string }>();
@@ -87,7 +89,7 @@ const createLog = (trust = trusting()) => {
   return {
     give,
     seal,
-    /** Gives what a writer says after all that it has said. @returns its faults, or why it is refused. */
+    /** Appends a writer's next event. @returns its faults, or why it is refused. */
     say: (writer: Writer, event: UntypedEvent, key = keys[writer]) => {
       const sealed = seal(writer, event, { key });
       const verified = give(sealed);
@@ -97,7 +99,7 @@ const createLog = (trust = trusting()) => {
   };
 };
 
-/** The message with its bytes changed by its own writer: the signature is good. */
+/** The message with its bytes changed and signed again by its own writer: the signature is good. */
 const resigned = (writer: Writer, sealed: Omit<KeptMessage, 'sequence'>, change: Record<string, unknown>) => {
   const envelope = JSON.parse(new TextDecoder().decode(sealed.bytes));
   const bytes = new TextEncoder().encode(JSON.stringify({ ...envelope, ...change }));
@@ -107,7 +109,7 @@ const resigned = (writer: Writer, sealed: Omit<KeptMessage, 'sequence'>, change:
 const aborted = { reason: { code: 'aborted', by: 'lars', says: 'x' }, boardRolledBack: false };
 
 describe('a key is rotated', () => {
-  it('and from then on the new one counts, the old one no more, and what it said before stands', () => {
+  it('and from then on only the new one counts, but what the old one signed before stands', () => {
     const [log, next] = [createLog(), newKey()];
     expect(log.say('boltzmann', started())).toEqual([]);
     expect(log.say('boltzmann', started(2), next)).toBe("its signature is not boltzmann's");
@@ -214,7 +216,7 @@ describe('a key is revoked', () => {
   it.each<[string, Writer, string, string]>([
     ['by a person who may not', '@eve', 'eve', '@eve may not write KeyRevoked'],
     ['by a host', 'hertz', 'hertz', 'hertz may not write KeyRevoked'],
-    ['in another’s name', '@lars', 'eve', '@lars says it in the name of eve'],
+    ['in another’s name', '@lars', 'eve', '@lars writes it in the name of eve'],
   ])('and refused: %s', (_name, writer, by, why) => {
     const log = createLog();
     expect(log.say(writer, revoked(keys.boltzmann, { by }))).toBe(why);
@@ -256,7 +258,7 @@ describe('a writer’s chain', () => {
     log.say('boltzmann', asked(1));
     log.say('boltzmann', asked(2));
     expect(log.give(log.seal('boltzmann', asked(3), { after: { seq: 1, hash: '0'.repeat(64) } }))).toEqual([
-      "it is boltzmann's event 2 once more: boltzmann has written 2 already",
+      "it is boltzmann's event 2 again: boltzmann has already written event 2",
     ]);
   });
 
@@ -325,7 +327,7 @@ describe('a role', () => {
     ['boltzmann', ofIteration('AbortAsked', { by: 'lars', why: '' })],
     ['fresnel', ofIteration('IterationAborted', aborted)],
     ['@lars', started()],
-    ['@lars', ofIteration('AbortAsked', { by: 'lars', why: '' })], // a right that lars was not given
+    ['@lars', ofIteration('AbortAsked', { by: 'lars', why: '' })], // lars does not have this right
     ['@eve', revoked(keys.hertz, { by: 'eve' })],
   ];
 
@@ -341,7 +343,7 @@ describe('a role', () => {
       ['boltzmann', failed('Build')],
       ['hertz', failed('Publish')],
       ['fresnel', failed('Install')],
-      ['hertz', failed('Build')], // who was asked answers, whatever its role
+      ['hertz', failed('Build')], // the host that was asked answers, whatever its role
       ['coordinator', ofIteration('IterationAborted', aborted)],
       ['@lars', revoked(keys.hertz)],
     ] as const)
@@ -362,7 +364,9 @@ describe('an event counts where it was said', () => {
 
   it('not in another fleet', () => {
     const { bytes, signature } = log.seal('boltzmann', started(), { inFleet: 'other' });
-    expect(give({ subject: good.subject, bytes, signature })).toBe('it is of fleet other, and this is test');
+    expect(give({ subject: good.subject, bytes, signature })).toBe(
+      'it belongs to fleet other, and this is test',
+    );
   });
 
   it('not under another subject than its own', () => {
@@ -379,7 +383,7 @@ describe('an event counts where it was said', () => {
       'no key is pinned for the writer "mallory"',
     );
     expect(give({ ...good, subject: 'ka.test.boltzmann.*.AgentStarted.1' })).toBe(
-      'nothing can be said under such a subject',
+      'no message can have such a subject',
     );
   });
 

@@ -8,31 +8,33 @@ import type { Trust, TrustedWriter } from './trust.ts';
 
 export type Verified =
   /**
-   * `faults`: it is its writer's, and what else is wrong with it. `contradicts`: the sequence of the writer's event before,
-   * where it names another one as that.
+   * `faults`: what is wrong with an event that its writer did sign. `contradicts`: the sequence of the writer's
+   * previous event, if this one names another event as its previous one.
    */
   { logged: LoggedEvent; faults: string[]; contradicts?: number } | { refused: RefusedMessage };
 
-/** Checks the messages of a log, each of them once and in order. */
+/** Checks the messages of a log, each once and in order. */
 export interface Verifier {
-  verify(message: KeptMessage): Verified;
+  /** @param wasChecked its signature was good at this very place of the log. */
+  verify(message: KeptMessage, wasChecked?: boolean): Verified;
   /**
-   * Takes a message that is not shown as the next one of the writer that its subject names.
-   * @returns why it is none, where another one stands under its subject.
+   * Takes a withheld message as the next one of the writer that its subject names.
+   * @returns why it is refused, if the subject already has a message.
    */
-  pass(message: WithheldMessage): RefusedMessage | undefined;
-  /** The public key that a writer has now; null if it has none. */
+  pass(message: WithheldMessage, seq?: number): RefusedMessage | undefined;
+  /** The writer's current public key; null if it has none. */
   keyOf(writer: string): string | null;
 }
 
 /**
- * A verifier of a whole log, from its first message on: which key a writer has follows from the rotations and revocations
- * before, and each event has to follow from its writer's event before it.
+ * A verifier of a whole log, from its first message on. Which key a writer has follows from the earlier rotations and
+ * revocations, and each event has to link to its writer's previous event. Of a part of a log, which lacks other
+ * iterations, the links can't be checked.
  */
-export const createVerifier = (trust: Trust): Verifier => {
+export const createVerifier = (trust: Trust, { isPart = false } = {}): Verifier => {
   const history = createKeyHistory(trust);
   const chains = new Map<string, { seq: number; hash: string; sequence: number }>();
-  /** Each writer with the one key that it has now. */
+  /** Each writer with its one current key. */
   const writers = new Map<string, TrustedWriter>();
   const current: Trust = { ...trust, writers };
   const take = (writer: string) => {
@@ -49,10 +51,10 @@ export const createVerifier = (trust: Trust): Verifier => {
   };
 
   return {
-    verify(message) {
+    verify(message, wasChecked = false) {
       const refused = second(message);
       if (refused) return { refused };
-      const checked = checkEvent(current, message);
+      const checked = checkEvent(current, message, wasChecked);
       if ('refused' in checked) return checked;
       const { event, bytes } = checked.logged;
       const { source, writerseq, prevhash } = event;
@@ -64,10 +66,11 @@ export const createVerifier = (trust: Trust): Verifier => {
       const last = chains.get(source);
       const faults: string[] = [];
       let contradicts: number | undefined;
+      if (isPart) return { logged: checked.logged, faults };
       if (writerseq !== (last?.seq ?? 0) + 1)
         faults.push(
           writerseq <= (last?.seq ?? 0)
-            ? `it is ${source}'s event ${writerseq} once more: ${source} has written ${last?.seq} already`
+            ? `it is ${source}'s event ${writerseq} again: ${source} has already written event ${last?.seq}`
             : `${source}'s events ${(last?.seq ?? 0) + 1} to ${writerseq - 1} are missing before it`,
         );
       else if (prevhash !== last?.hash) {
@@ -77,12 +80,12 @@ export const createVerifier = (trust: Trust): Verifier => {
       chains.set(source, { ...linkTo(writerseq, bytes), sequence: message.sequence });
       return { logged: checked.logged, faults, ...(contradicts === undefined ? {} : { contradicts }) };
     },
-    pass(message) {
+    pass(message, seq) {
       const refused = second(message);
       if (refused) return refused;
       const { sequence, subject, sha256 } = message;
       const writer = parseSubject(subject)?.writer ?? '';
-      chains.set(writer, { seq: (chains.get(writer)?.seq ?? 0) + 1, hash: sha256, sequence });
+      chains.set(writer, { seq: seq ?? (chains.get(writer)?.seq ?? 0) + 1, hash: sha256, sequence });
       return undefined;
     },
     keyOf: (writer) => history.inUse(writer),

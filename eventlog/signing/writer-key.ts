@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 
 import { nkeys } from 'nats';
 import { preAuthentication } from './dsse.ts';
 
-/** The kinds of message that a writer signs; the type string of each is part of what is signed. */
+/** The kinds of messages that a writer signs. The type string of each is part of what is signed. */
 export const payloadTypes = {
   event: 'application/vnd.kernel-agent.event.v1+json',
   /** A new key's consent to become its writer's. */
@@ -11,13 +11,13 @@ export const payloadTypes = {
 } as const;
 export type PayloadType = (typeof payloadTypes)[keyof typeof payloadTypes];
 
-/** A writer's Ed25519 key, an NKey of a NATS user: with it the writer logs in, and signs all that it writes. */
+/** A writer's Ed25519 key, an NKey of a NATS user. The writer logs in with it, and signs everything that it writes. */
 export interface WriterKey {
   /** `U…`, 56 characters: what others pin. */
   publicKey: string;
   /** The signature over a message of that kind, base64. */
   sign(type: PayloadType, bytes: Uint8Array): string;
-  /** The signature over bytes as they are, for formats that bring their own framing: C2SP's signed notes alone. */
+  /** The signature over the bytes as they are, for formats with their own framing. Only C2SP's signed notes use it. */
   signRaw(bytes: Uint8Array): Uint8Array;
 }
 
@@ -30,7 +30,9 @@ const decodeBase32 = (text: string): Uint8Array => {
   return Uint8Array.from(bits.match(/.{8}/g) ?? [], (byte) => Number.parseInt(byte, 2));
 };
 
-/** As {@link decodeBase32} reads it. @param bytes a multiple of five, so that no bit is left over. */
+/**
+ * Writes what {@link decodeBase32} reads. @param bytes their number is a multiple of five, so that no bit is left over.
+ */
 const encodeBase32 = (bytes: Uint8Array): string => {
   let bits = '';
   for (const byte of bytes) bits += byte.toString(2).padStart(8, '0');
@@ -47,7 +49,7 @@ const crc16 = (bytes: Uint8Array): number => {
   return crc;
 };
 
-/** The NKey of a user that has this public key: the library computes it too, 20 ms from a cold start. */
+/** The NKey of the user with this public key. The library can compute it too, but takes 20 ms from a cold start. */
 const userNkey = (raw: Uint8Array): string => {
   const key = Buffer.concat([Buffer.of(20 << 3), raw]);
   const checksum = Buffer.alloc(2);
@@ -55,11 +57,11 @@ const userNkey = (raw: Uint8Array): string => {
   return encodeBase32(Buffer.concat([key, checksum]));
 };
 
-/** The 32 bytes of an Ed25519 public key. @param publicKey a user's NKey, `U…`. @throws if it is none. */
+/** The 32 bytes of an Ed25519 public key. @param publicKey a user's NKey, `U…`. @throws if it is not one. */
 export const rawPublicKey = (publicKey: string): Uint8Array => {
   // The library checks letters, prefix and checksum.
   if (!publicKey.startsWith('U') || !nkeys.fromPublic(publicKey))
-    throw new Error(`${publicKey} is no NKey of a user`);
+    throw new Error(`${publicKey} is not the NKey of a user`);
   return decodeBase32(publicKey).slice(1, 33);
 };
 
@@ -67,7 +69,7 @@ export const rawPublicKey = (publicKey: string): Uint8Array => {
 const pkcs8Head = Buffer.from('302e020100300506032b657004220420', 'hex');
 const spkiHead = Buffer.from('302a300506032b6570032100', 'hex');
 
-/** @param seed an NKey seed of a user, `SU…`. @throws if it is none; the message does not repeat it. */
+/** @param seed an NKey seed of a user, `SU…`. @throws if it is not one; the message does not repeat it. */
 export const readWriterKey = (seed: string): WriterKey => {
   const text = seed.trim();
   if (!/^SU[A-Z2-7]{56}$/.test(text))
@@ -92,7 +94,7 @@ export const generateWriterKey = (): string => new TextDecoder().decode(nkeys.cr
 
 const objects = new Map<string, KeyObject>();
 
-/** Whether `signature` is this key's over bytes as they are. */
+/** Whether `signature` is this key's signature over the bytes as they are. */
 export const isRawSignedBy = (publicKey: string, bytes: Uint8Array, signature: Uint8Array): boolean => {
   let key = objects.get(publicKey); // making the object costs as much as the check itself
   if (!key) {
@@ -106,7 +108,7 @@ export const isRawSignedBy = (publicKey: string, bytes: Uint8Array, signature: U
   return verify(null, bytes, key, signature);
 };
 
-/** Whether `signature` (base64, in its one spelling) is this key's over a message of that kind. */
+/** Whether `signature` (strict base64) is this key's signature over a message of that kind. */
 export const isSignedBy = (
   publicKey: string,
   type: PayloadType,
@@ -114,7 +116,7 @@ export const isSignedBy = (
   signature: string,
 ): boolean => {
   const raw = Buffer.from(signature, 'base64');
-  // Base64 has several spellings of the same bytes: a changed letter must not go unseen.
+  // The same bytes have several spellings in base64: a changed letter must not go unnoticed.
   return (
     raw.toString('base64') === signature && isRawSignedBy(publicKey, preAuthentication(type, bytes), raw)
   );

@@ -3,16 +3,16 @@ import type { LoggedEvent } from '../../schemas/events.ts';
 import { completeEvent, lacksOf, type RefusedMessage } from '../signing/check-event.ts';
 import type { BlobSource, ReadBlob } from './blobs.ts';
 
-/** Where a reader keeps blobs that it may need again. It may forget any. */
+/** Where a reader keeps blobs that it may need again. The store may drop any of them. */
 export interface BlobStore {
   get: BlobLookup;
   keep(sha256: string, bytes: Uint8Array): void;
 }
 
-/** What one reader keeps at most. What follows each other often names the same. */
+/** The most that one reader keeps. Events close to each other often name the same blobs. */
 const keptBytes = 32 * 1024 * 1024;
 
-/** A store that lasts as long as its reader, and forgets what it has had longest. */
+/** A store that lasts as long as its reader, and drops the oldest blobs first. */
 export const createBlobStore = (): BlobStore => {
   const kept = new Map<string, Uint8Array>();
   let total = 0;
@@ -31,21 +31,21 @@ export const createBlobStore = (): BlobStore => {
   };
 };
 
-/** An event, or why it is none; and why it still lacks something. */
+/** An event, or why it is refused; `why` is set if the event still lacks something. */
 type Completed = ({ logged: LoggedEvent } | { refused: RefusedMessage }) & { why?: string };
 
-/** Reads what events have put aside. A server that does not answer has none of it, for now. */
+/** Reads what events have put aside. If the server does not answer, the blobs count as missing for now. */
 export interface BlobReader {
   /** The event with what it has put aside. */
   complete(logged: LoggedEvent): Promise<Completed>;
-  /** Whether all that an event lacked then can be read by now. */
+  /** Whether everything that the event lacks can be read by now. */
   isThere(logged: LoggedEvent): Promise<boolean>;
 }
 
 const because = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 export const createBlobReader = (read: BlobSource, store: BlobStore): BlobReader => {
-  /** All that an event lacks, or why the first of it that can't be read can't. */
+  /** Everything that an event lacks, or why the first blob that can't be read can't. */
   const fetchFor = async (logged: LoggedEvent): Promise<Map<string, Uint8Array> | { why: string }> => {
     const found = new Map<string, Uint8Array>();
     for (const marker of lacksOf(logged)) {

@@ -68,7 +68,7 @@ const read = async () => {
 const seen = (logged: LoggedEvent | undefined) =>
   (logged?.event.data as { seen?: unknown } | undefined)?.seen;
 
-it('an event of three megabytes is small in the log, and whole to who reads it', async () => {
+it('an event of three megabytes is small in the log, and whole to its readers', async () => {
   const sealed = seal(failed(1));
   expect(sealed.bytes.length).toBeLessThan(1_000);
   expect(blobOf(sealed).bytes.length).toBeGreaterThan(2.5 * 1024 * 1024);
@@ -95,7 +95,7 @@ it('a chunk that is missing leaves the event in its place, and what comes after 
   expect(seen(events[1])).toBe('little');
 });
 
-it('a chunk that is wrong is as good as none, and its own writer is told', async () => {
+it('a wrong chunk counts as missing, and its own writer is told', async () => {
   const sealed = seal(failed(1));
   await putChunk({ ...chunk(sealed, 1), bytes: Buffer.from('something else') });
   await expect(appendEvent(writer, sealed)).rejects.toThrow(/holds other bytes than its name says/);
@@ -107,7 +107,7 @@ it('a chunk that is wrong is as good as none, and its own writer is told', async
   expect(lacksOf(events[0] as LoggedEvent)).toHaveLength(1);
 });
 
-it('who follows is handed all anew once what was missing is there', async () => {
+it('a follower gets everything again once what was missing is there', async () => {
   const sealed = seal(failed(1));
   await appendAlone(sealed);
   const stop = new AbortController();
@@ -132,7 +132,7 @@ it('who follows is handed all anew once what was missing is there', async () => 
   await following;
 });
 
-it('a stream that has lost its end takes it again, and its writer finds out without reading it', async () => {
+it('a stream that has lost its end accepts it again, and the writer notices the loss without reading the blob', async () => {
   const sealed = seal(failed(1));
   const marker = markerFor(sealed);
   expect(await holdsBlob(writer, place, marker)).toBe(false);
@@ -151,7 +151,7 @@ it('a stream that has lost its end takes it again, and its writer finds out with
   expect(seen(events[0])).toEqual(symbols);
 });
 
-it('a host reads what is its own and what it is asked with, and no other host’s', async () => {
+it('a host reads its own blobs and those of its requests, and no other host’s', async () => {
   const sealed = seal(failed(1));
   await appendEvent(writer, sealed);
   const other = await log.connect('fermi');

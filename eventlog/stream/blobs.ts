@@ -6,10 +6,13 @@ import { directGet } from './direct-get.ts';
 import { lastSequenceOf, wrongLastSequence } from './log-end.ts';
 import { blobStream } from './provision.ts';
 
-/** A blob's bytes go in messages of so many. It belongs to the format: another number would contradict what is there. */
+/**
+ * A blob is split into messages of this size. The number is part of the format: another one would contradict stored
+ * blobs.
+ */
 export const chunkBytes = 512 * 1024;
 
-/** Whose blob it is: each writer says its own. */
+/** Whose blob it is: each writer publishes its own. */
 export interface BlobPlace {
   fleet: string;
   writer: string;
@@ -20,17 +23,17 @@ const subjectOfChunk = ({ fleet, writer }: BlobPlace, sha256: string, index: num
 
 const chunksOf = (sizeBytes: number): number => Math.ceil(sizeBytes / chunkBytes);
 
-/** A blob can't be put where it belongs. One sentence for a person, with the next thing to do. */
+/** A blob can't be stored. The message is one sentence for a person, with the next thing to do. */
 export class BlobFault extends Error {
   override readonly name = 'BlobFault';
 }
 
-/** Nobody listens: the stream is not there. */
+/** The stream does not exist. */
 export const isNobodyThere = (error: unknown): boolean => error instanceof NatsError && error.code === '503';
 /** The stream is as large as it may be. */
 const isFull = (error: unknown): boolean => error instanceof NatsError && error.api_error?.err_code === 10077;
 
-/** What is done about a chunk that stands there with other bytes than its name says. */
+/** What to do about a chunk that is there with other bytes than its name says. */
 export type WrongChunk = 'refuse' | 'replace';
 
 const putChunk = async (
@@ -50,7 +53,7 @@ const putChunk = async (
     if (!(error instanceof NatsError) || error.api_error?.err_code !== wrongLastSequence) throw error;
     const there = await directGet(connection, { subject }, { stream: blobStream });
     if (there && Buffer.compare(there.bytes, bytes) === 0) return;
-    // Nothing is deleted: a reader takes the last message of a chunk's subject. If somebody else has just written it, that is told.
+    // Nothing is deleted: readers take the last message of a chunk's subject. If it is replaced once more meanwhile, that is a fault.
     if (there && wrong === 'replace' && after === 0)
       return putChunk(connection, subject, bytes, wrong, there.sequence);
     throw new BlobFault(`${subject} holds other bytes than its name says; next: ka log restore`, {
@@ -60,8 +63,9 @@ const putChunk = async (
 };
 
 /**
- * Puts a writer's blob into its stream: what is there already is left.
- * @param wrong what is done about a chunk with other bytes. Its writer refuses to go on, for somebody uses its name; a restore replaces it.
+ * Puts a writer's blob into its stream. A right chunk that is there already stays.
+ * @param wrong what to do about a chunk with other bytes. Its writer refuses to go on, since somebody uses its name; a
+ * restore replaces the chunk.
  * @throws {BlobFault} if a chunk is refused. @throws if the server does not answer.
  */
 export const putBlob = async (
@@ -79,10 +83,10 @@ export const putBlob = async (
     );
 };
 
-/** A writer's blob, or why it is not to be had: a chunk that is wrong is as good as one that is missing. */
+/** A writer's blob, or why it can't be read. A wrong chunk counts as a missing one. */
 export type ReadBlob = { bytes: Uint8Array } | { lacks: string };
 
-/** Reads blobs by whose they are and what an event names them. */
+/** Reads a blob, given its writer and the marker in an event. */
 export type BlobSource = (writer: string, marker: BlobMarker) => Promise<ReadBlob>;
 
 /** Reads a writer's blob. @throws if the server does not answer. */
@@ -104,8 +108,8 @@ export const readBlob = async (
 };
 
 /**
- * Whether a blob of this writer's own is in its stream, by its last chunk: a stream loses its end. It costs no bytes, and needs
- * no right but that to write it.
+ * Whether one of this writer's own blobs is in the stream, judged by its last chunk: a stream that loses messages loses
+ * its end. No blob's bytes are transferred, and the right to write the blob is enough.
  */
 export const holdsBlob = async (
   connection: NatsConnection,

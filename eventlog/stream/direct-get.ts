@@ -11,14 +11,15 @@ export interface StoredMessage {
 
 /**
  * Reads one message of the log, or of another stream, by a direct get.
- * @param which A subject's last message, which needs a right to that subject alone; the one at a sequence; or the first
- * from a sequence on of the subjects that a filter lets through.
+ * @param which A subject's last message, which needs only the right to that subject; the last message whose subject
+ * matches a filter; the message at a sequence; or the
+ * first message from a sequence on whose subject matches a filter.
  * @param timeout in milliseconds.
  * @returns undefined if there is none. @throws if the server does not answer.
  */
 export const directGet = async (
   connection: NatsConnection,
-  which: { subject: string } | { seq: number; next_by_subj?: string },
+  which: { subject: string } | { last_by_subj: string } | { seq: number; next_by_subj?: string },
   { timeout = 5_000, stream = eventStream }: { timeout?: number; stream?: string } = {},
 ): Promise<StoredMessage | undefined> => {
   const api = `$JS.API.DIRECT.GET.${stream}`;

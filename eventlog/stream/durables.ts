@@ -2,11 +2,11 @@ import type { NatsConnection } from 'nats';
 import { directGet } from './direct-get.ts';
 import { durableConfig, durableInfo, eventStream, logManager, requestsFor } from './provision.ts';
 
-/** Where a host's durable stands. Sequences are the stream's. */
+/** The position of a host's durable. Sequences are the stream's. */
 export interface DurablePosition {
-  /** Up to here everything for the host is acked. */
+  /** Everything for the host up to here is acked. */
   ackedUpTo: number;
-  /** Up to here it was handed over. */
+  /** Everything for the host up to here was delivered. */
   deliveredUpTo: number;
 }
 
@@ -19,7 +19,10 @@ export const durablePosition = async (
   return info && { ackedUpTo: info.ack_floor.stream_seq, deliveredUpTo: info.delivered.stream_seq };
 };
 
-/** Makes a host's durable anew, to hand over again what is for the host from a sequence on. Its journal knows repeats. */
+/**
+ * Makes a host's durable again, so that it redelivers what is for the host from a sequence on. The host's journal
+ * recognizes repeats.
+ */
 export const remakeDurable = async (
   connection: NatsConnection,
   fleet: string,
@@ -31,7 +34,7 @@ export const remakeDurable = async (
   await manager.consumers.add(eventStream, durableConfig(fleet, host, from));
 };
 
-/** The first sequence after this one that holds something for the host. */
+/** The first sequence after this one with a message for the host. */
 export const nextFor = async (
   connection: NatsConnection,
   fleet: string,

@@ -44,7 +44,7 @@ const sealed = (
 
 const lastSequence = () => new EventLog(reader, log.trust).lastSequence();
 
-/** Puts a message into the stream that no writer of ours would. */
+/** Puts a message into the stream that none of our writers would. */
 const smuggle = async (subject: string, bytes: Uint8Array | string, signature = ''): Promise<number> => {
   const head = headers();
   head.set('Ka-Signature', signature);
@@ -60,7 +60,7 @@ describe('appending', () => {
     expect(await lastSequence()).toBe(first.outcome === 'appended' ? first.sequence : 0);
   });
 
-  it('takes the same fact of another time, count and link for the same', async () => {
+  it('counts the same fact with another time, count and link as the same', async () => {
     const again = sealed(1, { time: '2027-01-01T00:00:00Z', seq: 7 });
     expect(await appendEvent(host, again)).toMatchObject({ outcome: 'there' });
   });
@@ -99,7 +99,7 @@ describe('appending', () => {
     expect(await appendEvent(host, sealed(2), last)).toEqual({ outcome: 'appended', sequence: last + 1 });
   });
 
-  it('takes another fact for a conflict only if it was there before the decision', async () => {
+  it('counts another fact as a conflict only if it was there before the decision', async () => {
     const last = await lastSequence();
     await appendEvent(host, sealed(3));
     const slower = sealed(3, { version: 'slower' });
@@ -113,7 +113,7 @@ describe('appending', () => {
 });
 
 describe('reading', () => {
-  it('refuses what is no event of its subject, tells it, and goes on', async () => {
+  it('refuses and reports what is not an event of its subject, and goes on', async () => {
     const text = (event: SealedEvent) => new TextDecoder().decode(event.bytes);
     const from = (await lastSequence()) + 1;
     const good = sealed(10);
@@ -189,7 +189,7 @@ describe('reading', () => {
       ...[5, 6, 7, 8, 9, 10].map((n) => [
         n,
         n === 7
-          ? 'it is of fleet other, and this is test'
+          ? 'it belongs to fleet other, and this is test'
           : expect.stringContaining('which is not what its subject says'),
       ]),
     ]);

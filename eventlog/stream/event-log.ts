@@ -7,32 +7,45 @@ import {
   parseSubject,
 } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
-import { type KeptMessage, lacksOf, type RefusedMessage, signatureHeader } from '../signing/check-event.ts';
+import {
+  checkEvent,
+  type KeptMessage,
+  lacksOf,
+  type RefusedMessage,
+  signatureHeader,
+} from '../signing/check-event.ts';
 import type { Blob } from '../signing/put-aside.ts';
-import type { SealedEvent } from '../signing/seal.ts';
+import { linkTo, type SealedEvent } from '../signing/seal.ts';
 import type { Trust } from '../signing/trust.ts';
-import { createVerifier } from '../signing/verifier.ts';
+import { createVerifier, type Verified } from '../signing/verifier.ts';
 import { type BlobReader, type BlobStore, createBlobReader, createBlobStore } from './blob-reader.ts';
 import { type BlobSource, putBlob, readBlob } from './blobs.ts';
 import { directGet } from './direct-get.ts';
 import { followStream, type Handed } from './follow-stream.ts';
+import { deliverKnown, type KnownMessage } from './known-messages.ts';
 import { wrongLastSequence } from './log-end.ts';
 import { beingRestored, explainLogError } from './log-fault.ts';
+import { type LogPart, readPart } from './log-part.ts';
 import { eventStream, isOpenTo, logManager } from './provision.ts';
 
 export type Appended =
   | { outcome: 'appended'; sequence: number }
-  /** The same fact is there. */
+  /** The same fact is already there. */
   | { outcome: 'there'; sequence: number }
   /** The log has moved on since `expectedLast`: read on, decide again. */
   | { outcome: 'moved' };
 
-/** The subject holds another fact than the one to append. Somebody uses this writer's name, or its journal is old. */
+/**
+ * The subject holds another fact than the one to append. Somebody else uses this writer's name, or its journal is old.
+ */
 export class AppendConflict extends Error {
   override readonly name = 'AppendConflict';
 }
 
-/** What makes two events the same fact: all but the writer's bookkeeping, which a second writer can't know. */
+/**
+ * Two events are the same fact if they agree in everything but the writer's bookkeeping, which another process of that
+ * writer can't know.
+ */
 const factOf = ({ time: _time, writerseq: _seq, prevhash: _prev, ...fact }: Envelope): string =>
   JSON.stringify(fact);
 
@@ -42,17 +55,17 @@ export const sameFact = (a: Uint8Array, b: Uint8Array): boolean => {
   try {
     return factOf(read(a)) === factOf(read(b));
   } catch {
-    return false; // one of them is no event at all
+    return false; // one of them is not an event at all
   }
 };
 
 /** What an append asks of a log. */
 export interface AppendTarget {
-  /** Puts what an event has put aside beside the log. @throws if it is not known to be there. */
+  /** Stores a blob of the event beside the log. @throws if the blob is not known to be stored. */
   putBlob(sealed: SealedEvent, blob: Blob): Promise<void>;
   /**
-   * Publishes, if its subject and the log end where they are expected to.
-   * @returns its sequence, or undefined if they don't. @throws if it is not known to be in the log.
+   * Publishes the event, if its subject and the log end at the expected sequences.
+   * @returns its sequence, or undefined if they don't. @throws if the event is not known to be in the log.
    */
   publish(
     sealed: SealedEvent,
@@ -63,10 +76,10 @@ export interface AppendTarget {
 }
 
 /**
- * Appends a sealed event once, for ever: its subject names the fact, so a second append of it answers `there`. What it has put
- * aside goes before it, so that who reads the event finds it.
- * @param expectedLast append only if this is still the log's last sequence. Another fact that came to the subject
- * after it is no conflict: somebody was faster.
+ * Appends a sealed event once, for ever: its subject names the fact, so a second append of it returns `there`. Its
+ * blobs are stored first, so that readers of the event find them.
+ * @param expectedLast append only if this is still the log's last sequence. Another fact that came to the subject after
+ * it is not a conflict: somebody was faster.
  * @throws {AppendConflict} if the subject holds another fact. @throws if the log does not answer.
  */
 export const appendTo = async (
@@ -83,7 +96,7 @@ export const appendTo = async (
   const there = await target.read(sealed.subject);
   if (!there) {
     if (expectedLast !== undefined) return { outcome: 'moved' };
-    throw new Error(`${sealed.subject} was there, and is not any more: nothing is known of it`);
+    throw new Error(`${sealed.subject} was there and is gone: nobody knows whether the event is in the log`);
   }
   if (sameFact(there.bytes, sealed.bytes)) return { outcome: 'there', sequence: there.sequence };
   if (expectedLast !== undefined && there.sequence > expectedLast) return { outcome: 'moved' };
@@ -93,8 +106,8 @@ export const appendTo = async (
 };
 
 /**
- * The message that counts under a subject: its first. A host may ask for the last message of its own subjects alone; where a
- * server holds two, it takes its own first one for another's, and stops.
+ * The message that counts under a subject: its first. A host may ask only for the last message of its own subjects. If a
+ * server holds two, the host takes the last one for another's, and stops.
  */
 const readFirst = (connection: NatsConnection, subject: string) => {
   const writer = parseSubject(subject)?.writer ?? '';
@@ -103,8 +116,8 @@ const readFirst = (connection: NatsConnection, subject: string) => {
 };
 
 /**
- * As {@link appendTo}, over a connection to the log's server.
- * @throws {LogFault} if the log is gone, or its disk full. @throws {BlobFault} if what it has put aside is not taken.
+ * Like {@link appendTo}, over a connection to the log's server.
+ * @throws {LogFault} if the log is gone, or its disk full. @throws {BlobFault} if a blob can't be stored.
  * @throws {NatsError} if the server does not answer.
  */
 export const appendEvent = (
@@ -116,7 +129,7 @@ export const appendEvent = (
     {
       async putBlob({ subject }, blob) {
         const place = parseSubject(subject);
-        if (!place) throw new Error(`${subject} is no event's subject`);
+        if (!place) throw new Error(`${subject} is not the subject of an event`);
         return putBlob(connection, place, blob);
       },
       async publish({ subject, bytes, signature }, expect) {
@@ -135,18 +148,18 @@ export const appendEvent = (
     expectedLast,
   );
 
-/** What a reader is told besides events. */
+/** What is reported to a reader besides events. */
 export interface LogReports {
-  /** A message is no event of its writer: nothing is made of it. */
+  /** A message is not an event of its writer, and is ignored. */
   onRefused?: (refused: RefusedMessage) => void;
-  /** An event is its writer's, and does not follow from that writer's event before it. */
+  /** An event is its writer's, but does not follow from that writer's previous event. */
   onAlarm?: (alarm: RefusedMessage) => void;
-  /** An event has put something aside that can't be read, for this reason: it is handed on as an unknown one. */
+  /** An event has put something aside that can't be read, for this reason. The event is passed on as an unknown one. */
   onLack?: (logged: LoggedEvent, why: string) => void;
 }
 
-/** Why all that was handed over comes again: the log was cut, or what an event lacked is there now. */
-export type Again = 'cut' | 'whole';
+/** Why everything is delivered again: the log was cut, or what an event lacked is there now. */
+export type Again = 'cut' | 'whole' | 'damaged';
 
 const ignore = () => undefined;
 
@@ -157,11 +170,11 @@ const keptIn = ({ seq, subject, data, headers }: JsMsg): KeptMessage => ({
   signature: headers?.get(signatureHeader) ?? '',
 });
 
-/** So often it is looked whether what events lack is there by now, and so many events at a time. */
+/** How often to look whether what events lack is there by now, and for how many events at a time. */
 const lookForBlobsEveryMs = 4_000;
 const lookedForAtOnce = 8;
 
-/** The events that lack something, while nothing is made of them. */
+/** The events that lack something, and so are passed on as unknown ones. */
 const createLacking = (reader: BlobReader) => {
   let events: LoggedEvent[] = [];
   let lookedAt = 0;
@@ -171,7 +184,7 @@ const createLacking = (reader: BlobReader) => {
       if (events.length === 0) lookedAt = performance.now();
       events.push(logged);
     },
-    /** Whether what one of them lacks is there now. */
+    /** Whether what one of these events lacks is there now. */
     async isOver(): Promise<boolean> {
       if (isFound) return true;
       if (events.length === 0 || performance.now() - lookedAt < lookForBlobsEveryMs) return false;
@@ -180,7 +193,7 @@ const createLacking = (reader: BlobReader) => {
       lookedAt = performance.now();
       return isFound;
     },
-    /** All comes again. @returns why. */
+    /** Everything is delivered again. @returns why. */
     forget(): Again {
       const why = isFound ? 'whole' : 'cut';
       events = [];
@@ -190,7 +203,10 @@ const createLacking = (reader: BlobReader) => {
   };
 };
 
-/** Hands an event on, with what it has put aside; or tells of what of that is missing, and hands it on as an unknown one. */
+/**
+ * Passes an event on with what it has put aside. If something of that is missing, reports it and passes the event on as
+ * an unknown one.
+ */
 const handOn = async (
   logged: LoggedEvent,
   {
@@ -205,7 +221,7 @@ const handOn = async (
     onEvent: (logged: LoggedEvent) => void | Promise<void>;
   },
 ): Promise<void> => {
-  // One that has put nothing aside, as almost all, is waited for in no other way.
+  // Almost all events have put nothing aside, and need no further wait.
   const read = lacksOf(logged).length === 0 ? { logged } : await reader.complete(logged);
   if ('refused' in read) return onRefused(read.refused);
   if ('why' in read && read.why !== undefined) {
@@ -213,6 +229,40 @@ const handOn = async (
     onLack(read.logged, read.why);
   }
   await onEvent(read.logged);
+};
+
+/** Where a reader stands. @param until the sequence with which it ends, if it does. */
+const createReading = (
+  trust: Trust,
+  { until, part }: { until?: number; part?: LogPart },
+  reports: Parameters<typeof handOn>[1] & Required<Pick<LogReports, 'onAlarm'>>,
+) => {
+  const { onRefused, onAlarm } = reports;
+  const begin = () => createVerifier(trust, { isPart: part !== undefined });
+  const reading = {
+    next: 1,
+    until: until ?? 0,
+    verifier: begin(),
+    isOver: () => until !== undefined && reading.next > reading.until,
+    beginAgain(last: number) {
+      if (until !== undefined) reading.until = last;
+      reading.next = 1;
+      reading.verifier = begin();
+    },
+    skipTo(sequence: number, subject: string) {
+      if (sequence <= reading.next) return;
+      const why = `the log holds nothing from sequence ${reading.next} to here: it has lost events`;
+      onRefused({ sequence: sequence - 1, subject, why });
+    },
+    take: async ({ sequence, subject }: Pick<KeptMessage, 'sequence' | 'subject'>, verified?: Verified) => {
+      reading.next = sequence + 1;
+      if (!verified) return;
+      if ('refused' in verified) return onRefused(verified.refused);
+      for (const why of verified.faults) onAlarm({ sequence, subject, why });
+      await handOn(verified.logged, reports);
+    },
+  };
+  return reading;
 };
 
 /** A reader of the whole log, in order. */
@@ -239,7 +289,7 @@ export class EventLog {
     }
   }
 
-  /** A blob that an event of that writer names. @throws if the server does not answer. */
+  /** Reads a blob that an event of that writer names. @throws if the server does not answer. */
   readonly readBlob: BlobSource = (writer, marker) =>
     readBlob(this.#connection, { fleet: this.#trust.fleet, writer }, marker);
 
@@ -262,77 +312,77 @@ export class EventLog {
   }
 
   /**
-   * Hands every event on to `onEvent`, in order and one at a time, until `signal` fires; with `until`, until that
-   * sequence was handed over. Survives reconnections: it goes on after the last event that it handed over.
-   * A message that is refused is handed to `onRefused` in its place, and so are sequences that the log has lost. An event
-   * that is its writer's, and does not follow from that writer's event before, is told to `onAlarm`, and handed on.
+   * Passes every event to `onEvent`, in order and one at a time, until `signal` fires; with `until`, until that
+   * sequence was delivered. It survives reconnections: it goes on after the last event that it delivered. A refused
+   * message goes to `onRefused` in its place, and so do sequences that the log has lost. An event that is its writer's,
+   * but does not follow from that writer's previous event, is reported to `onAlarm` and also passed on.
    *
-   * A log that no longer holds what was handed over was cut: it has lost its tail, or was restored. `onCut` is told
-   * what its last sequence is now, and it is all handed over anew. With `until` that is then the end. Where something was put
-   * aside that could not be read, `onLack` is told; once it can be, all is handed over anew as well.
-   * @throws {LogFault} if the log can't be read at the start; with `onTrouble` that is told, and waited for.
+   * A log that no longer holds what was delivered was cut: it has lost its tail, or was restored. `onCut` gets its last
+   * sequence as it is now, and everything is delivered again. With `until`, that sequence is then the end. If a blob
+   * could not be read, `onLack` is called; once it can be read, everything is delivered again as well.
+   * @throws {LogFault} if the log can't be read at the start; with `onTrouble` that is reported, and waited for.
    */
   async follow(
     options: LogReports & {
       until?: number;
       signal?: AbortSignal;
-      /** Each message as it is, before anything is made of it. */
+      /**
+       * The messages of the log that the caller has kept, from the first one on. They are delivered first, without
+       * `onMessage`, and the log's own go on after them. If they can't be read, everything comes from the log.
+       */
+      known?: () => Iterable<KnownMessage>;
+      /** Only what this part holds, and then everything that comes after it. Writers' chains are not checked. */
+      part?: LogPart;
+      /** Called with each message as it is, before it is checked. */
       onMessage?: (message: KeptMessage) => void;
       onCut?: (lastSequence: number, why: Again) => void;
       onTrouble?: (error: unknown) => void;
-      /** What is kept of blobs. Without it, some are kept for as long as this lasts. */
+      /** Where blobs are kept. Without it, some are kept until `follow` returns. */
       blobs?: BlobStore;
     },
     onEvent: (logged: LoggedEvent) => void | Promise<void>,
   ): Promise<void> {
     const { signal, onMessage, onCut, onTrouble } = options;
     const { onRefused, onAlarm, onLack } = this.#reportsOf(options);
-    let { until } = options;
-    if (until === 0) return;
-    let next = 1;
-    let verifier = createVerifier(this.#trust);
+    if (options.until === 0) return;
     const reader = createBlobReader(this.readBlob, options.blobs ?? createBlobStore());
     const lacking = createLacking(reader);
-    const aside = { reader, lacking, onRefused, onLack, onEvent };
+    const reading = createReading(this.#trust, options, {
+      ...{ reader, lacking, onRefused, onAlarm, onLack, onEvent },
+    });
+    const again = async (why: Again) => {
+      const last = await this.lastSequence();
+      reading.beginAgain(last);
+      onCut?.(last, why);
+    };
     const guard = {
       isHeld: async (handed: readonly Handed[]) =>
-        (await this.lastSequence()) >= (until ?? 0) &&
+        (await this.lastSequence()) >= reading.until &&
         (await this.#holds(handed)) &&
         !(await lacking.isOver()),
       onCut: async () => {
-        const last = await this.lastSequence();
-        if (until !== undefined) until = last;
-        next = 1;
-        verifier = createVerifier(this.#trust);
-        onCut?.(last, lacking.forget());
-        return until === 0 ? ('enough' as const) : 1;
+        await again(lacking.forget());
+        return reading.isOver() ? ('enough' as const) : 1;
       },
     };
     const told =
       onTrouble &&
       ((error: unknown) => void explainLogError(this.#connection, error).then((why) => onTrouble(why)));
     try {
+      const known = options.part?.messages ?? options.known?.() ?? [];
+      const handed = await deliverKnown(known, reading.verifier, reading.take, signal);
+      if (!handed) await again('damaged');
+      if (options.part) reading.next = options.part.lastSequence + 1;
+      if (reading.isOver()) return;
       await followStream(
         this.#connection,
-        { stream: eventStream, from: 1, guard, onTrouble: told, signal },
+        { stream: eventStream, from: reading.next, handed: handed ?? [], guard, onTrouble: told, signal },
         async (message) => {
-          const sequence = message.seq;
-          if (sequence > next)
-            onRefused({
-              sequence: sequence - 1,
-              subject: message.subject,
-              why: `the log holds nothing from sequence ${next} to here: it has lost events`,
-            });
-          next = sequence + 1;
+          reading.skipTo(message.seq, message.subject);
           const kept = keptIn(message);
           onMessage?.(kept);
-          const checked = verifier.verify(kept);
-          if ('refused' in checked) onRefused(checked.refused);
-          else {
-            for (const why of checked.faults) onAlarm({ sequence, subject: message.subject, why });
-            await handOn(checked.logged, aside);
-          }
-          return until !== undefined && next > until ? 'enough' : 'more';
+          await reading.take(kept, reading.verifier.verify(kept));
+          return reading.isOver() ? 'enough' : 'more';
         },
       );
     } catch (error) {
@@ -340,7 +390,49 @@ export class EventLog {
     }
   }
 
-  /** Every event up to what is the last message now, and that message's sequence. @throws {LogFault} */
+  /** What the log holds of one iteration now, see {@link readPart}. @throws {LogFault} */
+  async partOf(iteration: string): Promise<LogPart> {
+    const last = await this.lastSequence();
+    try {
+      return await readPart(this.#connection, this.#trust, iteration, last);
+    } catch (error) {
+      throw await explainLogError(this.#connection, error);
+    }
+  }
+
+  /**
+   * The link to a writer's last event; undefined if it has none. `unclear` if the last message under its name is no event of
+   * its, or the second one under its subject: then only the whole log shows which one is.
+   */
+  async lastOf(writer: string): Promise<{ seq: number; hash: string } | 'unclear' | undefined> {
+    const filter = `ka.${this.#trust.fleet}.${writer}.>`;
+    const last = await directGet(this.#connection, { last_by_subj: filter });
+    if (!last) return undefined;
+    const { sequence, subject, bytes, headers } = last;
+    const checked = checkEvent(this.#trust, {
+      sequence,
+      subject,
+      bytes,
+      signature: headers.get(signatureHeader),
+    });
+    if (!('logged' in checked)) return 'unclear';
+    const first = await readFirst(this.#connection, subject);
+    return first?.sequence === sequence ? linkTo(checked.logged.event.writerseq, bytes) : 'unclear';
+  }
+
+  /** As {@link read}, of one iteration. */
+  async readIteration(iteration: string): Promise<{ events: LoggedEvent[]; lastSequence: number }> {
+    const part = await this.partOf(iteration);
+    const events: LoggedEvent[] = [];
+    const { lastSequence } = part;
+    await this.follow({ part, until: lastSequence }, (logged) => void events.push(logged));
+    return { events, lastSequence };
+  }
+
+  /**
+   * Reads every event up to the message that is the last one now, and returns that message's sequence too. @throws
+   * {LogFault}
+   */
   async read(): Promise<{ events: LoggedEvent[]; lastSequence: number }> {
     const events: LoggedEvent[] = [];
     let lastSequence = await this.lastSequence();

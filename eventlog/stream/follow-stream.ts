@@ -13,15 +13,17 @@ import {
 import { sha256 } from '../../schemas/hash.ts';
 import { logManager } from './provision.ts';
 
-/** What a consumer's status says when it is gone. The server may have lost it in a restart. */
+/** The statuses of a consumer that is gone. The server may have lost it in a restart. */
 const gone: ReadonlySet<string> = new Set(['consumer_deleted', 'consumer_not_found', 'stream_not_found']);
 
-/** How long a pull waits at the server. Half of it without a sign of life, twice, and the consumer is asked after. */
+/**
+ * How long a pull waits at the server. After two half periods without a sign of life, the client checks the consumer.
+ */
 const pullExpiresMs = 5_000;
 
 /**
- * The messages of a pull consumer, until `signal` fires, the consumer is gone, or the connection was made anew: what
- * was on its way then is lost, and the caller has to ask for the consumer again.
+ * The messages of a pull consumer, until `signal` fires, the consumer is gone, or the connection was made again:
+ * messages that were on their way then are lost, and the caller has to make the consumer again.
  */
 export async function* consumeMessages(
   connection: NatsConnection,
@@ -53,21 +55,21 @@ export async function* consumeMessages(
   }
 }
 
-/** A message that was handed over: where it stood, and the sha256 of its bytes. */
+/** A message that was delivered: its sequence, and the sha256 of its bytes. */
 export interface Handed {
   sequence: number;
   hash: string;
 }
 
-/** Notices that a stream no longer holds what it has handed over: it has lost its tail, or was made anew. */
+/** Notices that a stream no longer holds what it has delivered: it has lost its tail, or was made again. */
 export interface CutGuard {
   /**
-   * Asked whenever the consumer is made anew, and every few seconds. May fail: then it is asked again.
-   * @param handed the last messages that were handed over, oldest first: of several, what is there may have been put
-   * back in another order.
+   * Called whenever the consumer is made again, and every few seconds. If it fails, it is called again.
+   * @param handed the last messages that were delivered, oldest first. There are several because a restored log may
+   * hold the same messages in another order.
    */
   isHeld: (handed: readonly Handed[]) => Promise<boolean>;
-  /** Gives the sequence to begin anew from, or says that there is nothing more to wait for. */
+  /** Returns the sequence to begin again from, or `enough` if there is nothing more to wait for. */
   onCut: () => Promise<number | 'enough'>;
 }
 
@@ -75,30 +77,36 @@ export interface FollowStreamOptions {
   stream: string;
   /** Only these subjects. */
   filter?: string;
-  /** The first sequence to hand over. */
+  /** The first sequence to deliver. */
   from: number;
-  /** Only what is there: ends with the last message that the filter lets through, or at once. */
+  /** What was delivered before it, oldest first: it is compared before anything else is delivered. */
+  handed?: Handed[];
+  /**
+   * Deliver only what is there now: ends with the last message that matches the filter, or at once if there is none.
+   */
   whilePending?: boolean;
   guard?: CutGuard;
-  /** Told of each failure that is waited for. With it, the first ones are waited for as well. */
+  /** Called for each failure that is waited out. With it, failures before the first read are waited out as well. */
   onTrouble?: ((error: unknown) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
 
 const againAfterMs = 500;
 const lookEveryMs = 2_000;
-/** So many messages are compared where a connection was lost. */
-const comparedAtOnce = 16;
-/** A request that was on its way when a server came back gets no answer: one more is worth its 5 s. */
+/** How many messages are compared after a connection was lost. */
+export const comparedAtOnce = 16;
+/** A request that was on its way when a server came back gets no answer. A second try is worth its 5 s. */
 const firstTries = 2;
 
-/** Where a follower stands: what it hands over next, and the last messages that it has handed over, oldest first. */
+/**
+ * The position of a follower: the next sequence to deliver, and the last messages that it has delivered, oldest first.
+ */
 interface Place {
   next: number;
   handed: Handed[];
 }
 
-/** A consumer of what comes next. */
+/** A consumer of the next messages. */
 interface Made {
   consumer: Consumer;
   pending: number;
@@ -124,11 +132,14 @@ const makeConsumer = async (
   return {
     pending: num_pending,
     consumer: await connection.jetstream().consumers.get(stream, name),
-    remove: () => void manager.consumers.delete(stream, name).catch(() => undefined), // it ends by itself in a minute
+    remove: () => void manager.consumers.delete(stream, name).catch(() => undefined), // else it ends in a minute
   };
 };
 
-/** Goes back to where the guard says if the stream was cut. @returns `enough` if there is nothing more to wait for. */
+/**
+ * If the stream was cut, goes back to the sequence that the guard returns. @returns `enough` if there is nothing more
+ * to wait for.
+ */
 const lookForCut = async (guard: CutGuard, place: Place): Promise<'more' | 'enough'> => {
   if (await guard.isHeld(place.handed)) return 'more';
   const anew = await guard.onCut();
@@ -138,14 +149,16 @@ const lookForCut = async (guard: CutGuard, place: Place): Promise<'more' | 'enou
   return 'more';
 };
 
-/** Fires once the stream no longer holds what was handed over last, until it is stopped. */
+/**
+ * Returns a signal that fires once the stream no longer holds what was delivered last. It watches until it is stopped.
+ */
 const watchForCut = (guard: CutGuard | undefined, { handed }: Place) => {
   const session = new AbortController();
   let looking = false;
   const look = async () => {
     if (looking || !guard) return;
     looking = true;
-    // Whether it can be asked is not the question here: a server that is gone shows elsewhere.
+    // A failure to ask does not count as a cut: a server that is gone is noticed elsewhere.
     if (!(await guard.isHeld(handed.slice(-1)).catch(() => true))) session.abort();
     looking = false;
   };
@@ -155,7 +168,7 @@ const watchForCut = (guard: CutGuard | undefined, { handed }: Place) => {
 
 type OnMessage = (message: JsMsg) => Promise<'more' | 'enough'>;
 
-/** Hands over what a consumer gives, until that ends, is cut, or skips something. */
+/** Delivers what a consumer sends, until the consumer ends, is cut, or skips a message. */
 const handOver = async (
   messages: AsyncIterable<JsMsg>,
   place: Place,
@@ -165,7 +178,8 @@ const handOver = async (
   let previous: number | undefined;
   for await (const message of messages) {
     if (message.seq < place.next) continue;
-    // Without a filter sequences follow each other. What a consumer skips was lost on the way: it is asked for again.
+    // Without a filter, sequences are consecutive. A message that a consumer skips was lost on the way and is requested
+    // again.
     if (filter === undefined && previous !== undefined && message.seq !== previous + 1) break;
     previous = message.seq;
     place.next = message.seq + 1;
@@ -179,10 +193,11 @@ const handOver = async (
 };
 
 /**
- * Hands over a stream's messages, in order, one at a time and each once, until `signal` fires or `onMessage` says
- * `enough`. Goes on after the last one that it handed over when the server, the connection or the consumer was lost; where
- * `guard` finds that the stream was cut, from where that says.
- * @throws what the server answers, or that it doesn't, twice, before anything could be read; later on it is waited for.
+ * Delivers a stream's messages, in order, one at a time and each once, until `signal` fires or `onMessage` returns
+ * `enough`. If the server, the connection or the consumer was lost, it goes on after the last message that it
+ * delivered. If `guard` finds that the stream was cut, it goes on from where `guard` says.
+ * @throws the server's error, or its silence, if the second try before the first read fails; later failures are waited
+ * out.
  */
 export const followStream = async (
   connection: NatsConnection,
@@ -190,12 +205,13 @@ export const followStream = async (
   onMessage: OnMessage,
 ): Promise<void> => {
   const { guard, onTrouble, signal } = options;
-  const place: Place = { next: options.from, handed: [] };
+  const place: Place = { next: options.from, handed: options.handed ?? [] };
   let failures = 0;
   for (let begun = false; !signal?.aborted; ) {
     let made: Made;
     try {
-      if (begun && guard && (await lookForCut(guard, place)) === 'enough') return;
+      if ((begun || place.handed.length > 0) && guard && (await lookForCut(guard, place)) === 'enough')
+        return;
       made = await makeConsumer(connection, options, place.next);
     } catch (error) {
       failures += 1;

@@ -2,10 +2,10 @@ import { type NatsConnection, NatsError } from 'nats';
 
 export const wrongLastSequence = 10071;
 
-/** No log ends here: what is said on the condition that it does is always refused. */
+/** No log ends here: a publish that expects this end is always refused. */
 const nowhere = Number.MAX_SAFE_INTEGER;
 
-/** Where something ends that is said to end nowhere. @throws {NatsError} */
+/** Asks for the last sequence by an expectation that never holds. @throws {NatsError} */
 const askEnd = async (
   connection: NatsConnection,
   subject: string,
@@ -20,14 +20,15 @@ const askEnd = async (
     if (refusal?.err_code === wrongLastSequence && last !== undefined) return Number(last);
     throw error;
   }
-  throw new Error(`the server took ${subject} at sequence ${nowhere}, where nothing ends`);
+  throw new Error(`the server accepted ${subject} after sequence ${nowhere}, where no log ends`);
 };
 
 /**
- * The log's last sequence, as who may only write learns it: an append on a condition that never holds is refused, stores
- * nothing, and the refusal names the sequence (`wrong last sequence: 42`, as every server since 2.2 says it).
+ * The log's last sequence, for writers that may not ask for it: an append with an expectation that never holds is
+ * refused and stores nothing, and the refusal names the sequence (`wrong last sequence: 42`, on every server since
+ * 2.2).
  * @param subject one of the writer's own.
- * @throws {NatsError} if the log does not answer. It takes nothing while it is being restored.
+ * @throws {NatsError} if the log does not answer, as while it is being restored.
  */
 export const lastSequenceFor = (
   connection: NatsConnection,
@@ -35,6 +36,6 @@ export const lastSequenceFor = (
   timeoutMs = 5_000,
 ): Promise<number> => askEnd(connection, subject, { lastSequence: nowhere }, timeoutMs);
 
-/** The same of one of the writer's own subjects: 0 where nothing is under it. */
+/** The same for one of the writer's own subjects: 0 if there is nothing under it. */
 export const lastSequenceOf = (connection: NatsConnection, subject: string): Promise<number> =>
   askEnd(connection, subject, { lastSubjectSequence: nowhere }, 5_000);

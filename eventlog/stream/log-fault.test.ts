@@ -21,7 +21,7 @@ afterAll(() => log.stop());
 
 const sealed = (attempt: number) => sealedStart(log, { fleet, host: 'boltzmann', attempt });
 
-it('a log whose disk was lost is told of, waited for, and read from its begin once it is rebuilt', async () => {
+it('a log whose disk was lost is reported, waited for, and read from its beginning once it is rebuilt', async () => {
   for (const attempt of [1, 2, 3]) await appendEvent(host, sealed(attempt));
   const stop = new AbortController();
   const told: string[] = [];
@@ -60,7 +60,7 @@ it('a log whose disk was lost is told of, waited for, and read from its begin on
   await following;
 });
 
-it('a log that is being restored takes nothing, and is known for not whole', async () => {
+it('a log that is being restored accepts nothing, and is known to be incomplete', async () => {
   const admin = await log.connect('admin');
   const manager = await admin.jetstreamManager();
   await manager.streams.update('KA', { subjects: [sealed(9).subject] });
@@ -78,5 +78,5 @@ it('a bounded read of a log that was cut below its bound comes to an end', async
     ({ sequence }) => void seen.push(sequence),
   );
   expect(cuts).toEqual([3]);
-  expect(seen).toEqual([1, 2, 3, 1, 2, 3]); // what is there now, once it is known that this is all
+  expect(seen).toEqual([1, 2, 3, 1, 2, 3]); // then what is there now, once it is known that there is no more
 });

@@ -5,12 +5,15 @@ import { directGet } from './direct-get.ts';
 import { lastSequenceFor } from './log-end.ts';
 import { eventStream, isOpenTo, streamNotFound } from './provision.ts';
 
-/** The server is there, and the log is not as it should be. One sentence for a person, with the next thing to do. */
+/**
+ * The server is there, but the log is not as it should be. The message is one sentence for a person, with the next
+ * thing to do.
+ */
 export class LogFault extends Error {
   override readonly name = 'LogFault';
 }
 
-/** A server that knows that it has no room, as newer ones do: for files, for anything. */
+/** The codes by which newer servers report that they have no room, for files or for anything. */
 const noRoom: ReadonlySet<number | undefined> = new Set([10023, 10047, 10077]);
 const answersWithinMs = 2_000;
 
@@ -21,15 +24,15 @@ const silent = new LogFault(
   "nats-server answers, but its log does not: the log's disk may be full; next: make room there, then restart nats-server",
 );
 const mute = new LogFault(
-  "nats-server answers, but the log does not: it may be gone, which the coordinator says, or the log's disk may be full; next: make room there, then restart nats-server",
+  "nats-server answers, but the log does not: it may be gone, which the coordinator would report, or the log's disk may be full; next: make room there, then restart nats-server",
 );
 export const beingRestored = new LogFault(
-  'the log is being restored and not whole yet; if nobody is at it, next: ka log restore --write',
+  'the log is being restored and not whole yet; if nobody is restoring it, next: ka log restore --write',
 );
 
 /**
- * Whether the server greets who comes anew. The connection that there is says nothing: a server whose log is stuck no
- * longer reads from those that speak to the log.
+ * Whether the server greets a new connection. The existing connection proves nothing: a server whose log is stuck no
+ * longer reads from clients that talk to the log.
  */
 const greets = async (connection: NatsConnection): Promise<boolean> => {
   const { hostname, port } = new URL(`nats://${connection.getServer()}`);
@@ -47,7 +50,7 @@ const greets = async (connection: NatsConnection): Promise<boolean> => {
 const isSilence = (error: unknown): boolean =>
   error instanceof NatsError && (error.code === ErrorCode.NoResponders || error.code === ErrorCode.Timeout);
 
-/** What is known of the stream, where JetStream tells. Needs a right that a host has not. */
+/** Asks JetStream about the stream. This needs a right that a host does not have. */
 const askStream = async (connection: NatsConnection): Promise<LogFault | undefined> => {
   const reply = await connection.request(`$JS.API.STREAM.INFO.${eventStream}`, undefined, {
     timeout: answersWithinMs,
@@ -57,7 +60,10 @@ const askStream = async (connection: NatsConnection): Promise<LogFault | undefin
   return config && !isOpenTo(config.subjects) ? beingRestored : undefined;
 };
 
-/** What a writer finds out with the right to its own subjects alone: a log that is being restored is read, and takes nothing. */
+/**
+ * What a writer can find out with only the right to its own subjects: a log that is being restored can be read, but
+ * accepts nothing.
+ */
 const askAsWriter = async (connection: NatsConnection, subject: string): Promise<LogFault | undefined> => {
   await directGet(connection, { subject }, { timeout: answersWithinMs });
   try {
@@ -70,10 +76,10 @@ const askAsWriter = async (connection: NatsConnection, subject: string): Promise
 };
 
 /**
- * What went wrong with the log, in words where they are known: it is gone, it is being restored, its disk is full, the
- * server is silent. Anything else comes back as it is.
- * @param ownSubject one of the writer's own, for who may not ask after the stream. A host's questions are not answered where
- * nobody listens either, so it can't tell a log that is gone from one that is stuck.
+ * Explains an error of the log where the cause is known: the log is gone, it is being restored, its disk is full, or
+ * the server is silent. Any other error is returned as it is.
+ * @param ownSubject one of the writer's own subjects, for writers that may not ask about the stream. A host gets no
+ * answer from a log that is gone and none from one that is stuck, so it can't tell the two apart.
  */
 export const explainLogError = async (
   connection: NatsConnection,
@@ -84,7 +90,7 @@ export const explainLogError = async (
   const code = error.api_error?.err_code;
   if (code === streamNotFound) return lost;
   if (noRoom.has(code)) return silent;
-  // Nobody listens to the subject, or nobody answers: as it is where a log is gone that has just been there.
+  // Nobody listens to the subject, or nobody answers. This is also what happens when a log has just gone.
   if (!isSilence(error)) return error;
   try {
     const ask = ownSubject === undefined ? askStream(connection) : askAsWriter(connection, ownSubject);

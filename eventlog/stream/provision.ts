@@ -14,7 +14,10 @@ import {
   type StreamInfo,
 } from 'nats';
 
-/** The stream of events, that of what is too large for one, and the bounded one of steps' output. */
+/**
+ * The stream of events, the stream of values that are too large for an event, and the bounded stream of the steps'
+ * output.
+ */
 export const eventStream = 'KA';
 export const blobStream = 'KA_BLOBS';
 export const outputStream = 'KA_OUT';
@@ -22,15 +25,15 @@ export const outputStream = 'KA_OUT';
 /** Every request, and every supersession, that is for one host. */
 export const requestsFor = (fleet: string, host: string): string => `ka.${fleet}.coordinator.*.*.*.${host}`;
 
-/** What the log listens to: every event of the fleet. */
+/** The subjects that the log listens to: every event of the fleet. */
 export const openTo = (fleet: string): string[] => [`ka.${fleet}.>`];
-/** Whether the log takes every event. While it is being restored it takes one subject at a time, or nobody's. */
+/** Whether the log accepts every event. While it is being restored it accepts one subject at a time, or none. */
 export const isOpenTo = (subjects: readonly string[]): boolean => {
   const [only = '', ...others] = subjects;
   const [, fleet = ''] = only.split('.');
   return others.length === 0 && openTo(fleet).includes(only);
 };
-/** What a closed log listens to: no writer but the administrator may say it. */
+/** The subject that a closed log listens to: only the administrator may publish there. */
 export const closedTo = (fleet: string): string[] => [`ka-closed.${fleet}`];
 
 /** The log's configuration. @param subjects what it listens to. */
@@ -48,27 +51,27 @@ export const eventStreamConfig = (subjects: string[]): Partial<StreamConfig> & {
 
 /**
  * A host's durable consumer.
- * @param from The first sequence that it hands over, unless that is the first there is.
+ * @param from The first sequence that it delivers; 1 stands for everything that the log has.
  */
 export const durableConfig = (fleet: string, host: string, from = 1): Partial<ConsumerConfig> => ({
   durable_name: host,
   filter_subject: requestsFor(fleet, host),
   ack_policy: AckPolicy.Explicit,
-  ack_wait: nanos(5_000), // a request is acked once it is noted; what an agent that died had is given again soon
+  ack_wait: nanos(5_000), // a request is acked once it is noted; what a dead agent had is redelivered soon
   max_deliver: -1,
   ...(from <= 1
     ? { deliver_policy: DeliverPolicy.All }
     : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from }),
 });
 
-/** What may be asked of the streams. The client's own first question is after the whole account: who may only read may not. */
+/** The client's API for streams. Its own first check asks about the whole account, which readers may not do. */
 export const logManager = (connection: NatsConnection): Promise<JetStreamManager> =>
   connection.jetstreamManager({ checkAPI: false });
 
 const consumerNotFound = 10014;
 export const streamNotFound = 10059;
 
-/** What a request for something gives; undefined if the server says that it is not there. */
+/** Returns what was asked for; undefined if the server answers that it is not there. */
 const unlessMissing = async <Found>(asked: Promise<Found>, notFound: number): Promise<Found | undefined> => {
   try {
     return await asked;
@@ -89,7 +92,10 @@ export const durableInfo = (manager: JetStreamManager, host: string): Promise<Co
 /** A message of the blob stream is a chunk of 512 KiB at most, and its headers. */
 const largestChunkBytes = 516 * 1024;
 
-/** Makes the stream of blobs, where it is not there. Nothing in it is ever lost for room: when it is full, it takes no more. */
+/**
+ * Makes the stream of blobs, if it is not there. It never drops a blob to make room: when it is full, it accepts no
+ * more.
+ */
 export const provisionBlobs = async (manager: JetStreamManager, fleet: string): Promise<void> => {
   await manager.streams.add({
     num_replicas: 1,
@@ -106,7 +112,7 @@ export const provisionBlobs = async (manager: JetStreamManager, fleet: string): 
   });
 };
 
-/** Makes the other streams and the hosts' durables, where they are not there: a durable that is keeps its position. */
+/** Makes the other streams and the hosts' durables, if they are not there. An existing durable keeps its position. */
 export const provisionBesideLog = async (
   manager: JetStreamManager,
   fleet: string,
@@ -130,8 +136,8 @@ export const provisionBesideLog = async (
 };
 
 /**
- * Makes the fleet's streams and each host's durable consumer, where they are not there yet. Needs STREAM.CREATE. A log
- * that is being restored is left to who does it.
+ * Makes the fleet's streams and each host's durable consumer, if they are not there yet. Needs STREAM.CREATE. A log
+ * that is being restored is left alone.
  * @throws {NatsError} if a stream is there with another configuration.
  */
 export const provision = async (

@@ -42,14 +42,14 @@ it('hands over what is there, with its place, and says when there is nothing mor
   ]);
 });
 
-it('notices at once that the durable was deleted, soon that there is none, and reads a new one from its begin', async () => {
+it('notices at once that the durable was deleted, soon that there is none, and reads a new one from its beginning', async () => {
   const manager = await logManager(wire);
   let deleted: Promise<boolean> | undefined;
   const whenNothing = pull((pulled) => {
     if (pulled === 'nothing now') deleted ??= manager.consumers.delete('KA', host);
     return 'more';
   });
-  await expect(whenNothing).rejects.toThrow(/^the durable hands over nothing: 409 Consumer Deleted$/);
+  await expect(whenNothing).rejects.toThrow(/^the durable delivers nothing: 409 Consumer Deleted$/);
   await deleted;
   await expect(pull(() => 'more')).rejects.toThrow(PullEnded);
   await remakeDurable(wire, fleet, host, 3);
@@ -61,7 +61,7 @@ it('notices at once that the durable was deleted, soon that there is none, and r
   expect(seen).toEqual([[3, 1]]);
 });
 
-it('a server that says nothing any more is noticed', async () => {
+it('a server that has become silent is noticed', async () => {
   process.kill(log.server.pid, 'SIGSTOP');
   const began = performance.now();
   try {
@@ -72,7 +72,7 @@ it('a server that says nothing any more is noticed', async () => {
   expect(performance.now() - began).toBeLessThan(5_000);
 });
 
-it('who may only write learns where the log ends, and stores nothing by it', async () => {
+it('a writer that may not read learns where the log ends, and stores nothing by that', async () => {
   const subject = `ka.${fleet}.${host}._.Nothing.0`;
   expect(await lastSequenceFor(agent, subject)).toBe(3);
   expect(await lastSequenceFor(agent, subject)).toBe(3);

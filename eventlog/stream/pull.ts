@@ -10,36 +10,36 @@ import {
 import { inboxOf } from '../connection/inbox.ts';
 import { eventStream } from './provision.ts';
 
-/** A message that a host's durable handed over. */
+/** A message that a host's durable delivered. */
 export interface PulledMessage {
-  /** Where it stands in the log. */
+  /** The message's sequence in the log. */
   seq: number;
   subject: string;
   data: Uint8Array;
   headers?: MsgHdrs | undefined;
-  /** Counts what the durable has handed over since it was made, from 1. */
+  /** Counts what the durable has delivered since it was made, from 1. */
   handed: number;
   /** How many more the durable has for the host now. */
   pending: number;
-  /** It is in the journal. @returns once the server has heard it. @throws if it does not answer. */
+  /** The message is in the journal. @returns once the server has confirmed the ack. @throws if it does not answer. */
   ack(): Promise<void>;
-  /** It is never to be handed over again. */
+  /** The message is never to be delivered again. */
   term(): void;
 }
 
-/** What a pull that stands at the server gives: a message, or word that there is nothing now. */
+/** What a pull yields: a message, or the sign that there is nothing now. */
 export type Pulled = PulledMessage | 'nothing now';
 
-/** The durable does not hand over any more: it is gone, or the server does not answer. */
+/** The durable no longer delivers: it is gone, or the server does not answer. */
 export class PullEnded extends Error {
   override readonly name = 'PullEnded';
 }
 
-/** How long a pull stands at the server. */
+/** How long a pull waits at the server. */
 const expiresMs = 5_000;
-/** A pull that has nothing to give says so as often. */
+/** How often a waiting pull gives a sign of life. */
 const signEveryMs = 1_000;
-/** So long without a sign, and the pull is given up: the first one tells that there is a durable at all. */
+/** After this long without a sign the pull is given up. The first sign shows that there is a durable at all. */
 const [firstSignWithinMs, signWithinMs] = [2_500, 5_000];
 const ackWithinMs = 5_000;
 
@@ -58,7 +58,7 @@ const placeOf = (reply: string): { seq: number; handed: number; pending: number 
 const pulled = (connection: NatsConnection, { subject, data, headers, reply = '' }: Msg): PulledMessage => {
   const place = placeOf(reply);
   if (!place)
-    throw new PullEnded(`the durable handed over ${subject} with "${reply}", where nothing can be acked`);
+    throw new PullEnded(`the durable delivered ${subject} with the reply "${reply}", which can't be acked`);
   return {
     subject,
     data,
@@ -72,10 +72,10 @@ const pulled = (connection: NatsConnection, { subject, data, headers, reply = ''
 const signsOfLife: ReadonlySet<number> = new Set([idleHeartbeat, noMessages, requestTimeout]);
 
 /**
- * Pulls from a host's durable, one message at a time, until `signal` fires or the connection was made anew or closed. Needs
- * no more rights than the pull itself: the client's own loop asks what a consumer is, which a host may not. What it notices
- * instead is a pull that gives no sign of life, and the server's word that the durable was deleted.
- * @param batch so many messages may be on their way.
+ * Pulls from a host's durable, one message at a time, until `signal` fires or the connection was made again or closed.
+ * It needs no more rights than the pull itself: the client's own loop asks for the consumer's info, which a host may
+ * not. Instead it notices a pull without a sign of life, and the server's report that the durable was deleted.
+ * @param batch how many messages may be on their way.
  * @throws {PullEnded} if the durable is gone, or the server silent.
  */
 export async function* pullMessages(
@@ -102,7 +102,7 @@ export async function* pullMessages(
   let within = firstSignWithinMs;
   let isBusy = false;
   const watching = setInterval(() => {
-    // While the reader has a message in hand nothing is read, so nothing is missed.
+    // While the reader handles a message nothing is read, so a missing sign means nothing.
     if (isBusy || performance.now() - signAt < within) return;
     isSilent = true;
     stop();
@@ -129,7 +129,7 @@ export async function* pullMessages(
         throw new PullEnded(
           code === 503
             ? 'the durable is gone'
-            : `the durable hands over nothing: ${code} ${message.headers?.description ?? ''}`,
+            : `the durable delivers nothing: ${code} ${message.headers?.description ?? ''}`,
         );
       if (left <= 0 || code === noMessages || code === requestTimeout) pull();
       [signAt, isBusy] = [performance.now(), false];

@@ -17,10 +17,10 @@ import {
 
 const streamInfo = async (connection: NatsConnection) => logInfo(await logManager(connection));
 
-/** Every message that the log holds, also where it is not whole; undefined if there is no log. */
+/** Every message that the log holds, even if the log is not whole; undefined if there is no log. */
 export const readWholeLog = async (connection: NatsConnection): Promise<KeptMessage[] | undefined> => {
   const messages: KeptMessage[] = [];
-  // What came while it was read is read too, until nothing comes any more.
+  // Messages that arrive during the reading are read too, until no more arrive.
   for (let seq = 1; ; ) {
     const info = await streamInfo(connection);
     if (!info) return undefined;
@@ -34,15 +34,15 @@ export const readWholeLog = async (connection: NatsConnection): Promise<KeptMess
   }
 };
 
-/** A log that takes nothing from anybody, so that nothing is lost between its being read and its being replaced. */
+/** A log that accepts nothing from anybody, so that nothing is lost between reading and replacing it. */
 export interface ClosedLog {
-  /** Lets it listen to what it listened to before. @returns false if it is not there any more: it was replaced. */
+  /** Lets the log listen to its former subjects again. @returns false if this log is gone because it was replaced. */
   reopen(): Promise<boolean>;
 }
 
 /**
- * Closes the log to all writers. Needs the administrator's rights. Who appends is told that it is being restored, and so is
- * everybody for as long as it stays closed.
+ * Closes the log to all writers. Needs the administrator's rights. As long as it stays closed, everybody who appends or
+ * reads learns that it is being restored.
  * @returns undefined if there is no log.
  */
 export const closeLog = async (admin: NatsConnection, fleet: string): Promise<ClosedLog | undefined> => {
@@ -52,7 +52,7 @@ export const closeLog = async (admin: NatsConnection, fleet: string): Promise<Cl
   await manager.streams.update(eventStream, { subjects: closedTo(fleet) });
   return {
     reopen: async () => {
-      // One that was made since is another log, and not whole.
+      // A log that was made since then is another one, and not whole.
       if ((await streamInfo(admin))?.created !== before.created) return false;
       await manager.streams.update(eventStream, { subjects: before.config.subjects });
       return true;
@@ -60,7 +60,7 @@ export const closeLog = async (admin: NatsConnection, fleet: string): Promise<Cl
   };
 };
 
-/** Something that an event has put aside, and that is not beside the log. */
+/** A blob of an event that is missing beside the log. */
 export interface MissingBlob extends BlobMarker {
   /** The event that names it, and its writer. */
   subject: string;
@@ -69,15 +69,15 @@ export interface MissingBlob extends BlobMarker {
   bytes: Uint8Array | undefined;
 }
 
-/** A server without a stream for blobs has none of them. */
+/** A server without a stream for blobs lacks them all. */
 const noStream = (error: unknown): ReadBlob => {
   if (isNobodyThere(error)) return { lacks: 'nats-server holds no stream for blobs' };
   throw error;
 };
 
 /**
- * Goes through what these events have put aside and is missing beside the log, or is not what its name says.
- * @param find the bytes of that hash, from whoever still has them.
+ * The blobs of these events that are missing beside the log, or have wrong bytes there.
+ * @param find returns the bytes with a hash, if somebody still has them.
  */
 export async function* missingBlobs(
   connection: NatsConnection,
@@ -95,15 +95,16 @@ export async function* missingBlobs(
     }
 }
 
-/** What of a restored log's events is not to be had. */
+/** A blob of a restored log's events that nobody could supply. */
 export interface LostBlob extends Pick<MissingBlob, 'subject' | 'sha256'> {
   why: string;
 }
 
 /**
- * Puts back what events have put aside, and their log has lost or never had, or has wrong. Needs the administrator's rights.
- * @param find the bytes of that hash, from whoever still has them.
- * @returns what can't be put back: its events are there, and are not whole.
+ * Puts back the blobs of events that their log has lost, never had, or has with wrong bytes. Needs the administrator's
+ * rights.
+ * @param find returns the bytes with a hash, if somebody still has them.
+ * @returns the blobs that can't be put back: their events are there, but not whole.
  */
 export const putBlobsBack = async (
   admin: NatsConnection,
@@ -125,10 +126,11 @@ export const putBlobsBack = async (
 };
 
 /**
- * Replaces the log by these messages, in this order: their sequences count from 1. Needs the administrator's rights. A log
- * that is there is closed first, by {@link closeLog}. The fleet may run meanwhile: the new log listens to one subject at a
- * time, the next message's own, so that nobody's message gets between two of them. Only when each was found there does it
- * listen to the fleet. Killed in between, it leaves a log that everybody knows for not whole, and may be run again.
+ * Replaces the log by these messages, in this order: their sequences count from 1. Needs the administrator's rights. A
+ * log that is there is closed first, by {@link closeLog}. The fleet may run in the meantime: the new log listens to one
+ * subject at a time, the next message's own, so that nobody's message gets between two of them. Only when each message
+ * was found there does the log listen to the fleet. If this is killed in between, everybody can see that the log is not
+ * whole, and this may be run again.
  * @throws {Error} if a message is not there afterwards as it was appended; the log is then left closed.
  */
 export const rebuildLog = async (
@@ -154,7 +156,7 @@ export const rebuildLog = async (
         expect: { lastSequence: index, lastSubjectSequence: 0 },
       });
     } catch (error) {
-      // Its own writer may have been there first, with the same.
+      // Its own writer may have appended the same message first.
       if (!(error instanceof NatsError) || !(await isAt(index + 1, bytes))) throw error;
     }
   }

@@ -13,12 +13,12 @@ describe('the leaf of a message', () => {
     expect(Buffer.from(leafOf(message))).toEqual(Buffer.from(leafHash(data)));
   });
 
-  it('is the same where only the hash of the bytes is shown', () => {
+  it('is the same if only the hash of the bytes is shown', () => {
     const { bytes, ...rest } = message;
     expect(leafOf({ ...rest, sha256: sha256(bytes) })).toEqual(leafOf(message));
   });
 
-  it('is another one when anything of it is', () => {
+  it('is another one if any part of the message is another one', () => {
     const others = [
       { ...message, subject: 'ka.f.hertz._.A.2' },
       { ...message, signature: 'c2lo' },

@@ -3,9 +3,12 @@ import type { KeptMessage } from '../signing/check-event.ts';
 import { preAuthentication } from '../signing/dsse.ts';
 import { leafHash, MerkleTree } from './merkle-tree.ts';
 
-/** A message of which only this is shown: enough for the tree, for its writer's chain, and to see what it is no part of. */
+/**
+ * A message without its bytes. It has enough for the tree, for its writer's chain, and to show what it does not belong
+ * to.
+ */
 export type WithheldMessage = Omit<KeptMessage, 'bytes'> & {
-  /** Of its bytes, hexadecimal. */
+  /** The sha256 of the bytes, hexadecimal. */
   sha256: string;
 };
 
@@ -13,15 +16,16 @@ export const isWithheld = (message: KeptMessage | WithheldMessage): message is W
   'sha256' in message;
 
 /**
- * The leaf of a message in the tree over its log. It binds the subject, the signature and the bytes; the bytes by their hash, so
- * that a log can be checked by somebody who is not shown all of them, and nothing can pass as what is not shown.
+ * The leaf of a message in the tree over its log. It binds the subject, the signature and the bytes. The bytes are
+ * bound by their hash, so that somebody who does not see all of them can check a log, and nothing else can pass as the
+ * withheld bytes.
  */
 export const leafOf = (message: KeptMessage | WithheldMessage): Uint8Array => {
   const digest = isWithheld(message) ? message.sha256 : sha256(message.bytes);
   return leafHash(preAuthentication(`${message.subject}\n${message.signature}`, Buffer.from(digest, 'hex')));
 };
 
-/** The tree over a log, from its first message on. A log that was cut has a new one. */
+/** The tree over a log, from its first message on. A log that was cut gets a new tree. */
 export class LogTree extends MerkleTree {
   /** @throws {RangeError} if the message is not the next one. */
   add(message: KeptMessage | WithheldMessage): void {

@@ -62,7 +62,7 @@ const headAt = (tree: MerkleTree, size: number) => ({ size, root: tree.rootAt(si
 describe("the published tree's", () => {
   const tree = grow(leaves.map((leaf) => leafHash(bytes(leaf))));
   const [[a, b, c, d, e, , g, h], [i, j, k, l], [m, n]] = nodes;
-  /** Of leaves 5 to 7, in a tree of seven. */
+  /** The node over leaves 5 to 7, in a tree of seven. */
   const o = '837dbb152e9b079010717e84e865da4ebc0fa198a806d59d31bf15accef22d0e';
 
   it('root at each size is the published one', () => {
@@ -129,7 +129,7 @@ const flipped = (one: Uint8Array, bit: number): Uint8Array => {
   return other;
 };
 
-/** A proof that is not as it was: a bit flipped, a hash dropped, repeated, added, swapped, or cut short. */
+/** A damaged proof: a bit flipped, a hash dropped, repeated, added, swapped, or cut short. */
 const damaged = (proof: readonly Uint8Array[]): fc.Arbitrary<Uint8Array[]> => {
   const place = fc.nat(Math.max(0, proof.length - 1));
   const added = fc
@@ -202,7 +202,7 @@ describe('a tree of up to 64 leaves', () => {
     expect(wrong).toEqual([]);
   });
 
-  it('takes no proof that is damaged', () => {
+  it('accepts no damaged proof', () => {
     const pairs = proofs.filter(({ from }) => from > 0);
     const change = fc.constantFrom(...pairs).chain((one) => fc.tuple(fc.constant(one), damaged(one.proof)));
     fc.assert(
@@ -223,7 +223,7 @@ describe('a tree of up to 64 leaves', () => {
     );
   });
 
-  it('takes no proof with any one bit of it changed', () => {
+  it('accepts no proof with any one bit changed', () => {
     for (const [from, to] of [
       [3, 7],
       [4, 8],
@@ -240,7 +240,7 @@ describe('a tree of up to 64 leaves', () => {
 });
 
 describe('a tree', () => {
-  it('has no root and no proof of a size that it never had', () => {
+  it('has no root and no proof for a size that it never had', () => {
     expect(() => tree.rootAt(most + 1)).toThrow('the tree has 64 leaves, and no size 65');
     expect(() => tree.rootAt(-1)).toThrow(RangeError);
     expect(() => tree.rootAt(1.5)).toThrow(RangeError);
@@ -249,7 +249,7 @@ describe('a tree', () => {
     expect(() => tree.append(Buffer.alloc(31))).toThrow("a leaf's hash has 31 bytes, expected 32");
   });
 
-  it('never shrinks, and an empty one is only as the format has it', () => {
+  it('never shrinks, and has the format’s root while it is empty', () => {
     expect(provesConsistency([], headOf(5), headOf(4))).toBe(false);
     expect(provesConsistency([], { size: 0, root: many[0] ?? emptyRoot }, headOf(4))).toBe(false);
     expect(provesConsistency([], headOf(0), { size: 0, root: many[0] ?? emptyRoot })).toBe(false);

@@ -38,8 +38,8 @@ class Row {
 }
 
 /**
- * The hash tree of RFC 6962, section 2.1 (RFC 9162, section 2.1), over leaves that only ever grow in number. It keeps the
- * hash of every complete subtree, 64 bytes a leaf, so that the root and the proofs at any size are cheap.
+ * The hash tree of RFC 6962, section 2.1 (RFC 9162, section 2.1), over leaves that only ever grow in number. It keeps
+ * the hash of every complete subtree, 64 bytes per leaf, so that the root and the proofs at any size are cheap.
  */
 export class MerkleTree {
   /** Row `n` holds the hashes of the complete subtrees of 2^n leaves, from the left. */
@@ -68,7 +68,7 @@ export class MerkleTree {
       throw new RangeError(`the tree has ${this.size} leaves, and no size ${size}`);
   }
 
-  /** The root over the `size` leaves from `start` on; a subtree of the whole tree of some size. */
+  /** The root over the `size` leaves from `start` on, which are a subtree of the tree at some size. */
   #rootOf(start: number, size: number): Uint8Array {
     const height = 31 - Math.clz32(size);
     if (2 ** height === size) return (this.#rows[height] as Row).at(start / size);
@@ -76,14 +76,14 @@ export class MerkleTree {
     return nodeHash(this.#rootOf(start, split), this.#rootOf(start + split, size - split));
   }
 
-  /** The root when the tree had `size` leaves. @throws {RangeError} if it never had. */
+  /** The root of the tree when it had `size` leaves. @throws {RangeError} if it never had that many. */
   rootAt(size: number): Uint8Array {
     this.#check(size);
     return size === 0 ? emptyRoot : Uint8Array.from(this.#rootOf(0, size));
   }
 
   /**
-   * That the leaf `index`, counted from 0, is in the tree of `size` leaves. RFC 9162, section 2.1.3.1.
+   * Proves that the leaf `index`, counted from 0, is in the tree of `size` leaves. RFC 9162, section 2.1.3.1.
    * @throws {RangeError} if there is no such leaf or size.
    */
   inclusionProof(index: number, size: number): Uint8Array[] {
@@ -101,9 +101,9 @@ export class MerkleTree {
   }
 
   /**
-   * That the tree of `newSize` leaves begins with the one of `oldSize`. RFC 9162, section 2.1.4.1. Empty if the sizes are
-   * the same, or the old one is 0.
-   * @throws {RangeError} if the tree never had one of the sizes, or the old one is the larger.
+   * Proves that the tree of `newSize` leaves begins with the one of `oldSize`. RFC 9162, section 2.1.4.1. The proof is
+   * empty if the sizes are the same, or the old one is 0.
+   * @throws {RangeError} if the tree never had one of the sizes, or the old size is the larger.
    */
   consistencyProof(oldSize: number, newSize: number): Uint8Array[] {
     this.#check(newSize);
@@ -123,7 +123,10 @@ export class MerkleTree {
   }
 }
 
-/** A tree as it was at some time. A signature has to bind the two together: a proof alone does not fix the size. */
+/**
+ * The size and the root of a tree at some time. A signature has to bind the two together: a proof alone does not fix
+ * the size.
+ */
 export interface TreeHead {
   /** Leaves. */
   size: number;
@@ -173,7 +176,8 @@ export const provesConsistency = (
   let place = oldHead.size - 1;
   let last = newHead.size - 1;
   while (isOdd(place)) [place, last] = [half(place), half(last)];
-  // A complete old tree is a node of the new one, and its root is not said again. It is one if nothing is left of its place.
+  // A complete old tree is a node of the new one, so the proof leaves its root out. The old tree is complete if `place`
+  // is 0.
   const [first, ...rest] = place === 0 ? [oldHead.root, ...proof] : proof;
   if (!first || proof.length === 0) return false;
   let oldRoot = first;

@@ -18,7 +18,7 @@ const open = (changed: string) => openNote(changed, 'kernel-agent/sandbox/1', [k
 const signatureOf = (signed: string) => signed.slice(signed.lastIndexOf('\n\n') + 2);
 
 describe('a signed note', () => {
-  it('is what the published example is', () => {
+  it('is the same as the published example', () => {
     expect(Buffer.from(rawPublicKey(peter)).toString('base64')).toBe(
       'GlzZBxQ8OExB6DDFvOEqqIF+xWSaqr8sMTiLNbLXRNY=',
     );
@@ -39,7 +39,7 @@ describe('a signed note', () => {
     );
   });
 
-  it('may be signed by others as well, whom nobody here knows', () => {
+  it('may be signed by unknown signers as well', () => {
     const witness = signNote('first\n\nlast\n', 'witness', other);
     const namesake = signNote('first\n\nlast\n', 'kernel-agent/sandbox/1', other);
     const post = '— post-quantum AAAAAQID\n';
@@ -54,7 +54,7 @@ describe('a signed note', () => {
     expect(() => openNote(note, 'kernel-agent/sandbox/1', [])).toThrow('with a key that it has');
   });
 
-  it('is refused with a false signature of its own beside the good one', () => {
+  it('is refused if it has a false signature of its own signer beside the good one', () => {
     const another = signNote('other\n', 'kernel-agent/sandbox/1', key);
     expect(() => open(note + signatureOf(another))).toThrow('is not what kernel-agent/sandbox/1 signed');
   });
@@ -89,12 +89,12 @@ describe('a signed note', () => {
     }
   });
 
-  it('is only made of what can be read again', () => {
+  it('is only made of a text that can be read back', () => {
     expect(() => signNote('no end', 'me', key)).toThrow('ends in a newline');
-    expect(() => signNote('a\tb\n', 'me', key)).toThrow('can not stand there');
-    expect(() => signNote('a\ud800b\n', 'me', key)).toThrow('can not stand there');
-    expect(() => signNote('a\n', 'me too', key)).toThrow('is no name of a signer');
-    expect(() => signNote('a\n', 'a+b', key)).toThrow('is no name of a signer');
+    expect(() => signNote('a\tb\n', 'me', key)).toThrow('is not allowed there');
+    expect(() => signNote('a\ud800b\n', 'me', key)).toThrow('is not allowed there');
+    expect(() => signNote('a\n', 'me too', key)).toThrow("can't be the name of a signer");
+    expect(() => signNote('a\n', 'a+b', key)).toThrow("can't be the name of a signer");
   });
 
   it('opens to what was signed, whatever that is', () => {

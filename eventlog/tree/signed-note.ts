@@ -1,16 +1,16 @@
 import { hash } from 'node:crypto';
 import { isRawSignedBy, rawPublicKey, type WriterKey } from '../signing/writer-key.ts';
 
-/** A note that is not spelt as the format has it, or is not signed by whom it should be. */
+/** A note that does not follow the format, or is not signed by the right signer. */
 export class BadNote extends Error {
   override readonly name = 'BadNote';
 }
 
 const ed25519 = 0x01;
-/** As many as every reader has to take, and no more: cosignatures are few. */
+/** Every reader has to accept this many, and we accept no more: there are few cosignatures. */
 const mostSignatures = 16;
 const signatureLine = /^\u2014 ([^\s+]+) ([A-Za-z0-9+/]+={0,2})$/u;
-/** What can't stand in a note: the control characters but for the newline, and what is no UTF-8. */
+/** What a note may not contain: control characters other than the newline, and what is not valid UTF-8. */
 const unspeakable = /[\p{Cc}\p{Cs}]/u;
 
 /** Which key signed: the first four bytes of a hash over the signer's name and key. */
@@ -24,26 +24,27 @@ const keyIdOf = (name: string, publicKey: string): Uint8Array =>
 const checkText = (text: string): void => {
   if (!text.endsWith('\n')) throw new BadNote('the text of a note ends in a newline, and this one does not');
   if (unspeakable.test(text.replaceAll('\n', '')))
-    throw new BadNote('the text of a note holds a character that can not stand there');
+    throw new BadNote('the text of a note holds a character that is not allowed there');
 };
 
 /**
  * Signs a text as a note. https://c2sp.org/signed-note
- * @param text lines, the last one ended as well. @param name the signer's, without spaces and plus signs.
+ * @param text whole lines; the last one ends in a newline too. @param name the signer's name, without spaces and plus
+ * signs.
  * @throws {BadNote} if the text or the name can't stand in a note.
  */
 export const signNote = (text: string, name: string, key: WriterKey): string => {
   checkText(text);
   if (!/^[^\s+]+$/u.test(name) || unspeakable.test(name))
-    throw new BadNote(`"${name}" is no name of a signer: it has neither spaces nor plus signs`);
+    throw new BadNote(`"${name}" can't be the name of a signer: spaces and plus signs are not allowed`);
   const signature = Buffer.concat([keyIdOf(name, key.publicKey), key.signRaw(Buffer.from(text))]);
   return `${text}\n\u2014 ${name} ${signature.toString('base64')}\n`;
 };
 
 /**
- * The text of a note that one of these keys signed. Signatures by other keys are not looked at.
- * @param name the signer's. @param publicKeys the signer's, NKeys.
- * @throws {BadNote} if it is spelt in any other way than the format has it, lacks the signature, or holds a false one.
+ * Returns the text of a note that one of these keys signed. Signatures by other keys are ignored.
+ * @param name the signer's name. @param publicKeys the signer's keys, NKeys.
+ * @throws {BadNote} if it does not follow the format exactly, lacks the signature, or holds a false one.
  */
 export const openNote = (note: string, name: string, publicKeys: readonly string[]): string => {
   const end = note.lastIndexOf('\n\n');
@@ -60,14 +61,14 @@ export const openNote = (note: string, name: string, publicKeys: readonly string
   for (const line of lines) {
     const [, signer, encoded = ''] = signatureLine.exec(line) ?? [];
     const raw = Buffer.from(encoded, 'base64');
-    // Base64 has several spellings of the same bytes.
+    // The same bytes have several spellings in base64.
     if (
       signer === undefined ||
       unspeakable.test(signer) ||
       raw.length <= 4 ||
       raw.toString('base64') !== encoded
     )
-      throw new BadNote(`${JSON.stringify(line)} is no signature of a note`);
+      throw new BadNote(`${JSON.stringify(line)} is not the signature of a note`);
     const by = known.find(({ id }) => signer === name && Buffer.compare(raw.subarray(0, 4), id) === 0);
     if (!by) continue;
     if (!isRawSignedBy(by.key, Buffer.from(text), raw.subarray(4)))

@@ -6,12 +6,12 @@ import { RecordedLog } from '../../coordinator/testing/recorded-log.ts';
 import { isSignedBy, payloadTypes } from '../../eventlog/signing/writer-key.ts';
 import { parseSubject } from '../../schemas/events.ts';
 
-// How long it takes to check a whole log, beside what its bare signatures take in the same run: the machine falls out of
-// the ratio. `tsx test/benchmarks/verify-log.ts [EVENTS]`
+// Measures the check of a whole log, compared with its bare signatures in the same run, so that the ratio does not
+// depend on the machine. `tsx test/benchmarks/verify-log.ts [EVENTS]`
 const count = Number(process.argv[2] ?? 100_000);
 const checkpointEvery = 1000;
 
-/** Outcomes as a busy fleet has them, of some 700 bytes each. */
+/** A log of outcomes of some 700 bytes each, as in a busy fleet. */
 const makeLog = (): RecordedLog => {
   const log = new RecordedLog();
   const output = Array.from(
@@ -28,7 +28,7 @@ const makeLog = (): RecordedLog => {
 };
 
 interface Cost {
-  /** Seconds by the clock, and of the processor: the two differ on a machine that does other work as well. */
+  /** Seconds by the clock, and processor seconds: they differ on a machine with other work. */
   clock: number;
   processor: number;
 }

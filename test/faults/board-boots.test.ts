@@ -18,7 +18,7 @@ import {
 } from './sandbox-faults.ts';
 import { startProxy, type TcpProxy } from './tcp-proxy.ts';
 
-/** Longer than two of the signs of life that a host gives. */
+/** Longer than the time between three presences of a host. */
 const graceSeconds = 5;
 
 describe('a board that boots otherwise than it should', () => {
@@ -61,7 +61,7 @@ describe('a board that boots otherwise than it should', () => {
   const bootId = () => readFileSync(fleet.places.board.bootIdFile, 'utf8');
   const isOver = async (iteration: string) =>
     (await fleet.types(iteration)).some((type) => /^Iteration(Failed|Closed|Aborted)$/.test(type));
-  /** The board, but for the boot that it is in. */
+  /** The state of the board, without its boot id. */
   const boardNow = async () => ({ ...(await fleet.board()), bootId: '' });
 
   faultRow('board-fell-back', 'it says so, is rolled back, and the iteration ends', async () => {
@@ -109,7 +109,7 @@ describe('a board that boots otherwise than it should', () => {
     });
     expect(await underWay.failure()).toBe(`fresnel went back to 7.0-1 on its own: ${because}`);
     const rolledBack = await underWay.evidence('rollback');
-    // Its own reboot is the rollback's: there is no other.
+    // The board's own reboot counts as the rollback's; there is no other one.
     expect(rolledBack.rebooted).toMatchObject({ outcome: 'new-kernel', before: { bootId: second.trim() } });
     expect(boots()).toBe(booted + 2);
     expect(await boardNow()).toEqual(before);
@@ -171,7 +171,7 @@ describe('a board that boots otherwise than it should', () => {
         outcome: 'new-kernel',
         package: underWay.to,
       });
-      // Both cuts booted the kernel that was held. The trial is still to come, and is asked for once.
+      // Both cuts booted the old kernel. The trial follows, and is asked for once.
       expect(boots()).toBe(booted + 3);
     },
   );
@@ -198,7 +198,7 @@ describe('a board that boots otherwise than it should', () => {
       const types = await fleet.types(underWay.iteration);
       expect(types.filter((type) => type === 'RollbackFailed')).toHaveLength(2);
       expect(types.at(-1)).toBe('IterationFailed');
-      // Nothing reboots it any more, its deadline neither, and it answers.
+      // Nothing reboots it any more, not even its deadline, and it answers.
       expect(boots()).toBe(booted + 1);
       expect(processOf(fleet, 'fresnel').process).not.toBeNull();
       expect((await fleet.board()).installed).toContain(`linux-fresnel-fourier ${underWay.to}`);

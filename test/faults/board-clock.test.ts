@@ -14,7 +14,7 @@ import { startTestFleet, type TestFleet } from '../test-fleet.ts';
 import { faultRow } from './fault-row.ts';
 import { processOf, setPower } from './sandbox-faults.ts';
 
-/** The library that lies about the time: it is preloaded into a daemon and into all that it runs, as gpgv and pacman. */
+/** The library that fakes the time. It is preloaded into a daemon and its programs, such as gpgv and pacman. */
 const liar = (() => {
   try {
     const found = execFileSync('find', ['/usr/lib', '-name', 'libfaketime.so.1'], { encoding: 'utf8' });
@@ -41,8 +41,8 @@ describe.skipIf(!liar)('a clock that is wrong by years (root and libfaketime can
   });
 
   /**
-   * Starts a daemon in a mount namespace whose /etc preloads the library, since a step's programs get an environment of
-   * their own. The daemon's stopwatch stays as it is: nobody sets that one.
+   * Starts a daemon in a mount namespace whose /etc preloads the library, since a step's programs get their own
+   * environment. The daemon's stopwatch is not faked: nobody can set it.
    */
   const startLate = async (clock: string, file: string, config: string) => {
     const etc = join(fleet.folder, 'etc');
@@ -72,13 +72,13 @@ describe.skipIf(!liar)('a clock that is wrong by years (root and libfaketime can
     const decisions = events.map(({ event }) => `${event.source} ${event.type} ${event.attempt}`).toSorted();
     return { events, decisions };
   };
-  /** What the true clock makes of an iteration. */
+  /** The events of an iteration with the true clock. */
   let usual: string[];
 
   faultRow('clock-wrong', 'the board’s, ten years behind and ahead: the same decisions', async () => {
     usual = (await carry('iter5')).decisions;
     await setPower(fleet, 'fresnel', 'off');
-    // The supervisor has cut the power, so the board is booted here.
+    // The supervisor has cut the power, so this test boots the board.
     const { board } = fleet.places;
     for (const [iteration, clock, year] of [
       ['iter6', '-10y', new Date().getUTCFullYear() - 10],

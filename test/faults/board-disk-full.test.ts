@@ -20,14 +20,14 @@ import { pacmanLock, upgradingPacman } from './upgrading-pacman.ts';
 
 const files = 3_000;
 
-describe.skipIf(!mayMount)('a board whose disk is full (root alone can mount a small one)', () => {
+describe.skipIf(!mayMount)('a board whose disk is full (only root can mount a small one)', () => {
   let board: UpgradableBoard;
   let host: BoardConfig;
   let packages: StepRequest<'stage'>['packages'];
   let held: StepEvidence<'backup'>;
   const fresh = () => board.fresh();
   const fillers: NodeJS.Timeout[] = [];
-  /** Takes all the room there is on a disk, and all that becomes free, until it is given back. */
+  /** Fills a disk, and takes all room that becomes free, until the room is given back. */
   const fill = (folder: string) => {
     const ballast = fillDisk(folder);
     const filler = setInterval(() => ballast.add(), 5);
@@ -42,7 +42,7 @@ describe.skipIf(!mayMount)('a board whose disk is full (root alone can mount a s
     ...{ release: '7.0.0-fourier', backup: held },
     provenance: exampleProvenance(packages),
   });
-  /** Which version is there, whole; undefined if it is half one. */
+  /** The version that is completely installed; undefined if none is. */
   const whole = async () => {
     if (existsSync(pacmanLock(host))) return undefined;
     const pacman = (...args: string[]) =>
@@ -95,13 +95,13 @@ describe.skipIf(!mayMount)('a board whose disk is full (root alone can mount a s
     'disk-full',
     'on the board, in the middle of pacman: said so, and with room again the new version or the old one, whole',
     async () => {
-      /** Runs a step and takes the room away once pacman has begun. Gives what the step said, and the room back. */
+      /** Runs a step, fills the disk once pacman has begun, and frees it afterwards. Returns the step's result. */
       const cutByFullDisk = async (step: () => Promise<unknown>) => {
         const said = step().then(
           () => 'done',
           (error: Error) => error.message,
         );
-        // It stands still meanwhile: it could be quicker.
+        // pacman is stopped meanwhile, since it could finish before the disk is full.
         const pacman = await upgradingPacman(host);
         process.kill(pacman, 'SIGSTOP');
         const giveBack = fill(host.root);

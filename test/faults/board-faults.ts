@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { TestFleet } from '../test-fleet.ts';
 import { reconfigure } from './sandbox-faults.ts';
 
-/** What one reboot of the board becomes, as shell commands; later ones are as ever. */
+/** Replaces the board's next reboot by shell commands; later reboots are normal. */
 export const nextReboot = async (fleet: TestFleet, fault: string, then = true): Promise<void> => {
   const { board } = fleet.places;
   const once = join(fleet.folder, 'once');
@@ -14,7 +14,10 @@ export const nextReboot = async (fleet: TestFleet, fault: string, then = true): 
   });
 };
 
-/** U-Boot takes the trial, the kernel panics before anything else runs, and its record outlives the reset. */
+/**
+ * At the next boot U-Boot takes the trial, the kernel panics before anything else runs, and its record survives the
+ * reset.
+ */
 export const nextBootPanics = (fleet: TestFleet): Promise<void> => {
   const { board } = fleet.places;
   return nextReboot(
@@ -26,13 +29,13 @@ export const nextBootPanics = (fleet: TestFleet): Promise<void> => {
   );
 };
 
-/** The board goes down for its next reboot and has no power afterwards. */
+/** The board goes down at its next reboot and has no power afterwards. */
 export const nextRebootStaysOff = (fleet: TestFleet): Promise<void> => {
   const { off } = fleet.places.power('fresnel');
   return nextReboot(fleet, `mkdir -p "$(dirname "${off}")"; touch "${off}"`, false);
 };
 
-/** Takes the board's routes away. @returns What gives them back. */
+/** Removes the board's routes. @returns a function that restores them. */
 export const takeRoutes = async (fleet: TestFleet): Promise<() => Promise<void>> => {
   const { routes } = fleet.places.board;
   const table = await readFile(routes, 'utf8');

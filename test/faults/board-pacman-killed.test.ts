@@ -18,7 +18,7 @@ import { runStep } from '../run-step.ts';
 import { faultRow } from './fault-row.ts';
 import { pacmanLock, upgradingPacman } from './upgrading-pacman.ts';
 
-/** So many files make an upgrade last a quarter of a second. */
+/** With this many files, an upgrade takes a quarter of a second. */
 const files = 700;
 const pointsOfEach = 25;
 
@@ -31,7 +31,7 @@ describe('an upgrade that is killed', () => {
   const lock = () => pacmanLock(host);
   const pacmanStarted = () => upgradingPacman(host);
   const goBack = () => execa('rsync', ['--archive', '--delete', `${pristine}/`, `${board.root}/`]);
-  /** A whole version is one whose every file is there and that nothing locks. */
+  /** Whether the installed version is incomplete: a file is missing, or pacman's lock is there. */
   const isHalf = async () => {
     if (existsSync(lock())) return true;
     const { stdout } = await execa('pacman', ['--config', host.pacman.localConfigFile, '-Qkk', ...names], {
@@ -39,7 +39,7 @@ describe('an upgrade that is killed', () => {
     });
     return (stdout.match(/, 0 altered files/g) ?? []).length !== names.length;
   };
-  /** The step's agent comes back and goes on. What it leaves is looked at by pacman, file by file. */
+  /** The step's agent comes back and goes on. pacman then checks the result, file by file. */
   const repaired = async (folder: string) => {
     const { evidence } = await runStep('install', install, request, host, { folder });
     expect(evidence.version).toBe('7.0-2');
@@ -80,7 +80,7 @@ describe('an upgrade that is killed', () => {
   });
   afterAll(() => board?.stop());
 
-  /** How long pacman takes, and the step from pacman's start to its end. */
+  /** Measures how long pacman takes, and the step from pacman's start to its end. */
   const measured = async () => {
     const step = runStep('install', install, request, host, { folder: fresh() });
     const pid = await pacmanStarted();
@@ -110,7 +110,7 @@ describe('an upgrade that is killed', () => {
         try {
           process.kill(pid, 'SIGKILL');
         } catch {
-          // it was quicker this time
+          // it had already ended this time
         }
         await cut;
         if (await isHalf()) half += 1;

@@ -13,7 +13,7 @@ import { iterationUnderWay } from './iteration-under-way.ts';
 import { portsOf, setGrace, setPower, speakThrough, waitUntil } from './sandbox-faults.ts';
 import { startProxy, type TcpProxy } from './tcp-proxy.ts';
 
-/** Longer than two of the signs of life that a host gives. */
+/** Longer than the time between three presences of a host. */
 const graceSeconds = 10;
 
 describe('a builder that is gone when its packages are needed', () => {
@@ -49,19 +49,19 @@ describe('a builder that is gone when its packages are needed', () => {
     return { underWay, reached: await points.waitReached({ host: 'boltzmann', name: point }) };
   };
 
-  /** What a build of boltzmann's could still change where others see it. */
+  /** Everything visible to others that a build by boltzmann could still change. */
   const published = async () => {
     const { heads, view, served, mirror } = await fleet.world();
     return { heads, view, served, mirror };
   };
 
-  /** Gives boltzmann its power back and time enough to do what it should not. */
+  /** Gives boltzmann its power back, and time to do what it should not do. */
   const comesBack = async () => {
     await setPower(fleet, 'boltzmann', 'on');
     await sleep(4000);
   };
 
-  /** The builds of an iteration as the log has them. */
+  /** The build and publish events of an iteration. */
   const builds = async (iteration: string) =>
     (await fleet.types(iteration)).filter((type) => /^(Build|Publish)/.test(type));
 
@@ -148,7 +148,7 @@ describe('a builder that is gone when its packages are needed', () => {
       await underWay.evidence('publish');
       expect(await builds('iter7')).toEqual(replaced);
       await fromFermi('iter7');
-      // It has built and offered what nobody asks for any more.
+      // It has built and offered packages for which nobody asks any more.
       await waitUntil('boltzmann has built', async () =>
         (await readdir(fleet.places.offered('boltzmann'))).includes('iter7.1'),
       );

@@ -63,7 +63,7 @@ describe.runIf(mayMount)('a disk that is full', () => {
     async () => {
       await points.waitReached({ host: 'fermi' });
       const worktrees = await worktreesOf('fermi');
-      await setPower(fleet, 'fermi', 'off'); // the program that it has started is at work there
+      await setPower(fleet, 'fermi', 'off'); // a program that it has started still works there
       await mountSmall(worktrees, '16m');
       const ballast = fillDisk(worktrees, 128 * 1024);
       await setPower(fleet, 'fermi', 'on');
@@ -102,9 +102,9 @@ describe.runIf(mayMount)('a disk that is full', () => {
       expect(await iter5.failure(2)).toContain('make room there');
       const before = await served();
 
-      // Full only once it has begun: while it fetches, signs, builds the view.
+      // The disk is full only after the step has begun: while it fetches, signs, or builds the view.
       await resizeDisk(repository, '64m');
-      // The folder of the attempt is taken away after its outcome.
+      // The folder of the attempt is removed after its outcome.
       await waitUntil("hertz's work folder is empty", isTidy);
       await mountSmall(work, '8m');
       const fillings = [
@@ -116,7 +116,7 @@ describe.runIf(mayMount)('a disk that is full', () => {
         await points.arm('hertz', point);
         await iter5.retry();
         const reached = await points.waitReached({ host: 'hertz', name: point });
-        // The agent takes away what is in its work folder and not an open attempt's.
+        // The agent removes everything in its work folder that belongs to no open attempt.
         const full = says === 'state/work' ? join(work, `publish.iter5.${index + 2}`) : repository;
         const ballast = fillDisk(full, 4096);
         await points.kill(reached, 'alone');

@@ -3,8 +3,8 @@ import { startTestFleet, type TestFleet } from '../test-fleet.ts';
 import { createFailpoints, type Failpoints } from './failpoints.ts';
 
 /**
- * A sandbox fleet of the test's own whose daemons can be killed at their failpoints.
- * @param name Part of its folder's name.
+ * Starts a sandbox fleet for one test, whose daemons can be killed at their failpoints.
+ * @param name part of its folder's name.
  */
 export const startFailpointFleet = async (
   name: string,

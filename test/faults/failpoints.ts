@@ -6,12 +6,12 @@ import { identify, type ProcessIdentity, signal } from '../../deploy/processes/p
 import { killTree } from '../../deploy/processes/process-tree.ts';
 import { patienceMs } from './patience.ts';
 
-/** A place where a daemon may be killed: whose, and which, as `eventlog/failpoint.ts` names them. */
+/** A place at which a daemon may be killed: its host, and its name as in `eventlog/failpoint.ts`. */
 export interface Failpoint {
   host: string;
   name: string;
 }
-/** A daemon that stands at a failpoint. */
+/** A daemon that has stopped at a failpoint. */
 export interface Reached extends Failpoint {
   process: ProcessIdentity;
 }
@@ -26,8 +26,8 @@ const pointOf = (text: string): Failpoint => {
 const textOf = ({ host, name }: Failpoint) => `${host} ${name}`;
 
 /**
- * The folder through which a test speaks with the failpoints of a fleet's daemons. Start the fleet with `env`.
- * @param folder It is made.
+ * Makes the folder through which a test controls the failpoints of a fleet's daemons. Start the fleet with `env`.
+ * @param folder is created.
  */
 export const createFailpoints = async (folder: string) => {
   const [armed, reachedFolder] = [join(folder, 'armed'), join(folder, 'reached')];
@@ -37,14 +37,14 @@ export const createFailpoints = async (folder: string) => {
   const disarm = (host: string, name: string) => rm(join(armed, textOf({ host, name })), { force: true });
   const isArmed = (point: Failpoint) => existsSync(join(armed, textOf(point)));
 
-  /** The daemons that stand at a failpoint now. */
+  /** The daemons that are stopped at a failpoint now. */
   const reached = async (): Promise<Reached[]> => {
     const found = [];
     for (const pid of await readdir(reachedFolder)) {
       const file = join(reachedFolder, pid);
       const text = await readFile(file, 'utf8');
       const process_ = identify(Number(pid));
-      // The file of one that somebody else has killed. An empty one is being written.
+      // The daemon of this file was killed by somebody else. An empty file is being written.
       if (!process_) await rm(file, { force: true });
       else if (text !== '') found.push({ ...pointOf(text), process: process_ });
     }
@@ -52,7 +52,7 @@ export const createFailpoints = async (folder: string) => {
   };
 
   /**
-   * Waits until a daemon stands at a failpoint: at this one, or at whichever is armed.
+   * Waits until a daemon stops at a failpoint: at the wanted one, or at any that is armed.
    * @throws {Error} after `timeoutMs`.
    */
   const waitReached = async (wanted: Partial<Failpoint> = {}, timeoutMs = patienceMs): Promise<Reached> => {
@@ -70,9 +70,9 @@ export const createFailpoints = async (folder: string) => {
     }
   };
 
-  /** SIGKILL to a daemon where it stands. Its children outlive it if it is killed alone. */
+  /** Sends SIGKILL to a stopped daemon. Its children outlive it if it is killed alone. */
   const kill = async ({ process: process_ }: Reached, how: KillMode): Promise<void> => {
-    // First the note: the next daemon may have the same pid.
+    // The note is removed first: the next daemon may have the same pid.
     await rm(join(reachedFolder, String(process_.pid)), { force: true });
     if (how === 'with children') killTree(process_.pid);
     else signal(process_, 'SIGKILL');
@@ -80,25 +80,27 @@ export const createFailpoints = async (folder: string) => {
 
   return {
     folder,
-    /** What the daemons need in their environment. */
+    /** The environment that the daemons need. */
     env: { KA_FAILPOINTS: folder },
-    /** Every failpoint that a daemon came by, in order, as often as it did. */
+    /** Every failpoint that a daemon passed, in order, with repetitions. */
     passed: async (): Promise<Failpoint[]> => {
       const text = await readFile(join(folder, 'passed'), 'utf8').catch(() => '');
       return text.split('\n').slice(0, -1).map(pointOf);
     },
-    /** The next daemon that comes there stays there. */
+    /** Makes the next daemon that comes to the point stop there. */
     arm,
     disarm,
     reached,
     waitReached,
     kill,
     /**
-     * Kills at each of these points once, while something goes on: arms the first, kills who stops there, arms the next.
-     * @param how Whom a kill takes along, at the nth point.
-     * @param during Settles at the end; what is armed then is disarmed.
-     * @param armedAtOnce So many points wait at the same time; all of them, unless it is said.
-     * @returns Where somebody was killed, in order, and where nobody came by. @throws what `during` throws.
+     * Kills at each of these points once, while something runs: arms the first, kills the daemon that stops there, arms
+     * the next.
+     * @param how whether a kill includes the children, at the nth point.
+     * @param during settles at the end; points that are still armed are disarmed then.
+     * @param armedAtOnce how many points are armed at the same time; by default all.
+     * @returns the points at which a daemon was killed, in order, and those that were not met. @throws what `during`
+     * throws.
      */
     killAtEach: async <Result>(
       points: readonly Failpoint[],

@@ -1,9 +1,9 @@
 import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
 
-/** A test, or what stands around tests, that failed; and what its errors said. */
+/** A failed test, or a failed set-up or tear-down of tests, with its error messages. */
 export interface FailedTest {
-  /** Where it stands: `test/faults/nats.test.ts:12`. */
+  /** Its place: `test/faults/nats.test.ts:12`. */
   place: string;
   name: string;
   messages: readonly string[];
@@ -13,7 +13,7 @@ const linesOfEach = 6;
 const charactersOfLine = 300;
 
 const shortened = (message: string): string[] => {
-  // Vitest shows a difference by colours.
+  // Vitest marks differences with colours.
   const lines = stripVTControlCharacters(message)
     .split('\n')
     .filter((line) => line.trim() !== '');
@@ -23,7 +23,10 @@ const shortened = (message: string): string[] => {
   );
 };
 
-/** What failed and why, in a few lines each: where only the last lines of an output are kept, the table alone says too little. */
+/**
+ * Each failure and its reason in a few lines: if only the last lines of an output are kept, the table alone is not
+ * enough.
+ */
 export const faultFailures = (failed: readonly FailedTest[]): string =>
   failed
     .flatMap(({ place, name, messages }) => [

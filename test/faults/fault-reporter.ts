@@ -3,7 +3,7 @@ import { type FailedTest, faultFailures } from './fault-failures.ts';
 import { faultReport, keepResults, type RowTest, resultsOf, unproven } from './fault-results.ts';
 import type { Fault } from './fault-table.ts';
 
-/** What failed of a file: its tests, and what is set up before and taken down after them. */
+/** The failures of a file: its tests, and their set-up and tear-down. */
 const failedOf = (module: TestModule): FailedTest[] => {
   const at = (line: number | undefined) =>
     `${module.relativeModuleId}${line === undefined ? '' : `:${line}`}`;
@@ -20,7 +20,7 @@ const failedOf = (module: TestModule): FailedTest[] => {
   return [...around.filter(({ messages }) => messages.length > 0), ...tests];
 };
 
-/** Keeps the result of each row of a fault table, prints the table, and fails the run for a row that is not proven. */
+/** Keeps the result of each row of a fault table, prints the table, and fails the run if a row is not proven. */
 export const faultReporter = (table: readonly Fault[]): Reporter => {
   let vitest: Vitest | undefined;
   return {
@@ -32,7 +32,7 @@ export const faultReporter = (table: readonly Fault[]): Reporter => {
         [...module.children.allTests()].flatMap((test): RowTest[] => {
           const row = test.meta().faultRow;
           if (row === undefined || test.options.mode !== 'run') return [];
-          // A test that was asked for and did not run has failed: what is set up before it did.
+          // A selected test that did not run counts as failed, because its set-up failed.
           const state = test.result().state === 'passed' ? 'passed' : 'failed';
           return [{ row, state, seconds: (test.diagnostic()?.duration ?? 0) / 1000 }];
         }),

@@ -14,7 +14,7 @@ const LastResult = z.object({
   /** When it was run, ISO 8601. */
   at: z.string(),
 });
-/** What became of a row's tests when they were run last. */
+/** The result of a row's tests in their last run. */
 export type LastResult = z.infer<typeof LastResult>;
 const FaultResults = z.partialRecord(z.string(), LastResult);
 export type FaultResults = z.infer<typeof FaultResults>;
@@ -29,7 +29,7 @@ export const readResults = (file = resultsFile): FaultResults => {
   }
 };
 
-/** Keeps what was run now; a row that was not run keeps its earlier result. */
+/** Keeps the results of this run; a row that was not run keeps its earlier result. */
 export const keepResults = async (ran: FaultResults, file = resultsFile): Promise<FaultResults> => {
   const results = { ...readResults(file), ...ran };
   await mkdir(dirname(file), { recursive: true });
@@ -38,7 +38,7 @@ export const keepResults = async (ran: FaultResults, file = resultsFile): Promis
   return results;
 };
 
-/** One test of a row, as it ended; one that never began since its set-up failed has failed. */
+/** The result of one test of a row; a test whose set-up failed has failed. */
 export interface RowTest {
   row: FaultId | LabFaultId;
   state: 'passed' | 'failed';
@@ -59,7 +59,7 @@ export const resultsOf = (tests: readonly RowTest[], at: string): FaultResults =
 const isProven = (result: LastResult | undefined): boolean =>
   result !== undefined && result.failed === 0 && result.passed > 0;
 
-/** The rows, of those that count, that are not proven. */
+/** The rows that are not proven. */
 export const unproven = (results: FaultResults, rows: readonly Fault[] = faultTable): string[] =>
   rows.filter(({ id }) => !isProven(results[id])).map(({ id }) => id);
 

@@ -11,8 +11,8 @@ declare module 'vitest' {
 
 /**
  * A test that makes one row of a fault table happen for real. A row may have many.
- * @param title What exactly is done, and what must come of it.
- * @param timeoutMs Default: the suite's own.
+ * @param title what exactly is done, and what must be the result.
+ * @param timeoutMs default: the suite's own.
  */
 export const faultRow = (
   id: FaultId | LabFaultId,

@@ -39,7 +39,7 @@ describe('a host and its journal', () => {
   };
   const emptyWriteAheadLog = (host: SandboxHost) => {
     const journal = new Database(journalOf(host));
-    // While the agent reads it can't be emptied, and says so with a 1.
+    // SQLite returns 1 and can't empty it while the agent reads.
     while (journal.pragma('wal_checkpoint(TRUNCATE)', { simple: true }) !== 0);
     journal.close();
   };
@@ -60,7 +60,7 @@ describe('a host and its journal', () => {
   };
   const logHas = async (host: SandboxHost, text: string) =>
     (await readFile(fleet.places.log(host), 'utf8')).split('\n').filter((line) => line.includes(text)).length;
-  /** What a host has written: a chain without a gap, its starts counted densely, no outcome twice. */
+  /** Checks a host's events: a chain without a gap, starts with consecutive numbers, no outcome twice. */
   const expectWhole = async (host: SandboxHost) => {
     const events = (await fleet.events()).filter(({ event }) => event.source === host);
     expect(events.map(({ event }) => event.writerseq)).toEqual(events.map((_, index) => index + 1));
@@ -211,20 +211,20 @@ describe('a host and its journal', () => {
       await mountSmallDisk(state, '16m');
       try {
         await setPower(fleet, 'hertz', 'on');
-        // What it said of itself before is still to be read.
+        // Its earlier presence can still be read.
         await waitUntil('hertz works', async () => (await starts('hertz')) > startsBefore);
-        // The agent that had its place before has left it something to take back.
+        // The agent that replaced it before has left trouble that this one has to clear.
         await waitUntil('hertz has no trouble', async () => (await troubleOf('hertz')) === null);
-        // What the rows before have said a hundred times is still being taken: nothing may be written after this.
+        // The agent still reads the hundredfold requests of the rows before: nothing may be written after this.
         const toldLast = async () =>
           (await fleet.events()).findLast(({ subject }) => subject.endsWith('.hertz'))?.sequence ?? 0;
         await waitUntil(
           'hertz has all that is for it',
           async () => positionOf('hertz') >= (await toldLast()),
         );
-        emptyWriteAheadLog('hertz'); // it would take what is written for a while
+        emptyWriteAheadLog('hertz'); // otherwise it would have room for more writes for a while
         const ballast = fillDisk(state);
-        // Whatever the board holds by now: preflight has nothing to say against this plan, however late it ends.
+        // Based on the board's present version, so that preflight accepts this plan, however late it ends.
         const [, from = ''] = (await fleet.board()).installed[0]?.split(' ') ?? [];
         const to = from.replace(/\d+$/, (release) => String(Number(release) + 1));
         const plan = [[/from: 7\.0-1\n( +)to: 7\.0-2/, `from: ${from}\n$1to: ${to}`]] as const;

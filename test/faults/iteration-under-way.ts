@@ -11,9 +11,9 @@ const wordOf = (event: LoggedEvent['event']): string =>
   event.kind === 'step' && event.fact === 'Failed' ? `${event.type} (${event.data.reason})` : event.type;
 
 /**
- * An iteration that goes on while a test makes faults.
- * @param planFile Its plan.
- * @param iteration Its name there.
+ * An iteration that runs while a test makes faults.
+ * @param planFile its plan.
+ * @param iteration its name in the plan.
  */
 export const iterationUnderWay = (fleet: TestFleet, planFile: string, iteration: string) => {
   const ka = async (...args: string[]) => {
@@ -46,7 +46,7 @@ export const iterationUnderWay = (fleet: TestFleet, planFile: string, iteration:
   };
   return {
     event,
-    /** What the nth successful attempt of a step has shown. */
+    /** The evidence of the nth successful attempt of a step. */
     evidence: async <Name extends StepName>(
       step: Name,
       nth = 1,

@@ -14,7 +14,7 @@ import type { Failpoint, KillMode } from './failpoints.ts';
 const countLines = (text: string, pattern: RegExp) =>
   text.split('\n').filter((line) => pattern.test(line)).length;
 
-/** How often each effect has happened, as the world has it: not our own records. */
+/** Counts how often each effect has happened in the world, not in our own records. */
 const countWorld = async ({ places }: TestFleet) => {
   const commits = async (name: string) =>
     Number(
@@ -49,9 +49,9 @@ const countWorld = async ({ places }: TestFleet) => {
 
 type World = Awaited<ReturnType<typeof countWorld>>;
 
-/** Every failpoint that there is on the way from plan to close, and back. */
+/** Every failpoint on the way from plan to close, and back. */
 const known = new Set(
-  // The checkpoints come once the iteration has ended, and so after what is carried here.
+  // Checkpoints follow only after the iteration has ended, and so are not included.
   failpointsOf(stepNames, [
     'IterationAccepted',
     'ReviewRequested',
@@ -62,9 +62,9 @@ const known = new Set(
 );
 
 /**
- * Carries an iteration in a fleet of its own, in which every daemon is killed with SIGKILL at each of the failpoints, one
- * after the other as it comes there. Checks that each fact is in the log once.
- * @returns besides what ka said and the world before and after, the points that nobody came to.
+ * Carries an iteration in its own fleet, in which a daemon is killed with SIGKILL at each of the failpoints as it comes
+ * there. Checks that each fact is in the log once.
+ * @returns ka's result, the world before and after, and the points that were not met.
  */
 const carryKillingAt = async (
   name: string,
@@ -92,7 +92,7 @@ const carryKillingAt = async (
       [...passed].filter((name) => !known.has(name)),
       'no failpoint is left out of the list',
     ).toEqual([]);
-    // In the middle of an effect that runs no program, nobody comes by.
+    // The middle of an effect that runs no program is never met.
     const spared = missed.filter((point) => passed.has(point.name) || !isMidway(point));
     return { ran, spared, before, after: await countWorld(fleet) };
   } finally {
@@ -105,11 +105,14 @@ const points = failpointsOf(forwardSteps, ['IterationAccepted', 'ReviewRequested
 export const around = points.filter((point) => !isMidway(point));
 export const midway = points.filter(isMidway);
 
-/** A kill can let an effect happen that it cuts: then the next place of that effect is not met, until the next round. */
+/**
+ * An effect can still happen after a kill in its middle: then its next place is not met in this round, but in a later
+ * one.
+ */
 const rounds = 4;
 
 /**
- * Carries iterations, each in a fresh fleet, until somebody was killed at each of the points, and checks each time.
+ * Carries iterations, each in a fresh fleet, until a daemon was killed at each of the points, and checks each time.
  * @throws if a point is not met in any round.
  */
 export const killAtAll = async (
@@ -128,7 +131,10 @@ export const killAtAll = async (
   expect(left, 'every failpoint is met, and somebody killed there').toEqual([]);
 };
 
-/** The body of a test: iteration 5 from plan to close, killed at these points, and what there must be of it in the world. */
+/**
+ * The body of a test: carries iteration 5 from plan to close with kills at these points, and checks its effects in the
+ * world.
+ */
 export const closesKilledAt =
   (name: string, points: readonly Failpoint[], how: KillMode) => (): Promise<void> =>
     killAtAll(

@@ -25,12 +25,12 @@ describe("the log's disk is full", () => {
     await fleet?.remove();
   });
 
-  /** Moves the server's store to a disk of its own, of a few MiB. */
+  /** Moves the server's store to its own disk of a few MiB. */
   const moveToSmallDisk = async () => {
     await setPower(fleet, 'nats', 'off');
     await mountSmallDisk(store, '8m');
     await setPower(fleet, 'nats', 'on');
-    // A server that was started does not answer yet, and a person's command does not wait for it.
+    // A server that has just started may not answer yet, and a person's command does not wait for it.
     await waitUntil('the log can be read', () =>
       fleet.types().then(
         () => true,
@@ -38,7 +38,7 @@ describe("the log's disk is full", () => {
       ),
     );
   };
-  /** How often a daemon has said it, by its words. */
+  /** How often a daemon has printed each line. */
   const said = async (name: string) => {
     const times = new Map<string, number>();
     for (const line of (await readFile(fleet.places.log(name), 'utf8')).split('\n'))
@@ -61,7 +61,7 @@ describe("the log's disk is full", () => {
       await underWay.event('ReviewRequested');
       const ballast = fillDisk(store);
       const began = Date.now();
-      // The server acks what its memory takes, and finds out afterwards: so it is asked until it has.
+      // The server acks what fits into its memory and notices the full disk later, so it is asked until it has noticed.
       const approve = () => fleet.ka('approve', 'iter5', '--as', 'sonnet-architect', '-m', 'read it');
       let refused = await approve();
       if (refused.exitCode === 0) {
@@ -76,7 +76,7 @@ describe("the log's disk is full", () => {
 
       await ballast.drop();
       await killProcess(fleet, 'nats-server');
-      // What was acked and never written is lost: the coordinator names it, and a person says it again.
+      // Events that were acked and never written are lost: the coordinator names them, and a person repeats them.
       await waitUntil('the review is approved', async () => {
         const types = await fleet.types('iter5').catch((): string[] => []); // a read may meet a server that has just come back
         return types.includes('ReviewApproved') || (await approve()).exitCode === 0;
@@ -84,7 +84,7 @@ describe("the log's disk is full", () => {
       await underWay.event('IterationClosed');
       for (const name of ['coordinator', 'boltzmann', 'hertz']) {
         expect(processOf(fleet, name).restarts).toBe(0);
-        // Once, and once more where it was something else in between: each time somebody asks, it would be dozens.
+        // Once, and again after other trouble in between; a line per question would make dozens.
         expect([...(await said(name))].filter(([, times]) => times > 2)).toEqual([]);
       }
       const types = await fleet.types('iter5');
@@ -109,7 +109,7 @@ describe('the disk of a log alone', () => {
         const host = await log.connect('boltzmann');
         const coordinator = await log.connect('coordinator');
         const reader = new EventLog(coordinator, log.trust);
-        // The output may grow larger than this disk: the server has it all the same.
+        // The output's limit is larger than this disk, and the server still has the stream.
         const manager = await logManager(await log.connect('admin'));
         expect((await manager.streams.info(outputStream)).config.name).toBe(outputStream);
         const append = (attempt: number) => {
@@ -127,7 +127,7 @@ describe('the disk of a log alone', () => {
         for (const attempt of [1, 2, 3]) await append(attempt);
         const ballast = fillDisk(store);
         const began = Date.now();
-        // The server takes what its memory holds, and acks it: only then does it know.
+        // The server acks what fits into its memory, and notices the full disk only afterwards.
         let why: unknown;
         let last = 3;
         for (; why === undefined && last < 100; last += 1)

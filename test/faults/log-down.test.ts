@@ -19,7 +19,7 @@ describe('nats-server that stays away', () => {
   });
   afterAll(() => fleet?.remove());
 
-  /** What a host has to say and has not said yet, oldest first. */
+  /** The types of a host's unsent events, oldest first. */
   const unsent = (host: 'boltzmann' | 'fresnel'): string[] =>
     readJournal(join(fleet.places.host(host), 'state/journal.db')).unsent.map(
       (subject) => parseSubject(subject)?.type ?? '',
@@ -47,7 +47,7 @@ describe('nats-server that stays away', () => {
         expect(processOf(fleet, name).restarts).toBe(0);
       const events = await fleet.events('iter5');
       const types = events.map(({ event }) => event.type);
-      // Nobody is blamed for the time in which nobody could be heard.
+      // No host fails because of the time in which none could be heard.
       expect(types.filter((type) => /Failed|Superseded/.test(type))).toEqual([]);
       expect(new Set(types).size).toBe(types.length);
       const said = events.filter(({ event }) => event.source === 'boltzmann').map(({ event }) => event.type);

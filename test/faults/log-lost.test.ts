@@ -20,7 +20,7 @@ import { killProcess, loseLogDisk, processOf, waitUntil } from './sandbox-faults
 
 describe('a log that is cut, or lost', () => {
   let fleet: TestFleet;
-  // A fleet for each: the second would otherwise build on what the first has published, and could not run alone.
+  // Each test has its own fleet: otherwise the second would depend on what the first has published.
   beforeEach(async () => {
     fleet = await startTestFleet('fault-log-lost');
   });
@@ -30,7 +30,7 @@ describe('a log that is cut, or lost', () => {
     waitUntil(`${iteration} has ${type}`, async () => (await fleet.types(iteration)).includes(type));
   const logOf = (name: string) => readFile(fleet.places.log(name), 'utf8');
 
-  /** Every event that was there is there again, nothing twice, and the coordinator's follow from the others. */
+  /** Checks that every earlier event is back, none occurs twice, and the coordinator's follow from the others. */
   const checkWhole = async (before: readonly LoggedEvent[]) => {
     const events = await fleet.events();
     const subjects = new Set(events.map(({ subject }) => subject));
@@ -39,7 +39,7 @@ describe('a log that is cut, or lost', () => {
     expect(replayCheck(events).mismatches).toEqual([]);
   };
 
-  /** @param told What `ka iterate --watch` says of the fault on its way. */
+  /** @param told the report of the fault that `ka iterate --watch` prints. */
   const closes = async (carrying: Promise<KaRan>, told: string) => {
     const { exitCode, stdout, stderr } = await carrying;
     expect(`${stdout}${stderr}`).toMatch(/ CLOSED: C1 PASS, /);
@@ -99,7 +99,7 @@ describe('a log that is cut, or lost', () => {
       expect(status.stderr).toBe(
         'ka: nats-server holds no log: its disk was lost, or the fleet was never set up; next: ka log restore',
       );
-      // From the journals alone: what hosts never heard of is lost, and it says so.
+      // With only the journals, events that no host received are lost, and ka reports them.
       const without = await fleet.ka('log', 'restore', '--no-copy');
       expect(without.stdout).toMatch(/^there is no log\n\d+ events can be rebuilt\n/);
       expect(without.stdout).toContain('coordinator/iter6.IterationAccepted.1');
@@ -119,7 +119,7 @@ describe('a log that is cut, or lost', () => {
       expect(processOf(fleet, 'coordinator').restarts).toBe(0);
       expect((await fleet.events('iter6')).at(-1)?.event.epoch).toBe(2);
 
-      // A request of the epoch before, as it may still be on its way, or come from a coordinator that was left behind.
+      // A request of the epoch before, which may still be on its way or come from an outdated coordinator.
       const connection = await connectNats({
         servers: [readState(fleet.places)?.natsUrl ?? ''],
         keyFile: fleet.places.keyFile('coordinator'),

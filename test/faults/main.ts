@@ -8,7 +8,7 @@ const tables: Readonly<Record<string, readonly Fault[]>> = { faults: faultTable,
 
 /**
  * `main.ts faults|lab [--last] [FILTER…]`: runs the rows of that table whose id holds a FILTER, or all; with --last it
- * only shows what was.
+ * only shows the last results.
  */
 const {
   values,

@@ -36,7 +36,7 @@ describe('nats-server in the middle of an iteration', () => {
       expect(stdout).toMatch(/ iter5 CLOSED: C1 PASS, /);
       expect(exitCode).toBe(0);
       expect(processOf(fleet, 'nats-server').restarts).toBe(moments.length + 1);
-      // The daemons have waited for it: none of them was started again.
+      // The daemons have waited for it: none of them was restarted.
       for (const name of ['coordinator', 'boltzmann', 'hertz'])
         expect(processOf(fleet, name).restarts).toBe(0);
       const types = await fleet.types('iter5');

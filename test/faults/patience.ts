@@ -1,5 +1,5 @@
 /**
- * How long a test waits for what has to come before it says that it did not. A busy machine takes its time: what is to be
- * proven quick is measured, and nothing else.
+ * How long a test waits for an expected event before it fails. It is long for busy machines; a test that has to prove
+ * speed measures it itself.
  */
 export const patienceMs = 150_000;

@@ -34,7 +34,7 @@ describe('a publisher that is killed while clients ask for its packages', () => 
 
   beforeAll(async () => {
     ({ fleet, points } = await startFailpointFleet('fault-publisher'));
-    // Nothing is installed here: the board would only stand in the way of the next iteration.
+    // Nothing is installed here, since a changed board would disturb the next iteration.
     await setPower(fleet, 'fresnel', 'off');
   });
   afterAll(() => fleet?.remove());
@@ -43,7 +43,7 @@ describe('a publisher that is killed while clients ask for its packages', () => 
     pollRepository(fleet.places.packageRepository, repositoryName, fleet.places.keyring('hertz'));
   const views = async () => (await readdir(join(fleet.places.packageRepository, 'views'))).sort();
 
-  /** Carries an iteration up to where its packages are to be built, and ends it once `during` is over. */
+  /** Carries an iteration up to the build of its packages, and ends it once `during` is over. */
   const publishing = async (
     iteration: string,
     plan: PlanVariant['plan'],
@@ -61,8 +61,8 @@ describe('a publisher that is killed while clients ask for its packages', () => 
     }
   };
 
-  // A kill at one place can make the next one unreachable: what was noted is not noted again, and what a probe finds
-  // done is not done again. So the second time those places are left alone.
+  // A kill at one place can make the next one unreachable: a noted request is not noted again, and an effect that a
+  // probe finds done is not done again. So those places are left out in the second run.
   const everywhere = failpointsOf(['publish'], []).filter(({ host }) => host === 'hertz');
   const hides = ({ name }: Failpoint) => name === 'publish noted' || name.endsWith(' running');
   const kills: (Kill & { title: string })[] = [
@@ -91,7 +91,7 @@ describe('a publisher that is killed while clients ask for its packages', () => 
         at,
         how,
         underWay.evidence('publish').then(async (evidence) => {
-          // Somebody may stand behind the last event.
+          // A daemon may still be stopped after the last event.
           await sleep(500);
           return evidence;
         }),
@@ -128,7 +128,7 @@ describe('a publisher that is killed while clients ask for its packages', () => 
               return []; // not begun
             }
           };
-          // Each time it gets a little farther: packages are copied, repo-add is at work, the database is signed.
+          // Each time it gets further: packages are copied, repo-add runs, the database is signed.
           for (const hasFile of [/pkg\.tar\.zst$/, /\.db\.tar\.gz/, /\.db\.tar\.gz\.sig/]) {
             await waitUntil(`a half-made view with ${hasFile}`, () =>
               filesThere().some((file) => hasFile.test(file)),

@@ -45,12 +45,12 @@ describe('a signing key that does not sign', () => {
   const secrets = () => join(fleet.places.gnupgHome, 'private-keys-v1.d');
   const takeKeyAway = () => rename(secrets(), `${secrets()}.away`);
   const bringKeyBack = async () => {
-    await rm(secrets(), { recursive: true, force: true }); // gpg makes the folder anew
+    await rm(secrets(), { recursive: true, force: true }); // gpg makes the folder again
     await rename(`${secrets()}.away`, secrets());
   };
   const keyring = () => fleet.places.keyring('hertz');
 
-  /** All that hertz serves and mirrors, byte for byte, and which views it has. */
+  /** Everything that hertz serves and mirrors, byte for byte, and the names of its views. */
   const published = async () => {
     const { view, served, mirror } = await fleet.world();
     return { view, served, mirror, views: await readdir(join(fleet.places.packageRepository, 'views')) };
@@ -110,7 +110,7 @@ describe('a signing key that does not sign', () => {
       expect(await iter5.failure(5)).toContain(`publish on hertz: The key ${fingerprint} can't sign`);
       expect(await published()).toEqual(before);
 
-      // Gone after the trial, before the packages are signed; then, before the database is.
+      // The key is gone after its check, first before the packages are signed, then before the database is.
       let failures = 5;
       for (const point of ['publish fetch acted', 'publish sign result']) {
         await bringKeyBack();
@@ -132,7 +132,7 @@ describe('a signing key that does not sign', () => {
       const after = await published();
       expect(after.view).not.toBe(before.view);
       expect(after.views).toHaveLength(before.views.length + 1);
-      // Whatever failed, it was built once.
+      // The packages were built only once, whatever failed.
       expect((await fleet.types('iter5')).filter((type) => type === 'BuildRequested')).toHaveLength(1);
     },
   );

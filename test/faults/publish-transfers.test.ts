@@ -14,7 +14,7 @@ import { portsOf, speakThrough, waitUntil } from './sandbox-faults.ts';
 import { startProxy, type TcpProxy } from './tcp-proxy.ts';
 
 const headers = 'linux-fresnel-fourier-headers';
-/** Makes a package of several SSH requests of what is otherwise one of a few kilobytes. */
+/** Enlarges a package of a few kilobytes so that it takes several SSH requests. */
 const ballastBytes = 3_000_000;
 
 describe('a transfer that is cut, or altered on its way', () => {
@@ -53,7 +53,7 @@ describe('a transfer that is cut, or altered on its way', () => {
     await execa('git', ['push', '-q', 'origin', 'HEAD:main'], { cwd: clone });
   };
 
-  /** Sees each name that hertz gives a file of an attempt, and whether a `.part` ever becomes smaller. */
+  /** Records each file name that hertz uses in an attempt, and whether a `.part` ever becomes smaller. */
   const watchFetch = (attempt: number) => {
     const folder = join(fleet.places.host('hertz'), 'state/work', `publish.iter5.${attempt}`);
     const names = new Set<string>();
@@ -69,7 +69,7 @@ describe('a transfer that is cut, or altered on its way', () => {
         shrunk ||= size < partBytes;
         partBytes = size;
       } catch {
-        // It is not there yet, or was renamed just now.
+        // It does not exist yet, or was just renamed.
       }
     };
     const timer = setInterval(look, 2);

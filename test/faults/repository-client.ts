@@ -5,27 +5,27 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** A view as a client has met it. */
+/** A view as a client has seen it. */
 export interface ViewSeen {
-  /** Where the link led. */
+  /** The link's target. */
   view: string;
-  /** `name version`, as its database has them, sorted. */
+  /** `name version` of each package in its database, sorted. */
   packages: string[];
 }
 
 const hashOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 /**
- * A client that asks for a repository each millisecond until it is stopped: the database, its signature, and every
- * package that it names. What it has not seen before it verifies, with the one keyring that it trusts.
- * @param repository The folder with the link `current`. @param name The repository's name.
+ * Starts a client that polls a repository each millisecond until it is stopped: the database, its signature, and every
+ * package that it names. It verifies everything new with the one keyring that it trusts.
+ * @param repository the folder with the link `current`. @param name the repository's name.
  */
 export const pollRepository = (repository: string, name: string, keyring: string) => {
   const current = (file: string) => join(repository, 'current', file);
   const verified = new Map<string, ViewSeen & { files: string[] }>();
   const order: ViewSeen[] = [];
   let polls = 0;
-  /** A client whose two requests lie on both sides of a swap has to ask again. */
+  /** How often two requests were on different sides of a swap, after which a client has to ask again. */
   let between = 0;
 
   const verify = (bytes: Uint8Array, signature: Uint8Array) => {
@@ -34,7 +34,7 @@ export const pollRepository = (repository: string, name: string, keyring: string
       const [file, sig] = [join(folder, 'file'), join(folder, 'file.sig')];
       writeFileSync(file, bytes);
       writeFileSync(sig, signature);
-      // gpgv ends with another code than 0 for a signature that is bad, or by a key that is not in the keyring.
+      // gpgv exits with another code than 0 if the signature is bad or its key is not in the keyring.
       execFileSync('gpgv', ['--keyring', keyring, '--', sig, file], { stdio: 'pipe' });
       return execFileSync('bash', ['-c', 'bsdtar -xOf "$0" "*/desc" 2>/dev/null || :', file], {
         encoding: 'utf8',
@@ -87,8 +87,8 @@ export const pollRepository = (repository: string, name: string, keyring: string
   polling.catch(() => undefined); // it is awaited by `stop`
   return {
     /**
-     * Ends it and gives what was seen, each view once, in the order in which they came.
-     * @throws {Error} if it met anything that is incomplete, not signed, or not there.
+     * Ends it and returns what was seen, each view once, in order.
+     * @throws {Error} if it met anything incomplete, unsigned, or missing.
      */
     stop: async (): Promise<{ polls: number; between: number; views: ViewSeen[] }> => {
       stopped = true;

@@ -24,7 +24,7 @@ interface Configs {
   coordinator: CoordinatorConfig;
 }
 
-/** What the supervisor says of one of its processes: `fresnel`, `nats-server`, `sshd-hertz`, `files`, … */
+/** The supervisor's state of one of its processes: `fresnel`, `nats-server`, `sshd-hertz`, `files`, … */
 export const processOf = ({ places }: Fleet, name: string): SupervisorState['processes'][number] => {
   const found = readState(places)?.processes.find((each) => each.name === name);
   if (!found) throw new Error(`the sandbox in ${places.folder} runs no ${name}`);
@@ -46,7 +46,7 @@ const runningNow = (fleet: Fleet, name: string): ProcessIdentity | undefined => 
   return process && isRunning(process) ? process : undefined;
 };
 
-/** SIGKILL to a process of the sandbox, alone or with its descendants. It returns once the next one runs. */
+/** Sends SIGKILL to a process of the sandbox, alone or with its descendants. Returns once the next one runs. */
 export const killProcess = async (
   fleet: Fleet,
   name: string,
@@ -63,7 +63,7 @@ export const killProcess = async (
   });
 };
 
-/** Cuts the power of a host, or of nats-server, or gives it back. It returns once the supervisor has done so. */
+/** Cuts the power of a host or of nats-server, or gives it back. Returns once the supervisor has done so. */
 export const setPower = async (
   fleet: Fleet,
   name: SandboxHost | 'nats',
@@ -75,7 +75,7 @@ export const setPower = async (
     await mkdir(dirname(off), { recursive: true });
     await writeFile(off, '');
   } else await rm(off, { force: true });
-  // A host's daemon is down also between an end and the next start: `off` is the supervisor's own word.
+  // A host's daemon is also down between an end and the next start, so this checks for the supervisor's `off`.
   await waitUntil(`${process} is ${power}`, () =>
     power === 'on'
       ? runningNow(fleet, process) !== undefined
@@ -84,7 +84,7 @@ export const setPower = async (
   );
 };
 
-/** The disk of the log is gone: nats-server starts again without a log. */
+/** Removes the log's data: nats-server starts again without a log. */
 export const loseLogDisk = async (fleet: Fleet): Promise<void> => {
   await setPower(fleet, 'nats', 'off');
   await rm(streamFolder(fleet.places.nats), { recursive: true });
@@ -99,7 +99,10 @@ const rewrite = async (file: string, change: (text: string) => string): Promise<
   await rename(`${file}.part`, file);
 };
 
-/** Changes the config of a host, or of the coordinator, and starts its daemon anew by killing it. The next start of the fleet undoes it. */
+/**
+ * Changes the config of a host or of the coordinator, and restarts its daemon by killing it. The next start of the
+ * fleet undoes the change.
+ */
 export const reconfigure = async <Name extends keyof Configs>(
   fleet: Fleet,
   name: Name,
@@ -114,8 +117,8 @@ export const reconfigure = async <Name extends keyof Configs>(
 };
 
 /**
- * Lets a host speak through a proxy wherever its config, its pacman's or its known hosts name the port behind it:
- * nats-server, the file server, or another host's sshd. Its daemon is started anew.
+ * Routes a host's connections through a proxy, wherever its config, its pacman's or its known hosts name the server's
+ * port: nats-server, the file server, or another host's sshd. Restarts its daemon.
  */
 export const speakThrough = async (
   fleet: Fleet,
@@ -136,7 +139,7 @@ export const speakThrough = async (
   await killProcess(fleet, name);
 };
 
-/** The ports behind which a fleet's servers listen, as a proxy wants them. */
+/** The ports of a fleet's servers, for a proxy. */
 export const portsOf = async (
   fleet: Fleet,
 ): Promise<{ nats: number; files: number; ssh: (host: 'boltzmann' | 'fermi' | 'hertz') => number }> => {
@@ -150,7 +153,7 @@ export const portsOf = async (
   };
 };
 
-/** Shortens how long each host may be silent, and starts the coordinator anew, which reads it. */
+/** Shortens the grace of each host, and restarts the coordinator, which reads it. */
 export const setGrace = async (fleet: Fleet, graceSeconds: number): Promise<void> => {
   await rewrite(fleet.places.fleetFile, (text) => {
     const written = parse(text);

@@ -3,12 +3,12 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 
-/** Only root can mount the small disks that the tests of a full one need. */
+/** Only root can mount the small disks for the tests of a full disk. */
 export const mayMount = process.getuid?.() === 0;
 
 /**
- * Gives a folder a disk of its own, with what the folder holds. Nobody may be at work in it meanwhile.
- * @param size As tmpfs(5) takes it.
+ * Mounts a separate disk on a folder and moves the folder's content there. Nothing may work in the folder meanwhile.
+ * @param size as in tmpfs(5).
  */
 export const mountSmallDisk = async (folder: string, size: string): Promise<void> => {
   const held = `${folder}.held`;
@@ -16,7 +16,7 @@ export const mountSmallDisk = async (folder: string, size: string): Promise<void
   await rename(folder, held);
   await mkdir(folder);
   await execa('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder]);
-  // With the folder's own owner and mode, and its files'.
+  // Keeps owner and mode of the folder and its files.
   await execa('cp', ['--archive', `${held}/.`, folder]);
   await rm(held, { recursive: true });
 };
@@ -24,7 +24,7 @@ export const mountSmallDisk = async (folder: string, size: string): Promise<void
 export const resizeDisk = (folder: string, size: string) =>
   execa('mount', ['-o', `remount,size=${size}`, folder]);
 
-/** Takes the disk away, and what is on it. */
+/** Removes the disk and its content. */
 export const unmountDisk = (folder: string) => execa('umount', ['--lazy', folder], { reject: false });
 
 export interface Ballast {
@@ -37,9 +37,8 @@ export interface Ballast {
 const isFull = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOSPC';
 
 /**
- * Takes all the room of a folder's disk. What others write there meanwhile is not in its way: the disk is full when
- * nothing more can be written.
- * @param leaveBytes So much of it stays free.
+ * Fills the disk of a folder until nothing more can be written, even if others write there meanwhile.
+ * @param leaveBytes how much stays free.
  */
 export const fillDisk = (folder: string, leaveBytes = 0): Ballast => {
   const file = join(folder, '.ballast');

@@ -20,7 +20,7 @@ describe('an iteration whose helper patch repairs nothing', () => {
     ran = await fleet.carry(await planVariant(fleet.folder, { iteration: 'iter5', variants: ['no-repair'] }));
   }, 300_000);
 
-  faultRow('sweep-fails', 'fails at the sweep, and ka says so with its exit code', () => {
+  faultRow('sweep-fails', 'fails at the sweep, and ka reports it by its exit code', () => {
     expect(ran.exitCode).toBe(1);
     expect(ran.stdout).toMatch(/ iter5 sweep done by fresnel .* on 7\.0-2/);
     expect(ran.stdout).toMatch(
@@ -109,7 +109,7 @@ describe('the iteration after a rollback', () => {
     expect(ran.exitCode).toBe(0);
   });
 
-  faultRow('sweep-fails', 'compiles the repaired file alone', () => {
+  faultRow('sweep-fails', 'compiles only the repaired file', () => {
     expect(ran.stdout).toMatch(/ iter6 build done .* 1 of \d+ sources changed/);
   });
 

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 
-/** What a proxy does to the bytes that one side sends: by default, those that come from the server. */
+/** What a proxy does to the bytes that one side sends; by default the server. */
 type Damage = {
-  /** So many bytes of a connection are passed on as they are; they count from when the mode was set. */
+  /** How many bytes of a connection are passed on unchanged, counted from when the mode was set. */
   afterBytes: number;
   sent?: 'by the server' | 'by the client';
-  /** To so many connections; the later ones are left alone. Default: all. */
+  /** How many connections are damaged; later ones are left alone. Default: all. */
   connections?: number;
 };
 
@@ -16,17 +16,17 @@ export type ProxyMode =
   | { does: 'freeze' }
   /** Every connection is ended, and so is each new one. */
   | { does: 'refuse' }
-  /** A connection is ended after so many bytes. */
+  /** A connection is ended after `afterBytes`. */
   | ({ does: 'cut' } & Damage)
-  /** After so many bytes nothing more of them is passed on. */
+  /** After `afterBytes`, nothing more is passed on. */
   | ({ does: 'stall' } & Damage)
-  /** The lowest bit of the byte after so many is turned round. */
+  /** The lowest bit of the byte after `afterBytes` is flipped. */
   | ({ does: 'flip' } & Damage);
 
 export interface TcpProxy {
   readonly port: number;
   readonly targetPort: number;
-  /** What it does from now on, to the connections that are open too. */
+  /** Sets the mode from now on, also for open connections. */
   set(mode: ProxyMode): void;
   /** How many connections were made through it. */
   readonly connections: number;
@@ -43,7 +43,7 @@ interface Link {
   damage: 'may come' | 'done' | 'spared';
 }
 
-/** A proxy on 127.0.0.1 before a server there, that passes everything on until it is told otherwise. */
+/** Starts a proxy on 127.0.0.1 for a server there. It passes everything on until its mode is changed. */
 export const startProxy = async (targetPort: number): Promise<TcpProxy> => {
   let mode: ProxyMode = { does: 'pass' };
   const links = new Set<Link>();
@@ -64,7 +64,7 @@ export const startProxy = async (targetPort: number): Promise<TcpProxy> => {
     }
     return link.damage === 'done';
   };
-  /** What of a chunk is passed on, and whether the connection ends after it. */
+  /** Which part of a chunk is passed on, and whether the connection ends after it. */
   const treat = (link: Link, sent: keyof Link['passed'], chunk: Buffer): { out: Buffer; cut?: true } => {
     const before = link.passed[sent];
     link.passed[sent] += chunk.length;

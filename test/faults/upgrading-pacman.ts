@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { BoardConfig } from '../../schemas/config.ts';
 import { patienceMs } from './patience.ts';
 
-/** Whether a process holds a file open; one that ends while it is looked at does not. */
+/** Whether a process holds a file open; false if it ends during the check. */
 const holds = (pid: string, file: string): boolean => {
   try {
     const fds = `/proc/${pid}/fd`;
@@ -14,10 +14,10 @@ const holds = (pid: string, file: string): boolean => {
   }
 };
 
-/** What pacman holds while it changes something. */
+/** The lock file that pacman holds while it changes something. */
 export const pacmanLock = ({ pacman }: BoardConfig): string => join(pacman.databaseFolder, 'db.lck');
 
-/** The board's pacman that upgrades, as soon as it holds the lock. @throws {Error} if none does. */
+/** Waits for the board's pacman to hold the lock. @returns its pid. @throws {Error} if none does in time. */
 export const upgradingPacman = async (host: BoardConfig): Promise<number> => {
   for (const until = Date.now() + patienceMs; Date.now() < until; await sleep(2)) {
     if (!existsSync(pacmanLock(host))) continue;

@@ -5,7 +5,9 @@ import { faultReporter } from './fault-reporter.ts';
 import { faultTable } from './fault-table.ts';
 import { patienceMs } from './patience.ts';
 
-/** A nats-server that is down for ten minutes takes ten minutes, whatever else runs: it is the first. */
+/**
+ * Starts the test with a nats-server that is down for ten minutes first, since it takes ten minutes whatever else runs.
+ */
 class WaitingFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const waits = ({ moduleId }: TestSpecification) => Number(moduleId.endsWith('log-down.test.ts'));
@@ -18,8 +20,8 @@ export default defineConfig({
   test: {
     include: ['test/faults/**/*.test.ts'],
     reporters: ['default', faultReporter(faultTable)],
-    // Each file has a fleet of its own. Three of them at once are enough for the two cores of the smallest machine: one of
-    // them waits ten minutes for a nats-server that is down.
+    // Each file has its own fleet. Three at once are enough for the two cores of the smallest machine: one of them
+    // waits ten minutes for a nats-server that is down.
     maxWorkers: 3,
     sequence: { sequencer: WaitingFirst },
     testTimeout: 4 * patienceMs,

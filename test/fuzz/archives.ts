@@ -29,7 +29,7 @@ interface Member {
   type: 'file' | 'hard link' | 'symlink' | 'char device' | 'block device' | 'folder' | 'fifo';
   link: string;
   content: string;
-  /** What its header says, where that is not the content's. */
+  /** The size in its header, if it is not the content's. */
   sizeBytes?: number | undefined;
 }
 
@@ -73,7 +73,7 @@ const ustar = ({ name, type, link, content, sizeBytes }: Member): Buffer => {
   return Buffer.concat([header, body, Buffer.alloc((512 - (body.length % 512)) % 512)]);
 };
 
-/** All that is below a folder, but for one of its own folders. */
+/** Everything below a folder, except the listed paths. */
 const lookAt = (folder: string, except: readonly string[], path = ''): string[] =>
   readdirSync(join(folder, path)).flatMap((name) => {
     const own = join(path, name);
@@ -188,7 +188,7 @@ const archive = fc.record({
   end: fc.constantFrom('whole', 'whole', 'whole', 'cut', 'none'),
 });
 
-/** Real archives in the hands of the programs that read, list and unpack them: nothing beside the target folder changes. */
+/** Real archives for the programs that read, list and unpack them: nothing outside the target folder may change. */
 export const archives: FuzzTarget = {
   name: 'archives',
   share: 1,
@@ -216,7 +216,7 @@ export const archives: FuzzTarget = {
           return await read();
         } catch (error) {
           const code = (error as NodeJS.ErrnoException).code;
-          // That a folder or a file is not in what was unpacked is an error of the file system's own.
+          // If an expected file or folder was not unpacked, the file system throws its own error.
           if (error instanceof StepFailed || error instanceof ProgramFailed || /^E[A-Z]+$/.test(code ?? ''))
             return undefined;
           throw error;

@@ -94,7 +94,7 @@ const files: readonly (readonly [z.ZodType, unknown])[] = [
   ],
 ];
 
-/** The fleet's file and each daemon's: it is good, or all that is wrong is said line by line. */
+/** The fleet's file and each daemon's config: each is accepted, or all its faults are listed line by line. */
 export const configs = pureTarget<{ schema: z.ZodType; text: string }>('configs', 100, (folder) => {
   const file = join(folder, 'config.yaml');
   const kinds = files.map(([schema, good]) =>
@@ -115,7 +115,7 @@ export const configs = pureTarget<{ schema: z.ZodType; text: string }>('configs'
       writeFileSync(file, text);
       try {
         const value = readConfigFile(file, schema);
-        // Whom it trusts, it can check: each writer's key is one.
+        // Each writer's key in an accepted fleet's file has to be usable for checks.
         if (schema !== Fleet) return;
         const trust = trustIn(value as Fleet);
         const bytes = new TextEncoder().encode('{}');

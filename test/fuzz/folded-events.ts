@@ -15,8 +15,8 @@ import { pureTarget } from './fuzz-target.ts';
 import { mutated } from './hostile.ts';
 
 /**
- * Histories in which a writer says something odd about what it may speak of: whatever fits the schemas can be folded,
- * decided on, judged and told.
+ * Histories in which a writer writes odd events of types that it may write: everything that fits the schemas can be
+ * folded, decided on, judged and rendered.
  */
 export const foldedEvents = pureTarget('histories', 80, () => {
   const { events } = historyOf(...until('close'));
@@ -41,7 +41,7 @@ export const foldedEvents = pureTarget('histories', 80, () => {
       try {
         event = parseEvent(bytes);
       } catch {
-        return; // it is refused
+        return; // the event is refused
       }
       let state = evolve(before[at] ?? initialState, { ...logged, bytes, event });
       const look = () => {

@@ -1,17 +1,17 @@
 import fc from 'fast-check';
 
-/** What is fed hostile input, and what has to hold then. */
+/** Code that gets hostile input, and the property that has to hold. */
 export interface FuzzTarget {
   name: string;
-  /** Its part of the cases, in thousandths. */
+  /** Its share of the cases, in thousandths. */
   share: number;
-  /** Whether a case starts real programs: then it is slow, and looks at what they left itself. */
+  /** Whether a case starts real programs: then it is slow, and checks their traces itself. */
   programs?: true;
-  /** A property of one input. @param folder a folder of this run's own, for files in passing. */
+  /** A property of one input. @param folder this run's own folder, for temporary files. */
   property(folder: string): Promise<fc.IRawProperty<unknown>> | fc.IRawProperty<unknown>;
 }
 
-/** A target whose code is pure, or reads files at most. `hold` throws where something does not hold. */
+/** A target whose code is pure, or only reads files. `hold` throws if the property does not hold. */
 export const pureTarget = <Value>(
   name: string,
   share: number,
@@ -25,10 +25,10 @@ export const pureTarget = <Value>(
   },
 });
 
-/** What came of some cases of a target. */
+/** The result of some cases of a target. */
 export interface FuzzResult {
   cases: number;
   seconds: number;
-  /** The smallest input that was found to break the property, and how. */
+  /** The smallest input found that breaks the property, and how. */
   broken?: { input: string; how: string };
 }

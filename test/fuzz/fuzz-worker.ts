@@ -9,7 +9,7 @@ export interface Job {
   cases: number;
 }
 
-// The thread that started this one sees how far it got, even when it never comes back.
+// The parent thread can see how far this one got, even if it never returns.
 const progress = new Int32Array((workerData as { progress: SharedArrayBuffer }).progress);
 
 parentPort?.on('message', (job: Job) => {

@@ -10,12 +10,12 @@ import { freeTexts, requestStrings } from './requests.ts';
 import { runTarget } from './run-target.ts';
 import { targets } from './targets.ts';
 
-/** Few, so that the quick suite stays quick: ./ka test fuzz runs a hundred thousand. */
+/** Only a few, so that the quick suite stays quick: ./ka test fuzz runs a hundred thousand. */
 const casesOf = (name: string): number => (name === 'archives' ? 3 : name === 'oversized' ? 10 : 60);
 
 describe('hostile input', () => {
   it.each(targets.map((target) => [target.name, target] as const))(
-    'does nothing but be refused, among %s',
+    'has no effect but a refusal, among %s',
     async (name, target) => {
       const { broken, cases } = await runTarget(target, { seed: 20_260_511, cases: casesOf(name) });
       expect(broken, `./ka test fuzz --target ${name}`).toBeUndefined();
@@ -23,7 +23,7 @@ describe('hostile input', () => {
     },
   );
 
-  it('meets free text in a request where it is known, and names everywhere else', () => {
+  it('finds free text in requests only where it is listed, and names everywhere else', () => {
     const free = requestStrings().filter(({ pattern }) => pattern === undefined);
     expect(new Set(free.map(({ path }) => path))).toEqual(freeTexts);
   });
@@ -59,7 +59,7 @@ describe('the fuzzer', () => {
     expect(polluted?.how).toContain('polluted');
   });
 
-  it('finds the same again from the same seed, as small as it can be', async () => {
+  it('finds the same again from the same seed, as small as possible', async () => {
     const tooLong = target((text) => {
       if (text.includes('..')) throw new Error('it leads up');
     });

@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: it is bash
 import fc from 'fast-check';
 
-/** Names and texts that somebody would try. */
+/** Names and texts that an attacker would try. */
 const tried = [
   ...[
     '',
@@ -100,7 +100,7 @@ const tried = [
   ],
 ];
 
-/** Text from nobody's friend. */
+/** Hostile text. */
 export const hostileText: fc.Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom(...tried) },
   {
@@ -145,7 +145,7 @@ const nested = (depth: number, open: 'list' | 'map'): unknown => {
   return value;
 };
 
-/** Any JSON value, of the wrong type more often than not. */
+/** Any JSON value, mostly of the wrong type. */
 export const hostileValue: fc.Arbitrary<unknown> = fc.oneof(
   { weight: 5, arbitrary: hostileText as fc.Arbitrary<unknown> },
   {
@@ -176,7 +176,7 @@ const placesIn = (value: unknown, path: Path = []): Path[] => {
 
 /** One change to a document. */
 interface Mutation {
-  /** Which place; counted on from the first where there are fewer. */
+  /** The number of the place to change, modulo the number of places. */
   at: number;
   how: 'replace' | 'remove' | 'repeat' | 'add' | 'swap';
   value: unknown;
@@ -184,13 +184,13 @@ interface Mutation {
 }
 
 const set = (holder: Record<PropertyKey, unknown>, key: PropertyKey, value: unknown) =>
-  // Assigning to "__proto__" would not be heard of again.
+  // A plain assignment to "__proto__" would not add a member.
   Object.defineProperty(holder, key, { value, enumerable: true, configurable: true, writable: true });
 
 const mutate = (document: unknown, mutations: readonly Mutation[]): unknown => {
   const root = { document: structuredClone(document) };
   for (const { at, how, value: given, key } of mutations) {
-    const value = structuredClone(given); // it may be changed later on, and stands in other inputs too
+    const value = structuredClone(given); // a later mutation may change it, and other inputs share it
     const places = placesIn(root);
     if (places.length < 2) break; // nothing is left
     const path = places[1 + (at % (places.length - 1))] as Path;
@@ -236,7 +236,7 @@ export const mutated = (document: unknown, maxMutations = 4): fc.Arbitrary<unkno
     .map((mutations) => mutate(document, mutations));
 };
 
-/** A good text with pieces of it gone, doubled, moved, or hostile ones put in. */
+/** A good text with pieces removed, repeated, moved, or hostile ones inserted. */
 export const mutatedText = (text: string, pieces: readonly string[] = []): fc.Arbitrary<string> => {
   const piece = pieces.length > 0 ? fc.oneof(hostileText, fc.constantFrom(...pieces)) : hostileText;
   const splice = fc.record({

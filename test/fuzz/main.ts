@@ -11,10 +11,10 @@ import { targetNamed, targets } from './targets.ts';
 
 const jobCases = 1000;
 const programJobCases = 50;
-/** How long one case may take: an input that a reader never comes back from is a fault of the reader. */
+/** How long one case may take: an input on which a reader hangs is a fault of the reader. */
 const caseTimeoutMs = 30_000;
 
-/** The jobs of a run. Each has a seed of its own, the first of each target the run's. */
+/** The jobs of a run. Each has its own seed; the first job of each target has the run's seed. */
 const jobsOf = (chosen: readonly FuzzTarget[], cases: number, seed: number): Job[] => {
   const shares = chosen.reduce((sum, { share }) => sum + share, 0);
   return chosen.flatMap(({ name, share, programs }) => {
@@ -88,7 +88,7 @@ interface Found extends Job {
   broken: NonNullable<FuzzResult['broken']>;
 }
 
-/** Runs all jobs on as many threads as there are cores; a target that is broken is not gone on with. */
+/** Runs all jobs on as many threads as there are cores; skips the remaining jobs of a broken target. */
 const runAll = async (workerFile: string, jobs: readonly Job[]) => {
   const sums = new Map<string, { cases: number; seconds: number }>();
   const found = new Map<string, Found>();
@@ -111,7 +111,7 @@ const runAll = async (workerFile: string, jobs: readonly Job[]) => {
   return { sums, found };
 };
 
-/** As {@link runAll}, from a bundle, which threads can run. */
+/** Like {@link runAll}, from a bundle, which threads can run. */
 const runBundled = async (jobs: readonly Job[]) => {
   return withBundledWorker('fuzz/fuzz-worker.ts', (workerFile) => runAll(workerFile, jobs));
 };

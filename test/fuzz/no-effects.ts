@@ -10,14 +10,14 @@ const writing = [
   ...['rmdir', 'symlink', 'truncate', 'unlink', 'utimes', 'writeFile'],
 ];
 
-/** What a process does to the world while it is watched. */
+/** Watches what a process does to the world. */
 export interface WatchedEffects {
-  /** What was tried since the last call, and was refused. */
+  /** The refused attempts since the last call. */
   taken(): string[];
   stop(): void;
 }
 
-/** Refuses, and notes, each program, connection and change to a file outside `folder`, in this thread. */
+/** In this thread, refuses and notes each program, connection and change to a file outside `folder`. */
 export const watchEffects = (folder: string): WatchedEffects => {
   let tried: string[] = [];
   const undo: (() => void)[] = [];

@@ -16,7 +16,7 @@ import { EventTooLarge, sealEvent } from '../../eventlog/signing/seal.ts';
 import { payloadTypes } from '../../eventlog/signing/writer-key.ts';
 import { pureTarget } from './fuzz-target.ts';
 
-/** The longest that anything too large may keep a host busy, on a machine that does other things as well. */
+/** The longest time that an oversized input may keep a host busy, on a machine with other work. */
 const atMostMs = 20_000;
 
 const bomb = (levels: number, width: number): string =>
@@ -29,7 +29,7 @@ const bomb = (levels: number, width: number): string =>
     )
     .join('\n');
 
-/** Things too large, too many or too deep: each is read or refused with a sentence, and soon. */
+/** Inputs that are too large, too many or too deep: each is read or refused with a sentence, quickly. */
 export const oversized = pureTarget<{ what: string; size: number }>('oversized', 1, (folder) => {
   mkdirSync(join(folder, 'patches'));
   const file = join(folder, 'plan.yaml');

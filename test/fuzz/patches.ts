@@ -69,7 +69,7 @@ const outside = [
   '../\u2028',
   '../x y',
 ];
-/** How git and diff spell a name that holds what a header can't: in C's way, between quotes. */
+/** A name as git and diff spell it if a header can't hold it plainly: with C's escapes, between quotes. */
 const quoted = (path: string): string =>
   `"${[...Buffer.from(path, 'utf8')].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('')}"`;
 const half = (path: string): string => `"${path.replace('..', '\\056\\056').replace('.git', '\\056git')}"`;
@@ -99,7 +99,7 @@ const reaching = fc
     return { text: `${before}${form(name, name)}${after}`, reachesOut: true };
   });
 
-/** Patches: what reaches out of the tree is found, however it is spelled, and any text can be read. */
+/** Patches: a path out of the tree is found, however it is spelled, and any text can be read. */
 export const patches = pureTarget('patches', 130, () => {
   const folder = join(checkout, 'examples/iteration-5/patches');
   const texts = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8'));

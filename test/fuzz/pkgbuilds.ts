@@ -95,7 +95,9 @@ const srcinfoText =
   'pkgbase = a\n\tpkgver = 1\n\tpkgrel = 1\n\tsource = x\n\tsha256sums = SKIP\n\npkgname = a\n';
 const sums = () => 'a'.repeat(64);
 
-/** The text of a PKGBUILD, of a Makefile and of a `.SRCINFO`: they are read without running them, or refused with a sentence. */
+/**
+ * The texts of a PKGBUILD, a Makefile and a `.SRCINFO`: they are read without running them, or refused with a sentence.
+ */
 export const pkgbuilds = pureTarget('pkgbuilds', 130, () => {
   const texts = bases.map((file) => readFileSync(join(checkout, file), 'utf8'));
   const pkgbuild = fc.oneof(
@@ -127,7 +129,7 @@ export const pkgbuilds = pureTarget('pkgbuilds', 130, () => {
           return read();
         } catch (caught) {
           if (!(caught instanceof error)) throw caught;
-          // A TypeError of JavaScript's own is none that was thrown with care.
+          // JavaScript's own TypeErrors are not deliberate refusals.
           if (error === TypeError && !caught.message.startsWith('.SRCINFO')) throw caught;
           return undefined;
         }

@@ -65,7 +65,7 @@ const text: fc.Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: mutated(parse(examplePlanYaml)).map((plan) => JSON.stringify(plan)) },
 );
 
-/** A plan's file, with its patches beside it: it is good, or all that is wrong is said line by line. */
+/** A plan's file, with its patches beside it: it is accepted, or all its faults are listed line by line. */
 export const plans = pureTarget<string>('plans', 40, (folder) => {
   mkdirSync(join(folder, 'patches'));
   for (const [file, patch] of Object.entries(examplePatches))

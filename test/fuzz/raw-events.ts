@@ -16,7 +16,7 @@ import { expectPrintable } from './terminal-text.ts';
 const encode = (text: string) => new TextEncoder().encode(text);
 const writers = [...exampleTrust.writers.keys()];
 
-/** Bytes and the subject that they are to stand under. */
+/** Bytes and the subject under which they are published. */
 interface Said {
   subject: string;
   bytes: Uint8Array;
@@ -29,8 +29,8 @@ const nestedBytes = fc
 const asBytes = (input: fc.Arbitrary<Said>) => input;
 
 /**
- * Messages of a log: whatever they are, they are an event or are refused with a sentence; what is taken has a good
- * signature, and state and decisions can be made of it.
+ * Messages of a log: each is an event or is refused with a sentence. An accepted one has a good signature, and can be
+ * folded and decided on.
  */
 export const rawEvents = pureTarget('events', 120, () => {
   const { events } = historyOf(...until('close'));

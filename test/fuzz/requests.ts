@@ -9,10 +9,10 @@ import { pureTarget } from './fuzz-target.ts';
 import { hostileText, mutated } from './hostile.ts';
 
 /**
- * The texts of a request that any words may stand in, and what becomes of each: none is an argument or a path.
- * `title` and `text` go to git as contents of a commit object and of files, the series to git by standard input,
- * `reason` nowhere but its code, into a line of output. What a backup holds (`files[].path`, `release`) is said by the board itself, and
- * compared at most.
+ * The members of a request that hold free text. None of them becomes an argument or a path. `title` and `text` go to
+ * git as contents of a commit object and of files, the series to git by standard input, only the code of `reason` into
+ * a line of output. The content of a backup (`files[].path`, `release`) comes from the board itself and is at most
+ * compared.
  */
 export const freeTexts: ReadonlySet<string> = new Set([
   'land.title',
@@ -23,7 +23,7 @@ export const freeTexts: ReadonlySet<string> = new Set([
     'record.replacements[].before',
     'record.replacements[].after',
   ],
-  // Compared with the one type there is, and nothing else.
+  // Only compared with the one existing type.
   ...['publish', 'install'].map((step) => `${step}.provenance.attestation.payloadType`),
   ...['install', 'reboot', 'rollback'].flatMap((step) => [
     `${step}.backup.files[].path`,
@@ -31,7 +31,7 @@ export const freeTexts: ReadonlySet<string> = new Set([
   ]),
 ]);
 
-/** Bytes in base64: they are decoded, and never are a name. */
+/** Bytes in base64: they are decoded and never used as a name. */
 const isEncoded = (path: string): boolean => /\.(payload|sig|bytes|signature)$/.test(path);
 
 interface JsonSchema {
@@ -44,7 +44,7 @@ interface JsonSchema {
   anyOf?: JsonSchema[];
 }
 
-/** The strings of a schema: where they stand, and the pattern that they have to match. */
+/** The strings of a schema: their paths, and the patterns that they have to match. */
 const stringsOf = (schema: JsonSchema, path: string): { path: string; pattern: string | undefined }[] => {
   if (schema.enum !== undefined || schema.const !== undefined) return [];
   if (schema.type === 'string') return [{ path, pattern: schema.pattern }];
@@ -70,7 +70,7 @@ const unsafe = (text: string): string | undefined => {
   if (text.startsWith('/') || text.startsWith('~')) return 'is an absolute path';
   if (text === '') return 'is empty';
   if (text.split('/').some((part) => part === '..' || part === '.' || part === '')) return 'leads elsewhere';
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the check looks for them
   if (/[\s\u0000-\u0020\u007f-\uffff*?$`|&;<>(){}'"\\%!=#,[\]]/.test(text))
     return 'holds what a program may act on';
   return undefined;
@@ -83,7 +83,10 @@ const textsIn = (value: unknown, path: string): { path: string; text: string }[]
   return Object.entries(value).flatMap(([key, inner]) => textsIn(inner, `${path}.${key}`));
 };
 
-/** Requests with anything in them: of those that a host takes, no string but the free texts is an option, or leads elsewhere. */
+/**
+ * Requests with any content: in those that a host accepts, no string except free text can act as an option or lead to
+ * another folder.
+ */
 export const requests = pureTarget('requests', 40, () => {
   const history = historyOf(...until('close'));
   const good = stepNames.flatMap((step) => {
@@ -102,7 +105,7 @@ export const requests = pureTarget('requests', 40, () => {
       fc
         .constantFrom(...good)
         .chain(({ step, request }) => mutated(request, 2).map((changed) => ({ step, request: changed }))),
-      // What each pattern takes, as far as it goes.
+      // Any text that a pattern accepts.
       fc
         .constantFrom(...patterns)
         .chain((pattern) => fc.stringMatching(new RegExp(pattern)).map((text) => ({ pattern, text }))),

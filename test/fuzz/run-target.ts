@@ -6,10 +6,10 @@ import { printable } from '../../schemas/printable.ts';
 import type { FuzzResult, FuzzTarget } from './fuzz-target.ts';
 import { watchEffects } from './no-effects.ts';
 
-/** How much of an input is shown. */
+/** How many letters of an input are shown. */
 const shownLetters = 4000;
 
-/** Throws if some input left a trace in what all objects share. */
+/** Throws if an input left a trace in the prototypes that all objects share. */
 const checkPrototypes = (): void => {
   const left = [Object.prototype, Array.prototype, Function.prototype].flatMap((shared) =>
     Object.keys(shared),
@@ -86,7 +86,7 @@ const withChecks = (
   });
 };
 
-/** The input of that number, from 0, of a run: for one that never came to an end. */
+/** The input with that number, from 0, of a run: to show one that never ended. */
 export const inputOf = async (
   target: FuzzTarget,
   { seed, number }: { seed: number; number: number },

@@ -8,7 +8,7 @@ import { subjectOf } from '../../schemas/events.ts';
 import { pureTarget } from './fuzz-target.ts';
 import { hostileText } from './hostile.ts';
 
-/** A well-signed event under another subject than its own: none but its own is taken. */
+/** A well-signed event under another subject: only its own subject is accepted. */
 export const subjects = pureTarget('subjects', 320, () => {
   const { events } = historyOf(...until('close'));
   const signed = events.map((logged) => ({

@@ -11,7 +11,7 @@ import { requests } from './requests.ts';
 import { subjects } from './subjects.ts';
 import { terminal } from './terminal.ts';
 
-/** All that is fed hostile input. */
+/** All targets of hostile input. */
 export const targets: readonly FuzzTarget[] = [
   plans,
   configs,
@@ -26,7 +26,7 @@ export const targets: readonly FuzzTarget[] = [
   archives,
 ];
 
-/** @throws {TypeError} that names those there are. */
+/** @throws {TypeError} with the names of all targets. */
 export const targetNamed = (name: string): FuzzTarget => {
   const found = targets.find((target) => target.name === name);
   if (!found)

@@ -24,15 +24,15 @@ import { expectPrintable } from './terminal-text.ts';
 // biome-ignore lint/suspicious/noControlCharactersInRegex: what picocolors prints
 const ownStyle = /\u001b\[(?:0|1|2|22|3[1-3]|39)m/g;
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the last look lets any pass
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the last check allows any style
 const anyStyle = /\u001b\[\d{1,2}m/g;
 
-/** Every line of a text of ours: its own colours, and nothing else that a terminal acts on. */
+/** Checks that every line of our output holds only our own colours, and nothing else on which a terminal acts. */
 const expectStyled = (text: string): void => {
   for (const line of text.split('\n')) expectPrintable(line.replaceAll(ownStyle, ''));
 };
 
-/** Every text of a document that its schema lets be any words, changed by `by`, one after the other. */
+/** Replaces the strings of a document by the results of `by`, one after the other. */
 const withTexts = (value: unknown, by: () => string | undefined): unknown => {
   if (typeof value === 'string') return by() ?? value;
   if (Array.isArray(value)) return value.map((inner) => withTexts(inner, by));
@@ -40,7 +40,9 @@ const withTexts = (value: unknown, by: () => string | undefined): unknown => {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withTexts(inner, by)]));
 };
 
-/** What people are shown of a log, of output and of files: whatever others wrote, a terminal shows letters. */
+/**
+ * What people are shown of a log, of output and of files: whatever others wrote, a terminal only gets printable text.
+ */
 export const terminal = pureTarget('terminal', 40, () => {
   const { events } = historyOf(...until('close'));
   const states: State[] = [initialState];
@@ -91,7 +93,7 @@ export const terminal = pureTarget('terminal', 40, () => {
       try {
         shown = parseEvent(bytes);
       } catch {
-        return; // a name that is none: it is refused
+        return; // an invalid name: it is refused
       }
       expectPrintable(eventLine(shown));
       const state = evolve(states[at] ?? initialState, { ...logged, bytes, event: shown });

@@ -1,13 +1,13 @@
 import type { SignKind } from './signs.ts';
 
-/** One cut of the power: after which sign, and how much later. */
+/** One cut of the power: after which sign, and with which delay. */
 export interface Cut {
   at: string;
   sign: readonly [SignKind, RegExp];
   afterMs: number;
 }
 
-/** Cuts in one iteration, and how it has to end. */
+/** The cuts in one iteration, and its expected end. */
 export interface CutIteration {
   name: string;
   ends: 'closed' | 'failed';
@@ -17,13 +17,13 @@ export interface CutIteration {
 const held = /^install: .* holds the kernel that runs/;
 const installing = /^install: (up|re|down)?(grad|install)ing linux-fresnel-fourier\.\.\./;
 const installingHeaders = /^install: (up|re|down)?(grad|install)ing linux-fresnel-fourier-headers\.\.\./;
-/** The first thing that update-initramfs says here: the package has no /boot/config of its own. */
+/** The first line that update-initramfs prints here: the package has no /boot/config of its own. */
 const initramfs = /^install: W: Kernel configuration/;
 const trialBoot = /^Trial boot of /;
 
 /**
- * Twenty cuts, spread over what an iteration does to the board. As long as the new kernel was not tried, nothing is lost
- * and the iteration closes. A trial that is cut is over: the old kernel boots, and the iteration is rolled back.
+ * Twenty cuts, spread over an iteration's work on the board. Before the new kernel's trial nothing is lost, and the
+ * iteration closes. A cut ends a trial: the old kernel boots, and the iteration is rolled back.
  */
 export const cutIterations: readonly CutIteration[] = [
   {

@@ -18,11 +18,11 @@ import { type Signs, watchSigns } from './signs.ts';
 
 const iterationWithinMs = 40 * 60_000;
 const bootsWithinMs = 5 * 60_000;
-/** What a test has for its last act once the iteration has ended. */
+/** The time that a test has for its last actions after the iteration has ended. */
 const actsOnMs = bootsWithinMs + 60_000;
 const pkgbuild = 'main:arch/linux-fresnel-fourier/PKGBUILD';
 
-/** What runs on the virtual board, as its owner would see it. */
+/** The state of the virtual board, as its owner would see it. */
 export interface BoardNow {
   bootId: string;
   /** /proc/version. */
@@ -32,8 +32,8 @@ export interface BoardNow {
 }
 
 /**
- * A lab that has closed `lab5`: a new one, made and carried by `ka lab --keep`, or the one that runs in the folder that
- * KA_LAB names, for who works on these tests.
+ * A lab that has closed `lab5`: a new one, made by `ka lab --keep`, or, for people who work on these tests, the one
+ * that runs in the folder that KA_LAB names.
  */
 export const startLabFleet = async () => {
   const given = process.env.KA_LAB;
@@ -66,7 +66,7 @@ export const startLabFleet = async () => {
     ).split('\n');
     return { bootId, version, installed: installed.split(' ')[1] ?? '' };
   };
-  /** What the next plan starts from: the PKGBUILD as it is in the repository, and the board. */
+  /** The pkgrels from which the next plan starts: the PKGBUILD's in the repository, and the board's. */
   const pkgrels = async (): Promise<Pkgrels> => {
     const { stdout } = await run(
       ['git', '--git-dir', places.repository('marfrit-packages'), 'show', pkgbuild],
@@ -83,7 +83,7 @@ export const startLabFleet = async () => {
     session,
     onBoard,
     board,
-    /** `6.1.192-7`: a version of the package by its pkgrel. */
+    /** The package's version with this pkgrel: `6.1.192-7`. */
     version: (pkgrel: number) => `${pkgver}-${pkgrel}`,
     /** Pulls the board's plug, gives the power back, and waits until it answers. @throws {Error} after five minutes. */
     cutPower: async (): Promise<BoardNow> => {
@@ -96,8 +96,8 @@ export const startLabFleet = async () => {
       }
     },
     /**
-     * Carries an iteration on top of what there is to its end; who is asked approves.
-     * @param during what a test does meanwhile.
+     * Carries an iteration on top of the present state to its end; everybody who is asked approves.
+     * @param during the test's actions meanwhile.
      */
     carry: async (
       what: NextIteration,
@@ -130,8 +130,8 @@ export const startLabFleet = async () => {
           throw new Error(`nobody waits for ${name} any more`);
         };
         const acting = during(signs, name);
-        acting.catch(() => undefined); // it is awaited below, unless the iteration's own fault comes first
-        // What a test does may fail first, and then that is the cause.
+        acting.catch(() => undefined); // it is awaited below, unless the iteration fails first
+        // The test's actions may fail first, and are the cause then.
         const iteration = await Promise.race([
           ended(),
           acting.then(() => new Promise<never>(() => undefined)),

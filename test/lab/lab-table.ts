@@ -2,7 +2,9 @@ import type { Fault } from '../faults/fault-table.ts';
 
 const oldKernel = 'the old kernel runs again, by itself; the iteration is rolled back and says which it was';
 
-/** What is proven on the virtual board: each row has at least one test in this folder, and all of them pass. */
+/**
+ * The faults that are proven on the virtual board: each row has at least one test in this folder, and all of them pass.
+ */
 export const labTable = [
   {
     id: 'hypothesis-wrong',

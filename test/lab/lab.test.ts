@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => lab?.down());
 
-/** The board as it has to be when nothing is under way: one kernel, the installed one, and nothing armed or left. */
+/** Checks a board on which nothing is under way: one kernel, the installed one, nothing armed and nothing left over. */
 const expectSettled = async (pkgrel: number) => {
   const now = await lab.board();
   expect(now.installed).toBe(lab.version(pkgrel));
@@ -31,7 +31,7 @@ const expectSettled = async (pkgrel: number) => {
   ).toBe('');
 };
 
-/** What the iteration says of its end, and of how the trial ended. */
+/** The iteration's words on its end, and on the end of the trial. */
 const told = (iteration: Iteration): string =>
   [
     iteration.ended && endingWords(iteration.ended),
@@ -40,7 +40,7 @@ const told = (iteration: Iteration): string =>
     ),
   ].join('\n');
 
-/** Carries a plan that has to fail, on a board that has to be as before. */
+/** Carries a plan that has to fail, after which the board has to be as before. */
 const goesBack = async (...[what, during]: Parameters<LabFleet['carry']>) => {
   const before = await lab.board();
   const { iteration, pkgrels } = await lab.carry(what, during);
@@ -68,7 +68,10 @@ faultRow('kernel-hangs', 'the watchdog that the boot loader has armed ends it', 
 });
 
 const config = '/etc/kernel-agent/agent.yaml';
-/** For a kernel that is not going to be confirmed: the test need not wait as long as a sweep may take. */
+/**
+ * Shortens the deadline for a kernel that will not be confirmed, so that the test need not wait as long as a sweep may
+ * take.
+ */
 const withDeadline = async <Result>(seconds: number, work: () => Promise<Result>): Promise<Result> => {
   const set = async (value: number) => {
     await lab.onBoard(`sed -i 's/confirmWithinSeconds: .*/confirmWithinSeconds: ${value}/' ${config}`);
@@ -83,7 +86,7 @@ const withDeadline = async <Result>(seconds: number, work: () => Promise<Result>
   }
 };
 
-/** What the board's own deadline told the log of an iteration. */
+/** The event of the board's own deadline in an iteration, in words. */
 const deadlinePassed = async ({ name }: Iteration): Promise<string> => {
   const { events } = await lab.session.read();
   const passed = events.find(({ event }) => event.type === 'DeadlinePassed' && event.iteration === name);
@@ -96,7 +99,7 @@ faultRow('kernel-no-network', 'nobody can be asked, so the board goes back on it
   expect(told(iteration)).toContain('it had no network: no interface but lo');
 });
 
-/** What systemd's shell says on the console, with or without a password of root. */
+/** What systemd's emergency shell prints on the console, with or without a password of root. */
 const emergency = /You are in emergency mode|the root account is locked/;
 
 faultRow('kernel-emergency', 'no agent starts there, and the board’s deadline does', async () => {

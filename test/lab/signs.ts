@@ -8,11 +8,11 @@ import type { LoggedEvent } from '../../schemas/events.ts';
 /** Where a sign is seen: an event in the log, a line of a step's output, a line on the board's console. */
 export type SignKind = 'event' | 'output' | 'console';
 
-/** The signs that an iteration and its board give, from the moment on at which they are watched. */
+/** The signs of an iteration and its board, from when the watch begins. */
 export interface Signs {
-  /** Waits for one after the last that was waited for. @returns the line. @throws {Error} after `withinMs`. */
+  /** Waits for a sign after the last one that was waited for. @returns the line. @throws {Error} after `withinMs`. */
   wait(kind: SignKind, pattern: RegExp, withinMs: number): Promise<string>;
-  /** What was seen last of each kind, for a person. */
+  /** The last signs of each kind, for a person. */
   last(): string;
   stop(): Promise<void>;
 }
@@ -20,8 +20,8 @@ export interface Signs {
 const lookEveryMs = 50;
 
 /**
- * @param iteration Its events and output count, and the starts of the board's agent.
- * @param consoleLog The file to which the board's serial line is written.
+ * @param iteration its events and output are signs, and so are the starts of the board's agent.
+ * @param consoleLog the file with the board's serial line.
  */
 export const watchSigns = async (session: Session, iteration: string, consoleLog: string): Promise<Signs> => {
   const seen: Record<SignKind, string[]> = { event: [], output: [], console: [] };

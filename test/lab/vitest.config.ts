@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 import { faultReporter } from '../faults/fault-reporter.ts';
 import { labTable } from './lab-table.ts';
 
-/** One lab for all of it, and one thing at a time: the board is emulated, and so are its minutes. */
+/** All tests share one lab and run one after the other, with long limits, since the board is emulated. */
 export default defineConfig({
   root: resolve(import.meta.dirname, '../..'),
   test: {

@@ -15,18 +15,18 @@ import { noIteration } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import { createKeptJournal, type KeptJournal } from './kept-journal.ts';
 
-/** Where a schedule begins: a log up to some step of an iteration, and the hosts' journals as they are then. */
+/** The start of a schedule: a log up to some step of an iteration, and the hosts' journals at that time. */
 export interface Beginning {
   events: readonly LoggedEvent[];
   /** The state after each of them. */
   states: readonly State[];
   journals: ReadonlyMap<string, KeptJournal>;
-  /** The requests that no host has seen yet. */
+  /** The requests that their host has not seen yet. */
   unacked: ReadonlyMap<string, readonly number[]>;
   iteration: Iteration;
 }
 
-/** Short limits and graces, so that a schedule is short as well; little to prove, since that is tested elsewhere. */
+/** Short limits and graces, so that a schedule is short; few clauses, since those are tested elsewhere. */
 const plan = examplePlan((draft) => {
   draft.clauses = draft.clauses.filter(({ id }) => id === 'C7' || id === 'C12');
   draft.package.names.splice(1);
@@ -103,7 +103,7 @@ const begin = (station: Station): Beginning => {
 
 const begun = new Map<Station, Beginning>();
 
-/** All is well up to this station. */
+/** A beginning after everything went well up to this station. */
 export const beginAt = (station: Station): Beginning => {
   const known = begun.get(station);
   if (known) return known;
@@ -119,7 +119,7 @@ const show = (kind: 'good' | 'bad', step: StepName): unknown => {
   if (!shown.has(key)) shown.set(key, (kind === 'good' ? goodEvidence : badEvidence)(iteration, step));
   return shown.get(key);
 };
-/** What a step shows: it depends on the plan alone. */
+/** A step's evidence, which depends only on the plan. */
 export const evidence = {
   good: (step: StepName) => show('good', step),
   bad: (step: StepName) => show('bad', step),

@@ -5,7 +5,10 @@ import { type Replacement, withBundledWorker } from '../bundled-worker.ts';
 import type { Chunk, Result } from './schedule-worker.ts';
 import type { Property } from './simulation.ts';
 
-/** A line of the loops that run, broken in the bundle that the simulation makes of them; and what it has to find. */
+/**
+ * A line of the real loops that is broken in the simulation's bundle, and the properties by which the simulation finds
+ * it.
+ */
 const breaks: readonly (Replacement & { what: string; finds: readonly Property[]; from?: number })[] = [
   {
     what: 'a request that is acked before it is in the journal',
@@ -62,7 +65,7 @@ const breaks: readonly (Replacement & { what: string; finds: readonly Property[]
     finds: ['each event of a daemon follows from its one before', 'never two open attempts of one step'],
   },
   {
-    what: 'a coordinator that says again what the log has lost, whatever has come before it since',
+    what: 'a coordinator that repeats lost events, whatever the log has received before them since',
     file: 'coordinator/daemon/say-again.ts',
     line: 'if (next && isDueNow(next, state, view)) {',
     by: 'if (next) {',
@@ -73,15 +76,15 @@ const breaks: readonly (Replacement & { what: string; finds: readonly Property[]
     ],
   },
   {
-    what: 'a checkpoint that is said again in another log than it was of',
+    what: 'a checkpoint that is repeated in another log than it was signed over',
     file: 'coordinator/daemon/say-again.ts',
     line: 'rootOver(event.data.size, tree) !== event.data.root',
     by: 'false',
-    from: 201, // it takes a cut and hosts that are back in another order: seed 232 is the first
+    from: 201, // this needs a cut after which hosts are back in another order: seed 232 is the first
     finds: ['an iteration ends, or waits for a named person or host'],
   },
   {
-    what: 'what the log has lost of what was sent, and is not sent again',
+    what: 'a lost event of a host that is not sent again',
     file: 'agents/runtime/compare-with-log.ts',
     line: 'for (const seq of lost) journal.outbox.markUnsent(seq);',
     by: '',
@@ -90,10 +93,10 @@ const breaks: readonly (Replacement & { what: string; finds: readonly Property[]
 ];
 
 const schedules = 5_000;
-/** As long as all of them may take on two busy cores. */
+/** The longest time for all of them on two busy cores. */
 const withinMs = 300_000;
 
-/** Runs schedules from a bundle, in a process of their own, until one breaks a property. */
+/** Runs schedules from a bundle, in a separate process, until one breaks a property. */
 const runIn = async (workerFile: string, from: number): Promise<Result> => {
   const worker = fork(workerFile, { execArgv: [] });
   onTestFinished(() => void worker.kill('SIGKILL'));

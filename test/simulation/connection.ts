@@ -2,31 +2,31 @@ import type { Life } from './life.ts';
 import type { SimulatedLog } from './simulated-log.ts';
 import type { Simulation } from './simulation.ts';
 
-/** One time that the connection was made. */
+/** The connection from one connect to its loss. */
 interface Session {
   generation: number;
 }
 
-/** A process's connection to the simulated server: what is asked over it, and what happens to it. */
+/** A process's connection to the simulated server. */
 export interface Connection {
-  /** What is there now; undefined while it is lost. */
+  /** The present session; undefined while the connection is lost. */
   session(): Session | undefined;
-  /** Whether this session is there still; without one, whether any is. */
+  /** Whether this session still exists; without an argument, whether any does. */
   isOpen(session?: Session): boolean;
   /**
-   * What the server makes of a question; it may be lost on its way there, or the answer on its way back. Never settles for a
-   * process that was killed meanwhile.
-   * @param changes whether the question changes something: then it counts when it arrives, and its answer may be lost.
+   * Asks the server. The question or its answer may be lost. Never settles for a process that was killed meanwhile.
+   * @param changes whether the question changes something: then it takes effect when it arrives, even if its answer is
+   * lost.
    */
   ask<Answer>(atServer: () => Answer, changes?: boolean): Promise<Answer>;
-  /** `listen` is told each time that it was lost, or made again. */
+  /** Calls `listen` each time that the connection is lost or made again. */
   onChange(listen: () => void): void;
-  /** It is made, or made again. */
+  /** Makes the connection, or makes it again. */
   connect(): void;
   lose(): void;
 }
 
-/** So long a client waits for an answer. */
+/** How long a client waits for an answer. */
 const answersWithinMs = 5_000;
 
 export const createConnection = (
@@ -56,7 +56,7 @@ export const createConnection = (
             time.settles();
           });
         const lost = () => give(answersWithinMs, () => reject(new Error('the log does not answer')));
-        // A question that changes nothing is asked when it is answered.
+        // A question that changes nothing may be evaluated when it is answered.
         const there = changes ? random.between(1, 30) : random.between(2, 60);
         time.after(there, () => {
           if (!isAlive() && !changes) return;

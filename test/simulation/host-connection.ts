@@ -7,14 +7,14 @@ import { kept, type SimulatedLog } from './simulated-log.ts';
 import type { Simulation } from './simulation.ts';
 import { writerAt } from './writer-at.ts';
 
-/** A host's connection to the simulated log: what one process sees of it, and what happens to it. */
+/** One process's connection from a host to the simulated log. */
 export interface HostConnection extends Pick<Connection, 'connect' | 'lose'> {
   log: HostLog;
-  /** Whether it is there now. */
+  /** Whether it is connected now. */
   isOpen(): boolean;
 }
 
-/** @param journal as one reads it from outside. */
+/** @param journal the host's journal, as read from outside the process. */
 export const createHostConnection = (
   sim: Simulation,
   server: SimulatedLog,
@@ -27,7 +27,7 @@ export const createHostConnection = (
   const connection = createConnection(sim, server, life);
   const { ask, isOpen } = connection;
 
-  /** What is acked does not come again. */
+  /** An acked message is not redelivered, so a request has to be noted by then. */
   const isToBeNoted = ({ event, subject }: LoggedEvent) => {
     if (event.kind !== 'step') return;
     const isNoted =
@@ -40,13 +40,13 @@ export const createHostConnection = (
     pending: server.pendingFor(host),
     async ack() {
       isToBeNoted(logged);
-      // One that the server does not hear is a message that comes again.
+      // If the ack is lost, the server redelivers the message.
       if (isOpen() && !(sim.faulty && random.chance(0.03))) server.ack(host, logged.sequence);
     },
     term: () => server.ack(host, logged.sequence),
   });
 
-  /** Wakes the pull that waits, if one does. */
+  /** Wakes a waiting pull, if there is one. */
   let wake: () => void = () => undefined;
   connection.onChange(() => wake());
   async function* pull(): AsyncGenerator<Handed> {

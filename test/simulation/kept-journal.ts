@@ -1,14 +1,14 @@
 import { type JournalDatabase, openDatabase } from '../../agents/runtime/journal/database.ts';
 import { Journal } from '../../agents/runtime/journal/journal.ts';
 
-/** A real journal in memory, with what a host had done when a schedule begins. */
+/** A real journal in memory, with a host's work before a schedule begins. */
 export interface KeptJournal {
-  /** As one reads it who looks at the host from outside. */
+  /** The journal as read from outside the host. */
   journal: Journal;
   database: JournalDatabase;
-  /** A schedule begins: what it writes is undone at its end. */
+  /** Begins a schedule, whose writes are undone at its end. */
   begin(): void;
-  /** A schedule is over: the journal is as it was. */
+  /** Ends a schedule: the journal is as before. */
   undo(): void;
 }
 
@@ -18,7 +18,7 @@ export const createKeptJournal = (): KeptJournal => {
   return {
     journal: new Journal(':memory:', () => database),
     database,
-    // A commit within a transaction is a savepoint: it ends as a commit does.
+    // A commit within this transaction is a savepoint, which ends like a commit.
     begin: () => run('BEGIN'),
     undo: () => run('ROLLBACK'),
   };

@@ -18,7 +18,7 @@ export const createLife = (): Life => {
   };
 };
 
-/** The clock as one process sees it. What waits for it when the process is killed waits for ever. */
+/** The clock as one process sees it. Whatever waits for it when the process is killed waits for ever. */
 export const clockOf = ({ time, wallClock }: Simulation, { isAlive }: Life): Clock => {
   const later = (ms: number, what: () => void) =>
     time.after(ms, () => {
@@ -65,8 +65,8 @@ export const clockOf = ({ time, wallClock }: Simulation, { isAlive }: Life): Clo
 };
 
 /**
- * A journal's database as one process has it: what it has committed stays, and a process that was killed writes no more.
- * @param boundary a place where the process may be killed.
+ * A journal's database as one process sees it: committed data stays, and a killed process writes no more.
+ * @param boundary called where the process may be killed.
  */
 export const databaseOf = (
   db: JournalDatabase,

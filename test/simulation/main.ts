@@ -16,7 +16,7 @@ const list = (counts: Record<string, number>) =>
     .map(([name, times]) => `${name} ${times}`)
     .join(', ');
 
-/** Hands out the seeds, lowest first, to as many workers as there are cores. Stops at the first broken property. */
+/** Distributes the seeds, lowest first, to as many workers as there are cores. Stops at the first broken property. */
 const runAll = async (workerFile: string, schedules: number, from: number): Promise<Result> => {
   const sum: Result = { count: 0, ended: {}, killedAt: {}, broken: undefined };
   let next = from;
@@ -28,7 +28,7 @@ const runAll = async (workerFile: string, schedules: number, from: number): Prom
   };
   const runWorker = () =>
     new Promise<void>((resolve, reject) => {
-      // Most of what a schedule makes is soon garbage.
+      // Most objects of a schedule soon become garbage.
       const worker = fork(workerFile, { execArgv: ['--max-semi-space-size=64'] });
       worker.on('message', (result: Result) => {
         sum.count += result.count;
@@ -51,7 +51,7 @@ const runAll = async (workerFile: string, schedules: number, from: number): Prom
   return sum;
 };
 
-/** Runs them from a bundle, which is a quarter faster than the sources through tsx. */
+/** Runs the schedules from a bundle, which is a quarter faster than the sources through tsx. */
 const runBundled = async (schedules: number, from: number): Promise<Result> => {
   return withBundledWorker('simulation/schedule-worker.ts', (workerFile) =>
     runAll(workerFile, schedules, from),

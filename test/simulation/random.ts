@@ -1,4 +1,4 @@
-/** Chance that a seed decides: mulberry32, whose 2^32 states are enough to tell schedules apart. */
+/** Random numbers that follow from a seed: mulberry32, whose 2^32 states are enough to distinguish schedules. */
 export interface Random {
   /** A number in [0, 1). */
   next(): number;

@@ -20,7 +20,9 @@ const kindOf = (type: string): object =>
 
 const decoder = new TextDecoder();
 
-/** As `parseEvent`, without its checks, which take longer than all the rest: what is written here has its shape. */
+/**
+ * Like `parseEvent`, without its checks, which take longer than all the rest: events written here have the right shape.
+ */
 export const readEvent = (bytes: Uint8Array): KaEvent => {
   const envelope = JSON.parse(decoder.decode(bytes)) as Envelope;
   return { ...envelope, ...kindOf(envelope.type) } as unknown as KaEvent;

@@ -19,23 +19,21 @@ import { createVirtualTime } from './virtual-time.ts';
 import { createWorld } from './world.ts';
 
 /*
- * A schedule is one way in which a fleet may live through an iteration, decided by a seed: time is virtual, chance is the
- * seed's, and nothing else is asked, so a seed gives the same schedule each time.
- *
- * Real: the coordinator (coordinator/daemon/daemon.ts: what it decides next, its appends, its copy of the log and what it says
- * again, how it tends the durables, its stopwatch, its checkpoints); the agent's loops (agents/runtime/host-loops.ts: its
- * start, the request loop, the work loop, the outbox, what keeps it in step with the log) over a real journal in memory, the
- * effect protocol with its boundaries, and the watch of a board's own deadline; decide and evolve; how events are sealed,
- * signed, linked and appended.
- * After the real ones, beside which each says that it stands: how the log is followed; the command line.
- * Invented: the world, where each effect takes its time and is counted; the network; the log with its power losses and
- * its durable consumers; what a deadline puts back; people. Signatures are made, and a host checks those of
- * checkpoints alone. NATS, disks, restored logs and lost journals are not in here: other tests have them.
- *
- * What goes wrong: a process is killed at any boundary, or at any time, alone or with its programs or with the power; a
- * message comes late, twice, or behind others; an ack or an answer is lost; a host, or the server, is away; the log loses
- * its tail, a durable is gone; the wall clock jumps; steps fail; there are two coordinators; people answer late or never.
- * After a while nothing goes wrong any more, but that somebody may stay away. Then everything has to come to its end.
+ * A schedule is one way in which a fleet may live through an iteration. It depends only on a seed: time is virtual and
+ * random numbers follow from the seed, so a seed gives the same schedule each time. Real: the coordinator
+ * (coordinator/daemon/daemon.ts: its decisions, its appends, its copy of the log and the repetition of lost events, its
+ * care for the durables, its stopwatch, its checkpoints); the agent's loops (agents/runtime/host-loops.ts: its start,
+ * the request loop, the work loop, the outbox, the comparison with the log) over a real journal in memory, the effect
+ * protocol with its boundaries, and the watch of a board's own deadline; decide and evolve; how events are sealed,
+ * signed, linked and appended. Modelled after the real code, which each names in its comment: the following of the log;
+ * the command line. Invented: the world, in which each effect takes time and is counted; the network; the log with its
+ * power losses and its durable consumers; the board's way back after a deadline; people. Signatures are made, but a
+ * host only checks those of checkpoints. NATS, disks, restored logs and lost journals are not simulated: other tests
+ * cover them. Faults: a process is killed at any boundary, or at any time, alone or with its programs or with the
+ * power; a message comes late, twice, or after later ones; an ack or an answer is lost; a host, or the server, is away;
+ * the log loses its tail, a durable is gone; the wall clock jumps; steps fail; there are two coordinators; people
+ * answer late or never. After a while the faults stop, except that a person or a board may stay away. Then everything
+ * has to come to its end.
  */
 
 export interface Ran {
@@ -47,11 +45,11 @@ export interface Ran {
 }
 
 const minute = 60_000;
-/** The later ones more often: a schedule is short then, and as much may go wrong in it. */
+/** Later beginnings are more frequent: their schedules are short, and as many faults fit into them. */
 const beginnings = [...stations, ...stations.slice(4), ...stations.slice(6)];
 const startOfTime = Date.UTC(2026, 4, 11);
 
-/** What goes wrong from outside, and when. @returns when the last of it does. */
+/** Plans the faults from outside. @returns when the last of them happens. */
 const planFaults = (
   sim: Simulation,
   log: SimulatedLog,
@@ -101,15 +99,16 @@ const planFaults = (
 };
 
 /**
- * Whether the log is another one than this host was shown, so that it waits for a person to restore it: after a cut, what was
- * lost may be back in another order than it was signed in. The host's word alone does not count.
+ * Whether the log differs from the one that this host was shown, so that the host waits for a person to restore it:
+ * after a cut, lost events may be back in another order than they were signed in. This compares the log itself, since
+ * the host's own report is not enough.
  */
 const waitsForRestore = (log: SimulatedLog, { journal: { checkpoints } }: SimulatedHost): boolean => {
   const known = checkpoints.fork() && checkpoints.last();
   return known !== undefined && log.rootOver(known.size) !== known.root;
 };
 
-/** Nothing more will happen: all is decided, sent and done, or waits for somebody. */
+/** Whether nothing more will happen: everything is decided, sent and done, or waits for a person or a host. */
 const isQuiet = (
   log: SimulatedLog,
   hosts: readonly SimulatedHost[],
@@ -165,7 +164,7 @@ const checkOutcomes = (sim: Simulation, log: SimulatedLog, host: SimulatedHost, 
   }
 };
 
-/** Runs the schedule of a seed: the same seed gives the same schedule, to the last line of its trace. */
+/** Runs the schedule of a seed. The same seed gives the same schedule, to the last line of its trace. */
 export const runSchedule = async (seed: number, options: { traced?: boolean } = {}): Promise<Ran> => {
   const random = createRandom(seed);
   const time = createVirtualTime();
@@ -193,7 +192,7 @@ export const runSchedule = async (seed: number, options: { traced?: boolean } = 
   for (const { begin } of beginning.journals.values()) begin();
   const log = createSimulatedLog(sim, beginning, hostNames);
   const killChance = random.pick([0, 0.02, 0.05, 0.15]);
-  /** The last own event that each host had. */
+  /** The last own event of each host at the beginning. */
   const began = new Map<string, number>();
   const hosts = hostNames.map((name) => {
     const { role } = fleet.hosts[name] as (typeof fleet.hosts)[string];
@@ -223,7 +222,7 @@ export const runSchedule = async (seed: number, options: { traced?: boolean } = 
   const people = createSimulatedPeople(sim, log, fleet);
   const faultyMs = random.pick([0.5, 1.5, 3, 6]) * minute;
   let lastFaultAt = planFaults(sim, log, hosts, coordinators, faultyMs);
-  /** Something that goes wrong once. */
+  /** Plans a fault that happens once. */
   const once = (what: () => void) => {
     const at = random.below(faultyMs);
     lastFaultAt = Math.max(lastFaultAt, at);
@@ -249,7 +248,7 @@ export const runSchedule = async (seed: number, options: { traced?: boolean } = 
 
   let isOver = false;
   const look = () => {
-    // What is at rest before all is well stays so, unless something is still to come.
+    // A fleet that is quiet after the faults have stopped stays quiet, unless a planned event still follows.
     const isLast = !sim.faulty || (time.now > lastFaultAt && people.areContent());
     isOver = isLast && isQuiet(log, hosts, people.silent);
     if (!isOver) time.after(20_000, look);

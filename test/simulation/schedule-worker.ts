@@ -7,7 +7,7 @@ export interface Chunk {
   count: number;
 }
 
-/** What came of it, up to the first property that was broken. */
+/** The result, up to the first broken property. */
 export interface Result {
   count: number;
   ended: Record<string, number>;

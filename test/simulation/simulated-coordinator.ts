@@ -3,10 +3,15 @@ import { runCoordinator } from '../../coordinator/daemon/daemon.ts';
 import { LogCopy } from '../../coordinator/daemon/log-copy.ts';
 import type { Clock, CoordinatorLog, CoordinatorPorts, Durables } from '../../coordinator/daemon/ports.ts';
 import { testKey } from '../../coordinator/testing/test-key.ts';
-import { coordinator, type LoggedEvent } from '../../schemas/events.ts';
+import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
+import { comparedAtOnce, type Handed } from '../../eventlog/stream/follow-stream.ts';
+import { deliverKnown } from '../../eventlog/stream/known-messages.ts';
+import { coordinator } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import { type Connection, createConnection } from './connection.ts';
 import { clockOf, createLife, type Life } from './life.ts';
+import { readEvent } from './read-event.ts';
 import type { SimulatedHost } from './simulated-host.ts';
 import { kept, type SimulatedLog } from './simulated-log.ts';
 import { killed, type Simulation } from './simulation.ts';
@@ -15,7 +20,7 @@ import { writerAt } from './writer-at.ts';
 export interface SimulatedCoordinator {
   start(): void;
   kill(downMs: number): void;
-  /** The server is down, or up again. */
+  /** The server goes down, or comes up again. */
   disconnect(): void;
   reconnect(): void;
 }
@@ -24,31 +29,29 @@ export interface CoordinatorParts {
   name: string;
   fleet: Fleet;
   hosts: readonly SimulatedHost[];
-  /** How likely a boundary kills it while things go wrong. */
+  /** The probability that a boundary kills it while there are faults. */
   killChance: number;
-  /** How often its machine finds the time to look at clocks: it is a busy one. */
+  /** How often it looks at clocks, on a busy machine. */
   lookEveryMs: number;
-  /** Whether its copy of the log is on a disk, and outlives its process. */
+  /** Whether its copy of the log is on a disk and survives its process. */
   keepsCopy: boolean;
 }
 
-/** One run of a coordinator, and what it has of the world. */
+/** One run of a coordinator, with its clock and connection. */
 interface Process {
   life: Life;
   clock: ReturnType<typeof clockOf>;
   connection: Connection;
-  /** Where its process may be killed. Whether it was. */
+  /** A place at which its process may be killed. @returns whether it was. */
   diesAt(what: string): boolean;
   isRunning: boolean;
 }
 
-/** One is not enough: what was lost may be put back in another order, and the last one where it was. */
-const comparedAtOnce = 16;
 const againAfterMs = 500;
 
 const forEver = () => new Promise<never>(() => undefined);
 
-/** The answer to a question, unless the process is killed while it waits for it. */
+/** The answer to a question, unless the process is killed while it waits. */
 const asking =
   ({ connection, diesAt }: Process) =>
   async <Answer>(atServer: () => Answer, changes = false): Promise<Answer> => {
@@ -78,7 +81,7 @@ const standingClock = (sim: Simulation, process: Process, lookEveryMs: number): 
   };
 };
 
-/** Hands the log on as `EventLog.follow` does. The messages are their writers': nothing here forges one. */
+/** Delivers the log like `EventLog.follow`. Signatures are not checked: nothing here forges a message. */
 const following = (
   sim: Simulation,
   server: SimulatedLog,
@@ -92,19 +95,31 @@ const following = (
     new Promise<void>((resolve) => {
       wake = resolve;
     });
-  const isHeld = (handed: readonly LoggedEvent[]) =>
-    handed.every(({ sequence, bytes }) => {
+  const isHeld = (handed: readonly Handed[]) =>
+    handed.every(({ sequence, hash }) => {
       const there = server.at(sequence);
-      return there !== undefined && Buffer.compare(there.bytes, bytes) === 0;
+      return there !== undefined && sha256(there.bytes) === hash;
     });
+  /** No message is forged here. An event that the log holds was read before. */
+  const verifier = {
+    verify: (message: KeptMessage) => {
+      const there = server.at(message.sequence);
+      const event = there && Buffer.compare(there.bytes, message.bytes) === 0 ? there.event : undefined;
+      return { logged: { ...message, event: event ?? readEvent(message.bytes) }, faults: [] };
+    },
+    pass: () => undefined,
+  };
   return {
     wake: () => {
       wake();
       sim.time.settles();
     },
-    async follow({ onMessage, onCut, onTrouble }, onEvent) {
-      const handed: LoggedEvent[] = [];
-      let next = 1;
+    async follow({ known, onMessage, onCut, onTrouble }, onEvent) {
+      const handed = await deliverKnown(known(), verifier, async (_message, verified) => {
+        if (verified && 'logged' in verified) onEvent(verified.logged);
+      });
+      if (!handed) throw new Error('the copy is damaged');
+      let next = (handed.at(-1)?.sequence ?? 0) + 1;
       for (;;) {
         const mine = connection.session();
         if (!mine || !connection.isOpen(mine)) {
@@ -133,10 +148,11 @@ const following = (
             continue;
           }
           next += 1;
-          if (handed.push(logged) > comparedAtOnce) handed.shift();
+          if (handed.push({ sequence: logged.sequence, hash: sha256(logged.bytes) }) > comparedAtOnce)
+            handed.shift();
           onMessage(kept(logged));
           onEvent(logged);
-          await undefined; // a decision may be made between two of them
+          await undefined; // a decision may be made between two messages
           if (!life.isAlive()) await forEver();
         }
       }
@@ -198,7 +214,7 @@ export const createSimulatedCoordinator = (
         if (life.isAlive()) sim.trace?.(`${name}: says ${text}`);
       },
       failpoint: (point) => {
-        // `before BuildRequested`: the first word says where it is.
+        // `before BuildRequested`: the first word is the place.
         if (!life.isAlive() || of.diesAt(`${point.slice(0, point.indexOf(' '))} append`)) throw killed;
       },
     };
@@ -224,7 +240,7 @@ export const createSimulatedCoordinator = (
       ports: portsOf(of),
       fleet,
       key: testKey(coordinator),
-      copy: new LogCopy(disk, broken, clock.after),
+      copy: new LogCopy(disk, '', broken, clock.after),
       signal: new AbortController().signal,
     }).then(() => broken('it has ended'), broken);
     time.settles();
@@ -256,7 +272,7 @@ export const createSimulatedCoordinator = (
       if (!process) return;
       process.life.end();
       process = undefined;
-      // What is not committed is on no disk.
+      // Uncommitted data is not on the disk.
       if (disk.inTransaction) disk.exec('ROLLBACK');
       sim.trace?.(`${name}: is killed`);
       time.after(downMs, self.start);

@@ -8,17 +8,17 @@ import { clockOf, createLife, type Life } from './life.ts';
 import { killed, type Simulation } from './simulation.ts';
 import type { World } from './world.ts';
 
-/** A board's own deadline: a daemon beside the agent, which needs neither the agent nor the log. */
+/** A board's own deadline: a daemon beside the agent that needs neither the agent nor the log. */
 export interface SimulatedDeadline {
-  /** Its process starts, if it does not run. */
+  /** Starts its process, if it does not run. */
   start(): void;
   kill(): void;
 }
 
-/** What the board says of itself. */
+/** The board's present boot. */
 export const bootOf = ({ bootId }: World): Boot => ({ bootId, release: 'r', procVersion: 'Linux' });
 
-/** What a board's agent tells of a deadline that has passed. */
+/** The event of a board's agent about a deadline that has passed, once it is done. */
 export const deadlinePassed = (world: World): NewEvent | undefined => {
   const { fired, report } = world;
   if (!fired || !report || !isOf(report, fired) || !isDone(report, world.bootId)) return undefined;
@@ -33,7 +33,7 @@ export const deadlinePassed = (world: World): NewEvent | undefined => {
   };
 };
 
-/** The real watch, over a simulated board. @param killChance how likely each of its writes ends it. */
+/** The real watch, over a simulated board. @param host `killChance` is the probability that a write ends it. */
 export const createSimulatedDeadline = (
   sim: Simulation,
   host: { name: string; world: World; killChance: number; reboot: () => void },

@@ -22,24 +22,26 @@ import type { World } from './world.ts';
 export interface SimulatedHost {
   readonly name: string;
   readonly role: Role;
-  /** Its journal, as one reads it who looks at the host from outside. */
+  /** Its journal, as read from outside the host. */
   readonly journal: Journal;
   readonly world: World;
-  /** It is off, and stays off: a person has to look. */
+  /** Whether it is off for good, until a person looks at it. */
   staysOff: boolean;
   start(): void;
-  /** Kills the agent; it starts again after `downMs`. Without power its programs die too, and it boots anew. */
+  /**
+   * Kills the agent, which starts again after `downMs`. With `power` its programs die too, and the host boots again.
+   */
   kill(how: { downMs: number; power?: boolean; programsToo?: boolean }): void;
   goOffline(ms: number): void;
-  /** The server is down, or up again. */
+  /** The server goes down, or comes up again. */
   disconnect(): void;
   reconnect(): void;
   presence(): Presence | undefined;
-  /** Whether it has been connected long enough to have looked what the log holds of it. */
+  /** Whether it has been connected long enough to have compared its journal with the log. */
   isInStep(): boolean;
 }
 
-/** One run of an agent: the loops, and what they have of the world. */
+/** One run of an agent: its loops, with their clock and connection. */
 interface Agent {
   life: Life;
   connection: HostConnection;
@@ -48,10 +50,10 @@ interface Agent {
   connectedAt: number;
 }
 
-/** So long a look at the log takes at most, where every answer comes. */
+/** The longest time for a look at the log if no answer is lost. */
 const lookWithinMs = 5_000;
 
-/** A message is its writer's: nothing here forges one. */
+/** Checks each message once; the signatures are not checked, since nothing here forges a message. */
 const checked = new WeakMap<Uint8Array, ReturnType<CheckMessage>>();
 const check: CheckMessage = (message) => {
   const known = checked.get(message.bytes);
@@ -83,19 +85,19 @@ export interface HostParts {
   fleet: Fleet;
   kept: KeptJournal;
   world: World;
-  /** How likely a boundary kills its agent while things go wrong. */
+  /** The probability that a boundary kills its agent while there are faults. */
   killChance: number;
   steps: (host: StepWorld) => StepTable<null>;
 }
 
-/** A host, whose agent runs the real loops over a simulated log, clock and world. */
+/** A host whose agent runs the real loops over a simulated log, clock and world. */
 export const createSimulatedHost = (sim: Simulation, log: SimulatedLog, parts: HostParts): SimulatedHost => {
   const { random, time } = sim;
   const { name, role, fleet, kept, world, killChance } = parts;
   let agent: Agent | undefined;
   let online = true;
 
-  /** Kills the agent here, perhaps. @throws {killed} if it does. */
+  /** Possibly kills the agent here. @throws {killed} if it does. */
   const boundary = (what: string) => {
     if (!sim.faulty || !random.chance(killChance)) return;
     sim.killedAt.set(what, (sim.killedAt.get(what) ?? 0) + 1);
@@ -113,7 +115,7 @@ export const createSimulatedHost = (sim: Simulation, log: SimulatedLog, parts: H
     role === 'board'
       ? createSimulatedDeadline(sim, { name, world, killChance: killChance * 3, reboot: rebootBoard })
       : undefined;
-  /** What the process does until it is killed, or should not end before. */
+  /** Watches a loop of the process, which must not end or fail before the process is killed. */
   const asProcess = (life: Life, what: Promise<void>) =>
     void what.then(
       () => {
@@ -157,7 +159,7 @@ export const createSimulatedHost = (sim: Simulation, log: SimulatedLog, parts: H
       onRunning: () => undefined,
       trouble: createTrouble(say),
       say,
-      // `build packages intent`: the last word says where it is.
+      // `build packages intent`: the last word is the place.
       failpoint: (point) => boundary(point.slice(point.lastIndexOf(' ') + 1)),
       signal: new AbortController().signal,
     });

@@ -11,12 +11,12 @@ import type { Beginning } from './beginning.ts';
 import { readEvent } from './read-event.ts';
 import type { Simulation } from './simulation.ts';
 
-/** What a host's durable consumer in the server knows. */
+/** The state of a host's durable consumer in the server. */
 interface Durable {
-  /** The sequence up to which it has handed over. */
+  /** The sequence up to which it has delivered. */
   position: number;
   unacked: Set<number>;
-  /** How many messages it has handed over. */
+  /** How many messages it has delivered. */
   handed: number;
 }
 
@@ -25,42 +25,42 @@ type HandOver = (logged: LoggedEvent) => void;
 export interface SimulatedLog {
   readonly last: number;
   readonly isUp: boolean;
-  /** Counts the server's starts: whoever was connected to an earlier one has to connect again. */
+  /** Counts the server's starts: connections to an earlier one are lost. */
   readonly generation: number;
   /** How often the log has lost its tail. */
   readonly cuts: number;
   /** The state after that event. */
   stateAt(sequence: number): State;
   at(sequence: number): LoggedEvent | undefined;
-  /** The root over its first events, as a coordinator signs it. */
+  /** The root over its first `size` events, as a coordinator signs it. */
   rootOver(size: number): string;
   under(subject: string): LoggedEvent | undefined;
-  /** The last one of a subject, or of all that a wildcard at its end matches. */
+  /** The last event under a subject, or under all subjects that a wildcard at its end matches. */
   newest(subject: string): LoggedEvent | undefined;
-  /** What events have put aside, as `<writer>.<sha256>`. */
+  /** The blobs of events, by `<writer>.<sha256>`. */
   readonly blobs: Map<string, Uint8Array>;
-  /** @returns its sequence, or undefined if its subject, or the log, does not end as expected. */
+  /** @returns the event's sequence, or undefined if its subject or the log does not end as expected. */
   publish(
     sealed: Pick<SealedEvent, 'subject' | 'bytes' | 'signature'>,
     expect: { lastSubjectSequence?: number; lastSequence?: number },
   ): number | undefined;
   onAppended(listen: () => void): void;
-  /** The server is killed: what it has acknowledged it keeps. */
+  /** Kills the server, which keeps what it has acknowledged. */
   stop(): void;
   start(): void;
-  /** A power loss: what was appended after `since` (of the clock) may never have reached the disk. */
+  /** A power loss: events appended after `since` (of the clock) may never have reached the disk. */
   losePower(since: number): void;
-  /** Where the host's messages go from now on; undefined once it listens no more. */
+  /** Sets the receiver of the host's messages; undefined once the host no longer listens. */
   listen(host: string, handOver: HandOver | undefined): void;
   ack(host: string, sequence: number): void;
   positionOf(host: string): DurablePosition | undefined;
-  /** The first sequence after this one that holds something for the host. */
+  /** The first sequence after this one that holds a message for the host. */
   nextFor(host: string, after: number): number | undefined;
-  /** How many messages its durable has handed over since it was made, and how many it has left. */
+  /** How many messages the host's durable has delivered since it was made; `pendingFor` is how many are unacked. */
   handedTo(host: string): number;
   pendingFor(host: string): number;
   removeDurable(host: string): void;
-  /** Makes the durable again so that it hands over from that sequence on. */
+  /** Makes the durable again, so that it delivers from that sequence on. */
   makeDurable(host: string, from: number): void;
 }
 
@@ -76,15 +76,15 @@ export const kept = ({ sequence, subject, bytes, signature = '' }: LoggedEvent):
   signature,
 });
 
-/** Two attempts of one step that are open at once, if there are. */
+/** Reports two open attempts of one step, if there are any. */
 const twiceOpen = (state: State, name: string, step: StepName): string | undefined => {
   const open = state.iterations.get(name)?.attempts[step].filter(({ status }) => status === 'open') ?? [];
   return open.length > 1 ? `${name} ${step}: ${open.map(({ number }) => number).join(' and ')}` : undefined;
 };
 
 /**
- * The one stream and its durable consumers, as far as appends, power losses and deliveries go. It begins with what
- * `begin` holds, which is on the disk and can't be lost.
+ * The stream and its durable consumers, with appends, power losses and deliveries. It begins with the events of
+ * `begin`, which are on the disk and can't be lost.
  */
 export const createSimulatedLog = (
   sim: Simulation,
@@ -109,7 +109,7 @@ export const createSimulatedLog = (
   let cuts = 0;
 
   const deliver = (host: string, durable: Durable, sequence: number): void => {
-    const late = sim.faulty && random.chance(0.1) ? random.below(20_000) : 0; // behind those that come after it
+    const late = sim.faulty && random.chance(0.1) ? random.below(20_000) : 0; // after later messages
     time.after(random.between(1, 40) + late, () => {
       if (durables.get(host) !== durable || !isUp || !durable.unacked.has(sequence)) return;
       const logged = events[sequence - 1];
@@ -181,7 +181,7 @@ export const createSimulatedLog = (
       const before = log.stateAt(events.length);
       const { source, writerseq, prevhash } = logged.event;
       const last = before.writers.get(source);
-      // A person may bring back what the log has lost after having said something else.
+      // A person may restore a lost event after having written another one.
       if (!isPerson(source) && (writerseq !== (last?.seq ?? 0) + 1 || prevhash !== last?.hash))
         sim.breaks('each event of a daemon follows from its one before', `${subject} does not`);
       const state = evolve(before, logged);

@@ -13,9 +13,9 @@ import type { Simulation } from './simulation.ts';
 import { writerAt } from './writer-at.ts';
 
 export interface SimulatedPeople {
-  /** Those who never answer. */
+  /** The people who never answer. */
   readonly silent: ReadonlySet<string>;
-  /** Whether they will ask for nothing more of their own accord. */
+  /** Whether they will ask for nothing more on their own. */
   areContent(): boolean;
 }
 
@@ -29,7 +29,7 @@ export const createSimulatedPeople = (sim: Simulation, log: SimulatedLog, fleet:
   let retriesLeft = random.chance(0.2) ? random.between(1, 2) : 0;
   let wishesLeft = random.chance(0.15) ? 1 : 0;
 
-  /** What they said, by its subject: they are told if the log has lost it. */
+  /** Their events, by subject: the coordinator tells them if the log has lost one. */
   const said = new Map<string, SealedEvent & Pick<LoggedEvent, 'event'>>();
   const of = (writer: string) => writerAt(log, async (atServer) => atServer(), writer);
 
@@ -55,7 +55,9 @@ export const createSimulatedPeople = (sim: Simulation, log: SimulatedLog, fleet:
     }
   };
 
-  /** The coordinator names what is lost: they say it again, and what can't be said any more they bring back as it was. */
+  /**
+   * People repeat their lost events, which the coordinator names, and restore unchanged those that can't be repeated.
+   */
   const sayAgain = async (): Promise<void> => {
     for (const [subject, sealed] of said) {
       if (log.under(subject) || random.chance(0.7)) continue;

@@ -16,7 +16,7 @@ export interface Evidence {
   bad: (step: StepName) => unknown;
 }
 
-/** What a host's steps act on. */
+/** The objects on which a host's steps act. */
 export interface StepWorld {
   world: World;
   journal: Journal;
@@ -38,10 +38,10 @@ const chooseFate = ({ random, faulty }: Simulation, effects: readonly string[]):
   };
 };
 
-/** How long boards wait, after a boot, for somebody to confirm the new kernel: where it is short, it passes often. */
+/** How long boards wait after a boot for a confirmation of the new kernel: a short time passes often. */
 const confirmWithinSeconds = [20, 90, 240];
 
-/** What the change is, beside that it has happened. */
+/** The further consequences of an effect, besides that it has happened. */
 const change = (
   world: World,
   { iteration, attempt }: AttemptId,
@@ -56,7 +56,7 @@ const change = (
   world.deadline = { iteration, attempt, boot, version, seconds, archive: 'a', backup };
 };
 
-/** A deadline that has gone off is let finish before its board is armed again, or goes back by itself. */
+/** Waits until a deadline that has gone off is done, before its board is armed again or rolled back. */
 const deadlineIsDone = async ({ world, clock }: StepWorld, signal: AbortSignal): Promise<void> => {
   const isAtIt = () => world.fired && !(world.report && isDone(world.report, world.bootId));
   while (isAtIt()) {
@@ -65,7 +65,7 @@ const deadlineIsDone = async ({ world, clock }: StepWorld, signal: AbortSignal):
   }
 };
 
-/** Makes a change to the world. It takes its time; one that the agent's stop ends comes to nothing. */
+/** Makes a change to the world, which takes time. If the agent's stop ends it, nothing has changed. */
 const act = async (
   { random, time, breaks }: Simulation,
   host: StepWorld,
@@ -81,7 +81,7 @@ const act = async (
   if (name === 'reboot') {
     world.happen(effect);
     reboot();
-    return new Promise(() => undefined); // nothing comes after that
+    return new Promise(() => undefined); // nothing follows a reboot
   }
   const outlives = step === 'install' || step === 'rollback';
   const takesMs = random.pick([5, 50, 500, 5_000, 30_000]);
@@ -100,7 +100,7 @@ const act = async (
   return name;
 };
 
-/** Whether a change has happened, as the world tells. A program that its agent's death left alone is waited for. */
+/** Whether a change has happened in the world. Waits for a program that outlived its agent. */
 const probe = async (
   { random, time }: Simulation,
   { world, clock }: StepWorld,
@@ -124,7 +124,7 @@ const simulatedStep =
     const { random } = sim;
     const { world, journal, clock } = host;
     const { step, effect, signal } = context;
-    // One effect is done for each package: its name follows.
+    // This effect is done once per package, whose name follows the effect's.
     const effects: (EffectName | `${EffectName} ${string}`)[] = stepEffects[step].flatMap((name) =>
       name === 'package' && step === 'stage' ? (['package a', 'package b'] as const) : [name],
     );

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { runSchedule } from './run-schedule.ts';
 
 describe('the simulation', () => {
-  it('finds every property to hold in the first schedules, and kills at every boundary', async () => {
+  it('finds that every property holds in the first schedules, and kills at every boundary', async () => {
     const killedAt = new Set<string>();
     const ended = new Set<string>();
     for (let seed = 1; seed <= 150; seed += 1) {
@@ -28,7 +28,7 @@ describe('the simulation', () => {
     expect([...ended]).toEqual(expect.arrayContaining(['closed', 'failed', 'aborted', 'waits']));
   });
 
-  it('runs a seed again to the last line of its trace', async () => {
+  it('repeats a seed to the last line of its trace', async () => {
     for (let seed = 1; seed <= 30; seed += 1) {
       const { trace } = await runSchedule(seed, { traced: true });
       expect(trace.length).toBeGreaterThan(5);

@@ -1,7 +1,7 @@
 import type { Random } from './random.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
-/** What must hold in each schedule. */
+/** The properties that must hold in each schedule. */
 export type Property =
   | 'an effect happens at most once past its probe'
   | 'an effect that is done is never asked about again'
@@ -20,22 +20,22 @@ export interface Broken {
   how: string;
 }
 
-/** One schedule while it runs: its chance, its clock, and what was found. */
+/** One running schedule: its random numbers, its clock, and what was found. */
 export interface Simulation {
   readonly random: Random;
   readonly time: VirtualTime;
-  /** Whether things still go wrong; afterwards every host that is not off for good is well. */
+  /** Whether there are still faults; afterwards every host that is not off for good is well. */
   faulty: boolean;
-  /** What the server's clock shows, in milliseconds since 1970. */
+  /** The server's clock, in milliseconds since 1970. */
   serverClock(): number;
-  /** What people's clocks show, in milliseconds since 1970: it jumps. */
+  /** The clock that people set, in milliseconds since 1970: it jumps. */
   wallClock(): number;
-  /** The first property that was found broken. */
+  /** The first broken property. */
   broken: Broken | undefined;
   breaks(property: Property, how: string): void;
-  /** Where something was killed, counted: each boundary has to be met. */
+  /** How often a process was killed at each boundary: each one has to be met. */
   readonly killedAt: Map<string, number>;
-  /** A line of the trace; undefined while nobody reads it. */
+  /** Writes a line of the trace; undefined if nobody reads it. */
   readonly trace: ((line: string) => void) | undefined;
 }
 
@@ -43,5 +43,8 @@ class Killed extends Error {
   override readonly name = 'Killed';
 }
 
-/** Thrown at a boundary at which a process is killed. Nothing of it runs after that. One is enough: nobody reads its stack. */
+/**
+ * Thrown at a boundary at which a process is killed. Nothing of the process runs after that. One object is enough: its
+ * stack is not read.
+ */
 export const killed = new Killed('killed');

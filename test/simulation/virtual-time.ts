@@ -1,11 +1,11 @@
 /** A clock that moves only when something is due. Milliseconds since the schedule began. */
 export interface VirtualTime {
   readonly now: number;
-  /** Runs `what` that much later. What is due at the same moment runs in the order in which it was put there. */
+  /** Runs `what` after this time. Calls that are due at the same moment run in the order in which they were added. */
   after(ms: number, what: () => void): void;
-  /** A promise is settled: the clock stands until all that follows from it has run. */
+  /** Notes that a promise is settled: the clock stands until everything that follows from it has run. */
   settles(): void;
-  /** Runs what is due, in order, until there is nothing more, `isOver` says so, or the clock would pass `until`. */
+  /** Runs due calls in order, until there are none, `isOver` returns true, or the clock would pass `until`. */
   run(until: number, isOver: () => boolean): Promise<void>;
 }
 
@@ -18,8 +18,8 @@ interface Due {
 const isBefore = (a: Due, b: Due) => a.at < b.at || (a.at === b.at && a.order < b.order);
 
 /**
- * All promises that can go on have gone on: nothing here waits for anything but this clock. A tick of the process comes after
- * the last of them, and does not ask the system for anything, as a turn of the event loop does.
+ * Resolves once all promises that can go on have gone on, since nothing here waits for anything but this clock. A
+ * process tick comes after the last of them and, unlike a turn of the event loop, asks the system for nothing.
  */
 const allHasRun = () => new Promise<void>((resolve) => process.nextTick(resolve));
 
@@ -68,7 +68,8 @@ export const createVirtualTime = (): VirtualTime => {
       settled = true;
     },
     async run(until, isOver) {
-      // One turn of the event loop a run: the process hears what it is told, and what follows runs among promises.
+      // One turn of the event loop per run, so that the process receives its messages; everything else runs among
+      // promises.
       await new Promise<void>((resolve) => void setImmediate(resolve));
       while (heap.length > 0 && !isOver()) {
         if ((heap[0] as Due).at > until) return;

@@ -4,19 +4,19 @@ import type { SeenBoot } from '../../agents/board/deadline/seen-boot.ts';
 import { type AttemptId, formatAttempt } from '../../schemas/attempt-id.ts';
 import type { Simulation } from './simulation.ts';
 
-/** How an attempt goes, if nothing kills it: chosen when it is first begun, since the world is as it is. */
+/** How an attempt goes if nothing kills it. It is chosen when the attempt first begins, and does not change. */
 export interface Fate {
   ends: 'good' | 'bad' | 'work' | 'host';
   /** The effect before which it fails; 0 is before all of them. */
   at: number;
-  /** How often it throws something that is worth another try. */
+  /** How often it throws an error that is worth another try. */
   hiccups: number;
 }
 
-/** What is really so on one host, whoever knows of it. Its effects are counted here, and not in a journal. */
+/** The real state of one host, independent of what any process knows. Effects are counted here, not in a journal. */
 export interface World {
   bootId: string;
-  /** The board's own deadline that is armed, and the one that has gone off, as they are on its disk; and what came of that. */
+  /** On the board's disk: the armed deadline, the one that has gone off, and its report. */
   deadline: Deadline | undefined;
   fired: Deadline | undefined;
   seen: z.infer<typeof SeenBoot> | undefined;
@@ -25,28 +25,28 @@ export interface World {
   isBackTo: Deadline | undefined;
   fateOf(key: string, choose: () => Fate): Fate;
   /**
-   * A program begins to make a change, which `endsAt` takes hold.
-   * @param how whether it lives on where its agent dies, and what else is so once it has taken hold.
+   * A program begins to make a change, which takes effect at `endsAt`.
+   * @param how whether the program outlives its agent, and what else changes when it takes effect.
    */
   begin(effect: string, endsAt: number, how: { outlives: boolean; also: () => void }): Change;
-  /** It takes hold at once. */
+  /** The change takes effect at once. */
   happen(effect: string): void;
   hasHappened(effect: string): boolean;
-  /** The step has the effect's result: it is never asked about again. */
+  /** Notes that the step has the effect's result, after which the effect must not be asked about again. */
   isDone(effect: string): void;
-  /** Somebody asks about it, or does it. */
+  /** Notes that the effect is probed or done. */
   isAskedAbout(effect: string): void;
-  /** The program that is still at it, though its agent is dead. */
+  /** The program that still makes the change although its agent is dead. */
   running(effect: string): Change | undefined;
-  /** Whether it was cut so that nobody can tell. */
+  /** Whether it was interrupted so that its state is unknown. */
   isUnclear(effect: string): boolean;
-  /** The agent is killed: its programs too, or they live on. */
+  /** The agent is killed, with or without its programs. */
   orphan(programsToo: boolean): void;
   boot(): void;
 }
 
 export interface Change {
-  /** Nothing came of it. */
+  /** Ends the change without effect. */
   cut(): void;
   takeHold(): void;
   readonly endsAt: number;

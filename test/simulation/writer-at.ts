@@ -7,7 +7,7 @@ import { kept, type SimulatedLog } from './simulated-log.ts';
 /** Asks a server, over a connection or at once. @param changes whether the question changes something. */
 export type AskServer = <Answer>(atServer: () => Answer, changes?: boolean) => Promise<Answer>;
 
-/** What each writer asks of the log. */
+/** The questions of one writer to the log. */
 export const writerAt = (server: SimulatedLog, ask: AskServer, writer: string) => {
   const read = (subject: string) =>
     ask(() => {

@@ -1,5 +1,5 @@
 /**
- * Whether the thorough suite runs: all tests, and those rows of tables that the quick one leaves out because others of the
- * same table take the same way. By command: ./ka test thorough
+ * Whether the thorough suite runs: all tests, including the rows of tables that the quick suite leaves out because
+ * other rows take the same path. By command: ./ka test thorough
  */
 export const isThorough = process.env.KA_TEST_THOROUGH !== undefined;

@@ -62,7 +62,7 @@ const uBoot = () => ({
 const extlinuxAlone = { kind: 'extlinux', label: 'fourier' };
 const loaderOf = (loader: object, by = run) =>
   createBootLoader({ host: host(loader), run: by, note: () => undefined });
-/** What U-Boot does at power-on, in the words of `trialBootLine`; with extlinux alone it only looks at DEFAULT. */
+/** What U-Boot does at power-on, as `trialBootLine` tells it; with extlinux alone it only looks at DEFAULT. */
 const bootsNext = () => {
   const label = /^ka_trial=(.*)$/m.exec(fw('fw_printenv'))?.[1];
   if (label !== undefined) fw('fw_setenv', 'ka_trial');
@@ -71,7 +71,7 @@ const bootsNext = () => {
   return readFileSync(at('root', kernel), 'utf8').trim();
 };
 let boots = 0;
-/** Boots the board as its boot loader would, and says what runs then. */
+/** Boots the board as its boot loader would, and returns what runs then. */
 const powerOn = () => {
   const banner = bootsNext();
   boots += 1;
@@ -134,7 +134,7 @@ describe.each([
     put('root/boot/Image', `${fresh}\n`);
     await loader.tryOnce('boot-0');
     expect(await loader.isTrying('boot-0')).toBe(true);
-    await loader.booted('boot-0'); // the board's deadline was started again, in the same boot
+    await loader.booted('boot-0'); // the board's deadline was restarted in the same boot
     expect(powerOn()).toBe(fresh);
     await loader.booted('boot-1');
     expect(await loader.isTrying('boot-1')).toBe(false);
@@ -147,7 +147,7 @@ describe.each([
     expect([powerOn(), powerOn()]).toEqual([fresh, fresh]);
   });
 
-  it('leaves nothing of a copy that failed, and goes back to what is held where DEFAULT names another', async () => {
+  it('leaves nothing of a failed copy, and goes back to the held kernel if DEFAULT names another', async () => {
     const failing = loaderOf(config(), (argv, options) =>
       run(argv[0] === 'sync' ? ['false'] : argv, options),
     );
@@ -161,11 +161,11 @@ describe.each([
     expect(powerOn()).toBe(old);
   });
 
-  it('brings what was copied, and what names it, to where U-Boot looks, also where a cut came in between', async () => {
+  it('flushes the copies, and the file that names them, also after a cut in between', async () => {
     const named: boolean[] = [];
     const loader = loaderOf({ ...config(), freeze: true }, async (argv, options) => {
       if (!argv.includes('fsfreeze')) return run(argv, options);
-      named.push(extlinux().includes(heldLabel)); // a real freeze would be this machine's
+      named.push(extlinux().includes(heldLabel)); // a real freeze would freeze this machine
       return { exitCode: 0, stdout: `${argv[1]}\n`, stderr: '' };
     });
     await loader.hold();
@@ -174,7 +174,7 @@ describe.each([
     expect(named).toEqual([false, true, true]);
   });
 
-  it('refuses a trial where nothing is held any more, or nobody could tell the two kernels apart', async () => {
+  it('refuses a trial if nothing is held any more, or the two kernels can’t be told apart', async () => {
     const loader = loaderOf(config());
     await loader.hold();
     await expect(loader.requireHeld()).rejects.toThrow(/are both Linux version .* timestamp/);
@@ -208,7 +208,7 @@ describe.each([
       () => put('root/boot/extlinux/extlinux.conf', `${extlinux()}LABEL ${heldLabel}\n  KERNEL /x\n`),
       /never ended/,
     ],
-  ])('refuses where extlinux.conf %s', async (_, spoil, says) => {
+  ])('refuses if extlinux.conf %s', async (_, spoil, says) => {
     spoil();
     const before = extlinux();
     await expect(loaderOf(config()).requireReady()).rejects.toMatchObject({
@@ -217,7 +217,7 @@ describe.each([
     expect(extlinux()).toBe(before);
   });
 
-  it('begins anew with copies that a cut left half made, and keeps the file’s mode', async () => {
+  it('starts over with copies that a cut left half made, and keeps the file’s mode', async () => {
     put('root/boot/kernel-agent.part/image', 'half');
     put('root/boot/kernel-agent/image', 'of a cut before it was named');
     execFileSync('chmod', ['640', at('root/boot/extlinux/extlinux.conf')]);
@@ -243,7 +243,7 @@ describe('U-Boot’s environment', () => {
     );
   });
 
-  it('may hold the variable alone, where taking it is to erase it', async () => {
+  it('may hold only the variable, which is then cleared by erasing the environment', async () => {
     const erased = () => put('trial.env', 'x'.repeat(4096));
     erased();
     put('trial.config', `${at('trial.env')} 0x0 0x1000\n`);
@@ -264,7 +264,7 @@ describe('U-Boot’s environment', () => {
     expect(await loader.isTrying('boot-0')).toBe(false);
   });
 
-  it('is written to its end although the agent stops, and what can’t be read is not taken for erased', async () => {
+  it('is written to its end although the agent stops, and an unreadable one is not taken for erased', async () => {
     const agent = new AbortController();
     const slow = ['sh', '-c', 'sleep 0.3; exec "$@"', 'sh', ...uBoot().setCommand];
     const writing = loaderOf(
@@ -283,7 +283,7 @@ describe('U-Boot’s environment', () => {
     await loaderOf({ ...apart, printCommand: printCommand.slice(0, 3) }).cancelTry();
   });
 
-  it('that was lost in a cut is refused for a trial, and boots what is held', async () => {
+  it('that was lost in a cut is refused for a trial, and boots the held kernel', async () => {
     const loader = loaderOf(uBoot());
     await loader.hold();
     put('u.env', 'x'.repeat(4096));

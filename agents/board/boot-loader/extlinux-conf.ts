@@ -1,6 +1,6 @@
 /**
- * extlinux.conf as U-Boot reads it: a line is a keyword, in any case, and the rest of the line. A label ends at the first
- * keyword that is none of its own. https://docs.u-boot.org/en/latest/develop/distro.html
+ * extlinux.conf as U-Boot reads it: a line is a keyword, in any case, and a value. A label ends at the first keyword
+ * that does not belong to a label. https://docs.u-boot.org/en/latest/develop/distro.html
  */
 export interface ExtlinuxLabel {
   name: string;
@@ -9,17 +9,17 @@ export interface ExtlinuxLabel {
   fdt?: string;
   fdtDir?: string;
   fdtOverlays?: string;
-  /** Its other lines that boot, as they stand: APPEND and the like. */
+  /** Its other lines that matter for the boot, unchanged: APPEND and the like. */
   others: string[];
 }
 
 export interface ExtlinuxConf {
   labels: ExtlinuxLabel[];
-  /** What the DEFAULT lines name. U-Boot takes the last, and ONTIMEOUT for another of them. */
+  /** The labels that DEFAULT lines name. U-Boot uses the last one, and treats ONTIMEOUT as another DEFAULT. */
   defaults: string[];
-  /** The label that boots if nobody says otherwise. */
+  /** The label that boots by default. */
   boots: string | undefined;
-  /** Whether it reads other files, which may name another default. */
+  /** Whether it includes other files, which may name another default. */
   includes: boolean;
 }
 
@@ -49,7 +49,7 @@ export const readExtlinux = (text: string): ExtlinuxConf => {
       case 'linux':
         if (label) label.kernel = value;
         break;
-      // Of these the first counts.
+      // Of repeated lines of the following keywords the first counts.
       case 'initrd':
         if (label) label.initrd ??= value;
         break;
@@ -98,20 +98,20 @@ export const readExtlinux = (text: string): ExtlinuxConf => {
   return conf;
 };
 
-/** The text with another default. What stands around the names stays. */
+/** Returns the text with another default. Everything around the names stays. */
 export const withDefault = (text: string, name: string): string =>
   text
     .split('\n')
     .map((line) => (isDefault(line) ? line.replace(/^(\s*\S+\s+).*?(\s*)$/, `$1${name}$2`) : line))
     .join('\n');
 
-/** The text with a block of our own at its end: this label, which is the default. */
+/** Returns the text with a block of our own at its end: this label, made the default. */
 export const withOwnLabel = (text: string, { name, ...label }: ExtlinuxLabel): string => {
   const says = (word: string, value: string | undefined) => (value === undefined ? [] : [`${word} ${value}`]);
   const lines = [
     'MENU LABEL the kernel from before the iteration',
     ...says('KERNEL', label.kernel),
-    // Before APPEND: where that names one too, the first counts.
+    // Before APPEND: that may name an initrd too, and the first one counts.
     ...says('INITRD', label.initrd),
     ...says('FDT', label.fdt),
     ...says('FDTDIR', label.fdtDir),
@@ -124,7 +124,7 @@ export const withOwnLabel = (text: string, { name, ...label }: ExtlinuxLabel): s
   return withDefault(`${whole}${block.join('\n')}\n`, name);
 };
 
-/** The text without the block that {@link withOwnLabel} has added. */
+/** Returns the text without the block that {@link withOwnLabel} added. */
 export const withoutOwnLabel = (text: string): string => {
   const lines = text.split('\n');
   const from = lines.indexOf(begin);

@@ -7,12 +7,12 @@ import type { ExtlinuxConfig } from '../../../schemas/config.ts';
 import type { BootLoader, BootLoaderParts } from './boot-loader.ts';
 import { createHeldKernel } from './held-kernel.ts';
 
-/** The boot in which the next one was made a trial. */
+/** The boot in which the next boot was made a trial. */
 const Trial = z.object({ bootId: z.string() });
 
 /**
- * extlinux.conf alone, which knows of no next boot: DEFAULT names the new kernel for the trial, and the board's deadline sets
- * it back as soon as it starts in that boot. A kernel that does not come so far boots again and again.
+ * extlinux.conf alone, which can't set only the next boot. DEFAULT names the new kernel for the trial, and the board's
+ * deadline sets it back as soon as it starts in that boot. A kernel that does not get that far boots again and again.
  */
 export const createExtlinux = (parts: BootLoaderParts, config: ExtlinuxConfig): BootLoader => {
   const kernel = createHeldKernel(parts, config);
@@ -34,13 +34,14 @@ export const createExtlinux = (parts: BootLoaderParts, config: ExtlinuxConfig): 
     requireSettled: kernel.requireSettled,
     hold: kernel.hold,
     isHeld: kernel.isHeld,
-    // DEFAULT names the new one already where the trial is set once more in the same boot.
+    // DEFAULT already names the new kernel if the trial is set once more in the same boot, so it is not checked.
     requireHeld: kernel.requireHeld,
     tryOnce: async (bootId) => {
-      // First: a cut after this one boots the held kernel once more, and sets DEFAULT to what it is.
+      // The file is written first: after a cut here the held kernel boots once more, and DEFAULT is set to what it
+      // already is.
       await mkdir(dirname(trialFile), { recursive: true });
       await writeDurably(trialFile, { bootId });
-      await kernel.flushed(); // what the file is going to name
+      await kernel.flushed(); // the files that extlinux.conf is going to name
       await kernel.bootByDefault('installed');
     },
     isTrying: async (bootId) => (await read())?.bootId === bootId && (await kernel.boots('installed')),
@@ -49,7 +50,7 @@ export const createExtlinux = (parts: BootLoaderParts, config: ExtlinuxConfig): 
       const isOver = async () => ((await read())?.bootId ?? bootId) !== bootId;
       if (!(await isOver())) return;
       if (await kernel.hasHeld()) await kernel.bootByDefault('held');
-      // The agent may have set the next one meanwhile.
+      // The agent may have set the next trial in the meantime.
       if (await isOver()) await forget();
       else if (await read()) await kernel.bootByDefault('installed');
     },

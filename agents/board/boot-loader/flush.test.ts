@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { createRun } from '../../../host/run.ts';
 import { flush } from './flush.ts';
 
-it('says so where a file system can’t be frozen', async () => {
+it('reports that a file system can’t be frozen', async () => {
   await expect(
     flush(
       createRun(() => undefined),

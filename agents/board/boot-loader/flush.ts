@@ -1,20 +1,22 @@
 import type { Run } from '../../../host/run.ts';
 import { StepFailed } from '../../runtime/errors.ts';
 
-/** As long as a pacman may take: a file system whose thaw was killed stays frozen, and with it the board. */
+/**
+ * As long as a pacman may take. If this is killed before the thaw, the file system stays frozen, and with it the board.
+ */
 const withinMs = 30 * 60_000;
 
 /**
- * Brings what was written below a folder to where a boot loader looks for it. U-Boot reads ext4 without replaying its
- * journal, and a sync may leave metadata in that alone; a freeze doesn't (FIFREEZE, fsfreeze(8)). Nothing can be written to the
- * file system until it is thawed, not by this process either: so one process does both, and the agent's end does not end it.
- * @throws {StepFailed} (host) if the file system can't be frozen, or not be thawed.
+ * Makes what was written below a folder visible to a boot loader. U-Boot reads ext4 without replaying its journal, and
+ * a sync may leave metadata only in the journal; a freeze does not (FIFREEZE, fsfreeze(8)). Nobody, not even this
+ * process, can write to the file system until it is thawed. So one child process does both, and it outlives the agent.
+ * @throws {StepFailed} (host) if the file system can't be frozen or thawed.
  */
 export const flush = async (run: Run, folder: string): Promise<void> => {
   const fsfreeze = (way: '--freeze' | '--unfreeze') => ['-exec', 'fsfreeze', way, '{}', ';'];
   const alone = ['flock', folder]; // the agent and the board's deadline may come at the same time
   try {
-    // find(1) begins each only if the one before went well, and ends well all the same: what it prints tells.
+    // find(1) runs each only if the one before succeeded, and still exits with 0. Success shows in what it prints.
     const bothWays = [...fsfreeze('--freeze'), ...fsfreeze('--unfreeze'), '-print'];
     const { stdout, stderr } = await run([...alone, 'find', folder, '-maxdepth', '0', ...bothWays], {
       outlive: true,
@@ -23,7 +25,7 @@ export const flush = async (run: Run, folder: string): Promise<void> => {
     });
     if (stdout.trim() !== folder) throw new Error(stderr.trim());
   } catch (cause) {
-    // Where it is not frozen this fails, as it should.
+    // If it is not frozen this fails, as it should.
     await run(['fsfreeze', '--unfreeze', folder], { outlive: true, quiet: true }).catch(() => undefined);
     throw new StepFailed(
       'host',

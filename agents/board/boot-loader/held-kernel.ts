@@ -19,11 +19,11 @@ import {
 import { flush } from './flush.ts';
 import { copyKernel, kernelOf, labelOfCopies, listCopy, loaderRoot } from './kernel-copies.ts';
 
-/** The label that boots what is held. */
+/** The label that boots the held kernel. */
 export const heldLabel = 'kernel-agent-held';
 
 const hasHeldLabel = ({ labels }: ExtlinuxConf): boolean => labels.some(({ name }) => name === heldLabel);
-/** Whether a kernel is held, or a label is to boot that is not there any more. */
+/** Whether a kernel is held, or the default names the held label although that is gone. */
 const namesHeld = (conf: ExtlinuxConf): boolean => hasHeldLabel(conf) || conf.boots === heldLabel;
 
 const refuse = (why: string, cause?: unknown) =>
@@ -45,7 +45,7 @@ const createConfFile = (run: Run, file: string, freeze: boolean | undefined) => 
     const text = await readText();
     const changed = edit(text);
     if (changed !== text) await replaceDurably(file, changed);
-    await flushed(); // one that is as it should be may not be so where the boot loader looks
+    await flushed(); // even an unchanged file may not be visible to the boot loader yet
   };
   return {
     flushed,
@@ -79,7 +79,7 @@ interface HeldPlaces {
   folder: string;
 }
 
-/** What is to be held, and the label that boots it. @throws {StepFailed} (host) if that can't be held. */
+/** Returns what is to be held, and the label that boots it. @throws {StepFailed} (host) if it can't be held. */
 const planHeld = async (
   host: BootLoaderParts['host'],
   { file, label, installedImage, folder }: HeldPlaces,
@@ -115,7 +115,7 @@ const planHeld = async (
   return { own, listed };
 };
 
-/** The copies of what is held, in a folder that is there once they are whole. */
+/** The copies of what is held. Their folder exists only once they are complete. */
 const createCopies = (run: Run, folder: string) => {
   const part = `${folder}.part`;
   const remove = async () => {
@@ -124,11 +124,11 @@ const createCopies = (run: Run, folder: string) => {
   return {
     remove,
     areThere: async () => (await isThere(folder)) || (await isThere(part)),
-    /** They are on the disk when this returns. */
+    /** The copies are on the disk when this returns. */
     async make(listed: Parameters<typeof copyKernel>[1]) {
       await remove();
       await copyKernel(run, listed, part).catch(async (error: unknown) => {
-        await remove(); // their room is what a rollback may lack
+        await remove(); // a rollback may need their room
         throw error;
       });
       await rename(part, folder);
@@ -138,8 +138,9 @@ const createCopies = (run: Run, folder: string) => {
 };
 
 /**
- * The part that extlinux.conf has in a trial: the label that the packages are installed for, and the held copy of what it
- * booted before. The copies are whole and on the disk before the file names them, and go only when it doesn't any more.
+ * The part of a trial that extlinux.conf plays: it has the label that the packages are installed for, and a label for
+ * the held copy of what that booted before. The copies are complete and on the disk before the file names them, and are
+ * removed only when it no longer does.
  */
 export const createHeldKernel = (
   { host, run, note }: BootLoaderParts,
@@ -156,7 +157,7 @@ export const createHeldKernel = (
     refuse(
       `${file} does not boot ${heldLabel} any more: something rewrote it since the install began (a pacman hook?); keep that from it.`,
     );
-  /** The config file, in which nothing may be held. */
+  /** Reads the config file, in which nothing may be held. */
   const readSettled = async () => requireNotHeld(await read(), file, label);
   const plan = async () => planHeld(host, { file, label, installedImage, folder }, await readSettled());
 
@@ -164,7 +165,9 @@ export const createHeldKernel = (
     rewritten,
     flushed,
     requireSettled: async (): Promise<void> => void (await readSettled()),
-    /** @throws {StepFailed} (host) if no label holds a kernel, or nobody could tell it from the installed one. */
+    /**
+     * @throws {StepFailed} (host) if no label holds a kernel, or the held kernel can't be told from the installed one.
+     */
     requireHeld: async (): Promise<void> => {
       if (!hasHeldLabel(await read())) throw rewritten();
       const [held, installed] = await Promise.all([heldImage, installedImage].map(imageBanner));
@@ -173,20 +176,20 @@ export const createHeldKernel = (
           `the installed kernel and the one that is held are both ${held}: nobody could tell which of the two boots; give the build its own version or timestamp.`,
         );
     },
-    /** The room that the copies take. @throws {StepFailed} (host) if what is installed can't be held. */
+    /** The disk room that the copies take. @throws {StepFailed} (host) if the installed kernel can't be held. */
     needs: async (): Promise<Need[]> =>
       (await plan()).listed.flatMap(({ holds }) =>
         holds.map(({ sizeBytes }) => ({ folder, bytes: sizeBytes })),
       ),
     hold: async (): Promise<void> => {
       const now = await read();
-      if (now.boots === heldLabel) return flushed(); // a cut may have come before it was
-      // Its copies are whole as long as a label names them.
+      if (now.boots === heldLabel) return flushed(); // a cut may have come before the flush
+      // The copies are complete as long as a label names them.
       if (hasHeldLabel(now) && (await imageBanner(heldImage).catch(() => undefined)) !== undefined)
         return setDefault(heldLabel);
       const { own, listed } = await plan();
       await copies.make(listed);
-      await flushed(); // before the file names them
+      await flushed(); // the copies, before the file names them
       await change((text) => withOwnLabel(text, own));
       note(`${own.kernel} holds the kernel that runs, and boots by default until another is confirmed`);
     },

@@ -6,13 +6,13 @@ import type { Run } from '../../../host/run.ts';
 import { StepFailed } from '../../runtime/errors.ts';
 import type { ExtlinuxLabel } from './extlinux-conf.ts';
 
-/** What one path of a label stands for: a file or folder, and what its copy is called. */
+/** The file or folder that one path of a label names, and the name of its copy. */
 export interface KernelCopy {
   file: string;
   copy: string;
 }
 
-/** A {@link KernelCopy} with its files: paths below it (`''`: itself) and sizes in bytes. */
+/** A {@link KernelCopy} with its files: their paths below it (`''` for itself) and sizes in bytes. */
 interface Listed extends KernelCopy {
   holds: readonly { below: string; sizeBytes: number }[];
 }
@@ -28,7 +28,7 @@ export const loaderRoot = async (root: string, configFile: string): Promise<stri
   return folder;
 };
 
-/** A label's KERNEL: its path, and the configuration of a FIT image that U-Boot takes behind a `#`. */
+/** Splits a label's KERNEL into its path and the configuration of a FIT image, which U-Boot accepts after a `#`. */
 export const kernelOf = ({
   kernel = '',
 }: Pick<ExtlinuxLabel, 'kernel'>): { path: string; config: string } => {
@@ -37,9 +37,9 @@ export const kernelOf = ({
 };
 
 /**
- * A label that boots the same as another one, from copies of all its files.
+ * Makes a label that boots the same as another one, from copies of all its files.
  * @param root The boot loader's `/`. @param folder Where the copies are going to be.
- * @param fileOf What a path of the label stands for.
+ * @param fileOf Maps a path in the label to a file here.
  */
 export const labelOfCopies = (
   found: ExtlinuxLabel,
@@ -61,7 +61,7 @@ export const labelOfCopies = (
     kernel: `${copied(path, 'image')}${config}`,
     others: found.others,
     ...(found.initrd === undefined ? {} : { initrd: copied(found.initrd, 'initramfs') }),
-    // U-Boot takes a lone dash for "without".
+    // To U-Boot a lone dash means "without".
     ...(found.fdt === undefined ? {} : { fdt: found.fdt === '-' ? '-' : copied(found.fdt, 'devicetree') }),
     ...(found.fdtDir === undefined ? {} : { fdtDir: copied(found.fdtDir, 'devicetrees') }),
     ...(found.fdtOverlays === undefined
@@ -76,7 +76,7 @@ export const labelOfCopies = (
   return { own, copies };
 };
 
-/** Lists what is to be copied. @throws {Error} of the file system's own. */
+/** Lists what is to be copied. @throws {Error} as the file system calls do. */
 export const listCopy = async (copy: KernelCopy): Promise<Listed> => {
   const seen = await stat(copy.file);
   if (!seen.isDirectory()) return { ...copy, holds: [{ below: '', sizeBytes: seen.size }] };
@@ -89,8 +89,8 @@ export const listCopy = async (copy: KernelCopy): Promise<Listed> => {
 };
 
 /**
- * Copies what was listed into a folder, brings it to the disk and compares it.
- * @throws {StepFailed} (host) if the disk is full, or gives back something else.
+ * Copies what was listed into a folder, syncs it to the disk and compares it.
+ * @throws {StepFailed} (host) if the disk is full, or a copy reads back differently.
  */
 export const copyKernel = async (run: Run, listed: readonly Listed[], into: string): Promise<void> => {
   await orNoRoom(dirname(into), async () => {

@@ -1,6 +1,6 @@
 import type { BootLoader } from './boot-loader.ts';
 
-/** A boot loader that boots what is installed and can't be told otherwise. The board's deadline alone takes a kernel away. */
+/** A boot loader that always boots the installed kernel. Only the board's deadline can take a kernel away. */
 export const withoutTrial: BootLoader = {
   triesOnce: false,
   configFile: undefined,

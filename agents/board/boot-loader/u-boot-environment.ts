@@ -9,13 +9,14 @@ interface Commands {
 }
 
 /**
- * The boot line that takes a trial once: the docs and a refusal show it. The variable is cleared, and that is saved, before
- * anything boots; if it can't be saved, there is no trial. `label` is the shell's own, so that nothing else is saved with it.
+ * The boot line that boots a trial once; the docs and a refusal show it. The variable is cleared, and the change saved,
+ * before anything boots; if it can't be saved, there is no trial. `label` is a shell variable, so that nothing else is
+ * saved with it.
  */
 export const trialBootLine = (variable: string): string =>
   `if test -n "\${${variable}}"; then label=\${${variable}}; setenv ${variable}; if saveenv; then setenv pxe_label_override \${label}; fi; fi; run distro_bootcmd`;
 
-/** What `bootcmd` runs, with every variable that it runs in turn. */
+/** The text of `bootcmd` and of every variable that it runs, directly or not. */
 const reached = (variables: ReadonlyMap<string, string>): string => {
   const seen = new Set<string>();
   const follow = (name: string): string => {
@@ -30,7 +31,7 @@ const reached = (variables: ReadonlyMap<string, string>): string => {
   return follow('bootcmd');
 };
 
-/** What keeps this environment's `bootcmd` from taking the variable once; undefined if nothing does. */
+/** Why this environment's `bootcmd` can't boot the variable's label once; undefined if it can. */
 export const bootLineFault = (
   variables: ReadonlyMap<string, string>,
   variable: string,
@@ -40,7 +41,7 @@ export const bootLineFault = (
     return 'it holds pxe_label_override, which would boot each time instead of DEFAULT: remove that';
   const text = reached(variables);
   const name = variable.replaceAll(/\W/g, '\\$&');
-  // One of its own is imported from where it stands, and taken by erasing or writing that place.
+  // A variable in a separate environment is imported from its place, and cleared by erasing or writing that place.
   if (new RegExp(`\\benv\\s+import\\b[^;]*\\b${name}\\b`).test(text))
     return /\b(erase|write|saveenv|env\s+save)\b/.test(text)
       ? undefined
@@ -52,13 +53,15 @@ export const bootLineFault = (
   return undefined;
 };
 
-/** What fw_printenv says of a place that holds no environment: libubootenv's words, and those of U-Boot's own tools. */
+/**
+ * Whether fw_printenv reported a place without an environment, in the words of libubootenv or of U-Boot's own tools.
+ */
 const saysErased = (error: unknown): boolean =>
   error instanceof StepFailed &&
   error.cause instanceof ProgramFailed &&
   /Cannot read environment, using default|Bad CRC/.test(error.cause.stderr);
 
-/** U-Boot's environment, by way of the programs that read and write it: fw_printenv(1), fw_setenv(1). */
+/** U-Boot's environment, through the programs that read and write it: fw_printenv(1), fw_setenv(1). */
 export const createUBootEnvironment = (
   run: Run,
   { setCommand, printCommand, bootPrintCommand }: Commands,
@@ -79,10 +82,10 @@ export const createUBootEnvironment = (
       }),
     );
   };
-  /** @throws {StepFailed} (host) if it can't be read: U-Boot then boots by the line that it was built with. */
+  /** @throws {StepFailed} (host) if it can't be read: U-Boot then uses its built-in boot line. */
   const read = async (): Promise<ReadonlyMap<string, string>> => {
     if (bootPrintCommand === undefined) return readFrom(printCommand);
-    // One that holds nothing but the variable is erased by taking it, and can't be read then.
+    // A separate environment for the variable is erased when U-Boot clears the variable, and can't be read then.
     return readFrom(printCommand).catch((error: unknown) => {
       if (saysErased(error)) return new Map<string, string>();
       throw error;
@@ -92,9 +95,12 @@ export const createUBootEnvironment = (
     read,
     /** The environment that holds bootcmd. @throws {StepFailed} (host) if it can't be read. */
     readBoot: () => readFrom(bootPrintCommand ?? printCommand),
-    /** Sets or, without a value, removes a variable, and reads it back. @throws {StepFailed} (host) if that isn't so then. */
+    /**
+     * Sets or, without a value, removes a variable, and reads it back. @throws {StepFailed} (host) if it reads back
+     * differently.
+     */
     set: async (name: string, value?: string): Promise<void> => {
-      // Half of one is none: the agent's end must not be that of what writes it.
+      // A half-written environment is lost, so the program that writes it outlives the agent.
       await run([...setCommand, name, ...(value === undefined ? [] : [value])], { outlive: true });
       const found = (await read()).get(name);
       if (found !== value)

@@ -5,9 +5,9 @@ import { createHeldKernel } from './held-kernel.ts';
 import { bootLineFault, createUBootEnvironment, trialBootLine } from './u-boot-environment.ts';
 
 /**
- * U-Boot with extlinux.conf: a variable of its environment names the label of the next boot. U-Boot clears it before it boots
- * that label, so the boot after it, for whatever reason it comes, is DEFAULT's. An environment that was lost while it was
- * written has no such variable: DEFAULT boots then, too.
+ * U-Boot with extlinux.conf: a variable of its environment names the label of the next boot. U-Boot clears it before it
+ * boots that label, so the boot after that, whatever causes it, boots DEFAULT. An environment that was lost during a
+ * write has no such variable, so DEFAULT boots then, too.
  */
 export const createUBoot = (parts: BootLoaderParts, config: UBootConfig): BootLoader => {
   const { variable, label, configFile } = config;
@@ -42,13 +42,13 @@ export const createUBoot = (parts: BootLoaderParts, config: UBootConfig): BootLo
     },
     tryOnce: async () => {
       await requireBootLine();
-      await kernel.flushed(); // what the trial boots was written since
+      await kernel.flushed(); // the kernel on trial was written after the last flush
       await environment.set(variable, label);
     },
     isTrying: isSet,
     cancelTry,
     booted: async () => undefined,
-    // A trial that is left over would boot what DEFAULT names by then.
+    // A trial that is left over would boot the same label as DEFAULT does then.
     settle: kernel.settle,
     isSettled: kernel.isSettled,
     flushed: kernel.flushed,

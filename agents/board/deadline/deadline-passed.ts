@@ -6,15 +6,16 @@ import { readBoot } from '../boot.ts';
 import { ended, isDone, isOf, readFired, readReport, reportFile } from './deadline.ts';
 
 /**
- * What the log has to hear of a deadline that has gone off, once it does nothing more. It is the same in each boot.
- * @throws {Error} if the report can't be read, or its end not be kept.
+ * The event for a deadline that has gone off, once the deadline does nothing more. It is the same in each boot.
+ * @throws {Error} if the report can't be read, or its end can't be written.
  */
 export const deadlinePassed = async (host: BoardConfig): Promise<NewEvent | undefined> => {
   const [fired, found] = await Promise.all([readFired(host), readReport(host)]);
   if (!fired || !found || !isOf(found, fired)) return undefined;
   const now = await readBoot(host);
   if (!isDone(found, now.bootId)) return undefined;
-  // The watch keeps the end as well, maybe later in this boot: the event has to come before any step's outcome.
+  // The watch writes the end as well, but maybe later in this boot, and the event has to come before any step's
+  // outcome.
   const report = found.overIn ? found : ended(found, now);
   if (!found.overIn) await writeDurably(reportFile(host), report);
   const data: z.infer<(typeof iterationEvents)['DeadlinePassed']> = {

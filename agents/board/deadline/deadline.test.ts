@@ -72,7 +72,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     notes.length = 0;
   });
 
-  it('is not armed for an archive that is not here, and is called off or goes off, never both', async () => {
+  it('is not armed without its archive, and is either called off or goes off, never both', async () => {
     const archive = backupFile(host, held);
     await rm(archive);
     await expect(armed(60)).rejects.toThrow(/make the backup again/);
@@ -103,7 +103,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     expect(bootId()).toBe('boot-1');
   });
 
-  it('is called off once, also by a confirm that was cut, and not for another kernel than the verified one', async () => {
+  it('is called off once, also by a confirm that was cut, but not for another kernel than the verified one', async () => {
     await board.boot('boot-0');
     await armed(60);
     await writeFile(
@@ -123,19 +123,19 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     const journal = new Journal(join(cut.folder, 'journal.db'));
     journal.effects.noteIntent({ iteration: 'iter5', step: 'confirm', attempt: 1 }, 'disarm', 'null');
     journal.close();
-    await disarm(host); // and killed before the result was journalled
+    await disarm(host); // the agent is killed before the result is journalled
     expect((await runStep('confirm', confirm, kernel, host, cut)).evidence.deadline).toBe('disarmed');
     expect(
       (await runStep('confirm', confirm, kernel, host, { ...fresh(), iteration: 'iter6' })).evidence.deadline,
     ).toBe('none');
   });
 
-  it('takes an unconfirmed kernel away: once, with one reboot, and rollback has nothing to do then', async () => {
+  it('takes an unconfirmed kernel away once, with one reboot, after which rollback has nothing to do', async () => {
     await armed(1);
     await rebootNow();
     await watchUntil('it reboots', () => bootId() === 'boot-2');
     expect(existsSync(deadlineWorkFolder(host))).toBe(false);
-    const told = await deadlinePassed(host); // the agent is there first
+    const told = await deadlinePassed(host); // the agent comes first
     expect(await installed()).toBe('7.0-1');
     await expect(runStep('confirm', confirm, kernel, host, fresh())).rejects.toThrow(/deadline has gone off/);
     await watchUntil('it sees the new boot', isOver);
@@ -170,7 +170,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     expect(bootId()).toBe('boot-2');
     expect(await readFile(host.pacman.logFile, 'utf8')).toBe(log);
 
-    // Another iteration's backup may be the same file: its rollback asks for a reboot of its own.
+    // Another iteration's backup may be the same file: its rollback requests its own reboot.
     const { folder } = fresh();
     const again = await throughReboot(host, folder, (signal) =>
       runStep('rollback', rollback, request, host, { folder, iteration: 'iter6', signal }),
@@ -180,7 +180,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     expect(await deadlinePassed(host)).toEqual(told);
   });
 
-  it('lets the reboot step say that the board fell back, if its agent comes up only then', async () => {
+  it('lets the reboot step report that the board fell back, if its agent comes up only then', async () => {
     const { folder } = fresh();
     const agent = new AbortController();
     const request = { ...kernel, backup: held };
@@ -210,7 +210,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     });
   });
 
-  it('goes on after SIGKILL anywhere, does not count anew, and puts back and reboots once', async () => {
+  it('goes on after SIGKILL anywhere, does not start counting again, and puts back and reboots once', async () => {
     const config = join(board.folder, 'config.yaml');
     await writeFile(config, stringify(host));
     const main = join(import.meta.dirname, '../deadline-main.ts');
@@ -218,7 +218,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     await armed(3);
     await rebootNow();
     const since = Date.now();
-    /** Starts the daemon, and kills it some time after it has come so far. */
+    /** Starts the daemon, and kills it some time after it has got that far. */
     const killedAfter = async (what: string, isSo: (said: string) => boolean, ms: number) => {
       const argv = ['--import', 'tsx', main, '--config', config];
       const daemon = spawn(process.execPath, argv, { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -240,7 +240,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     for (const ms of [50, 400]) await killedAfter('it counts', isSeen, ms);
     for (const ms of [0, 60, 120, 240])
       await killedAfter('it goes back', (said) => /back to 7/.test(said), ms);
-    // Here the reboot does not take the daemon along, as it does on a board.
+    // Here the reboot does not kill the daemon, as it would on a board.
     await killedAfter('it reboots', () => bootId() === 'boot-2', 0);
     await killedAfter('it is over', () => false, 0);
     expect(Date.now() - since).toBeGreaterThan(3_000);
@@ -252,7 +252,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     expect(logged.match(/downgraded linux-fourier /g)).toHaveLength(1);
   });
 
-  it('gives up after three tries, reboots nothing, and a rollback may still do it', async () => {
+  it('gives up after three tries without a reboot, and a rollback may still succeed', async () => {
     await armed(1);
     await rebootNow();
     await appendFile(backupFile(host, held), 'x');
@@ -262,7 +262,10 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     expect([bootId(), await installed()]).toEqual(['boot-1', '7.0-2']);
     expect(existsSync(deadlineWorkFolder(host))).toBe(false);
     expect(await deadlinePassed(host)).toMatchObject({
-      data: { restored: false, because: expect.stringMatching(/3 tries .* failed: .* has not the sha256/) },
+      data: {
+        restored: false,
+        because: expect.stringMatching(/3 tries .* failed: .* no longer has the sha256/),
+      },
     });
     const { folder } = fresh();
     const request = {
@@ -277,14 +280,14 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     expect(evidence.rebooted).toMatchObject({ outcome: 'new-kernel', before: { bootId: 'boot-1' } });
   });
 
-  it('goes off, ends, and reboots once where its disk takes nothing, and says so once there is room', async () => {
+  it('goes off, ends, and reboots once on a full disk, and reports it once there is room', async () => {
     const noRoom = [seenFile(host), reportFile(host)].map((file) => `${file}.${process.pid}.part`);
     await armed(1);
     await rebootNow();
     for (const folder of noRoom) await mkdir(folder);
     await watchUntil('it reboots', () => bootId() === 'boot-2');
     expect(await installed()).toBe('7.0-1');
-    // The new boot's watch knows of nothing, and sees that all is as it should be.
+    // The new boot's watch knows nothing, and finds everything as it should be.
     const full = Date.now() + 1_500;
     await watchUntil('it is over', async () => {
       if (Date.now() < full) return false;
@@ -295,7 +298,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     expect(bootId()).toBe('boot-2');
   });
 
-  it('gives up after three tries also where its disk takes nothing', async () => {
+  it('gives up after three tries also on a full disk', async () => {
     const noRoom = `${reportFile(host)}.${process.pid}.part`;
     await armed(1);
     await rebootNow();
@@ -325,7 +328,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     });
   });
 
-  it('goes back although the key has expired since, or the clock says so', async () => {
+  it('goes back although the key has expired since, or seems so by the clock', async () => {
     await board.expireKey('seconds=1');
     try {
       const cached = names.map((name) => join(host.pacman.cacheFolder, `${name}-7.0-1-any.pkg.tar.zst`));
@@ -340,7 +343,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     }
   });
 
-  it('does not blame the new kernel for what another one lacks', async () => {
+  it('does not blame the new kernel for another kernel’s missing network', async () => {
     await armed(1);
     await board.boot('boot-1');
     const old = (await readFile(host.procVersionFile, 'utf8')).trim().replace('#2', '#1');
@@ -351,7 +354,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     );
   });
 
-  it('does not wait for a kernel that does not stay up so long, and blames it for no boot of another one', async () => {
+  it('does not wait for a kernel that never stays up that long, and does not count boots of another kernel', async () => {
     await armed(3600);
     const { procVersion } = await readBoot(host);
     for (const cut of ['cut-1', 'cut-2', 'cut-3', 'cut-4']) {

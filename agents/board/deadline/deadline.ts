@@ -12,10 +12,10 @@ import { hasContent } from '../staged.ts';
 
 /**
  * A deadline: unless somebody confirms the kernel that boots next, the board goes back to its backup on its own. It is
- * a file with one of three names, and changes its name in one step:
+ * a file with one of three names, and its name changes in one step:
  *
  *     deadline.json → deadline-disarmed.json    the agent called it off
- *                   → deadline-fired.json       it has gone off; deadline-report.json says what came of that
+ *                   → deadline-fired.json       it has gone off; deadline-report.json holds the result
  *
  * So it is called off or goes off, never both, and goes off at most once.
  */
@@ -23,7 +23,7 @@ export const Deadline = z.object({
   iteration: z.string(),
   /** The attempt of the reboot step that armed it. */
   attempt: z.int().min(1),
-  /** What ran when it was armed. It counts in any later boot. */
+  /** The boot in which it was armed. The deadline applies to any later boot. */
   boot: Boot,
   /** The package's version that is to be confirmed. */
   version: z.string(),
@@ -35,30 +35,30 @@ export const Deadline = z.object({
 });
 export type Deadline = z.infer<typeof Deadline>;
 
-/** What came of a deadline that has gone off. */
+/** The result of a deadline that has gone off. */
 export const DeadlineReport = z.object({
   iteration: z.string(),
   attempt: z.int().min(1),
   because: z.string(),
   /** The boot that nobody confirmed. */
   unconfirmed: Boot,
-  /** How often it was begun to put the backup back, and how often the reboot was asked for. */
+  /** How often a put-back was begun, and how often the reboot was requested. */
   tries: z.int().min(0),
   reboots: z.int().min(0),
   /** The boot id of the try that is under way, or was when the power was cut. */
   tryingIn: z.string().optional(),
-  /** How often that try was started, in that boot: each start but the last was killed. */
+  /** How often that try was started in that boot. Each start but the last was killed. */
   starts: z.int().min(1).optional(),
-  /** null while it is at it; false once it has given up. */
+  /** null while the put-back is under way; false once it was given up. */
   restored: z.boolean().nullable(),
   /** The boot in which all was put back. */
   restoredIn: Boot.optional(),
-  /** When the reboot was asked for, and when it had happened: milliseconds since 1970, by the board's own clock. */
+  /** When the reboot was requested, and when it had happened: milliseconds since 1970, by the board's own clock. */
   rebootAskedAt: z.number().optional(),
   backAt: z.number().optional(),
   /** It does nothing more. */
   over: z.boolean(),
-  /** The boot in which that was seen first. */
+  /** The boot in which it was first seen to be over. */
   overIn: Boot.optional(),
 });
 export type DeadlineReport = z.infer<typeof DeadlineReport>;
@@ -71,7 +71,7 @@ const placeOf = ({ stateFolder }: Host, name: '' | '-disarmed' | '-fired' | '-re
 export const isOf = (found: Attempt | undefined, { iteration, attempt }: Attempt): boolean =>
   found?.iteration === iteration && found.attempt === attempt;
 
-/** Whether it does nothing more: it says so, or the reboot that was its last has happened. */
+/** Whether the deadline does nothing more: the report says so, or its final reboot has happened. */
 export const isDone = ({ over, restored, restoredIn }: DeadlineReport, bootId: string): boolean =>
   over || (restored === true && restoredIn !== undefined && restoredIn.bootId !== bootId);
 
@@ -82,14 +82,15 @@ export const readDisarmed = (host: Host) => readDurable(placeOf(host, '-disarmed
 /** The one that went off last. */
 export const readFired = (host: Host) => readDurable(placeOf(host, '-fired'), Deadline);
 export const readReport = (host: Host) => readDurable(reportFile(host), DeadlineReport);
-/** Where what came of it is kept: by the watch, and by the agent once it is over. */
+/** Where the result is kept. The watch writes it, and the agent does once it is over. */
 export const reportFile = (host: Host): string => placeOf(host, '-report');
-/** Where the watch keeps since when it has seen which boot. */
+/** Where the watch keeps which boot it has seen since when. */
 export const seenFile = (host: Host): string => placeOf(host, '-seen');
 
 /**
- * Arms a deadline, instead of any other. It is on the disk when this returns.
- * @throws {StepFailed} (host) if the archive that it would go back to is not here, or the last one is still at it.
+ * Arms a deadline in place of any other. It is on the disk when this returns.
+ * @throws {StepFailed} (host) if the archive that it would go back to is not here, or the last deadline is still at
+ * work.
  */
 export const arm = async (host: Host, deadline: Omit<Deadline, 'archive'>): Promise<void> => {
   const { backup } = deadline;
@@ -107,7 +108,7 @@ export const arm = async (host: Host, deadline: Omit<Deadline, 'archive'>): Prom
     );
   for (const name of ['-fired', '-report', '-disarmed', '-seen'] as const)
     await rm(placeOf(host, name), { force: true });
-  // Or a power cut would bring the old ones back beside the new one.
+  // Otherwise a power cut could bring the old ones back beside the new one.
   await syncPath(dirname(placeOf(host, '')));
   await writeDurably(placeOf(host, ''), { ...deadline, archive } satisfies Deadline);
 };
@@ -128,7 +129,7 @@ export const refuseFired = async (
 /** Where the watch unpacks the backup that it puts back. */
 export const deadlineWorkFolder = ({ stateFolder }: Host): string => join(stateFolder, 'deadline-work');
 
-/** The report of one that does nothing more from this boot on. */
+/** The report of a deadline that does nothing more from this boot on. */
 export const ended = (report: DeadlineReport, overIn: Boot): DeadlineReport => ({
   ...report,
   over: true,
@@ -141,5 +142,5 @@ export const disarm = async (host: Host): Promise<'disarmed' | 'fired' | 'none'>
   return (await readFired(host)) ? 'fired' : 'none';
 };
 
-/** Takes the armed deadline for going off. False if it was called off meanwhile. */
+/** Marks the armed deadline as gone off. @returns false if it was called off in the meantime. */
 export const fire = (host: Host): Promise<boolean> => moveDurably(placeOf(host, ''), placeOf(host, '-fired'));

@@ -14,7 +14,10 @@ export interface GoingBack {
 }
 
 const triesAtMost = 3;
-/** As often one try may be begun in the same boot: what kills this process, as a lack of memory does, may do so for ever. */
+/**
+ * How often one try may be begun in the same boot: what kills this process, such as a lack of memory, may do so for
+ * ever.
+ */
 const startsAtMost = 10;
 
 const said = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -24,20 +27,21 @@ const failed = ({ backup }: Deadline, why: string): string =>
 
 const withoutTry = ({ tryingIn: _ended, starts: _with, ...report }: DeadlineReport): DeadlineReport => report;
 
-/** Reboots. One that is refused, as by a systemd that is busy, is given as long as one that does not come. */
+/** Reboots. After a refusal, as by a busy systemd, it waits as long as for a reboot that does not come. */
 export const reboot = async ({ board, clock, note, signal, rebootWithinMs }: GoingBack): Promise<void> => {
   await board.askForReboot().catch((error: unknown) => note(said(error)));
   await clock.pause(rebootWithinMs, signal);
 };
 
-/** Keeps a report after which nothing is put back any more. */
+/** Writes a report after which nothing is put back any more. */
 const keepOutcome = async ({ board, note }: GoingBack, report: DeadlineReport): Promise<void> => {
-  // First: its room may be what the report lacks. Cut here, all of it is looked at again, and is right.
+  // The work folder goes first, since the report may need its room. After a cut here the put-back runs again and finds
+  // everything right.
   await board.clear().catch((error: unknown) => note(said(error)));
   await board.report.write(report);
 };
 
-/** Under the kernel that is held it is tried once more; there is nothing beyond that. */
+/** Gives up under this kernel. Under the held kernel it is tried once more; after that there is no further try. */
 const giveUp = async (
   going: GoingBack,
   deadline: Deadline,
@@ -63,9 +67,10 @@ const giveUp = async (
   await keepOutcome(going, ended({ ...before, because, restored: false }, now));
 };
 
-/** The report of the try that begins now, in this boot; or of the one that this boot has begun before. */
+/** Returns the report of the try that begins now, or of the one that was begun earlier in this boot. */
 const tryIn = (before: DeadlineReport, { bootId }: Boot) => {
-  // A power cut ends a try; this process, started again in the same boot, goes on with the one that it has begun.
+  // A power cut ends a try. If this process is started again in the same boot, it goes on with the try that it has
+  // begun.
   const isBegun = before.tryingIn === bootId;
   const tries = isBegun ? before.tries : before.tries + 1;
   const starts = isBegun ? (before.starts ?? 1) + 1 : 1;
@@ -83,14 +88,15 @@ const tryToPutBack = async (going: GoingBack, deadline: Deadline, before: Deadli
       going,
       deadline,
       before,
-      `to put ${version} back was begun ${startsAtMost} times in one boot, and killed each time`,
+      `the put-back of ${version} was begun ${startsAtMost} times in one boot, and killed each time`,
     );
   await board.report.write(report);
   note(`${report.because}: back to ${version}, try ${tries} of ${triesAtMost}`);
   try {
     const changed = await board.putBack(deadline);
     const restored = { ...report, restored: true, restoredIn: boot };
-    // Where no report could be written, this is the boot after the reboot, and would otherwise not be the last one.
+    // If no report could be written before the reboot, this is already the boot after it, and another reboot would be
+    // useless.
     const isBack = tries === 1 && starts === 1 && !changed && (await board.runsInstalled(boot));
     await keepOutcome(going, isBack ? ended(restored, boot) : restored);
   } catch (error) {
@@ -105,7 +111,7 @@ const tryToPutBack = async (going: GoingBack, deadline: Deadline, before: Deadli
 const rebootOnce = async (going: GoingBack, before: DeadlineReport, now: Boot): Promise<void> => {
   const { board, clock, note } = going;
   if (before.reboots >= triesAtMost) {
-    const because = `${before.because}; all is put back, and the board did not reboot ${triesAtMost} times`;
+    const because = `${before.because}; everything is put back, but the board did not reboot in ${triesAtMost} tries`;
     note(because);
     return keepOutcome(going, ended({ ...before, because }, now));
   }
@@ -127,9 +133,9 @@ const begin = async (board: WatchedBoard, deadline: Deadline, because: string): 
 });
 
 /**
- * Goes on with a deadline that has gone off: the backup is put back, at most three times, then the board reboots, at most
- * three times. What it does is in its report before it does it.
- * @param why it has gone off, where no report says so.
+ * Goes on with a deadline that has gone off: the backup is put back, at most three times, then the board reboots, at
+ * most three times. Each action is in the report before it is taken.
+ * @param why the reason that it has gone off, used if there is no report yet.
  */
 export const goBack = async (going: GoingBack, deadline: Deadline, why: string): Promise<void> => {
   const { board, clock } = going;

@@ -1,17 +1,20 @@
 import type { z } from 'zod';
 import { readDurable, writeDurably } from '../../../host/durable-file.ts';
 
-/** A JSON file that one process writes, and what it wrote last. */
+/** A JSON file that one process writes, and the value that it wrote last. */
 export interface KeptFile<Value> {
-  /** What was written last, even if it could not be; undefined if nothing was. @throws {Error} if the file is damaged. */
+  /**
+   * Returns the last value, even if it could not be written; undefined if there is none. @throws {Error} if the file is
+   * damaged.
+   */
   read(): Promise<Value | undefined>;
-  /** Never throws: what the disk does not take counts in this process all the same. */
+  /** Never throws: a value that can't be written still counts in this process. */
   write(value: Value): Promise<void>;
 }
 
 /**
- * A file that may fail to be written, as on a full disk, without holding up what depends on it. Each look at it tries
- * the write again; until one succeeds, a restart of the process forgets the value.
+ * A file whose writes may fail, as on a full disk, without holding up what depends on it. Each read tries the write
+ * again. Until one succeeds, a restart of the process loses the value.
  */
 export const createKeptFile = <Schema extends z.ZodType>(
   file: string,

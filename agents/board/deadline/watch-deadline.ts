@@ -3,17 +3,20 @@ import { type GoingBack, goBack, reboot } from './go-back.ts';
 import { unconfirmed } from './seen-boot.ts';
 
 export interface DeadlineWatch extends GoingBack {
-  /** How often the deadline's file is asked. */
+  /** How often the deadline's file is read. */
   everyMs: number;
 }
 
 /** How often a board's own deadline looks, and how long it waits. */
 export const deadlineTimes = { everyMs: 1_000, pauseMs: 30_000, rebootWithinMs: 5 * 60_000 };
 
-/** More boots of it than that without a confirmation: the kernel does not even stay up until the deadline. */
+/** After more unconfirmed boots than this the kernel evidently does not even stay up until the deadline. */
 const unconfirmedBootsAtMost = 3;
 
-/** Looks once: whether a deadline is due, or has gone off. @param onDue told of the boot in which it was seen to be due. */
+/**
+ * Checks once whether a deadline is due, or has gone off. @param onDue called with the boot in which it was seen to be
+ * due.
+ */
 const look = async (watch: DeadlineWatch, onDue: (bootId: string) => void): Promise<void> => {
   const { board } = watch;
   const armed = await board.armed();
@@ -30,11 +33,11 @@ const look = async (watch: DeadlineWatch, onDue: (bootId: string) => void): Prom
   const isLate = seconds >= armed.seconds;
   if (!isLate && boots <= unconfirmedBootsAtMost) return;
   onDue(boot.bootId);
-  // What the agent, or a person, does with pacman now is let finish; it may be what confirms or rolls back.
+  // Let a running pacman of the agent or of a person finish: it may be part of a confirmation or a rollback.
   await board.quiet();
   const other = await isOther();
   if (!(await board.fire())) return;
-  // What this one lacks says nothing of the kernel that was to be confirmed.
+  // A missing network under this kernel says nothing about the kernel that was to be confirmed.
   if (other)
     return goBack(
       watch,
@@ -48,7 +51,10 @@ const look = async (watch: DeadlineWatch, onDue: (bootId: string) => void): Prom
   await goBack(watch, armed, lacks === undefined ? because : `${because}; it had no network: ${lacks}`);
 };
 
-/** Tells the boot loader of this boot, once: where it knows no trial itself, the next boot is the new kernel's until then. */
+/**
+ * Tells the boot loader about this boot, once. Until then a boot loader without trials of its own boots the new kernel
+ * next.
+ */
 const createLoaderTold = ({ board, note }: DeadlineWatch): (() => Promise<void>) => {
   const telling = createSayOnce(note);
   let isTold = false;
@@ -59,12 +65,15 @@ const createLoaderTold = ({ board, note }: DeadlineWatch): (() => Promise<void>)
       isTold = true;
       telling.over();
     } catch (error) {
-      telling.trouble(error); // the deadline itself does not wait for that
+      telling.trouble(error); // the deadline itself does not depend on it
     }
   };
 };
 
-/** A root that has become read-only, say, lets nothing be begun: no other kernel than this one has that trouble. */
+/**
+ * Under this kernel nothing can be begun, for example because its root has become read-only. The held kernel may not
+ * have that trouble.
+ */
 const leaveKernel = async (watch: DeadlineWatch, dueIn: string | undefined): Promise<void> => {
   const { board, note } = watch;
   const now = await board.boot();
@@ -74,11 +83,11 @@ const leaveKernel = async (watch: DeadlineWatch, dueIn: string | undefined): Pro
 };
 
 /**
- * Watches the armed deadline until the signal fires. It asks nobody and needs no network. A kernel that is not confirmed
- * in time goes away: the backup is put back, at most three times, then the board reboots, at most three times. What can't be
- * put back under that kernel is tried once more under the one that is held. What it
- * does is in its report before it does it, so that a power cut anywhere lets it go on from there and never begin anew.
- * A disk that is full holds up none of this: then its counts are kept in memory.
+ * Watches the armed deadline until the signal fires. It asks nobody and needs no network. A kernel that is not
+ * confirmed in time is taken away: the backup is put back, with at most three tries, then the board reboots, with at
+ * most three tries. If the put-back fails under that kernel, it is tried again under the held one. Each action is in
+ * the report before it is taken, so that after a power cut the watch goes on from there and never starts over. A full
+ * disk holds up none of this: the counts are then kept in memory.
  */
 export const watchDeadline = async (watch: DeadlineWatch): Promise<void> => {
   const { clock, note, signal, everyMs, rebootWithinMs } = watch;

@@ -28,34 +28,37 @@ import { SeenBoot } from './seen-boot.ts';
 export interface WatchedBoard {
   /** The deadline that is armed. @throws {Error} if its file is damaged. */
   armed(): Promise<Deadline | undefined>;
-  /** The one that went off last. */
+  /** The deadline that went off last. */
   fired(): Promise<Deadline | undefined>;
-  /** Takes the armed deadline for going off. False if it was called off meanwhile. */
+  /** Marks the armed deadline as gone off. @returns false if it was called off in the meantime. */
   fire(): Promise<boolean>;
   readonly seen: KeptFile<z.infer<typeof SeenBoot>>;
   readonly report: KeptFile<DeadlineReport>;
   boot(): Promise<Boot>;
-  /** Whether a boot is of the kernel that is installed. Where nobody can tell, it isn't. */
+  /** Whether a boot runs the installed kernel; false if nobody can tell. */
   runsInstalled(boot: Boot): Promise<boolean>;
-  /** Whether it is of another one. Where nobody can tell, it isn't. */
+  /** Whether a boot runs another kernel; false if nobody can tell. */
   runsOther(boot: Boot): Promise<boolean>;
-  /** What this boot lacks of a network; undefined if nothing. */
+  /** What is wrong with this boot's network; undefined if nothing is. */
   networkFault(): Promise<string | undefined>;
-  /** Lets what uses pacman now finish. */
+  /** Waits until no process uses pacman. */
   quiet(): Promise<void>;
-  /** Tells the boot loader of this boot. */
+  /** Tells the boot loader about this boot. */
   tellLoader(): Promise<void>;
-  /** Whether a reboot would be into the kernel from before, which may do what can't be done under this one. */
+  /** Whether a reboot would boot the held kernel, under which a put-back may succeed that fails under this one. */
   bootsHeld(): Promise<boolean>;
   /** Puts a deadline's backup back. @returns whether anything had to be changed for it. @throws if that can't be done. */
   putBack(deadline: Deadline): Promise<boolean>;
-  /** Removes what it was put back from. */
+  /** Removes the unpacked backup. */
   clear(): Promise<void>;
   /** Asks for a reboot. @throws if that is refused. */
   askForReboot(): Promise<void>;
 }
 
-/** Without a journal each part of a put-back looks for itself what is left to do, and says whether that was anything. */
+/**
+ * Effects without a journal: each part of a put-back checks for itself what is left to do, and returns whether it
+ * changed anything.
+ */
 const effect: Effect = async (_name, { before, act }) =>
   act((before === undefined ? undefined : await before()) as never);
 
@@ -89,7 +92,7 @@ export const createWatchedBoard = ({
     bootsHeld: () => (loader.triesOnce ? loader.isHeld().catch(() => false) : Promise.resolve(false)),
     async putBack({ archive, backup }) {
       if (!(await hasContent(archive, backup.archive.sha256)))
-        throw new Error(`${archive} has not the sha256 ${backup.archive.sha256} any more`);
+        throw new Error(`${archive} no longer has the sha256 ${backup.archive.sha256}`);
       const { changed } = await putBack({ effect, host, run, note, workFolder }, backup);
       return changed;
     },

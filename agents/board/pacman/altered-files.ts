@@ -4,10 +4,13 @@ import { setImmediate as others } from 'node:timers/promises';
 import type { Run } from '../../../host/run.ts';
 import type { MtreeEntry } from './mtree.ts';
 
-/** Paths of one call of sha256sum: with paths of 4096 bytes they are still fewer than argv may have. */
+/** Paths per call of sha256sum. Even with paths of 4096 bytes they fit into argv. */
 const filesAtATime = 400;
 
-/** The sha256 of files below `root`, by their path, of those that can be read. sha256sum takes a hundredth of what we would on a slow board. */
+/**
+ * The sha256 of those files below `root` that can be read, by path. On a slow board sha256sum takes a hundredth of our
+ * time.
+ */
 const sha256Of = async (run: Run, root: string, paths: readonly string[]): Promise<Map<string, string>> => {
   const found = new Map<string, string>();
   for (let at = 0; at < paths.length; at += filesAtATime) {
@@ -21,7 +24,7 @@ const sha256Of = async (run: Run, root: string, paths: readonly string[]): Promi
       const [, sha256, path] = /^([0-9a-f]{64}) \*\.\/(.*)$/s.exec(line) ?? [];
       if (sha256 !== undefined && path !== undefined) found.set(path, sha256);
     }
-    // One that is gone by now is altered; one that can't be read is a fault of the disk, or of sha256sum.
+    // A file that is gone by now counts as altered. One that can't be read is a fault of the disk, or of sha256sum.
     const unread = paths
       .slice(at, at + filesAtATime)
       .find((path) => !found.has(path) && existsSync(join(root, path)));
@@ -31,7 +34,7 @@ const sha256Of = async (run: Run, root: string, paths: readonly string[]): Promi
   return found;
 };
 
-/** All but the content of a file: that it is there, of its kind and size, and where a link leads. */
+/** Compares everything but a file's content: that it is there, its kind and size, and where a link leads. */
 const looksAsListed = (root: string, entry: MtreeEntry, mayDiffer: boolean): boolean => {
   const file = join(root, entry.path);
   try {
@@ -49,7 +52,7 @@ const looksAsListed = (root: string, entry: MtreeEntry, mayDiffer: boolean): boo
 
 /**
  * Compares what is below `root` with a manifest.
- * @param mayDiffer Paths whose content is the owner's: they only have to be there.
+ * @param mayDiffer Paths whose content belongs to the board's owner: they only have to exist.
  * @returns The paths, as the board names them, that are missing or hold something else.
  */
 export const alteredFiles = async (
@@ -61,7 +64,7 @@ export const alteredFiles = async (
   const altered = new Set<string>();
   const toHash = new Map<string, string>();
   for (const [at, entry] of entries.entries()) {
-    if (at % filesAtATime === 0) await others(); // the agent has other things to do as well
+    if (at % filesAtATime === 0) await others(); // let the agent's other work run
     const ownersOwn = mayDiffer.has(entry.path);
     if (!looksAsListed(root, entry, ownersOwn)) altered.add(entry.path);
     else if (entry.type === 'file' && entry.sha256 !== undefined && !ownersOwn)

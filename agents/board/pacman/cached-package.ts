@@ -27,8 +27,8 @@ const packageIn = async (
 };
 
 /**
- * A rollback puts packages back from a backup, and leaves nothing in pacman's cache, while the repository has moved on: then
- * that backup of the same version is where they are.
+ * Finds a package in an earlier backup of the same version. A rollback puts packages back from a backup and leaves
+ * nothing in pacman's cache, and the repository may have moved on.
  */
 const packageInBackup = async (
   run: Run,
@@ -48,7 +48,7 @@ const packageInBackup = async (
   return undefined;
 };
 
-/** With a database of its own: the board's own `sync/` stays as it is. */
+/** Uses a separate database, so that the board's own `sync/` stays as it is. */
 const downloadWithPacman = async (
   run: Run,
   host: BoardConfig,
@@ -71,11 +71,11 @@ const downloadWithPacman = async (
     },
   );
   const file = await packageIn(folder, wanted);
-  if (file === undefined) throw refuse('pacman was content and there is no file');
+  if (file === undefined) throw refuse('pacman reported success, but there is no file');
   return file;
 };
 
-/** Pacman keeps no `.sig` where the database holds the signature, so the repository's own is asked for. */
+/** Pacman keeps no `.sig` if the database holds the signature, so it is downloaded from the repository. */
 const signatureOf = async (run: Run, host: BoardConfig, file: string, folder: string): Promise<string> => {
   const beside = `${file}.sig`;
   if (await stat(beside).catch(() => undefined)) return beside;
@@ -97,9 +97,11 @@ const signatureOf = async (run: Run, host: BoardConfig, file: string, folder: st
 };
 
 /**
- * The file and the signature of a package that is installed: from pacman's cache, from an earlier backup of the same
- * version, or from the repository by way of `folder`. The signature is by the pinned key, and the content is what is installed.
- * @throws {StepFailed} (host) if there is none, or another one; (work) if the signature isn't by that key.
+ * Returns the file and the signature of an installed package: from pacman's cache, from an earlier backup of the same
+ * version, or from the repository, downloaded into `folder`. The signature is by the pinned key, and the content is
+ * what is installed.
+ * @throws {StepFailed} (host) if there is no such file, or its content differs; (work) if the signature isn't by that
+ * key.
  */
 export const cachedPackage = async (
   run: Run,

@@ -8,12 +8,12 @@ import { createPacman } from './pacman.ts';
 type Installed = StepEvidence<'install'>;
 type Board = Pick<StepContext<BoardConfig>, 'host' | 'run'>;
 
-/** An event has room for so many names; where more files are wrong the number says no more. */
+/** An event has room for this many names. If more files are wrong, the list ends here. */
 const namedAtMost = 200;
 
 /**
- * The one version that all these packages are installed in.
- * @throws {StepFailed} (host) if one is missing or half there, or they differ.
+ * Returns the one version in which all these packages are installed.
+ * @throws {StepFailed} (host) if one is missing or half installed, or the versions differ.
  */
 export const installedVersion = async ({ host, run }: Board, names: readonly string[]): Promise<string> => {
   const pacman = createPacman(host, run);
@@ -29,8 +29,8 @@ export const installedVersion = async ({ host, run }: Board, names: readonly str
 };
 
 /**
- * Looks at what is installed: every file of every package, the image and the initramfs.
- * @throws {StepFailed} (host) if it isn't `version`, whole. What was seen goes along.
+ * Checks what is installed: every file of every package, the image and the initramfs.
+ * @throws {StepFailed} (host) if it isn't `version`, complete. The error carries what was seen.
  */
 export const lookAtInstalled = async (
   { host, run }: Board,

@@ -57,7 +57,7 @@ describe('a manifest', () => {
     expect(await alteredFiles(run, root, entries)).toHaveLength(3);
   });
 
-  it('is none of a package if it holds a pipe, or a path that leads out', async () => {
+  it('does not belong to a package if it holds a pipe, or a path that leads out', async () => {
     const run = createRun(() => undefined);
     const archive = join(root, 'a.tar');
     await run(['mkfifo', join(root, 'boot', 'pipe')]);

@@ -16,8 +16,8 @@ const withoutEscapes = (text: string): string =>
     : text;
 
 /**
- * Reads a manifest in mtree(5), as bsdtar and pacman write it: one full path a line, `/set` for defaults.
- * A package's own top-level dot files (`.PKGINFO` and the like) are no part of what gets installed and are left out.
+ * Reads a manifest in mtree(5), as bsdtar and pacman write it: one full path per line, `/set` for defaults. A package's
+ * own top-level dot files (`.PKGINFO` and the like) are not installed and are left out.
  */
 export const parseMtree = (text: string): MtreeEntry[] => {
   const defaults = new Map<string, string>();
@@ -48,8 +48,8 @@ export const parseMtree = (text: string): MtreeEntry[] => {
 };
 
 /**
- * A member of an archive's manifest that has no business in a package or a backup: a path that leads out of where it is
- * unpacked, or a device, pipe or socket.
+ * Returns a member of an archive's manifest that does not belong into a package or a backup: a path that leads out of
+ * the folder where it is unpacked, or a device, pipe or socket.
  */
 export const unsafeMember = (text: string): string | undefined => {
   for (const line of text.split('\n')) {

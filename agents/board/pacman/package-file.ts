@@ -3,12 +3,12 @@ import { printable } from '../../../schemas/printable.ts';
 import { StepFailed } from '../../runtime/errors.ts';
 import { type MtreeEntry, parseMtree, unsafeMember } from './mtree.ts';
 
-/** What a package file says of itself, and what it holds. */
+/** What a package file says about itself, and what it holds. */
 export interface PackageContent {
   file: string;
   name: string;
   version: string;
-  /** What it takes up once it is installed. */
+  /** The disk space that it takes once it is installed. */
   installedBytes: number;
   entries: MtreeEntry[];
   /** The paths in it that belong to the board's owner once they are installed. */
@@ -16,8 +16,8 @@ export interface PackageContent {
 }
 
 /**
- * The content of an archive as a manifest: the sizes and sha256s are those of the bytes in it.
- * @throws {StepFailed} (work) if it holds a device, or what would be unpacked somewhere else.
+ * Lists the content of an archive. The sizes and sha256s are those of the bytes in the archive.
+ * @throws {StepFailed} (work) if it holds a device, or a path that would be unpacked somewhere else.
  */
 export const listArchive = async (run: Run, file: string): Promise<MtreeEntry[]> => {
   const argv = ['bsdtar', '-cf', '-', '--format=mtree', '--options=!all,type,size,sha256,link', `@${file}`];
@@ -32,7 +32,7 @@ export const listArchive = async (run: Run, file: string): Promise<MtreeEntry[]>
 };
 
 /**
- * Reads a pacman package: `.PKGINFO` for what it says of itself, the archive for what it holds.
+ * Reads a pacman package: `.PKGINFO` for what it says about itself, the archive for what it holds.
  * @throws {StepFailed} (work) if it has no such `.PKGINFO`. @throws {ProgramFailed} if bsdtar can't read it.
  */
 export const readPackageFile = async (run: Run, file: string): Promise<PackageContent> => {

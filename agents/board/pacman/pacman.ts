@@ -10,7 +10,7 @@ import { alteredFiles } from './altered-files.ts';
 import { type MtreeEntry, parseMtree } from './mtree.ts';
 import type { PackageContent } from './package-file.ts';
 
-/** An installed package, as pacman's database has it. */
+/** An installed package, according to pacman's database. */
 export interface InstalledEntry {
   version: string;
   arch: string;
@@ -18,15 +18,15 @@ export interface InstalledEntry {
   backup: ReadonlySet<string>;
 }
 
-/** The board's pacman, always with the configuration that has no repositories. */
+/** The board's pacman, always with a configuration without repositories. */
 export interface Pacman {
-  /** The installed package; undefined if it is not there, or only half of it, as a killed pacman leaves it. */
+  /** The installed package; undefined if it is not there, or is half installed, as a killed pacman leaves it. */
   installed(name: string): Promise<InstalledEntry | undefined>;
-  /** The files of an installed package that are missing or not what pacman's database says. */
+  /** The files of an installed package that are missing or differ from pacman's database. */
   altered(entry: InstalledEntry): Promise<string[]>;
   /** Whether exactly this package is installed, and every file of it is there as it was packed. */
   holds(content: PackageContent): Promise<boolean>;
-  /** Whether a transaction holds the database, or was cut: then its hooks and scriptlets may not have run. */
+  /** Whether a transaction holds the database, or was cut, in which case its hooks and scriptlets may not have run. */
   isLocked(): Promise<boolean>;
   /** Whether the first version is older than the second, by pacman's own vercmp. */
   isOlder(first: string, second: string): Promise<boolean>;
@@ -36,15 +36,15 @@ export interface Pacman {
    */
   quiet(): Promise<void>;
   /**
-   * Clears away what a killed pacman leaves: the lock, and entries of these packages without `desc` or `files`.
-   * Waits for a living one first. Returns what was cleared.
+   * Clears away what a killed pacman leaves: the lock, and entries of these packages without `desc` or `files`. Waits
+   * for a running pacman first. @returns the paths that were cleared.
    */
   mend(names: readonly string[]): Promise<string[]>;
   /**
-   * `pacman -U`. Its exit code proves nothing either way: look afterwards.
-   * @param overwrite Where an earlier try was cut: its files are in the way and belong to nobody.
-   * @param acceptExpiredKey For who has verified these files with the pinned key. The signatures still have to be good
-   * and by keys of pacman's keyring, which it otherwise refuses once they have expired.
+   * Runs `pacman -U`. Its exit code proves neither success nor failure: check afterwards.
+   * @param overwrite For a try after one that was cut, whose files are in the way and belong to no package.
+   * @param acceptExpiredKey For callers that have verified these files with the pinned key. The signatures still have
+   * to be good and by keys of pacman's keyring, but the keys may have expired.
    */
   upgrade(
     files: readonly string[],
@@ -65,7 +65,7 @@ const blockOf = (text: string, key: string): string[] => {
   return lines.slice(start + 1, end < 0 ? undefined : end);
 };
 
-/** The processes that hold the lock open, or were started with this configuration. */
+/** The processes that hold the lock open, or that were started with one of these configurations. */
 const users = async (
   lock: string,
   command: readonly string[],
@@ -75,7 +75,7 @@ const users = async (
   // The kernel names open files by their real path.
   const held = await realpath(lock).catch(() => lock);
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    // A process that ends while it is looked at is none.
+    // A process that ends while it is looked at does not count.
     const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
     const program = command.at(-1);
     if (program !== undefined && argv.includes(program) && configFiles.some((file) => argv.includes(file)))
@@ -103,11 +103,11 @@ const summaryOf = (entries: readonly MtreeEntry[]): string =>
     .toSorted()
     .join('\n');
 
-/** Whether an installed package is exactly the one in this file, by what both say of their files. */
+/** Whether an installed package is exactly the one in this file, judged by their lists of files. */
 export const isContentOf = (entry: InstalledEntry, content: PackageContent): boolean =>
   entry.version === content.version && summaryOf(entry.entries) === summaryOf(content.entries);
 
-/** What pacman's database says of an installed package; undefined if half of that is not there. */
+/** Reads the entry of an installed package in pacman's database; undefined if part of it is missing. */
 const readEntry = async (entry: string, version: string): Promise<InstalledEntry | undefined> => {
   const texts = await Promise.all([
     readFile(join(entry, 'desc'), 'utf8'),
@@ -124,7 +124,7 @@ const readEntry = async (entry: string, version: string): Promise<InstalledEntry
   };
 };
 
-/** Clears away the entries of these packages that a kill left without `desc` or `files`. Returns their paths. */
+/** Clears away the entries of these packages that a kill left without `desc` or `files`. @returns their paths. */
 const clearHalfEntries = async (localFolder: string, names: readonly string[]): Promise<string[]> => {
   const cleared: string[] = [];
   for (const folder of await readdir(localFolder).catch(() => [])) {
@@ -139,7 +139,7 @@ const clearHalfEntries = async (localFolder: string, names: readonly string[]): 
   return cleared;
 };
 
-/** The board's pacman as its config names it. */
+/** Makes the board's pacman from its config. */
 export const createPacman = (
   host: Pick<BoardConfig, 'root' | 'pacman' | 'stateFolder'>,
   run: Run,
@@ -151,7 +151,7 @@ export const createPacman = (
   const argv = [...command, '--config', localConfigFile];
 
   const installed: Pacman['installed'] = async (name) => {
-    // After a kill -Q names a version of which half is there, so its entry has to be whole.
+    // After a kill, -Q lists a version that is half installed, so its entry has to be complete.
     const { stdout } = await run([...argv, '-Q', '--', name], { exitCodes: [0, 1], quiet: true });
     for (const line of stdout.split('\n')) {
       const [listed, version] = line.split(' ');
@@ -188,8 +188,8 @@ export const createPacman = (
       return [...cleared, ...(await clearHalfEntries(localFolder, names))];
     },
     async upgrade(files, { overwrite, acceptExpiredKey = false }) {
-      // pacman has no option for it: to gpg an expired key is of unknown trust, and TrustAll takes it at that. It takes
-      // no signature that is bad, and no key that is not in the keyring.
+      // pacman has no option for this. To gpg an expired key has unknown trust, which TrustAll accepts. It still
+      // refuses bad signatures, and keys that are not in the keyring.
       if (acceptExpiredKey)
         await writeFile(
           expiredKeyConfigFile,

@@ -2,11 +2,11 @@ import { StepFailed } from '../../runtime/errors.ts';
 import type { PackageContent } from './package-file.ts';
 import type { InstalledEntry, Pacman } from './pacman.ts';
 
-/** Pacman's words where it is the packages that it can't have, whatever the host does. */
+/** Pacman's words when the packages themselves are at fault, whatever the host does. */
 const packagesAtFault =
   /conflicting (files|dependencies)|exists in filesystem|could not satisfy dependencies/;
 
-/** Whether every one of these packages is installed, all its files are there, and no transaction was cut before its end. */
+/** Whether all these packages are installed, all their files are there, and no transaction was cut before its end. */
 export const holdsAll = async (pacman: Pacman, contents: readonly PackageContent[]): Promise<boolean> => {
   if (await pacman.isLocked()) return false;
   for (const content of contents) if (!(await pacman.holds(content))) return false;
@@ -25,12 +25,12 @@ const intact = async (
 };
 
 /**
- * Installs package files in one transaction and looks whether they are there then. What a killed pacman left is
+ * Installs package files in one transaction and checks whether they are then installed. What a killed pacman left is
  * cleared away first, so this may be run again after a cut anywhere.
- * @param overwrite Where files of an interrupted transaction may be in the way.
- * @param acceptExpiredKey As {@link Pacman.upgrade} takes it.
- * @throws {StepFailed} if pacman refused and the packages from before are still there, whole.
- * @throws {Error} if it ended half-way: once more, with `overwrite`, mends that.
+ * @param overwrite Set if files of an interrupted transaction may be in the way.
+ * @param acceptExpiredKey See {@link Pacman.upgrade}.
+ * @throws {StepFailed} if pacman refused and the earlier packages are still there, complete.
+ * @throws {Error} if it ended half-way: another run with `overwrite` repairs that.
  */
 export const upgrade = async (
   note: (line: string) => void,
@@ -47,11 +47,11 @@ export const upgrade = async (
   const { exitCode, stderr } = await pacman.upgrade(files, options);
   if (await holdsAll(pacman, contents)) return;
   const said = stderr.trim().split('\n').slice(0, 3).join(' ') || `nothing, with exit code ${exitCode}`;
-  // gpgv has found these signatures good, and pacman doesn't: it is this host that stands in the way.
+  // gpgv has found these signatures good and pacman has not, so the fault is this host's.
   if (/\(PGP signature\)/.test(stderr))
     throw new StepFailed(
       'host',
-      `pacman takes the signature of ${names.join(', ')} for none: either the clock here is wrong (it says ${new Date().toISOString()}; set it, or put ignore-time-conflict into gpg.conf of pacman's keyring), or that keyring lacks the key (pacman-key --add, --lsign-key). It said: ${said}`,
+      `pacman does not accept the signature of ${names.join(', ')}: either the clock here is wrong (it says ${new Date().toISOString()}; set it, or put ignore-time-conflict into gpg.conf of pacman's keyring), or that keyring lacks the key (pacman-key --add, --lsign-key). It said: ${said}`,
     );
   if (exitCode !== 0 && (await intact(pacman, before)))
     throw new StepFailed(

@@ -27,7 +27,7 @@ const canUnshare = (): boolean => {
   }
 };
 
-/** How pacman gets the root that it insists on; undefined where it can't. */
+/** The command that gives pacman the root rights that it insists on; undefined if there is none. */
 export const pacmanCommand: string[] | undefined = isRoot
   ? ['pacman']
   : canUnshare()
@@ -51,7 +51,7 @@ export interface Disks {
 
 /**
  * A board in a temporary folder: pacman's own root, a repository over HTTP, a backup host over SSH, a pinned key.
- * @param disks Root alone can mount them.
+ * @param disks Only root can mount them.
  */
 export const startTempBoard = async (disks: Disks = {}) => {
   const ends: (() => unknown)[] = [];
@@ -66,7 +66,7 @@ export const startTempBoard = async (disks: Disks = {}) => {
   }
 };
 
-/** @param onStop is told of what has to be ended, as soon as it is there. */
+/** @param onStop called with each thing that has to be ended, as soon as it exists. */
 const startParts = async (disks: Disks, onStop: (end: () => unknown) => void) => {
   if (pacmanCommand === undefined) throw new Error('pacman needs root or unshare -Ur.');
   const folder = await mkdtemp(join(tmpdir(), 'board-'));
@@ -101,7 +101,7 @@ const startParts = async (disks: Disks, onStop: (end: () => unknown) => void) =>
     'LocalFileSigLevel = Required',
   ];
   const sockets = new Set<import('node:net').Socket>();
-  /** How the repository behaves: each answer ends after so many bytes and then says nothing more. */
+  /** How the repository behaves: each answer stalls after this many bytes. */
   const serving = { stallAfter: undefined as number | undefined, requests: [] as (string | undefined)[] };
   const server = createServer((request, response) => {
     serving.requests.push(request.headers.range);
@@ -128,7 +128,10 @@ const startParts = async (disks: Disks, onStop: (end: () => unknown) => void) =>
   await writeFile(at('local.conf'), `${['[options]', ...options].join('\n')}\n`);
   await writeFile(at('pacman.conf'), `${['[options]', ...options, '[ka]', `Server = ${url}`].join('\n')}\n`);
 
-  /** Lets the pinned key expire, as gpg's --quick-set-expire takes it, and gives its new state to gpgv and pacman. */
+  /**
+   * Lets the pinned key expire, at a time in the form of gpg's --quick-set-expire, and passes its new state to gpgv and
+   * pacman.
+   */
   const expireKey = async (when: string) => {
     await key.gpg('--quick-set-expire', key.fingerprint, when);
     if (when !== 'never') await key.expired();
@@ -229,11 +232,11 @@ const startParts = async (disks: Disks, onStop: (end: () => unknown) => void) =>
     reserveBytes: 1024,
   }) as BoardConfig;
 
-  /** Both packages of a version, built by makepkg and signed: their files. */
+  /** Builds both packages of a version with makepkg and signs them. @returns their files. */
   const build = (version: string, headers = 20): Promise<string[]> =>
     signedPackages(key, at('build', version), { version, headers });
 
-  /** Puts files and their signatures where the repository serves them, and says what a request says of them. */
+  /** Puts files and their signatures where the repository serves them. @returns how a request describes them. */
   const publish = async (files: readonly string[]): Promise<SignedPackage[]> =>
     Promise.all(
       files.map(async (path) => {
@@ -265,9 +268,9 @@ const startParts = async (disks: Disks, onStop: (end: () => unknown) => void) =>
   let runs = 0;
   return {
     folder,
-    /** A journal of its own, as another attempt has. */
+    /** A new folder with its own journal, as for another attempt. */
     fresh: () => ({ folder: at('runs', String(++runs)) }),
-    /** Takes away all that the board's deadline keeps. */
+    /** Removes everything that the board's deadline keeps. */
     forgetDeadline: async () => {
       for (const name of ['', '-disarmed', '-fired', '-report', '-seen'])
         await rm(at('state', `deadline${name}.json`), { force: true });

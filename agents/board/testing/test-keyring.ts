@@ -18,7 +18,7 @@ export const endGpgAgent = async (folder: string): Promise<void> => {
   await run(['gpgconf', '--homedir', folder, '--kill', 'all']).catch(() => undefined);
 };
 
-/** gpg-agent's sockets are no part of a key, and can't be copied. */
+/** gpg-agent's sockets are not part of a key, and can't be copied. */
 const copyHome = (from: string, to: string) =>
   cp(from, to, { recursive: true, filter: (path) => !basename(path).startsWith('S.') });
 
@@ -26,7 +26,7 @@ const parts = ['key', 'pacman'] as const;
 
 /** A keyring of pacman that trusts a new key: pacman-key makes an RSA key of 4096 bits for it. */
 const makeTrusted = async (into: string): Promise<void> => {
-  // The path of an agent's socket is short: unix(7).
+  // The path of an agent's socket has to be short: unix(7).
   const place = await mkdtemp(join(tmpdir(), 'ka-gpg-'));
   const keyring = { configFile: join(place, 'pacman.conf'), folder: join(place, 'pacman') };
   try {

@@ -69,8 +69,8 @@ const packagesIn = async (folder: string) =>
   (await readdir(folder)).filter((file) => file.endsWith('.pkg.tar.zst')).sort();
 
 /**
- * Both packages of a version, built by makepkg and signed, once a machine.
- * @param key The one that every board of a test has.
+ * Both packages of a version, built by makepkg and signed, once per machine.
+ * @param key The key that every board of a test has.
  * @param folder Where copies of them and their signatures are put.
  * @returns The packages' paths there.
  */

@@ -42,9 +42,9 @@ export const startUpgradableBoard = async ({
       first,
       /** The paths of the packages of 7.0-2. */
       second,
-      /** What a request says of 7.0-2. */
+      /** How a request describes 7.0-2. */
       published,
-      /** What `stage` is asked for. */
+      /** The request of `stage`. */
       staging,
       /** Backs 7.0-1 up. */
       hold: async (): Promise<StepEvidence<'backup'>> => {

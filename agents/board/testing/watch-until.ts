@@ -6,9 +6,10 @@ import { watchDeadline } from '../deadline/watch-deadline.ts';
 import { createWatchedBoard } from '../deadline/watched-board.ts';
 
 /**
- * Watches a board's deadline, as one boot's process, until something is so. The watch has ended when this returns or throws.
- * @param notes what the watch says is added to it.
- * @throws {Error} with them, if that is not so in time.
+ * Watches a board's deadline, as one boot's process, until a condition holds. The watch has ended when this returns or
+ * throws.
+ * @param notes the watch's notes are added to it.
+ * @throws {Error} with the notes, if the condition does not hold in time.
  */
 export const watchUntil = async (
   host: BoardConfig,

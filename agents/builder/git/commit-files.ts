@@ -26,9 +26,9 @@ export interface Committing {
   attempt: number;
   /** Which of the step's commits this is. */
   part: string;
-  /** Path → text of the files that are what they are. */
+  /** Path → text of the files whose text does not depend on the branch. */
   texts: Readonly<Record<string, string>>;
-  /** The files whose text follows from the branch's head: asked again if somebody else was faster. */
+  /** The files whose text follows from the branch's head. `at` is called again if somebody else was faster. */
   edited?: { paths: readonly string[]; at: (head: Head) => Promise<Readonly<Record<string, string>>> };
 }
 
@@ -50,7 +50,7 @@ const headOf = async (git: Git, { repository, branch }: Committing): Promise<Hea
   throw new StepFailed('work', `the repository "${repository}" has no branch ${branch}; it has ${branches}`);
 };
 
-/** What a commit holds at the paths that it was asked to write. */
+/** Reads what a commit holds at the paths that it was meant to write. */
 const see = async (git: Git, committing: Committing, path: string, commit: string): Promise<SeenCommit> => {
   const files: SeenCommit['files'] = [];
   for (const file of pathsOf(committing)) {
@@ -63,7 +63,7 @@ const see = async (git: Git, committing: Committing, path: string, commit: strin
   return { repository: committing.repository, branch: committing.branch, parent, commit, files };
 };
 
-/** The request that each commit of the branch answers, for this iteration and step; the youngest first. */
+/** The requests that each commit of the branch answers, for this iteration and step; the newest commit first. */
 const answered = async (git: Git, { path, commit }: Head, { iteration, step }: Committing) => {
   const { stdout } = await git.run(
     path,
@@ -87,8 +87,8 @@ const findAt = async (git: Git, committing: Committing, head: Head): Promise<See
 };
 
 /**
- * The commit that this very attempt has pushed, as the remote has it now.
- * @throws {StepFailed} as {@link Git.mirror}, and (work) if there is no such branch.
+ * The commit that this attempt has pushed, as the remote has it now.
+ * @throws {StepFailed} as {@link Git.mirror} does, and (work) if there is no such branch.
  */
 export const findCommit = async (git: Git, committing: Committing): Promise<SeenCommit | undefined> =>
   findAt(git, committing, await headOf(git, committing));
@@ -100,8 +100,8 @@ export const probeCommit = async (git: Git, committing: Committing): Promise<Pro
 };
 
 /**
- * An earlier attempt's commit that still stands: another builder has pushed it before it was replaced. It counts if
- * it wrote the same texts, and nobody has changed them since.
+ * A valid commit of an earlier attempt: another builder pushed it before that builder was replaced. It counts if it
+ * wrote the same texts, and nobody has changed them since.
  */
 const standing = async (git: Git, committing: Committing, head: Head): Promise<string | undefined> => {
   const [start = '', end = ''] = requestTrailer(committing, '*').split('*');
@@ -160,11 +160,11 @@ const write = async (
 };
 
 /**
- * Makes one commit on a branch, without a worktree, and pushes it; never by force. What somebody else pushes in
- * between stays: the commit is made again on top of it. A commit of this attempt's that is already there is not
- * made again, so this may be cut anywhere and called once more.
+ * Makes one commit on a branch, without a worktree, and pushes it; never by force. What somebody else pushes in between
+ * stays: the commit is made again on top of it. If a commit of this attempt is already there, it is not made again, so
+ * this may be cut anywhere and called again.
  * @returns the commit as the remote has it.
- * @throws {StepFailed} as {@link findCommit} and {@link Git.push}; and whatever `edited.at` throws.
+ * @throws {StepFailed} as {@link findCommit} and {@link Git.push} do; and whatever `edited.at` throws.
  */
 export const commitFiles = async (
   git: Git,
@@ -173,7 +173,7 @@ export const commitFiles = async (
 ): Promise<SeenCommit> => {
   for (let tried = 0; tried <= pushes; tried++) {
     const head = await headOf(git, committing);
-    // Pushed just now, or by a git that outlived an agent that was killed.
+    // It was pushed just now, or by a git that outlived a killed agent.
     const found = await findAt(git, committing, head);
     if (found) return found;
     if (tried === pushes) break;
@@ -188,9 +188,9 @@ export const commitFiles = async (
 };
 
 /**
- * Asks for the edits of a commit without making it: what would be refused is refused before anything is pushed.
- * A commit that is there already is not asked about.
- * @throws {StepFailed} as {@link commitFiles}.
+ * Computes the edits of a commit without making it, so that a refusal comes before anything is pushed. For a commit
+ * that is there already nothing is computed.
+ * @throws {StepFailed} as {@link commitFiles} does.
  */
 export const rehearseCommit = async (git: Git, committing: Committing): Promise<void> => {
   const head = await headOf(git, committing);

@@ -19,7 +19,8 @@ const protocolOf = (url: string): Remote['protocol'] | undefined => {
 
 /**
  * A repository that the config names.
- * @throws {StepFailed} (host) if it names none such, by a URL of another kind, or by SSH without a key.
+ * @throws {StepFailed} (host) if the config does not name it, if its URL is of another kind, or if it uses SSH and
+ * there is no key.
  */
 export const findRemote = (config: Pick<BuilderConfig, 'repositories' | 'git'>, name: string): Remote => {
   const url = Object.hasOwn(config.repositories, name) ? config.repositories[name] : undefined;
@@ -44,7 +45,7 @@ const shellQuoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}
 const sshConfig = ({ identity, knownHosts }: { identity: string; knownHosts: string }): string => {
   for (const path of [identity, knownHosts])
     if (/["\\%$\n]/.test(path))
-      throw new StepFailed('host', `git.ssh names ${path}, but ssh takes no path with one of " \\ % $`);
+      throw new StepFailed('host', `git.ssh names ${path}, but ssh accepts no path with one of " \\ % $`);
   return `Host *
   IdentityFile "${identity}"
   IdentitiesOnly yes
@@ -61,9 +62,9 @@ const sshConfig = ({ identity, knownHosts }: { identity: string; knownHosts: str
 };
 
 /**
- * The environment in which git speaks to a remote: over SSH with the config's key, the hosts that it pins, and
- * nothing of the user's or the system's own configuration. Git hands GIT_SSH_COMMAND to a shell, so it holds one
- * quoted path of this host's and nothing else.
+ * The environment in which git talks to a remote: over SSH with the config's key, the hosts that it pins, and nothing
+ * of the user's or the system's own configuration. Git passes GIT_SSH_COMMAND to a shell, so it holds one quoted path
+ * of this host and nothing else.
  */
 export const remoteEnvironment = async (
   config: Pick<BuilderConfig, 'git' | 'stateFolder'>,
@@ -85,7 +86,10 @@ export const remoteEnvironment = async (
 const refused =
   /Host key verification failed|Permission denied \(|does not appear to be a git repository|[Rr]epository .*not found|detected dubious ownership|Authentication failed|could not read Username/;
 
-/** What git said when another try would end the same way: a refused key, another host key, no such repository. */
+/**
+ * The line by which git reports a failure that another try can't change: a refused key, another host key, no such
+ * repository.
+ */
 export const refusal = (error: unknown): string | undefined =>
   error instanceof ProgramFailed
     ? error.stderr

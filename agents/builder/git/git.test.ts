@@ -49,7 +49,7 @@ describe('git', () => {
     expect(await git.resolve(path, 'refs/heads/gone')).toBeUndefined();
   });
 
-  it('starts anew after a clone that was cut, and takes away the locks of a git that was killed', async () => {
+  it('starts over after a clone that was cut, and removes the locks of a killed git', async () => {
     const git = gitOf();
     const part = join(fleet.host.stateFolder, 'git/linux.git.part');
     await mkdir(part, { recursive: true });
@@ -58,7 +58,7 @@ describe('git', () => {
     const lock = join(path, 'refs/heads/main.lock');
     await writeFile(lock, '');
     await pushFiles(fleet.paths.linux, { 'new.txt': 'x' });
-    // Whatever the clock says: another git may hold it as long as it runs, and no longer.
+    // The lock's age does not matter: another git holds it as long as it runs, and no longer.
     await utimes(lock, new Date(0), new Date(0));
     const other = spawn('flock', ['--no-fork', `${path}.alone`, 'sleep', '60']);
     const ended = once(other, 'exit');
@@ -105,7 +105,7 @@ describe('git', () => {
     await expect(git.text(path, tree, 'x')).rejects.toThrow('not UTF-8');
   });
 
-  it('speaks SSH with its own key to a pinned host, and to no other', async () => {
+  it('uses SSH with its own key to a pinned host, and to no other', async () => {
     const folder = join(fleet.folder, 'with a space');
     await mkdir(folder);
     const identity = join(folder, 'key');
@@ -150,7 +150,7 @@ describe('commitFiles', () => {
     expect(await findCommit(git, committing('one\n'))).toEqual(first);
   });
 
-  it('takes over what an earlier attempt wrote, as long as it stands', async () => {
+  it('takes over what an earlier attempt wrote, as long as it is unchanged', async () => {
     const git = gitOf();
     const first = await commitFiles(git, fleet.host, committing('one\n'));
     expect(await commitFiles(git, fleet.host, committing('one\n', 2))).toEqual(first);
@@ -176,7 +176,7 @@ describe('commitFiles', () => {
     expect(await gitIn(fleet.paths.packages, 'show', 'main:notes/note.md', 'main:notes/6.md')).toBe('one\nx');
   });
 
-  it('says which branches there are, and does not try again what a hook refuses', async () => {
+  it('names the existing branches, and does not retry what a hook refuses', async () => {
     const git = gitOf();
     await expect(commitFiles(git, fleet.host, { ...committing('x'), branch: 'none' })).rejects.toThrow(
       'the repository "packages" has no branch none; it has main',

@@ -8,21 +8,24 @@ import type { BuilderConfig } from '../../../schemas/config.ts';
 import { StepFailed } from '../../runtime/errors.ts';
 import { findRemote, refusal, remoteEnvironment } from './git-remote.ts';
 
-/** What stands at a path of a tree: `object` is a blob's or a tree's id. */
+/** What a tree holds at a path: `object` is a blob's or a tree's id. */
 export interface TreeEntry {
   mode: string;
   object: string;
   path: string;
 }
 
-/** Git, as this host uses it. A `repository` is the path of a bare one, but for {@link Git.mirror} and {@link Git.push}. */
+/**
+ * Git, as this host uses it. A `repository` is the path of a bare one, except in {@link Git.mirror} and {@link
+ * Git.push}.
+ */
 export interface Git {
   /** Runs git on a repository, or on none. No option among `args` comes from a request. */
   run(repository: string | undefined, args: readonly string[], options?: RunOptions): Promise<Ran>;
   /**
-   * Brings this host's copy of a repository that the config names up to date, or makes it, and gives its path.
-   * @throws {StepFailed} (host) if the config does not name it, or it refuses this host. Whatever else goes wrong
-   * is worth another try.
+   * Updates this host's copy of a repository that the config names, or makes it, and returns its path.
+   * @throws {StepFailed} (host) if the config does not name it, or it refuses this host. After any other error another
+   * try may help.
    */
   mirror(name: string): Promise<string>;
   /**
@@ -33,9 +36,9 @@ export interface Git {
   push(name: string, commit: string, branch: string): Promise<boolean>;
   /** The commit that a full ref (`refs/tags/v7.0`) leads to. */
   resolve(repository: string, ref: string): Promise<string | undefined>;
-  /** The short names of the refs below a prefix (`refs/tags/`), the youngest first. */
+  /** The short names of the refs below a prefix (`refs/tags/`), the newest first. */
   names(repository: string, prefix: string): Promise<string[]>;
-  /** What stands at a path of a commit, if anything. */
+  /** What a commit holds at a path, if anything. */
   entry(repository: string, commit: string, path: string): Promise<TreeEntry | undefined>;
   /**
    * The text of a file at a commit, or undefined if no file is there.
@@ -52,8 +55,8 @@ const fetchTimeoutMs = 60 * 60_000;
 const everything = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*'];
 
 /**
- * Flushing all that is written keeps a mirror whole over a power cut; the collection of garbage stays within the
- * time limit of the command that starts it.
+ * `core.fsync=all` keeps a mirror whole over a power cut. Without `gc.autoDetach`, garbage collection counts towards
+ * the time limit of the command that starts it.
  */
 const settings = ['core.hooksPath=/dev/null', 'core.fsync=all', 'gc.autoDetach=false', 'credential.helper='];
 
@@ -69,7 +72,7 @@ type RunGit = (
 ) => Promise<Ran>;
 type GitConfig = Pick<BuilderConfig, 'repositories' | 'git' | 'stateFolder'>;
 
-/** Git with an environment of its own, no prompt, and no transport. @param folder whose disk it may fill. */
+/** Git with its own environment, no prompt, and no transport. @param folder the folder whose disk it may fill. */
 const createRunGit =
   (run: Run, { stateFolder }: GitConfig, folder: string): RunGit =>
   (repository, args, options = {}, under = []) => {
@@ -90,12 +93,12 @@ const createRunGit =
   };
 
 /**
- * What writes a mirror's refs holds this lock itself, and the kernel lets go of it when it ends in whatever way. So one
- * that outlived its killed agent is waited for.
+ * The program that writes a mirror's refs holds this lock itself, and the kernel releases it however the program ends.
+ * So a git that outlived its killed agent is waited for.
  */
 const alone = (mirror: string) => ['flock', '--no-fork', `${mirror}.alone`];
 
-/** This host's copies of the repositories that its config names: what talks to a remote. */
+/** This host's copies of the repositories that its config names. Only these functions talk to a remote. */
 const createMirrors = (
   run: Run,
   config: GitConfig,
@@ -104,7 +107,7 @@ const createMirrors = (
 ): Pick<Git, 'mirror' | 'push'> => {
   const mirrorPath = (name: string) => join(folder, `${name}.git`);
 
-  /** A git that was killed leaves its locks, and every later one refuses to touch the ref. No other one runs now. */
+  /** A killed git leaves its locks, and every later git refuses to touch the ref. No other git runs now. */
   const removeLocks = (mirror: string) =>
     run([...alone(mirror), 'find', mirror, '-type', 'f', '-name', '*.lock', '-delete'], {
       quiet: true,
@@ -141,7 +144,7 @@ const createMirrors = (
       await talk(name, path, fetch, { alone: true, timeoutMs: fetchTimeoutMs });
       return path;
     }
-    // A clone that was cut leaves the .part alone, and the next one starts anew.
+    // A clone that was cut leaves only the .part, and the next clone starts over.
     const part = `${path}.part`;
     await rm(part, { recursive: true, force: true });
     await talk(name, undefined, (url) => ['clone', '--bare', '--', url, part], {
@@ -161,7 +164,7 @@ const createMirrors = (
     if (pushed.exitCode === 0) return true;
     const why = /^!\t\S+\t(.*)$/m.exec(pushed.stdout)?.[1] ?? pushed.stderr.trim();
     if (/fetch first|non-fast-forward|stale info|lock|failed to update ref|old value/.test(why)) return false;
-    throw new StepFailed('host', `the repository "${name}" does not take ${commit} on ${branch}: ${why}`);
+    throw new StepFailed('host', `the repository "${name}" does not accept ${commit} on ${branch}: ${why}`);
   };
 
   return { mirror, push };
@@ -185,7 +188,7 @@ const exportFolder = async (
   await rm(index, { force: true });
 };
 
-/** The one place that runs git: its own environment, no prompt, and a transport only to talk to a remote. */
+/** The one place that runs git: with its own environment, no prompt, and a transport only for talking to a remote. */
 export const createGit = (run: Run, config: GitConfig): Git => {
   const folder = join(config.stateFolder, 'git');
   const runGit = createRunGit(run, config, folder);

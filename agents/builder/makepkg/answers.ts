@@ -3,11 +3,11 @@ import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuilderConfig } from '../../../schemas/config.ts';
 
-/** What makepkg has said while this agent lives. A config is read once, so its object stands for it. */
+/** What makepkg has answered in this agent's lifetime. A config is read only once, so its object can be the key. */
 const answers = new WeakMap<BuilderConfig, Map<string, string>>();
 const keptAtMost = 64;
 
-/** A hash of all that a folder holds: names, modes, bytes, the targets of links. */
+/** A hash of everything in a folder: names, modes, bytes, the targets of links. */
 const folderHash = async (folder: string): Promise<string> => {
   const digest = createHash('sha256');
   for (const name of (await readdir(folder, { recursive: true })).sort()) {
@@ -22,8 +22,8 @@ const folderHash = async (folder: string): Promise<string> => {
 };
 
 /**
- * Asks about a folder, unless the same was asked about the same bytes before: makepkg takes seconds to say what a
- * PKGBUILD is, and preflight, land and build ask about the same one. A failure is not kept.
+ * Asks makepkg about a folder, unless the same was asked about the same bytes before. makepkg takes seconds to describe
+ * a PKGBUILD, and preflight, land and build ask about the same one. A failure is not kept.
  */
 export const askOnce = async (
   config: BuilderConfig,

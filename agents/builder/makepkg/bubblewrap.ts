@@ -1,20 +1,20 @@
 import { lstatSync, readlinkSync, type Stats } from 'node:fs';
 import { dirname, sep } from 'node:path';
 
-/** What a confined program may touch. All else, but for the system that it runs on, is not there. */
+/** What a confined program may touch. Apart from the system that it runs on, everything else is invisible. */
 export interface Reach {
-  /** Files and folders that are there, at the same path, and can't be changed. */
+  /** Files and folders that it can read, at the same path, and can't change. */
   readable: readonly string[];
-  /** Those that can be. */
+  /** Files and folders that it can change. */
   writable: readonly string[];
-  /** Folders that it finds empty and may fill; they are gone with it. */
+  /** Folders that it finds empty and may fill. They are gone when it ends. */
   empty?: readonly string[];
   network: boolean;
   /** The working folder: one of the above. Default: any. */
   cwd?: string;
 }
 
-/** What it may not see even where it lies in a folder that it reads. */
+/** What a confined program may not see, even inside a folder that it reads. */
 export interface Secrets {
   files: readonly string[];
   folders: readonly string[];
@@ -27,8 +27,8 @@ const systemFolders = ['/usr', '/opt', '/var/lib/pacman'];
 const mergedFolders = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
 
 /**
- * What compilers, interpreters and makepkg read of `/etc`, by name: a host's `/etc` holds keys and passwords too, and an
- * agent that is not root can read its own.
+ * The parts of `/etc` that compilers, interpreters and makepkg read, one by one: a host's `/etc` also holds keys and
+ * passwords, and even an agent that is not root can read its own.
  */
 const etc = [
   ...['passwd', 'group', 'nsswitch.conf', 'host.conf', 'hosts', 'gai.conf', 'protocols', 'services'],
@@ -49,20 +49,20 @@ const etc = [
   ...['perl', 'python3', 'fonts', 'texmf', 'xml', 'sgml'],
 ].map((name) => `/etc/${name}`);
 
-/** Private keys that stand in what is bound above. */
+/** Private keys inside the folders above. */
 const systemSecrets = ['/etc/pacman.d/gnupg'];
 
 const look = (path: string): Stats | undefined => {
   try {
     return lstatSync(path);
   } catch {
-    return undefined; // not there, or closed to whoever runs this
+    return undefined; // not there, or not readable for this user
   }
 };
 
 const isIn = (path: string, folder: string): boolean => path === folder || path.startsWith(folder + sep);
 
-/** Makes the folders above a path, the highest first: those that bwrap makes by itself are open to root alone. */
+/** Makes the folders above a path, the highest first: folders that bwrap makes by itself are open only to root. */
 const foldersAbove = (path: string): string[] => {
   const above: string[] = [];
   for (let folder = dirname(path); folder !== '/'; folder = dirname(folder)) above.unshift('--dir', folder);
@@ -70,12 +70,12 @@ const foldersAbove = (path: string): string[] => {
 };
 
 /**
- * bwrap's argv (bubblewrap ≥ 0.5), up to the program: namespaces of its own, a root that holds what is named and nothing
- * else, at the paths that it has outside. The program ends with all that it has started when bwrap's first process does, and
- * that ends with whoever started it. It stays in bwrap's process group.
+ * Returns bwrap's argv (bubblewrap ≥ 0.5), up to the program: separate namespaces, and a root that holds only what is
+ * named, at the same paths as outside. When bwrap's first process ends, the program and everything that it has started
+ * end too, and bwrap ends with its parent. The program stays in bwrap's process group.
  *
- * @param privileged Whether bwrap is started by root. Then what it starts is root too, able to do nothing but become another
- * user, and has to. Otherwise it takes a user namespace, in which the user is who it is outside.
+ * @param privileged Whether bwrap is started by root. Then the program starts as root too, with no power but to become
+ * another user, which it has to do. Otherwise bwrap uses a user namespace, in which the user is the same as outside.
  */
 export const bubblewrap = (
   { readable, writable, empty = [], network }: Reach,
@@ -95,8 +95,8 @@ export const bubblewrap = (
     ...[...systemSecrets, ...folders].filter(hidden).map((path) => ({ path, by: ['--tmpfs', path] })),
     ...files.filter(hidden).map((path) => ({ path, by: ['--ro-bind', '/dev/null', path] })),
   ];
-  // A path after those that it lies in: what is named is there even in a folder that is hidden, and what is hidden is not
-  // there even in a folder that is named.
+  // Outer paths come before inner ones: so a named path is visible even in a hidden folder, and a hidden path is hidden
+  // even in a named folder.
   mounts.sort((one, other) => (one.path < other.path ? -1 : 1));
   return [
     'bwrap',

@@ -40,7 +40,7 @@ let folder: string;
 let server: Server;
 let asked: string[] = [];
 
-/** The processes of this machine that run `sleep` for so long. */
+/** The processes of this machine that run `sleep` with this time. */
 const sleepers = (seconds: string): number[] =>
   readdirSync('/proc').flatMap((pid) => {
     try {
@@ -68,7 +68,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A builder's folders with a hostile package, and all that it says. */
+/** A builder's folders with a hostile package, and everything that it prints. */
 const attacked = async (name: string) => {
   const home = join(folder, name);
   const [at, outside] = [join(home, 'at'), join(home, 'outside')];
@@ -132,7 +132,7 @@ const build = async ({
   return { packagesFolder, place: tree.place };
 };
 
-describe.skipIf(why !== undefined)('what a hostile PKGBUILD gets where it is confined', () => {
+describe.skipIf(why !== undefined)('what a confined hostile PKGBUILD gets', () => {
   let attack: Awaited<ReturnType<typeof attacked>>;
   let built: Awaited<ReturnType<typeof build>>;
   beforeAll(async () => {
@@ -142,7 +142,7 @@ describe.skipIf(why !== undefined)('what a hostile PKGBUILD gets where it is con
     built = await build(attack);
   }, 120_000);
 
-  test('it is run by each makepkg, and gets the network alone, while its sources are fetched', () => {
+  test('each makepkg runs it, and it gets only the network, while its sources are fetched', () => {
     expect([...new Set(attack.said('LOOKED'))]).toEqual([
       '--printsrcinfo: LOOKED top',
       '--verifysource: LOOKED top',
@@ -161,7 +161,7 @@ describe.skipIf(why !== undefined)('what a hostile PKGBUILD gets where it is con
     expect(await waitFor(() => sleepers(attack.seconds).length === 0)).toBe(true);
   });
 
-  test('its package is made all the same, of the source that it names', async () => {
+  test('its package is still made, from the source that it names', async () => {
     const file = join(built.packagesFolder, 'hostile-1-1-any.pkg.tar.zst');
     expect((await run(['bsdtar', '-xOf', file, 'tree.txt'])).stdout).toBe(served);
     const uid = other?.uid ?? process.getuid?.();
@@ -174,7 +174,7 @@ describe.skipIf(why !== undefined)('what a hostile PKGBUILD gets where it is con
   });
 
   test('a link that it put among the sources is not followed', async () => {
-    // Under the source's name: bwrap would bind what the link points at.
+    // The link has the source's name: bwrap would bind what the link points at.
     const { sourcesFolder } = attack.config.makepkg;
     expect(await readlink(join(sourcesFolder, 'tree.link'))).toBe(attack.open);
     await rename(join(sourcesFolder, 'tree.link'), join(sourcesFolder, 'tree.txt'));
@@ -182,7 +182,7 @@ describe.skipIf(why !== undefined)('what a hostile PKGBUILD gets where it is con
   });
 });
 
-describe('where nothing confines', () => {
+describe('without confinement', () => {
   test('the same PKGBUILD gets the open key, the network and a process that stays: the test above can fail', async () => {
     const attack = await attacked('unconfined');
     asked = [];
@@ -205,7 +205,7 @@ describe('where nothing confines', () => {
     }
   });
 
-  test('a config that requires confinement has its PKGBUILD not even read', async () => {
+  test('with a config that requires confinement the PKGBUILD is not even read', async () => {
     const { config, at, said } = await attacked('required');
     const required = { ...config, makepkg: { ...config.makepkg, confinement: 'required' as const } };
     await expect(confinementOf(required, async () => 'this host forbids it')).rejects.toMatchObject({
@@ -221,7 +221,7 @@ describe.skipIf(why !== undefined)('what is confined', () => {
   const nothing = { files: [], folders: [] };
   const reach = { readable: [], writable: [], network: false };
 
-  test('ends with whoever started it, though it has left its process group', async () => {
+  test('ends with its parent, although it has left its process group', async () => {
     const seconds = `${randomInt(10 ** 6, 10 ** 7)}.25`;
     const argv = confine(['setsid', 'sleep', seconds], reach, nothing, other);
     const parent = spawn('bash', ['-c', '"$@" & wait', '-', ...argv], { detached: true, stdio: 'ignore' });
@@ -231,7 +231,7 @@ describe.skipIf(why !== undefined)('what is confined', () => {
     expect(await waitFor(() => sleepers(seconds).length === 0)).toBe(true);
   });
 
-  test('ends when its step is stopped, though it has left its process group', async () => {
+  test('ends when its step is stopped, although it has left its process group', async () => {
     const seconds = `${randomInt(10 ** 6, 10 ** 7)}.75`;
     const stop = new AbortController();
     const argv = confine(['setsid', '--wait', 'sleep', seconds], reach, nothing, other);
@@ -247,7 +247,7 @@ describe.skipIf(why !== undefined)('what is confined', () => {
   });
 
   test('does not see its own user’s key in a folder that it reads, nor that user’s processes', async () => {
-    // As of an agent that is not root: then its user is the one that builds.
+    // As for an agent that is not root: then its own user is the one that builds.
     const place = join(folder, 'same-user');
     await mkdir(join(place, 'state'), { recursive: true });
     const files = ['key', 'state/journal', 'plain'].map((name) => join(place, name));

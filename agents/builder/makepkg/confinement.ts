@@ -10,19 +10,19 @@ export interface User {
   gid: number;
 }
 
-/** How a PKGBUILD's code is kept from everything else on this host. */
+/** How a PKGBUILD's code is confined on this host. */
 export interface Confinement {
   by: 'bwrap' | 'none';
-  /** Why there is none. */
+  /** Why there is no confinement. */
   why?: string;
   /** The user that the code runs as. */
   uid: number;
-  /** The argv that runs a program as that user, and confined to its reach, if there is confinement. */
+  /** Returns the argv that runs a program as that user, and confined to its reach if there is confinement. */
   wrap: (argv: Argv, reach: Reach) => string[];
 }
 
 const nothing: Secrets = { files: [], folders: [] };
-/** Whatever its capabilities, root is never what runs a PKGBUILD. */
+/** Root never runs a PKGBUILD, whatever its capabilities. */
 const become = ({ uid, gid }: User): string[] => [
   'setpriv',
   `--reuid=${uid}`,
@@ -32,20 +32,23 @@ const become = ({ uid, gid }: User): string[] => [
   '--',
 ];
 
-/** An argv that runs confined; `user` is whom root becomes inside. bwrap goes first: only root binds what is closed to a user. */
+/**
+ * Returns an argv that runs confined. `user` is whom root becomes inside. bwrap comes first: only root can bind what
+ * the user can't read.
+ */
 export const confine = (argv: Argv, reach: Reach, secrets: Secrets, user: User | undefined): string[] => [
   ...bubblewrap(reach, secrets, { privileged: user !== undefined }),
   ...(user ? become(user) : []),
-  // Not by bwrap: a folder that is closed to others is closed to a root that may do nothing.
+  // Not through bwrap: a root without capabilities can't enter a folder that is closed to others.
   ...(reach.cwd === undefined ? [] : ['env', `--chdir=${reach.cwd}`]),
   ...argv,
 ];
 
 /**
- * Whether bwrap confines on this host, found out by doing it: many containers have the program and forbid what it does.
- * @param user Whom to become, where this is root.
- * @returns why not; undefined if it does.
- * @throws if it was killed or took too long: then nobody knows.
+ * Tries whether bwrap can confine on this host: many containers have the program but forbid what it does.
+ * @param user Whom to become, if this process is root.
+ * @returns why it can't; undefined if it can.
+ * @throws if it was killed or took too long, which proves nothing.
  */
 export const whyUnconfined = async (user: User | undefined): Promise<string | undefined> => {
   const run = createRun(() => undefined);
@@ -61,7 +64,7 @@ export const whyUnconfined = async (user: User | undefined): Promise<string | un
   }
 };
 
-/** What of this agent's own no PKGBUILD may see. */
+/** The agent's own files that no PKGBUILD may see. */
 const secretsOf = ({ stateFolder, keyFile, git }: BuilderConfig): Secrets => ({
   files: [keyFile, ...(git.ssh ? [git.ssh.identity] : [])],
   folders: [stateFolder],
@@ -89,12 +92,13 @@ const find = async (config: BuilderConfig, look: typeof whyUnconfined): Promise<
   };
 };
 
-/** A config is read once, so its object stands for it, and for this host as long as the agent lives. */
+/** A config is read only once, so its object can be the key, and the result holds for the agent's lifetime. */
 const found = new WeakMap<BuilderConfig, Promise<Confinement>>();
 
 /**
- * The confinement of this host's builds. It is looked for once.
- * @throws {StepFailed} (host) if there is none and `makepkg.confinement` requires it, or if nobody unprivileged is named.
+ * The confinement of this host's builds. It is determined once.
+ * @throws {StepFailed} (host) if there is none and `makepkg.confinement` requires it, or if no unprivileged user is
+ * named.
  */
 export const confinementOf = async (config: BuilderConfig, look = whyUnconfined): Promise<Confinement> => {
   const looking = found.get(config) ?? find(config, look);
@@ -113,7 +117,7 @@ export const confinementOf = async (config: BuilderConfig, look = whyUnconfined)
 
 export const mendConfinement = 'install bubblewrap, and let this host’s container or kernel make namespaces';
 
-/** What a builder has to say of its host: that nothing keeps a PKGBUILD from it. Undefined where something does. */
+/** A warning that nothing confines a PKGBUILD on this host; undefined if something does. */
 export const confinementMissing = async (config: BuilderConfig): Promise<string | undefined> => {
   try {
     const { why } = await confinementOf(config);

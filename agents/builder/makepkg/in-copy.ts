@@ -5,7 +5,7 @@ import { join } from 'node:path';
 const prefix = '.asked-';
 const staleMs = 3600_000;
 
-/** A copy of a killed agent stays behind. */
+/** A killed agent leaves its copy behind. */
 const removeStale = async (parent: string): Promise<void> => {
   for (const name of await readdir(parent)) {
     if (!name.startsWith(prefix)) continue;
@@ -16,8 +16,8 @@ const removeStale = async (parent: string): Promise<void> => {
 };
 
 /**
- * Runs `look` in a copy of a folder, made in `parent` and removed after it: `makepkg.user` can't read the agent's own
- * folders, and a PKGBUILD that is asked may write where it is.
+ * Runs `look` in a copy of a folder, which is made in `parent` and removed afterwards. `makepkg.user` can't read the
+ * agent's own folders, and a PKGBUILD may write to its folder when makepkg reads it.
  */
 export const inCopy = async <Result>(
   folder: string,

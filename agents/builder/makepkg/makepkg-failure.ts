@@ -32,15 +32,15 @@ const said = ({ stdout, stderr }: ProgramFailed): string => {
   return errors.length > 0 ? errors.slice(0, 3).join('; ') : plain(stderr.trim().split('\n').at(-1) ?? '');
 };
 
-/** The failure of a program whose disk was full; undefined if that was not it. */
+/** The failure of a program because its disk was full; undefined if that was not the cause. */
 export const outOfRoom = (error: unknown, what: string): StepFailed | undefined =>
   error instanceof ProgramFailed && /No space left on device/.test(`${error.stdout}\n${error.stderr}`)
     ? new StepFailed('host', `${what}: no space left on this host's disk`, { cause: error })
     : undefined;
 
 /**
- * What a failed makepkg means for the step; anything that another try may mend is given back as it is.
- * @param offline It had no network, by intention.
+ * What a failed makepkg means for the step. An error that another try may fix is returned as it is.
+ * @param offline Whether it intentionally had no network.
  */
 export const judge = (error: unknown, what: string, { offline = false } = {}): unknown => {
   if (!(error instanceof ProgramFailed)) return error;
@@ -50,7 +50,7 @@ export const judge = (error: unknown, what: string, { offline = false } = {}): u
   if (full) return full;
   if ((error.cause as { code?: string } | undefined)?.code === 'ENOENT')
     return fail('host', `${what}: ${error.program} is not installed on this host`);
-  // Killed (by whom, nobody knows) or timed out: the runtime tries again.
+  // Killed by somebody, or timed out: the runtime tries again.
   if (error.exitCode === undefined) return error;
   if (/Failure while downloading/.test(output)) {
     if (!offline) return error; // the network failed

@@ -31,7 +31,7 @@ describe('makepkg', () => {
     expect(await readdir(config.makepkg.worktreesFolder)).toEqual([]);
   });
 
-  test('a command of the PKGBUILD that fails is told in its own words', async () => {
+  test('a failing command of the PKGBUILD is reported in its own words', async () => {
     const place = join(folder, 'failing');
     await mkdir(place);
     await writeFile(
@@ -53,7 +53,7 @@ describe('makepkg', () => {
     });
   });
 
-  test('a program in a worktree waits for one that still works there', async () => {
+  test('a program in a worktree waits for another that still works there', async () => {
     const makepkg = createMakepkg(run, config);
     const worktree = join(config.makepkg.worktreesFolder, 'a');
     const { place } = await openWorktree(makepkg, worktree, 'a', { packagesFolder: folder, epochSeconds: 0 });

@@ -37,16 +37,16 @@ export interface Makepkg {
   prepare: (place: BuildPlace) => Promise<Ran>;
   /** Builds and packages what is in `src`. */
   build: (place: BuildPlace) => Promise<Ran>;
-  /** Makes a folder and gives it, with all it holds, to the user that builds. */
+  /** Makes a folder, and makes the user that builds the owner of it and of everything in it. */
   give: (folder: string) => Promise<void>;
-  /** What kept the PKGBUILD's code from the rest of this host. */
+  /** What confined the PKGBUILD's code. */
   confinement: (place: BuildPlace) => Promise<NonNullable<StepEvidence<'build'>['confinement']>>;
   /** Runs another program as the user that builds, under the place's lock. */
   runInside: (place: BuildPlace, argv: readonly string[], options?: RunOptions) => Promise<Ran>;
 }
 
 const buildTimeoutMs = 6 * 3600_000;
-/** The folder itself comes last: whoever finds it given knows that all it held was given too. */
+/** The folder itself comes last: if it has the new owner, everything in it has, too. */
 const giveTree = async (path: string, uid: number, gid: number): Promise<void> => {
   const stat = await lstat(path);
   if (stat.uid === uid && stat.gid === gid) return;
@@ -54,23 +54,23 @@ const giveTree = async (path: string, uid: number, gid: number): Promise<void> =
   await lchown(path, uid, gid);
 };
 
-/** Whether a link leads to what the system brings along, as where a distribution packages a source. */
+/** Whether a link leads to a part of the system, as when a distribution packages a source. */
 const isOfSystem = async (path: string): Promise<boolean> => {
   const target = await realpath(path).catch(() => undefined);
   return target !== undefined && /^\/(usr|opt)\//.test(target);
 };
 
-/** Where a confined fetch may write, and nothing of it stays. */
+/** Where a confined fetch may write. Nothing of that stays. */
 const scratchFolder = '/tmp';
 
-/** What makepkg is told by its environment, wherever it runs. */
+/** The part of makepkg's environment that is the same for every run. */
 const baseEnvironment = ({ makepkg: { carch, packager } }: BuilderConfig) => ({
   CARCH: carch,
   PKGEXT: '.pkg.tar.zst',
   PACKAGER: packager,
 });
 
-/** Makes folders and gives them to the user that builds. */
+/** Makes folders that belong to the user that builds. */
 const createGive = ({ makepkg: { user } }: BuilderConfig) => {
   const isRoot = process.getuid?.() === 0;
   return {
@@ -79,7 +79,7 @@ const createGive = ({ makepkg: { user } }: BuilderConfig) => {
       await mkdir(folder, { recursive: true });
       if (isRoot && user) await chown(folder, user.uid, user.gid);
     },
-    /** With all that it holds. */
+    /** The folder and everything in it. */
     async whole(folder: string) {
       await mkdir(folder, { recursive: true });
       if (isRoot && user) await giveTree(folder, user.uid, user.gid);
@@ -91,7 +91,7 @@ const createGive = ({ makepkg: { user } }: BuilderConfig) => {
 const askIn = async (run: Run, config: BuilderConfig, folder: string, option: string): Promise<string> => {
   const { wrap } = await confinementOf(config);
   const reach: Reach = { readable: [], writable: [folder], network: false, cwd: folder };
-  // makepkg wants these to be writable, though it writes nothing when it is only asked.
+  // makepkg requires these to be writable, although it writes nothing for a mere question.
   const writable = { HOME: folder, BUILDDIR: folder, PKGDEST: folder, SRCDEST: folder };
   const env = { ...config.makepkg.environment, ...baseEnvironment(config), ...writable };
   const readable = await run(wrap(['test', '-r', join(folder, 'PKGBUILD')], reach), {
@@ -106,7 +106,7 @@ const askIn = async (run: Run, config: BuilderConfig, folder: string, option: st
   const ran = await run(wrap(['makepkg', option], reach), { cwd: folder, env, quiet: true }).catch(
     (error: unknown) => Promise.reject(judge(error, `makepkg ${option}`)),
   );
-  // bash says what it can't parse or run and goes on; makepkg then ends with 0 and half the facts.
+  // bash reports what it can't parse or run and goes on; makepkg then ends with 0 and half the facts.
   const complaint = ran.stderr.split('\n').find((line) => /PKGBUILD: line \d+: /.test(line));
   if (complaint !== undefined) throw new StepFailed('work', `makepkg ${option}: ${complaint.trim()}`);
   return ran.stdout;
@@ -131,9 +131,9 @@ const createRunWithin = (run: Run, config: BuilderConfig) => {
     { env = {}, ...options }: RunOptions,
   ): Promise<Ran> => {
     const { wrap } = await confinementOf(config);
-    // flock stays in the program's process group and holds the lock until the program ends. So a makepkg that
-    // outlived its killed agent is waited for, and what bwrap confines ends with flock. The descriptor is not inherited
-    // (--close): fakeroot's daemon may outlive a killed makepkg, and would hold it for ever.
+    // flock stays in the program's process group and holds the lock until the program ends. So a makepkg that outlived
+    // its killed agent is waited for, and what bwrap confines ends with flock. The descriptor is not inherited
+    // (--close): fakeroot's daemon may outlive a killed makepkg, and would hold the lock for ever.
     const lock = [
       'flock',
       '--close',
@@ -151,20 +151,20 @@ const createRunWithin = (run: Run, config: BuilderConfig) => {
   };
 };
 
-/** Of the sources, which all packages share, those that a package names. */
+/** Those of the shared sources that a package names. */
 const ownSources = async (sourcesFolder: string, files: ReadonlySet<string>): Promise<string[]> => {
   const there = (await readdir(sourcesFolder, { withFileTypes: true })).filter(({ name }) => files.has(name));
   const sources: string[] = [];
   for (const entry of there) {
     const path = join(sourcesFolder, entry.name);
-    // A link may be one that a PKGBUILD made while it had network, and bwrap would follow it outside: it counts only where it
-    // leads to what every program sees anyway.
+    // A PKGBUILD may have made a link while it had network, and bwrap would follow it outside. So a link counts only if
+    // it leads to a part of the system that every program sees anyway.
     if (entry.isFile() || entry.isDirectory() || (await isOfSystem(path))) sources.push(path);
   }
   return sources;
 };
 
-/** makepkg's stages: one with network, which fetches, and those without. */
+/** makepkg's stages: one that fetches with network, and those without network. */
 const createStages = (config: BuilderConfig, runWithin: ReturnType<typeof createRunWithin>) => {
   const { sourcesFolder, environment } = config.makepkg;
   const cacheFolders = environment.CCACHE_DIR === undefined ? [] : [environment.CCACHE_DIR];
@@ -185,7 +185,7 @@ const createStages = (config: BuilderConfig, runWithin: ReturnType<typeof create
       const env = by === 'bwrap' ? { HOME: scratchFolder, BUILDDIR: scratchFolder } : {};
       return run(place, ['--verifysource', '--nobuild'], reach, env);
     },
-    /** Reaches of the sources its own, and only to read. */
+    /** Of the sources it can only read those that its package names. */
     async offline(
       place: BuildPlace,
       options: readonly string[],
@@ -204,15 +204,15 @@ const createStages = (config: BuilderConfig, runWithin: ReturnType<typeof create
 };
 
 /**
- * The one place that runs makepkg: as `makepkg.user` if the agent is root, with an environment of its own, and confined
- * where this host can (`confinement.ts`).
+ * The one place that runs makepkg: as `makepkg.user` if the agent is root, with its own environment, and confined if
+ * this host can do that (`confinement.ts`).
  *
- * To read a PKGBUILD is to run it, so even a question is asked without network. Sources are fetched by a makepkg of their
- * own, which has network and runs the PKGBUILD's top level and verify(), and which reaches no key and no folder that is
- * used later but the sources'. Of those, a later makepkg finds the ones that `.SRCINFO` names, and checks their sums.
+ * Reading a PKGBUILD means running it, so even a question is asked without network. A separate makepkg fetches the
+ * sources: it has network and runs the PKGBUILD's top level and verify(), but reaches no key, and of the folders that
+ * are used later only the sources'. A later makepkg sees only the sources that `.SRCINFO` names, and checks their sums.
  *
- * Checksums are never skipped. Everything here throws {@link StepFailed} for what makepkg itself decides: `work`
- * for a bad PKGBUILD or build, with makepkg's own words; `host` for what this host lacks.
+ * Checksums are never skipped. Everything here throws {@link StepFailed} if makepkg itself fails: `work` for a bad
+ * PKGBUILD or build, with makepkg's own words; `host` for what this host lacks.
  */
 export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
   const { sourcesFolder, worktreesFolder } = config.makepkg;
@@ -240,7 +240,7 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
       await give.top(sourcesFolder);
       const { files, remote } = await sourcesOf(place);
       const fetched = remote ? await stages.fetch(place) : { stdout: '', stderr: '' };
-      // What was fetched is not fetched again (--holdver): there is no network.
+      // Fetched sources are not updated (--holdver): there is no network.
       const prepared = await stages.offline(place, ['--nobuild', '--holdver'], files);
       return {
         exitCode: prepared.exitCode,

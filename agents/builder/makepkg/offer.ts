@@ -8,7 +8,7 @@ import type { PackageFile, StepEvidence } from '../../../schemas/steps.ts';
 import { StepFailed } from '../../runtime/errors.ts';
 import type { Probed } from '../../runtime/step.ts';
 
-/** What is offered: the build's evidence, beside the packages. */
+/** Describes the offer: the build's evidence, beside the packages. */
 const manifestName = 'offer.json';
 
 const keyValues = (text: string): Record<string, string[]> => {
@@ -29,8 +29,8 @@ const metadata = async (run: Run, file: string, member: string): Promise<string>
   (await run(['bsdtar', '-xOf', file, member], { quiet: true })).stdout;
 
 /**
- * Takes what a build left in `folder` away from the user that built it, who may not change it any more.
- * @throws {StepFailed} (work) if anything there is no plain file.
+ * Makes the agent the owner of what a build left in `folder`, so that the user that built it can't change it any more.
+ * @throws {StepFailed} (work) if anything there is not a plain file.
  */
 export const takePackages = async (folder: string): Promise<void> => {
   const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
@@ -44,8 +44,8 @@ export const takePackages = async (folder: string): Promise<void> => {
 };
 
 /**
- * Looks at the packages that a build left in `folder`: exactly the expected names, each with the expected version.
- * @throws {StepFailed} (work) if they are others.
+ * Checks the packages that a build left in `folder`: exactly the expected names, each with the expected version.
+ * @throws {StepFailed} (work) if they differ.
  */
 export const inspectPackages = async (
   run: Run,
@@ -78,7 +78,9 @@ export const inspectPackages = async (
   return { packages, buildinfo: keyValues(buildinfo ?? ''), buildinfoSha256: sha256(buildinfo ?? '') };
 };
 
-/** Half-made packages of an attempt that was cut, failed or was superseded. A host makes one build at a time. */
+/**
+ * Removes half-made packages of attempts that were cut, failed or were superseded. A host makes one build at a time.
+ */
 export const removeParts = async (offeredFolder: string): Promise<void> => {
   const names = await readdir(offeredFolder).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
@@ -104,7 +106,7 @@ export const offerPackages = async (
   await syncPath(dirname(folder));
 };
 
-/** Whether `folder` offers what its manifest says, byte for byte. */
+/** Whether `folder` offers exactly the packages in its manifest, byte for byte. */
 export const probeOffer = async (folder: string): Promise<Probed<StepEvidence<'build'>>> => {
   const manifest = await readFile(join(folder, manifestName), 'utf8').catch(() => undefined);
   if (manifest === undefined) return { happened: 'no' };

@@ -7,7 +7,7 @@ const of = (...sources: string[]) =>
     parseSrcinfo(`pkgbase = a\n${sources.map((source) => `\t${source}\n`).join('')}\npkgname = a\n`),
   );
 
-test('a source is called what makepkg calls its file', () => {
+test('a source has the name that makepkg gives its file', () => {
   const { files } = of(
     'source = 0001-local.patch',
     'source = https://example.org/v1/linux-7.0.tar.xz',

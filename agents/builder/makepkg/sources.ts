@@ -2,7 +2,7 @@ import type { Srcinfo } from '../pkgbuild/srcinfo.ts';
 
 const versioned = new Set(['bzr', 'fossil', 'git', 'hg', 'svn']);
 
-/** As makepkg names the file of a source in SRCDEST: `get_filename` in its `util/source.sh`. */
+/** The name of a source's file in SRCDEST, as makepkg's `get_filename` in `util/source.sh` makes it. */
 const fileName = (source: string): string => {
   const named = /^(.*?)::/.exec(source)?.[1];
   if (named !== undefined) return named;
@@ -18,7 +18,7 @@ const fileName = (source: string): string => {
 /** A source that makepkg has to fetch. The others are files beside the PKGBUILD, or were put into SRCDEST by a person. */
 const isRemote = (source: string): boolean => /:\/\/|lp:/.test(source);
 
-/** What the sources of a package are called in SRCDEST, and whether any is to be fetched. */
+/** The names of a package's sources in SRCDEST, and whether any has to be fetched. */
 export const namedSources = ({ base }: Srcinfo): { files: Set<string>; remote: boolean } => {
   const all = [...base.values].flatMap(([key, values]) => (/^source(_|$)/.test(key) ? values : []));
   return { files: new Set(all.map(fileName)), remote: all.some(isRemote) };

@@ -6,10 +6,10 @@ import { syncPath } from '../../../host/sync-path.ts';
 import type { BuildBefore, StepEvidence } from '../../../schemas/steps.ts';
 import type { BuildPlace, Makepkg } from './makepkg.ts';
 
-/** The finished builds whose outputs a worktree holds: the last, and the one that began with nothing there. */
+/** The finished builds whose outputs a worktree holds: the last one, and the one that began in an empty worktree. */
 type Builds = NonNullable<StepEvidence<'build'>['before']>;
 
-/** How much of the prepared source differs from what the last build in the same worktree had. */
+/** How much of the prepared source differs from that of the last build in the same worktree. */
 export interface SourceCounts {
   files: number;
   changed: number;
@@ -30,11 +30,11 @@ export interface SourceCounts {
  */
 export interface Worktree {
   place: BuildPlace;
-  /** Brings `src` to what the PKGBUILD's sources and `prepare()` give. Whatever the last run left is put right. */
+  /** Makes `src` match the result of the PKGBUILD's sources and `prepare()`. Repairs whatever the last run left. */
   prepare: () => Promise<{ ran: Ran; sources: SourceCounts; before: Builds | undefined }>;
   /** Builds and packages what is in `src` into the place's packages folder. */
   build: () => Promise<Ran>;
-  /** Remembers that the build is finished, for the next one to tell what it rests on. */
+  /** Remembers the finished build, so that the next one can report which builds it rests on. */
   remember: (build: BuildBefore) => Promise<void>;
 }
 
@@ -46,7 +46,7 @@ const writeDurably = async (file: string, text: string): Promise<void> => {
   await syncPath(dirname(file));
 };
 
-/** Where a worktree's parts are. */
+/** The paths of a worktree's parts. */
 const pathsOf = (folder: string, pkgbase: string) => {
   const inside = join(folder, 'build', pkgbase);
   return {
@@ -65,17 +65,17 @@ type Paths = ReturnType<typeof pathsOf>;
 /** Runs a program as the user that builds, within the worktree. */
 type AsUser = (argv: string[], input?: string) => Promise<Ran>;
 
-/** Puts right what the last run left. */
+/** Repairs what the last run left. */
 const heal = async (asUser: AsUser, paths: Paths): Promise<void> => {
   const { listFile, markFile, buildsFile, inside, src, kept, fresh, temp } = paths;
   await asUser(['mkdir', '-p', '--', inside]);
-  // A build that was killed may have left half an output that looks finished: newer than its source. Nothing
-  // there can be relied on, and without a list nobody knows which files prepared sources brought.
+  // A killed build may have left a half-written output that looks finished because it is newer than its source. Nothing
+  // there can be relied on. Without a list nobody knows which files came from prepared sources.
   if ((await isThere(markFile)) || !(await isThere(listFile))) {
     await asUser(['rm', '-rf', '--', src, kept, fresh]);
     for (const file of [buildsFile, listFile, markFile]) await rm(file, { force: true });
   }
-  // Cut while new sources were prepared: `src` is the half-made one, or none.
+  // The last run was cut while new sources were prepared: `src` is half-made or missing.
   if (await isThere(kept)) {
     await asUser(['rm', '-rf', '--', src]);
     await asUser(['mv', '-T', '--', kept, src]);
@@ -89,25 +89,25 @@ const listFiles = async (asUser: AsUser, root: string): Promise<string[]> => {
   return (await asUser(found)).stdout.split('\0').filter((name) => name !== '');
 };
 
-/** Brings `src` to what is prepared in `src.fresh`. @param holdsNothing whether there is nothing to keep. */
+/** Makes `src` match `src.fresh`. @param holdsNothing whether there is nothing to keep. */
 const bringOver = async (asUser: AsUser, paths: Paths, holdsNothing: boolean): Promise<SourceCounts> => {
   const { listFile, src, fresh, temp } = paths;
   const now = new Set(await listFiles(asUser, fresh));
   const before: string[] = (await isThere(listFile)) ? JSON.parse(await readFile(listFile, 'utf8')) : [];
   const gone = before.filter((name) => !now.has(name));
-  // First the list holds the old and the new files, and the new ones alone only once `src` does too. Cut in
-  // between, it names all that may be there, so the next run still removes what a dropped patch had brought.
+  // At first the list holds the old and the new files; it holds only the new ones once `src` does too. After a cut in
+  // between it names every file that may be there, so the next run still removes what a dropped patch had added.
   await writeDurably(listFile, JSON.stringify([...now, ...gone]));
   if (holdsNothing) {
-    // Cut here, the next run finds what it needs to copy them all.
+    // After a cut here, the next run finds all it needs to copy every file.
     await asUser(['rmdir', '--', src]);
     await asUser(['mv', '-T', '--', fresh, src]);
     return { files: now.size, changed: now.size, removed: 0 };
   }
   const names = gone.map((name) => join(src, name)).join('\0');
   if (gone.length > 0) await asUser(['xargs', '-0', 'rm', '-rf', '--'], names);
-  // By content, and without times: only what differs gets a new mtime, and that is now, younger than any
-  // output. Outputs are in neither list and stay.
+  // Compared by content, and without times: only files that differ get a new mtime, which is the present time and newer
+  // than any output. Outputs are in neither list and stay.
   const copied = await asUser([
     'rsync',
     '--recursive',
@@ -127,7 +127,7 @@ const bringOver = async (asUser: AsUser, paths: Paths, holdsNothing: boolean): P
   return { files: now.size, changed, removed: gone.length };
 };
 
-/** Builds what is in `src`. A build that is killed leaves a mark, with which nothing there can be relied on. */
+/** Builds what is in `src`. A killed build leaves a mark, which means that nothing there can be relied on. */
 const buildIn = async (
   makepkg: Makepkg,
   place: BuildPlace,
@@ -135,11 +135,11 @@ const buildIn = async (
   { markFile, buildsFile, src }: Paths,
 ): Promise<Ran> => {
   await writeDurably(markFile, '');
-  // Until this build is finished, nobody can say which builds the outputs are of.
+  // Until this build is finished, nobody can tell which builds the outputs are from.
   await rm(buildsFile, { force: true });
   const ran = await makepkg.build(place).catch(async (error: unknown) => {
-    // It ended by itself, so make has removed what it had not finished. Not so when it was killed or stopped,
-    // or when the disk was full.
+    // It ended by itself, so make has removed unfinished outputs. That does not hold if it was killed or stopped, or if
+    // the disk was full.
     if (error instanceof Error && 'fault' in error && error.fault === 'work')
       await rm(markFile, { force: true });
     throw error;
@@ -170,8 +170,8 @@ export const openWorktree = async (
   for (const one of [place.buildFolder, place.homeFolder]) await makepkg.give(one);
   await writeFile(place.lockFile, '', { flag: 'a' });
 
-  // What is below `build` belongs to whoever the PKGBUILD's code runs as, and may hold any link. So it is changed
-  // as that user, never as the agent.
+  // What is below `build` belongs to the user that runs the PKGBUILD's code, and may hold any link. So it is changed
+  // only as that user, never as the agent.
   const asUser: AsUser = (argv, input) =>
     makepkg.runInside(place, argv, { quiet: true, ...(input === undefined ? {} : { input }) });
 
@@ -185,7 +185,7 @@ export const openWorktree = async (
         nothing: !(await isThere(listFile)),
         ...((await isThere(buildsFile)) && { builds: JSON.parse(await readFile(buildsFile, 'utf8')) }),
       };
-      // Prepared in the very folder in which it is built, since prepare() may write that path into files.
+      // Sources are prepared in the folder in which they are built, since prepare() may write that path into files.
       await asUser(['mv', '-T', '--', src, kept]);
       const ran = await makepkg.prepare(place);
       await asUser(['mv', '-T', '--', src, fresh]);

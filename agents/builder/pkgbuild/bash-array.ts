@@ -10,16 +10,16 @@ export interface BashToken {
   array?: BashArray;
 }
 
-/** What stands between the parentheses of `name=( … )`: words and comments in their order. */
+/** The content of the parentheses of `name=( … )`: words and comments in their order. */
 export interface BashArray {
-  /** Where `(` and `)` stand. */
+  /** The offsets of `(` and `)`. */
   open: number;
   close: number;
   elements: BashToken[];
   comments: BashToken[];
 }
 
-/** The text is not bash that this reader understands. `offset` is where it gave up. */
+/** The reader does not understand the text as bash. `offset` is where it gave up. */
 export class BashSyntaxError extends Error {
   override readonly name = 'BashSyntaxError';
   readonly offset: number;
@@ -30,15 +30,14 @@ export class BashSyntaxError extends Error {
   }
 }
 
-/** The line, from 1, on which an offset stands. */
+/** The line, counted from 1, that holds an offset. */
 export const lineOf = (text: string, offset: number): number => text.slice(0, offset).split('\n').length;
 
-/** How deep quotes and substitutions may stand in each other: nobody writes more, and a stack ends somewhere. */
+/** How deep quotes and substitutions may nest: nobody writes deeper ones, and the stack is limited. */
 const deepest = 50;
 
 const closing = (text: string, at: number, open: string, close: string, level: number): number => {
-  if (level > deepest)
-    throw new BashSyntaxError(`more than ${deepest} quotes and substitutions in each other`, at);
+  if (level > deepest) throw new BashSyntaxError(`more than ${deepest} nested quotes and substitutions`, at);
   let depth = 0;
   for (let i = at; i < text.length; i++) {
     const char = text[i];
@@ -123,7 +122,7 @@ const endOfLine = (text: string, at: number): number => {
 const opensArray = /^[A-Za-z_]\w*\+?=$/;
 
 /**
- * Reads the array whose `(` stands at `open`.
+ * Reads the array whose `(` is at `open`.
  * @throws {BashSyntaxError}
  */
 export const readArray = (text: string, open: number): BashArray => {
@@ -151,7 +150,7 @@ export const readArray = (text: string, open: number): BashArray => {
 
 const operators = ['<<<', '<<-', '&>>', '<<', '>>', '&>', '>&', '<&', '&&', '||', ';;', '>|', '|&'];
 
-/** Where the bodies of the here-documents end that were announced on the line before `at`. */
+/** The end of the bodies of the here-documents that were announced on the line before `at`. */
 const afterHeredocs = (text: string, at: number, announced: { mark: string; tabs: boolean }[]): number => {
   let i = at;
   for (const { mark, tabs } of announced) {

@@ -4,7 +4,7 @@ import { type BashVariables, expandWord, isTooMuch } from './bash-word.ts';
 export interface BashAssignment {
   name: string;
   append: boolean;
-  /** The value, where it is no array: its raw text and its place. */
+  /** The value, if it is not an array: its raw text and its place. */
   value: { raw: string; start: number; end: number };
   array?: BashArray;
   /** `name[3]=…`: its subscript. */
@@ -13,7 +13,7 @@ export interface BashAssignment {
   end: number;
   /** Inside `if`, `for`, `while`, `case` or a group. */
   conditional: boolean;
-  /** The function in whose body it stands. */
+  /** The function whose body holds it. */
   in?: string;
 }
 
@@ -24,9 +24,9 @@ export interface BashCommand {
   redirections: { operator: string; target: BashToken }[];
   start: number;
   end: number;
-  /** The function in whose body it stands. */
+  /** The function whose body holds it. */
   in?: string;
-  /** How many `if`, `for`, `while`, `case` it stands in, within its function. */
+  /** How many `if`, `for`, `while`, `case` surround it within its function. */
   nesting: number;
   /** The loops around it, outermost first. */
   loops: BashLoop[];
@@ -49,7 +49,7 @@ const closers = new Set(['fi', 'done', 'esac']);
 const connectives = new Set(['then', 'do', 'else', 'elif', '!', 'time']);
 const redirections = new Set(['<', '>', '>>', '<<', '<<-', '<<<', '&>', '&>>', '>&', '<&', '>|']);
 
-/** How deep blocks may stand in each other. */
+/** How deep blocks may nest. */
 const deepest = 50;
 
 const assigned = (token: BashToken, conditional: boolean, within?: string): BashAssignment | undefined => {
@@ -83,7 +83,7 @@ interface Group {
   ends?: Named;
 }
 
-/** Whether an assignment may stand behind this word of a command. */
+/** Whether an assignment may follow this word of a command. */
 const isPrefix = ({ raw }: BashToken): boolean => /^(export|local|declare|typeset|readonly|-\w+)$/.test(raw);
 
 /** Reads a script token by token. */
@@ -141,7 +141,7 @@ class ScriptReader {
 
   #deeper(group: Group): void {
     if (this.#open.length >= deepest)
-      throw new BashSyntaxError(`more than ${deepest} blocks in each other`, group.start);
+      throw new BashSyntaxError(`more than ${deepest} nested blocks`, group.start);
     this.#open.push(group);
   }
 
@@ -154,7 +154,9 @@ class ScriptReader {
     } else this.#finish();
   }
 
-  /** What begins or ends a function or a block where a command could begin. @returns false if it is none. */
+  /**
+   * Reads a word that begins or ends a function or a block at the place of a command. @returns false if it is not one.
+   */
   #keyword(token: BashToken): boolean {
     const next = this.#peek(1);
     if (next?.raw === '(' && this.#peek(2)?.raw === ')') {
@@ -170,7 +172,7 @@ class ScriptReader {
       const group = this.#open.pop();
       if (!group || group.word === '{')
         throw new BashSyntaxError(`a "${token.raw}" that closes nothing`, token.start);
-    } else return connectives.has(token.raw); // what follows is a command of its own
+    } else return connectives.has(token.raw); // what follows is a separate command
     return true;
   }
 
@@ -215,15 +217,15 @@ class ScriptReader {
 }
 
 /**
- * The commands, assignments and functions of a script, in the order of the text. It knows enough of bash's grammar
- * to tell which function and which loop a command stands in.
+ * Reads the commands, assignments and functions of a script, in the order of the text. It knows enough of bash's
+ * grammar to tell which function and which loops surround a command.
  * @throws {BashSyntaxError} if quotes, parentheses or braces don't pair.
  */
 export const readScript = (text: string): BashScript => new ScriptReader(text).read();
 
 /**
- * What the script's own top-level assignments give its variables, in the order of the text; a name in `known` is
- * not looked up. A variable that is set under a condition has no value that the text could tell.
+ * The values that the script's top-level assignments give its variables, in the order of the text. A name in `known`
+ * keeps the value given there. A variable that is set under a condition has no value that the text could tell.
  */
 export const scriptVariables = (
   script: BashScript,

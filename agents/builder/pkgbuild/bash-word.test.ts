@@ -13,7 +13,7 @@ it.each([
   ['${a##*x*x*x*y}'],
   ['${v//[z-a]/q}'],
   ['x$' + '{v:-'],
-])('tells nothing of %.30s, and says so at once', (word) => {
+])('has no value for %.30s, and reports that at once', (word) => {
   expect(expandWord(word, variables)).toBeUndefined();
 });
 
@@ -23,7 +23,7 @@ it('has no value for a variable that is called like a member of every object', (
   expect(expandWord('${pkgbase}', known)).toEqual(['linux']);
 });
 
-it('gives up a value that doubles with each line', () => {
+it('gives up on a value that doubles with each line', () => {
   const script = readScript(
     `a=xx\n${'a=$a$a\n'.repeat(60)}b=("$a")\n${'b=("${b[@]}" "${b[@]}")\n'.repeat(60)}`,
   );
@@ -31,7 +31,9 @@ it('gives up a value that doubles with each line', () => {
   expect(scriptVariables(script)('b')).toBeUndefined();
 });
 
-it('gives up blocks and substitutions that nobody writes so deep', () => {
-  expect(() => readScript('if x; then\n'.repeat(10_000))).toThrow('more than 50 blocks in each other');
-  expect(() => readScript(`a=${'$('.repeat(50_000)}${')'.repeat(50_000)}`)).toThrow('in each other');
+it('gives up on blocks and substitutions that nest deeper than anybody writes', () => {
+  expect(() => readScript('if x; then\n'.repeat(10_000))).toThrow('more than 50 nested blocks');
+  expect(() => readScript(`a=${'$('.repeat(50_000)}${')'.repeat(50_000)}`)).toThrow(
+    'nested quotes and substitutions',
+  );
 });

@@ -1,13 +1,15 @@
-/** What a script's variables hold, as far as the text tells: an array has several values, a string one. */
+/**
+ * Looks up the values of a script's variable, as far as the text tells: an array has several values, a string has one.
+ */
 export type BashVariables = (name: string) => readonly string[] | undefined;
 
 /**
- * What a word may come to. A text of a few lines can stand for more than any memory holds, and can keep a regular
- * expression busy for ever; then it says nothing that could be told without running it.
+ * The limits of what a word may expand to. A text of a few lines can expand to more than any memory holds, and can keep
+ * a regular expression busy for ever. Beyond these limits a word counts as unknown.
  */
 const most = { words: 2000, letters: 64 * 1024, globbedLetters: 256, globStars: 2, level: 20 };
 
-/** Whether values are more than a PKGBUILD's variable ever holds. */
+/** Whether values are more than any PKGBUILD's variable holds. */
 export const isTooMuch = (values: readonly string[]): boolean =>
   values.length > most.words || values.reduce((sum, { length }) => sum + length, 0) > most.letters;
 
@@ -61,7 +63,9 @@ const range = (inner: string): string[] | undefined => {
   );
 };
 
-/** Brace expansion, which bash does first and on the text alone: `x{,.sig}` → `x`, `x.sig`. Undefined if it is too much. */
+/**
+ * Brace expansion, which bash does first and on the bare text: `x{,.sig}` → `x`, `x.sig`. Undefined if it is too much.
+ */
 const expandBraces = (raw: string, level = 0): string[] | undefined => {
   if (level > most.level || raw.length > most.letters) return undefined;
   for (let i = 0; i < raw.length; i++) {
@@ -95,7 +99,7 @@ const expandBraces = (raw: string, level = 0): string[] | undefined => {
 const isOrdered = (bracket: string): boolean =>
   [...bracket.matchAll(/(.)-(.)/gsu)].every(([, from = '', to = '']) => from <= to);
 
-/** Whether a pattern is one that a regular expression can stand for, and comes to an end with. */
+/** Whether a regular expression can express a pattern and match it in reasonable time. */
 const isPlainGlob = (pattern: string, value: string): boolean => {
   const stars = pattern.match(/\*+/g)?.length ?? 0;
   if (stars > 0 && (stars > most.globStars || value.length > most.globbedLetters)) return false;
@@ -150,7 +154,7 @@ const edited = (value: string, operator: string, rest: string): string | undefin
   }
 };
 
-/** What stands inside `${…}`. */
+/** Expands what is inside `${…}`. */
 const expandParameter = (
   inner: string,
   variables: BashVariables,
@@ -170,7 +174,7 @@ const expandParameter = (
   return results.every((result) => result !== undefined) ? results : undefined;
 };
 
-/** Quote removal and parameters; a word that is one `${name[@]}` gives all its values. */
+/** Quote removal and parameters. A word that is a single `${name[@]}` expands to all its values. */
 const expandParts = (raw: string, variables: BashVariables, level = 0): readonly string[] | undefined => {
   const whole = /^"?\$\{([^{}]*\[@\][^{}]*)\}"?$/.exec(raw);
   if (whole?.[1] !== undefined) return expandParameter(whole[1], variables, level);
@@ -203,16 +207,16 @@ const expandParts = (raw: string, variables: BashVariables, level = 0): readonly
   return [value];
 };
 
-/** The one value of a word without brace expansion; undefined if only running it could tell. */
+/** The single value of a word without brace expansion; undefined if only running it could tell. */
 const expandOne = (raw: string, variables: BashVariables, level: number): string | undefined => {
   const values = expandParts(raw, variables, level);
   return values?.length === 1 ? values[0] : values?.join(' ');
 };
 
 /**
- * The values that bash makes of a word: brace expansion, parameters, quote removal.
- * Gives undefined where the text alone can't tell: command substitution, variables that nobody set, expansions
- * that are not known here. Globs stay as they stand.
+ * Returns the values to which bash expands a word: brace expansion, parameters, quote removal. Returns undefined if the
+ * text alone can't tell: command substitution, unset variables, expansions that are not known here. Globs stay as they
+ * are.
  */
 export const expandWord = (raw: string, variables: BashVariables): string[] | undefined => {
   const values: string[] = [];

@@ -116,7 +116,7 @@ describe('what the text can not tell', () => {
       /line 3: .*another command/,
     ],
     ['KERNELRELEASE', 'build() {\n  make KERNELRELEASE=1\n}\n', /sets the release itself/],
-  ])('%s is said, not guessed', (_, pkgbuild, message) => {
+  ])('%s is reported, not guessed', (_, pkgbuild, message) => {
     expect(() => predict(pkgbuild)).toThrow(message);
   });
 });

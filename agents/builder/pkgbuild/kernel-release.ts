@@ -8,7 +8,7 @@ export interface ReleaseSources {
   /** The top Makefile of the baseline's tree. */
   makefile: string;
   pkgbuild: string;
-  /** As `.SRCINFO` has them. */
+  /** The package's values in `.SRCINFO`. */
   pkgbase: string;
   pkgver: string;
   pkgrel: string;
@@ -16,13 +16,13 @@ export interface ReleaseSources {
   config: string | null;
 }
 
-/** What the text says of the parts that a release is put together from. */
+/** The parts of a release, according to the text. */
 interface Parts {
   makefile: string;
   config: string;
   /** File name → content. */
   localversions: Map<string, string>;
-  /** `LOCALVERSION=` as make gets it; undefined if nobody sets it. */
+  /** `LOCALVERSION=` as make gets it; undefined if nothing sets it. */
   argument: string | undefined;
   /** `EXTRAVERSION=` as an argument to make. */
   extraversion: string | undefined;
@@ -52,13 +52,13 @@ const printed = (values: readonly string[]): string | undefined => {
   return text.includes('\\') ? undefined : text;
 };
 
-/** Says something, and writes it nowhere. */
+/** Programs that only print. */
 const speakers: ReadonlySet<string> = new Set(['echo', 'printf', 'msg', 'msg2', 'error', 'warning', 'plain']);
-/** Changes files in a way that the text does not tell. */
+/** Programs that change files in a way that the text does not tell. */
 const changers: ReadonlySet<string> = new Set(['rm', 'cp', 'mv', 'tee', 'ln', 'install', 'patch']);
 const setsRelease = ({ raw }: BashToken) => /KERNEL(RELEASE|VERSION)=/.test(raw);
 
-/** Reads, command by command, what prepare(), build() and the functions they call do to the parts. */
+/** Reads, command by command, how prepare(), build() and the functions that they call change the parts. */
 class PartsReader {
   readonly parts: Parts;
   readonly #text: string;
@@ -88,7 +88,7 @@ class PartsReader {
       writes !== undefined || [program, ...words].some(({ raw }) => about.test(raw) && !/^\.?\//.test(raw));
     if (!mentions) return;
     if (speakers.has(program.raw) && !writes) return;
-    if (command.nesting > 0) throw this.#unclear(command, 'it stands under a condition or in a loop');
+    if (command.nesting > 0) throw this.#unclear(command, 'it is under a condition or in a loop');
 
     if (writes) this.#readWriting(command, program, words, writes);
     else if (program.raw === 'sed') this.#readSed(command, words);
@@ -105,7 +105,7 @@ class PartsReader {
   #unclear(command: BashCommand, why: string): PkgbuildError {
     return new PkgbuildError(
       lineOf(this.#text, command.start),
-      `the kernel's release depends on "${this.#text.slice(command.start, command.end)}", and ${why}; say it in a plainer form`,
+      `the kernel's release depends on "${this.#text.slice(command.start, command.end)}", and ${why}; write it in a simpler form`,
     );
   }
 
@@ -212,7 +212,7 @@ const releaseOf = (text: string, script: BashScript, sources: ReleaseSources): s
       for (const entry of expandWord(raw, variables) ?? [raw]) {
         if (/(^|\/)patch-\d[^/]*$/.test(entry))
           throw new PkgbuildError(lineOf(text, start), `${entry} changes the baseline's version by itself`);
-        // A git tree that is not on its tag adds a "+" or its commit, unless LOCALVERSION is set.
+        // For a git tree that is not on its tag, the kernel adds a "+" or the commit, unless LOCALVERSION is set.
         if (/(^|::)git(\+|:)/.test(entry) && parts.argument === undefined)
           throw new PkgbuildError(
             lineOf(text, start),
@@ -223,10 +223,10 @@ const releaseOf = (text: string, script: BashScript, sources: ReleaseSources): s
 };
 
 /**
- * What `uname -r` will say, from the text alone: the Makefile's version, what `sed` in prepare() does to it,
+ * Predicts what `uname -r` will print, from the text alone: the Makefile's version, what `sed` in prepare() does to it,
  * `localversion*` files, CONFIG_LOCALVERSION and make's LOCALVERSION, in the order in which the kernel's
- * `scripts/setlocalversion` puts them together. `namesPkgrel` says whether another pkgrel gives another release.
- * @throws {PkgbuildError} a sentence, where the text can't tell. It never guesses.
+ * `scripts/setlocalversion` puts them together. `namesPkgrel` says whether another pkgrel makes another release.
+ * @throws {PkgbuildError} one sentence, if the text can't tell. It never guesses.
  */
 export const predictRelease = (sources: ReleaseSources): { predicted: string; namesPkgrel: boolean } => {
   try {

@@ -1,6 +1,6 @@
 import { BashSyntaxError, lineOf } from './bash-array.ts';
 
-/** The PKGBUILD has a shape that a text edit can't follow. Its message is a sentence with the line's number. */
+/** The PKGBUILD has a shape that a text edit can't handle. The message is a sentence with the line's number. */
 export class PkgbuildError extends Error {
   override readonly name = 'PkgbuildError';
 
@@ -9,7 +9,7 @@ export class PkgbuildError extends Error {
   }
 }
 
-/** What {@link BashSyntaxError} says, with its line; any other error stays as it is. */
+/** Turns a {@link BashSyntaxError} into a PkgbuildError with its line. Any other error is returned as it is. */
 export const asPkgbuildError = (text: string, error: unknown): unknown =>
   error instanceof BashSyntaxError
     ? new PkgbuildError(lineOf(text, error.offset), `${error.message}; expected bash`, error)

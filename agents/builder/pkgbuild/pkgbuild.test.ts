@@ -35,7 +35,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const srcinfo = async (name: string, text: string) => {
-  // Closed to everybody else, as an agent's own folders are.
+  // Closed to all other users, like an agent's own folders.
   const place = join(folder, name);
   await mkdir(place, { recursive: true, mode: 0o700 });
   await writeFile(join(place, 'PKGBUILD'), text);
@@ -44,7 +44,7 @@ const srcinfo = async (name: string, text: string) => {
 
 const untouched = new Map<string, ReturnType<typeof srcinfo>>();
 
-/** The bumped text, checked by what makepkg reads in it. */
+/** The bumped text, checked with makepkg. */
 const bumped = async (name: string, bump: Bump) => {
   const before = await testdata(name);
   const text = bumpPkgbuild(before, bump);
@@ -93,7 +93,7 @@ describe('a bump, as makepkg reads it', () => {
     }
   });
 
-  test('copies the last patch command with what stands around it, and keeps every other byte', async () => {
+  test('copies the last patch command with the text around it, and keeps every other byte', async () => {
     const { before, text } = await edited('by-name', { pkgrel: '4', addPatches: [patch('0003-x.patch')] });
     expect(addedLines(before, text)).toEqual([
       'pkgrel="4"   # bumped by hand so far',
@@ -146,7 +146,7 @@ describe('a bump, as makepkg reads it', () => {
     expect(text.match(/git apply/g)).toHaveLength(1);
   });
 
-  test('replaces the sum of a file behind a word that makes two sources', async () => {
+  test('replaces the sum of a file after a word that makes two sources', async () => {
     const { after, problems } = await bumped('by-loop', {
       pkgrel: '13',
       addPatches: [],
@@ -157,7 +157,7 @@ describe('a bump, as makepkg reads it', () => {
     expect(after.get('b2sums')?.slice(0, 4)).toEqual(['SKIP', 'SKIP', 'SKIP', '111']);
   });
 
-  test('counts the elements of an array of its own', async () => {
+  test('counts the elements of another array that it uses', async () => {
     const { after, problems } = await bumped('redirected', {
       pkgrel: '2',
       addPatches: [],
@@ -167,7 +167,7 @@ describe('a bump, as makepkg reads it', () => {
     expect(after.get('sha1sums')).toEqual(['SKIP', '1'.repeat(40), '9'.repeat(40), '8'.repeat(40)]);
   });
 
-  test('is seen when it changes what was not meant', async () => {
+  test('is noticed if it changes more than was meant', async () => {
     const text = await testdata('git-apply');
     const changes = compareSrcinfo(
       await srcinfo('meant.before', text),
@@ -219,7 +219,7 @@ describe('a shape that a text edit can not follow', () => {
     expect(() => bumpPkgbuild(text, bump)).toThrow(message);
   });
 
-  test('a file that is to go and is not there is refused', () => {
+  test('removing a file that is not there is refused', () => {
     expect(() => bumpPkgbuild(`${head}${apply}`, { ...bump, removePatches: ['c.patch'] })).toThrow(
       /line 4: c.patch is not in source/,
     );

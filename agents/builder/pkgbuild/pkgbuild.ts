@@ -18,22 +18,22 @@ export interface Bump {
   pkgrel: string;
   pkgver?: string;
   addPatches: readonly BumpedPatch[];
-  /** Files in `source=()` that go, with their sums and the lines of `prepare()` that apply them. */
+  /** Files to remove from `source=()`, with their sums and the lines of `prepare()` that apply them. */
   removePatches?: readonly string[];
-  /** Files in `source=()` that stay with other contents: only their sums change. */
+  /** Files in `source=()` that get other contents: only their sums change. */
   replacePatches?: readonly BumpedPatch[];
 }
 
-/** An array as it grows from assignment to assignment: each element with all the entries that bash makes of it. */
+/** An array over all its assignments: each element with the entries to which bash expands it. */
 interface SourceArray {
   name: string;
   arrays: BashArray[];
-  /** `entries` is undefined where the text can't tell. */
+  /** `entries` is undefined if the text can't tell. */
   elements: { token: BashToken; array: BashArray; entries: string[] | undefined }[];
   line: number;
 }
 
-/** A word in double quotes is one entry, even where only running it tells which. */
+/** A word in double quotes is one entry, even if only running it tells its value. */
 const entriesOf = (raw: string, variables: BashVariables): string[] | undefined =>
   expandWord(raw, variables) ?? (/^"[^"]*"$/.test(raw) && !/\[[@*]\]|\$[@*]/.test(raw) ? [raw] : undefined);
 
@@ -66,7 +66,7 @@ const sourceArray = (
 const sourceFile = (entry: string): string =>
   entry.includes('::') ? entry.slice(0, entry.indexOf('::')) : entry.slice(entry.lastIndexOf('/') + 1);
 
-/** The element that makes entry `index` of the whole array, if every element before it can be counted. */
+/** The element that contains entry `index` of the whole array, if every element before it can be counted. */
 const elementAt = (array: SourceArray, index: number) => {
   let entry = 0;
   for (const element of array.elements) {
@@ -77,13 +77,13 @@ const elementAt = (array: SourceArray, index: number) => {
   return undefined;
 };
 
-/** The style of an element's quotes, put around another value. */
+/** Puts another value into the same kind of quotes as an element. */
 const quoteLike = (raw: string | undefined, value: string): string => {
   const quote = raw?.startsWith('"') ? '"' : raw === undefined || raw.startsWith("'") ? "'" : '';
   return `${quote}${value}${quote}`;
 };
 
-/** Puts values behind the last element, with the blanks that stand between its elements so far. */
+/** Adds values after the last element, separated by the same blanks as the existing elements. */
 const appendElements = (text: string, { arrays }: SourceArray, values: readonly string[]): TextEdit => {
   const array = arrays.findLast(({ elements }) => elements.length > 0) ?? arrays.at(-1);
   if (!array) throw new TypeError('an array without an assignment');
@@ -97,7 +97,7 @@ const appendElements = (text: string, { arrays }: SourceArray, values: readonly 
   const lineStart = text.lastIndexOf('\n', last.start - 1) + 1;
   const nextLine = `\n${text.slice(lineStart, last.start).replace(/\S/g, ' ')}`;
   const blank = previous && /^\s+$/.test(gap) ? gap.replace(/^\s*\n/, '\n') : nextLine;
-  // A comment behind the last element stays with it; what follows a comment has to begin on a line of its own.
+  // A comment after the last element stays with it; what follows a comment has to begin on a new line.
   const lineEnd = text.indexOf('\n', last.end);
   const comment = array.comments.find(({ start }) => start >= last.end && start < lineEnd);
   const separator = comment && !blank.includes('\n') ? nextLine : blank;
@@ -118,12 +118,15 @@ const literal = (text: string, script: BashScript, name: 'pkgrel' | 'pkgver', va
   const { raw, start } = assignment.value;
   const plain = /^(["']?)([A-Za-z0-9._+~]+)\1$/.exec(raw);
   if (!plain?.[2] || assignment.array || assignment.conditional)
-    throw new PkgbuildError(line, `${name}=${raw} is no plain value; expected one like "${name}=${value}"`);
+    throw new PkgbuildError(
+      line,
+      `${name}=${raw} is not a plain value; expected one like "${name}=${value}"`,
+    );
   const from = start + (plain[1]?.length ?? 0);
   return { start: from, end: from + plain[2].length, by: value };
 };
 
-/** `source` with its sums: the plain ones, or those of the one architecture that has some. */
+/** A `source` or `source_<arch>` with its sums. */
 interface Sources {
   source: SourceArray;
   sums: { kind: SumKind; array: SourceArray }[];
@@ -140,7 +143,7 @@ const readSources = (text: string, script: BashScript, variables: BashVariables)
     if (!source) return [];
     const suffix = name.slice('source'.length);
     const odd = script.assignments.find((one) => one.name === `cksums${suffix}`);
-    if (odd) throw new PkgbuildError(lineOf(text, odd.start), 'cksums are no checksum to rely on');
+    if (odd) throw new PkgbuildError(lineOf(text, odd.start), 'cksums are not reliable checksums');
     const sums = sumKinds.flatMap((kind) => {
       const array = sourceArray(text, script, variables, `${kind}sums${suffix}`);
       return array ? [{ kind, array }] : [];
@@ -154,7 +157,7 @@ const readSources = (text: string, script: BashScript, variables: BashVariables)
   });
 };
 
-/** Where a file stands: the sources it is in, its element, and its index among all entries. */
+/** Finds a file: the sources that hold it, its element, and its index among all entries. */
 const locate = (text: string, all: readonly Sources[], file: string) => {
   for (const sources of all) {
     let index = 0;
@@ -189,7 +192,7 @@ const sumElement = (text: string, { array }: Sources['sums'][number], index: num
   return element;
 };
 
-/** The edits that add patches to a `source` and a sum of each to every array of sums. */
+/** The edits that add patches to a `source`, and their sums to every array of sums. */
 const appendPatches = (
   text: string,
   { source, sums }: ReturnType<typeof readSources>[number],
@@ -199,10 +202,10 @@ const appendPatches = (
   // makepkg would read `a:b` as a protocol or a new name.
   for (const { file } of patches)
     if (!/^[A-Za-z0-9_][A-Za-z0-9._+@~-]*$/.test(file))
-      throw new PkgbuildError(source.line, `${file} is no plain file name that source can hold`);
+      throw new PkgbuildError(source.line, `${file} is not a plain file name that source can hold`);
   const append = (array: Parameters<typeof appendElements>[1], words: string[]) =>
     appendElements(text, array, words);
-  // makepkg wants as many sums as sources, so the end of one is the same index as the end of the other.
+  // makepkg requires as many sums as sources, so the ends of both arrays have the same index.
   return [
     append(
       source,
@@ -269,10 +272,9 @@ const edit = (text: string, bump: Bump): string => {
 };
 
 /**
- * Bumps a PKGBUILD by editing its text: `pkgrel` (and `pkgver`), patches in `source` with a sum of every kind that
- * is there, and the lines of `prepare()` that apply patches by name. A `prepare()` that loops over its sources is
- * left alone. Everything else stays byte for byte. Compare `.SRCINFO` before and after: the text is edited without
- * running it.
+ * Bumps a PKGBUILD by editing its text: `pkgrel` (and `pkgver`), patches in `source` with a sum of every kind that it
+ * has, and the lines of `prepare()` that apply patches by name. A `prepare()` that loops over its sources is left
+ * alone. Everything else stays byte for byte. The text is not run: compare `.SRCINFO` before and after.
  * @throws {PkgbuildError} if the text has a shape that this can't edit.
  */
 export const bumpPkgbuild = (text: string, bump: Bump): string => {

@@ -3,7 +3,7 @@ import type { BashCommand, BashScript } from './bash-script.ts';
 import { PkgbuildError } from './pkgbuild-error.ts';
 import { type TextEdit, wholeLines } from './text-edit.ts';
 
-/** How `prepare()` applies patches: by their names, one command each, or by looping over what is there. */
+/** How `prepare()` applies patches: by their names, one command each, or in a loop over whatever is there. */
 type Shape =
   | { by: 'name'; commands: { command: BashCommand; file: string }[]; line: number }
   | { by: 'loop'; pattern: string | undefined };
@@ -40,13 +40,13 @@ const readShape = (text: string, script: BashScript, known: readonly string[]): 
     if (file === undefined || files.size > 1)
       throw new PkgbuildError(at, `"${said}" names no single file of source; expected one patch by its name`);
     if (command.nesting > 0)
-      throw new PkgbuildError(at, `"${said}" stands under a condition or in a loop; expected it on its own`);
+      throw new PkgbuildError(at, `"${said}" is under a condition or in a loop; expected it on its own`);
     return { command, file };
   });
   return { by: 'name', commands, line };
 };
 
-/** The lines of a command that has them for itself, but for what stops a failed one: `|| return 1`. */
+/** The lines of a command, which nothing else may share except what handles its failure: `|| return 1`. */
 const ownLines = (text: string, { start, end }: BashCommand): { start: number; end: number } => {
   const lines = wholeLines(text, start, end);
   const before = text.slice(lines.start, start);
@@ -54,16 +54,16 @@ const ownLines = (text: string, { start, end }: BashCommand): { start: number; e
   if (!/^\s*$/.test(before) || !/^\s*(\|\|\s*(return|exit)(\s+\d+)?)?\s*;?\s*(#.*)?\n?$/.test(behind))
     throw new PkgbuildError(
       lineOf(text, start),
-      `other commands stand on the line of "${text.slice(start, end)}"; expected it on a line of its own`,
+      `other commands are on the line of "${text.slice(start, end)}"; expected it on a line of its own`,
     );
   return lines;
 };
 
 /**
- * The edits that let `prepare()` apply the added patches after its last one, in the form of that one, and no longer
- * those that go. None where a loop over `source` applies whatever is there.
+ * The edits by which `prepare()` applies the added patches after its last one, in the same form, and no longer applies
+ * the removed ones. There are none if a loop over `source` applies whatever is there.
  * @param known the files that `source` names.
- * @throws {PkgbuildError} if it applies patches in no way that this can follow.
+ * @throws {PkgbuildError} if it applies patches in a way that this can't follow.
  */
 export const editPrepare = (
   text: string,
@@ -85,7 +85,7 @@ export const editPrepare = (
     if (!only || found.length > 1)
       throw new PkgbuildError(
         shape.line,
-        `prepare() applies ${file} in ${found.length} commands; expected one that can go`,
+        `prepare() applies ${file} in ${found.length} commands; expected a single one to remove`,
       );
     return { ...ownLines(text, only.command), by: '' };
   });

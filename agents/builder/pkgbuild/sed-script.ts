@@ -1,11 +1,11 @@
-/** More repeats in one pattern, or longer lines, are none that a kernel's Makefile needs. */
+/** A kernel's Makefile needs no more repeats in one pattern, and no longer lines. */
 const mostRepeats = 3;
 const longestLine = 1000;
 
-/** A basic regular expression, as sed reads it, in JavaScript's own form; undefined if it holds more than that. */
+/** Translates a basic regular expression of sed into JavaScript's form; undefined if it uses anything else. */
 const fromBasic = (pattern: string): string | undefined => {
   if (/\\[^.*/[\]^$()+?|\\&-]|\[\[:/.test(pattern)) return undefined;
-  // A group that repeats, or many repeats after each other, may keep JavaScript's engine busy for ever.
+  // A repeated group, or many repeats in a row, may keep JavaScript's engine busy for ever.
   if (/\\\)(\*|\\[+?])/.test(pattern) || (pattern.match(/\*|\\\+/g)?.length ?? 0) > mostRepeats)
     return undefined;
   return pattern.replace(/\\([()+?|])|([()+?|{}])/g, (_, special?: string, plain?: string) =>
@@ -32,7 +32,7 @@ const substitute = (text: string, command: string): string | undefined => {
   try {
     expression = new RegExp(source, flags);
   } catch {
-    return undefined; // sed may take it, and this does not
+    return undefined; // sed may accept it, but JavaScript does not
   }
   const lines = text.split('\n');
   if (lines.some(({ length }) => length > longestLine)) return undefined;
@@ -51,7 +51,7 @@ const substitute = (text: string, command: string): string | undefined => {
 };
 
 /**
- * A text as `sed` would leave it, for a script of `s` commands one a line or separated by `;` between commands.
+ * Edits a text as `sed` would, for a script of `s` commands, one per line or separated by `;`.
  * @returns undefined for any other script.
  */
 export const editLines = (text: string, script: string): string | undefined => {

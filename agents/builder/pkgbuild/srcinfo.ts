@@ -1,6 +1,6 @@
 import type { SrcinfoChange } from '../../../schemas/steps.ts';
 
-/** A `pkgbase` or `pkgname` with its keys; a key that may stand several times has several values, in order. */
+/** A `pkgbase` or `pkgname` with its keys. A repeated key has several values, in order. */
 export interface SrcinfoSection {
   name: string;
   values: ReadonlyMap<string, readonly string[]>;
@@ -14,7 +14,7 @@ export interface Srcinfo {
 
 /**
  * Reads what `makepkg --printsrcinfo` prints.
- * @throws {TypeError} if a line is no `key = value` or comes before the pkgbase.
+ * @throws {TypeError} if a line is not `key = value` or comes before the pkgbase.
  */
 export const parseSrcinfo = (text: string): Srcinfo => {
   const sections: { name: string; values: Map<string, string[]> }[] = [];
@@ -22,12 +22,12 @@ export const parseSrcinfo = (text: string): Srcinfo => {
     const trimmed = line.trim();
     if (trimmed === '' || trimmed.startsWith('#')) continue;
     const equals = trimmed.indexOf('=');
-    if (equals < 1) throw new TypeError(`.SRCINFO: "${trimmed}" is no "key = value"`);
+    if (equals < 1) throw new TypeError(`.SRCINFO: "${trimmed}" is not "key = value"`);
     const key = trimmed.slice(0, equals).trim();
     const value = trimmed.slice(equals + 1).trim();
     if (key === 'pkgbase' || key === 'pkgname') sections.push({ name: value, values: new Map() });
     const values = sections.at(-1)?.values;
-    if (!values) throw new TypeError(`.SRCINFO: "${trimmed}" stands before the pkgbase`);
+    if (!values) throw new TypeError(`.SRCINFO: "${trimmed}" comes before the pkgbase`);
     const known = values.get(key);
     if (known) known.push(value);
     else values.set(key, [value]);
@@ -37,7 +37,7 @@ export const parseSrcinfo = (text: string): Srcinfo => {
   return { base, packages };
 };
 
-/** The one value of a key of the pkgbase; undefined if it has none. */
+/** The first value of a key of the pkgbase; undefined if it has none. */
 export const srcinfoValue = ({ base }: Srcinfo, key: string): string | undefined => base.values.get(key)?.[0];
 
 /** `[epoch:]pkgver-pkgrel`, as pacman prints it. */
@@ -58,8 +58,8 @@ const minus = (values: readonly string[], others: readonly string[]): string[] =
 };
 
 /**
- * What differs between two `.SRCINFO`s: for each section and key the values that went (`before`) and those that came
- * (`after`). Values that only changed their order are given as they stood, before and after.
+ * What differs between two `.SRCINFO`s: for each section and key the removed values (`before`) and the added ones
+ * (`after`). If kept values changed their order, all values are returned, before and after.
  */
 export const compareSrcinfo = (before: Srcinfo, after: Srcinfo): SrcinfoChange[] => {
   const names = (srcinfo: Srcinfo) => [srcinfo.base, ...srcinfo.packages];
@@ -85,13 +85,13 @@ export const compareSrcinfo = (before: Srcinfo, after: Srcinfo): SrcinfoChange[]
   return changes;
 };
 
-/** What a bump means to change. */
+/** What a bump is meant to change. */
 export interface MeantBump {
   pkgrel: string;
   pkgver?: string;
   addedSources: readonly string[];
   removedSources?: readonly string[];
-  /** Files whose sums change and which stay in `source`. */
+  /** Files that stay in `source` but whose sums change. */
   replacedSources?: readonly string[];
 }
 
@@ -99,8 +99,8 @@ const isSums = (key: string): boolean => /^(md5|sha1|sha224|sha256|sha384|sha512
 const isSource = (key: string): boolean => /^source(_\w+)?$/.test(key);
 
 /**
- * A sentence for each change that was not meant, and for each that was meant and is not there. Of the sums only
- * their number is judged here: makepkg itself compares each with its file.
+ * Returns a sentence for each change that was not meant, and for each that was meant but is missing. Only the number of
+ * sums is checked here: makepkg itself compares each sum with its file.
  */
 export const bumpProblems = (changes: readonly SrcinfoChange[], meant: MeantBump): string[] => {
   const { addedSources, removedSources = [], replacedSources = [] } = meant;
@@ -131,7 +131,7 @@ export const bumpProblems = (changes: readonly SrcinfoChange[], meant: MeantBump
         problems.push(`${found}; expected ${sumsToGo} sums to go and ${sumsToCome} to come`);
     } else problems.push(`${found}; expected it to stay`);
   }
-  // A new pkgver may come with the pkgrel that the old one had.
+  // A new pkgver may keep the pkgrel of the old one.
   if (pkgrels === 0 && meant.pkgver === undefined)
     problems.push(`pkgrel did not change; expected it to become ${meant.pkgrel}`);
   if (meant.pkgver !== undefined && pkgvers === 0)

@@ -11,14 +11,14 @@ export type AppliedPatch = Omit<PatchChecked, 'defines' | 'uses'>;
 
 export interface AppliedSeries {
   patches: AppliedPatch[];
-  /** The tree of what did apply. */
+  /** The tree with the patches that did apply. */
   tree: string;
 }
 
 /**
- * Applies a series to a commit in an index of its own: no worktree, no fuzz, no three-way merge. A patch that
- * conflicts is left out, so that those after it are looked at as well.
- * @param folder A folder for files in passing.
+ * Applies a series to a commit in a separate index: no worktree, no fuzz, no three-way merge. A patch that conflicts is
+ * left out, so that those after it are checked as well.
+ * @param folder A folder for temporary files.
  */
 export const applySeries = async (
   git: Git,
@@ -62,7 +62,7 @@ const applyPatch = async (
   for (const told of conflictsTold(applied.stderr, diffs)) {
     const diff = diffs.find(({ oldPath, path }) => oldPath === told.path || path === told.path);
     const hunks: Conflict[] = [];
-    // git apply stops at a file's first hunk that fails; each on its own says how many there are.
+    // git apply stops at a file's first hunk that fails. Trying each hunk on its own finds all of them.
     if (diff !== undefined && told.hunk.startsWith('@@'))
       for (const hunk of diff.hunks)
         if ((await apply(singleHunk(diff, hunk), '--check')).exitCode !== 0)
@@ -73,8 +73,8 @@ const applyPatch = async (
 };
 
 /**
- * What `git apply` says of the files that it can't patch. A hunk is given by its `@@` line; where the file itself is
- * the trouble (missing, there already, another type), by git's words.
+ * Reads from git's messages which files it could not patch. A conflict is named by the hunk's `@@` line, or, if the
+ * file itself is at fault (missing, there already, another type), by git's words.
  */
 export const conflictsTold = (stderr: string, diffs: readonly FileDiff[]): Conflict[] => {
   const told = new Map<string, string>();
@@ -97,7 +97,7 @@ export const conflictsTold = (stderr: string, diffs: readonly FileDiff[]): Confl
   return [...told].map(([path, hunk]) => ({ path, hunk }));
 };
 
-/** Author and subject as `git am` would take them from the mail; empty where it has none. */
+/** Author and subject as `git am` would take them from the mail; empty if it has none. */
 const mailHeaders = async (
   git: Git,
   text: string,

@@ -1,17 +1,17 @@
 import type { Hunk } from './series.ts';
 
-/** A word or sign of the C that a hunk leaves behind, without comments and the contents of strings. */
+/** A word or sign of the C code after a hunk, without comments and the contents of strings. */
 export interface Token {
   text: string;
-  /** Whether the hunk adds its line; otherwise it stands there already. */
+  /** Whether the hunk adds its line; otherwise the line was there before. */
   added: boolean;
-  /** The first of its line. */
+  /** Whether it is the first of its line. */
   first: boolean;
-  /** The first of its line, and not indented. */
+  /** Whether it is the first of its line, and not indented. */
   column0: boolean;
 }
 
-/** A preprocessor's `#define`, whose body is code of its own. */
+/** A `#define` of the preprocessor, whose body is separate code. */
 export interface Define {
   name: string;
   added: boolean;
@@ -69,12 +69,12 @@ const tokensOf = (code: string, added: boolean): Token[] =>
     column0: found.index === 0,
   }));
 
-/** A line may hold more words than a call takes arguments. */
+/** Not `push(...more)`: a line may hold more words than a call may have arguments. */
 const append = (tokens: Token[], more: readonly Token[]): void => {
   for (const token of more) tokens.push(token);
 };
 
-/** Reads the code that stands in a file after the hunk. Directives other than `#define` are left out. */
+/** Reads the code of a hunk as it is after the patch. Directives other than `#define` are left out. */
 export const readHunk = (hunk: Hunk): HunkCode => {
   const kept = hunk.lines.filter((line) => !line.startsWith('-') && !line.startsWith('\\'));
   let inComment = startsInComment(kept.map((line) => line.slice(1)));

@@ -5,17 +5,17 @@ import type { SymbolFound } from '../../../schemas/steps.ts';
 import type { Git } from '../git/git.ts';
 import type { PatchSymbols } from './symbols.ts';
 
-/** What a tree says of one symbol. */
+/** What was found in a tree about one symbol. */
 export interface SymbolInTree {
-  /** Lines of code that name it; those of comments don't count. */
+  /** The number of lines of code that name it. Lines of comments don't count. */
   hits: number;
-  /** `path:line` of its definition, or of a declaration where none is seen. */
+  /** `path:line` of its definition, or of a declaration if no definition is found. */
   definedIn: string | null;
   exported: boolean;
 }
 
 const grepTimeoutMs = 10 * 60_000;
-/** A line that is longer was written by a machine, and says nothing of where a symbol comes from. */
+/** A longer line was written by a machine, and does not show where a symbol comes from. */
 const longestLine = 1000;
 const comment = /^\s*(\/\*|\/\/|\*(\s|\/|$))/;
 const word = /[A-Za-z_]\w*/g;
@@ -23,7 +23,7 @@ const exportOf = /\bEXPORT_SYMBOL\w*\(\s*(\w+)/;
 
 const blank = (): SymbolInTree => ({ hits: 0, definedIn: null, exported: false });
 
-/** How much a line looks like the place where the symbol comes from; 0, not at all. */
+/** Ranks how much a line looks like the definition of the symbol; 0 is not at all. */
 const definitionRank = (symbol: string): ((path: string, line: string) => number) => {
   const macro = new RegExp(`^\\s*#\\s*define\\s+${symbol}\\b`);
   const type = new RegExp(
@@ -53,8 +53,8 @@ const definitionRank = (symbol: string): ((path: string, line: string) => number
 };
 
 /**
- * Looks for symbols in the C, headers and assembly of a commit, in one pass over its files and without a worktree.
- * @param folder A folder for a file in passing.
+ * Searches the C files, headers and assembly of a commit for symbols, in one pass and without a worktree.
+ * @param folder A folder for a temporary file.
  */
 export const grepSymbols = async (
   git: Git,
@@ -73,7 +73,7 @@ export const grepSymbols = async (
     const { stdout } = await git.run(repository, args, options);
     readHits(stdout.split('\n'), commit.length + 1, found);
   } catch (error) {
-    // More lines than a runner keeps: the symbols are too common to be asked for at once.
+    // There are more lines than the runner keeps: the symbols are too common to search for all at once.
     const tooMuch = error instanceof ProgramFailed && error.stdout.length > 32 * 1024 * 1024;
     if (!tooMuch || symbols.length === 1) throw error;
     const half = Math.ceil(symbols.length / 2);
@@ -110,7 +110,7 @@ export interface ReadPatch {
   symbols: PatchSymbols;
 }
 
-/** The symbols that a patch uses, among them every name that the series itself defines. */
+/** The symbols that a patch uses, including names that the series itself defines. */
 const usesOf = ({ symbols }: ReadPatch, ownNames: ReadonlySet<string>): Set<string> => {
   const uses = new Set([...symbols.uses, ...symbols.mayUse, ...symbols.types]);
   for (const name of symbols.mentions)
@@ -118,15 +118,15 @@ const usesOf = ({ symbols }: ReadPatch, ownNames: ReadonlySet<string>): Set<stri
   return uses;
 };
 
-/** A name that a macro of the series may have made out of another one. */
+/** Whether a macro of the series may have made this name out of another one. */
 const maybePasted = (symbol: string, patches: readonly ReadPatch[]): boolean =>
   patches.some(({ symbols }) =>
     [...symbols.pasted].some((part) => part.length > 2 && part !== symbol && symbol.includes(part)),
   );
 
 /**
- * The symbol table of a series: what the plan lists and what the patches use, in that order.
- * `grep` is asked once, for all of them.
+ * The symbol table of a series: what the plan lists and what the patches use, in that order. `grep` is called once, for
+ * all of them.
  */
 export const findSymbols = async (
   listed: readonly string[],

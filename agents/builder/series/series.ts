@@ -10,7 +10,7 @@ export interface SeriesPatch {
   text: string;
 }
 
-/** A hunk of a unified diff: its own `@@ … @@` line, and the lines below it with their mark. */
+/** A hunk of a unified diff: its `@@ … @@` line, and the lines below it with their marks. */
 export interface Hunk {
   header: string;
   /** The first line of the hunk in the old file, counted from 1. */
@@ -22,7 +22,7 @@ export interface Hunk {
 export interface FileDiff {
   /** The lines from `diff --git` or `---` to the first hunk. */
   head: string[];
-  /** The path without `a/` or `b/`; the new one, unless the file goes away. */
+  /** The path without `a/` or `b/`: the new one, unless the file is deleted. */
   path: string;
   oldPath: string;
   hunks: Hunk[];
@@ -40,8 +40,8 @@ const namedInHeader = (line: string): { oldPath: string; path: string } => {
 };
 
 /**
- * The files and hunks of a patch, as `git format-patch` or `diff -u` print them. Text around the diff is passed
- * over; hunks are followed by their own line counts, so a removed `-- ` is not taken for the end of the mail.
+ * The files and hunks of a patch, as `git format-patch` or `diff -u` print them. Text around the diff is skipped. The
+ * end of a hunk follows from its line counts, so a removed `-- ` is not taken for the end of the mail.
  */
 export const parsePatch = (text: string): FileDiff[] => {
   const files: FileDiff[] = [];
@@ -96,7 +96,8 @@ export const patchsetHash = (patches: readonly Pick<SeriesPatch, 'text'>[]): str
   sha256(patches.map(({ text }) => `${sha256(text)}\n`).join(''));
 
 /**
- * The patches of a request as text, once they are the bytes that were named, and one file each.
+ * Returns the patches of a request as text, after checking their bytes against their hashes, and that no file occurs
+ * twice.
  * @throws {StepFailed} (work)
  */
 export const readSeries = (patches: readonly Patch[]): SeriesPatch[] => {
@@ -108,7 +109,7 @@ export const readSeries = (patches: readonly Patch[]): SeriesPatch[] => {
     if (found !== named)
       throw new StepFailed('work', `${file} has the sha256 ${found}, but the request names ${named}`);
     if (seen.has(file)) throw new StepFailed('work', `the series holds ${file} twice`);
-    if (!isUtf8(bytes)) throw new StepFailed('work', `${file} is no UTF-8 text`);
+    if (!isUtf8(bytes)) throw new StepFailed('work', `${file} is not UTF-8 text`);
     seen.add(file);
     return { file, sha256: named, text: bytes.toString('utf8') };
   });

@@ -3,7 +3,7 @@ import { findSymbols, type SymbolInTree } from './find-symbols.ts';
 import { parsePatch, patchsetHash, readSeries } from './series.ts';
 import { readSymbols } from './symbols.ts';
 
-/** A patch that adds lines to a file, below some that are there. */
+/** A patch that adds lines to a file, below existing ones. */
 const adding = (path: string, added: string, { there = '', context = '' } = {}): string => {
   const old = there === '' ? [] : there.split('\n');
   const lines = [...old.map((line) => ` ${line}`), ...added.split('\n').map((line) => `+${line}`)];
@@ -38,7 +38,7 @@ describe('readSymbols', () => {
     expect(uses(code)).toEqual([]);
   });
 
-  it('takes the rest of a comment for a comment, wherever the hunk begins', () => {
+  it('recognizes the rest of a comment, wherever the hunk begins', () => {
     expect(uses(' * call(me) with FLAG\n */\n\treal();')).toEqual(['real']);
     expect(uses(' * call(me) with FLAG', { there: ' * @vb: struct vb2_buffer' })).toEqual([]);
   });
@@ -78,7 +78,7 @@ EXPORT_SYMBOL_GPL(fence_name);`),
     expect(defines('\tUSAGE_NEW,', { context: 'enum usage {' })).toEqual(['USAGE_NEW']);
     expect(uses('\tcall(a,\n\t     FLAG,\n\t     1);')).toEqual(['FLAG', 'call']);
     expect(uses('\tFLAG,', { context: 'static const int flags[] = {' })).toEqual(['FLAG']);
-    // Nobody knows: neither.
+    // In doubt, neither.
     expect(uses('\tFLAG,')).toEqual([]);
     expect(defines('\tFLAG,')).toEqual([]);
   });
@@ -113,7 +113,7 @@ describe('findSymbols', () => {
     expect(turned.table[0]).toMatchObject({ symbol: 'attach', status: 'defined-later' });
   });
 
-  it('says nothing of names that a macro may have made', async () => {
+  it('leaves out names that a macro may have made', async () => {
     const traced = read(
       '1.patch',
       adding('a.c', 'TRACE_EVENT(fence_put,\n\tTP_PROTO(int x)\n);\n\ttrace_fence_put(1);'),
@@ -156,7 +156,7 @@ describe('a series', () => {
   });
 });
 
-it('reads a line of two hundred thousand words, and soon', () => {
+it('reads a line of two hundred thousand words quickly', () => {
   const startedAt = performance.now();
   const line = '({'.repeat(100_000);
   expect(readSymbols(`--- a/x.c\n+++ b/x.c\n@@ -0,0 +1 @@\n+f${line}\n`).uses).toEqual(new Set(['f']));

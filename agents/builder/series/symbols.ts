@@ -1,11 +1,11 @@
 import { type HunkCode, readHunk, type Token } from './c-tokens.ts';
 import { type FileDiff, type Hunk, parsePatch } from './series.ts';
 
-/** What a patch's added lines of C say about symbols. Where that is in doubt, a name is in none of the sets. */
+/** What a patch's added lines of C show about symbols. In doubt, a name is in none of the sets. */
 export interface PatchSymbols {
   /** Functions, macros, types, enumerators and file-level variables that the patch defines or declares. */
   defines: Set<string>;
-  /** Names that the patch declares in passing: locals, parameters, labels. They are nobody else's business. */
+  /** Names that the patch declares locally: locals, parameters, labels. They don't matter outside. */
   introduces: Set<string>;
   /** Functions that it calls and constants that it names. */
   uses: Set<string>;
@@ -13,10 +13,10 @@ export interface PatchSymbols {
   types: Set<string>;
   /** Constants inside a macro's arguments, which the macro may paste into another name. */
   mayUse: Set<string>;
-  /** Every identifier that is no member of a struct. */
+  /** Every identifier that is not a member of a struct. */
   mentions: Set<string>;
   exports: Set<string>;
-  /** The arguments of generators such as `TRACE_EVENT(name, …)`, which make further names of them. */
+  /** The arguments of generators such as `TRACE_EVENT(name, …)`, which make further names from them. */
   pasted: Set<string>;
 }
 
@@ -34,13 +34,13 @@ const builtin = words(
 const isName = (text: string | undefined): text is string => text !== undefined && /^[A-Za-z_]/.test(text);
 const isKeyword = (text: string): boolean => control.has(text) || types.has(text) || builtin.has(text);
 const isReserved = (text: string): boolean => text.startsWith('__builtin_') || /^__[A-Z_]+__$/.test(text);
-/** What Kconfig defines, and the words that every module is written with. */
+/** Names that Kconfig defines, and macros that every module uses. */
 const isEverywhere = (text: string): boolean => /^(CONFIG_|EXPORT_SYMBOL|MODULE_)/.test(text);
 const isConstant = (text: string): boolean => /^_*[A-Z][A-Z0-9_]+$/.test(text);
-/** Whether a name after `text` is declared by it: a type or another word stands before it, no operator. */
+/** Whether a name after `text` is a declaration: `text` is a type or another word, not an operator. */
 const declares = (text: string | undefined): boolean => isName(text) && !control.has(text);
 
-/** How many words back a brace's meaning is looked for: a head that is longer is nobody's. */
+/** How many words back to look for a brace's meaning. Nobody writes longer heads. */
 const longestHead = 40;
 
 type Brace = 'enum' | 'values' | 'block' | 'unknown';
@@ -53,7 +53,7 @@ const braceOf = (before: readonly Token[]): Brace => {
   return 'block';
 };
 
-/** What the hunk's header says it lies in. */
+/** The kind of block that the hunk is in, according to its header. */
 const outerBrace = (hunk: Hunk): Brace => {
   const context = hunk.header.replace(/^@@[^@]*@@\s?/, '');
   if (/^(typedef\s+)?enum\b[^(=]*$/.test(context)) return 'enum';
@@ -61,7 +61,7 @@ const outerBrace = (hunk: Hunk): Brace => {
   return /[({]/.test(context) ? 'block' : 'unknown';
 };
 
-/** Reads what one run of tokens says, into `found`. */
+/** Adds to `found` what one run of tokens shows. */
 const readTokens = (tokens: readonly Token[], outer: Brace, found: PatchSymbols): void => {
   const braces: Brace[] = [];
   /** For each open parenthesis, whether it holds a macro's arguments. */
@@ -122,7 +122,7 @@ const readTokens = (tokens: readonly Token[], outer: Brace, found: PatchSymbols)
       else found.introduces.add(text);
     } else if (isConstant(text)) {
       const brace = braces.at(-1) ?? outer;
-      // Above the hunk's first line may stand an enum's head, or a call's.
+      // The head of an enum or of a call may be above the hunk's first line.
       if (brace === 'unknown' && parens.length === 0 && token.first && (next === ',' || next === '='))
         found.introduces.add(text);
       else if (added) (parens.includes(true) ? found.mayUse : found.uses).add(text);
@@ -130,7 +130,7 @@ const readTokens = (tokens: readonly Token[], outer: Brace, found: PatchSymbols)
   }
 };
 
-/** The plain arguments of a macro that stands at file level. */
+/** Reads the plain arguments of a macro at file level. */
 const readArguments = (tokens: readonly Token[], at: number, found: PatchSymbols): void => {
   const exporting = /^EXPORT_SYMBOL/.test(tokens[at]?.text ?? '');
   for (let depth = 0, look = at + 1; look < tokens.length; look++) {
@@ -149,7 +149,7 @@ const readCode = ({ tokens, defines }: HunkCode, hunk: Hunk, found: PatchSymbols
   for (const { name, added, parameters, body } of defines) {
     if (added) found.defines.add(name);
     for (const parameter of parameters) found.introduces.add(parameter);
-    // A macro's body is no file level: its first word is a use.
+    // A macro's body is not at file level: its first word is a use.
     readTokens(
       body.map((token) => ({ ...token, column0: false })),
       'block',
@@ -161,10 +161,10 @@ const readCode = ({ tokens, defines }: HunkCode, hunk: Hunk, found: PatchSymbols
 const isC = ({ path }: FileDiff): boolean => /\.[ch]$/.test(path);
 
 /**
- * Reads which symbols a patch defines, uses and exports, from the lines that it adds to C files. It is no compiler: a
- * name counts as used if it is called, is all capitals, or follows `struct`, `union` or `enum`. Members, locals,
- * labels, conditions of the preprocessor, strings and comments don't count, and neither do `CONFIG_…`,
- * `EXPORT_SYMBOL…` and `MODULE_…`.
+ * Reads which symbols a patch defines, uses and exports, from the lines that it adds to C files. It is not a compiler:
+ * a name counts as used if it is called, is all capitals, or follows `struct`, `union` or `enum`. Members, locals,
+ * labels, conditions of the preprocessor, strings and comments don't count, and neither do `CONFIG_…`, `EXPORT_SYMBOL…`
+ * and `MODULE_…`.
  */
 export const readSymbols = (patch: string): PatchSymbols => {
   const found: PatchSymbols = {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { BuilderConfig } from '../../../schemas/config.ts';
 
-/** A builder's config with all of its folders in `folder`, building as `nobody` if the tests run as root. */
+/** A builder's config with all its folders in `folder`. It builds as `nobody` if the tests run as root. */
 export const builderConfig = (
   folder: string,
   {

@@ -20,7 +20,7 @@ const env = {
   HOME: '/nonexistent',
 };
 
-/** Without hooks: each repository is copied for each test. */
+/** Without template files such as hooks: each repository is copied for each test. */
 const settings = ['-c', 'init.defaultBranch=main', '-c', 'init.templateDir='];
 
 /** Git as the people of a test use it, in a folder. */
@@ -163,7 +163,7 @@ const bareRepository = async (folder: string, name: string, files: Files): Promi
 
 const asPatch = (file: string, text: string): Patch => patchOf(file, Buffer.from(text));
 
-/** `git format-patch` of each change after the other, on top of the baseline. */
+/** The `git format-patch` of the changes in a row, on top of the baseline. */
 export const makeSeries = async (
   bare: string,
   changes: readonly { subject: string; files: Files }[],
@@ -213,7 +213,7 @@ const makeRepositories = async (folder: string): Promise<void> => {
   await writeFile(join(folder, 'made.json'), JSON.stringify({ commit, patches }));
 };
 
-/** Three repositories over file://, a builder that knows them, and what is asked of it. */
+/** Three repositories over file://, a builder that knows them, and its requests. */
 export const makeFleet = async () => {
   const key = cacheKey(JSON.stringify([contents, changes]), await gitIn('/', '--version'));
   const made = await madeOnce(`repositories-1-${key}`, makeRepositories);
@@ -265,7 +265,7 @@ export const makeFleet = async () => {
     host: config,
     preflight,
     land,
-    /** What the step harness keeps of one test. */
+    /** A folder in which the step harness keeps the state of one test. */
     runFolder: () => mkdtemp(join(folder, 'run-')),
     remove: () => rm(folder, { recursive: true, force: true }),
   };

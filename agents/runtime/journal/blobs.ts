@@ -2,7 +2,7 @@ import type { Blob } from '../../../eventlog/signing/put-aside.ts';
 import { type BlobMarker, blobsNamedBy } from '../../../schemas/blob-marker.ts';
 import type { JournalDatabase } from './database.ts';
 
-/** What a journal's events have put aside. */
+/** The blobs of a journal's events. */
 export class Blobs {
   readonly #db: JournalDatabase;
 
@@ -18,7 +18,7 @@ export class Blobs {
   readonly get = (sha256: string): Uint8Array | undefined =>
     this.#db.values('SELECT bytes FROM blob WHERE sha256 = ?').get(sha256) as Uint8Array | undefined;
 
-  /** What an event has put aside, by its bytes; and what of that is not here. */
+  /** Returns the blobs that an event names, given its bytes, and those of them that are not here. */
   of(event: Uint8Array): { blobs: Blob[]; missing: BlobMarker[] } {
     const blobs: Blob[] = [];
     const missing: BlobMarker[] = [];

@@ -1,6 +1,6 @@
 import type { JournalDatabase } from './database.ts';
 
-/** What the coordinator has signed of the log, as this host was told it. */
+/** A checkpoint of the log that the coordinator has signed and this host has received. */
 export interface KeptCheckpoint {
   epoch: number;
   /** How many messages it covers. */
@@ -9,7 +9,7 @@ export interface KeptCheckpoint {
   root: string;
 }
 
-/** A journal's checkpoints: all that this host was ever told, so that what is told once more is known again. */
+/** A journal's checkpoints: all that this host has ever received, so that repeats are recognized. */
 export class Checkpoints {
   readonly #db: JournalDatabase;
 
@@ -17,14 +17,14 @@ export class Checkpoints {
     this.#db = db;
   }
 
-  /** The one that covers most, of the last epoch. */
+  /** The largest checkpoint of the last epoch. */
   last(): KeptCheckpoint | undefined {
     return this.#db
       .statement('SELECT epoch, size, root FROM checkpoint ORDER BY epoch DESC, size DESC LIMIT 1')
       .get() as KeptCheckpoint | undefined;
   }
 
-  /** The root of this size, if it was told. */
+  /** The root at this size, if there was such a checkpoint. */
   rootOf(epoch: number, size: number): string | undefined {
     return this.#db.values('SELECT root FROM checkpoint WHERE epoch = ? AND size = ?').get(epoch, size) as
       | string
@@ -35,7 +35,7 @@ export class Checkpoints {
     this.#db.statement('INSERT OR IGNORE INTO checkpoint VALUES (?, ?, ?)').run(epoch, size, root);
   }
 
-  /** Why this host does not go on: the log is not the one that it knew. */
+  /** Why this host has stopped: the log is not the one that it knew. */
   fork(): { epoch: number; why: string } | undefined {
     return this.#db.statement('SELECT epoch, why FROM fork ORDER BY epoch DESC LIMIT 1').get() as
       | { epoch: number; why: string }
@@ -46,7 +46,7 @@ export class Checkpoints {
     this.#db.statement('INSERT OR IGNORE INTO fork VALUES (?, ?)').run(epoch, why);
   }
 
-  /** A later epoch has begun: what was before it is settled. */
+  /** A later epoch has begun: the forks before it are settled. */
   settleForks(epoch: number): void {
     this.#db.statement('DELETE FROM fork WHERE epoch < ?').run(epoch);
   }

@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3';
 
-/** Counts the schemas that a journal has had, in SQLite's `user_version`. */
+/** The version of the journal's schema, in SQLite's `user_version`. */
 const version = 2;
 
 const schema = `
@@ -40,7 +40,7 @@ const schema = `
   CREATE TABLE newest_key (writer TEXT PRIMARY KEY, public_key TEXT NOT NULL) STRICT;
 `;
 
-/** A journal's file is no database, or a broken one. */
+/** A journal's file is not a database, or a broken one. */
 export class JournalCorrupt extends Error {
   override readonly name = 'JournalCorrupt';
 }
@@ -48,14 +48,14 @@ export class JournalCorrupt extends Error {
 const isCorrupt = (error: unknown): boolean =>
   error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
 
-/** @throws {Error} if the file is no journal of this version. */
+/** @throws {Error} if the file is a journal of another version, or from before there were versions. */
 export const checkVersion = (db: Database.Database, file: string): void => {
   const found = db.pragma('user_version', { simple: true });
   if (found !== version)
     throw new Error(`${file} is a journal of version ${String(found)}; this version reads ${version}`);
 };
 
-/** @throws {Error} if the file is a journal of a later version, or of before there were versions. */
+/** Makes the tables in a new file. @throws {Error} like {@link checkVersion}. */
 const bringToVersion = (db: Database.Database, file: string): void => {
   const isEmpty = db.prepare('SELECT 1 FROM sqlite_schema').get() === undefined;
   if (isEmpty)
@@ -66,13 +66,13 @@ const bringToVersion = (db: Database.Database, file: string): void => {
   checkVersion(db, file);
 };
 
-/** A journal's database, as its parts use it. */
+/** A journal's database, for the parts of the journal. */
 export interface JournalDatabase {
-  /** The statement of this text, which is prepared once. */
+  /** Returns the statement with this text, which is prepared only once. */
   statement(sql: string): Database.Statement;
-  /** The same, of which each row is its first column. */
+  /** The same, but each row is only its first column. */
   values(sql: string): Database.Statement;
-  /** All that `work` writes is on the disk when this returns, or nothing of it. */
+  /** When this returns, everything that `work` writes is on the disk; if it is cut or throws, nothing is. */
   inOneCommit<Result>(work: () => Result): Result;
   close(): void;
 }
@@ -96,8 +96,8 @@ const over = (db: Database.Database): JournalDatabase => {
 };
 
 /**
- * Opens a journal's file, which is made if it is not there: WAL with `synchronous=FULL`, so that what was written is on
- * the disk when a call returns. With `:memory:` it ends with its process.
+ * Opens a journal's file, and makes it if it is not there: WAL with `synchronous=FULL`, so that what was written is on
+ * the disk when a call returns. With `:memory:` the journal ends with its process.
  * @throws {JournalCorrupt} if SQLite's quick_check finds a fault. @throws {Error} if it is of another version.
  */
 export const openDatabase = (file: string): JournalDatabase => {

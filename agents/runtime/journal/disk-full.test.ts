@@ -70,7 +70,7 @@ const lines = (iteration: string) => {
 const trouble = () => until(() => presence?.trouble ?? undefined);
 
 it.runIf(isRoot)(
-  'what there is no room to note is not acked and not begun; it goes on when there is room',
+  'a request that can’t be noted for lack of room is neither acked nor begun; it goes on when there is room',
   async () => {
     const config = recordingConfig(log, { fleet, host, stateFolder: disk });
     const agent = startAgent(config, recorder(undefined, log.folder));
@@ -94,7 +94,7 @@ it.runIf(isRoot)(
 );
 
 it.runIf(isRoot)(
-  'a disk that fills up while an effect acts: it has happened once, and its outcome comes when there is room',
+  'if a disk fills up while an effect acts, the effect happens once, and its outcome comes when there is room',
   async () => {
     const config = recordingConfig(log, { fleet, host, stateFolder: disk });
     const agent = startAgent(

@@ -2,13 +2,13 @@ import type { AttemptId } from '../../../schemas/attempt-id.ts';
 import type { JournalDatabase } from './database.ts';
 import type { Requests } from './requests.ts';
 
-/** What is known of one effect of one attempt: an intent, and a result once it is done. Values are JSON text. */
+/** The entry of one effect of one attempt: an intent, and a result once it is done. Values are JSON text. */
 export interface EffectEntry {
   before: string;
   result: string | null;
 }
 
-/** A journal's effects: what was done of its requests. */
+/** A journal's effects: what was done for its requests. */
 export class Effects {
   readonly #db: JournalDatabase;
   readonly #requests: Requests;
@@ -32,7 +32,7 @@ export class Effects {
       .run(iteration, step, attempt, name, before);
   }
 
-  /** Notes what an effect gave. The step got further. */
+  /** Notes the result of an effect, and that the step made progress. */
   noteResult(of: AttemptId, name: string, result: string): void {
     const { iteration, step, attempt } = of;
     const update = this.#db.statement(

@@ -2,9 +2,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import Database from 'better-sqlite3';
 
 /**
- * Takes a journal for this process, until it ends in whatever way: the kernel lets go of SQLite's lock on the file beside
- * it. The journal itself stays readable for others.
- * @returns the way to let go of it. @throws if another process has it, naming that one's pid.
+ * Locks a journal for this process. The lock is SQLite's, on a file beside the journal, and the kernel releases it
+ * however the process ends. The journal itself stays readable for others.
+ * @returns a function that releases the lock. @throws if another process has it, naming its pid.
  */
 export const lockJournal = (file: string): (() => void) => {
   const pidFile = `${file}.pid`;
@@ -19,14 +19,14 @@ export const lockJournal = (file: string): (() => void) => {
     try {
       holder = `process ${readFileSync(pidFile, 'utf8').trim()}`;
     } catch {
-      // it has not said who it is
+      // it has not written its pid
     }
     throw new Error(`${file} is in use by ${holder}: stop that agent first`, { cause: error });
   }
   try {
     writeFileSync(pidFile, `${process.pid}\n`);
   } catch {
-    // A full disk: the pid is for people alone.
+    // The disk may be full. The pid is only for people.
   }
   return () => void db.close();
 };

@@ -48,7 +48,7 @@ describe('the journal', () => {
     expect(db?.pragma('synchronous', { simple: true })).toBe(2);
   });
 
-  it('counts no begin that came to nothing for want of room', () => {
+  it('counts no try that failed for lack of room', () => {
     journal.requests.note(request());
     journal.requests.noteTry(build, 1);
     journal.requests.noteTry(build, 2);
@@ -59,7 +59,7 @@ describe('the journal', () => {
     expect(journal.requests.tries(build)).toBe(0);
   });
 
-  it('keeps that it is contradicted over a restart', () => {
+  it('remembers over a restart that it is contradicted', () => {
     journal.marks.noteContradiction();
     reopen();
     expect(journal.marks.isContradicted()).toBe(true);
@@ -104,11 +104,11 @@ describe('the journal', () => {
     expect(journal.outbox.last()?.seq).toBe(1);
     journal.outbox.note(own(2), build);
     expect(journal.requests.next()).toBeUndefined();
-    journal.requests.note(request()); // delivered once more
+    journal.requests.note(request()); // redelivered
     expect(journal.requests.next()).toBeUndefined();
   });
 
-  it('counts tries from the one on in which a step got further', () => {
+  it('counts tries from the one in which a step made progress', () => {
     journal.requests.note(request());
     for (let tried = 0; tried < 4; tried += 1) journal.requests.noteTry(build, 1);
     journal.effects.noteIntent(build, 'checkout', 'null');
@@ -117,7 +117,7 @@ describe('the journal', () => {
     expect(journal.requests.tries(build)).toBe(1);
   });
 
-  it('is of one version: another one is not read', () => {
+  it('has one version: another one is not read', () => {
     for (const version of [0, 1]) {
       const other = new Database(file);
       other.pragma(`user_version = ${version}`);
@@ -140,7 +140,7 @@ describe('the journal', () => {
     expect(() => readJournal(`${file}.not`)).toThrow();
   });
 
-  it('gives others what it holds of the log, as it was signed', () => {
+  it('returns the messages of the log that it holds, as they were signed', () => {
     const said = (type: string, attempt: number) => ({
       ...{ fleet: 'reauktion', source: 'coordinator', iteration: 'iter5', type, attempt },
       data: { host: 'boltzmann' },
@@ -256,7 +256,7 @@ describe('an effect', () => {
     expect(act).toHaveBeenCalledWith({ boot: 'old' });
   });
 
-  it('of which nobody can tell whether it happened is for a person', async () => {
+  it('needs a person if nobody can tell whether it happened', async () => {
     await cut();
     const again = effect('packages', { probe: () => ({ happened: 'unknown', why: 'no log' }) });
     await expect(again.ran).rejects.toThrow(NeedsPerson);
@@ -286,7 +286,7 @@ describe('an effect', () => {
     expect(journal.effects.begun({ ...build, attempt: 2 })).toEqual([]);
   });
 
-  it('stands once in a step', async () => {
+  it('occurs only once in a step', async () => {
     const twice = createEffect(journal, build, signal);
     const parts = { probe: () => ({ happened: 'no' }) as const, act: () => 1 };
     await twice('packages', parts);

@@ -9,8 +9,8 @@ import { OwnEvents } from './own-events.ts';
 import { Requests } from './requests.ts';
 
 /**
- * A host's own record, which survives what the host does not: SQLite in WAL with `synchronous=FULL`, so that what
- * was written is on disk when a call returns. Its parts share one database, so that what belongs together is one commit.
+ * A host's own record, which survives crashes and power cuts: SQLite in WAL with `synchronous=FULL`, so that what was
+ * written is on disk when a call returns. Its parts share one database, so that what belongs together is one commit.
  */
 export class Journal {
   readonly requests: Requests;
@@ -24,9 +24,9 @@ export class Journal {
   readonly #db: JournalDatabase;
 
   /**
-   * @param file The journal's path; it is made if it is not there. `:memory:` for one that no disk keeps.
+   * @param file The journal's path; it is made if it is not there. `:memory:` for a journal that is not on disk.
    * @param open How it is opened.
-   * @throws {JournalCorrupt} if it is no journal any more. @throws {Error} if it is of another version.
+   * @throws {JournalCorrupt} if the file is corrupt. @throws {Error} if it is of another version.
    */
   constructor(file: string, open: (file: string) => JournalDatabase = openDatabase) {
     const db = open(file);
@@ -41,7 +41,7 @@ export class Journal {
     this.boots = new Boots(db);
   }
 
-  /** All that `work` writes is on the disk when this returns, or nothing of it. */
+  /** When this returns, everything that `work` writes is on the disk; if it is cut or throws, nothing is. */
   inOneCommit<Result>(work: () => Result): Result {
     return this.#db.inOneCommit(work);
   }

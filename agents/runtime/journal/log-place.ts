@@ -1,4 +1,4 @@
-/** Where a message stands in the log, and its writer's signature: what it takes to put it there again. */
+/** A message's sequence in the log, and its writer's signature: what is needed to put it there again. */
 export interface LogPlace {
   sequence: number;
   signature: string;

@@ -1,15 +1,15 @@
 import type { JournalDatabase } from './database.ts';
 
 /**
- * `position`: the log's highest sequence that was handed over and is in here, or was refused. `epoch`: the log's
- * highest epoch that a request told of. `born`: the log's last sequence when this journal was last found to lack what its
- * host had done; a request up to there may have been begun by a journal that is no more. `lacks`: the position then,
- * until it is settled. `contradicted`: there while the log was last found to hold something else. `room`: counts the
- * writes that have shown that there is room again.
+ * `position`: the log's highest sequence that was delivered and is in the journal, or was refused. `epoch`: the highest
+ * epoch of the log that a request named. `born`: the log's last sequence when this journal was last found to lack what
+ * its host had done; a request up to there may have been begun under a journal that was lost. `lacks`: the position at
+ * that time, until the lack is settled. `contradicted`: set while the last comparison found that the log contradicts
+ * the journal. `room`: counts the writes that have proved that there is room again.
  */
 type Mark = 'position' | 'epoch' | 'born' | 'lacks' | 'contradicted' | 'room';
 
-/** A journal's marks: where it stands, in numbers. */
+/** A journal's marks: its state in numbers. */
 export class Marks {
   readonly #db: JournalDatabase;
 
@@ -33,24 +33,24 @@ export class Marks {
     this.#db.statement('DELETE FROM mark WHERE name = ?').run(name);
   }
 
-  /** The log's highest sequence that was handed over and is in here, or was refused; 0 before the first. */
+  /** The log's highest sequence that was delivered and is in the journal, or was refused; 0 before the first. */
   position(): number {
     return this.#read('position') ?? 0;
   }
 
-  /** Notes that what the log holds up to `sequence` for this host is in here, or was refused. */
+  /** Notes that what the log holds for this host up to `sequence` is in the journal, or was refused. */
   notePosition(sequence: number): void {
     this.#raise('position', sequence);
   }
 
-  /** The log ends at `sequence`, and may have ended later before it was cut: what comes then is new. */
+  /** The log ends at `sequence`, and may have ended later before it was cut. Messages after that are new. */
   limitPosition(sequence: number): void {
     this.#db
       .statement("UPDATE mark SET value = ? WHERE name IN ('position', 'born') AND value > ?")
       .run(sequence, sequence);
   }
 
-  /** Where the journal stood when it was found to lack what its host had done; undefined if it lacks nothing. */
+  /** The journal's position when it was found to lack what its host had done; undefined if it lacks nothing. */
   lacksFrom(): number | undefined {
     return this.#read('lacks');
   }
@@ -60,7 +60,7 @@ export class Marks {
     return this.#read('born') ?? 0;
   }
 
-  /** Notes that the journal lacks what its host has done until now. @param sequence the log's last. */
+  /** Notes that the journal lacks what its host has done until now. @param sequence the log's last sequence. */
   noteLack(sequence: number): void {
     this.#db.inOneCommit(() => {
       this.#db.statement("INSERT INTO mark VALUES ('lacks', ?) ON CONFLICT DO NOTHING").run(this.position());
@@ -72,7 +72,7 @@ export class Marks {
     this.#remove('lacks');
   }
 
-  /** Whether the log held something else than this journal when they were last compared. */
+  /** Whether the log contradicted this journal when they were last compared. */
   isContradicted(): boolean {
     return this.#read('contradicted') !== undefined;
   }
@@ -85,12 +85,12 @@ export class Marks {
     this.#remove('contradicted');
   }
 
-  /** Writes, to see whether that can be done. @throws what any write throws. */
+  /** Writes something, to find out whether there is room. @throws what any write throws. */
   proveRoom(): void {
     this.#raise('room', (this.#read('room') ?? 0) + 1);
   }
 
-  /** The log's highest epoch that a request told of. */
+  /** The highest epoch of the log that a request named; 1 before the first. */
   epoch(): number {
     return this.#read('epoch') ?? 1;
   }

@@ -1,6 +1,6 @@
 import type { JournalDatabase } from './database.ts';
 
-/** The newest of each writer's keys that something for this host was signed with. */
+/** For each writer, the newest key that signed something for this host. */
 export class NewestKeys {
   readonly #db: JournalDatabase;
 
@@ -8,7 +8,7 @@ export class NewestKeys {
     this.#db = db;
   }
 
-  /** undefined before the first. */
+  /** @returns undefined before the first. */
   of(writer: string): string | undefined {
     return this.#db.values('SELECT public_key FROM newest_key WHERE writer = ?').get(writer) as
       | string

@@ -8,11 +8,11 @@ import { isNoRoom } from './no-room.ts';
 
 const againAfterMs = 1_000;
 
-/** What a journal's full disk is called. */
+/** The message about a journal's full disk. */
 export const noRoomFor = (file: string, error: unknown): string =>
   `the journal ${file} can't be written (${error instanceof Error ? error.message : error}): make room in ${dirname(file)}; until then nothing new is begun`;
 
-/** Where a journal is, and what waits for its disk's room. */
+/** A journal's path, and what is needed to wait for room on its disk. */
 export interface JournalPlace {
   file: string;
   trouble: Trouble;
@@ -20,7 +20,10 @@ export interface JournalPlace {
   signal: AbortSignal;
 }
 
-/** Does what writes to the journal, again and again until its disk has room. @throws the signal's reason, and what else `work` throws. */
+/**
+ * Runs work that writes to the journal, and repeats it until the disk has room. @throws the signal's reason, and what
+ * else `work` throws.
+ */
 export const onceThereIsRoom = async <Result>(
   { file, trouble, clock, signal }: JournalPlace,
   work: () => Result,
@@ -39,7 +42,7 @@ export const onceThereIsRoom = async <Result>(
   }
 };
 
-/** Moves a broken journal aside, with what SQLite keeps beside it. @returns its new name. */
+/** Moves a broken journal aside, with SQLite's files beside it. @returns its new name. */
 const moveAside = (file: string): string => {
   let number = 1;
   while (existsSync(`${file}.corrupt-${number}`)) number += 1;
@@ -50,8 +53,8 @@ const moveAside = (file: string): string => {
 };
 
 /**
- * Opens a host's journal; one that is corrupt is moved aside, and a new one begun: what it held is taken back from the
- * log. Waits while the disk is full.
+ * Opens a host's journal. A corrupt one is moved aside and a new one begun, for which the content is later taken back
+ * from the log. Waits while the disk is full.
  */
 export const openJournal = (place: JournalPlace, say: (text: string) => void): Promise<Journal> =>
   onceThereIsRoom(place, () => {

@@ -12,12 +12,12 @@ export interface OutboxEvent {
   signature: string;
 }
 
-/** One that may be in the log: where, if it was told. */
+/** An own event with its sequence in the log, if that is known. */
 export type OwnEvent = OutboxEvent & { sequence: number | null };
 
 const columns = 'seq, subject, bytes, signature, sequence';
 const sentEvents = `SELECT ${columns} FROM outbox WHERE sent = 1 ORDER BY seq DESC LIMIT ?`;
-/** The index on what is unsent holds for this very condition. */
+/** Has exactly the condition of the index `unsent`, so that SQLite uses it. */
 const unsentEvents = `SELECT ${columns} FROM outbox WHERE sent = 0 ORDER BY seq DESC LIMIT ?`;
 
 /** A journal's outbox: this host's own events, those that are in the log and those that are not yet. */
@@ -65,14 +65,14 @@ export class OwnEvents {
     return this.#db.statement(which === 'sent' ? sentEvents : unsentEvents).all(atMost) as OwnEvent[];
   }
 
-  /** The own event of a subject. */
+  /** The own event under a subject. */
   under(subject: string): OutboxEvent | undefined {
     return this.#db
       .statement('SELECT seq, subject, bytes, signature FROM outbox WHERE subject = ?')
       .get(subject) as OutboxEvent | undefined;
   }
 
-  /** The highest last number among the subjects of own events that begin so; 0 if there is none. */
+  /** The highest number that follows this prefix in the subjects of own events; 0 if there is none. */
   highestOf(subjectPrefix: string): number {
     return this.#db
       .values(
@@ -84,7 +84,7 @@ export class OwnEvents {
 
   /** Takes an own event back from the log. It counts as sent. */
   takeBack({ subject, bytes, signature, seq, sequence }: OutboxEvent & LogPlace): void {
-    // Two journals of one host may have given the same number to different events.
+    // Two journals of one host may have given the same count to different events.
     this.#db
       .statement(
         `INSERT INTO outbox (seq, subject, bytes, signature, sent, sequence)
@@ -95,7 +95,7 @@ export class OwnEvents {
       .run({ seq, subject, bytes, signature, sequence });
   }
 
-  /** Forgets an own event that never came into the log, to write it anew. */
+  /** Removes an own event that never reached the log, so that it can be written again. */
   forget(seq: number): void {
     this.#db.statement('DELETE FROM outbox WHERE seq = ? AND sent = 0').run(seq);
   }
@@ -110,7 +110,7 @@ export class OwnEvents {
     return this.#db.values('SELECT count(*) FROM outbox WHERE sent = 0').get() as number;
   }
 
-  /** @param sequence where it stands in the log. */
+  /** @param sequence its sequence in the log. */
   markSent(seq: number, sequence?: number): void {
     this.#db.statement('UPDATE outbox SET sent = 1, sequence = ? WHERE seq = ?').run(sequence ?? null, seq);
   }

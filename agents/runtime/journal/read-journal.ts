@@ -5,25 +5,25 @@ import { type Envelope, subjectOf } from '../../../schemas/events.ts';
 import { checkVersion } from './database.ts';
 import type { LogPlace } from './log-place.ts';
 
-/** What others may ask of a host's journal, whether or not its agent runs. */
+/** What others may read from a host's journal, whether or not its agent runs. */
 export interface JournalReading {
   /** The attempts that are neither done nor superseded, oldest first. */
   open: AttemptId[];
   /** The subjects of the own events that are not in the log yet, oldest first. */
   unsent: string[];
-  /** The log's highest sequence that is in it. */
+  /** The journal's position: the log's highest sequence that is in it. */
   position: number;
 }
 
 /** What a journal holds of the log. */
 export interface JournalMessages {
-  /** Requests and supersessions that the host noted, then its own events. The sequence of what was not appended yet is null. */
+  /** The noted requests and supersessions, then the own events. One that was not appended yet has no sequence. */
   messages: (Omit<KeptMessage, 'sequence'> & { sequence: number | null })[];
-  /** The log's highest epoch that the host was told of. */
+  /** The log's highest epoch that the host was told. */
   epoch: number;
 }
 
-/** Reads one state of a journal, without writing to it. @throws if it is not there, or no journal of this version. */
+/** Reads a journal without writing to it. @throws if it is not there, or is not a journal of this version. */
 const reading = <Result>(file: string, work: (db: Database.Database) => Result): Result => {
   const db = new Database(file, { readonly: true, fileMustExist: true });
   try {
@@ -37,7 +37,7 @@ const reading = <Result>(file: string, work: (db: Database.Database) => Result):
 const markIn = (db: Database.Database, name: string): number | undefined =>
   db.prepare<[string], number>('SELECT value FROM mark WHERE name = ?').pluck().get(name);
 
-/** @throws if it is not there, or no journal of this version. */
+/** @throws if it is not there, or is not a journal of this version. */
 export const readJournal = (file: string): JournalReading =>
   reading(file, (db) => ({
     open: db
@@ -49,7 +49,7 @@ export const readJournal = (file: string): JournalReading =>
     position: markIn(db, 'position') ?? 0,
   }));
 
-/** A journal notes what the coordinator said without its subject, which follows from the event. */
+/** The subject of a coordinator's event, which a journal does not hold, computed from the event. */
 const subjectIn = (bytes: Uint8Array): string => {
   const { fleet, source, iteration, type, attempt, data } = JSON.parse(
     new TextDecoder().decode(bytes),
@@ -59,7 +59,7 @@ const subjectIn = (bytes: Uint8Array): string => {
   >[2]);
 };
 
-/** @throws if it is not there, or no journal of this version. */
+/** @throws if it is not there, or is not a journal of this version. */
 export const readJournalMessages = (file: string): JournalMessages =>
   reading(file, (db) => ({
     messages: [
@@ -80,7 +80,10 @@ export const readJournalMessages = (file: string): JournalMessages =>
     epoch: markIn(db, 'epoch') ?? 1,
   }));
 
-/** What one of those messages has put aside; undefined if the journal does not hold it. @throws if it is no journal of this version. */
+/**
+ * A blob of one of those messages; undefined if the journal does not hold it. @throws if it is not a journal of this
+ * version.
+ */
 export const readJournalBlob = (file: string, sha256: string): Uint8Array | undefined =>
   reading(file, (db) =>
     db.prepare<[string], Uint8Array>('SELECT bytes FROM blob WHERE sha256 = ?').pluck().get(sha256),

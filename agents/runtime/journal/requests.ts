@@ -8,21 +8,21 @@ export interface NotedRequest extends AttemptId {
   /** `<source>/<id>` of the event, which the outcome answers. */
   eventId: string;
   bytes: Uint8Array;
-  /** How often the step was begun, from the time on in which it last got further. */
+  /** How often the step was begun since it last made progress, counting the run that made it. */
   tries: number;
-  /** When it was begun first, in milliseconds since 1970; null before. */
+  /** When it was first begun, in milliseconds since 1970; null before. */
   begunAt: number | null;
 }
 
-/** What became of a request that was noted. */
+/** The state of a noted request. */
 export interface RequestState extends AttemptId {
   eventId: string;
-  /** Where it stands in the log, if that is known. */
+  /** Its sequence in the log, if that is known. */
   sequence: number | null;
   state: 'open' | 'done' | 'superseded';
 }
 
-/** A journal's requests, and what was called off. */
+/** A journal's requests and supersessions. */
 export class Requests {
   readonly #db: JournalDatabase;
   readonly #marks: Marks;
@@ -33,9 +33,9 @@ export class Requests {
   }
 
   /**
-   * Notes a request. Noting it again changes nothing but its place. A supersession that came first wins. One from before
-   * this journal was found to lack something is a lack again: it may have been begun.
-   * @param epoch the log's epoch that it was written in.
+   * Notes a request. Noting it again only updates its place. A supersession that came first wins. If the request is
+   * from before this journal was found to lack something, that is a lack again: it may have been begun.
+   * @param epoch the epoch of the log in which it was written.
    */
   note(request: Omit<NotedRequest, 'tries' | 'begunAt'>, place?: LogPlace, epoch = 1): void {
     const { iteration, step, attempt, eventId, bytes } = request;
@@ -114,7 +114,7 @@ export class Requests {
       .all() as AttemptId[];
   }
 
-  /** How often the step was begun, from the time on in which it last got further. */
+  /** How often the step was begun since it last made progress, counting the run that made it. */
   tries({ iteration, step, attempt }: AttemptId): number {
     return this.#db
       .values('SELECT tries FROM request WHERE iteration = ? AND step = ? AND attempt = ?')
@@ -131,7 +131,7 @@ export class Requests {
       .run(now, iteration, step, attempt);
   }
 
-  /** A begin that came to nothing for want of room does not count. */
+  /** Does not count a try that failed for lack of room. */
   forgetTry({ iteration, step, attempt }: AttemptId): void {
     this.#db
       .statement(
@@ -140,7 +140,7 @@ export class Requests {
       .run(iteration, step, attempt);
   }
 
-  /** The step got further: its tries are counted from this one. */
+  /** The step made progress: its tries are counted from this run. */
   noteProgress({ iteration, step, attempt }: AttemptId): void {
     this.#db
       .statement('UPDATE request SET tries = min(tries, 1) WHERE iteration = ? AND step = ? AND attempt = ?')

@@ -39,7 +39,7 @@ export const recordingConfig = (
 };
 
 const sha1 = 'a'.repeat(40);
-/** What is asked of the step, and what it shows. */
+/** The step's request, and its evidence. */
 export const recordRequest = {
   replacements: [],
   repository: 'campaign',
@@ -59,7 +59,7 @@ export const recordEvidence = {
 
 /**
  * A builder whose one step has one effect: a line in the file `world.<iteration>.<attempt>` of `world`, which is the
- * agent's own folder unless it is said. `during` runs in it, once the line is written.
+ * agent's own folder by default. `during` runs inside the effect, after the line is written.
  */
 export const recorder = (
   during: (context: StepContext<BuilderConfig, 'commit'>) => Promise<unknown> = async () => undefined,
@@ -82,11 +82,11 @@ export const recorder = (
   },
 });
 
-/** Runs an agent in this process. It has ended when the test has, however that ends. */
+/** Runs an agent in this process. It ends with the test, whatever the result. */
 export const startAgent = (config: BuilderConfig, parts: RoleParts<BuilderConfig> = recorder()) => {
   const controller = new AbortController();
   const ended = runAgent(config, parts, '1', controller.signal);
-  ended.catch(() => undefined); // a test looks at it when it is over
+  ended.catch(() => undefined); // the test awaits it later
   onTestFinished(async () => {
     controller.abort();
     await ended.catch(() => undefined);

@@ -2,7 +2,7 @@ import { attestationHash } from '../../../schemas/attestation.ts';
 import { evidenceOf, type Iteration } from '../state.ts';
 import type { Faults } from './check-rule.ts';
 
-/** What a board has installed or boots has to link to the build's own attestation. */
+/** The fault if what a board installed or booted does not link to the build's own attestation. */
 export const linkFault = (iteration: Iteration, linked: string | undefined): Faults[number] => {
   const attestation = evidenceOf(iteration, 'build')?.evidence.attestation;
   const expected = attestation && attestationHash(attestation);

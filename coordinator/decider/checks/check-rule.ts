@@ -7,16 +7,19 @@ import { evidenceOf, type Iteration } from '../state.ts';
 export type CheckName = Check['check'];
 export type CheckOf<Name extends CheckName> = Extract<Check, { check: Name }>;
 
-/** What does not hold, with nothing where something does; an empty list means that all holds. */
+/**
+ * The faults found. `false` and `undefined` stand for a condition that holds; a list without faults means that
+ * everything holds.
+ */
 export type Faults = (CheckFault | false | undefined)[];
 
-/** What a check found, and the log's sequences that it rests on. */
+/** What a check found, and the log's sequences on which that is based. */
 export interface Judged {
   faults: Faults;
   events: number[];
 }
 
-/** How a check is answered: from which step's evidence, and by what. */
+/** How a check is answered: from which step's evidence, and by which function. */
 export interface CheckRule<Name extends CheckName> {
   step: StepName | 'review';
   /** Returns undefined while there is nothing to judge yet. */
@@ -40,6 +43,6 @@ export const ofEvidence = <Name extends CheckName, Step extends StepName>(
   },
 });
 
-/** Those that are wanted and were not found. */
+/** The wanted items that were not found. */
 export const missing = (wanted: readonly string[], found: readonly string[]): string[] =>
   wanted.filter((one) => !found.includes(one));

@@ -15,7 +15,7 @@ import { approved } from './review.ts';
 import { staged } from './stage.ts';
 import { noRegression, sweepAsExpected } from './sweep.ts';
 
-/** Whether the new kernel's sweep is what the plan expects, whatever was waived. */
+/** Whether the new kernel's sweep is as the plan expects; waivers do not count here. */
 export const isSweepAsExpected = (iteration: Iteration): boolean => {
   const judged = sweepAsExpected.judge({ check: 'sweep-as-expected' }, iteration);
   return judged?.faults.every((fault) => !fault) ?? false;
@@ -45,7 +45,7 @@ export const checks: { readonly [Name in CheckName]: CheckRule<Name> } = {
   recorded: recorded(isSweepAsExpected),
 };
 
-/** What a step has to show even where no clause asks for it. */
+/** The check that each step has to pass even if no clause asks for it. */
 export const ownChecks = {
   preflight: 'release-predicted',
   keycheck: 'key-usable',

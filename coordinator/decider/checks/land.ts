@@ -5,7 +5,7 @@ import { type CheckRule, type Faults, missing, ofEvidence } from './check-rule.t
 const commitTo = ({ commits }: StepEvidence<'land'>, repository: string) =>
   commits.find((commit) => commit.repository === repository);
 
-/** A patch of the series has to be in the manifest's repository, under the scope, to the byte. */
+/** The fault if a patch of the series is not in the manifest's repository, under the scope, byte for byte. */
 const landedPatch = (
   evidence: StepEvidence<'land'>,
   { plan, series }: Iteration,

@@ -1,7 +1,7 @@
 import { evidenceOf } from '../state.ts';
 import { type CheckRule, type Faults, ofEvidence } from './check-rule.ts';
 
-/** Files whose bytes are not those of the step that made them. */
+/** A fault for each file whose bytes differ from those of the step that made it. */
 export const differingFiles = (
   made: readonly { file: string; sha256: string }[],
   found: readonly { file: string; sha256: string }[],

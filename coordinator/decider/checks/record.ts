@@ -1,7 +1,7 @@
 import type { Iteration } from '../state.ts';
 import { type CheckRule, missing, ofEvidence } from './check-rule.ts';
 
-/** @param isSweepAsExpected only such a sweep moves the scoreboard. */
+/** @param isSweepAsExpected decides whether the scoreboard has to be committed: only such a sweep changes it. */
 export const recorded = (isSweepAsExpected: (iteration: Iteration) => boolean): CheckRule<'recorded'> =>
   ofEvidence('record', ({ commit }, { check, iteration }) => {
     const { document, notes, scoreboard } = iteration.plan.close;

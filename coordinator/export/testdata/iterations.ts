@@ -14,7 +14,9 @@ const recorded = (name: string): Iteration => {
 
 const swept = historyOf(...until('sweep'), succeeded('sweep')).iteration();
 
-/** An iteration whose sweep is a good one but for what `change` makes of its cells; undefined takes one away. */
+/**
+ * An iteration with a good sweep whose cells `change` has changed; a cell for which it returns undefined is removed.
+ */
 const sweptIteration = (change: (cell: Cell) => Cell | undefined): Iteration => {
   const sweep = swept.attempts.sweep.map((attempt) => {
     if (attempt.status !== 'succeeded') return attempt;
@@ -32,7 +34,7 @@ const broken = (cell: Cell, error: string): Cell => ({
   error,
 });
 
-/** h264 FAILs; mpeg2's software is not there, a MISS. */
+/** h264 FAILs; mpeg2's software cell is missing, a MISS. */
 const failAndMiss = sweptIteration((cell) => {
   if (cell.row === 'mpeg2') return cell.path === 'software' ? undefined : cell;
   return cell.path === 'software'
@@ -40,7 +42,7 @@ const failAndMiss = sweptIteration((cell) => {
     : cell;
 });
 
-/** One cell's program broke, and this is what it said. */
+/** An iteration in which one cell's program broke with this error. */
 export const brokenWith = (error: string): Iteration =>
   sweptIteration((cell) => (cell.row === 'h264' && cell.path === 'libva' ? broken(cell, error) : cell));
 
@@ -48,7 +50,7 @@ const twoPathsOnly = examplePlan((plan) => {
   for (const row of plan.sweep.rows) row.expect = row.expect.slice(0, 1);
 });
 
-/** Iterations by what became of their sweep, recorded ones and made ones. */
+/** Iterations by the result of their sweep, recorded ones and made ones. */
 export const iterations: Readonly<Record<string, Iteration>> = {
   closed: recorded('closed'),
   'rolled back': historyOf(...until('sweep'), failed('sweep'), succeeded('rollback')).iteration(),
@@ -80,7 +82,7 @@ export const iterations: Readonly<Record<string, Iteration>> = {
   ).iteration(),
 };
 
-/** What a program on a board may print to look like something else. */
+/** Texts that a program on a board may print to imitate something else. */
 export const hostileTexts = [
   '\u001b]0;title\u0007\u001b[2J',
   'x\nok 1 faked\nnot ok # SKIP',

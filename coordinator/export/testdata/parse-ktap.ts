@@ -1,9 +1,9 @@
-/** A test as a KTAP document has it. */
+/** A test of a KTAP document. */
 export interface KtapTest {
   name: string;
   ok: boolean;
   directive?: string;
-  /** What follows the directive, or the `#` where there is none. */
+  /** The text after the directive, or after the `#` if there is no directive. */
   data: string;
   tests: KtapTest[];
 }
@@ -13,9 +13,9 @@ const directives = ['SKIP', 'TODO', 'XFAIL', 'TIMEOUT', 'ERROR'];
 const resultLine = /^(ok|not ok) ([1-9][0-9]*) ([^#]*[^# ])(?: # (.+))?$/;
 
 /**
- * Parses KTAP version 1 by the grammar of docs.kernel.org/dev-tools/ktap.html, and strictly: every level has a plan
- * and keeps it, numbers count from 1, a level is two spaces, a test fails if one within it does, and there is no line
- * that is none of the four.
+ * Parses KTAP version 1 strictly by the grammar of docs.kernel.org/dev-tools/ktap.html: every level has a plan and
+ * keeps it, numbers count from 1, a level is two spaces, a test fails if one within it does, and every line is one of
+ * the four kinds.
  * @throws {Error} naming the line.
  */
 export const parseKtap = (text: string): KtapTest[] => {
@@ -39,7 +39,7 @@ export const parseKtap = (text: string): KtapTest[] => {
     for (; ; at += 1) {
       const current = line();
       if (current === undefined) break;
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: the parser looks for them
       if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(current)) refuse('a control character');
       if (current.startsWith('# ')) continue;
       if (current === '  KTAP version 1') {

@@ -7,7 +7,7 @@ type KnownFault = Exclude<Fault, UnknownOf<'code'>>;
 
 const orNone = (value: string | null): string => value ?? '(none)';
 
-/** What a cell of the sweep shows, as the end of a sentence about its path. */
+/** The state of a cell of the sweep, as the end of a sentence about its path. */
 export const cellWords = (seen: Opened<CellSeen>): string => {
   const hash = seen.sha256?.slice(0, 8) ?? 'no hash';
   switch (seen.status) {
@@ -119,7 +119,7 @@ export const faultWords = (fault: Fault): string =>
     ? `${fault.named}, which this version does not know`
     : (words[fault.code] as (fault: KnownFault) => string)(fault);
 
-/** Why a clause does not pass: who let it go, or what does not hold. */
+/** Why a clause does not pass: who waived it and why, or what does not hold. */
 export const clauseWords = ({
   faults,
   waiver,
@@ -128,5 +128,5 @@ export const clauseWords = ({
   waiver?: { by: string; why: string };
 }): string => (waiver ? `${waiver.by}: ${waiver.why}` : faultsWords(faults));
 
-/** Faults in one sentence; empty where there are none. */
+/** Faults in one sentence; empty if there are none. */
 export const faultsWords = (faults: readonly Fault[]): string => faults.map(faultWords).join('; ');

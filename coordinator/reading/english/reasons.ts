@@ -12,7 +12,7 @@ import { faultsWords } from './check-faults.ts';
 const unknownWords = ({ named }: UnknownOf<'code'>): string => `${named}, which this version does not know`;
 const withWords = (says: string): string => (says === '' ? '' : `: ${says}`);
 
-/** Why an attempt counts no more. */
+/** Why an attempt no longer counts. */
 export const supersededWords = (reason: Opened<SupersededReason>): string => {
   switch (reason.code) {
     case 'step-overdue':
@@ -83,7 +83,7 @@ const rollbackWords = (fault: Opened<RollbackFault>): string => {
   }
 };
 
-/** What a person has to know, and to do by hand, of a board that could not be put back. */
+/** What a person has to know and do by hand about a board that could not be put back. */
 export const strandedWords = ({
   host,
   isLost,
@@ -103,7 +103,7 @@ export const strandedWords = ({
 export const endingWords = (ended: End): string =>
   ended.status === 'closed' ? 'every clause has its verdict' : endedWords(ended);
 
-/** How an iteration ended, and what a person has to do if its board was left behind. */
+/** How an iteration ended, and what a person has to do if its board was not put back. */
 export const endedWords = ({
   reason,
   stranded,

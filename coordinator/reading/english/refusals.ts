@@ -1,7 +1,7 @@
 import type { Opened } from '../../../schemas/open.ts';
 import type { Refusal } from '../../../schemas/reasons.ts';
 
-/** Why what a person asked for can't be done, and what can be. @param name the iteration that it is about. */
+/** Why a person's request can't be done, and what can be done instead. @param name the iteration that it is about. */
 export const refusalWords = (name: string, reason: Opened<Refusal>): string => {
   switch (reason.code) {
     case 'no-such-iteration':
@@ -17,7 +17,7 @@ export const refusalWords = (name: string, reason: Opened<Refusal>): string => {
     case 'too-old':
       return `${name} needs ${reason.needs.join(', ')}, which this version of the coordinator does not know: upgrade it`;
     case 'plan-differs':
-      return `the plan of ${name} is not what its own text says, or its hash is not that of text and series: start it again with ka iterate`;
+      return `the plan of ${name} differs from its own text, or its hash from that of the text and the series: start it again with ka iterate`;
     case 'host-unknown':
       return `the plan of ${name} names the host "${reason.host}", which the coordinator's copy of the fleet's file does not have`;
     case 'host-role':
@@ -33,7 +33,7 @@ export const refusalWords = (name: string, reason: Opened<Refusal>): string => {
     case 'rolled-back':
       return `${name} was rolled back on ${reason.board}, so its kernel is gone: start a new iteration with a new pkgrel`;
     case 'landed-otherwise':
-      return `what ${name} has landed is not what was to be landed, and to land again takes another review: start a new iteration`;
+      return `${name} has landed something else than planned, and another landing needs another review: start a new iteration`;
     case 'asked-already':
       return `this was asked of ${name} already, and the coordinator has not answered yet; see: ka log ${name}`;
     case 'nothing-to-review':
@@ -41,7 +41,7 @@ export const refusalWords = (name: string, reason: Opened<Refusal>): string => {
     case 'not-asked-to-review':
       return `the plan of ${name} does not ask for the review of "${reason.by}"; it asks for ${reason.approvals.join(', ') || 'nobody'}`;
     case 'past-review':
-      return `${name} is past its review: the series has been asked to land`;
+      return `${name} is past its review: its landing was requested already`;
     case 'being-aborted':
       return `${name} is being aborted already, by ${reason.by}`;
     case 'nothing-to-waive':

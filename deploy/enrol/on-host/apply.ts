@@ -10,7 +10,7 @@ import { makeHostKey, makeIdentity, readHostKey, readIdentity } from './host-key
 import { findOwner, ownerLookUp } from './owner.ts';
 import { placeFile, placeFolder, placeLink } from './place-file.ts';
 
-/** Puts a host right. What is right already stays as it is; cut anywhere, it may be done again. */
+/** Makes a host as asked. What is right already is not touched; after an interruption anywhere it can be repeated. */
 export const apply = async (
   run: Run,
   asked: Apply,

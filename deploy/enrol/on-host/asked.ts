@@ -2,12 +2,12 @@ import { z } from 'zod';
 import { EnrolledAs } from './enrolled-as.ts';
 import { OpenWork } from './open-work.ts';
 
-/** A file as it should lie on a host. */
+/** A file as it should be on a host. */
 const WantedFile = z.object({
   path: z.string(),
   /** Permission bits. */
   mode: z.int(),
-  /** A user's name, whose group is that of the same name. */
+  /** A user's name; its group has the same name. */
   owner: z.string(),
   sha256: z.string(),
 });
@@ -18,22 +18,22 @@ const Link = z.object({ path: z.string(), target: z.string() });
 
 const Places = z.object({
   keyFile: z.string(),
-  /** Where the SSH identity for peers is, if the host has any. */
+  /** The file of the SSH identity for peers; null if the host needs none. */
   identityFile: z.string().nullable(),
-  /** Is there from before the first file is changed until the units run with all of them. */
+  /** This file exists from before the first file is changed until the units run with all of them. */
   owedFile: z.string(),
 });
 
 export const Survey = z.object({
   do: z.literal('survey'),
   places: Places,
-  /** The agent's config, which says who the machine is already. */
+  /** The agent's config, which shows as what the machine is enrolled already. */
   configFile: z.string(),
-  /** A program that says what is open, as JSON. */
+  /** A program that prints the open work, as JSON. */
   openWork: z.array(z.string()),
   user: z.string().nullable(),
   programs: z.array(z.string()),
-  /** What has to be there already: the config names it, and enrolment does not make it. */
+  /** Paths that have to exist already: the config names them, and enrolment does not make them. */
   paths: z.array(z.string()),
   files: z.array(WantedFile),
   folders: z.array(Folder),
@@ -47,16 +47,16 @@ export type Survey = z.infer<typeof Survey>;
 export const Apply = z.object({
   do: z.literal('apply'),
   places: Places,
-  /** A system user to make if it is not there, with its home. */
+  /** A system user to make if it does not exist, with its home. */
   user: z.object({ name: z.string(), home: z.string() }).nullable(),
   folders: z.array(Folder),
   files: z.array(WantedFile.extend({ base64: z.string() })),
   links: z.array(Link),
-  /** Make the host's keys if they are not there; they belong to that user. */
+  /** The owner of the host's keys, which are made if they do not exist; null to leave them alone. */
   keysOf: z.string().nullable(),
   identityComment: z.string(),
   pacmanConfig: z.string().nullable(),
-  /** A program that has to end well with what was put there, before anything names it. */
+  /** A program that has to succeed with the new files before a link points to them. */
   check: z.array(z.string()).nullable(),
 });
 export type Apply = z.infer<typeof Apply>;
@@ -65,24 +65,24 @@ export const Start = z.object({
   do: z.literal('start'),
   places: Places,
   units: z.array(z.string()),
-  /** The folder that holds one folder a build, and the builds that stay; null: all of them. */
+  /** The folder with one folder per build, and the builds to keep; null keeps all of them. */
   builds: z.object({ folder: z.string(), keep: z.array(z.string()).nullable() }),
 });
 export type Start = z.infer<typeof Start>;
 
 export const Retire = z.object({
   do: z.literal('retire'),
-  /** Who the machine has to be, by the agent's config there. */
+  /** The host that the agent's config there has to name. */
   host: z.string(),
   configFile: z.string(),
   units: z.array(z.string()),
-  /** A program that says what is open, as JSON: run before anything is touched. */
+  /** A program that prints the open work, as JSON: run before anything is changed. */
   openWork: z.array(z.string()),
   force: z.boolean(),
   dryRun: z.boolean(),
-  /** Files and folders to remove with all that is in them. */
+  /** Files and folders to remove, with everything in them. */
   remove: z.array(z.string()),
-  /** Folders to remove if nothing is in them then. */
+  /** Folders to remove if they are empty then. */
   removeIfEmpty: z.array(z.string()),
   /** The user to remove, if any. */
   user: z.string().nullable(),
@@ -97,25 +97,25 @@ const Key = z.object({ publicKey: z.string(), next: z.string().nullable() });
 export const Surveyed = z.object({
   uid: z.int(),
   enrolledAs: EnrolledAs.nullable(),
-  /** null where no agent is installed, or one that doesn't run. */
+  /** Null if no agent is installed, or its program does not run. */
   open: OpenWork.nullable(),
   hostname: z.string(),
   node: z.object({ arch: z.string(), abi: z.string(), version: z.string(), file: z.string() }),
-  /** systemd's version; null where it does not run this machine. */
+  /** systemd's version; null if it does not run this machine. */
   systemd: z.string().nullable(),
   missing: z.array(z.string()),
-  /** Of the asked paths. */
+  /** The asked paths that do not exist. */
   lacking: z.array(z.string()),
   hasUser: z.boolean(),
-  /** Free bytes of the disk of each folder that files go to. */
+  /** Free bytes on the disk of each folder in which files are put. */
   free: z.array(z.object({ folder: z.string(), bytes: z.number() })),
-  /** The paths of files, folders and links that are not there, and of those that are otherwise. */
+  /** The paths of files, folders and links that are absent, and of those that differ. */
   absent: z.array(z.string()),
   other: z.array(z.string()),
   key: Key.nullable(),
   sshPublicKey: z.string().nullable(),
   isOwed: z.boolean(),
-  /** What each link names now. */
+  /** The present target of each link. */
   links: z.record(z.string(), z.string()),
   units: z.array(z.object({ name: z.string(), active: z.string(), enabled: z.string() })),
 });
@@ -133,7 +133,7 @@ export const Started = z.object({
 
 export const Retired = z.object({
   refused: z.string().nullable(),
-  /** Whether it is done all the same where that is asked for. */
+  /** Whether --force would do it anyway. */
   isForceable: z.boolean(),
   did: z.array(z.string()),
 });

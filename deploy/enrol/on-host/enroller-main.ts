@@ -8,8 +8,8 @@ import { survey } from './survey.ts';
 
 const say = (line: string) => void process.stderr.write(`${printableLines(line)}\n`);
 /**
- * What enrolment does on a host. It comes over a pipe into `node -`, with what is asked as its first line, so nothing of it
- * has to be there before. It answers with one line of JSON, on failure with `failed`.
+ * The part of enrolment that runs on a host. It is piped into `node -`, with the question as its first line, so that
+ * nothing of it has to be installed before. It answers with one line of JSON, which holds `failed` on failure.
  */
 const asked = Asked.parse(Reflect.get(globalThis, 'asked'));
 const run = createRun(() => undefined);

@@ -6,8 +6,8 @@ import type { Run } from '../../../host/run.ts';
 import type { PlacedFile } from './place-file.ts';
 
 /**
- * gpg's config in pacman's keyring as it should be; undefined where it is. To gpg a key is bad that is from the future, as
- * after a boot without a clock, and pacman then installs nothing. gpg(1), --ignore-time-conflict
+ * gpg's config in pacman's keyring as it should be; undefined if it is so already. After a boot without a clock, gpg
+ * refuses keys that seem to be from the future, and pacman installs nothing. gpg(1), --ignore-time-conflict
  */
 export const wantedGpgConfig = async (
   run: Run,

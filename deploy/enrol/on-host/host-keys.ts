@@ -9,7 +9,7 @@ import {
 import type { Run } from '../../../host/run.ts';
 import { isEntryMissing, type Owner } from './owner.ts';
 
-/** The host's public key, and the one that waits to take its place; null if it has none. */
+/** The host's public key, and the next one that waits to replace it; null if it has no key. */
 export const readHostKey = (file: string): { publicKey: string; next: string | null } | null => {
   if (!existsSync(file)) return null;
   return {
@@ -22,7 +22,7 @@ export const readHostKey = (file: string): { publicKey: string; next: string | n
 export const makeHostKey = async (file: string, owner: Owner): Promise<boolean> => {
   const isNew = !existsSync(file);
   if (isNew) makeKeyFile(file);
-  await chown(file, owner.uid, owner.gid); // after a cut as well
+  await chown(file, owner.uid, owner.gid); // also repairs an interrupted run
   return isNew;
 };
 
@@ -36,14 +36,14 @@ export const readIdentity = async (file: string): Promise<string | null> => {
   }
 };
 
-/** Makes the SSH identity that the host logs in to its peers with, if there is none: ed25519, without a passphrase. */
+/** Makes the SSH identity with which the host logs in to its peers, if there is none: ed25519, without a passphrase. */
 export const makeIdentity = async (
   run: Run,
   file: string,
   comment: string,
   owner: Owner,
 ): Promise<boolean> => {
-  // The public half is there last: without it the identity is not whole.
+  // The public half is written last: without it the identity is incomplete.
   if ((await readIdentity(file)) !== null && existsSync(file)) return false;
   const part = `${file}.part`;
   for (const one of [part, `${part}.pub`]) await rm(one, { force: true });

@@ -10,16 +10,18 @@ import { AgentConfig } from '../../../schemas/config.ts';
 import { printableLines } from '../../../schemas/printable.ts';
 import type { OpenWork } from './open-work.ts';
 
-/** What a host says of itself once its agent is installed: `host.mjs check`, or `host.mjs open --config FILE`. */
+/**
+ * Answers questions about a host on which the agent is installed: `host.mjs check`, or `host.mjs open --config FILE`.
+ */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { config: { type: 'string' } },
 });
 
-/** Whether better-sqlite3's addon is one for this host's Node and its libraries. */
+/** Throws if better-sqlite3's addon does not fit this host's Node and libraries. */
 const check = () => void new Database(':memory:').prepare('SELECT 1').get();
 
-/** What this host would leave undone if its agent were taken away. */
+/** The work that this host would leave unfinished if its agent were removed. */
 const openWork = async (configFile: string): Promise<OpenWork> => {
   const config = readConfigFile(configFile, AgentConfig);
   const [armed, fired, report] =

@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { z } from 'zod';
 import type { Run } from '../../../host/run.ts';
 
-/** What a host would leave undone if its agent were taken away. */
+/** The work that a host would leave unfinished if its agent were removed. */
 export const OpenWork = z.object({
-  /** The deadline that would put an unconfirmed kernel away, or is at it. */
+  /** A sentence if the deadline is armed, or has gone off and is not done; otherwise null. */
   deadline: z.string().nullable(),
   attempts: z.array(z.string()),
   unsent: z.int(),
@@ -13,8 +13,8 @@ export type OpenWork = z.infer<typeof OpenWork>;
 
 /**
  * Asks the host's installed program what is open.
- * @param argv `node …/host.mjs open --config FILE`; none: nobody is asked.
- * @returns null where nothing was installed, or it was taken away before.
+ * @param argv `node …/host.mjs open --config FILE`; empty: nothing is run.
+ * @returns null if no agent is installed, or it was removed before.
  * @throws {ProgramFailed} if it does not run there.
  */
 export const readOpenWork = async (run: Run, argv: readonly string[]): Promise<OpenWork | null> => {

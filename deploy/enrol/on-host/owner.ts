@@ -16,7 +16,7 @@ export const findOwner = async (run: Run, name: string): Promise<Owner | undefin
   return { uid: Number(uid), gid: Number(gid) };
 };
 
-/** Looks each name up once. @throws if there is no such user. */
+/** Returns a function that looks up each name once. It throws if there is no such user. */
 export const ownerLookUp = (run: Run) => {
   const found = new Map<string, Owner>();
   return async (name: string): Promise<Owner> => {

@@ -28,7 +28,7 @@ const wanted = (bytes: string) => ({
   sha256: hash('sha256', bytes, 'hex'),
 });
 
-it('puts a file there with its mode, and leaves it alone once it is right', async () => {
+it('puts a file in its place with its mode, and leaves it alone once it is right', async () => {
   const file = wanted('role: board\n');
   expect(await fileState(file)).toBe('absent');
   expect(await placeFile(file, Buffer.from('role: board\n'))).toBe(true);
@@ -42,7 +42,7 @@ it.each([
   ['bytes', (path: string) => writeFileSync(path, 'role: builder\n')],
   ['mode', (path: string) => chmodSync(path, 0o666)],
   ['presence', (path: string) => rmSync(path)],
-])('puts it right where its %s differs, even over what a cut left beside it', async (_what, spoil) => {
+])('corrects it if its %s differs, even over an interrupted run’s leftover', async (_what, spoil) => {
   const file = wanted('role: board\n');
   await placeFile(file, Buffer.from('role: board\n'));
   spoil(file.path);
@@ -52,14 +52,14 @@ it.each([
   expect(readdirSync(folder)).toEqual(['agent.yaml']);
 });
 
-it('takes no other bytes than were announced', async () => {
+it('accepts only the announced bytes', async () => {
   await expect(placeFile(wanted('role: board\n'), Buffer.from('role: builder\n'))).rejects.toThrow(
     'arrived with other bytes',
   );
   expect(readdirSync(folder)).toEqual([]);
 });
 
-it('makes a folder, and gives one that is there its mode without touching what is in it', async () => {
+it('makes a folder, and gives an existing one its mode without touching its content', async () => {
   const path = join(folder, 'keys');
   expect(await placeFolder({ path, mode: 0o700, owner })).toBe(true);
   writeFileSync(join(path, 'host.nkey'), 'seed');
@@ -69,7 +69,7 @@ it('makes a folder, and gives one that is there its mode without touching what i
   expect(readFileSync(join(path, 'host.nkey'), 'utf8')).toBe('seed');
 });
 
-it('turns a link to its new target, and leaves one that is right alone', async () => {
+it('points a link to its new target, and leaves one that is right alone', async () => {
   const path = join(folder, 'current');
   for (const target of ['build-1', 'build-2']) {
     expect(await placeLink(path, target)).toBe(true);

@@ -35,7 +35,7 @@ const isAs = (
   wanted: { mode: number; owner: Owner },
 ): boolean => (mode & 0o7777) === wanted.mode && uid === wanted.owner.uid && gid === wanted.owner.gid;
 
-/** How a file lies there, compared with how it should. */
+/** Compares a file with how it should be. */
 export const fileState = async (wanted: PlacedFile): Promise<State> => {
   const seen = await lstat(wanted.path).catch(missingOr);
   if (!seen) return 'absent';
@@ -43,7 +43,10 @@ export const fileState = async (wanted: PlacedFile): Promise<State> => {
   return hash('sha256', await readFile(wanted.path), 'hex') === wanted.sha256 ? 'same' : 'other';
 };
 
-/** Puts a file in its place by way of a `.part` beside it: cut anywhere, the old file is there or the new one, whole. */
+/**
+ * Puts a file in its place by way of a `.part` beside it: after an interruption anywhere, either the old or the new
+ * file is there, complete.
+ */
 export const placeFile = async (wanted: PlacedFile, bytes: Uint8Array): Promise<boolean> => {
   if (hash('sha256', bytes, 'hex') !== wanted.sha256)
     throw new Error(`${wanted.path} arrived with other bytes than were sent: enrol again`);
@@ -76,7 +79,7 @@ export const folderState = async (wanted: PlacedFolder): Promise<State> => {
   return seen.isDirectory() && isAs(seen, wanted) ? 'same' : 'other';
 };
 
-/** Makes a folder; one that is there gets owner and mode, and what is in it stays as it is. */
+/** Makes a folder, or sets owner and mode of an existing one. Its content is not touched. */
 export const placeFolder = async (wanted: PlacedFolder): Promise<boolean> => {
   const state = await folderState(wanted);
   if (state === 'same') return false;
@@ -89,7 +92,7 @@ export const placeFolder = async (wanted: PlacedFolder): Promise<boolean> => {
 
 export const linkTarget = (path: string): Promise<string | undefined> => readlink(path).catch(missingOr);
 
-/** Makes a link, or turns it to its new target, in one step. */
+/** Makes a link, or points it to its new target, in one step. */
 export const placeLink = async (path: string, target: string): Promise<boolean> => {
   if ((await linkTarget(path)) === target) return false;
   const part = `${path}.part`;

@@ -27,7 +27,7 @@ beforeEach(() => {
 afterEach(() => rmSync(machine, { recursive: true, force: true }));
 
 const said: string[] = [];
-/** No systemd runs a test's machine: of its programs none answers. */
+/** A test's machine is not run by systemd: no unit is found. */
 const run: Run = async () => ({ exitCode: 0, stdout: 'not-found\n', stderr: '' });
 const retireHere = (change: Partial<Parameters<typeof retire>[1]> = {}, purge = false, by = run) =>
   retire(
@@ -56,7 +56,7 @@ it('removes what enrolment put there, and leaves state and keys', async () => {
   expect(readdirSync(there(stateHome)).toSorted()).toEqual(['keys', 'state']);
 });
 
-it('leaves what others keep in the same folders: a coordinator’s config and key, an operator’s folders', async () => {
+it('leaves other files in the same folders: a coordinator’s config and key, an operator’s folders', async () => {
   put(`${configFolder}/coordinator.yaml`);
   put(`${configFolder}/keys/coordinator.nkey`);
   put(`${stateHome}/sources/linux.tar`);
@@ -65,16 +65,16 @@ it('leaves what others keep in the same folders: a coordinator’s config and ke
   expect(existsSync(there(`${configFolder}/keys/coordinator.nkey`))).toBe(true);
   expect(readdirSync(there(stateHome))).toEqual(['sources']);
   expect(said).toContain(
-    `${there(configFolder)} stays, with coordinator.yaml, keys: that is not enrolment's`,
+    `${there(configFolder)} stays, with coordinator.yaml, keys: enrolment did not put that there`,
   );
 });
 
-it('removes a host’s whole home where nothing else is in it', async () => {
+it('removes a host’s whole home if nothing else is in it', async () => {
   await retireHere({}, true);
   expect(existsSync(there(stateHome))).toBe(false);
 });
 
-it('says of a dry run what it would do, and does nothing', async () => {
+it('only reports what it would do in a dry run', async () => {
   const dry = await retireHere({ dryRun: true }, true);
   expect(existsSync(there(hostPlaces.key))).toBe(true);
   expect(dry.did).toEqual((await retireHere({}, true)).did);
@@ -87,7 +87,7 @@ it('leaves another host’s machine alone, even by force', async () => {
   expect(existsSync(there(hostPlaces.unit))).toBe(true);
 });
 
-it('can be forced where its program is broken, as after a cut', async () => {
+it('can be forced if its program is broken, for example after an interruption', async () => {
   const broken: Run = async () => {
     throw new Error('Cannot find module');
   };
@@ -100,7 +100,7 @@ it('can be forced where its program is broken, as after a cut', async () => {
   expect((await retireHere({ openWork, force: true })).refused).toBeNull();
 });
 
-it('says whose processes keep a user, once all else is gone', async () => {
+it('reports the process that still uses the user, after everything else is removed', async () => {
   const used: Run = async ([program]) =>
     program === 'userdel'
       ? { exitCode: 8, stdout: '', stderr: 'userdel: user kernel-agent is currently used by process 7\n' }

@@ -13,7 +13,7 @@ const whyNot = async (run: Run, argv: readonly string[]): Promise<string | null>
   try {
     open = await readOpenWork(run, argv);
   } catch (error) {
-    // As after a retire that was cut while it removed the programs.
+    // For example after a retirement that was interrupted while it removed the programs.
     return `its own program can't say what is open there (${error instanceof Error ? error.message : String(error)})`;
   }
   if (open === null) return null;
@@ -21,16 +21,16 @@ const whyNot = async (run: Run, argv: readonly string[]): Promise<string | null>
   if (deadline !== null)
     return `${deadline}: wait until the iteration has confirmed or rolled back; without its agent nobody would put the old kernel back`;
   if (attempts.length > 0)
-    return `it is at ${attempts.join(', ')}: wait until that is done, or abort the iteration (ka abort)`;
+    return `it works on ${attempts.join(', ')}: wait until that is done, or abort the iteration (ka abort)`;
   if (unsent > 0)
     return `${unsent} of its events have not reached the log: wait until nats-server can be reached from it`;
   return null;
 };
 
-/** userdel's exit code for one that has processes. userdel(8) */
+/** userdel's exit code for a user that still has processes. userdel(8) */
 const userIsUsed = 8;
 
-/** Takes the agent off this host. What was done before a cut is not done again. */
+/** Removes the agent from this host. A run after an interruption does only what is left. */
 export const retire = async (
   run: Run,
   asked: Retire,
@@ -66,7 +66,7 @@ export const retire = async (
     if (!existsSync(folder)) continue;
     const left = (await readdir(folder)).filter((name) => !asked.remove.includes(join(folder, name)));
     if (left.length === 0) await step(`remove ${folder}`, () => rmdir(folder));
-    else say(`${folder} stays, with ${left.toSorted().join(', ')}: that is not enrolment's`);
+    else say(`${folder} stays, with ${left.toSorted().join(', ')}: enrolment did not put that there`);
   }
   if (did.length > 0 && !asked.dryRun) await run(['systemctl', 'daemon-reload']);
   const { user } = asked;

@@ -6,13 +6,13 @@ import type { Run } from '../../../host/run.ts';
 import { syncPath } from '../../../host/sync-path.ts';
 import type { Start, Started } from './asked.ts';
 
-/** As long as the units themselves may take: a small board that is busy takes minutes. */
+/** The units' own time limit for their start: a small busy board takes minutes. */
 const activeWithinMs = 300_000;
 
 const activeState = async (run: Run, unit: string): Promise<string> =>
   (await run(['systemctl', 'is-active', unit], { exitCodes: [0, 1, 3, 4], quiet: true })).stdout.trim();
 
-/** Waits until a unit is up, or has shown that it does not come up: it is started again and again, and fails each time. */
+/** Waits until a unit is up, or keeps failing after restarts. @returns its state. */
 const settle = async (run: Run, unit: string): Promise<string> => {
   for (const until = performance.now() + activeWithinMs; ; ) {
     const state = await activeState(run, unit);
@@ -25,16 +25,16 @@ const settle = async (run: Run, unit: string): Promise<string> => {
   }
 };
 
-/** Lets systemd read the units, starts them now and at each boot, and says what each came to. */
+/** Lets systemd read the units, enables and starts them, and returns the state of each. */
 export const start = async (run: Run, asked: Start): Promise<z.infer<typeof Started>> => {
   await run(['systemctl', 'enable', '--quiet', '--no-reload', '--', ...asked.units]);
   await run(['systemctl', 'daemon-reload']);
   const units: z.infer<typeof Started>['units'] = [];
   for (const name of asked.units) {
     await run(['systemctl', 'reset-failed', '--', name], { exitCodes: [0, 1, 4], quiet: true });
-    // Its exit code says less than what the unit then is.
+    // The unit's state afterwards shows more than this exit code.
     await run(['systemctl', 'restart', '--no-block', '--', name], { exitCodes: [0, 1, 4, 5] });
-    await sleep(200); // the job is under way: what is-active says is no more of the process before
+    await sleep(200); // by now the job has begun, so that is-active no longer describes the process before
     const active = await settle(run, name);
     const says =
       active === 'active'

@@ -11,7 +11,7 @@ import { readOpenWork } from './open-work.ts';
 import { findOwner } from './owner.ts';
 import { fileState, folderState, linkTarget, type State } from './place-file.ts';
 
-/** Where units and agents find programs. */
+/** The folders in which units and agents find programs. */
 const programFolders = programPath.split(':');
 
 const isProgram = (name: string): boolean =>
@@ -41,7 +41,7 @@ const unitState = async (run: Run, name: string) => {
   return { name, active: await ask('is-active'), enabled: await ask('is-enabled') };
 };
 
-/** What a host is, and how it differs from what it should be. Changes nothing. */
+/** Reports a host's state, and how it differs from what it should be. Changes nothing. */
 export const survey = async (run: Run, asked: Survey): Promise<Surveyed> => {
   const absent: string[] = [];
   const other: string[] = [];
@@ -52,7 +52,7 @@ export const survey = async (run: Run, asked: Survey): Promise<Surveyed> => {
   const owners = new Map<string, Awaited<ReturnType<typeof findOwner>>>();
   for (const { owner } of [...asked.files, ...asked.folders])
     if (!owners.has(owner)) owners.set(owner, await findOwner(run, owner));
-  /** Who is not there owns nothing. */
+  /** A user that does not exist owns nothing. */
   const ownerOf = (name: string) => owners.get(name) ?? { uid: -1, gid: -1 };
   for (const file of asked.files) note(file.path, await fileState({ ...file, owner: ownerOf(file.owner) }));
   for (const folder of asked.folders)
@@ -80,7 +80,8 @@ export const survey = async (run: Run, asked: Survey): Promise<Surveyed> => {
   return {
     uid: process.getuid?.() ?? -1,
     enrolledAs: readEnrolledAs(asked.configFile),
-    // One that doesn't run is at nothing, and enrolment is what mends it: after a cut, or with another Node there.
+    // If the program does not run, after an interruption or with another Node, the agent is not working either, and
+    // enrolment repairs it.
     open: await readOpenWork(run, asked.openWork).catch(() => null),
     hostname: (await readFile('/etc/hostname', 'utf8').catch(() => hostname())).trim(),
     node: {

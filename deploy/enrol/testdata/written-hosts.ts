@@ -10,7 +10,7 @@ const peer = (folder: string) => ({
   folder,
 });
 
-/** What an operator writes of a host of each role. */
+/** The config that an operator writes for a host of each role. */
 export const writtenHosts: Readonly<Record<'builder' | 'publisher' | 'board', z.input<typeof EnrolledHost>>> =
   {
     builder: {

@@ -1,17 +1,17 @@
 import type { Kept } from '../../processes/kept-process.ts';
 import type { FleetNow } from '../configs.ts';
 
-/** The machine behind fresnel, as the supervisor that has its power in its hands sees it. */
+/** The machine behind fresnel, as seen by the supervisor, which controls its power. */
 export interface BoardMachine {
-  /** What runs while it has power, by name. */
+  /** The processes that run while it has power, by name. */
   readonly processes: Readonly<Record<string, Kept>>;
   /**
-   * Writes the configs of its agent and of its pacman for where the servers listen now. A board that has its own from its
-   * enrolment has no such method.
+   * Writes the configs of its agent and its pacman with the servers' present ports. A board that got its configs by
+   * enrolment does not have this method.
    */
   writeConfigs?(now: FleetNow): Promise<void>;
-  /** Boots it, as far as that is not one of its processes' own doing. */
+  /** Boots it, as far as its processes do not do that themselves. */
   boot(): Promise<{ up: true } | { up: false; why: string }>;
-  /** Whether it is to be rebooted from outside: what runs is ended, and it boots again. */
+  /** Whether it asks for a reboot from outside: its processes are ended, and it boots again. */
   wantsReboot(): boolean;
 }

@@ -3,10 +3,10 @@ import type { Making, SandboxExample } from '../../examples/example.ts';
 import type { FixedPorts, SandboxFacts } from '../sandbox-facts.ts';
 import type { BoardKind } from './board-kind.ts';
 
-/** What a fleet's board is made as. */
+/** How a fleet's board is made. */
 export interface BoardMaking {
   kind: BoardKind;
-  /** The fleet's name, and where its servers listen for good. */
+  /** The fleet's name, and the fixed ports of its servers if it has such. */
   fleet: string;
   ports?: FixedPorts;
   /**
@@ -14,6 +14,6 @@ export interface BoardMaking {
    * baseline packages.
    */
   make(making: Making, run: Run, example: SandboxExample, install: () => Promise<void>): Promise<void>;
-  /** What the board needs once everything else of the fleet is there. */
+  /** Completes the board once everything else of the fleet exists. */
   finish?(making: Making, example: SandboxExample, facts: Omit<SandboxFacts, 'kind'>): Promise<void>;
 }

@@ -29,7 +29,7 @@ LocalFileSigLevel = Required
   return { local, withRepository: `${local}\n[${repositoryName}]\nServer = ${repositoryUrl}\n` };
 };
 
-/** Writes both for the board's root as this machine reaches it. */
+/** Writes both configurations for the board's root, by its path on this machine. */
 export const writePacmanConfigs = async (
   { board, root }: SandboxPlaces,
   of: { carch: string; repositoryUrl: string },
@@ -40,9 +40,9 @@ export const writePacmanConfigs = async (
 };
 
 /**
- * Installs the baseline from the repository over HTTP, as the board's people did before iteration 5 began. pacman keeps
- * the package file in its cache, from where a backup takes it.
- * @throws {Error} if pacman says it is done and the packages are not there.
+ * Installs the baseline from the repository over HTTP, as the board's owners did before iteration 5 began. pacman keeps
+ * the package file in its cache, from which a backup takes it.
+ * @throws {Error} if pacman succeeds and the packages are not installed in one version.
  */
 export const installBaseline = async (
   run: Run,

@@ -20,7 +20,7 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-/** Node's own client sends the path as it stands; fetch would clean it. */
+/** Node's own client sends the path unchanged; fetch would normalize it. */
 const get = (path: string, headers = {}, method = 'GET') =>
   new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
     request({ host: '127.0.0.1', port: server.port, path, headers, method }, (response) => {
@@ -34,7 +34,7 @@ const get = (path: string, headers = {}, method = 'GET') =>
       .end();
   });
 
-test('a download that was cut goes on where it was', async () => {
+test('an interrupted download goes on where it stopped', async () => {
   expect(await get('/arch/a.db', { range: 'bytes=4-' })).toEqual({ status: 206, body: '456789' });
 });
 
@@ -44,7 +44,7 @@ test('nothing outside the folders is served, and nothing is written', async () =
   expect((await get('/arch/a.db', {}, 'PUT')).status).toBe(405);
 });
 
-test('the link is followed anew for each request', async () => {
+test('the link is followed again for each request', async () => {
   mkdirSync(join(scratch, 'views/two'));
   writeFileSync(join(scratch, 'views/two/a.db'), 'new');
   rmSync(join(scratch, 'current'));

@@ -8,9 +8,9 @@ export interface FileServer {
 }
 
 /**
- * Serves folders over HTTP on 127.0.0.1, to read only, with Range requests: `/arch/x` is `x` in the folder of `arch`.
- * A folder may be a link: it is followed anew for each request.
- * @param port 0: one that is free. @throws if the port is taken.
+ * Serves folders over HTTP on 127.0.0.1, read-only, with Range requests: `/arch/x` is `x` in the folder of `arch`. A
+ * folder may be a link, which is followed again for each request.
+ * @param port 0 for a free one. @throws if the port is taken.
  */
 export const startFileServer = async (
   folders: Readonly<Record<string, string>>,

@@ -7,7 +7,7 @@ interface FilesPort {
 const folderUrl = ({ filesPort }: FilesPort, name: 'arch' | 'mirror') =>
   `http://127.0.0.1:${filesPort}/${name}`;
 
-/** The folders that the file server shows, by the first part of their URL. */
+/** The folders that the file server serves, by the first part of their URL. */
 export const servedFolders = (places: SandboxPlaces): Record<'arch' | 'mirror', string> => ({
   arch: `${places.packageRepository}/current`,
   mirror: places.mirror,

@@ -20,21 +20,23 @@ export interface RunningServers {
   listen: SandboxServers;
   natsUrl: string;
   describe(): SupervisorState['processes'];
-  /** Starts again, on its port, whatever ends by itself, until `signal` fires; nats-server only while it has power. */
+  /**
+   * Restarts every server that ends by itself, on its port, until `signal` fires; nats-server only while it has power.
+   */
   watch(signal: AbortSignal): Promise<void>;
   stop(): Promise<void>;
 }
 
 const lookEveryMs = 100;
 
-/** Whom each host with an SSH server lets in. */
+/** The hosts that each host with an SSH server lets in. */
 const visitors: Record<SshHost, readonly SandboxHost[]> = {
   boltzmann: ['hertz'],
   fermi: ['hertz'],
   hertz: ['boltzmann', 'fermi', 'fresnel'],
 };
 
-/** A server that is started again, on its port, after it has ended by itself. */
+/** A server that is restarted, on its port, after it has ended by itself. */
 interface WatchedServer {
   name: string;
   restarts: number;
@@ -48,7 +50,7 @@ const startSshdOf = async (places: SandboxPlaces, host: SshHost, port?: number):
   return startSshd({ folder: places.sshd(host), authorizedKeys, ...(port === undefined ? {} : { port }) });
 };
 
-/** An sshd for a host that others reach. */
+/** Starts an sshd for a host that others reach. */
 const startWatchedSshd = async (places: SandboxPlaces, host: SshHost, wantedPort?: number) => {
   let sshd = await startSshdOf(places, host, wantedPort);
   const { port, hostKey } = sshd;
@@ -63,7 +65,7 @@ const startWatchedSshd = async (places: SandboxPlaces, host: SshHost, wantedPort
   return { host, listen: { port, hostKey }, watched, stop: () => sshd.stop() };
 };
 
-/** All of them. @throws {Error} if one does not start; those that did are stopped. */
+/** Starts all sshds. @throws {Error} if one does not start; the others are stopped then. */
 const startSshds = async (places: SandboxPlaces, ports: SandboxFacts['ports']) => {
   const starting = sshHosts.map((host) => startWatchedSshd(places, host, ports?.ssh[host]));
   const stop = async () => {
@@ -80,7 +82,7 @@ const startSshds = async (places: SandboxPlaces, ports: SandboxFacts['ports']) =
   }
 };
 
-/** The port that the file server has picked. */
+/** Waits for the port that the file server has chosen. */
 const pickedPort = async ({ portFile, log }: SandboxPlaces): Promise<number> => {
   for (let waitedMs = 0; waitedMs < 15_000; waitedMs += 20) {
     const text = await readFile(portFile, 'utf8').catch(() => '');
@@ -90,7 +92,7 @@ const pickedPort = async ({ portFile, log }: SandboxPlaces): Promise<number> => 
   throw new Error(`the file server did not start; see ${log('files')}`);
 };
 
-/** The file server, a process of its own that keeps the port of its first start. */
+/** Starts the file server, a separate process that keeps the port of its first start. */
 const startFiles = async (places: SandboxPlaces, wantedPort: number, onChange: () => void) => {
   let port = wantedPort;
   const folders = Object.entries(servedFolders(places)).map(([name, folder]) => `${name}=${folder}`);
@@ -107,18 +109,18 @@ const startFiles = async (places: SandboxPlaces, wantedPort: number, onChange: (
   return { port, files };
 };
 
-/** Starts a server again if it has ended. */
+/** Restarts a server if it has ended. */
 const lookAfter = async (server: WatchedServer, onChange: () => void): Promise<void> => {
   if (identify(server.pid())) return;
   server.restarts += 1;
-  // Its port may be taken for a moment; the next look tries once more.
+  // Its port may be taken for a moment; the next look tries again.
   await server
     .restart()
     .catch((error: unknown) => console.error(error instanceof Error ? error.message : error));
   onChange();
 };
 
-/** nats-server as it is while its power is cut: killed, and not started again. */
+/** Kills nats-server while its power is off. */
 const withoutPower = async (nats: NatsServer, onChange: () => void): Promise<void> => {
   if (!identify(nats.pid)) return;
   await nats.kill('SIGKILL');
@@ -126,9 +128,9 @@ const withoutPower = async (nats: NatsServer, onChange: () => void): Promise<voi
 };
 
 /**
- * Starts them all, on the fleet's own ports or on ports that are free.
- * @param onChange Told whenever one of them has started or ended.
- * @throws {Error} if one does not start; those that did are stopped.
+ * Starts all servers, on the fleet's fixed ports or on free ones.
+ * @param onChange called whenever one of them has started or ended.
+ * @throws {Error} if one does not start; the others are stopped then.
  */
 export const startServers = async (
   places: SandboxPlaces,

@@ -1,0 +1,48 @@
+import { setImmediate as otherWork } from 'node:timers/promises';
+import { sha256 } from '../../schemas/hash.ts';
+import type { KeptMessage } from '../signing/check-event.ts';
+import type { Verified, Verifier } from '../signing/verifier.ts';
+import { comparedAtOnce, type Handed } from './follow-stream.ts';
+
+/** A message that a reader has checked before, and kept as it was. */
+export interface KnownMessage extends KeptMessage {
+  /** The event's number among those of its writer; 0 if the message was refused. */
+  seq: number;
+  /** The reader needs no more of it: it only takes its place in its writer's chain. */
+  passed?: true;
+}
+
+/** So many are delivered before other work has its turn. */
+const atOnce = 256;
+
+/**
+ * Delivers what a reader knows, as if it came from the log. Signatures are not checked again, except of what was refused.
+ * @param take receives each message, and what was found of it unless it is passed.
+ * @returns the last messages, to be compared with the log; undefined if what was kept can't be read: nothing that was
+ * delivered counts then.
+ */
+export const deliverKnown = async (
+  known: Iterable<KnownMessage>,
+  verifier: Pick<Verifier, 'verify' | 'pass'>,
+  take: (message: KeptMessage, verified?: Verified) => Promise<void>,
+  signal?: AbortSignal,
+): Promise<Handed[] | undefined> => {
+  const last: Handed[] = [];
+  const messages = known[Symbol.iterator]();
+  for (let count = 1; ; count += 1) {
+    let message: KnownMessage | undefined;
+    try {
+      message = messages.next().value;
+    } catch {
+      return undefined; // whoever keeps them has reported it
+    }
+    if (message === undefined || signal?.aborted) return last;
+    const hash = sha256(message.bytes);
+    if (message.passed) {
+      verifier.pass({ ...message, sha256: hash }, message.seq);
+      await take(message);
+    } else await take(message, verifier.verify(message, message.seq > 0));
+    if (last.push({ sequence: message.sequence, hash }) > comparedAtOnce) last.shift();
+    if (count % atOnce === 0) await otherWork();
+  }
+};
