@@ -320,6 +320,8 @@ export class EventLog {
       /** Called with each message as it is, before it is checked. */
       onMessage?: (message: KeptMessage) => void;
       onCut?: (lastSequence: number, why: Again) => void;
+      /** The log still holds what was delivered last, also of what the caller knew. */
+      onHeld?: () => void;
       onTrouble?: (error: unknown) => void;
       /** Where blobs are kept. Without it, some are kept until `follow` returns. */
       blobs?: BlobStore;
@@ -340,10 +342,12 @@ export class EventLog {
       onCut?.(last, why);
     };
     const guard = {
-      isHeld: async (handed: readonly Handed[]) =>
-        (await this.lastSequence()) >= reading.until &&
-        (await this.#holds(handed)) &&
-        !(await lacking.isOver()),
+      isHeld: async (handed: readonly Handed[]) => {
+        if ((await this.lastSequence()) < reading.until) return false;
+        if (!(await this.#holds(handed)) || (await lacking.isOver())) return false;
+        options.onHeld?.();
+        return true;
+      },
       onCut: async () => {
         await again(lacking.forget());
         return reading.isOver() ? ('enough' as const) : 1;
