@@ -145,6 +145,27 @@ export interface LogReports {
 /** Why everything is delivered again: the log was cut, or what an event lacked is there now. */
 export type Again = 'cut' | 'whole' | 'damaged';
 
+/** How a log is followed. */
+export interface Following extends LogReports {
+  until?: number;
+  signal?: AbortSignal;
+  /**
+   * The messages of the log that the caller has kept, from the first one on. They are delivered first, without
+   * `onMessage`, and the log's own go on after them. If they can't be read, everything comes from the log.
+   */
+  known?: () => Iterable<KnownMessage>;
+  /** Only what this part holds, and then everything that comes after it. Writers' chains are not checked. */
+  part?: LogPart;
+  /** Called with each message as it is, before it is checked. */
+  onMessage?: (message: KeptMessage) => void;
+  onCut?: (lastSequence: number, why: Again) => void;
+  /** The log still holds what was delivered last, also of what the caller knew. */
+  onHeld?: () => void;
+  onTrouble?: (error: unknown) => void;
+  /** Where blobs are kept. Without it, some are kept until `follow` returns. */
+  blobs?: BlobStore;
+}
+
 const ignore = () => undefined;
 
 const keptIn = ({ seq, subject, data, headers }: JsMsg): KeptMessage => ({
@@ -306,28 +327,7 @@ export class EventLog {
    * could not be read, `onLack` is called; once it can be read, everything is delivered again as well.
    * @throws {LogFault} if the log can't be read at the start; with `onTrouble` that is reported, and waited for.
    */
-  async follow(
-    options: LogReports & {
-      until?: number;
-      signal?: AbortSignal;
-      /**
-       * The messages of the log that the caller has kept, from the first one on. They are delivered first, without
-       * `onMessage`, and the log's own go on after them. If they can't be read, everything comes from the log.
-       */
-      known?: () => Iterable<KnownMessage>;
-      /** Only what this part holds, and then everything that comes after it. Writers' chains are not checked. */
-      part?: LogPart;
-      /** Called with each message as it is, before it is checked. */
-      onMessage?: (message: KeptMessage) => void;
-      onCut?: (lastSequence: number, why: Again) => void;
-      /** The log still holds what was delivered last, also of what the caller knew. */
-      onHeld?: () => void;
-      onTrouble?: (error: unknown) => void;
-      /** Where blobs are kept. Without it, some are kept until `follow` returns. */
-      blobs?: BlobStore;
-    },
-    onEvent: (logged: LoggedEvent) => void | Promise<void>,
-  ): Promise<void> {
+  async follow(options: Following, onEvent: (logged: LoggedEvent) => void | Promise<void>): Promise<void> {
     const { signal, onMessage, onCut, onTrouble } = options;
     const { onRefused, onAlarm, onLack } = this.#reportsOf(options);
     if (options.until === 0) return;
