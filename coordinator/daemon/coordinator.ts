@@ -54,6 +54,8 @@ export class Coordinator {
   #serverNow = 0;
   /** The last sequence of the log when it was last asked. No decision is based on an older state. */
   #caughtUpWith = Number.POSITIVE_INFINITY;
+  /** Whether the view is known to be of the log as it is now. Nothing is decided before. */
+  #isCompared = true;
   /** Whether the copy has taken everything that it was given. */
   #isCopyWhole = true;
   #tending: Promise<void> | undefined;
@@ -113,8 +115,18 @@ export class Coordinator {
   };
 
   /** The messages of the copy, from which this view begins. */
-  known(): Iterable<KnownMessage> {
-    return beginFrom(this.#copy, this.view, this.#options.ports.say);
+  *known(): Generator<KnownMessage> {
+    for (const message of beginFrom(this.#copy, this.view, this.#options.ports.say)) {
+      this.#isCompared = false;
+      yield message;
+    }
+  }
+
+  /** The log holds what the copy does, or everything is read from the log. */
+  compared(): void {
+    if (this.#isCompared) return;
+    this.#isCompared = true;
+    this.turns.call();
   }
 
   tellCut(): void {
@@ -144,7 +156,7 @@ export class Coordinator {
   tend(): void {
     const { clock } = this.#options.ports;
     const { state } = this.view;
-    if (!clock.runs()) return;
+    if (!clock.runs() || !this.#isCompared) return;
     if (state.sequence < this.#caughtUpWith) return void this.#lookForEnd();
     const now = clock.now();
     this.#tending ??= Promise.all([
@@ -197,7 +209,8 @@ export class Coordinator {
 
   async #turn(): Promise<void> {
     // An event published while the server is away would be sent once it is back, when it may be out of date.
-    if (this.view.state.sequence < this.#caughtUpWith || !this.#options.ports.clock.runs()) return;
+    if (!this.#isCompared || this.view.state.sequence < this.#caughtUpWith) return;
+    if (!this.#options.ports.clock.runs()) return;
     const move = nextMove(this.view, this.#circumstances());
     switch (move.do) {
       case 'wait':

@@ -68,8 +68,10 @@ const followReports = (
         );
       lacks.add(subject);
     },
+    onHeld: () => running.compared(),
     onCut: (last: number, why: Again) => {
       view.reset();
+      running.compared();
       running.countAnew();
       if (why === 'cut') running.tender.cut();
       if (why === 'whole')

@@ -25,6 +25,8 @@ export interface FollowReports {
   onCut: (lastSequence: number, why: Again) => void;
   /** The messages that are known already: they are delivered first. */
   known: () => Iterable<KnownMessage>;
+  /** The log still holds what was delivered last. Until then, what is `known` may be another log's. */
+  onHeld: () => void;
   onTrouble: (error: unknown) => void;
   /** The local store of the events' blobs. */
   blobs: BlobStore;

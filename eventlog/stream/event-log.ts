@@ -161,6 +161,27 @@ export interface LogReports {
 /** Why everything is delivered again: the log was cut, or what an event lacked is there now. */
 export type Again = 'cut' | 'whole' | 'damaged';
 
+/** How a log is followed. */
+export interface Following extends LogReports {
+  until?: number;
+  signal?: AbortSignal;
+  /**
+   * The messages of the log that the caller has kept, from the first one on. They are delivered first, without
+   * `onMessage`, and the log's own go on after them. If they can't be read, everything comes from the log.
+   */
+  known?: () => Iterable<KnownMessage>;
+  /** Only what this part holds, and then everything that comes after it. Writers' chains are not checked. */
+  part?: LogPart;
+  /** Called with each message as it is, before it is checked. */
+  onMessage?: (message: KeptMessage) => void;
+  onCut?: (lastSequence: number, why: Again) => void;
+  /** The log still holds what was delivered last, also of what the caller knew. */
+  onHeld?: () => void;
+  onTrouble?: (error: unknown) => void;
+  /** Where blobs are kept. Without it, some are kept until `follow` returns. */
+  blobs?: BlobStore;
+}
+
 const ignore = () => undefined;
 
 const keptIn = ({ seq, subject, data, headers }: JsMsg): KeptMessage => ({
@@ -322,26 +343,7 @@ export class EventLog {
    * could not be read, `onLack` is called; once it can be read, everything is delivered again as well.
    * @throws {LogFault} if the log can't be read at the start; with `onTrouble` that is reported, and waited for.
    */
-  async follow(
-    options: LogReports & {
-      until?: number;
-      signal?: AbortSignal;
-      /**
-       * The messages of the log that the caller has kept, from the first one on. They are delivered first, without
-       * `onMessage`, and the log's own go on after them. If they can't be read, everything comes from the log.
-       */
-      known?: () => Iterable<KnownMessage>;
-      /** Only what this part holds, and then everything that comes after it. Writers' chains are not checked. */
-      part?: LogPart;
-      /** Called with each message as it is, before it is checked. */
-      onMessage?: (message: KeptMessage) => void;
-      onCut?: (lastSequence: number, why: Again) => void;
-      onTrouble?: (error: unknown) => void;
-      /** Where blobs are kept. Without it, some are kept until `follow` returns. */
-      blobs?: BlobStore;
-    },
-    onEvent: (logged: LoggedEvent) => void | Promise<void>,
-  ): Promise<void> {
+  async follow(options: Following, onEvent: (logged: LoggedEvent) => void | Promise<void>): Promise<void> {
     const { signal, onMessage, onCut, onTrouble } = options;
     const { onRefused, onAlarm, onLack } = this.#reportsOf(options);
     if (options.until === 0) return;
@@ -356,10 +358,12 @@ export class EventLog {
       onCut?.(last, why);
     };
     const guard = {
-      isHeld: async (handed: readonly Handed[]) =>
-        (await this.lastSequence()) >= reading.until &&
-        (await this.#holds(handed)) &&
-        !(await lacking.isOver()),
+      isHeld: async (handed: readonly Handed[]) => {
+        if ((await this.lastSequence()) < reading.until) return false;
+        if (!(await this.#holds(handed)) || (await lacking.isOver())) return false;
+        options.onHeld?.();
+        return true;
+      },
       onCut: async () => {
         await again(lacking.forget());
         return reading.isOver() ? ('enough' as const) : 1;

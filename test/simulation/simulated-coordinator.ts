@@ -114,7 +114,7 @@ const following = (
       wake();
       sim.time.settles();
     },
-    async follow({ known, onMessage, onCut, onTrouble }, onEvent) {
+    async follow({ known, onMessage, onCut, onHeld, onTrouble }, onEvent) {
       const handed = await deliverKnown(known(), verifier, async (_message, verified) => {
         if (verified && 'logged' in verified) onEvent(verified.logged);
       });
@@ -127,7 +127,8 @@ const following = (
           continue;
         }
         try {
-          if (!(await ask(() => isHeld(handed)))) {
+          if (await ask(() => isHeld(handed))) onHeld();
+          else {
             const last = await ask(() => server.last);
             next = 1;
             handed.length = 0;
