@@ -162,6 +162,8 @@ export const fleetEvents = {
     proof: z.array(z.base64()),
     /** The operator's word that began this epoch of the log: what was told in an earlier one counts no more. */
     restored: SignedEvent.optional(),
+    /** The iterations that go on then and name the host: what it keeps of the others may go. Absent if nobody says so. */
+    open: z.array(IterationName).optional(),
   }),
   /** By the writer, signed with the key that it has until then. Its own events after it are signed with the new one. */
   KeyRotated: z.object({

@@ -19,6 +19,13 @@ export interface CheckpointMaking {
   restored: KeptMessage | undefined;
 }
 
+/** The iterations that go on and may ask something of a host, or need what it has. */
+const openIterationsOf = ({ iterations }: State, host: string): string[] =>
+  [...iterations.values()].flatMap(({ name, ended, plan: { board, hosts } }) => {
+    const named = [board, ...hosts.builders, hosts.publisher, hosts.backup];
+    return ended === undefined && named.includes(host) ? [name] : [];
+  });
+
 /** What is to be told now, a command a host. */
 export const checkpointsDue = (
   state: State,
@@ -43,6 +50,7 @@ export const checkpointsDue = (
     const from = Math.max(...known);
     const proof = tree.consistencyProof(from, head.size).map(base64);
     const told = { host, size: head.size, root: base64(head.root), note, from, proof };
-    return { do: 'Checkpoint', ...told, ...(proved ? { restored: proved } : {}) } as const;
+    const open = openIterationsOf(state, host);
+    return { do: 'Checkpoint', ...told, ...(proved ? { restored: proved } : {}), open } as const;
   });
 };

@@ -40,6 +40,14 @@ const schema = `
   CREATE TABLE newest_key (writer TEXT PRIMARY KEY, public_key TEXT NOT NULL) STRICT;
 `;
 
+/** What came later, and what an older agent does not miss: it is made where it is not there. */
+const since = `
+  -- The iterations that go on, as the coordinator said last of those that this host has to do with.
+  CREATE TABLE IF NOT EXISTS told (
+    id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL, open TEXT NOT NULL
+  ) STRICT;
+`;
+
 /** A journal's file is no database, or a broken one. */
 export class JournalCorrupt extends Error {
   override readonly name = 'JournalCorrupt';
@@ -59,6 +67,7 @@ const bringToVersion = (db: Database.Database, file: string): void => {
   const found = db.pragma('user_version', { simple: true });
   if (found !== version)
     throw new Error(`${file} is a journal of version ${String(found)}; this agent reads version ${version}`);
+  db.exec(since);
 };
 
 /** A journal's database, as its parts use it. */
