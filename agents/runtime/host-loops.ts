@@ -1,7 +1,9 @@
+import type { DiskUse } from '../../eventlog/live/presence.ts';
 import type { DaemonKey } from '../../eventlog/signing/daemon-key.ts';
 import { formatAttempt } from '../../schemas/attempt-id.ts';
 import type { EventData, NewEvent } from '../../schemas/events.ts';
 import type { Role } from '../../schemas/step-names.ts';
+import type { Cleaner } from './disks/cleaner.ts';
 import { createDurableWatch } from './durable-watch.ts';
 import { createForkWatch } from './fork-watch.ts';
 import type { KeptCheckpoint } from './journal/checkpoints.ts';
@@ -35,6 +37,8 @@ export interface HostLoopsOptions<Config>
   report: (() => Promise<NewEvent | undefined>) | undefined;
   onRunning: (request: NotedRequest | undefined) => void;
   trouble: Trouble;
+  /** What keeps the host's disks to their limits, where anything does. */
+  cleaner?: Cleaner;
   /** For the host's own log. */
   say: (text: string) => void;
   failpoint: (name: string) => void;
@@ -59,6 +63,7 @@ export interface HostLoops {
     position: number;
     checkpoint: KeptCheckpoint | undefined;
     trouble: string | null;
+    disks: DiskUse[] | undefined;
   };
 }
 
@@ -74,7 +79,7 @@ const createParts = async <Config>(
   options: HostLoopsOptions<Config>,
   connected: () => HostLog | undefined,
 ) => {
-  const { fleet, name, journal, journalFile, clock, trouble, say } = options;
+  const { fleet, name, journal, journalFile, clock, trouble, say, cleaner } = options;
   const whose = { fleet, host: name };
   const signing = createOwnSigning(journal, { ...whose, ...options.key });
   const durable = createDurableWatch(clock);
@@ -114,6 +119,7 @@ const createParts = async <Config>(
     outbox,
     onTrouble: sayTrouble(say),
     isHeld: () => !start.isTold() || inStep.isHeld() || forks.isForked(),
+    ...(cleaner && { clean: cleaner.clean }),
     onNoRoom: (error) => trouble.set('disk', error === null ? null : noRoomFor(journalFile, error)),
   });
   /** Says that this agent has started, and what there was to report before any step's outcome; lets the steps begin. */
@@ -187,7 +193,10 @@ export const createHostLoops = async <Config>(options: HostLoopsOptions<Config>)
         durable,
         onNoted: work.wake,
         onRefused: say,
-        onCheckpoint: forks.look,
+        onCheckpoint: () => {
+          forks.look();
+          work.tidy();
+        },
         mayTake: inStep.maySend,
         onceThereIsRoom: (note) => onceThereIsRoom({ file: journalFile, trouble, clock, signal }, note),
       });
@@ -201,6 +210,7 @@ export const createHostLoops = async <Config>(options: HostLoopsOptions<Config>)
       position: inStep.position(),
       checkpoint: journal.checkpoints.last(),
       trouble: trouble.now(),
+      disks: options.cleaner?.told(),
     }),
   };
 };
