@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { ProgramFailed } from '../../host/errors.ts';
 import type { Run } from '../../host/run.ts';
 import type { PublisherConfig } from '../../schemas/config.ts';
 
@@ -15,11 +16,16 @@ export interface ServedFile {
 }
 
 /**
- * Copies a view to the mirror: whatever a database names is there before it, and nothing is taken away.
+ * Copies a view to the mirror: whatever a database names is there before it.
  * @param folder The view.
  * @param name The repository's name.
+ * @param gone The files that the view before had and this one has not: they are taken away last, and nothing else is.
  */
-export const copyToMirror = async (run: Run, mirror: Mirror, folder: string, name: string): Promise<void> => {
+export const copyToMirror = async (
+  run: Run,
+  mirror: Mirror,
+  { folder, name, gone }: { folder: string; name: string; gone: readonly string[] },
+): Promise<void> => {
   const databases = [`/${name}.db`, `/${name}.db.*`, `/${name}.files`, `/${name}.files.*`];
   const from = `${folder}/`;
   const to = `${mirror.destination.replace(/\/*$/, '')}/`;
@@ -31,6 +37,14 @@ export const copyToMirror = async (run: Run, mirror: Mirror, folder: string, nam
   const copy = (...filters: string[]) => run([...rsync, ...filters, '--', from, to], { timeoutMs: copyMs });
   await copy(...databases.map((pattern) => `--exclude=${pattern}`));
   await copy(...databases.map((pattern) => `--include=${pattern}`), '--exclude=*');
+  if (gone.length === 0) return;
+  // What is excluded is not deleted either. A mirror that lets nothing be removed keeps them: rsync's own words say so.
+  const removal = [...rsync, '--delete', '--include-from=-', '--exclude=*', '--', from, to];
+  await run(removal, { timeoutMs: copyMs, input: gone.map((file) => `/${file}\n`).join('') }).catch(
+    (error: unknown) => {
+      if (!(error instanceof ProgramFailed)) throw error;
+    },
+  );
 };
 
 /** What the mirror serves under a name: its sha256, or why there is none. */
