@@ -1,4 +1,4 @@
-import type { Client, SFTPWrapper } from 'ssh2';
+import type { Client, FileEntryWithStats, SFTPWrapper } from 'ssh2';
 
 /** The callback of a call on a peer's file system; `code` is the SFTP status (draft-ietf-secsh-filexfer-02, 7). */
 type Done<Value> = (error: (Error & { code?: unknown }) | null | undefined, value: Value) => void;
@@ -13,6 +13,12 @@ export interface Sftp {
   sizeOf(handle: Buffer): Promise<number>;
   isFolder(path: string): Promise<boolean>;
   mkdir(path: string): Promise<void>;
+  /** What is in a folder. */
+  list(path: string): Promise<{ name: string; isFolder: boolean; sizeBytes: number; mtimeMs: number }[]>;
+  /** Removes a file. */
+  unlink(path: string): Promise<void>;
+  /** Removes an empty folder. */
+  rmdir(path: string): Promise<void>;
   /** Syncs the file to the peer's disk, if the peer supports that. */
   sync(handle: Buffer): Promise<void>;
   /** Replaces a file that has the new name. */
@@ -102,6 +108,18 @@ export const openSftp = async (client: Client, signal?: AbortSignal): Promise<Sf
         },
       ),
     mkdir: async (path) => void (await call<unknown>((done) => sftp.mkdir(path, (error) => done(error, 0)))),
+    list: async (path) =>
+      (await call<FileEntryWithStats[]>((done) => sftp.readdir(path, done)))
+        .filter(({ filename }) => filename !== '.' && filename !== '..')
+        .map(({ filename, attrs }) => ({
+          name: filename,
+          isFolder: attrs.isDirectory(),
+          sizeBytes: attrs.size,
+          mtimeMs: attrs.mtime * 1000,
+        })),
+    unlink: async (path) =>
+      void (await call<unknown>((done) => sftp.unlink(path, (error) => done(error, 0)))),
+    rmdir: async (path) => void (await call<unknown>((done) => sftp.rmdir(path, (error) => done(error, 0)))),
     sync: async (handle) =>
       void (await extended(
         (done) => sftp.ext_openssh_fsync(handle, (error) => done(error, 0)),

@@ -28,7 +28,19 @@ export interface Connection {
   put(local: string, remote: string): Promise<{ sizeBytes: number; sha256: string }>;
   /** Reads a remote file and hashes it; undefined if there is no such file. */
   hash(remote: string): Promise<{ sizeBytes: number; sha256: string } | undefined>;
+  /** The files below a remote folder, by their paths below it, two folders deep at most; none if there is no such folder. */
+  list(remote: string): Promise<RemoteFile[]>;
+  /** Removes a remote file, and its folder if that is empty then. It need not be there. */
+  remove(remote: string): Promise<void>;
   close(): void;
+}
+
+/** A file of a peer's. */
+export interface RemoteFile {
+  path: string;
+  sizeBytes: number;
+  /** By the peer's clock, in milliseconds since 1970. */
+  mtimeMs: number;
 }
 
 /** @throws {MachineFault} (path-refused) if the path could lead out of the peer's folder. */
@@ -143,6 +155,36 @@ const hashAt =
     }
   };
 
+/** The answer, or `otherwise` where the peer has no such file or folder. */
+const unlessMissing = <Value>(asked: Promise<Value>, otherwise: Value): Promise<Value> =>
+  asked.catch((error: unknown) => {
+    if (!isMissing(error)) throw error;
+    return otherwise;
+  });
+
+/** As {@link Connection.list}. */
+const listAt = (sftp: Sftp, peer: Peer): Connection['list'] => {
+  const below = async (folder: string, deep: number): Promise<RemoteFile[]> => {
+    const files: RemoteFile[] = [];
+    for (const { name, isFolder, ...file } of await unlessMissing(sftp.list(folder), []))
+      if (!isFolder) files.push({ path: name, ...file });
+      else if (deep > 1)
+        for (const inner of await below(`${folder}/${name}`, deep - 1))
+          files.push({ ...inner, path: `${name}/${inner.path}` });
+    return files;
+  };
+  return (remote) => below(inside(peer, remote), 2);
+};
+
+/** As {@link Connection.remove}. */
+const removeAt =
+  (sftp: Sftp, peer: Peer): Connection['remove'] =>
+  async (remote) => {
+    const path = inside(peer, remote);
+    await unlessMissing(sftp.unlink(path), undefined);
+    await sftp.rmdir(dirname(path)).catch(() => undefined); // something else is in it
+  };
+
 /** @throws {MachineFault} if the peer can't be reached, refuses the key, or shows another host key. */
 export const connect = async (peer: Peer, signal?: AbortSignal): Promise<Connection> => {
   signal?.throwIfAborted();
@@ -161,6 +203,8 @@ export const connect = async (peer: Peer, signal?: AbortSignal): Promise<Connect
     fetch: fetchFrom(sftp, peer),
     put: putTo(sftp, peer),
     hash: hashAt(sftp, peer),
+    list: listAt(sftp, peer),
+    remove: removeAt(sftp, peer),
     close: () => void client.end(),
   };
 };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BoardKeeps, BuilderKeeps, PublisherKeeps } from './limits.ts';
 import { Fingerprint, FleetName, HostName, PackageName, PersonName, RepositoryName } from './names.ts';
 
 const Path = z.string().regex(/^\//, { error: 'must be an absolute path' });
@@ -73,6 +74,8 @@ export const BuilderConfig = z.strictObject({
   }),
   /** Where built packages are offered to the publisher: one folder per attempt. */
   offeredFolder: Path,
+  /** How much stays of what grows with each iteration. */
+  keep: BuilderKeeps.prefault({}),
 });
 export type BuilderConfig = z.infer<typeof BuilderConfig>;
 
@@ -95,6 +98,7 @@ export const PublisherConfig = z.strictObject({
   }),
   /** rsync's destination, and the URL that shows what it serves. */
   mirror: z.strictObject({ destination: z.string().min(1), url: z.url() }).optional(),
+  keep: PublisherKeeps.prefault({}),
 });
 export type PublisherConfig = z.infer<typeof PublisherConfig>;
 
@@ -191,6 +195,7 @@ export const BoardConfig = z.strictObject({
     .int()
     .min(0)
     .default(64 * 1024 * 1024),
+  keep: BoardKeeps.prefault({}),
 });
 export type BoardConfig = z.infer<typeof BoardConfig>;
 

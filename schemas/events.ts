@@ -178,6 +178,8 @@ export const fleetEvents = {
     proof: z.array(z.base64()),
     /** The operator's event that began this epoch of the log. Checkpoints of an earlier epoch no longer count. */
     restored: SignedEvent.optional(),
+    /** The iterations that go on then and name the host: what it keeps of the others may go. Absent if nobody says so. */
+    open: z.array(IterationName).optional(),
   }),
   /** By the writer, signed with its old key. Its later events are signed with the new one. */
   KeyRotated: z.object({

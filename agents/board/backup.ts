@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { connect } from '../../host/ssh.ts';
+import type { Connection } from '../../host/ssh.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
@@ -11,7 +11,7 @@ import { bannerRelease, imageBanner } from './boot.ts';
 import { createBootLoader } from './boot-loader/create-boot-loader.ts';
 import { cachedPackage, type KeptPackage } from './pacman/cached-package.ts';
 import { createPacman } from './pacman/pacman.ts';
-import { peerNamed } from './peer-named.ts';
+import { atPeer, peerNamed } from './peer-named.ts';
 import { hasContent } from './staged.ts';
 
 /** @throws {StepFailed} (work) if another version is installed. */
@@ -67,33 +67,22 @@ export const backup: Step<'backup', BoardConfig> = async (
   const place = `${host.host}/${version}`;
   const local = backupFile(host, { version, ...made });
   const remote = `${place}/${made.archive.file}`;
-  type Peer = Awaited<ReturnType<typeof connect>>;
-  const isThere = async (there: Peer) => (await there.hash(remote))?.sha256 === made.archive.sha256;
-  const atPeer = async <Result>(work: (there: Peer) => Promise<Result>): Promise<Result> => {
-    const there = await connect(peer, signal);
-    try {
-      return await work(there);
-    } finally {
-      there.close();
+  const isThere = async (there: Connection) => (await there.hash(remote))?.sha256 === made.archive.sha256;
+  const copy = async (there: Connection): Promise<null> => {
+    if (await isThere(there)) {
+      note(`${request.host} holds ${remote} already`);
+      return null;
     }
+    await there.put(`${local}.json`, `${remote}.json`);
+    const copied = await there.put(local, remote);
+    if (copied.sha256 !== made.archive.sha256)
+      throw new Error(`${local} changed while it was copied: it has the sha256 ${copied.sha256}.`);
+    return null;
   };
   await effect('copy', {
-    probe: () =>
-      atPeer(async (there) =>
-        (await isThere(there)) ? { happened: 'yes', result: null } : { happened: 'no' },
-      ),
-    act: () =>
-      atPeer(async (there) => {
-        if (await isThere(there)) {
-          note(`${request.host} holds ${remote} already`);
-          return null;
-        }
-        await there.put(`${local}.json`, `${remote}.json`);
-        const copied = await there.put(local, remote);
-        if (copied.sha256 !== made.archive.sha256)
-          throw new Error(`${local} changed while it was copied: it has the sha256 ${copied.sha256}.`);
-        return null;
-      }),
+    probe: async () =>
+      (await atPeer(peer, isThere, signal)) ? { happened: 'yes', result: null } : { happened: 'no' },
+    act: () => atPeer(peer, copy, signal),
   });
 
   const release = bannerRelease(await imageBanner(onBoard(host.root, host.boot.image)));

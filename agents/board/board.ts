@@ -5,6 +5,7 @@ import { backup } from './backup.ts';
 import { confirm } from './confirm.ts';
 import { deadlinePassed } from './deadline/deadline-passed.ts';
 import { install } from './install.ts';
+import { boardKeeps } from './keeps.ts';
 import { createPacman } from './pacman/pacman.ts';
 import { presweep } from './presweep.ts';
 import { reboot } from './reboot.ts';
@@ -25,4 +26,5 @@ export const board: RoleParts<BoardConfig> = {
     return found ? `${name} ${found.version}` : null;
   },
   report: deadlinePassed,
+  keeps: boardKeeps,
 };

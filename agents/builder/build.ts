@@ -13,6 +13,7 @@ import { type AskedBuild, failedBuildOf, provenanceOf } from './build-statements
 import { createGit } from './git/git.ts';
 import { createMakepkg, type Makepkg } from './makepkg/makepkg.ts';
 import { inspectPackages, offerPackages, probeOffer, removeParts, takePackages } from './makepkg/offer.ts';
+import { noteSources } from './makepkg/used-sources.ts';
 import { openWorktree } from './makepkg/worktree.ts';
 import { parseSrcinfo, srcinfoVersion } from './pkgbuild/srcinfo.ts';
 import { requireReviewed } from './reviewed-series.ts';
@@ -113,6 +114,12 @@ const makePackages = async ({
   await placePackage(run, exported, tree.place.packageFolder);
   await requireMeant(makepkg, tree.place.packageFolder, request.package);
   const { ran: prepared, sources, before } = await tree.prepare();
+
+  await noteSources(host, {
+    iteration: asked.iteration,
+    base: request.package.base,
+    files: await makepkg.fetchedSources(tree.place),
+  });
 
   // Not earlier: a makepkg that outlived its killed agent may still work there, and prepare() waits for it.
   await removeParts(host.offeredFolder);

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { ProgramFailed } from '../../host/errors.ts';
 import type { Run } from '../../host/run.ts';
 import type { PublisherConfig } from '../../schemas/config.ts';
 
@@ -18,8 +19,13 @@ export interface ServedFile {
  * Copies a view to the mirror. The files that a database names arrive before it, and nothing is removed.
  * @param folder The view.
  * @param name The repository's name.
+ * @param gone The files that the view before had and this one has not: they are taken away last, and nothing else is.
  */
-export const copyToMirror = async (run: Run, mirror: Mirror, folder: string, name: string): Promise<void> => {
+export const copyToMirror = async (
+  run: Run,
+  mirror: Mirror,
+  { folder, name, gone }: { folder: string; name: string; gone: readonly string[] },
+): Promise<void> => {
   const databases = [`/${name}.db`, `/${name}.db.*`, `/${name}.files`, `/${name}.files.*`];
   const from = `${folder}/`;
   const to = `${mirror.destination.replace(/\/*$/, '')}/`;
@@ -31,6 +37,14 @@ export const copyToMirror = async (run: Run, mirror: Mirror, folder: string, nam
   const copy = (...filters: string[]) => run([...rsync, ...filters, '--', from, to], { timeoutMs: copyMs });
   await copy(...databases.map((pattern) => `--exclude=${pattern}`));
   await copy(...databases.map((pattern) => `--include=${pattern}`), '--exclude=*');
+  if (gone.length === 0) return;
+  // What is excluded is not deleted either. A mirror that lets nothing be removed keeps them: rsync's own words say so.
+  const removal = [...rsync, '--delete', '--include-from=-', '--exclude=*', '--', from, to];
+  await run(removal, { timeoutMs: copyMs, input: gone.map((file) => `/${file}\n`).join('') }).catch(
+    (error: unknown) => {
+      if (!(error instanceof ProgramFailed)) throw error;
+    },
+  );
 };
 
 /** The sha256 of what the mirror serves under a name, or why there is none. */

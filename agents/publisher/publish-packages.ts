@@ -9,15 +9,16 @@ import { StepFailed } from '../runtime/errors.ts';
 import { verifySignature } from '../runtime/openpgp-verify.ts';
 import type { Effect, Probed } from '../runtime/step.ts';
 import { copyToMirror, differencesOnMirror, type ServedFile } from './mirror.ts';
+import { packagesGone } from './old-packages.ts';
 import { signDetached } from './openpgp.ts';
 import type { VersionedPackage } from './package-database.ts';
-import { buildView, currentView, hasView, swapView } from './repository-view.ts';
+import { buildView, currentView, hasView, swapView, viewsFolder } from './repository-view.ts';
 
 type PublicationEffect = 'sign' | 'view' | 'swap' | 'mirror';
 
 /** What is published, with what and where. */
 export interface Publication {
-  config: Pick<PublisherConfig, 'signing' | 'repository' | 'mirror'>;
+  config: Pick<PublisherConfig, 'signing' | 'repository' | 'mirror' | 'keep'>;
   run: Run;
   /** Where the package files are; their signatures are put beside them. */
   folder: string;
@@ -138,8 +139,12 @@ export const publishPackages = async (publication: Publication): Promise<StepEvi
         ? { happened: 'yes', result: files.length }
         : { happened: 'no' },
     act: async () => {
-      const { folder, name } = config.repository;
-      await orNoRoom(mirror.destination, () => copyToMirror(run, mirror, join(folder, 'views', view), name));
+      const copied = {
+        folder: join(viewsFolder(config), view),
+        name: config.repository.name,
+        gone: await packagesGone(config, { base, view }),
+      };
+      await orNoRoom(mirror.destination, () => copyToMirror(run, mirror, copied));
       const [difference] = await differencesOnMirror(mirror, files, signal);
       // If the mirror is late, the next try copies and checks again.
       if (difference)

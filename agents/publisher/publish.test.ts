@@ -14,6 +14,7 @@ import { hashFile } from '../../host/hash-file.ts';
 import { createRun } from '../../host/run.ts';
 import { PublisherConfig } from '../../schemas/config.ts';
 import type { EffectName } from '../../schemas/effects.ts';
+import { PublisherKeeps } from '../../schemas/limits.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { runStep } from '../../test/run-step.ts';
 import { generateSigningKey, type SigningKey } from '../../test/signing-key.ts';
@@ -190,6 +191,34 @@ test('a second publication keeps the packages of the first, for the client that 
   expect(
     (await readdir(join(place, 'repository/current'))).filter((file) => /old|lck|part/.test(file)),
   ).toEqual([]);
+});
+
+test('the packages of one name are limited, here and on the mirror; those that a view names stay', async () => {
+  const host = publisher({
+    mirror: { destination: join(place, 'mirror'), url: mirrorUrl },
+    keep: PublisherKeeps.parse({ packages: { number: 1 } }),
+  });
+  await mkdir(join(place, 'mirror'));
+  await writeFile(join(place, 'mirror', 'by-hand.pkg.tar.zst'), 'somebody else’s');
+  const versionsIn = async (served: string) =>
+    (await readdir(join(place, served)))
+      .filter((file) => file.startsWith(`${names[1]}-`) && file.endsWith('.zst'))
+      .sort();
+  const [first, second, third] = ['7.0-1', '7.0-2', '7.0-10'].map(
+    (it) => `${names[1]}-${it}-any.pkg.tar.zst`,
+  );
+  await start('7.0-1', { host });
+  await start('7.0-2', { host, attempt: 2 });
+  // The first view is still here, and somebody may have its database in his hands.
+  expect(await versionsIn('mirror')).toEqual([first, second]);
+  await rm(join(place, 'repository/views/iter5.1'), { recursive: true });
+  await start('7.0-10', { host, attempt: 3 });
+  expect(await versionsIn('repository/current')).toEqual([third, second].sort());
+  expect(await versionsIn('mirror')).toEqual([third, second].sort());
+  expect(await readdir(join(place, 'mirror'))).not.toContain(`${first}.sig`);
+  expect(await readdir(join(place, 'mirror'))).toContain('by-hand.pkg.tar.zst');
+  expect(await asClient(join(place, 'mirror'))).toEqual(both('7.0-10'));
+  expect(await asClient(join(place, 'repository/views/iter5.2'))).toEqual(both('7.0-2'));
 });
 
 test('an older version is refused, although repo-add would accept it', async () => {

@@ -8,7 +8,9 @@ import {
   readlink,
   rename,
   rm,
+  stat,
   symlink,
+  utimes,
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orNoRoom } from '../../host/disk-room.ts';
@@ -16,6 +18,7 @@ import type { Run } from '../../host/run.ts';
 import { syncPath } from '../../host/sync-path.ts';
 import type { PublisherConfig } from '../../schemas/config.ts';
 import { StepFailed } from '../runtime/errors.ts';
+import { removeOldPackages } from './old-packages.ts';
 import { signDetached } from './openpgp.ts';
 import { readDatabase, refuseOlder, type VersionedPackage } from './package-database.ts';
 
@@ -26,12 +29,12 @@ import { readDatabase, refuseOlder, type VersionedPackage } from './package-data
  *     views/<view>/      packages, their signatures, <name>.db and <name>.files with theirs
  *     current            → views/<view>
  */
-type Config = Pick<PublisherConfig, 'signing' | 'repository'>;
+type Config = Pick<PublisherConfig, 'signing' | 'repository' | 'keep'>;
 
 /** The prefix of a view that is being built. A leftover one is from a process that was killed. */
 const unfinished = '.unfinished.';
 
-const viewsFolder = ({ repository }: Config) => join(repository.folder, 'views');
+export const viewsFolder = ({ repository }: Pick<Config, 'repository'>) => join(repository.folder, 'views');
 
 /** The files of a view that change with every publication, as opposed to those that are only added. */
 const isDatabaseFile = (name: string, file: string): boolean =>
@@ -42,18 +45,22 @@ const orMissing = (error: NodeJS.ErrnoException): undefined => {
 };
 
 /** The name of the view that is served; undefined before the first publication. */
-export const currentView = async (config: Config): Promise<string | undefined> => {
+export const currentView = async (config: Pick<Config, 'repository'>): Promise<string | undefined> => {
   const target = await readlink(join(config.repository.folder, 'current')).catch(orMissing);
   return target?.replace(/^views\//, '');
 };
 
 /** Whether a view is there. If so, it is complete. */
-export const hasView = async (config: Config, view: string): Promise<boolean> =>
+export const hasView = async (config: Pick<Config, 'repository'>, view: string): Promise<boolean> =>
   (await readdir(viewsFolder(config)).catch(orMissing))?.includes(view) ?? false;
 
-/** Gives a file a second name, or copies it if the file system has no hard links. */
+/** Gives a file a second name, or copies it with its age if the file system has no hard links. */
 const linkOrCopy = (from: string, to: string) =>
-  link(from, to).catch(() => copyFile(from, to, constants.COPYFILE_FICLONE));
+  link(from, to).catch(async () => {
+    await copyFile(from, to, constants.COPYFILE_FICLONE);
+    const { atime, mtime } = await stat(from);
+    await utimes(to, atime, mtime);
+  });
 
 /** Fills a new view with everything in `base`. Old packages stay for clients that still use the old database. */
 const copyView = async (config: Config, base: string, to: string): Promise<void> => {
@@ -145,6 +152,7 @@ export const buildView = async (
     for (const { file } of packages)
       for (const name of [file, `${file}.sig`]) await addFile(join(from, name), join(folder, name));
     await addToDatabase(config, run, folder, packages);
+    await removeOldPackages(run, config, folder);
     await syncPath(folder);
   };
   await orNoRoom(views, fill).catch(async (error: unknown) => {

@@ -9,12 +9,16 @@ import { createSayOnce } from '../../eventlog/say-once.ts';
 import { checkEvent, type KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { readDaemonKey } from '../../eventlog/signing/daemon-key.ts';
 import { type Trust, trustIn, trustNow } from '../../eventlog/signing/trust.ts';
+import { createRun } from '../../host/run.ts';
 import type { AgentConfig } from '../../schemas/config.ts';
 import type { NewEvent } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { printableLines } from '../../schemas/printable.ts';
 import { createAttest } from './attest.ts';
 import { createConnectedLog } from './connected-log.ts';
+import { type CleanerOptions, createCleaner } from './disks/cleaner.ts';
+import type { Keeping, KeepingTools } from './disks/kept.ts';
+import { keptEffects } from './disks/kept-effects.ts';
 import { createHostLoops, type HostLoops } from './host-loops.ts';
 import { createInstalledPackage } from './installed-package.ts';
 import type { Journal } from './journal/journal.ts';
@@ -34,6 +38,8 @@ export interface RoleParts<Config> {
   installed?: (config: Config) => Promise<string | null>;
   /** The event that the host has to report unasked. This is called repeatedly; each subject is reported once. */
   report?: (config: Config) => Promise<NewEvent | undefined>;
+  /** What grows on the host's disks with each iteration, and how much of it stays. */
+  keeps?: (config: Config, tools: KeepingTools) => Keeping[];
   /** What the host lacks but can work without. It is reported once, when the agent starts. */
   missing?: (config: Config) => Promise<string | undefined>;
 }
@@ -98,6 +104,17 @@ const beginAs = async (config: AgentConfig, say: (text: string) => void, signal:
   };
 };
 
+/** What keeps this host's disks to its limits: those of its role, and its journal. */
+const cleanerOf = <Config extends AgentConfig>(
+  config: Config,
+  keeps: NonNullable<RoleParts<Config>['keeps']>,
+  { journal, say, signal }: Pick<CleanerOptions, 'journal' | 'say' | 'signal'>,
+) => {
+  const run = createRun(() => undefined, signal);
+  const keepings = [...keeps(config, { run, signal }), keptEffects(journal, config.keep.effects)];
+  return createCleaner({ journal, keepings, run, clock, say, signal });
+};
+
 /** Connects to the log's server and talks with the fleet's log, until `signal` fires. */
 const talkWithLog = async (
   config: AgentConfig,
@@ -149,7 +166,7 @@ const hangUp = async (
  */
 export const runAgent = async <Config extends AgentConfig>(
   config: Config,
-  { steps, installed = async () => null, report, missing }: RoleParts<Config>,
+  { steps, installed = async () => null, report, keeps = () => [], missing }: RoleParts<Config>,
   version: string,
   signal: AbortSignal,
 ): Promise<void> => {
@@ -176,6 +193,7 @@ export const runAgent = async <Config extends AgentConfig>(
     host: config,
     attest: createAttest(self.key.key),
     started,
+    cleaner: cleanerOf(config, keeps, { journal: self.journal, say, signal: ends }),
     report: report && (() => report(config)),
     outputOf: (request) => createOutputWriter(() => connection, { fleet, host, ...request }),
     onRunning: () => {

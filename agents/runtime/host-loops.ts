@@ -1,7 +1,9 @@
+import type { DiskUse } from '../../eventlog/live/presence.ts';
 import type { DaemonKey } from '../../eventlog/signing/daemon-key.ts';
 import { formatAttempt } from '../../schemas/attempt-id.ts';
 import type { EventData, NewEvent } from '../../schemas/events.ts';
 import type { Role } from '../../schemas/step-names.ts';
+import type { Cleaner } from './disks/cleaner.ts';
 import { createDurableWatch } from './durable-watch.ts';
 import { createForkWatch } from './fork-watch.ts';
 import type { KeptCheckpoint } from './journal/checkpoints.ts';
@@ -38,6 +40,8 @@ export interface HostLoopsOptions<Config>
   report: (() => Promise<NewEvent | undefined>) | undefined;
   onRunning: (request: NotedRequest | undefined) => void;
   trouble: Trouble;
+  /** What keeps the host's disks to their limits, where anything does. */
+  cleaner?: Cleaner;
   /** For the host's own log. */
   say: (text: string) => void;
   failpoint: (name: string) => void;
@@ -65,6 +69,7 @@ export interface HostLoops {
     position: number;
     checkpoint: KeptCheckpoint | undefined;
     trouble: string | null;
+    disks: DiskUse[] | undefined;
   };
 }
 
@@ -80,7 +85,7 @@ const createParts = async <Config>(
   options: HostLoopsOptions<Config>,
   connected: () => HostLog | undefined,
 ) => {
-  const { fleet, name, journal, journalFile, clock, trouble, say } = options;
+  const { fleet, name, journal, journalFile, clock, trouble, say, cleaner } = options;
   const whose = { fleet, host: name };
   const signing = createOwnSigning(journal, { ...whose, ...options.key });
   const durable = createDurableWatch(clock);
@@ -120,6 +125,7 @@ const createParts = async <Config>(
     outbox,
     onTrouble: sayTrouble(say),
     isHeld: () => !start.isTold() || inStep.isHeld() || forks.isForked(),
+    ...(cleaner && { clean: cleaner.clean }),
     onNoRoom: (error) => trouble.set('disk', error === null ? null : noRoomFor(journalFile, error)),
   });
   /**
@@ -197,7 +203,10 @@ export const createHostLoops = async <Config>(options: HostLoopsOptions<Config>)
         durable,
         onNoted: work.wake,
         onRefused: say,
-        onCheckpoint: forks.look,
+        onCheckpoint: () => {
+          forks.look();
+          work.tidy();
+        },
         mayTake: inStep.maySend,
         onceThereIsRoom: (note) => onceThereIsRoom({ file: journalFile, trouble, clock, signal }, note),
       });
@@ -211,6 +220,7 @@ export const createHostLoops = async <Config>(options: HostLoopsOptions<Config>)
       position: inStep.position(),
       checkpoint: journal.checkpoints.last(),
       trouble: trouble.now(),
+      disks: options.cleaner?.told(),
     }),
   };
 };

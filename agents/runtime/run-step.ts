@@ -31,7 +31,7 @@ export interface StepOptions<Host> {
 }
 
 /** @throws {StepFailed} if this version can't read a request that an earlier one has noted. */
-const readRequest = ({ blobs }: Pick<Journal, 'blobs'>, bytes: Uint8Array) => {
+export const readRequest = ({ blobs }: Pick<Journal, 'blobs'>, bytes: Uint8Array) => {
   try {
     const event = parseEvent(bytes, blobs.get);
     if (event.kind === 'unknown' && event.lacks)

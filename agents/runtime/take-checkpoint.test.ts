@@ -35,7 +35,7 @@ const log = ['a', 'b', 'c', 'd', 'e', 'f'];
 const told = (
   tree: MerkleTree,
   from = 0,
-  { epoch = 1, ...more }: { epoch?: number; restored?: object; by?: string } = {},
+  { epoch = 1, ...more }: { epoch?: number; restored?: object; by?: string; open?: string[] } = {},
 ): Checkpointed => {
   const { by = 'coordinator', ...rest } = more;
   const root = tree.rootAt(tree.size);
@@ -53,6 +53,17 @@ it('goes on from what it knows, and recognizes repeats', () => {
   expect(takeCheckpoint(journal, exampleTrust, told(treeOf(...log.slice(0, 3))))).toBeUndefined();
   expect(journal.checkpoints.last()).toMatchObject({ epoch: 1, size: 6 });
   expect(journal.checkpoints.fork()).toBeUndefined();
+});
+
+it('knows which iterations go on, as it was told last; an older coordinator does not say', () => {
+  takeCheckpoint(journal, exampleTrust, told(treeOf(...log.slice(0, 2))));
+  expect(journal.checkpoints.told()).toBeUndefined();
+  takeCheckpoint(journal, exampleTrust, told(treeOf(...log.slice(0, 3)), 2, { open: ['iter5', 'iter6'] }));
+  takeCheckpoint(journal, exampleTrust, told(treeOf(...log.slice(0, 4)), 3, { open: ['iter6'] }));
+  expect(journal.checkpoints.told()).toEqual({ size: 4, open: ['iter6'] });
+  // A log that is not the one it knew says nothing that counts.
+  takeCheckpoint(journal, exampleTrust, told(treeOf('x', ...log), 4, { open: [] }));
+  expect(journal.checkpoints.told()).toEqual({ size: 4, open: ['iter6'] });
 });
 
 it.each([

@@ -68,6 +68,7 @@ export const takeCheckpoint = (journal: Journal, trust: Trust, event: Checkpoint
     if (fork !== undefined) journal.checkpoints.noteFork(epoch, fork);
     else {
       journal.checkpoints.note(told);
+      if (data.open) journal.checkpoints.noteTold(told.size, data.open);
       journal.checkpoints.settleForks(epoch);
     }
   });

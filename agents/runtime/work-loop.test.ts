@@ -48,7 +48,7 @@ const stop = async () => {
 type Does = (context: StepContext<null, 'commit'>) => unknown;
 const troubles: string[] = [];
 const told: string[] = [];
-const start = (record: Does): WorkLoop => {
+const start = (record: Does, more: Partial<Parameters<typeof createWorkLoop<null>>[0]> = {}): WorkLoop => {
   controller = new AbortController();
   troubles.length = 0;
   told.length = 0;
@@ -73,6 +73,7 @@ const start = (record: Does): WorkLoop => {
     onRunning: () => undefined,
     onTrouble: (what) => troubles.push(what),
     signal: controller.signal,
+    ...more,
   });
   looping = work.run();
   return work;
@@ -345,5 +346,53 @@ describe('a step', () => {
     expect(journal.outbox.unsent()).toBe(0);
     expect(journal.requests.next()).toMatchObject({ attempt: 1, tries: 1 });
     expect(existsSync(workFolder())).toBe(true);
+  });
+});
+
+describe('the disks', () => {
+  const cleaned: (string | undefined)[] = [];
+  const clean = async (after: { step: string } | undefined) => void cleaned.push(after?.step);
+  beforeEach(() => {
+    cleaned.length = 0;
+  });
+
+  it('are cleaned at the start, after an attempt, and when something is not needed any more; never while one runs', async () => {
+    let during: number | undefined;
+    const work = start(
+      () => {
+        work.tidy();
+        during = cleaned.length;
+        return evidence;
+      },
+      { clean },
+    );
+    await until(() => cleaned.length === 1);
+    note();
+    work.wake();
+    await until(() => cleaned.length === 2);
+    expect(during).toBe(1);
+    work.tidy();
+    await until(() => cleaned.length === 3);
+    expect(cleaned).toEqual([undefined, 'record', undefined]);
+  });
+
+  it('wait for an attempt that a restart has cut', async () => {
+    note();
+    const [attempt] = journal.requests.open();
+    if (attempt) journal.requests.noteTry(attempt, 1);
+    start(() => evidence, { clean });
+    await until(() => cleaned.length === 1);
+    expect(cleaned).toEqual(['record']);
+  });
+
+  it('are left alone while the journal may lack something', async () => {
+    let isHeld = true;
+    const work = start(() => evidence, { clean, isHeld: () => isHeld });
+    work.tidy();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(cleaned).toEqual([]);
+    isHeld = false;
+    work.wake();
+    await until(() => cleaned.length === 1);
   });
 });

@@ -1,11 +1,24 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { lastPresences } from '../../eventlog/live/presence.ts';
+import { type DiskUse, lastPresences } from '../../eventlog/live/presence.ts';
 import { outputStream } from '../../eventlog/stream/provision.ts';
 import { printable } from '../../schemas/printable.ts';
-import { spokenSeconds } from '../reading/markdown.ts';
+import { spokenBytes, spokenSeconds } from '../reading/markdown.ts';
 import { type ConfigPlaces, type FleetOptions, print, printJson, withSession } from './options.ts';
 import { columns } from './table.ts';
+
+/** A line for each kind of thing that a host keeps on its disks. */
+const keptLines = ({ host, disks }: { host: string; disks: readonly DiskUse[] }): string[][] =>
+  disks.map(({ kind, number, bytes, limit }) => [
+    host,
+    printable(kind),
+    `${number}, ${spokenBytes(bytes)}`,
+    [
+      ...(limit.number === undefined ? [] : [String(limit.number)]),
+      ...(limit.bytes === undefined ? [] : [spokenBytes(limit.bytes)]),
+      ...(limit.days === undefined ? [] : [`${limit.days} d`]),
+    ].join(', '),
+  ]);
 
 export const addFleetCommands = (program: Command, places: ConfigPlaces): void => {
   program
@@ -30,6 +43,7 @@ export const addFleetCommands = (program: Command, places: ConfigPlaces): void =
             running: last?.running ?? null,
             unsent: last?.unsent ?? null,
             trouble: last?.trouble ?? null,
+            disks: last?.disks ?? [],
             lastSeen: last?.time ?? null,
             silentSeconds: silent === undefined ? null : Math.round(silent),
             present: silent !== undefined && silent <= Math.min(grace, 30),
@@ -54,6 +68,8 @@ export const addFleetCommands = (program: Command, places: ConfigPlaces): void =
             ]),
           ),
         );
+        const kept = hosts.flatMap(keptLines);
+        if (kept.length > 0) print(`\n${columns(['host', 'keeps', 'there', 'at most'], kept)}`);
       }),
     );
 };

@@ -5,7 +5,9 @@ import type { LogTree } from '../../eventlog/tree/log-tree.ts';
 import { parseSubject } from '../../schemas/events.ts';
 import { checkpointDue } from '../decider/checkpoint-due.ts';
 import type { Command } from '../decider/decide.ts';
+import { hostsOf } from '../decider/evolve.ts';
 import type { State } from '../decider/state.ts';
+import { iterationsUnderWay } from './time-limits.ts';
 
 /** What a checkpoint is made from. */
 export interface CheckpointMaking {
@@ -21,6 +23,10 @@ export interface CheckpointMaking {
   /** The signed event that began this epoch; undefined in the first. */
   restored: KeptMessage | undefined;
 }
+
+/** The iterations that go on and may ask something of a host, or need what it has. */
+const openIterationsOf = (state: State, host: string): string[] =>
+  iterationsUnderWay(state).flatMap(({ name, plan }) => (hostsOf(plan).includes(host) ? [name] : []));
 
 /** The checkpoints to be told now: one command per host. */
 export const checkpointsDue = (
@@ -47,6 +53,7 @@ export const checkpointsDue = (
     const from = Math.max(...known);
     const proof = tree.consistencyProof(from, head.size).map(base64);
     const told = { host, size: head.size, root: base64(head.root), note, from, proof };
-    return { do: 'Checkpoint', ...told, ...(proved ? { restored: proved } : {}) } as const;
+    const open = openIterationsOf(state, host);
+    return { do: 'Checkpoint', ...told, ...(proved ? { restored: proved } : {}), open } as const;
   });
 };

@@ -14,3 +14,9 @@ export const spokenSeconds = (seconds: number): string => {
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${pad(whole % 60)} s`;
   return `${Math.floor(whole / 3600)} h ${pad(Math.floor((whole % 3600) / 60))} min`;
 };
+
+/** Bytes as people say them: `0.3 MB`, `12.0 MB`, `4.1 GB`, of 1024 × 1024 and so on. */
+export const spokenBytes = (bytes: number): string => {
+  const megabytes = bytes / 1024 ** 2;
+  return megabytes < 1000 ? `${megabytes.toFixed(1)} MB` : `${(megabytes / 1024).toFixed(1)} GB`;
+};

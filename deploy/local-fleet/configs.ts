@@ -75,7 +75,7 @@ const builderConfig = (
   now: FleetNow,
   host: (typeof builders)[number],
   { user, worktrees }: Building,
-): BuilderConfig => {
+): z.input<typeof BuilderConfig> => {
   const { places, example, servers } = now;
   const gitServer = `ssh://${userInfo().username}@127.0.0.1:${servers.ssh.hertz.port}`;
   const gitUrl = (name: string) => `${gitServer}${encodeURI(places.repository(name))}`;

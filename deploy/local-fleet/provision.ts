@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { describePackage } from '../../agents/publisher/package-database.ts';
 import { publishPackages } from '../../agents/publisher/publish-packages.ts';
 import type { Run } from '../../host/run.ts';
+import { PublisherKeeps } from '../../schemas/limits.ts';
 import type { Making, SandboxExample } from '../examples/example.ts';
 import { defaultCacheFolder } from '../places/default-folders.ts';
 import { hostNames, type SandboxPlaces, sandboxPlaces } from '../places/sandbox-places.ts';
@@ -59,7 +60,7 @@ const publishAndInstall = async (
       files.map((file) => describePackage(run, join(folder, basename(file)))),
     );
     await publishPackages({
-      config: publishing(places, fingerprint, servers),
+      config: { ...publishing(places, fingerprint, servers), keep: PublisherKeeps.parse({}) },
       run,
       folder,
       packages,

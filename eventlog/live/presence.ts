@@ -1,7 +1,17 @@
 import { headers, type NatsConnection } from 'nats';
 import { z } from 'zod';
+import { Limit } from '../../schemas/limits.ts';
 import { readJson } from '../files/read-json.ts';
 import { logManager } from '../stream/provision.ts';
+
+/** What a host keeps of one kind on its disks, and how much of it its config allows. */
+const DiskUse = z.object({
+  kind: z.string(),
+  number: z.int().min(0),
+  bytes: z.number().min(0),
+  limit: z.object(Limit.shape),
+});
+export type DiskUse = z.infer<typeof DiskUse>;
 
 /** What a host reports about itself every few seconds. Only the last presence of each host is kept. */
 export const Presence = z.object({
@@ -23,6 +33,8 @@ export const Presence = z.object({
   checkpoint: z.object({ epoch: z.int().min(1), size: z.int().min(0) }).optional(),
   /** Why the agent does not work, for a person; null if it works. */
   trouble: z.string().nullable().optional(),
+  /** What it keeps. Absent from older agents, and until it has looked; left out where this version can't read it. */
+  disks: z.array(DiskUse).optional().catch(undefined),
 });
 export type Presence = z.infer<typeof Presence>;
 

@@ -41,6 +41,8 @@ export interface Makepkg {
   give: (folder: string) => Promise<void>;
   /** What confined the PKGBUILD's code. */
   confinement: (place: BuildPlace) => Promise<NonNullable<StepEvidence<'build'>['confinement']>>;
+  /** What the sources that were fetched are called in the sources' folder. */
+  fetchedSources: (place: BuildPlace) => Promise<string[]>;
   /** Runs another program as the user that builds, under the place's lock. */
   runInside: (place: BuildPlace, argv: readonly string[], options?: RunOptions) => Promise<Ran>;
 }
@@ -64,7 +66,11 @@ const isOfSystem = async (path: string): Promise<boolean> => {
 const scratchFolder = '/tmp';
 
 /** The part of makepkg's environment that is the same for every run. */
-const baseEnvironment = ({ makepkg: { carch, packager } }: BuilderConfig) => ({
+const baseEnvironment = ({ makepkg: { carch, packager, environment }, keep }: BuilderConfig) => ({
+  // ccache cleans up after itself. The environment's own word on it counts.
+  ...(environment.CCACHE_DIR !== undefined && {
+    CCACHE_MAXSIZE: environment.CCACHE_MAXSIZE ?? `${Math.floor(keep.ccache.bytes / 1024)}Ki`,
+  }),
   CARCH: carch,
   PKGEXT: '.pkg.tar.zst',
   PACKAGER: packager,
@@ -238,8 +244,8 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
         .map((line) => line.slice(line.lastIndexOf('/') + 1)),
     prepare: async (place) => {
       await give.top(sourcesFolder);
-      const { files, remote } = await sourcesOf(place);
-      const fetched = remote ? await stages.fetch(place) : { stdout: '', stderr: '' };
+      const { files, fetched: remote } = await sourcesOf(place);
+      const fetched = remote.size > 0 ? await stages.fetch(place) : { stdout: '', stderr: '' };
       // Fetched sources are not updated (--holdver): there is no network.
       const prepared = await stages.offline(place, ['--nobuild', '--holdver'], files);
       return {
@@ -255,8 +261,9 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
     give: give.whole,
     confinement: async (place) => {
       const { by, uid } = await confinementOf(config);
-      return { by, uid, network: by === 'none', fetched: (await sourcesOf(place)).remote };
+      return { by, uid, network: by === 'none', fetched: (await sourcesOf(place)).fetched.size > 0 };
     },
+    fetchedSources: async (place) => [...(await sourcesOf(place)).fetched],
     runInside: (place, argv, options = {}) => {
       const reach: Reach = { readable: [], writable: [place.buildFolder], network: false };
       return runWithin(place, argv, reach, options).catch((error: unknown) =>

@@ -18,8 +18,8 @@ const fileName = (source: string): string => {
 /** A source that makepkg has to fetch. The others are files beside the PKGBUILD, or were put into SRCDEST by a person. */
 const isRemote = (source: string): boolean => /:\/\/|lp:/.test(source);
 
-/** The names of a package's sources in SRCDEST, and whether any has to be fetched. */
-export const namedSources = ({ base }: Srcinfo): { files: Set<string>; remote: boolean } => {
+/** The names of a package's sources in SRCDEST, and of those that have to be fetched. */
+export const namedSources = ({ base }: Srcinfo): { files: Set<string>; fetched: Set<string> } => {
   const all = [...base.values].flatMap(([key, values]) => (/^source(_|$)/.test(key) ? values : []));
-  return { files: new Set(all.map(fileName)), remote: all.some(isRemote) };
+  return { files: new Set(all.map(fileName)), fetched: new Set(all.filter(isRemote).map(fileName)) };
 };

@@ -1,5 +1,5 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isThere } from '../../../host/is-there.ts';
 import type { Ran } from '../../../host/run.ts';
 import { syncPath } from '../../../host/sync-path.ts';
@@ -61,6 +61,12 @@ const pathsOf = (folder: string, pkgbase: string) => {
   };
 };
 type Paths = ReturnType<typeof pathsOf>;
+
+/** What in a worktree is written when it is used, and says so by its time. */
+export const worktreeMarks = (folder: string): string[] => {
+  const { listFile, markFile, buildsFile } = pathsOf(folder, basename(folder));
+  return [listFile, markFile, buildsFile];
+};
 
 /** Runs a program as the user that builds, within the worktree. */
 type AsUser = (argv: string[], input?: string) => Promise<Ran>;

@@ -35,6 +35,19 @@ export class Checkpoints {
     this.#db.statement('INSERT OR IGNORE INTO checkpoint VALUES (?, ?, ?)').run(epoch, size, root);
   }
 
+  /** Notes which iterations go on, as a log of `size` messages has it. */
+  noteTold(size: number, open: readonly string[]): void {
+    this.#db.statement('INSERT OR REPLACE INTO told VALUES (1, ?, ?)').run(size, JSON.stringify(open));
+  }
+
+  /** Which iterations go on, as this host was told last; undefined if it never was. */
+  told(): { size: number; open: string[] } | undefined {
+    const row = this.#db.statement('SELECT size, open FROM told').get() as
+      | { size: number; open: string }
+      | undefined;
+    return row && { size: row.size, open: JSON.parse(row.open) };
+  }
+
   /** Why this host has stopped: the log is not the one that it knew. */
   fork(): { epoch: number; why: string } | undefined {
     return this.#db.statement('SELECT epoch, why FROM fork ORDER BY epoch DESC LIMIT 1').get() as

@@ -40,6 +40,16 @@ const schema = `
   CREATE TABLE newest_key (writer TEXT PRIMARY KEY, public_key TEXT NOT NULL) STRICT;
 `;
 
+/** What came later, and what an older agent does not miss: it is made where it is not there. */
+const since = `
+  -- The iterations that go on, as the coordinator said last of those that this host has to do with.
+  CREATE TABLE IF NOT EXISTS told (
+    id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL, open TEXT NOT NULL
+  ) STRICT;
+  -- A place in the log stands behind the request's bytes in its row: without this, to look for one reads them all.
+  CREATE INDEX IF NOT EXISTS request_place ON request (sequence, iteration);
+`;
+
 /** A journal's file is not a database, or a broken one. */
 export class JournalCorrupt extends Error {
   override readonly name = 'JournalCorrupt';
@@ -64,6 +74,7 @@ const bringToVersion = (db: Database.Database, file: string): void => {
       db.pragma(`user_version = ${version}`);
     })();
   checkVersion(db, file);
+  db.exec(since);
 };
 
 /** A journal's database, for the parts of the journal. */

@@ -50,4 +50,19 @@ export class Effects {
       .values('SELECT name FROM effect WHERE iteration = ? AND step = ? AND attempt = ? ORDER BY rowid')
       .all(iteration, step, attempt) as string[];
   }
+
+  /** The iterations with effects: when the last was begun, in milliseconds since 1970, and what they take. */
+  perIteration(): { iteration: string; at: number; bytes: number }[] {
+    return this.#db
+      .statement(
+        `SELECT iteration, coalesce(max(begun_at), 0) AS at, sum(length(before) + coalesce(length(result), 0)) AS bytes
+         FROM effect LEFT JOIN request USING (iteration, step, attempt) GROUP BY iteration`,
+      )
+      .all() as { iteration: string; at: number; bytes: number }[];
+  }
+
+  /** Forgets what was done of an iteration's requests. Only of one that has ended: what is open would be done again. */
+  forget(iteration: string): void {
+    this.#db.statement('DELETE FROM effect WHERE iteration = ?').run(iteration);
+  }
 }

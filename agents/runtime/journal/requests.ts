@@ -1,4 +1,5 @@
 import type { AttemptId } from '../../../schemas/attempt-id.ts';
+import type { StepName } from '../../../schemas/step-names.ts';
 import type { JournalDatabase } from './database.ts';
 import type { LogPlace } from './log-place.ts';
 import type { Marks } from './marks.ts';
@@ -112,6 +113,34 @@ export class Requests {
     return this.#db
       .statement("SELECT iteration, step, attempt FROM request WHERE state = 'open' ORDER BY noted")
       .all() as AttemptId[];
+  }
+
+  /**
+   * The iterations of which something is open, or was asked behind that place in the log, or nobody knows where; some of
+   * them several times, since each part of the question has an index of its own.
+   */
+  iterationsAfter(sequence: number): string[] {
+    return this.#db
+      .values(
+        `SELECT iteration FROM request WHERE state = 'open'
+         UNION ALL SELECT iteration FROM request WHERE sequence IS NULL
+         UNION ALL SELECT iteration FROM request WHERE sequence > ?`,
+      )
+      .all(sequence) as string[];
+  }
+
+  /** Every attempt of a step that was asked for, oldest first. */
+  ofStep(step: StepName): AttemptId[] {
+    return this.#db
+      .statement('SELECT iteration, step, attempt FROM request WHERE step = ? ORDER BY noted')
+      .all(step) as AttemptId[];
+  }
+
+  /** The event of a request that was noted. */
+  bytesOf({ iteration, step, attempt }: AttemptId): Uint8Array | undefined {
+    return this.#db
+      .values('SELECT bytes FROM request WHERE iteration = ? AND step = ? AND attempt = ?')
+      .get(iteration, step, attempt) as Uint8Array | undefined;
   }
 
   /** How often the step was begun since it last made progress, counting the run that made it. */
