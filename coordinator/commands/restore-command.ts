@@ -21,7 +21,7 @@ import {
   findBlob,
   gather,
   type HeldMessage,
-  type JournalReader,
+  type HeldReader,
   type Source,
   saveMessages,
 } from '../restore/restore-sources.ts';
@@ -42,7 +42,7 @@ export interface RestoreSources {
 /** What a restore needs to know about this machine and its agents. */
 export interface RestoreMeans {
   sourcesOf: (configFile: string) => RestoreSources;
-  journals: JournalReader;
+  journals: HeldReader;
 }
 
 interface RestoreOptions {
@@ -104,7 +104,7 @@ const gatherAll = async (
   connection: LogConnection,
   fleet: Fleet,
   sources: readonly Source[],
-  journals: JournalReader,
+  journals: HeldReader,
 ): Promise<Gathered> => {
   const now = await readWholeLog(connection);
   const read = gather(sources, journals, ({ isNamed }, sentence) => {
@@ -167,7 +167,7 @@ const restore = async (
   options: RestoreOptions,
   file: string,
   found: RestoreSources,
-  journals: JournalReader,
+  journals: HeldReader,
 ): Promise<void> => {
   const control = readControl(file, options.as);
   const { fleet, nats } = control;

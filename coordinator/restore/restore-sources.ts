@@ -1,7 +1,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
-import Database from 'better-sqlite3';
 import { z } from 'zod';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
+import { logCopyReader } from '../daemon/read-log-copy.ts';
 
 /** A message that a source still has. Its former sequence is not always known. */
 export interface HeldMessage extends Omit<KeptMessage, 'sequence'> {
@@ -27,33 +27,13 @@ export interface Gathered {
   epoch: number;
 }
 
-/** Reads a host's journal, whose format only its agent knows. */
-export interface JournalReader {
+/** Reads a host's journal or the coordinator's copy, whose format only its writer knows. */
+export interface HeldReader {
   /** The messages of the log that it holds. @throws if it can't be read. */
   messages(file: string): { messages: readonly Omit<HeldMessage, 'from'>[]; epoch: number };
   /** A blob of one of those messages. @throws if it can't be read. */
   blob(file: string, sha256: string): Uint8Array | undefined;
 }
-
-const openToRead = (file: string) => new Database(file, { readonly: true, fileMustExist: true });
-
-/** Reads the coordinator's copy: what the log held last, then what it had lost before. */
-const readCopy = ({ file, from }: Source): Gathered => {
-  const db = openToRead(file);
-  try {
-    const rows = db
-      .prepare(
-        `SELECT sequence, subject, bytes, signature FROM
-           (SELECT sequence, subject, bytes, signature, 0 AS place, 0 AS is_lost FROM message
-            UNION ALL SELECT sequence, subject, bytes, signature, place, 1 FROM lost)
-         ORDER BY is_lost, place, sequence`,
-      )
-      .all() as KeptMessage[];
-    return { held: rows.map((row) => ({ ...row, from })), epoch: 1 };
-  } finally {
-    db.close();
-  }
-};
 
 const SavedMessage = z.object({
   sequence: z.int().min(1),
@@ -92,25 +72,17 @@ const readSaved = ({ file, from }: Source): Gathered => {
   return { held, epoch: 1 };
 };
 
-const blobInCopy = (file: string, sha256: string): Uint8Array | undefined => {
-  const db = openToRead(file);
-  try {
-    return db.prepare<[string], Uint8Array>('SELECT bytes FROM blob WHERE sha256 = ?').pluck().get(sha256);
-  } finally {
-    db.close();
-  }
-};
-
 /** Finds a blob by its sha256 in the copy or the journals, which all store blobs under that name. */
 export const findBlob = (
   sources: readonly Source[],
-  journals: JournalReader,
+  journals: HeldReader,
   sha256: string,
 ): Uint8Array | undefined => {
   for (const { kind, file } of sources) {
     if (kind === 'saved' || !existsSync(file)) continue;
     try {
-      const found = kind === 'copy' ? blobInCopy(file, sha256) : journals.blob(file, sha256);
+      const reader = kind === 'copy' ? logCopyReader : journals;
+      const found = reader.blob(file, sha256);
       if (found !== undefined) return found;
     } catch {
       // `gather` has reported that this source can't be read
@@ -119,10 +91,10 @@ export const findBlob = (
   return undefined;
 };
 
-const readSource = (source: Source, journals: JournalReader): Gathered => {
-  if (source.kind === 'copy') return readCopy(source);
+const readSource = (source: Source, journals: HeldReader): Gathered => {
   if (source.kind === 'saved') return readSaved(source);
-  const { messages, epoch } = journals.messages(source.file);
+  const reader = source.kind === 'copy' ? logCopyReader : journals;
+  const { messages, epoch } = reader.messages(source.file);
   return { held: messages.map((message) => ({ ...message, from: source.from })), epoch };
 };
 
@@ -132,7 +104,7 @@ const readSource = (source: Source, journals: JournalReader): Gathered => {
  */
 export const gather = (
   sources: readonly Source[],
-  journals: JournalReader,
+  journals: HeldReader,
   onUnreadable: (source: Source, sentence: string) => void,
 ): Gathered => {
   let all: Gathered = { held: [], epoch: 1 };
