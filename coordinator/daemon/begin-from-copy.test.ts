@@ -19,7 +19,7 @@ import { checkedBy } from './open-log-copy.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ka-copy-'));
 afterAll(() => rmSync(folder, { recursive: true }));
-const { events, trust } = readHistory('retried');
+const { events, trust } = readHistory('closed');
 const file = join(folder, 'log.db');
 
 const viewOver = (copy: LogCopy) =>

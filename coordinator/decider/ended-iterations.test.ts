@@ -97,6 +97,13 @@ describe('an iteration that has ended', () => {
     expect(refusedFirst).toEqual([false, true]);
   });
 
+  it('is read again where it had ended before: a host may have been due a checkpoint for that end', () => {
+    const { events } = readHistory('retried');
+    const state = events.reduce(evolve, initialState);
+    const [name] = [...state.iterations.keys()] as [string];
+    expect(canBePassed(asideOf(state, name) as Aside)).toBe(false);
+  });
+
   it('is never taken back as another one', () => {
     const { events } = readHistory('closed');
     const whole = events.reduce(evolve, initialState);

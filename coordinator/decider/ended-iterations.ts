@@ -28,11 +28,14 @@ export const asideOf = (state: State, name: string): Aside | undefined => {
   const [iteration, starts] = [state.iterations.get(name), state.starts.get(name)];
   if (!iteration?.ended || !starts || starts.open.length > 0) return undefined;
   if (state.early.some(({ event }) => event.iteration === name)) return undefined;
-  const { plan, startedBy, started, ended, digest } = iteration;
+  const { plan, startedBy, started, ended, digest, retries } = iteration;
   const { status, sequence, time } = ended;
   const end = { status, sequence, time };
   return {
-    iteration: { name, board: plan.board, hosts: hostsOf(plan), startedBy, started, ended: end, digest },
+    iteration: {
+      ...{ name, board: plan.board, hosts: hostsOf(plan), startedBy, started, ended: end, digest },
+      isRetried: retries.length > 0,
+    },
     starts,
   };
 };
@@ -54,10 +57,11 @@ export const takeBack = (state: State, name: string, eventsOf: EventsOf): State 
 };
 
 /**
- * Whether {@link passEnd} gives the state after an iteration's events without reading them. A refused start makes
- * checkpoints due at its own place, before the iteration or after its end, and only its events show for whom.
+ * Whether {@link passEnd} gives the state after an iteration's events without reading them. A refused start and an end
+ * before a retry make checkpoints due at their own places, and only the events show for whom.
  */
-export const canBePassed = ({ starts }: Aside): boolean => starts.refusals === 0;
+export const canBePassed = ({ starts, iteration }: Aside): boolean =>
+  starts.refusals === 0 && !iteration.isRetried;
 
 /** The state as if the events of an ended iteration had been folded up to its end, and it had been set aside. */
 export const passEnd = (state: State, { iteration, starts }: Aside): State => {

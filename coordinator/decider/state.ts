@@ -109,6 +109,8 @@ export interface EndedIteration {
   ended: Pick<End, 'status' | 'sequence' | 'time'>;
   /** As {@link Iteration.digest}. */
   digest: string;
+  /** Whether it had ended before, and was retried. */
+  isRetried: boolean;
 }
 
 /** A start that a person asked for, and that the coordinator has not answered yet. */

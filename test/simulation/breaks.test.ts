@@ -108,9 +108,13 @@ const withinMs = 300_000;
 const runIn = async (workerFile: string, from: number): Promise<Result> => {
   const worker = fork(workerFile, { execArgv: [] });
   onTestFinished(() => void worker.kill('SIGKILL'));
-  const told = once(worker, 'message');
+  const died = once(worker, 'exit').then(([code, signal]) => {
+    throw new Error(`the worker ended (${code ?? signal}) before it had a result`);
+  });
+  const told = once(worker, 'message') as Promise<[Result]>;
   worker.send({ from, count: schedules } satisfies Chunk);
-  const [result] = (await told) as [Result];
+  const [result] = await Promise.race([told, died]);
+  died.catch(() => undefined); // it is killed when the test ends
   return result;
 };
 
