@@ -32,7 +32,7 @@ export const freeTexts: ReadonlySet<string> = new Set([
 ]);
 
 /** Bytes in base64: they are decoded and never used as a name. */
-const isEncoded = (path: string): boolean => /\.(payload|sig|bytes|signature)$/.test(path);
+const isEncoded = (path: string): boolean => /\.(payload|sig|bytes|signature|base64)$/.test(path);
 
 interface JsonSchema {
   type?: string;
