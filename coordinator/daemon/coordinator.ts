@@ -277,7 +277,8 @@ export class Coordinator {
         if (!sealed) continue;
         const appended = await this.#appendSealed(sealed);
         if (typeof appended === 'number') return true;
-        if (appended === undefined) break;
+        // The log has moved on, or does not answer: what was decided is decided again from what it holds then.
+        if (appended === undefined) return false;
       }
     }
     return false;

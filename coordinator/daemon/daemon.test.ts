@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Events, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { serverTime } from '../../eventlog/connection/server-time.ts';
@@ -84,12 +85,18 @@ const playHosts = async (iteration: string, signal: AbortSignal) => {
   });
 };
 
-const startCoordinator = async () => {
+/** @param beforeAppend called before each append, with the event's subject. */
+const startCoordinator = async (beforeAppend: (subject: string) => Promise<void> = async () => undefined) => {
   const stop = new AbortController();
   const said: string[] = [];
   const connection = await log.connect(coordinator);
+  const ports = natsPorts(connection, log.trust, (text) => void said.push(text));
+  const append: typeof ports.log.append = async (sealed, last) => {
+    await beforeAppend(sealed.subject);
+    return ports.log.append(sealed, last);
+  };
   const running = runCoordinator({
-    ports: natsPorts(connection, log.trust, (text) => void said.push(text)),
+    ports: { ...ports, log: { ...ports.log, append } },
     fleet,
     key: log.key(coordinator),
     signal: stop.signal,
@@ -180,6 +187,34 @@ it('a coordinator goes on after the server was lost', async () => {
   stop.abort();
   await playing;
   await checkOwnEvents('iter7');
+});
+
+it('a start that arrives while another event is being appended is answered', async () => {
+  let isLate = false;
+  const one = await startCoordinator(async () => {
+    if (isLate) return;
+    isLate = true;
+    const { events } = await read();
+    await startIteration('iter12');
+    // The coordinator has it before its own append, which the log then refuses.
+    await until(async () => (await read()).events.length > events.length);
+    await sleep(300);
+  });
+  await startIteration('iter11');
+  await until(async () => {
+    const { starts } = (await read()).state;
+    return starts.get('iter11')?.open.length === 0 && starts.get('iter12')?.open.length === 0;
+  });
+  await one.stop();
+  for (const iteration of ['iter11', 'iter12']) {
+    const { state } = await read();
+    if (state.iterations.get(iteration)?.ended !== undefined || !state.iterations.has(iteration)) continue;
+    const [abort] = decide({ do: 'Abort', iteration, by: 'mfritsche', why: '' }, state);
+    await append('@mfritsche', person, abort as NonNullable<typeof abort>);
+  }
+  const two = await startCoordinator();
+  await until(async () => (await read()).state.underWay.size === 0);
+  await two.stop();
 });
 
 it('an approval without a landing expires by the server’s clock, and then no longer counts', async () => {

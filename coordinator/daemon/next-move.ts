@@ -72,11 +72,12 @@ const beyondUs = ({ state }: LogView): string | undefined => {
 
 /** The commands that events call for: those of each undecided iteration, then the checkpoints. */
 function* commandsDue(view: LogView, own: OwnKeys, { fleet, knownBy }: Circumstances): Iterable<Command> {
-  const { state, tree, restored } = view;
+  // Each is made of the state as it is then: events arrive while an earlier one is appended.
   for (const iteration of view.undecided) {
-    yield* answerDue(state, iteration, fleet);
+    yield* answerDue(view.state, iteration, fleet);
     yield { do: 'Advance', iteration };
   }
+  const { state, tree, restored } = view;
   yield* checkpointsDue(state, { fleet: fleet.fleet, key: signingKey(view, own), tree, restored, knownBy });
 }
 
