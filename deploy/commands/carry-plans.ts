@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { approveIteration, startIteration } from '../../coordinator/commands/iteration-commands.ts';
 import { print, say } from '../../coordinator/commands/options.ts';
 import { ledger } from '../../coordinator/commands/proof-commands.ts';
@@ -8,7 +9,22 @@ import { judgeSweep } from '../../coordinator/decider/sweep-judgement.ts';
 import { auditOf } from '../../coordinator/reading/audit.ts';
 import { closeDocument } from '../../coordinator/reading/close-document.ts';
 import { watchIteration } from '../../coordinator/reading/watch.ts';
+import { Refused } from '../../coordinator/refused.ts';
 import { printableLines } from '../../schemas/printable.ts';
+
+const tries = 5;
+const againAfterMs = 2_000;
+
+/** The log's server may be away for a moment: a person would try again. A refusal is final. */
+const untilTaken = async (approve: () => Promise<void>): Promise<void> => {
+  for (let tried = 1; ; tried += 1)
+    try {
+      return await approve();
+    } catch (error) {
+      if (error instanceof Refused || tried >= tries) throw error;
+      await sleep(againAfterMs);
+    }
+};
 
 /**
  * Approves with the key of each person whom the plan asks, once there is something to review. A real plan waits for
@@ -30,7 +46,9 @@ const approveAll = (configFile: string) => {
           await session.close();
         }
       };
-      void approve().catch((error: unknown) => say(`ka: ${error instanceof Error ? error.message : error}`));
+      void untilTaken(approve).catch((error: unknown) =>
+        say(`ka: ${error instanceof Error ? error.message : error}`),
+      );
     }
   };
 };

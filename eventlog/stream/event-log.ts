@@ -21,7 +21,7 @@ import { createVerifier, type Verified } from '../signing/verifier.ts';
 import { type BlobReader, type BlobStore, createBlobReader, createBlobStore } from './blob-reader.ts';
 import { type BlobSource, putBlob, readBlob } from './blobs.ts';
 import { directGet } from './direct-get.ts';
-import { followStream, type Handed } from './follow-stream.ts';
+import { askTwice, followStream, type Handed } from './follow-stream.ts';
 import { deliverKnown, type KnownMessage } from './known-messages.ts';
 import { wrongLastSequence } from './log-end.ts';
 import { beingRestored, explainLogError } from './log-fault.ts';
@@ -286,6 +286,8 @@ const createReading = (
   return reading;
 };
 
+type WriterLink = ReturnType<typeof linkTo>;
+
 /** A reader of the whole log, in order. */
 export class EventLog {
   readonly #connection: NatsConnection;
@@ -396,9 +398,9 @@ export class EventLog {
 
   /** What the log holds of one iteration now, see {@link readPart}. @throws {LogFault} */
   async partOf(iteration: string): Promise<LogPart> {
-    const last = await this.lastSequence();
+    const read = async () => readPart(this.#connection, this.#trust, iteration, await this.lastSequence());
     try {
-      return await readPart(this.#connection, this.#trust, iteration, last);
+      return await askTwice(this.#connection, read);
     } catch (error) {
       throw await explainLogError(this.#connection, error);
     }
@@ -408,7 +410,11 @@ export class EventLog {
    * The link to a writer's last event; undefined if it has none. `unclear` if the last message under its name is no event of
    * its, or the second one under its subject: then only the whole log shows which one is.
    */
-  async lastOf(writer: string): Promise<{ seq: number; hash: string } | 'unclear' | undefined> {
+  lastOf(writer: string): Promise<WriterLink | 'unclear' | undefined> {
+    return askTwice(this.#connection, () => this.#lastOf(writer));
+  }
+
+  async #lastOf(writer: string): Promise<WriterLink | 'unclear' | undefined> {
     const filter = `ka.${this.#trust.fleet}.${writer}.>`;
     const last = await directGet(this.#connection, { last_by_subj: filter });
     if (!last) return undefined;

@@ -98,6 +98,20 @@ export const comparedAtOnce = 16;
 /** A request that was on its way when a server came back gets no answer. A second try is worth its 5 s. */
 const firstTries = 2;
 
+/** Asks once more if that fails, as when the server has just come back. @throws what the second try throws. */
+export const askTwice = async <Answer>(
+  connection: NatsConnection,
+  ask: () => Promise<Answer>,
+): Promise<Answer> => {
+  try {
+    return await ask();
+  } catch (error) {
+    if (connection.isClosed()) throw error;
+    await sleep(againAfterMs);
+    return ask();
+  }
+};
+
 /**
  * The position of a follower: the next sequence to deliver, and the last messages that it has delivered, oldest first.
  */
