@@ -5,6 +5,9 @@ export interface Scale {
   /** The closed iterations, and the boards under way, that the coordinator holds. */
   closed: number;
   boards: number;
+  /** The iterations whose hops are measured, and the boards that are busy at once. */
+  hopIterations: number;
+  busyBoards: number;
   /** How often each side is measured. */
   times: number;
   /** How long an idle daemon is watched. */
@@ -15,6 +18,8 @@ export const wholeScale: Scale = {
   iterations: { long: 2778, short: 3 },
   closed: 10_000,
   boards: 1000,
+  hopIterations: 20,
+  busyBoards: 200,
   times: 7,
   idleSeconds: 20,
 };
@@ -24,6 +29,8 @@ export const smallScale: Scale = {
   iterations: { long: 12, short: 3 },
   closed: 20,
   boards: 20,
+  hopIterations: 2,
+  busyBoards: 4,
   times: 1,
   idleSeconds: 1,
 };
@@ -90,6 +97,16 @@ export const milliseconds = async (work: () => unknown): Promise<number> => {
   return performance.now() - started;
 };
 
+/** A row that takes longer is measured less often, but twice at least: the table has to be there within fifteen minutes. */
+const enoughMs = 60_000;
+
+/** Measures so often, unless that takes too long. */
+export const repeat = async (times: number, measure: (nth: number) => Promise<void>): Promise<void> => {
+  const started = performance.now();
+  for (let nth = 0; nth < times && (nth < 2 || performance.now() - started < enoughMs); nth += 1)
+    await measure(nth);
+};
+
 /**
  * The medians of both, measured in turns, so that other work on the machine slows both alike. Both are run once before, so
  * that neither pays for what is read from the disk for the first time.
@@ -102,9 +119,16 @@ export const inTurns = async (
   const taken: { ours: number[]; baseline: number[] } = { ours: [], baseline: [] };
   await ours();
   await baseline();
-  for (let time = 0; time < times; time += 1) {
+  await repeat(times, async () => {
     taken.ours.push(await ours());
     taken.baseline.push(await baseline());
-  }
+  });
   return { ours: median(taken.ours), baseline: median(taken.baseline) };
+};
+
+/** The median of one side alone, for a row whose goal is no ratio. */
+export const alone = async (times: number, measure: (nth: number) => Promise<number>): Promise<Measured> => {
+  const taken: number[] = [];
+  await repeat(times, async (nth) => void taken.push(await measure(nth)));
+  return { ours: median(taken), baseline: null };
 };

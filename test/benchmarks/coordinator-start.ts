@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Benchmark, median } from './benchmark.ts';
+import { alone, type Benchmark, type Measured } from './benchmark.ts';
 import { askInVain, memoryOf, startCoordinator } from './daemons.ts';
 import { type LongLog, putCopy, startLongLog } from './long-log.ts';
 
@@ -23,17 +23,17 @@ const startOn = async (log: LongLog, stateFolder: string, nth: number): Promise<
   return { milliseconds: took, megabytes };
 };
 
+/** Starts it again and again. @param read what is measured of a start. */
 const startsOn = async (
   iterations: number,
   times: number,
-): Promise<{ starts: Started[]; events: number }> => {
+  read: (started: Started, events: number) => number,
+): Promise<Measured> => {
   const log = await startLongLog(iterations);
   try {
     const stateFolder = join(log.folder, 'coordinator');
     await putCopy(iterations, stateFolder);
-    const starts: Started[] = [];
-    for (let nth = 0; nth < times; nth += 1) starts.push(await startOn(log, stateFolder, nth));
-    return { starts, events: log.events };
+    return await alone(times, async (nth) => read(await startOn(log, stateFolder, nth), log.events));
   } finally {
     await log.stop();
   }
@@ -44,18 +44,13 @@ export const coordinatorStart: readonly Benchmark[] = [
     name: 'coordinator: ready after a start at 100,000 events',
     unit: 'µs an event',
     goal: { atMost: 50 },
-    measure: async ({ iterations, times }) => {
-      const { starts, events } = await startsOn(iterations.long, times);
-      return { ours: median(starts.map((one) => (one.milliseconds * 1000) / events)), baseline: null };
-    },
+    measure: ({ iterations, times }) =>
+      startsOn(iterations.long, times, ({ milliseconds }, events) => (milliseconds * 1000) / events),
   },
   {
     name: 'coordinator: memory with 10,000 closed iterations',
     unit: 'MB',
     goal: { atMost: 150 },
-    measure: async ({ closed, times }) => {
-      const { starts } = await startsOn(closed, Math.min(times, 3));
-      return { ours: median(starts.map(({ megabytes }) => megabytes)), baseline: null };
-    },
+    measure: ({ closed, times }) => startsOn(closed, times, ({ megabytes }) => megabytes),
   },
 ];

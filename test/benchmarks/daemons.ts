@@ -11,32 +11,36 @@ import { coordinator, personWriter } from '../../schemas/events.ts';
 import { type LogServer, people } from '../log-server.ts';
 import { planOf } from './played-iteration.ts';
 
-/** A daemon of the bundle, as a process of its own. */
+/** A process that runs until it is told to end. */
 export interface Daemon {
   pid: number;
   /** @throws if it does not end well. */
   stop(): Promise<void>;
 }
 
-/** @param program a file of the bundle. @param config is written into the folder of the server. */
-export const startDaemon = (program: string, server: LogServer, config: object): Daemon => {
-  const configFile = join(server.folder, `${program.replaceAll('/', '-')}.json`);
-  writeFileSync(configFile, JSON.stringify(config));
-  const child = spawn(process.execPath, [join(checkout, 'dist', program), '--config', configFile], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+/** Starts a program for Node. */
+export const startProcess = (argv: readonly string[]): Daemon => {
+  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'ignore', 'pipe'] });
   let told = '';
-  child.stderr.on('data', (chunk) => (told += String(chunk)));
+  child.stderr.on('data', (chunk) => {
+    told = (told + String(chunk)).slice(-4000);
+  });
   const ended = once(child, 'exit');
-  ended.catch(() => undefined); // it is awaited by `stop`
   return {
     pid: child.pid ?? 0,
     stop: async () => {
       child.kill('SIGTERM');
       const [code] = await ended;
-      if (code !== 0) throw new Error(`${program} ended with exit code ${code}: ${told}`);
+      if (code !== 0) throw new Error(`${argv[0]} ended with exit code ${code}: ${told}`);
     },
   };
+};
+
+/** @param program a file of the bundle. @param config is written into the folder of the server. */
+export const startDaemon = (program: string, server: LogServer, config: object): Daemon => {
+  const configFile = join(server.folder, `${program.replaceAll('/', '-')}.json`);
+  writeFileSync(configFile, JSON.stringify(config));
+  return startProcess([join(checkout, 'dist', program), '--config', configFile]);
 };
 
 /** @param stateFolder where it keeps its copy of the log. */

@@ -6,9 +6,10 @@ import { commandLine } from './command-line.ts';
 import { coordinatorStart } from './coordinator-start.ts';
 import { decideOne } from './decide.ts';
 import { idleDaemons } from './idle.ts';
+import { steps } from './steps.ts';
 import { verifyLog } from './verify-log.ts';
 
-const benchmarks = [...commandLine, verifyLog, ...coordinatorStart, decideOne, ...idleDaemons];
+const benchmarks = [...commandLine, verifyLog, ...coordinatorStart, decideOne, ...steps, ...idleDaemons];
 
 const usage = `usage: ka test benchmarks [NAME] [--json] [--small]
   NAME      the rows whose name holds it; without it, all

@@ -8,9 +8,9 @@ import type { Fleet } from '../../schemas/fleet.ts';
 import { type StepName, stepNames } from '../../schemas/step-names.ts';
 import { people } from '../log-server.ts';
 
-/** The example plan as one of many: under that name, for that board. */
-export const planOf = (iteration: string, board: string): LoadedPlan =>
-  examplePlan((plan) => Object.assign(plan, { iteration, board }));
+/** The example plan as one of many: under that name, for that board. @param hosts instead of the example's. */
+export const planOf = (iteration: string, board: string, hosts?: LoadedPlan['plan']['hosts']): LoadedPlan =>
+  examplePlan((plan) => Object.assign(plan, { iteration, board }, hosts && { hosts }));
 
 const openSteps = (history: History, iteration: string): StepName[] =>
   stepNames.filter((step) =>
