@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { linkTo, type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
@@ -58,17 +59,19 @@ const createApprovals = ({ fleet }: LogServer, like: Underway) => {
   };
 };
 
-/** Starts all agents in one process, and returns once each has reported its start. */
+/**
+ * Starts all agents in one process, and returns once each has reported its start.
+ * @param statesFolder holds their journals.
+ */
 const startAgents = async (
   server: LogServer,
-  workerFile: string,
-  iterations: readonly Underway[],
+  { workerFile, iterations, statesFolder }: BusyFleetOptions & { statesFolder: string },
 ): Promise<Daemon> => {
   const { fleet } = server.trust;
   const hosts = Object.entries(server.fleet.hosts);
   const configs = hosts.map(([host, { role }]) => ({
     ...{ role, fleet, host, nats: { servers: [server.server.url] } },
-    ...{ keyFile: server.keyFile(host), fleetFile: server.fleetFile, stateFolder: join(server.folder, host) },
+    ...{ keyFile: server.keyFile(host), fleetFile: server.fleetFile, stateFolder: join(statesFolder, host) },
     ...{ bootIdFile: '/proc/sys/kernel/random/boot_id', releaseFile: '/proc/sys/kernel/osrelease' },
   }));
   const inputFile = join(server.folder, 'agents.json');
@@ -99,14 +102,19 @@ const stampMessages = async (server: LogServer, onStamp: (stamp: Stamp) => void)
   return () => stop.abort();
 };
 
-/**
- * Starts a fleet with these iterations' hosts.
- * @param workerFile the bundle of agents-worker.ts.
- */
-export const startBusyFleet = async (
-  workerFile: string,
-  iterations: readonly Underway[],
-): Promise<BusyFleet> => {
+export interface BusyFleetOptions {
+  /** The bundle of agents-worker.ts. */
+  workerFile: string;
+  /** The fleet has their hosts. */
+  iterations: readonly Underway[];
+  /**
+   * Keep the journals in memory. Hosts have a disk each; here they share one, and hundreds of them would wait for it alone.
+   */
+  inMemory?: boolean;
+}
+
+export const startBusyFleet = async (options: BusyFleetOptions): Promise<BusyFleet> => {
+  const { iterations } = options;
   const roles: Record<string, Role> = {};
   for (const { board, hosts } of iterations) {
     for (const builder of hosts.builders) roles[builder] = 'builder';
@@ -116,6 +124,7 @@ export const startBusyFleet = async (
   const [first] = iterations;
   if (!first) throw new Error('a busy fleet has at least one iteration');
   const approvalOf = createApprovals(server, first);
+  const statesFolder = mkdtempSync(join(options.inMemory ? '/dev/shm' : tmpdir(), 'ka-hosts-'));
   const persons = await Promise.all(people.map((name) => createPerson(server, name)));
   const known = new Map(iterations.map((one) => [one.name, one]));
   const stamps: Stamp[] = [];
@@ -137,7 +146,7 @@ export const startBusyFleet = async (
   const startDaemons = async (accepts: number) => {
     daemons.push(startCoordinator(server, join(server.folder, 'coordinator')));
     while (stamps.filter(({ type }) => type === 'IterationAccepted').length < accepts) await sleep(20);
-    daemons.push(await startAgents(server, workerFile, iterations));
+    daemons.push(await startAgents(server, { ...options, statesFolder }));
   };
   return {
     stamps,
@@ -157,6 +166,7 @@ export const startBusyFleet = async (
       stopStamping();
       for (const daemon of daemons) await daemon.stop();
       await server.stop();
+      rmSync(statesFolder, { recursive: true });
     },
   };
 };

@@ -2,7 +2,13 @@ import { execa } from 'execa';
 import { withBundledWorker } from '../bundled-worker.ts';
 import { startLogServer } from '../log-server.ts';
 import { alone, type Benchmark, inTurns, median } from './benchmark.ts';
-import { type BusyFleet, type Stamp, startBusyFleet, type Underway } from './busy-fleet.ts';
+import {
+  type BusyFleet,
+  type BusyFleetOptions,
+  type Stamp,
+  startBusyFleet,
+  type Underway,
+} from './busy-fleet.ts';
 import { startProcess } from './daemons.ts';
 
 /** The steps that a board's iteration takes one after the other, with no other one beside them. */
@@ -46,11 +52,11 @@ const manyBoards = (count: number): Underway[] =>
   });
 
 const withBusyFleet = <Result>(
-  iterations: readonly Underway[],
+  options: Omit<BusyFleetOptions, 'workerFile'>,
   use: (fleet: BusyFleet) => Promise<Result>,
 ): Promise<Result> =>
   withBundledWorker('benchmarks/agents-worker.ts', async (workerFile) => {
-    const fleet = await startBusyFleet(workerFile, iterations);
+    const fleet = await startBusyFleet({ ...options, workerFile });
     try {
       return await use(fleet);
     } finally {
@@ -60,7 +66,7 @@ const withBusyFleet = <Result>(
 
 /** One board's iterations, one after the other. @returns the median of their hops. */
 const carryAll = (iterations: readonly Underway[]): Promise<number> =>
-  withBusyFleet(iterations, async (fleet) => {
+  withBusyFleet({ iterations }, async (fleet) => {
     for (const one of iterations) await fleet.carry([one]);
     return median(hopsOf(fleet.stamps));
   });
@@ -108,7 +114,7 @@ export const steps: readonly Benchmark[] = [
     measure: ({ busyBoards, times }) =>
       alone(times, () => {
         const iterations = manyBoards(busyBoards);
-        return withBusyFleet(iterations, async (fleet) => {
+        return withBusyFleet({ iterations, inMemory: true }, async (fleet) => {
           await fleet.carry(iterations);
           return outcomesASecond(fleet.stamps);
         });
