@@ -10,8 +10,10 @@ import { type LoggedEvent, noIteration, parseEvent } from '../../schemas/events.
 import { median } from './benchmark.ts';
 import { createCopies, planOf, playIteration, type Written } from './played-iteration.ts';
 
-// Measures how long one event takes in a state of that size: decide-worker BOARDS CLOSED. Prints microseconds.
-const [boards = 0, closed = 0] = process.argv.slice(2).map(Number);
+// Measures how long one event takes in a state of that size: decide-worker BOARDS CLOSED STATES. Prints microseconds. Small
+// states are measured many at once, so that as many iterations take their turn as in a large one: with only ten of them,
+// the processor's caches would be measured.
+const [boards = 0, closed = 0, states = 1] = process.argv.slice(2).map(Number);
 
 const boardNames = Array.from({ length: boards }, (_, nth) => `board-${nth}`);
 const board = { role: 'board', ...exampleFleet.hosts.fresnel } as NonNullable<
@@ -59,20 +61,21 @@ const makeState = (): { state: State; next: { iteration: string; logged: LoggedE
   return { state, next };
 };
 
-const { state, next } = makeState();
-const rounds = Math.ceil(1000 / next.length);
+const made = Array.from({ length: states }, makeState);
+const events = made.reduce((sum, { next }) => sum + next.length, 0);
+
+const decideNext = (state: State, { iteration, logged }: ReturnType<typeof makeState>['next'][number]) => {
+  const after = evolve(state, logged);
+  const [decided] = decide({ do: 'Advance', iteration }, after);
+  if (decided?.type !== 'PublishRequested' || checkpointDue(after).length > 0)
+    throw new Error(`after ${iteration}'s build this is decided: ${JSON.stringify(decided)}`);
+};
 
 /** What the coordinator does with each event. @returns microseconds an event. */
 const measure = (): number => {
   const started = performance.now();
-  for (let round = 0; round < rounds; round += 1)
-    for (const { iteration, logged } of next) {
-      const after = evolve(state, logged);
-      const [decided] = decide({ do: 'Advance', iteration }, after);
-      if (decided?.type !== 'PublishRequested' || checkpointDue(after).length > 0)
-        throw new Error(`after ${iteration}'s build this is decided: ${JSON.stringify(decided)}`);
-    }
-  return ((performance.now() - started) * 1000) / (rounds * next.length);
+  for (const { state, next } of made) for (const one of next) decideNext(state, one);
+  return ((performance.now() - started) * 1000) / events;
 };
 
 const warmUp = 5;

@@ -13,8 +13,8 @@ export const decideOne: Benchmark = {
         Number((await execa(process.execPath, [workerFile, ...sizes.map(String)])).stdout);
       return inTurns(
         times,
-        () => measure(boards, closed),
-        () => measure(10, 10),
+        () => measure(boards, closed, 1),
+        () => measure(10, 10, boards / 10),
       );
     }),
 };

@@ -97,7 +97,7 @@ const outcomesASecond = (stamps: readonly Stamp[]): number => {
 
 export const steps: readonly Benchmark[] = [
   {
-    name: 'hop p50: a step that does nothing, request to next request / a minimal loop',
+    name: 'hop p50, request to next request / a minimal loop',
     unit: 'ms',
     goal: { ratioAtMost: 3 },
     measure: ({ hopIterations, times }) =>
@@ -108,7 +108,7 @@ export const steps: readonly Benchmark[] = [
       ),
   },
   {
-    name: 'steps that do nothing, 200 boards under way',
+    name: 'steps of 200 boards under way',
     unit: 'a second',
     goal: { atLeast: 300 },
     measure: ({ busyBoards, times }) =>
