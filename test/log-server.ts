@@ -1,8 +1,18 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import { exampleSigningKey } from '../coordinator/testing/example-plan.ts';
+import { copyFolder } from '../deploy/cache/cache.ts';
 import { fleetAccount, fleetLogins } from '../deploy/nats-config.ts';
 import { startNatsServer } from '../deploy/nats-server.ts';
 import { connectNats } from '../eventlog/connection/connect.ts';
@@ -79,25 +89,30 @@ export const person = personWriter(people[0]);
 /**
  * Starts a real nats-server with a provisioned fleet, whose writers have their own keys.
  * @param hosts with their roles; builders if no role is given.
+ * @param kept the folder of an earlier server with the same hosts: this one starts with a copy of its keys and its log.
  */
 export const startLogServer = async (
   fleet: string,
   hosts: readonly string[] | Readonly<Record<string, Role>>,
+  kept?: string,
 ) => {
   const folder = mkdtempSync(join(tmpdir(), 'ka-log-'));
+  if (kept !== undefined) await copyFolder(kept, folder);
   const roles: Record<string, Role> = Array.isArray(hosts)
     ? Object.fromEntries(hosts.map((host) => [host, 'builder' as const]))
     : { ...(hosts as Record<string, Role>) };
   const hostNames = Object.keys(roles);
   const names = ['admin', coordinator, ...people.map(personWriter), ...hostNames];
-  const seeds = new Map(names.map((name) => [name, generateWriterKey()]));
+  const keyFile = (name: string) => join(folder, `${name}.nkey`);
+  const seedOf = (name: string) =>
+    existsSync(keyFile(name)) ? readFileSync(keyFile(name), 'utf8') : generateWriterKey();
+  const seeds = new Map(names.map((name) => [name, seedOf(name)]));
   const key = (name: string): WriterKey => {
     const seed = seeds.get(name);
     if (seed === undefined) throw new Error(`the test's fleet has no ${name}`);
     return readWriterKey(seed);
   };
   const publicKey = (name: string) => key(name).publicKey;
-  const keyFile = (name: string) => join(folder, `${name}.nkey`);
   for (const [name, seed] of seeds) writeFileSync(keyFile(name), seed, { mode: 0o600 });
   const pinned = (name: string) => ({ publicKey: publicKey(name) });
   let fleetDocument = Fleet.parse({
