@@ -67,10 +67,9 @@ const addLog = (program: Command, places: ConfigPlaces): Command =>
     .action((name: string | undefined, options: FleetOptions & { follow?: boolean; since?: string }) =>
       withSession(options, places, async (session) => {
         const isWanted = sinceFilter(options.since);
-        if (name !== undefined) {
-          const { state } = await session.readOf(name);
-          if (!state.starts.has(name)) iterationIn(state, name); // a refused start has events as well
-        }
+        const read = name === undefined ? undefined : await session.readOf(name);
+        // A refused start has events as well.
+        if (name !== undefined && read?.state.starts.has(name) === false) iterationIn(read.state, name);
         const show = (logged: LoggedEvent) => {
           if (!isWanted(logged) || (name !== undefined && logged.event.iteration !== name)) return;
           if (options.json) printJson(asDocument(logged));
@@ -78,8 +77,7 @@ const addLog = (program: Command, places: ConfigPlaces): Command =>
         };
         const signal = stopOnInterrupt();
         if (!options.follow) {
-          const read = name === undefined ? session.log.read() : session.log.readIteration(name);
-          for (const logged of (await read).events) show(logged);
+          for (const logged of (read ?? (await session.log.read())).events) show(logged);
           return;
         }
         const isNew = createShown();
