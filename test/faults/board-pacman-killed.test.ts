@@ -97,7 +97,7 @@ describe('an upgrade that is killed', () => {
     'pacman-killed',
     `pacman, at ${pointsOfEach} moments: the next try brings the new version, whole`,
     async () => {
-      const { pacmanMs } = await measured();
+      let { pacmanMs } = await measured();
       let half = 0;
       for (let point = 0; point < pointsOfEach; point += 1) {
         const folder = fresh();
@@ -110,7 +110,7 @@ describe('an upgrade that is killed', () => {
         try {
           process.kill(pid, 'SIGKILL');
         } catch {
-          // it had already ended this time
+          pacmanMs *= 0.8; // it had already ended this time: the machine was busier when it was measured
         }
         await cut;
         if (await isHalf()) half += 1;
