@@ -28,11 +28,13 @@ it('tells each host which iterations go on and name it', () => {
 
   const tree = new LogTree();
   for (const event of history.events) tree.append(leafOf({ signature: '', ...event }));
-  const due = checkpointsDue(history.state, {
+  const commands = checkpointsDue(history.state, {
     ...{ fleet: 'reauktion', key: testKey('coordinator'), tree },
     knownBy: () => undefined,
     restored: undefined,
   });
-  const told = due.flatMap((command) => (command.do === 'Checkpoint' ? [[command.host, command.open]] : []));
+  const told = [...commands].flatMap((command) =>
+    command.do === 'Checkpoint' ? [[command.host, command.open]] : [],
+  );
   expect(Object.fromEntries(told)).toEqual({ boltzmann: ['iter6'], fresnel: ['iter6'], maxwell: [] });
 });

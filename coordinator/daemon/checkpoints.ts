@@ -28,13 +28,13 @@ export interface CheckpointMaking {
 const openIterationsOf = (state: State, host: string): string[] =>
   iterationsUnderWay(state).flatMap(({ name, plan }) => (hostsOf(plan).includes(host) ? [name] : []));
 
-/** The checkpoints to be told now: one command per host. */
-export const checkpointsDue = (
+/** The checkpoints to be told now: one command per host, made when it is asked for, since the first moves the log on. */
+export function* checkpointsDue(
   state: State,
   { fleet, key, tree, knownBy, restored }: CheckpointMaking,
-): Command[] => {
+): Generator<Command> {
   const due = checkpointDue(state);
-  if (due.length === 0 || tree.size !== state.sequence) return [];
+  if (due.length === 0 || tree.size !== state.sequence) return;
   const { epoch } = state;
   const head = { size: tree.size, root: tree.rootAt(tree.size) };
   const note = signCheckpoint(logOrigin(fleet, epoch), head, key);
@@ -44,7 +44,7 @@ export const checkpointsDue = (
     bytes: base64(restored.bytes),
     signature: restored.signature,
   };
-  return due.map((host) => {
+  for (const host of due) {
     // The host reads the earlier checkpoint in the log before this one, even if its last presence did not know of it
     // yet.
     const known = [knownBy(host), state.checkpoints.get(host)].map((one) =>
@@ -54,6 +54,6 @@ export const checkpointsDue = (
     const proof = tree.consistencyProof(from, head.size).map(base64);
     const told = { host, size: head.size, root: base64(head.root), note, from, proof };
     const open = openIterationsOf(state, host);
-    return { do: 'Checkpoint', ...told, ...(proved ? { restored: proved } : {}), open } as const;
-  });
-};
+    yield { do: 'Checkpoint', ...told, ...(proved ? { restored: proved } : {}), open };
+  }
+}

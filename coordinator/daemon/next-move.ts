@@ -71,14 +71,16 @@ const beyondUs = ({ state }: LogView): string | undefined => {
 };
 
 /** The commands that events call for: those of each undecided iteration, then the checkpoints. */
-function* commandsDue(view: LogView, own: OwnKeys, { fleet, knownBy }: Circumstances): Iterable<Command> {
+function* commandsDue(view: LogView, circumstances: Circumstances): Iterable<Command> {
+  const { fleet, knownBy } = circumstances;
   // Each is made of the state as it is then: events arrive while an earlier one is appended.
   for (const iteration of view.undecided) {
     yield* answerDue(view.state, iteration, fleet);
     yield { do: 'Advance', iteration };
   }
   const { state, tree, restored } = view;
-  yield* checkpointsDue(state, { fleet: fleet.fleet, key: signingKey(view, own), tree, restored, knownBy });
+  const key = signingKey(view, circumstances);
+  yield* checkpointsDue(state, { fleet: fleet.fleet, key, tree, restored, knownBy });
 }
 
 /** What to do next. Pure. */
@@ -92,7 +94,7 @@ export const nextMove = (view: LogView, circumstances: Circumstances): Move => {
     const said = view.keys.rotationTo(coordinator, key);
     return { do: 'rotate', event: { type: 'KeyRotated', iteration: noIteration, ...said } };
   }
-  const commands = commandsDue(view, circumstances, circumstances);
+  const commands = commandsDue(view, circumstances);
   if (!stopwatch) return { do: 'decide', overdue: [], commands };
   const { state } = view;
   const unknown = beyondUs(view);
