@@ -60,13 +60,7 @@ export const createConnectedLog = (
     isUp: () => isUp && !isClosed(),
     isClosed,
     onChange: (listen) => void listeners.push(listen),
-    async read(subject) {
-      // A direct get accepts a wildcard as the subject, and returns the last message that matches.
-      const stored = await answer(directGet(connection, { subject }));
-      if (!stored) return undefined;
-      const { headers, ...message } = stored;
-      return { ...message, signature: headers.get(signatureHeader) };
-    },
+    read: (subject) => answer(directGet(connection, { subject })),
     lastSequence: () => answer(lastSequenceFor(connection, nothing)),
     append: (sealed) => appendEvent(connection, sealed),
     readBlob: (writer, marker) => answer(readBlob(connection, { fleet, writer }, marker)),

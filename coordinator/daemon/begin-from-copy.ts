@@ -1,6 +1,5 @@
 import type { KnownMessage } from '../../eventlog/stream/known-messages.ts';
 import { parseSubject } from '../../schemas/events.ts';
-import { sha256 } from '../../schemas/hash.ts';
 import type { LogCopy } from './log-copy.ts';
 import type { GrowingView } from './log-view.ts';
 
@@ -18,7 +17,7 @@ export function* beginFrom(
       view.takeMessage(row, row.leaf);
       if (row.passed) {
         const writer = parseSubject(row.subject)?.writer ?? '';
-        view.pass(row.sequence, { writer, seq: row.seq, hash: sha256(row.bytes) }, row.ends);
+        view.pass(row.sequence, { writer, seq: row.seq, hash: row.hash }, row.ends);
       }
       yield row;
     }

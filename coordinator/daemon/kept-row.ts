@@ -1,8 +1,9 @@
-import { hash } from 'node:crypto';
+import { hash as hashOf } from 'node:crypto';
 import { completeEvent, type KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { leafOf } from '../../eventlog/tree/log-tree.ts';
 import type { BlobLookup } from '../../schemas/blob-marker.ts';
 import { type LoggedEvent, parseEvent, parseSubject } from '../../schemas/events.ts';
+import { sha256 } from '../../schemas/hash.ts';
 
 /** Something that the copy of the log holds is not what was put there. */
 export class DamagedCopy extends Error {
@@ -28,22 +29,31 @@ export const isEqual = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare
  * @param by names the pinned keys and the version. @param seq see {@link KeptRow}.
  */
 export const markOf = (leaf: Uint8Array, by: string, seq: number): Uint8Array =>
-  hash('sha256', Buffer.concat([leaf, Buffer.from(`${seq} ${by}`)]), 'buffer');
+  hashOf('sha256', Buffer.concat([leaf, Buffer.from(`${seq} ${by}`)]), 'buffer');
+
+const iterationOf = (subject: string): string => parseSubject(subject)?.iteration ?? '';
 
 /** The row of a message. */
 export const rowOf = (message: KeptMessage, leaf: Uint8Array, by: string, seq: number): KeptRow => {
   const { sequence, subject, bytes, signature } = message;
-  const iteration = parseSubject(subject)?.iteration ?? '';
-  return { sequence, subject, bytes, signature, leaf, iteration, seq, checked: markOf(leaf, by, seq) };
+  const checked = markOf(leaf, by, seq);
+  return { sequence, subject, bytes, signature, leaf, iteration: iterationOf(subject), seq, checked };
 };
 
-/** Whether the disk has left the row as it was written. */
-export const isIntact = (row: KeptRow): boolean =>
-  isEqual(leafOf(row), row.leaf) && row.iteration === (parseSubject(row.subject)?.iteration ?? '');
+/** Whether the disk has left the row as it was written. @param hash sha256 of its bytes. */
+export const isIntact = (
+  { sequence, subject, signature, bytes, leaf, iteration }: KeptRow,
+  hash = sha256(bytes),
+): boolean =>
+  isEqual(leafOf({ sequence, subject, signature, sha256: hash }), leaf) && iteration === iterationOf(subject);
 
-/** @throws {DamagedCopy} if the row is not as it was put there, or was checked by something else. */
-export const mustBeChecked = (row: KeptRow, by: string): void => {
-  if (isIntact(row) && isEqual(row.checked, markOf(row.leaf, by, row.seq))) return;
+/**
+ * @returns the sha256 of the row's bytes.
+ * @throws {DamagedCopy} if the row is not as it was put there, or was checked by something else.
+ */
+export const mustBeChecked = (row: KeptRow, by: string): string => {
+  const hash = sha256(row.bytes);
+  if (isIntact(row, hash) && isEqual(row.checked, markOf(row.leaf, by, row.seq))) return hash;
   throw new DamagedCopy(
     `sequence ${row.sequence} of the copy of the log is not what was checked by these keys`,
   );

@@ -53,7 +53,7 @@ const bySystemClock: Later = (ms, call) => {
 };
 
 /** A message of the copy. One of an ended iteration can be passed over: what the state keeps of the iteration comes with its end. */
-export type KnownRow = KeptRow & { passed?: true; ends?: Aside | undefined };
+export type KnownRow = KeptRow & { hash: string; passed?: true; ends?: Aside | undefined };
 
 /**
  * A copy of every message of the log, written as the log is read. It shows what the log has lost. It is a cache and may
@@ -180,7 +180,7 @@ export class LogCopy {
     this.#db.prepare('DELETE FROM ended WHERE iteration = ?').run(iteration);
   }
 
-  #endedIterations(): Map<string, { upTo: number; end: number; aside: Aside }> {
+  #endedIterations(): Map<string, { upTo: number; aside: Aside }> {
     const rows = this.#db.prepare('SELECT iteration, up_to AS upTo, aside, checked FROM ended').all() as {
       iteration: string;
       upTo: number;
@@ -192,10 +192,7 @@ export class LogCopy {
         .filter(({ iteration, upTo, aside, checked }) =>
           isEqual(checked, this.#markOfEnded(iteration, upTo, aside)),
         )
-        .map(({ iteration, upTo, aside: text }) => {
-          const aside = JSON.parse(text) as Aside;
-          return [iteration, { upTo, end: aside.iteration.ended.sequence, aside }];
-        }),
+        .map(({ iteration, upTo, aside }) => [iteration, { upTo, aside: JSON.parse(aside) as Aside }]),
     );
   }
 
@@ -212,11 +209,14 @@ export class LogCopy {
     for (let rows = page.all(next) as KeptRow[]; rows.length > 0; rows = page.all(next) as KeptRow[])
       for (const row of rows) {
         if (row.sequence !== next) throw new DamagedCopy(`the copy holds nothing at sequence ${next}`);
-        mustBeChecked(row, this.#by);
+        const known = { ...row, hash: mustBeChecked(row, this.#by) };
         next += 1;
         const of = ended.get(row.iteration);
-        if (row.seq === 0 || of === undefined || row.sequence > of.upTo) yield row;
-        else yield { ...row, passed: true, ends: row.sequence === of.end ? of.aside : undefined };
+        if (row.seq === 0 || of === undefined || row.sequence > of.upTo) yield known;
+        else {
+          const isEnd = row.sequence === of.aside.iteration.ended.sequence;
+          yield { ...known, passed: true, ends: isEnd ? of.aside : undefined };
+        }
       }
   }
 

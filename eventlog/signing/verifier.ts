@@ -63,10 +63,10 @@ export const createVerifier = (trust: Trust, { isPart = false } = {}): Verifier 
         return { refused: { sequence: message.sequence, subject: message.subject, why } };
       take(source);
       if (event.kind === 'fleet' && event.type === 'KeyRevoked') take(event.data.writer);
+      if (isPart) return { logged: checked.logged, faults: [] };
       const last = chains.get(source);
       const faults: string[] = [];
       let contradicts: number | undefined;
-      if (isPart) return { logged: checked.logged, faults };
       if (writerseq !== (last?.seq ?? 0) + 1)
         faults.push(
           writerseq <= (last?.seq ?? 0)

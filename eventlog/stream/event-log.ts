@@ -1,4 +1,4 @@
-import { headers, type JsMsg, type NatsConnection, NatsError } from 'nats';
+import { headers, type NatsConnection, NatsError } from 'nats';
 import {
   coordinator,
   type Envelope,
@@ -21,7 +21,7 @@ import { createVerifier, type Verified } from '../signing/verifier.ts';
 import { type BlobReader, type BlobStore, createBlobReader, createBlobStore } from './blob-reader.ts';
 import { type BlobSource, putBlob, readBlob } from './blobs.ts';
 import { directGet } from './direct-get.ts';
-import { askTwice, followStream, type Handed } from './follow-stream.ts';
+import { askTwice, followStream, type Handed, keptIn } from './follow-stream.ts';
 import { deliverKnown, type KnownMessage } from './known-messages.ts';
 import { wrongLastSequence } from './log-end.ts';
 import { beingRestored, explainLogError } from './log-fault.ts';
@@ -183,13 +183,6 @@ export interface Following extends LogReports {
 }
 
 const ignore = () => undefined;
-
-const keptIn = ({ seq, subject, data, headers }: JsMsg): KeptMessage => ({
-  sequence: seq,
-  subject,
-  bytes: data,
-  signature: headers?.get(signatureHeader) ?? '',
-});
 
 /** How often to look whether what events lack is there by now, and for how many events at a time. */
 const lookForBlobsEveryMs = 4_000;
@@ -416,18 +409,12 @@ export class EventLog {
 
   async #lastOf(writer: string): Promise<WriterLink | 'unclear' | undefined> {
     const filter = `ka.${this.#trust.fleet}.${writer}.>`;
-    const last = await directGet(this.#connection, { last_by_subj: filter });
+    const last = await directGet(this.#connection, { subject: filter });
     if (!last) return undefined;
-    const { sequence, subject, bytes, headers } = last;
-    const checked = checkEvent(this.#trust, {
-      sequence,
-      subject,
-      bytes,
-      signature: headers.get(signatureHeader),
-    });
+    const checked = checkEvent(this.#trust, last);
     if (!('logged' in checked)) return 'unclear';
-    const first = await readFirst(this.#connection, subject);
-    return first?.sequence === sequence ? linkTo(checked.logged.event.writerseq, bytes) : 'unclear';
+    const first = await readFirst(this.#connection, last.subject);
+    return first?.sequence === last.sequence ? linkTo(checked.logged.event.writerseq, last.bytes) : 'unclear';
   }
 
   /** As {@link read}, of one iteration. */

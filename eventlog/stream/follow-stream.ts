@@ -11,6 +11,7 @@ import {
   type Status,
 } from 'nats';
 import { sha256 } from '../../schemas/hash.ts';
+import { type KeptMessage, signatureHeader } from '../signing/check-event.ts';
 import { logManager } from './provision.ts';
 
 /** The statuses of a consumer that is gone. The server may have lost it in a restart. */
@@ -72,6 +73,14 @@ export interface CutGuard {
   /** Returns the sequence to begin again from, or `enough` if there is nothing more to wait for. */
   onCut: () => Promise<number | 'enough'>;
 }
+
+/** A message as readers keep it. */
+export const keptIn = ({ seq, subject, data, headers }: JsMsg): KeptMessage => ({
+  sequence: seq,
+  subject,
+  bytes: data,
+  signature: headers?.get(signatureHeader) ?? '',
+});
 
 export interface FollowStreamOptions {
   stream: string;

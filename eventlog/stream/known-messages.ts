@@ -1,5 +1,4 @@
 import { setImmediate as otherWork } from 'node:timers/promises';
-import { sha256 } from '../../schemas/hash.ts';
 import type { KeptMessage } from '../signing/check-event.ts';
 import type { Verified, Verifier } from '../signing/verifier.ts';
 import { comparedAtOnce, type Handed } from './follow-stream.ts';
@@ -8,6 +7,8 @@ import { comparedAtOnce, type Handed } from './follow-stream.ts';
 export interface KnownMessage extends KeptMessage {
   /** The event's number among those of its writer; 0 if the message was refused. */
   seq: number;
+  /** sha256 of the message's bytes. */
+  hash: string;
   /** The reader needs no more of it: it only takes its place in its writer's chain. */
   passed?: true;
 }
@@ -37,12 +38,12 @@ export const deliverKnown = async (
       return undefined; // whoever keeps them has reported it
     }
     if (message === undefined || signal?.aborted) return last;
-    const hash = sha256(message.bytes);
+    const { sequence, hash } = message;
     if (message.passed) {
       verifier.pass({ ...message, sha256: hash }, message.seq);
       await take(message);
     } else await take(message, verifier.verify(message, message.seq > 0));
-    if (last.push({ sequence: message.sequence, hash }) > comparedAtOnce) last.shift();
+    if (last.push({ sequence, hash }) > comparedAtOnce) last.shift();
     if (count % atOnce === 0) await otherWork();
   }
 };

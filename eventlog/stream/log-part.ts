@@ -1,10 +1,11 @@
 import type { NatsConnection } from 'nats';
 import { noIteration, parseSubject } from '../../schemas/events.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import { IterationName } from '../../schemas/names.ts';
-import { signatureHeader } from '../signing/check-event.ts';
+import type { KeptMessage } from '../signing/check-event.ts';
 import type { Trust } from '../signing/trust.ts';
-import { directGet, type StoredMessage } from './direct-get.ts';
-import { followStream } from './follow-stream.ts';
+import { directGet } from './direct-get.ts';
+import { followStream, keptIn } from './follow-stream.ts';
 import type { KnownMessage } from './known-messages.ts';
 import { eventStream } from './provision.ts';
 
@@ -16,8 +17,11 @@ export interface LogPart {
   lastSequence: number;
 }
 
-const keptIn = ({ sequence, subject, bytes, headers }: StoredMessage): KnownMessage => ({
-  ...{ sequence, subject, bytes, signature: headers.get(signatureHeader), seq: 0 },
+/** A message of the part. It was not checked before. */
+const unchecked = (message: KeptMessage): KnownMessage => ({
+  ...message,
+  seq: 0,
+  hash: sha256(message.bytes),
 });
 
 /** The board of the first start that can be read, whoever wrote it. */
@@ -50,8 +54,7 @@ export const readPart = async (
       connection,
       { stream: eventStream, filter, from: 1, whilePending: true },
       async (message) => {
-        const { seq: sequence, subject, data: bytes, headers } = message;
-        found.push({ sequence, subject, bytes, signature: headers?.get(signatureHeader) ?? '', seq: 0 });
+        found.push(unchecked(keptIn(message)));
         return 'more';
       },
     );
@@ -60,7 +63,7 @@ export const readPart = async (
   // Of what is rare one question tells that there is none; a consumer takes four.
   const rare = async (type: string): Promise<KnownMessage[]> => {
     const filter = `ka.${fleet}.*.${noIteration}.${type}.>`;
-    return (await directGet(connection, { last_by_subj: filter })) ? matching(filter) : [];
+    return (await directGet(connection, { subject: filter })) ? matching(filter) : [];
   };
   const own = IterationName.safeParse(iteration).success ? matching(`ka.${fleet}.*.${iteration}.>`) : [];
   const [ofIteration = [], ...others] = await Promise.all([
@@ -70,9 +73,9 @@ export const readPart = async (
   const board = boardIn(ofIteration);
   const started =
     board !== undefined && writers.has(board)
-      ? await directGet(connection, { last_by_subj: `ka.${fleet}.${board}.${noIteration}.AgentStarted.>` })
+      ? await directGet(connection, { subject: `ka.${fleet}.${board}.${noIteration}.AgentStarted.>` })
       : undefined;
-  const messages = [...ofIteration, ...others.flat(), ...(started ? [keptIn(started)] : [])]
+  const messages = [...ofIteration, ...others.flat(), ...(started ? [unchecked(started)] : [])]
     .filter(({ sequence }) => sequence <= lastSequence)
     .sort((a, b) => a.sequence - b.sequence);
   return { messages, lastSequence };

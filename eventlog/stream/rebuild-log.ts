@@ -27,9 +27,7 @@ export const readWholeLog = async (connection: NatsConnection): Promise<KeptMess
     if (seq > info.state.last_seq) return messages;
     for (; seq <= info.state.last_seq; seq += 1) {
       const found = await directGet(connection, { seq });
-      if (!found) continue;
-      const { sequence, subject, bytes } = found;
-      messages.push({ sequence, subject, bytes, signature: found.headers.get(signatureHeader) });
+      if (found) messages.push(found);
     }
   }
 };

@@ -79,8 +79,8 @@ const startAgents = async (
   const agents = startProcess([workerFile, inputFile]);
   const connection = await server.connect('admin');
   for (const [host] of hosts) {
-    const last_by_subj = `ka.${fleet}.${host}.${noIteration}.AgentStarted.>`;
-    while (!(await directGet(connection, { last_by_subj }))) await sleep(20);
+    const subject = `ka.${fleet}.${host}.${noIteration}.AgentStarted.>`;
+    while (!(await directGet(connection, { subject }))) await sleep(20);
   }
   return agents;
 };
