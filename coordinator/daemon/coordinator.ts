@@ -54,8 +54,11 @@ export class Coordinator {
   #serverNow = 0;
   /** The last sequence of the log when it was last asked. No decision is based on an older state. */
   #caughtUpWith = Number.POSITIVE_INFINITY;
-  /** Whether the view is known to be of the log as it is now. Nothing is decided before. */
-  #isCompared = true;
+  /**
+   * How often the connection had been lost when the view was last known to be of the log as it is. A server that comes
+   * back may have lost events and hold others in their place, so nothing is decided before the log was compared again.
+   */
+  #comparedAt: number | undefined;
   /** Whether the copy has taken everything that it was given. */
   #isCopyWhole = true;
   #tending: Promise<void> | undefined;
@@ -117,16 +120,20 @@ export class Coordinator {
   /** The messages of the copy, from which this view begins. */
   *known(): Generator<KnownMessage> {
     for (const message of beginFrom(this.#copy, this.view, this.#options.ports.say)) {
-      this.#isCompared = false;
+      this.#comparedAt = undefined;
       yield message;
     }
   }
 
   /** The log holds what the copy does, or everything is read from the log. */
   compared(): void {
-    if (this.#isCompared) return;
-    this.#isCompared = true;
+    if (this.#isCompared()) return;
+    this.#comparedAt = this.#options.ports.clock.losses();
     this.turns.call();
+  }
+
+  #isCompared(): boolean {
+    return this.#comparedAt === this.#options.ports.clock.losses();
   }
 
   tellCut(): void {
@@ -156,7 +163,7 @@ export class Coordinator {
   tend(): void {
     const { clock } = this.#options.ports;
     const { state } = this.view;
-    if (!clock.runs() || !this.#isCompared) return;
+    if (!clock.runs() || !this.#isCompared()) return;
     if (state.sequence < this.#caughtUpWith) return void this.#lookForEnd();
     const now = clock.now();
     this.#tending ??= Promise.all([
@@ -209,7 +216,7 @@ export class Coordinator {
 
   async #turn(): Promise<void> {
     // An event published while the server is away would be sent once it is back, when it may be out of date.
-    if (!this.#isCompared || this.view.state.sequence < this.#caughtUpWith) return;
+    if (!this.#isCompared() || this.view.state.sequence < this.#caughtUpWith) return;
     if (!this.#options.ports.clock.runs()) return;
     const move = nextMove(this.view, this.#circumstances());
     switch (move.do) {

@@ -113,6 +113,7 @@ export const runCoordinator = async (options: DaemonOptions): Promise<void> => {
   };
   try {
     const last = await wholeLog();
+    running.compared();
     running.endsAt(last);
     say(`follows fleet ${fleet.fleet}, ${last} events so far`);
     await log.follow(reports, onEvent);

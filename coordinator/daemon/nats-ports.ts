@@ -17,6 +17,7 @@ const clockOf = (connection: LogConnection): Clock => {
     now: clock.now,
     wallClock: Date.now,
     runs: clock.runs,
+    losses: clock.losses,
     stop: clock.stop,
     every: (ms, call) => {
       const timer = setInterval(call, ms);

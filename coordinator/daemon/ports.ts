@@ -70,6 +70,8 @@ export interface Clock {
   wallClock(): number;
   /** Whether the clock runs. */
   runs(): boolean;
+  /** How often the server was lost so far. */
+  losses(): number;
   /** Calls back periodically. @returns a function that ends it. */
   every(ms: number, call: () => void): () => void;
   /** @throws the signal's reason, once it fires. */

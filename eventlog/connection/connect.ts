@@ -105,6 +105,8 @@ export interface ConnectedClock {
   now(): number;
   /** Whether the server is connected, as far as is known. */
   runs(): boolean;
+  /** How often the connection was lost so far. */
+  losses(): number;
   stop(): void;
 }
 
@@ -114,12 +116,15 @@ export interface ConnectedClock {
  */
 export const connectedClock = (connection: NatsConnection): ConnectedClock => {
   let lost = 0;
+  let losses = 0;
   let stoodSince: number | undefined;
   const status = connection.status() as QueuedIterator<Status>;
   void (async () => {
     for await (const { type } of status)
-      if (type === Events.Disconnect) stoodSince ??= performance.now();
-      else if (type === Events.Reconnect && stoodSince !== undefined) {
+      if (type === Events.Disconnect) {
+        losses += 1;
+        stoodSince ??= performance.now();
+      } else if (type === Events.Reconnect && stoodSince !== undefined) {
         lost += performance.now() - stoodSince;
         stoodSince = undefined;
       }
@@ -127,6 +132,7 @@ export const connectedClock = (connection: NatsConnection): ConnectedClock => {
   return {
     now: () => (stoodSince ?? performance.now()) - lost,
     runs: () => stoodSince === undefined,
+    losses: () => losses,
     stop: () => status.stop(),
   };
 };

@@ -63,10 +63,13 @@ const asking =
 const standingClock = (sim: Simulation, process: Process, lookEveryMs: number): Clock => {
   const { connection, clock, life } = process;
   let lost = 0;
+  let losses = 0;
   let stoodSince: number | undefined;
   connection.onChange(() => {
-    if (!connection.isOpen()) stoodSince ??= sim.time.now;
-    else if (stoodSince !== undefined) {
+    if (!connection.isOpen()) {
+      losses += 1;
+      stoodSince ??= sim.time.now;
+    } else if (stoodSince !== undefined) {
       lost += sim.time.now - stoodSince;
       stoodSince = undefined;
     }
@@ -75,6 +78,7 @@ const standingClock = (sim: Simulation, process: Process, lookEveryMs: number): 
     now: () => (stoodSince ?? sim.time.now) - lost,
     wallClock: sim.wallClock,
     runs: () => life.isAlive() && stoodSince === undefined,
+    losses: () => losses,
     every: (ms, call) => clock.every(Math.max(ms, lookEveryMs), call),
     sleep: (ms) => clock.pause(ms),
     stop: () => undefined,
