@@ -9,7 +9,7 @@ import {
   PublicKey,
   Sha256,
 } from './names.ts';
-import { SignedEvent } from './signed-event.ts';
+import { Approved, Reviewed } from './reviewed.ts';
 
 /**
  * A signed message: DSSE, https://github.com/secure-systems-lab/dsse/blob/v1.0.2/envelope.md. The format allows several
@@ -102,14 +102,6 @@ export type Statement = ProvenanceStatement | TestResultStatement;
 /** How a builder builds: a package of one commit, with makepkg. */
 export const buildType = 'urn:kernel-agent:build-type:makepkg:v1';
 
-/** What is reviewed and then built: a plan, and the tree that its series makes of the baseline. */
-const Reviewed = z.object({
-  planSha256: Sha256,
-  tree: ObjectId,
-  /** KernelCI's identity of the patch stack. */
-  patchset: Sha256,
-});
-
 /** `externalParameters` of {@link buildType}: all that the build was asked for. */
 export const BuildParameters = z.object({
   fleet: FleetName,
@@ -120,15 +112,17 @@ export const BuildParameters = z.object({
   repository: z.string(),
   folder: z.string(),
   version: PackageVersion,
+  /** KernelCI's identity of the patch stack. */
+  patchset: Sha256,
   ...Reviewed.shape,
 });
 export type BuildParameters = z.infer<typeof BuildParameters>;
 
 /** What publisher and board require before they accept a package: who built it from what, and who approved that. */
-export const Provenance = Reviewed.extend({
+export const Provenance = Approved.extend({
   attestation: DsseEnvelope,
-  approvals: z.array(SignedEvent),
   commit: ObjectId,
+  patchset: Sha256,
 });
 export type Provenance = z.infer<typeof Provenance>;
 

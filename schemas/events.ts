@@ -8,7 +8,6 @@ import {
   FleetName,
   HostName,
   IterationName,
-  ObjectId,
   PackageVersion,
   PersonName,
   PublicKey,
@@ -19,6 +18,7 @@ import { Needs } from './needs.ts';
 import { type Opened, opened } from './open.ts';
 import { GoBack, Patch, Plan, Resolved } from './plan.ts';
 import { EndReason, LostReason, Refusal, Stranded, SupersededReason } from './reasons.ts';
+import { Reviewed } from './reviewed.ts';
 import { Shallow } from './shallow.ts';
 import { SignedEvent } from './signed-event.ts';
 import { Role, StepName, stepNames } from './step-names.ts';
@@ -33,13 +33,6 @@ export const isPerson = (writer: string): boolean => writer.startsWith('@');
 /** The iteration token of an event that belongs to the fleet and to no iteration. */
 export const noIteration = '_';
 
-/** A tree that people approve, and its purpose: `series` is the baseline's tree with the series applied. */
-export const ApprovedTree = z.object({ purpose: z.string().max(40), tree: ObjectId });
-export type ApprovedTree = z.infer<typeof ApprovedTree>;
-
-/** What a review is about and an approval names. If any of it changes, the approval no longer counts. */
-const Reviewed = { board: HostName, planSha256: Sha256, trees: z.array(ApprovedTree).min(1) };
-
 /**
  * The facts of the fleet's file that decisions about an iteration rest on. The decider reads them here and nowhere
  * else.
@@ -51,6 +44,9 @@ export const FleetFacts = z.object({
   hosts: z.record(HostName, z.object({ role: Role })),
   /** The reviewers that the plan names: whether each may approve. */
   reviewers: z.record(PersonName, z.object({ mayApprove: z.boolean() })),
+  /** How many people have to approve, and whether the one who started the iteration counts as one of them. */
+  approvals: z.int().min(1),
+  authorMayApprove: z.boolean(),
 });
 export type FleetFacts = z.infer<typeof FleetFacts>;
 
@@ -79,15 +75,15 @@ export const iterationEvents = {
   /** By the coordinator: refuses the start that it answers. Its number counts the refusals of that name. */
   IterationRefused: z.object({ reason: Refusal, fleet: FleetFacts }),
   /** By the coordinator: the iteration now waits until these people have approved exactly this plan and these trees. */
-  ReviewRequested: z.object({ approvals: z.array(PersonName), ...Reviewed }),
+  ReviewRequested: z.object({ approvals: z.array(PersonName), ...Reviewed.shape }),
   ReviewApproved: z.object({
     by: PersonName,
     note: z.string(),
-    ...Reviewed,
+    ...Reviewed.shape,
     /** By the clock of the log's server. */
     expires: z.iso.datetime(),
   }),
-  ReviewRejected: z.object({ by: PersonName, note: z.string(), ...Reviewed }),
+  ReviewRejected: z.object({ by: PersonName, note: z.string(), ...Reviewed.shape }),
   /**
    * By the coordinator: an approval expired before anything was landed on it. Its number is the approval's sequence.
    */

@@ -22,6 +22,10 @@ export const Fleet = z
     fleet: FleetName,
     /** The OpenPGP key that packages are signed with. */
     signingKey: Fingerprint,
+    /** How many people have to approve an iteration before anything of it lands. */
+    approvals: z.int().min(1).default(1),
+    /** Whether the person who starts an iteration counts among them, where its plan says so too: a fleet of one person. */
+    authorMayApprove: z.boolean().default(false),
     /** The administrator makes and restores the log at the NATS server. Nobody uses this key in daily work. */
     admin: z.strictObject({ publicKey: PublicKey }),
     coordinator: z.strictObject(keys),

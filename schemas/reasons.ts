@@ -116,6 +116,13 @@ export const Refusal = z.discriminatedUnion('code', [
   /** No host publishes or installs what nobody has approved. */
   reason('nobody-reviews', {}),
   reason('only-approver', { by: PersonName }),
+  /** The fleet wants more people to approve than the plan asks, not counting the one who starts it unless both say so. */
+  reason('too-few-approvers', {
+    by: PersonName,
+    authorCounts: z.boolean(),
+    approvers: z.array(PersonName),
+    expected: z.int().min(1),
+  }),
   /** The plan needs something that this coordinator's version does not know. */
   reason('too-old', { needs: z.array(z.string()) }),
   /** The plan is not what its text says, or its hash is not that of text and series. */

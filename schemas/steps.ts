@@ -18,10 +18,12 @@ import {
   TreePath,
 } from './names.ts';
 import type { Opened } from './open.ts';
-import { Patch, Plan } from './plan.ts';
+import { Patch, Plan, Resolved } from './plan.ts';
 import { EndReason } from './reasons.ts';
 import { Rendered } from './rendered.ts';
+import { Approved } from './reviewed.ts';
 import { Shallow } from './shallow.ts';
+import { SignedEvent } from './signed-event.ts';
 import type { Role, StepName } from './step-names.ts';
 
 const Seconds = z.number().min(0);
@@ -195,6 +197,8 @@ export const steps = {
       baseline: z.object({ tag: TagName, commit: ObjectId }),
       /** The tree of the baseline with the series applied. */
       tree: ObjectId,
+      /** The tree of the package's folder that lands: bumped, and with the patches. */
+      packagingTree: ObjectId,
       /** KernelCI's identity of a patch stack: the sha256 of the patches' sha256s. */
       patchset: Sha256,
       patches: z.array(PatchChecked).min(1),
@@ -212,6 +216,14 @@ export const steps = {
       patchset: Sha256,
       manifest: ManifestAt,
       package: PackageAt,
+      /** What people have approved. The builder refuses without it. */
+      approved: Approved.extend({
+        /** What `planSha256` is the hash of, beside the series. */
+        planText: z.string(),
+        resolved: Resolved.optional(),
+        /** The start, as its author signed it. */
+        start: SignedEvent,
+      }).optional(),
     }),
     evidence: z.object({
       commits: z.array(Commit).min(1),
@@ -226,12 +238,11 @@ export const steps = {
       package: PackageAt,
       /** What was reviewed, and the part of it that the commit has to hold. */
       source: z.object({
-        planSha256: Sha256,
         baseline: z.object({ tag: TagName, commit: ObjectId }),
-        tree: ObjectId,
         patchset: Sha256,
         patches: z.array(FileName).min(1),
       }),
+      approved: Approved,
     }),
     evidence: z.object({
       commit: ObjectId,
@@ -403,12 +414,14 @@ export type Fault = z.infer<typeof Fault>;
 
 /**
  * The kinds of failure that something depends on: the sign of a risk, or what a person is told to do. `too-old`: the
- * request needs something that the host's version does not know, and nothing was begun.
+ * request needs something that the host's version does not know, and nothing was begun. `moved`: what would land is no
+ * longer what people have approved, because somebody has changed the branch since preflight.
  */
 export const failureCodes = [
   'conflict',
   'symbol-missing',
   'too-old',
+  'moved',
   'no-room',
   'unreachable',
   'key-expired',

@@ -105,7 +105,7 @@ const makeInitramfs = async (
  */
 export const install: Step<'install', BoardConfig> = async (request, context) => {
   const { effect, host, run, note, trust, iteration } = context;
-  const attestation = requireProvenance(request.provenance, trust, iteration, request.packages);
+  const attestation = requireProvenance(request.provenance, trust, iteration, request.packages, host.host);
   refuseOtherKey(host, request.fingerprint);
   const pacman = createPacman(host, run);
   const read = async () => {

@@ -35,8 +35,8 @@ const invocationOf = ({ host, iteration, attempt }: AskedBuild): string =>
 const toolchain = /^(gcc|gcc-libs|binutils|clang|lld|llvm|rust|rust-bindgen|pahole|make|glibc)-\d/;
 
 const parametersOf = ({ host, iteration, attempt, request }: AskedBuild): BuildParameters => {
-  const { commit, package: asked, source } = request;
-  const { planSha256, tree, patchset } = source;
+  const { commit, package: asked, source, approved } = request;
+  const { board, planSha256, trees } = approved;
   return {
     fleet: host.fleet,
     iteration,
@@ -45,9 +45,10 @@ const parametersOf = ({ host, iteration, attempt, request }: AskedBuild): BuildP
     repository: asked.repository,
     folder: asked.folder,
     version: asked.to,
+    patchset: source.patchset,
+    board,
     planSha256,
-    tree,
-    patchset,
+    trees,
   };
 };
 
@@ -108,7 +109,7 @@ export const provenanceOf = (asked: AskedBuild, done: DoneBuild): ProvenanceStat
 
 /** A builder's statement about a failed build: a test that the landed commit did not pass, and no provenance. */
 export const failedBuildOf = (asked: AskedBuild, fault: Fault): TestResultStatement => {
-  const { commit, package: built, source } = asked.request;
+  const { commit, package: built, approved } = asked.request;
   return {
     _type: 'https://in-toto.io/Statement/v1',
     subject: [{ name: built.repository, digest: { gitCommit: commit } }],
@@ -117,7 +118,7 @@ export const failedBuildOf = (asked: AskedBuild, fault: Fault): TestResultStatem
       result: 'FAILED',
       configuration: [
         { name: 'build', uri: invocationOf(asked), annotations: { ...parametersOf(asked), fault } },
-        { name: 'plan', digest: { sha256: source.planSha256 } },
+        { name: 'plan', digest: { sha256: approved.planSha256 } },
       ],
       passedTests: [],
       warnedTests: [],

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,7 @@ import Database from 'better-sqlite3';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { z } from 'zod';
+import { exampleAbout, exampleApproval } from '../../coordinator/testing/example-attestation.ts';
 import { testKey } from '../../coordinator/testing/test-key.ts';
 import { openEnvelope } from '../../eventlog/signing/envelope.ts';
 import {
@@ -17,6 +18,7 @@ import {
 } from '../../schemas/attestation.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
 import { sha256 } from '../../schemas/hash.ts';
+import type { Approved } from '../../schemas/reviewed.ts';
 import { runStep } from '../../test/run-step.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { build } from './build.ts';
@@ -60,9 +62,7 @@ const commit = (pkgrel: number, patches: string[], { more = '', edit = (text: st
 
 /** What was reviewed: these patches, as the repository holds them. */
 const sourceOf = async (patches: string[]) => ({
-  planSha256: sha256('plan'),
   baseline: { tag: 'v1.0', commit: sha256('baseline').slice(0, 40) },
-  tree: sha256('tree').slice(0, 40),
   patchset: patchsetHash(
     await Promise.all(
       patches.map(async (file) => ({ text: await readFile(join(repository, 'arch/tiny', file), 'utf8') })),
@@ -81,10 +81,18 @@ const sourceAt = async (id: string): Promise<Source> => {
   return { ...(await sourceOf([])), patches: ['PKGBUILD'], patchset: patchsetHash([{ text: show.stdout }]) };
 };
 
+/** What people have approved: the package's folder as this commit has it. */
+const approvedAt = (id: string): Approved => {
+  const found = spawnSync('git', ['-C', repository, 'rev-parse', `${id}:arch/tiny`], { encoding: 'utf8' });
+  const trees = [{ purpose: 'packaging', tree: found.status === 0 ? found.stdout.trim() : '0'.repeat(40) }];
+  const { iteration, board, planSha256 } = exampleAbout;
+  return { board, planSha256, trees, approvals: [exampleApproval({ ...exampleAbout, iteration, trees })] };
+};
+
 const run = async (
   id: string,
   pkgrel: number,
-  { signal, source }: { signal?: AbortSignal; source?: Source } = {},
+  { signal, source, approved }: { signal?: AbortSignal; source?: Source; approved?: Approved } = {},
 ) =>
   runStep(
     'build',
@@ -92,6 +100,7 @@ const run = async (
     {
       commit: id,
       source: source ?? (await sourceAt(id)),
+      approved: approved ?? approvedAt(id),
       package: {
         repository: 'packages',
         branch: 'main',
@@ -177,7 +186,7 @@ describe('build', { timeout: 120_000 }, () => {
     const { buildDefinition, runDetails } = provenance.predicate;
     expect(BuildParameters.parse(buildDefinition.externalParameters)).toMatchObject({
       ...{ iteration: 'iter5', attempt: 1, commit: first, version: '1.0-2' },
-      ...{ planSha256: source.planSha256, tree: source.tree, patchset: source.patchset },
+      ...{ planSha256: exampleAbout.planSha256, trees: approvedAt(first).trees, patchset: source.patchset },
     });
     const patch = await readFile(join(repository, 'arch/tiny/1.patch'));
     expect(buildDefinition.resolvedDependencies).toEqual(

@@ -6,7 +6,9 @@ import { ProgramFailed } from '../../host/errors.ts';
 import type { Ran, Run } from '../../host/run.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
 import type { EffectName } from '../../schemas/effects.ts';
+import { treeFor } from '../../schemas/reviewed.ts';
 import type { StepEvidence, StepRequest } from '../../schemas/steps.ts';
+import { approversOf } from '../runtime/approvals.ts';
 import { asStepFailed, StepFailed } from '../runtime/errors.ts';
 import type { Probed, Step, StepContext } from '../runtime/step.ts';
 import { type AskedBuild, failedBuildOf, provenanceOf } from './build-statements.ts';
@@ -48,9 +50,11 @@ export const build: Step<'build', BuilderConfig> = async (request, context) => {
 
 const buildPackages = async (
   asked: AskedBuild,
-  { effect, host, run, key, workFolder, attest }: StepContext<BuilderConfig, EffectName<'build'>>,
+  { effect, host, run, key, workFolder, attest, trust }: StepContext<BuilderConfig, EffectName<'build'>>,
 ): Promise<StepEvidence<'build'>> => {
   const { request } = asked;
+  const approvers = approversOf(request.approved, trust, asked.iteration);
+  if ('fault' in approvers) throw new StepFailed('work', `${approvers.fault}; it is not built`);
   const makepkg = createMakepkg(run, host);
   const exported = join(workFolder, 'package');
   const checkoutFile = join(workFolder, 'checkout.json');
@@ -161,7 +165,7 @@ const probeCheckout = async (file: string): Promise<Probed<Checkout>> => {
 const checkOut = async (
   run: Run,
   host: BuilderConfig,
-  { commit, package: { repository, folder } }: StepRequest<'build'>,
+  { commit, package: { repository, folder }, approved }: StepRequest<'build'>,
   exported: string,
   checkoutFile: string,
 ): Promise<Checkout> => {
@@ -174,8 +178,13 @@ const checkOut = async (
       if (!(cause instanceof ProgramFailed) || cause.exitCode !== 128) throw cause;
       throw new StepFailed('work', `no commit ${where} after a fetch; was it pushed?`, { cause });
     });
-  if (!(await git.entry(mirror, commit, `${folder}/PKGBUILD`)))
-    throw new StepFailed('work', `no ${folder}/PKGBUILD in ${where}; expected the package there`);
+  const found = (await git.entry(mirror, commit, folder))?.object;
+  const tree = treeFor(approved, 'packaging');
+  if (found === undefined || found !== tree)
+    throw new StepFailed(
+      'work',
+      `${folder} in ${where} is the tree ${found ?? '(none)'}; people have approved ${tree ?? 'none'}`,
+    );
   await git.exportFolder(mirror, commit, folder, exported);
   const checkout = { epochSeconds: Number(at.stdout.trim()) };
   await writeFile(`${checkoutFile}.part`, JSON.stringify(checkout));

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Run } from '../../host/run.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
 import type { EffectName } from '../../schemas/effects.ts';
-import { patchOf, patchText } from '../../schemas/plan.ts';
+import { type Plan, patchOf, patchText } from '../../schemas/plan.ts';
+import type { ApprovedTree } from '../../schemas/reviewed.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { runStep } from '../../test/run-step.ts';
 import { StepFailed } from '../runtime/errors.ts';
@@ -11,14 +12,41 @@ import type { Step, StepContext } from '../runtime/step.ts';
 import { land } from './land.ts';
 import { addIncludes } from './manifest.ts';
 import { bumpPkgbuild } from './pkgbuild/pkgbuild.ts';
+import { preflight } from './preflight.ts';
 import { patchsetHash, readSeries } from './series/series.ts';
+import { type Agreeing, agreed } from './testdata/agreed.ts';
 import { gitIn, makeFleet, manifestText, pushFiles, type TestFleet } from './testdata/repositories.ts';
 
 let fleet: TestFleet;
+/** The trees that preflight found first for each iteration, and that people have approved. */
+let found: Map<string, ApprovedTree[]>;
 beforeEach(async () => {
   fleet = await makeFleet();
+  found = new Map();
 });
 afterEach(() => fleet.remove());
+
+const nothing: ApprovedTree[] = [{ purpose: 'packaging', tree: '0'.repeat(40) }];
+const treesOf = async (
+  iteration: string,
+  { series, package: packageAt }: StepRequest<'land'>,
+): Promise<ApprovedTree[]> => {
+  const request = { ...fleet.preflight, series, package: packageAt };
+  const trees =
+    found.get(iteration) ??
+    (await runStep('preflight', preflight, request, fleet.host, {
+      folder: await fleet.runFolder(),
+      iteration,
+    }).then(
+      ({ evidence }) => [
+        { purpose: 'series', tree: evidence.tree },
+        { purpose: 'packaging', tree: evidence.packagingTree },
+      ],
+      () => nothing,
+    ));
+  found.set(iteration, trees);
+  return trees;
+};
 
 type Land = Step<'land', BuilderConfig>;
 const go = async (
@@ -34,7 +62,12 @@ const go = async (
     iteration?: string;
     step?: Land;
   } = {},
-) => (await runStep('land', step, request, fleet.host, { folder, attempt, iteration })).evidence;
+) => {
+  const asked = request.approved
+    ? request
+    : agreed(request, { iteration, trees: await treesOf(iteration, request) });
+  return (await runStep('land', step, asked, fleet.host, { folder, attempt, iteration })).evidence;
+};
 
 /**
  * The step with a callback around each program that it runs. What `before` or `after` throws acts like a SIGKILL at
@@ -192,5 +225,78 @@ describe('land', () => {
     const request = { ...fleet.land, patchset: '0'.repeat(64) };
     await expect(go(await fleet.runFolder(), { request })).rejects.toThrow('preflight has seen 000');
     expect(await count('kernel-agent')).toBe(1);
+  });
+});
+
+describe('lands only what people have agreed to', () => {
+  const asked = async (how: Partial<Agreeing> = {}) =>
+    agreed(fleet.land, { iteration: 'iter5', trees: await treesOf('iter5', fleet.land), ...how });
+  const refusal = async (request: StepRequest<'land'>): Promise<string> => {
+    const error = await go(await fleet.runFolder(), { request }).catch((thrown: unknown) => thrown);
+    if (!(error instanceof StepFailed)) throw new Error('was not refused', { cause: error });
+    expect([await count('kernel-agent'), await count('packages')]).toEqual([1, 1]);
+    return error.message;
+  };
+
+  it('refuses a request without a start, and one with the start of another plan or another person', async () => {
+    const good = await asked();
+    // What `go` would add is left out on purpose.
+    await expect(
+      runStep('land', land, fleet.land, fleet.host, { folder: await fleet.runFolder() }),
+    ).rejects.toThrow('no start and no approvals');
+    const other = await asked({ change: (plan) => Object.assign(plan, { goBack: 'phase 1' }) });
+    const { start } = other.approved;
+    expect(await refusal({ ...good, approved: { ...good.approved, start } })).toContain(
+      'its start is of iter5',
+    );
+    const [approval = start] = good.approved.approvals;
+    expect(await refusal({ ...good, approved: { ...good.approved, start: approval } })).toContain(
+      "its start is @architect's ReviewApproved",
+    );
+  });
+
+  it('refuses a plan that people have not approved, and a request that is not what the plan says', async () => {
+    const good = await asked();
+    const planText = good.approved.planText.replace('phase 0', 'phase 1');
+    expect(await refusal({ ...good, approved: { ...good.approved, planText } })).toContain(
+      'not those of the hash',
+    );
+    const elsewhere = { ...good, package: { ...good.package, folder: 'arch/other' } };
+    expect(await refusal(elsewhere)).toContain('the package is');
+    expect(await refusal({ ...good, title: 'Harmless' })).toContain('the title is "Harmless"');
+  });
+
+  it('refuses without every approval that plan and fleet want', async () => {
+    expect(await refusal(await asked({ approvers: [] }))).toContain('Nobody has approved');
+    const both = (plan: Plan) => void plan.review.approvals.push('mfritsche');
+    expect(await refusal(await asked({ change: both }))).toContain(
+      'asks for the approval of mfritsche as well',
+    );
+    const alone = (plan: Plan) =>
+      void Object.assign(plan.review, { approvals: ['mfritsche'], authorMayApprove: true });
+    expect(await refusal(await asked({ change: alone, approvers: ['mfritsche'] }))).toContain(
+      'mfritsche has started it, and beside mfritsche 0 of 1 people have approved',
+    );
+    const trees = [{ purpose: 'packaging', tree: '0'.repeat(40) }];
+    const elsewhere = await asked({ trees });
+    const good = await asked();
+    const { approvals } = elsewhere.approved;
+    expect(await refusal({ ...good, approved: { ...good.approved, approvals } })).toContain(
+      'has approved the trees packaging 000',
+    );
+  });
+
+  it('refuses a package that somebody has changed since preflight, and says what differs', async () => {
+    const request = await asked();
+    const file = 'arch/linux-fresnel/PKGBUILD';
+    const changed = `${await at('packages', file)}\n`.replace('  make\n', '  make\n  echo planted\n');
+    await pushFiles(fleet.paths.packages, { [file]: changed });
+    const error = await go(await fleet.runFolder(), { request }).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      fault: 'work',
+      code: 'moved',
+      message: expect.stringContaining('ka retry'),
+    });
+    expect([await count('kernel-agent'), await count('packages')]).toEqual([1, 2]);
   });
 });

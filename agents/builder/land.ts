@@ -1,8 +1,10 @@
 import type { AttemptId } from '../../schemas/attempt-id.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
+import { treeFor } from '../../schemas/reviewed.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import type { Step } from '../runtime/step.ts';
+import { requireAgreed } from './agreed-plan.ts';
 import {
   type Committing,
   commitFiles,
@@ -21,11 +23,13 @@ type Request = StepRequest<'land'>;
 
 /**
  * Lands a series: one commit with the patches and the manifest's includes, one with the package's bump. Nothing is
- * pushed before both are known to be possible. A cut between the two leaves the first; the next run, or another builder
+ * pushed before people have agreed to it and both are known to be possible. A cut between the two leaves the first; the next run, or another builder
  * that takes over, finds it by its trailer.
  */
 export const land: Step<'land', BuilderConfig> = async (request, context) => {
-  const { effect, host, run, workFolder } = context;
+  const { effect, host, run, workFolder, trust, iteration } = context;
+  const tree = treeFor(requireAgreed(request, trust, iteration), 'packaging');
+  if (tree === undefined) throw new StepFailed('work', 'people have approved no packaging tree');
   const series = readSeries(request.series.patches);
   const patchset = patchsetHash(series);
   if (patchset !== request.patchset)
@@ -33,7 +37,7 @@ export const land: Step<'land', BuilderConfig> = async (request, context) => {
   const git = createGit(run, host);
   const bumps = createPackageBumps(git, createMakepkg(run, host), workFolder);
   const patches = patchesCommit(git, request, series, context);
-  const bump = bumpCommit(bumps, request, series, context);
+  const bump = bumpCommit(bumps, { ...request, tree }, series, context);
   await rehearseCommit(git, patches);
   await rehearseCommit(git, bump);
 
@@ -102,7 +106,7 @@ export const includePatches = (
 
 const bumpCommit = (
   bumps: PackageBumps,
-  request: Request,
+  request: Request & { tree: string },
   patches: readonly SeriesPatch[],
   attempt: AttemptId,
 ): Committing => {
@@ -123,6 +127,7 @@ const bumpCommit = (
     step: attempt.step,
     attempt: attempt.attempt,
     part: 'package',
+    approved: { folder, tree: request.tree },
     texts: Object.fromEntries(patches.map(({ file, text }) => [`${folder}/${file}`, text])),
     edited: {
       paths: [pkgbuild],
@@ -130,6 +135,16 @@ const bumpCommit = (
     },
   };
 };
+
+/** The texts that a bump writes into a package's folder, by their paths. */
+export const bumpedTexts = (
+  folder: string,
+  pkgbuild: string,
+  patches: readonly SeriesPatch[],
+): Record<string, string> => ({
+  [`${folder}/PKGBUILD`]: pkgbuild,
+  ...Object.fromEntries(patches.map(({ file, text }) => [`${folder}/${file}`, text])),
+});
 
 const seeIncludes = async (git: Git, path: string, { parent, commit }: SeenCommit, file: string) => {
   const at = async (of: string) => readIncludes((await git.text(path, of, file)) ?? '');

@@ -2,15 +2,15 @@ import type { BuilderConfig } from '../../schemas/config.ts';
 import type { StepEvidence, StepRequest, SymbolFound } from '../../schemas/steps.ts';
 import { asStepFailed, StepFailed } from '../runtime/errors.ts';
 import type { Step } from '../runtime/step.ts';
-import type { Head } from './git/commit-files.ts';
+import { type Head, treeWith } from './git/commit-files.ts';
 import { createGit, type Git } from './git/git.ts';
-import { includePatches } from './land.ts';
+import { bumpedTexts, includePatches } from './land.ts';
 import { createMakepkg } from './makepkg/makepkg.ts';
-import { createPackageBumps } from './package-bump.ts';
+import { createPackageBumps, type RehearsedBump } from './package-bump.ts';
 import { rehearseRelease } from './rehearse-release.ts';
 import { type AppliedPatch, applySeries } from './series/apply-series.ts';
 import { findSymbols, grepSymbols } from './series/find-symbols.ts';
-import { patchsetHash, readSeries } from './series/series.ts';
+import { patchsetHash, readSeries, type SeriesPatch } from './series/series.ts';
 import { readSymbols } from './series/symbols.ts';
 
 type Request = StepRequest<'preflight'>;
@@ -57,10 +57,11 @@ export const preflight: Step<'preflight', BuilderConfig> = async (
     const bumps = createPackageBumps(git, makepkg, workFolder);
     const rehearsed = await bumps.rehearse(head, request.package, patchesAsked);
     const { from, to, changes, folder } = rehearsed;
+    const packagingTree = await packagingTreeOf(git, head, request.package.folder, rehearsed, patchesAsked);
     const expectedFiles = await makepkg.packageList(folder);
     const tree = { path: kernel.path, tree: applied.tree };
     const release = await rehearseRelease(git, tree, rehearsed, host.makepkg.carch);
-    const evidence = { ...seen, bump: { from, to, changes }, release, expectedFiles };
+    const evidence = { ...seen, packagingTree, bump: { from, to, changes }, release, expectedFiles };
     const promised = request.package.release;
     if (promised === undefined || release.predicted === promised) return evidence;
     const expected = `the plan expects ${promised}`;
@@ -146,6 +147,20 @@ const refuseSymbols = (
   });
   if (problems.length > 0)
     throw new StepFailed('work', problems.join('; '), { code: 'symbol-missing', seen });
+};
+
+/** The tree of the package's folder as it will be landed. */
+const packagingTreeOf = async (
+  git: Git,
+  head: Head,
+  folder: string,
+  { pkgbuild }: RehearsedBump,
+  patches: readonly SeriesPatch[],
+): Promise<string> => {
+  const tree = await treeWith(git, head, bumpedTexts(folder, pkgbuild, patches));
+  const entry = await git.entry(head.path, tree, folder);
+  if (entry === undefined) throw new Error(`${folder} is not in the tree that was just made of it`);
+  return entry.object;
 };
 
 const checkManifest = async (git: Git, { manifest, series }: Request): Promise<void> => {

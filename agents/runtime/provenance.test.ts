@@ -46,14 +46,14 @@ const parameters = (change: Record<string, unknown>) =>
   saying(({ predicate }) => Object.assign(predicate.buildDefinition.externalParameters, change));
 const approved = (...approvals: SignedEvent[]): Provenance => ({ ...good, approvals });
 const approvalOf = (by: string, type: 'ReviewApproved' | 'ReviewRejected' = 'ReviewApproved'): NewEvent => {
-  const { planSha256, tree } = exampleAbout;
-  const trees = [{ purpose: 'series', tree }];
-  const data = { by, note: '', board: 'fresnel', planSha256, trees, expires: '2099-01-01T00:00:00Z' };
+  const { board, planSha256, trees } = exampleAbout;
+  const data = { by, note: '', board, planSha256, trees, expires: '2099-01-01T00:00:00Z' };
   return { type, iteration: 'iter5', attempt: 1, data };
 };
 const says = (writer: string, ...approval: Parameters<typeof approvalOf>) =>
   signedBy(writer, approvalOf(...approval));
 const other = 'a'.repeat(40);
+const otherTrees = [{ purpose: 'packaging', tree: other }];
 
 it('accepts packages that a pinned builder attests and a person has approved, and names the attestation', () => {
   expect(requireProvenance(good, exampleTrust, 'iter5', packages)).toBe(attestationHash(good.attestation));
@@ -124,11 +124,12 @@ describe('refuses', () => {
     ['another fleet', parameters({ fleet: 'other' }), /the fleet other; expected reauktion/],
     ['another iteration', parameters({ iteration: 'iter4' }), /the iteration iter4; expected iter5/],
     ['another plan', parameters({ planSha256: sha256('other') }), /the planSha256 \w{64}; expected/],
-    ['another tree', parameters({ tree: other }), /the tree a{40}; expected/],
-    ['no tree', parameters({ tree: undefined }), /and its parameters/],
+    ['other trees', parameters({ trees: otherTrees }), /the trees .*a{40}.*; expected/],
+    ['no trees', parameters({ trees: undefined }), /and its parameters/],
+    ['another board', parameters({ board: 'ohm' }), /the board ohm; expected fresnel/],
     ['another patchset', parameters({ patchset: sha256('other') }), /the patchset \w{64}; expected/],
     ['another commit', parameters({ commit: other }), /the commit a{40}; expected/],
-    ['no approval', approved(), /Nobody has approved the tree/],
+    ['no approval', approved(), /Nobody has approved the trees/],
     [
       'an approval that is signed by somebody else',
       approved({ ...exampleApproval(exampleAbout), writer: '@mfritsche' }),
@@ -168,9 +169,14 @@ describe('refuses', () => {
       /has approved the planSha256/,
     ],
     [
-      'an approval of another tree',
-      approved(exampleApproval({ ...exampleAbout, tree: other })),
-      /has approved the tree a{40}; expected/,
+      'an approval of other trees',
+      approved(exampleApproval({ ...exampleAbout, trees: otherTrees })),
+      /has approved the trees packaging a{40}; expected/,
+    ],
+    [
+      'an approval for another board',
+      approved(exampleApproval({ ...exampleAbout, board: 'ohm' })),
+      /has approved the board ohm; expected fresnel/,
     ],
     [
       'an approval of another iteration',

@@ -1,5 +1,5 @@
+import { isDeepStrictEqual } from 'node:util';
 import { readJson } from '../../eventlog/files/read-json.ts';
-import { checkSignedEvent } from '../../eventlog/signing/check-event.ts';
 import { openEnvelope } from '../../eventlog/signing/envelope.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
 import {
@@ -9,9 +9,8 @@ import {
   type Provenance,
   ProvenanceStatement,
 } from '../../schemas/attestation.ts';
-import { personWriter } from '../../schemas/events.ts';
-import type { SignedEvent } from '../../schemas/signed-event.ts';
 import type { PackageFile } from '../../schemas/steps.ts';
+import { approversOf } from './approvals.ts';
 import { StepFailed } from './errors.ts';
 
 type Packages = readonly Pick<PackageFile, 'file' | 'sha256'>[];
@@ -39,11 +38,13 @@ const attestationFault = (
   if (buildDefinition.buildType !== buildType || parameters === undefined)
     return `is of a build of type ${buildDefinition.buildType}; expected ${buildType} and its parameters`;
 
-  const { commit, planSha256, tree, patchset } = reviewed;
-  const expected = { fleet: trust.fleet, iteration, planSha256, tree, patchset, commit };
+  const { commit, board, planSha256, trees, patchset } = reviewed;
+  const expected = { fleet: trust.fleet, iteration, board, planSha256, patchset, commit };
   for (const key of Object.keys(expected) as (keyof typeof expected)[])
     if (parameters[key] !== expected[key])
       return `is about the ${key} ${parameters[key] ?? '(none)'}; expected ${expected[key]}`;
+  if (!isDeepStrictEqual(parameters.trees, trees))
+    return `is about the trees ${JSON.stringify(parameters.trees)}; expected ${JSON.stringify(trees)}`;
 
   const list = (names: string[]) => names.toSorted().join(', ');
   const attested = list(statement.subject.map(({ name, digest }) => `${name} ${digest.sha256}`));
@@ -52,42 +53,13 @@ const attestationFault = (
 };
 
 /**
- * What is wrong with an approval, if anything. The coordinator judges whether it had expired: no host's clock decides
- * that.
- */
-const approvalFault = (
-  approval: SignedEvent,
-  trust: Trust,
-  { iteration, planSha256, tree }: { iteration: string; planSha256: string; tree: string },
-): string | undefined => {
-  const { writer } = approval;
-  const checked = checkSignedEvent(trust, approval);
-  if ('refused' in checked) return checked.refused.why;
-  const { event } = checked.logged;
-  if (event.kind !== 'iteration' || event.type !== 'ReviewApproved')
-    return `it is ${writer}'s ${event.type}; expected ReviewApproved`;
-  if (event.source !== personWriter(event.data.by))
-    return `${event.source} writes it for ${event.data.by}; nobody may approve for others`;
-  const approved = event.data.trees.find(({ purpose }) => purpose === 'series');
-  const found = {
-    iteration: event.iteration,
-    planSha256: event.data.planSha256,
-    tree: approved?.tree ?? '(none)',
-  };
-  const expected = { iteration, planSha256, tree };
-  for (const key of Object.keys(expected) as (keyof typeof expected)[])
-    if (found[key] !== expected[key])
-      return `${writer} has approved the ${key} ${found[key]}; expected ${expected[key]}`;
-  return undefined;
-};
-
-/**
  * Checks that a pinned builder has built these packages from what people have approved, by this host's own copy of the
  * fleet's file: the coordinator's word is not trusted. A request without provenance is refused whatever the iteration's
  * rules are, since a coordinator that was taken over could name older rules.
  *
- * What a host can't see is left to the coordinator and to those who audit it: which people the plan asks for, who
- * started the iteration and so may not be its only approver, and whether an approval had expired when it was used.
+ * What is not seen here, `land` has seen before: which people the plan asks for, and who started the iteration and so
+ * may not be its only approver.
+ * @param board this host's own name if it is a board: an approval for another board is none.
  * @returns the sha256 of the attestation's payload.
  * @throws {StepFailed} (work)
  */
@@ -96,6 +68,7 @@ export const requireProvenance = (
   trust: Trust,
   iteration: string,
   packages: Packages,
+  board?: string,
 ): string => {
   const refuse = (why: string) => new StepFailed('work', `${why}; nothing is done with these packages.`);
   const files = packages.map(({ file }) => file).join(', ');
@@ -103,11 +76,9 @@ export const requireProvenance = (
     throw refuse(`The request for ${files} carries no attestation of their build and no approval`);
   const fault = attestationFault(provenance, trust, iteration, packages);
   if (fault !== undefined) throw refuse(`The attestation of ${files} ${fault}`);
-  const { approvals, planSha256, tree } = provenance;
-  if (approvals.length === 0) throw refuse(`Nobody has approved the tree ${tree} of ${files}`);
-  for (const approval of approvals) {
-    const fault = approvalFault(approval, trust, { iteration, planSha256, tree });
-    if (fault !== undefined) throw refuse(`An approval of ${files} does not count: ${fault}`);
-  }
+  if (board !== undefined && provenance.board !== board)
+    throw refuse(`${files} was reviewed and built for ${provenance.board}, and this is ${board}`);
+  const approvers = approversOf(provenance, trust, iteration);
+  if ('fault' in approvers) throw refuse(`${approvers.fault}: ${files}`);
   return attestationHash(provenance.attestation);
 };

@@ -66,7 +66,7 @@ const start = (record: Does, more: Partial<Parameters<typeof createWorkLoop<null
     steps: { record: async (_request, context) => (await record(context)) as typeof evidence },
     host: null,
     attest: createAttest(key),
-    trust: { fleet: 'test', writers: new Map() },
+    trust: { fleet: 'test', writers: new Map(), approvals: 1, authorMayApprove: false },
     clock: systemClock,
     workplace: createWorkplace(folder),
     outputOf: () => () => undefined,

@@ -10,6 +10,8 @@ export const fleetFacts = ({ hosts, review, board }: ReadPlan, fleet: Fleet): Fl
   const named = [...hosts.builders, hosts.publisher, hosts.backup, board];
   return {
     signingKey: fleet.signingKey,
+    approvals: fleet.approvals,
+    authorMayApprove: fleet.authorMayApprove,
     hosts: Object.fromEntries(
       named.flatMap((host) => {
         const there = own(fleet.hosts, host);

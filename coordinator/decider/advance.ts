@@ -109,6 +109,16 @@ const answerRetry = (iteration: Iteration, state: State): NewEvent[] => {
   ];
 };
 
+/** Whether what preflight saw is no longer what would land: it is then asked for again, and so is the review. */
+const hasMoved = (iteration: Iteration): boolean => {
+  const landing = lastAttempt(iteration, 'land');
+  return (
+    landing?.status === 'failed' &&
+    landing.failure.code === 'moved' &&
+    landing.ended.sequence > (evidenceOf(iteration, 'preflight')?.sequence ?? 0)
+  );
+};
+
 /** The next events of an iteration. One that was accepted under unknown rules is left alone. */
 export const advance = (iteration: Iteration, state: State): NewEvent[] => {
   if (rules.unknownIn(iteration).length > 0) return [];
@@ -117,7 +127,8 @@ export const advance = (iteration: Iteration, state: State): NewEvent[] => {
   const doom = doomOf(iteration);
   if (doom) return advanceToEnd(iteration, state, doom);
   // After a retry, a step whose evidence fails a check is asked for again, and no later step may use that evidence.
-  const wanting = new Set(failedChecks(iteration).map(({ step }) => step));
+  const wanting = new Set<StepName>(failedChecks(iteration).map(({ step }) => step));
+  if (hasMoved(iteration)) wanting.add('preflight');
   const isDone = (step: ForwardStep) => evidenceOf(iteration, step) !== undefined && !wanting.has(step);
   const events = isDone('preflight') ? askForReview(iteration) : [];
   for (const step of forwardSteps) {

@@ -44,6 +44,18 @@ export const fleetFault = (plan: ReadPlan, { hosts, reviewers }: FleetFacts): Re
   return undefined;
 };
 
+/** The reason why the people whom a plan asks are fewer than the fleet wants to approve it. */
+const approversFault = (
+  { review }: ReadPlan,
+  by: string,
+  { approvals, authorMayApprove }: FleetFacts,
+): Refusal | undefined => {
+  const authorCounts = authorMayApprove && review.authorMayApprove === true;
+  const counted = new Set(review.approvals.filter((person) => authorCounts || person !== by));
+  if (counted.size >= approvals) return undefined;
+  return { code: 'too-few-approvers', by, authorCounts, approvers: [...counted], expected: approvals };
+};
+
 /**
  * The reason to refuse the oldest open start of this name, if there is one.
  * @param planAgrees whether the plan agrees with its text.
@@ -58,7 +70,11 @@ export const startRefusal = (
   const needs = unmetNeeds(asked.needs);
   if (needs.length > 0) return { code: 'too-old', needs };
   if (!planAgrees) return { code: 'plan-differs' };
-  return startFault(state, name, asked) ?? fleetFault(asked.plan, fleet);
+  return (
+    startFault(state, name, asked) ??
+    fleetFault(asked.plan, fleet) ??
+    approversFault(asked.plan, asked.by, fleet)
+  );
 };
 
 /** The reason why an iteration can't be retried, if there is one. */

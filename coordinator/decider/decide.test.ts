@@ -24,6 +24,7 @@ import {
   waive,
 } from '../testing/history.ts';
 import { decide } from './decide.ts';
+import { treesToApprove } from './graph.ts';
 import type { Iteration } from './state.ts';
 
 const keyChecked = succeeded('keycheck');
@@ -211,8 +212,8 @@ describe('the review', () => {
     (history) => {
       for (const [attempt, by] of ['mfritsche', 'architect'].entries()) {
         const { planSha256 } = history.iteration();
-        const { tree } = goodEvidence(history.iteration(), 'preflight');
-        const trees = [{ purpose: 'series', tree }];
+        const trees = treesToApprove(history.iteration());
+        if (!trees) throw new Error('nothing to review');
         const data = {
           by,
           note: '',
@@ -249,7 +250,7 @@ describe('the review', () => {
   it('does not count an approval that a host has written', () => {
     const forged: Happening = (history) => {
       const { planSha256 } = history.iteration();
-      const { tree } = goodEvidence(history.iteration(), 'preflight');
+      const trees = treesToApprove(history.iteration()) ?? [];
       for (const by of ['mfritsche', 'architect'])
         history.append('fresnel', {
           type: 'ReviewApproved',
@@ -260,7 +261,7 @@ describe('the review', () => {
             note: '',
             board: 'fresnel',
             planSha256,
-            trees: [{ purpose: 'series', tree }],
+            trees,
             expires: '2099-01-01T00:00:00Z',
           },
         });
@@ -294,6 +295,21 @@ describe('the review', () => {
     given(started(), first, retried, another, did(approves('architect')))
       .when(advance)
       .then();
+  });
+
+  it('is asked for again with preflight when a retry finds that the branch has moved before the landing', () => {
+    const moved = failed('land', { code: 'moved' });
+    const before = [...until('land'), moved, settled];
+    given(...before, retried)
+      .when(advance)
+      .then('PreflightRequested.2 → boltzmann');
+    const again = succeeded('preflight', (iteration) => ({
+      ...goodEvidence(iteration, 'preflight'),
+      packagingTree: '1'.repeat(40),
+    }));
+    given(...before, retried, again)
+      .when(advance)
+      .then('ReviewRequested.2');
   });
 });
 

@@ -226,13 +226,13 @@ const evolveFleet = (state: State, event: FleetEvent, at: LogPlace): State => {
   }
 };
 
-/** An approval in its signed form, which hosts are shown. No other event is needed in that form. */
+/** A start or an approval in its signed form, which hosts are shown. No other event is needed in that form. */
 const signedOf = (
   { type, source }: IterationEvent,
   bytes: Uint8Array,
   signature: string | undefined,
 ): SignedEvent | undefined =>
-  type === 'ReviewApproved' && signature !== undefined
+  (type === 'IterationStarted' || type === 'ReviewApproved') && signature !== undefined
     ? { writer: source, bytes: Buffer.from(bytes).toString('base64'), signature }
     : undefined;
 
@@ -265,13 +265,17 @@ const withIteration = (state: State, iteration: Iteration, at: LogPlace): State 
 };
 
 /** A start waits for the coordinator's answer, and so does a start whose name has been taken meanwhile. */
-const evolveStarts = (state: State, event: IterationEvent, at: LogPlace, hash: string): State => {
+const evolveStarts = (
+  state: State,
+  event: IterationEvent,
+  { at, hash, signed }: { at: LogPlace; hash: string; signed: SignedEvent | undefined },
+): State => {
   const { iteration: name } = event;
   const before = state.starts.get(name) ?? noStarts;
   const withStarts = (starts: Starts) => ({ ...state, starts: state.starts.set(name, starts) });
   if (event.type === 'IterationStarted') {
     const { needs = [], ...data } = event.data;
-    const asked: Asked = { ...at, ...data, number: event.attempt, needs, hash };
+    const asked: Asked = { ...at, ...data, number: event.attempt, needs, signed, hash };
     return withStarts({ ...before, asked: before.asked + 1, open: [...before.open, asked] });
   }
   const answered = before.open.find(({ eventId }) => eventId === event.causationid);
@@ -316,7 +320,8 @@ const evolveOne = (
     const key = formatAttemptOn(event, event.source);
     return { ...state, early: state.early.set(key, { event, at, hash }) };
   }
-  if (event.kind === 'iteration' && isOfStarts(event)) return evolveStarts(state, event, at, hash);
+  if (event.kind === 'iteration' && isOfStarts(event))
+    return evolveStarts(state, event, { at, hash, signed });
   if (!iteration) return state;
   let changed = withDigest(
     event.kind === 'step' ? evolveStep(iteration, event, at) : evolveIteration(iteration, event, at, signed),

@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { ApprovedTree } from '../../schemas/events.ts';
-import type { SignedEvent } from '../../schemas/signed-event.ts';
+import type { Approved, ApprovedTree } from '../../schemas/reviewed.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import { attemptsOf, evidenceOf, type Iteration } from './state.ts';
 
@@ -49,7 +48,12 @@ export const lastingApprovals = (iteration: Iteration): Iteration['approvals'] =
 /** The trees that people approve, as preflight found them; undefined before preflight succeeded. */
 export const treesToApprove = (iteration: Iteration): ApprovedTree[] | undefined => {
   const preflight = evidenceOf(iteration, 'preflight');
-  return preflight && [{ purpose: 'series', tree: preflight.evidence.tree }];
+  return (
+    preflight && [
+      { purpose: 'series', tree: preflight.evidence.tree },
+      { purpose: 'packaging', tree: preflight.evidence.packagingTree },
+    ]
+  );
 };
 
 /** The last approval or rejection of each person for this exact board, plan and trees that has not expired. */
@@ -69,11 +73,15 @@ const lastWordsOn = (
       .map((word) => [word.by, word]),
   );
 
-/** The approvals on which the iteration is based, as they were signed. */
-export const signedApprovals = (iteration: Iteration): SignedEvent[] =>
-  [...lastWordsOn(iteration, treesToApprove(iteration) ?? []).values()].flatMap(({ approved, by, signed }) =>
-    approved && signed && iteration.plan.review.approvals.includes(by) ? [signed] : [],
+/** What was reviewed, with the approvals on which the iteration is based, as they were signed. */
+export const approvedIn = (iteration: Iteration): Approved => {
+  const { plan, planSha256 } = iteration;
+  const trees = treesToApprove(iteration) ?? [];
+  const approvals = [...lastWordsOn(iteration, trees).values()].flatMap(({ approved, by, signed }) =>
+    approved && signed && plan.review.approvals.includes(by) ? [signed] : [],
   );
+  return { board: plan.board, planSha256, trees, approvals };
+};
 
 /**
  * The state of the review. An approval counts only for this exact board and plan and for preflight's exact trees. Only

@@ -4,7 +4,7 @@ import type { EndReason } from '../../schemas/reasons.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { PackageFile, StepEvidence, StepRequest } from '../../schemas/steps.ts';
 import { isSweepAsExpected } from './checks/checks.ts';
-import { signedApprovals } from './graph.ts';
+import { approvedIn } from './graph.ts';
 import { evidenceOf, expectedRelease, type Iteration } from './state.ts';
 
 const need = <Name extends StepName>(iteration: Iteration, step: Name): StepEvidence<Name> => {
@@ -56,11 +56,17 @@ const landedCommit = (iteration: Iteration): string => {
   return landed.commit;
 };
 
+/** What lets a builder see for itself that people agreed to what it lands. Nothing if the start was not signed. */
+const agreedOn = (iteration: Iteration): Pick<StepRequest<'land'>, 'approved'> => {
+  const { start, planText, resolved } = iteration;
+  if (!start) return {};
+  return { approved: { ...approvedIn(iteration), planText, start, ...(resolved ? { resolved } : {}) } };
+};
+
 /** The reviewed source, which a build attests and hosts check. */
 const sourceOf = (iteration: Iteration): Pick<StepRequest<'build'>, 'source'> => {
-  const { baseline, tree, patchset } = need(iteration, 'preflight');
-  const { planSha256, series } = iteration;
-  return { source: { planSha256, baseline, tree, patchset, patches: series.map(({ file }) => file) } };
+  const { baseline, patchset } = need(iteration, 'preflight');
+  return { source: { baseline, patchset, patches: iteration.series.map(({ file }) => file) } };
 };
 
 /**
@@ -70,11 +76,8 @@ const sourceOf = (iteration: Iteration): Pick<StepRequest<'build'>, 'source'> =>
 const provenanceOf = (iteration: Iteration): { provenance?: Provenance } => {
   const { attestation, commit } = need(iteration, 'build');
   if (!attestation) return {};
-  const { tree, patchset } = need(iteration, 'preflight');
-  const approvals = signedApprovals(iteration);
-  return {
-    provenance: { attestation, approvals, planSha256: iteration.planSha256, tree, patchset, commit },
-  };
+  const { patchset } = need(iteration, 'preflight');
+  return { provenance: { ...approvedIn(iteration), attestation, patchset, commit } };
 };
 
 /** The packages as they were published, without their signatures. */
@@ -104,10 +107,12 @@ const requests: {
     patchset: need(iteration, 'preflight').patchset,
     manifest: iteration.plan.manifest,
     package: packageAt(iteration),
+    ...agreedOn(iteration),
   }),
   build: (iteration) => ({
     commit: landedCommit(iteration),
     package: packageAt(iteration),
+    approved: approvedIn(iteration),
     ...sourceOf(iteration),
   }),
   publish: (iteration) => {

@@ -1,9 +1,10 @@
 import { OrderedMap, Map as PersistentMap } from 'immutable';
-import type { ApprovedTree, FleetFacts, IterationEvent, StepEvent } from '../../schemas/events.ts';
+import type { FleetFacts, IterationEvent, StepEvent } from '../../schemas/events.ts';
 import type { Needs } from '../../schemas/needs.ts';
 import type { Opened } from '../../schemas/open.ts';
 import type { Patch, ReadPlan, Resolved } from '../../schemas/plan.ts';
 import type { EndReason, Refusal, Stranded, SupersededReason } from '../../schemas/reasons.ts';
+import type { ApprovedTree } from '../../schemas/reviewed.ts';
 import type { SignedEvent } from '../../schemas/signed-event.ts';
 import { type StepName, stepNames } from '../../schemas/step-names.ts';
 import type { Failure, StepEvidence } from '../../schemas/steps.ts';
@@ -65,8 +66,12 @@ export interface Iteration {
   /** The names of the rules that apply to it. */
   rules: readonly string[];
   plan: ReadPlan;
+  planText: string;
   planSha256: string;
   series: Patch[];
+  resolved?: Resolved | undefined;
+  /** The start as its writer signed it, for the builder that lands it. */
+  start?: SignedEvent | undefined;
   /** The facts of the fleet's file with which it was accepted. */
   fleet: Opened<FleetFacts>;
   startedBy: string;
@@ -123,6 +128,8 @@ export interface Asked extends LogPlace {
   series: Patch[];
   resolved?: Resolved | undefined;
   needs: Needs;
+  /** As its writer signed it. */
+  signed?: SignedEvent | undefined;
   /** sha256 of the event's bytes. */
   hash: string;
 }
@@ -220,8 +227,11 @@ export const beginIteration = (
   rules,
   fleet,
   plan: asked.plan,
+  planText: asked.planText,
   planSha256: asked.planSha256,
   series: asked.series,
+  resolved: asked.resolved,
+  start: asked.signed,
   startedBy: asked.by,
   started: { sequence: asked.sequence, time: asked.time, eventId: asked.eventId },
   last: { sequence: asked.sequence, time: asked.time, eventId: asked.eventId },

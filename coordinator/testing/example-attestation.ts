@@ -11,6 +11,7 @@ import {
 } from '../../schemas/attestation.ts';
 import { type NewEvent, personWriter } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
+import type { ApprovedTree } from '../../schemas/reviewed.ts';
 import type { SignedEvent } from '../../schemas/signed-event.ts';
 import type { PackageFile } from '../../schemas/steps.ts';
 import { testKey } from './test-key.ts';
@@ -30,15 +31,20 @@ const subjectsOf = (packages: Packages) =>
 /** The subject of the example's builds and approvals. */
 export interface About {
   iteration: string;
+  board: string;
   planSha256: string;
-  tree: string;
+  trees: ApprovedTree[];
   patchset: string;
   commit: string;
 }
 export const exampleAbout: About = {
   iteration: 'iter5',
+  board: 'fresnel',
   planSha256: sha256('plan'),
-  tree: objectId('tree'),
+  trees: [
+    { purpose: 'series', tree: objectId('tree') },
+    { purpose: 'packaging', tree: objectId('packaging') },
+  ],
   patchset: sha256('patchset'),
   commit: objectId('commit'),
 };
@@ -76,7 +82,10 @@ export const signedBy = (writer: string, event: NewEvent, source = writer): Sign
 };
 
 /** An approval by one of the example's people. */
-export const exampleApproval = ({ iteration, planSha256, tree }: About, by = 'architect'): SignedEvent =>
+export const exampleApproval = (
+  { iteration, board, planSha256, trees }: About,
+  by = 'architect',
+): SignedEvent =>
   signedBy(personWriter(by), {
     type: 'ReviewApproved',
     iteration,
@@ -84,9 +93,9 @@ export const exampleApproval = ({ iteration, planSha256, tree }: About, by = 'ar
     data: {
       by,
       note: 'read it',
-      board: 'fresnel',
+      board,
       planSha256,
-      trees: [{ purpose: 'series', tree }],
+      trees,
       expires: '2099-01-01T00:00:00Z',
     },
   });

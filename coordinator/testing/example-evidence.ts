@@ -4,7 +4,7 @@ import { installedBefore } from '../../schemas/plan.ts';
 import type { StepName } from '../../schemas/step-names.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
 import type { Iteration } from '../decider/state.ts';
-import { attestedBy, exampleBuild, exampleSweep, objectId } from './example-attestation.ts';
+import { attestedBy, exampleAbout, exampleBuild, exampleSweep, objectId } from './example-attestation.ts';
 import { exampleSigningKey } from './example-plan.ts';
 
 const procVersion = (version: string) => `Linux version 7.0.0-fourier (gcc) #1 of ${version}`;
@@ -33,7 +33,8 @@ const buildAttestation = (iteration: Iteration) =>
     exampleBuild(packages(iteration, iteration.plan.package.to), {
       iteration: iteration.name,
       planSha256: iteration.planSha256,
-      tree: objectId('tree'),
+      board: iteration.plan.board,
+      trees: exampleAbout.trees,
       patchset: sha256('patchset'),
       commit: landed(iteration),
     }),
@@ -107,6 +108,7 @@ const good: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidenc
   preflight: ({ plan, series, ...rest }) => ({
     baseline: { tag: plan.baseline.tag, commit: plan.baseline.commit },
     tree: objectId('tree'),
+    packagingTree: objectId('packaging'),
     patchset: sha256('patchset'),
     patches: series.map(({ file, sha256: hash }, index) => ({
       file,

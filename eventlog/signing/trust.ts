@@ -17,6 +17,10 @@ export interface TrustedWriter {
 export interface Trust {
   fleet: string;
   writers: ReadonlyMap<string, TrustedWriter>;
+  /** How many people have to approve an iteration. */
+  approvals: number;
+  /** Whether the one who started it counts among them, where the plan says so too. */
+  authorMayApprove: boolean;
 }
 
 /** @throws {ConfigFault} if a letter of the key is wrong, by its checksum. */
@@ -32,7 +36,8 @@ const mustBeKey = (key: string): void => {
 };
 
 /** What a fleet's file pins, for readers of the whole log: which key counts at which place follows from the log. */
-export const trustIn = ({ fleet, coordinator: asking, operators, hosts }: Fleet): Trust => {
+export const trustIn = (pinned: Fleet): Trust => {
+  const { fleet, coordinator: asking, operators, hosts, approvals, authorMayApprove } = pinned;
   const keysOf = ({
     publicKey,
     earlierKeys = [],
@@ -46,6 +51,8 @@ export const trustIn = ({ fleet, coordinator: asking, operators, hosts }: Fleet)
   };
   return {
     fleet,
+    approvals,
+    authorMayApprove,
     writers: new Map<string, TrustedWriter>([
       [coordinator, { role: 'coordinator', keys: keysOf(asking) }],
       ...Object.entries(operators).map(

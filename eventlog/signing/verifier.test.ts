@@ -33,6 +33,8 @@ const roles: Record<Writer, WriterRole> = {
  */
 const trusting = (newer: Partial<Record<Writer, readonly WriterKey[]>> = {}): Trust => ({
   fleet,
+  approvals: 1,
+  authorMayApprove: false,
   writers: new Map(
     (Object.keys(keys) as Writer[]).map((writer): [string, TrustedWriter] => [
       writer,

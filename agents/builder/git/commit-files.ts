@@ -29,6 +29,8 @@ export interface Committing {
   /** Path → text of the files whose text does not depend on the branch. */
   texts: Readonly<Record<string, string>>;
   /** The files whose text follows from the branch's head. `at` is called again if somebody else was faster. */
+  /** What a folder has to be with the commit: the tree that people have approved. */
+  approved?: { folder: string; tree: string };
   edited?: { paths: readonly string[]; at: (head: Head) => Promise<Readonly<Record<string, string>>> };
 }
 
@@ -83,7 +85,9 @@ const answered = async (git: Git, { path, commit }: Head, { iteration, step }: C
 const findAt = async (git: Git, committing: Committing, head: Head): Promise<SeenCommit | undefined> => {
   const wanted = requestTrailer(committing, committing.attempt);
   const found = (await answered(git, head, committing)).find(({ requests }) => requests.includes(wanted));
-  return found && see(git, committing, head.path, found.commit);
+  if (!found) return undefined;
+  await requireApprovedTree(git, committing, head.path, found.commit);
+  return see(git, committing, head.path, found.commit);
 };
 
 /**
@@ -118,10 +122,9 @@ const standing = async (git: Git, committing: Committing, head: Head): Promise<s
   return earlier.commit;
 };
 
-const write = async (
+/** Makes the tree of a commit with other texts at some paths. @returns its id. */
+export const treeWith = async (
   git: Git,
-  config: Pick<BuilderConfig, 'git'>,
-  committing: Committing,
   head: Head,
   texts: Readonly<Record<string, string>>,
 ): Promise<string> => {
@@ -137,26 +140,62 @@ const write = async (
       const mode = there?.mode === '100755' ? there.mode : '100644';
       await git.run(head.path, ['update-index', '--add', '--cacheinfo', `${mode},${blob},${path}`], options);
     }
-    const tree = (await git.run(head.path, ['write-tree'], options)).stdout.trim();
-    const { name, email } = config.git.author;
-    const trailers = [
-      `Ka-Iteration: ${committing.iteration}`,
-      `Ka-Request: ${requestTrailer(committing, committing.attempt)}`,
-    ];
-    const { stdout } = await git.run(head.path, ['commit-tree', tree, '-p', head.commit], {
-      quiet: true,
-      input: `${committing.message.trimEnd()}\n\n${trailers.join('\n')}\n`,
-      env: {
-        GIT_AUTHOR_NAME: name,
-        GIT_AUTHOR_EMAIL: email,
-        GIT_COMMITTER_NAME: name,
-        GIT_COMMITTER_EMAIL: email,
-      },
-    });
-    return stdout.trim();
+    return (await git.run(head.path, ['write-tree'], options)).stdout.trim();
   } finally {
     await rm(index, { force: true });
   }
+};
+
+/**
+ * Compares a folder with the tree that people have approved.
+ * @param of a commit or a tree. @throws {StepFailed} (work, `moved`)
+ */
+const requireApprovedTree = async (
+  git: Git,
+  { repository, branch, approved }: Committing,
+  path: string,
+  of: string,
+): Promise<void> => {
+  if (approved === undefined) return;
+  const { folder, tree } = approved;
+  const found = (await git.entry(path, of, folder))?.object;
+  if (found === tree) return;
+  // The approved tree is here only if this builder made it in preflight.
+  const diff = ['diff-tree', '-r', '--name-only', tree, found ?? tree];
+  const { stdout } = await git.run(path, diff, { quiet: true }).catch(() => ({ stdout: '' }));
+  const files = stdout.split('\n').filter(Boolean).join(', ');
+  throw new StepFailed(
+    'work',
+    `${folder} of "${repository}" would be the tree ${found ?? '(none)'}${files && `, which differs in ${files}`}; people have approved ${tree}. Somebody has changed ${branch} since preflight: ka retry asks for preflight and review again`,
+    { code: 'moved' },
+  );
+};
+
+const write = async (
+  git: Git,
+  config: Pick<BuilderConfig, 'git'>,
+  committing: Committing,
+  head: Head,
+  texts: Readonly<Record<string, string>>,
+): Promise<string> => {
+  const tree = await treeWith(git, head, texts);
+  await requireApprovedTree(git, committing, head.path, tree);
+  const { name, email } = config.git.author;
+  const trailers = [
+    `Ka-Iteration: ${committing.iteration}`,
+    `Ka-Request: ${requestTrailer(committing, committing.attempt)}`,
+  ];
+  const { stdout } = await git.run(head.path, ['commit-tree', tree, '-p', head.commit], {
+    quiet: true,
+    input: `${committing.message.trimEnd()}\n\n${trailers.join('\n')}\n`,
+    env: {
+      GIT_AUTHOR_NAME: name,
+      GIT_AUTHOR_EMAIL: email,
+      GIT_COMMITTER_NAME: name,
+      GIT_COMMITTER_EMAIL: email,
+    },
+  });
+  return stdout.trim();
 };
 
 /**
@@ -178,7 +217,10 @@ export const commitFiles = async (
     if (found) return found;
     if (tried === pushes) break;
     const before = await standing(git, committing, head);
-    if (before !== undefined) return see(git, committing, head.path, before);
+    if (before !== undefined) {
+      await requireApprovedTree(git, committing, head.path, before);
+      return see(git, committing, head.path, before);
+    }
     const texts = { ...committing.texts, ...(await committing.edited?.at(head)) };
     const commit = await write(git, config, committing, head, texts);
     await git.push(committing.repository, commit, committing.branch);
@@ -195,5 +237,8 @@ export const commitFiles = async (
 export const rehearseCommit = async (git: Git, committing: Committing): Promise<void> => {
   const head = await headOf(git, committing);
   const there = (await findAt(git, committing, head)) ?? (await standing(git, committing, head));
-  if (there === undefined) await committing.edited?.at(head);
+  if (there !== undefined) return;
+  const texts = { ...committing.texts, ...(await committing.edited?.at(head)) };
+  if (committing.approved)
+    await requireApprovedTree(git, committing, head.path, await treeWith(git, head, texts));
 };

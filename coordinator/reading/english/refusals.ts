@@ -14,6 +14,13 @@ export const refusalWords = (name: string, reason: Opened<Refusal>): string => {
       return `the plan of ${name} asks for nobody's review, and no host publishes or installs what nobody has approved: name somebody in review.approvals`;
     case 'only-approver':
       return `${reason.by} starts ${name} and would be its only approver: let the plan ask somebody else, or say review.authorMayApprove: true`;
+    case 'too-few-approvers': {
+      const asked = reason.approvers.join(', ') || 'nobody';
+      const author = reason.authorCounts
+        ? ''
+        : `; ${reason.by}, who starts it, does not count unless both the plan (review.authorMayApprove) and the fleet's file (authorMayApprove) say so`;
+      return `this fleet wants ${reason.expected} to approve, and the plan of ${name} asks ${asked}${author}: name more in review.approvals`;
+    }
     case 'too-old':
       return `${name} needs ${reason.needs.join(', ')}, which this version of the coordinator does not know: upgrade it`;
     case 'plan-differs':

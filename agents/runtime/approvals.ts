@@ -1,0 +1,60 @@
+import { isDeepStrictEqual } from 'node:util';
+import { checkSignedEvent } from '../../eventlog/signing/check-event.ts';
+import type { Trust } from '../../eventlog/signing/trust.ts';
+import { personWriter } from '../../schemas/events.ts';
+import type { Approved, ApprovedTree } from '../../schemas/reviewed.ts';
+import type { SignedEvent } from '../../schemas/signed-event.ts';
+
+const treesText = (trees: readonly ApprovedTree[]): string =>
+  trees.map(({ purpose, tree }) => `${purpose} ${tree}`).join(', ') || '(none)';
+
+/** Who has given an approval of exactly this, or why it does not count. */
+const approverOf = (
+  approval: SignedEvent,
+  trust: Trust,
+  iteration: string,
+  { board, planSha256, trees }: Approved,
+): { by: string } | { fault: string } => {
+  const { writer } = approval;
+  const checked = checkSignedEvent(trust, approval);
+  if ('refused' in checked) return { fault: checked.refused.why };
+  const { event } = checked.logged;
+  if (event.kind !== 'iteration' || event.type !== 'ReviewApproved')
+    return { fault: `it is ${writer}'s ${event.type}; expected ReviewApproved` };
+  const { data } = event;
+  if (event.source !== personWriter(data.by))
+    return { fault: `${event.source} writes it for ${data.by}; nobody may approve for others` };
+  const expected = { iteration, board, planSha256 };
+  const found = { iteration: event.iteration, board: data.board, planSha256: data.planSha256 };
+  for (const key of Object.keys(expected) as (keyof typeof expected)[])
+    if (found[key] !== expected[key])
+      return { fault: `${writer} has approved the ${key} ${found[key]}; expected ${expected[key]}` };
+  if (!isDeepStrictEqual(data.trees, trees))
+    return {
+      fault: `${writer} has approved the trees ${treesText(data.trees)}; expected ${treesText(trees)}`,
+    };
+  return { by: data.by };
+};
+
+/**
+ * The people who have approved exactly this board, plan and trees, by this host's own copy of the fleet's file: the
+ * coordinator's word is not trusted. Whether an approval had expired when it was used is left to the coordinator and to
+ * those who audit it, since no host's clock decides that.
+ * @returns their names, each once; or why the approvals do not count.
+ */
+export const approversOf = (
+  approved: Approved,
+  trust: Trust,
+  iteration: string,
+): { names: ReadonlySet<string> } | { fault: string } => {
+  const names = new Set<string>();
+  for (const approval of approved.approvals) {
+    const found = approverOf(approval, trust, iteration, approved);
+    if ('fault' in found) return { fault: `An approval does not count: ${found.fault}` };
+    names.add(found.by);
+  }
+  if (names.size >= trust.approvals) return { names };
+  const who = names.size === 0 ? 'Nobody' : `Only ${[...names].join(', ')}`;
+  const wanted = trust.approvals > 1 ? `; this fleet wants ${trust.approvals} people to` : '';
+  return { fault: `${who} has approved the trees ${treesText(approved.trees)}${wanted}` };
+};

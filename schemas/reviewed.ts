@@ -1,0 +1,28 @@
+import { z } from 'zod';
+import { HostName, ObjectId, Sha256 } from './names.ts';
+import { SignedEvent } from './signed-event.ts';
+
+/**
+ * A git object that people approve, and its purpose. `series` is the tree of the baseline with the series applied;
+ * `packaging` is the tree of the package's folder that lands.
+ */
+export const ApprovedTree = z.object({ purpose: z.string().max(40), tree: ObjectId });
+export type ApprovedTree = z.infer<typeof ApprovedTree>;
+
+/** What a review is about and an approval names. If any of it changes, the approval no longer counts. */
+export const Reviewed = z.object({
+  board: HostName,
+  planSha256: Sha256,
+  trees: z.array(ApprovedTree).min(1),
+});
+export type Reviewed = z.infer<typeof Reviewed>;
+
+/** What was reviewed, with the approvals of it as people signed them: a host checks them itself. */
+export const Approved = Reviewed.extend({ approvals: z.array(SignedEvent) });
+export type Approved = z.infer<typeof Approved>;
+
+/** The tree of that purpose; undefined if there is none. */
+export const treeFor = (
+  { trees }: { trees: readonly ApprovedTree[] },
+  purpose: 'series' | 'packaging',
+): string | undefined => trees.find((one) => one.purpose === purpose)?.tree;
