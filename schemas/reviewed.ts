@@ -4,8 +4,10 @@ import { SignedEvent } from './signed-event.ts';
 
 /**
  * A git object that people approve, and its purpose. `series` is the tree of the baseline with the series applied;
- * `packaging` is the tree of the package's folder that lands.
+ * `packaging` is the tree of the package's folder that lands; `prepared` that of the sources as its `prepare()` leaves
+ * them; `config` that of the `.config`s among them.
  */
+export type TreePurpose = 'series' | 'packaging' | 'prepared' | 'config';
 export const ApprovedTree = z.object({ purpose: z.string().max(40), tree: ObjectId });
 export type ApprovedTree = z.infer<typeof ApprovedTree>;
 
@@ -24,5 +26,5 @@ export type Approved = z.infer<typeof Approved>;
 /** The tree of that purpose; undefined if there is none. */
 export const treeFor = (
   { trees }: { trees: readonly ApprovedTree[] },
-  purpose: 'series' | 'packaging',
+  purpose: TreePurpose,
 ): string | undefined => trees.find((one) => one.purpose === purpose)?.tree;

@@ -199,6 +199,28 @@ export const steps = {
       tree: ObjectId,
       /** The tree of the package's folder that lands: bumped, and with the patches. */
       packagingTree: ObjectId,
+      /** What `prepare()` makes of that folder's sources: what is built. */
+      prepared: z.object({
+        /** Every file below `$srcdir`, but what `excluded` names. */
+        tree: ObjectId,
+        /** The `.config`s alone, at their paths. */
+        config: ObjectId,
+        /** SOURCE_DATE_EPOCH of prepare() and of the build. */
+        epochSeconds: z.int().min(0),
+        excluded: z.array(z.string()),
+        files: z.int().min(0),
+        /**
+         * Where the kernel is in it, and what differs there from the baseline with the series: `status` as git's, A, D, M
+         * or T. Null if there is no kernel in it.
+         */
+        beside: z
+          .object({
+            folder: z.string(),
+            count: z.int().min(0),
+            files: z.array(z.object({ status: z.string(), path: z.string() })),
+          })
+          .nullable(),
+      }),
       /** KernelCI's identity of a patch stack: the sha256 of the patches' sha256s. */
       patchset: Sha256,
       patches: z.array(PatchChecked).min(1),
@@ -240,6 +262,8 @@ export const steps = {
       source: z.object({
         baseline: z.object({ tag: TagName, commit: ObjectId }),
         patchset: Sha256,
+        /** SOURCE_DATE_EPOCH. */
+        epochSeconds: z.int().min(0),
         patches: z.array(FileName).min(1),
       }),
       approved: Approved,

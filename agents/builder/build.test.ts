@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -10,6 +10,7 @@ import type { z } from 'zod';
 import { exampleAbout, exampleApproval } from '../../coordinator/testing/example-attestation.ts';
 import { testKey } from '../../coordinator/testing/test-key.ts';
 import { openEnvelope } from '../../eventlog/signing/envelope.ts';
+import { createRun } from '../../host/run.ts';
 import {
   BuildParameters,
   type DsseEnvelope,
@@ -22,6 +23,9 @@ import type { Approved } from '../../schemas/reviewed.ts';
 import { runStep } from '../../test/run-step.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { build } from './build.ts';
+import { createGit } from './git/git.ts';
+import { createMakepkg } from './makepkg/makepkg.ts';
+import { rehearsePrepare } from './rehearse-prepare.ts';
 import { patchsetHash } from './series/series.ts';
 import { builderConfig } from './testdata/builder-config.ts';
 
@@ -50,10 +54,17 @@ package() { install -D tree/tiny "$pkgdir/usr/bin/tiny"; }
 `;
 
 /** Commits the package with these patches. @returns the commit. */
-const commit = (pkgrel: number, patches: string[], { more = '', edit = (text: string) => text } = {}) => {
+const commit = (
+  pkgrel: number,
+  patches: string[],
+  { more = '', slow = false, edit = (text: string) => text } = {},
+) => {
   const at = join(repository, 'arch', 'tiny');
   const sum = (file: string) => sh(at, `sha256sum ${file} | cut -c-64`).trim();
   let text = pkgbuild(pkgrel, patches, more).replace('@tree@', sum('tree.tar'));
+  // A build that can be killed in the middle: it makes half of an object first.
+  if (slow)
+    text = text.replace('{ make -C tree; }', '{ : > tree/half.o; sleep 1; rm tree/half.o; make -C tree; }');
   for (const file of patches) text = text.replace(`@${file}@`, sum(file));
   execFileSync('tee', [join(at, 'PKGBUILD')], { input: edit(text), stdio: ['pipe', 'ignore', 'inherit'] });
   const git = 'git -c user.name=x -c user.email=x@example.org';
@@ -63,6 +74,7 @@ const commit = (pkgrel: number, patches: string[], { more = '', edit = (text: st
 /** What was reviewed: these patches, as the repository holds them. */
 const sourceOf = async (patches: string[]) => ({
   baseline: { tag: 'v1.0', commit: sha256('baseline').slice(0, 40) },
+  epochSeconds: 1_700_000_000,
   patchset: patchsetHash(
     await Promise.all(
       patches.map(async (file) => ({ text: await readFile(join(repository, 'arch/tiny', file), 'utf8') })),
@@ -81,12 +93,34 @@ const sourceAt = async (id: string): Promise<Source> => {
   return { ...(await sourceOf([])), patches: ['PKGBUILD'], patchset: patchsetHash([{ text: show.stdout }]) };
 };
 
-/** What people have approved: the package's folder as this commit has it. */
-const approvedAt = (id: string): Approved => {
+/**
+ * What people have approved: the package's folder as this commit has it, and what another builder, in other folders,
+ * has prepared from it.
+ */
+const approvedAt = async (id: string): Promise<Approved> => {
   const found = spawnSync('git', ['-C', repository, 'rev-parse', `${id}:arch/tiny`], { encoding: 'utf8' });
   const trees = [{ purpose: 'packaging', tree: found.status === 0 ? found.stdout.trim() : '0'.repeat(40) }];
-  const { iteration, board, planSha256 } = exampleAbout;
-  return { board, planSha256, trees, approvals: [exampleApproval({ ...exampleAbout, iteration, trees })] };
+  if (found.status === 0) {
+    const { tree, config: configs } = await preparedAt(id).catch(() => ({
+      tree: '0'.repeat(40),
+      config: '',
+    }));
+    trees.push({ purpose: 'prepared', tree }, { purpose: 'config', tree: configs || '0'.repeat(40) });
+  }
+  const { board, planSha256 } = exampleAbout;
+  return { board, planSha256, trees, approvals: [exampleApproval({ ...exampleAbout, trees })] };
+};
+
+const preparedAt = async (id: string) => {
+  const host = builderConfig(join(folder, 'other'), { repositories: { packages: repository } });
+  const program = createRun(() => undefined);
+  const git = createGit(program, host);
+  const workFolder = await mkdtemp(join(folder, 'other-'));
+  const exported = join(workFolder, 'package');
+  await git.exportFolder(join(repository, '.git'), id, 'arch/tiny', exported);
+  const kernel = { path: join(repository, '.git'), tree: `${id}^{tree}` };
+  const of = { iteration: 'iter5', base: 'tiny', folder: exported, epochSeconds: 1_700_000_000, kernel };
+  return rehearsePrepare({ git, makepkg: createMakepkg(program, host), run: program, host, workFolder }, of);
 };
 
 const run = async (
@@ -100,7 +134,7 @@ const run = async (
     {
       commit: id,
       source: source ?? (await sourceAt(id)),
-      approved: approved ?? approvedAt(id),
+      approved: approved ?? (await approvedAt(id)),
       package: {
         repository: 'packages',
         branch: 'main',
@@ -178,7 +212,8 @@ describe('build', { timeout: 120_000 }, () => {
 
     attempt = 1;
     const source = await sourceOf(['1.patch', '2.patch']);
-    const one = await run(first, 2, { source });
+    const approved = await approvedAt(first);
+    const one = await run(first, 2, { source, approved });
     const provenance = statementIn(ProvenanceStatement, one.evidence.attestation);
     expect(provenance.subject).toEqual(
       one.evidence.packages.map(({ file, sha256: hash }) => ({ name: file, digest: { sha256: hash } })),
@@ -186,7 +221,7 @@ describe('build', { timeout: 120_000 }, () => {
     const { buildDefinition, runDetails } = provenance.predicate;
     expect(BuildParameters.parse(buildDefinition.externalParameters)).toMatchObject({
       ...{ iteration: 'iter5', attempt: 1, commit: first, version: '1.0-2' },
-      ...{ planSha256: exampleAbout.planSha256, trees: approvedAt(first).trees, patchset: source.patchset },
+      ...{ planSha256: exampleAbout.planSha256, trees: approved.trees, patchset: source.patchset },
     });
     const patch = await readFile(join(repository, 'arch/tiny/1.patch'));
     expect(buildDefinition.resolvedDependencies).toEqual(
@@ -202,7 +237,9 @@ describe('build', { timeout: 120_000 }, () => {
     expect(runDetails.byproducts).toEqual([{ name: '.BUILDINFO', digest: { sha256: sha256(buildinfo) } }]);
     expect(one.evidence.packages.map(({ file }) => file)).toEqual(['tiny-1.0-2-aarch64.pkg.tar.zst']);
     expect(one.evidence.buildinfo.startdir).toEqual([
-      join(config.makepkg.worktreesFolder, 'tiny', 'package'),
+      one.evidence.confinement?.by === 'bwrap'
+        ? '/build/package'
+        : join(config.makepkg.worktreesFolder, 'tiny', 'package'),
     ]);
     expect(one.evidence.output.lines).toBeGreaterThan(10);
     expect(compiled(one.lines)).toEqual(['main.c', 'part.c']);
@@ -210,22 +247,21 @@ describe('build', { timeout: 120_000 }, () => {
     expect(one.evidence).not.toHaveProperty('before');
     expect(binary('tiny-1.0-2-aarch64.pkg.tar.zst')).toContain('two-patches');
 
-    // The state after a run that was cut after it had copied a file of another series.
-    const worktree = join(config.makepkg.worktreesFolder, 'tiny');
-    const list = JSON.parse(await readFile(join(worktree, 'prepared.json'), 'utf8'));
-    const ghost = join(worktree, 'build', 'tiny', 'src', 'tree', 'ghost.c');
+    // What somebody has planted there: a source, and another object in the place of one that was built.
+    const src = join(config.makepkg.worktreesFolder, 'tiny', 'build', 'tiny', 'src');
+    const ghost = join(src, 'tree', 'ghost.c');
     await writeFile(ghost, '');
-    await writeFile(join(worktree, 'prepared.json'), JSON.stringify([...list, 'tree/ghost.c']));
+    await appendFile(join(src, 'tree', 'main.o'), 'planted');
 
     attempt = 2;
-    await runUntil('build/tiny/src.kept', second, 3);
+    await runUntil('kept/tiny', second, 3);
     expect(existsSync(join(config.offeredFolder, 'iter5.2'))).toBe(false);
     const two = await run(second, 3);
-    expect(compiled(two.lines)).toEqual(['part.c']);
+    expect(compiled(two.lines)).toEqual(['main.c', 'part.c']);
     const remembered = { commit: first, seconds: one.evidence.seconds, compiled: 2 };
-    expect(two.evidence).toMatchObject({ compiled: 1, before: { last: remembered, first: remembered } });
-    // Gone: the ghost, and the link to the dropped patch.
-    expect(two.evidence.sources).toMatchObject({ changed: 1, removed: 2 });
+    expect(two.evidence).toMatchObject({ compiled: 2, before: { last: remembered, first: remembered } });
+    // Gone: the ghost, the planted object, and the link to the dropped patch.
+    expect(two.evidence.sources).toMatchObject({ changed: 1, removed: 3 });
     expect(existsSync(ghost)).toBe(false);
     expect(binary('tiny-1.0-3-aarch64.pkg.tar.zst')).toContain('one-patch');
     expect(binary('tiny-1.0-3-aarch64.pkg.tar.zst')).not.toContain('two-patches');
@@ -239,13 +275,14 @@ describe('build', { timeout: 120_000 }, () => {
     expect(again.lines).toEqual([]);
   });
 
-  test('after a kill, nothing that the killed build left counts as finished', async () => {
-    const third = commit(4, ['2.patch', '1.patch'].reverse());
+  test('after a kill, nothing that the killed build left counts as finished, and what was built before it does', async () => {
+    const third = commit(4, ['2.patch', '1.patch'].reverse(), { slow: true });
     attempt = 3;
-    await runUntil('building', third, 4);
+    await runUntil('build/tiny/src/tree/half.o', third, 4);
     const { lines, evidence } = await run(third, 4);
-    expect(compiled(lines)).toEqual(['main.c', 'part.c']);
-    expect(evidence).not.toHaveProperty('before');
+    expect(compiled(lines)).toEqual(['part.c']);
+    expect(evidence).toHaveProperty('before');
+    expect(evidence.sources.removed).toBeGreaterThan(0);
     expect(evidence.packages).toHaveLength(1);
     expect(existsSync(join(config.makepkg.worktreesFolder, 'tiny', 'builds.json'))).toBe(true);
     expect(await readdir(config.offeredFolder)).not.toContain('iter5.3.part');

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Need, orNoRoom, requireRoom } from '../../host/disk-room.ts';
 import { ProgramFailed } from '../../host/errors.ts';
+import { isThere } from '../../host/is-there.ts';
 import type { Ran, Run } from '../../host/run.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
 import type { EffectName } from '../../schemas/effects.ts';
@@ -10,13 +11,14 @@ import { treeFor } from '../../schemas/reviewed.ts';
 import type { StepEvidence, StepRequest } from '../../schemas/steps.ts';
 import { approversOf } from '../runtime/approvals.ts';
 import { asStepFailed, StepFailed } from '../runtime/errors.ts';
-import type { Probed, Step, StepContext } from '../runtime/step.ts';
+import type { Step, StepContext } from '../runtime/step.ts';
 import { type AskedBuild, failedBuildOf, provenanceOf } from './build-statements.ts';
 import { createGit } from './git/git.ts';
 import { createMakepkg, type Makepkg } from './makepkg/makepkg.ts';
 import { inspectPackages, offerPackages, probeOffer, removeParts, takePackages } from './makepkg/offer.ts';
+import { placePackage } from './makepkg/place-package.ts';
 import { noteSources } from './makepkg/used-sources.ts';
-import { openWorktree } from './makepkg/worktree.ts';
+import { openWorktree, type Worktree } from './makepkg/worktree.ts';
 import { parseSrcinfo, srcinfoVersion } from './pkgbuild/srcinfo.ts';
 import { requireReviewed } from './reviewed-series.ts';
 
@@ -28,11 +30,6 @@ const neededRoom = ({ makepkg, offeredFolder, stateFolder }: BuilderConfig): Nee
   { folder: offeredFolder, bytes: 64 * megabyte },
   { folder: stateFolder, bytes: 16 * megabyte },
 ];
-
-interface Checkout {
-  /** When the commit was made: the packages' SOURCE_DATE_EPOCH. */
-  epochSeconds: number;
-}
 
 /** Builds the packages of one commit, attests how, and offers them to the publisher. A failure is attested too. */
 export const build: Step<'build', BuilderConfig> = async (request, context) => {
@@ -57,19 +54,24 @@ const buildPackages = async (
   if ('fault' in approvers) throw new StepFailed('work', `${approvers.fault}; it is not built`);
   const makepkg = createMakepkg(run, host);
   const exported = join(workFolder, 'package');
-  const checkoutFile = join(workFolder, 'checkout.json');
+  const wholeFile = join(workFolder, 'package.whole');
 
   // After a cut anywhere the export begins again. The file that marks it as complete is written last.
-  const { epochSeconds } = await effect('checkout', {
+  await effect('checkout', {
     before: () => requireRoom('a build', neededRoom(host)),
-    probe: () => probeCheckout(checkoutFile),
-    act: () => orNoRoom(workFolder, () => checkOut(run, host, request, exported, checkoutFile)),
+    probe: async () => ((await isThere(wholeFile)) ? { happened: 'yes', result: null } : { happened: 'no' }),
+    act: () =>
+      orNoRoom(workFolder, async () => {
+        await checkOut(run, host, request, exported);
+        await writeFile(wholeFile, '');
+        return null;
+      }),
   });
 
   const files = await requireReviewed(exported, request);
 
   const offered = join(host.offeredFolder, key);
-  const making = { asked, makepkg, run, host, attest, exported, offered, epochSeconds, files };
+  const making = { asked, makepkg, run, host, attest, workFolder, exported, offered, files };
   return effect('packages', {
     probe: () => probeOffer(offered),
     act: () => {
@@ -83,14 +85,13 @@ const buildPackages = async (
   });
 };
 
-interface Making extends Pick<StepContext<BuilderConfig>, 'run' | 'host' | 'attest'> {
+interface Making extends Pick<StepContext<BuilderConfig>, 'run' | 'host' | 'attest' | 'workFolder'> {
   asked: AskedBuild;
   makepkg: Makepkg;
   /** Where the package's folder is exported, as the commit has it. */
   exported: string;
   /** Where the packages are to be. */
   offered: string;
-  epochSeconds: number;
   files: Awaited<ReturnType<typeof requireReviewed>>;
 }
 
@@ -103,7 +104,7 @@ const makePackages = async ({
   attest,
   exported,
   offered,
-  epochSeconds,
+  workFolder,
   files,
 }: Making): Promise<StepEvidence<'build'>> => {
   const { request } = asked;
@@ -112,30 +113,27 @@ const makePackages = async ({
   const startedOn = new Date().toISOString();
   const folder = join(host.makepkg.worktreesFolder, request.package.base);
   const tree = await openWorktree(makepkg, folder, request.package.base, {
+    git: createGit(run, host),
+    workFolder,
     packagesFolder: part,
-    epochSeconds,
+    epochSeconds: request.source.epochSeconds,
   });
   await placePackage(run, exported, tree.place.packageFolder);
   await requireMeant(makepkg, tree.place.packageFolder, request.package);
-  const { ran: prepared, sources, before } = await tree.prepare();
-
-  await noteSources(host, {
-    iteration: asked.iteration,
-    base: request.package.base,
-    files: await makepkg.fetchedSources(tree.place),
-  });
+  const { ran: prepared, found } = await prepareSources(tree, { ...asked, host }, makepkg);
+  const { sources, before } = await tree.bringOver(found);
 
   // Not earlier: a makepkg that outlived its killed agent may still work there, and prepare() waits for it.
   await removeParts(host.offeredFolder);
   await makepkg.give(part);
-  const built = await tree.build();
+  const built = await tree.build(found);
   await takePackages(part);
 
   const { names, to: version } = request.package;
   const expected = { names, version, carch: host.makepkg.carch };
   const { packages, buildinfo, buildinfoSha256 } = await inspectPackages(run, part, expected);
   const seconds = (performance.now() - started) / 1000;
-  const output = outputOf([prepared, built]);
+  const output = outputOf(prepared ? [prepared, built] : [built]);
   const done = { commit: request.commit, seconds, ...compiledBy(built) };
   const confinement = await makepkg.confinement(tree.place);
   const finishedOn = new Date().toISOString();
@@ -147,7 +145,7 @@ const makePackages = async ({
     files,
     startedOn,
     finishedOn,
-    epochSeconds,
+    epochSeconds: request.source.epochSeconds,
   };
   const attestation = attest(provenanceOf(asked, how));
   const seen = { packages, buildinfo, sources, output, confinement, attestation };
@@ -157,27 +155,20 @@ const makePackages = async ({
   return evidence;
 };
 
-const probeCheckout = async (file: string): Promise<Probed<Checkout>> => {
-  const text = await readFile(file, 'utf8').catch(() => undefined);
-  return text === undefined ? { happened: 'no' } : { happened: 'yes', result: JSON.parse(text) };
-};
-
 const checkOut = async (
   run: Run,
   host: BuilderConfig,
   { commit, package: { repository, folder }, approved }: StepRequest<'build'>,
   exported: string,
-  checkoutFile: string,
-): Promise<Checkout> => {
+): Promise<void> => {
   const git = createGit(run, host);
   const mirror = await git.mirror(repository);
   const where = `${commit} of the repository "${repository}"`;
-  const at = await git
-    .run(mirror, ['show', '--no-patch', '--format=%ct', commit], { quiet: true })
-    .catch((cause: unknown) => {
-      if (!(cause instanceof ProgramFailed) || cause.exitCode !== 128) throw cause;
-      throw new StepFailed('work', `no commit ${where} after a fetch; was it pushed?`, { cause });
-    });
+  const there = ['cat-file', '-e', `${commit}^{commit}`];
+  await git.run(mirror, there, { quiet: true }).catch((cause: unknown) => {
+    if (!(cause instanceof ProgramFailed) || cause.exitCode !== 128) throw cause;
+    throw new StepFailed('work', `no commit ${where} after a fetch; was it pushed?`, { cause });
+  });
   const found = (await git.entry(mirror, commit, folder))?.object;
   const tree = treeFor(approved, 'packaging');
   if (found === undefined || found !== tree)
@@ -186,10 +177,35 @@ const checkOut = async (
       `${folder} in ${where} is the tree ${found ?? '(none)'}; people have approved ${tree ?? 'none'}`,
     );
   await git.exportFolder(mirror, commit, folder, exported);
-  const checkout = { epochSeconds: Number(at.stdout.trim()) };
-  await writeFile(`${checkoutFile}.part`, JSON.stringify(checkout));
-  await rename(`${checkoutFile}.part`, checkoutFile);
-  return checkout;
+};
+
+/** Prepares the sources that people have approved, here or again. @throws {StepFailed} (host) if others come of it. */
+const prepareSources = async (
+  tree: Worktree,
+  {
+    host,
+    iteration,
+    request: {
+      package: { base },
+      approved,
+    },
+  }: AskedBuild & { host: BuilderConfig },
+  makepkg: Makepkg,
+) => {
+  const [wanted, wantedConfig] = [treeFor(approved, 'prepared'), treeFor(approved, 'config')];
+  const prepared = await tree.prepare(wanted);
+  await noteSources(host, { iteration, base, files: await makepkg.fetchedSources(tree.place) });
+  const { found } = prepared;
+  for (const [what, one, other] of [
+    ['sources', found.tree, wanted],
+    ['.config', found.config, wantedConfig],
+  ] as const)
+    if (one !== other)
+      throw new StepFailed(
+        'host',
+        `prepare() gives the ${what} ${one} on ${host.host}; people have approved ${other ?? 'none'}: another compiler, or a prepare() that never gives the same twice?`,
+      );
+  return prepared;
 };
 
 /** Compares the PKGBUILD with the request before the build, which takes long. */
@@ -202,27 +218,6 @@ const requireMeant = async (
   const found = `${srcinfo.base.name} ${srcinfoVersion(srcinfo)}`;
   if (found !== `${base} ${to}`)
     throw new StepFailed('work', `the PKGBUILD is for ${found}; expected ${base} ${to}`);
-};
-
-/** Copies the PKGBUILD's folder to its constant place. Files that did not change keep their mtime. */
-const placePackage = async (run: Run, from: string, to: string): Promise<void> => {
-  await mkdir(to, { recursive: true });
-  await run(
-    [
-      'rsync',
-      '--recursive',
-      '--links',
-      '--perms',
-      '--chmod=D755,Fgo+r,Fgo-w',
-      '--checksum',
-      '--delete',
-      '--force',
-      '--',
-      `${from}/`,
-      `${to}/`,
-    ],
-    { quiet: true },
-  );
 };
 
 /** kbuild prints a line for each file that it compiles; see the kernel's scripts/Makefile.build. */

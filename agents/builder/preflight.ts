@@ -7,6 +7,7 @@ import { createGit, type Git } from './git/git.ts';
 import { bumpedTexts, includePatches } from './land.ts';
 import { createMakepkg } from './makepkg/makepkg.ts';
 import { createPackageBumps, type RehearsedBump } from './package-bump.ts';
+import { rehearsePrepare } from './rehearse-prepare.ts';
 import { rehearseRelease } from './rehearse-release.ts';
 import { type AppliedPatch, applySeries } from './series/apply-series.ts';
 import { findSymbols, grepSymbols } from './series/find-symbols.ts';
@@ -22,7 +23,7 @@ type Evidence = StepEvidence<'preflight'>;
  */
 export const preflight: Step<'preflight', BuilderConfig> = async (
   request,
-  { host, run, note, workFolder },
+  { host, run, note, workFolder, iteration },
 ) => {
   const { series, baseline } = request;
   const patchesAsked = readSeries(series.patches);
@@ -61,7 +62,19 @@ export const preflight: Step<'preflight', BuilderConfig> = async (
     const expectedFiles = await makepkg.packageList(folder);
     const tree = { path: kernel.path, tree: applied.tree };
     const release = await rehearseRelease(git, tree, rehearsed, host.makepkg.carch);
-    const evidence = { ...seen, packagingTree, bump: { from, to, changes }, release, expectedFiles };
+    const epochSeconds = await git.committedAt(head.path, head.commit);
+    const prepared = await rehearsePrepare(
+      { git, makepkg, run, host, workFolder },
+      { iteration, base: request.package.base, folder, epochSeconds, kernel: tree },
+    );
+    const evidence = {
+      ...seen,
+      packagingTree,
+      prepared,
+      bump: { from, to, changes },
+      release,
+      expectedFiles,
+    };
     const promised = request.package.release;
     if (promised === undefined || release.predicted === promised) return evidence;
     const expected = `the plan expects ${promised}`;

@@ -52,6 +52,8 @@ export const treesToApprove = (iteration: Iteration): ApprovedTree[] | undefined
     preflight && [
       { purpose: 'series', tree: preflight.evidence.tree },
       { purpose: 'packaging', tree: preflight.evidence.packagingTree },
+      { purpose: 'prepared', tree: preflight.evidence.prepared.tree },
+      { purpose: 'config', tree: preflight.evidence.prepared.config },
     ]
   );
 };

@@ -65,8 +65,9 @@ const agreedOn = (iteration: Iteration): Pick<StepRequest<'land'>, 'approved'> =
 
 /** The reviewed source, which a build attests and hosts check. */
 const sourceOf = (iteration: Iteration): Pick<StepRequest<'build'>, 'source'> => {
-  const { baseline, patchset } = need(iteration, 'preflight');
-  return { source: { baseline, patchset, patches: iteration.series.map(({ file }) => file) } };
+  const { baseline, patchset, prepared } = need(iteration, 'preflight');
+  const { epochSeconds } = prepared;
+  return { source: { baseline, patchset, epochSeconds, patches: iteration.series.map(({ file }) => file) } };
 };
 
 /**

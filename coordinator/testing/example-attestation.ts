@@ -44,6 +44,8 @@ export const exampleAbout: About = {
   trees: [
     { purpose: 'series', tree: objectId('tree') },
     { purpose: 'packaging', tree: objectId('packaging') },
+    { purpose: 'prepared', tree: objectId('prepared') },
+    { purpose: 'config', tree: objectId('config') },
   ],
   patchset: sha256('patchset'),
   commit: objectId('commit'),

@@ -109,6 +109,14 @@ const good: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidenc
     baseline: { tag: plan.baseline.tag, commit: plan.baseline.commit },
     tree: objectId('tree'),
     packagingTree: objectId('packaging'),
+    prepared: {
+      tree: objectId('prepared'),
+      config: objectId('config'),
+      epochSeconds: 1_700_000_000,
+      excluded: ['.git/**'],
+      files: 2,
+      beside: { folder: 'linux-7.0', count: 1, files: [{ status: 'M', path: 'Makefile' }] },
+    },
     patchset: sha256('patchset'),
     patches: series.map(({ file, sha256: hash }, index) => ({
       file,

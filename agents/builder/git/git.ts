@@ -36,6 +36,8 @@ export interface Git {
   push(name: string, commit: string, branch: string): Promise<boolean>;
   /** The commit that a full ref (`refs/tags/v7.0`) leads to. */
   resolve(repository: string, ref: string): Promise<string | undefined>;
+  /** When a commit was made, in seconds. */
+  committedAt(repository: string, commit: string): Promise<number>;
   /** The short names of the refs below a prefix (`refs/tags/`), the newest first. */
   names(repository: string, prefix: string): Promise<string[]>;
   /** What a commit holds at a path, if anything. */
@@ -212,6 +214,10 @@ export const createGit = (run: Run, config: GitConfig): Git => {
       const { exitCode, stdout } = await runGit(repository, args, { quiet: true, exitCodes: [0, 1] });
       // Git 2.39 prints --end-of-options as well.
       return exitCode === 0 ? stdout.trim().split('\n').at(-1) : undefined;
+    },
+    committedAt: async (repository, commit) => {
+      const show = ['show', '--no-patch', '--format=%ct', '--end-of-options', commit];
+      return Number((await runGit(repository, show, { quiet: true })).stdout.trim());
     },
     names: async (repository, prefix) => {
       const args = ['for-each-ref', '--sort=-creatordate', '--format=%(refname:lstrip=2)', prefix];

@@ -1,16 +1,19 @@
 import { lstatSync, readlinkSync, type Stats } from 'node:fs';
 import { dirname, sep } from 'node:path';
 
+/** A file or folder, and where a confined program sees it; a path alone is seen at the same path. */
+export type Seen = string | { from: string; at: string };
+
 /** What a confined program may touch. Apart from the system that it runs on, everything else is invisible. */
 export interface Reach {
-  /** Files and folders that it can read, at the same path, and can't change. */
-  readable: readonly string[];
+  /** Files and folders that it can read and can't change. */
+  readable: readonly Seen[];
   /** Files and folders that it can change. */
-  writable: readonly string[];
+  writable: readonly Seen[];
   /** Folders that it finds empty and may fill. They are gone when it ends. */
   empty?: readonly string[];
   network: boolean;
-  /** The working folder: one of the above. Default: any. */
+  /** The working folder, as it sees it: one of the above. Default: any. */
   cwd?: string;
 }
 
@@ -60,6 +63,9 @@ const look = (path: string): Stats | undefined => {
   }
 };
 
+const bind = (seen: Seen): { from: string; at: string } =>
+  typeof seen === 'string' ? { from: seen, at: seen } : seen;
+
 const isIn = (path: string, folder: string): boolean => path === folder || path.startsWith(folder + sep);
 
 /** Makes the folders above a path, the highest first: folders that bwrap makes by itself are open only to root. */
@@ -71,7 +77,7 @@ const foldersAbove = (path: string): string[] => {
 
 /**
  * Returns bwrap's argv (bubblewrap ≥ 0.5), up to the program: separate namespaces, and a root that holds only what is
- * named, at the same paths as outside. When bwrap's first process ends, the program and everything that it has started
+ * named. When bwrap's first process ends, the program and everything that it has started
  * end too, and bwrap ends with its parent. The program stays in bwrap's process group.
  *
  * @param privileged Whether bwrap is started by root. Then the program starts as root too, with no power but to become
@@ -83,17 +89,21 @@ export const bubblewrap = (
   { privileged }: { privileged: boolean },
 ): string[] => {
   const system = [...systemFolders, ...etc, ...(network ? ['/etc/resolv.conf'] : [])];
-  const named = [...readable, ...writable];
-  const hidden = (secret: string) =>
-    look(secret) && !named.includes(secret) && [...system, ...named].some((path) => isIn(secret, path));
+  const named = [...readable, ...writable].map(bind);
+  /** Where the program would see a secret that is inside what it may see. */
+  const wouldSee = (secret: string): string[] => {
+    if (!look(secret) || named.some(({ from }) => from === secret)) return [];
+    const shown = [...system.map(bind), ...named].filter(({ from }) => isIn(secret, from));
+    return [...new Set(shown.map(({ from, at }) => at + secret.slice(from.length)))];
+  };
   const temporary = (folder: string) => ['--perms', '1777', '--tmpfs', folder];
   const mounts: { path: string; by: readonly string[] }[] = [
     ...system.map((path) => ({ path, by: ['--ro-bind-try', path, path] })),
     ...empty.map((path) => ({ path, by: temporary(path) })),
-    ...readable.map((path) => ({ path, by: ['--ro-bind', path, path] })),
-    ...writable.map((path) => ({ path, by: ['--bind', path, path] })),
-    ...[...systemSecrets, ...folders].filter(hidden).map((path) => ({ path, by: ['--tmpfs', path] })),
-    ...files.filter(hidden).map((path) => ({ path, by: ['--ro-bind', '/dev/null', path] })),
+    ...readable.map(bind).map(({ from, at }) => ({ path: at, by: ['--ro-bind', from, at] })),
+    ...writable.map(bind).map(({ from, at }) => ({ path: at, by: ['--bind', from, at] })),
+    ...[...systemSecrets, ...folders].flatMap(wouldSee).map((path) => ({ path, by: ['--tmpfs', path] })),
+    ...files.flatMap(wouldSee).map((path) => ({ path, by: ['--ro-bind', '/dev/null', path] })),
   ];
   // Outer paths come before inner ones: so a named path is visible even in a hidden folder, and a hidden path is hidden
   // even in a named folder.

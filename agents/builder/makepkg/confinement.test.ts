@@ -21,6 +21,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createRun, type Run } from '../../../host/run.ts';
 import type { BuilderConfig } from '../../../schemas/config.ts';
+import { createGit } from '../git/git.ts';
 import { builderConfig } from '../testdata/builder-config.ts';
 import { confine, confinementMissing, confinementOf, whyUnconfined } from './confinement.ts';
 import { createMakepkg } from './makepkg.ts';
@@ -120,15 +121,18 @@ const build = async ({
 }) => {
   const packagesFolder = join(config.offeredFolder, 'part');
   const tree = await openWorktree(makepkg, join(config.makepkg.worktreesFolder, 'hostile'), 'hostile', {
+    git: createGit(run, config),
+    workFolder: folder,
     packagesFolder,
     epochSeconds: 1_700_000_000,
   });
   await mkdir(tree.place.packageFolder, { recursive: true });
   await writeFile(join(tree.place.packageFolder, 'PKGBUILD'), await readFile(join(at, 'PKGBUILD')));
   await makepkg.printSrcinfo(tree.place.packageFolder);
-  await tree.prepare();
+  const { found } = await tree.prepare();
+  await tree.bringOver(found);
   await makepkg.give(packagesFolder);
-  await tree.build();
+  await tree.build(found);
   return { packagesFolder, place: tree.place };
 };
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRun } from '../../../host/run.ts';
 import type { BuilderConfig } from '../../../schemas/config.ts';
+import { createGit } from '../git/git.ts';
 import { builderConfig } from '../testdata/builder-config.ts';
 import { createMakepkg } from './makepkg.ts';
 import { openWorktree } from './worktree.ts';
@@ -56,7 +57,12 @@ describe('makepkg', () => {
   test('a program in a worktree waits for another that still works there', async () => {
     const makepkg = createMakepkg(run, config);
     const worktree = join(config.makepkg.worktreesFolder, 'a');
-    const { place } = await openWorktree(makepkg, worktree, 'a', { packagesFolder: folder, epochSeconds: 0 });
+    const { place } = await openWorktree(makepkg, worktree, 'a', {
+      git: createGit(run, config),
+      workFolder: folder,
+      packagesFolder: folder,
+      epochSeconds: 0,
+    });
     const order: string[] = [];
     const first = makepkg.runInside(place, ['sleep', '0.6']).then(() => order.push('first'));
     await new Promise((resolve) => setTimeout(resolve, 300));

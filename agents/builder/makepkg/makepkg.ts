@@ -1,5 +1,5 @@
 import { chown, lchown, lstat, mkdir, readdir, realpath } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Ran, Run, RunOptions } from '../../../host/run.ts';
 import type { BuilderConfig } from '../../../schemas/config.ts';
 import type { StepEvidence } from '../../../schemas/steps.ts';
@@ -7,26 +7,11 @@ import { StepFailed } from '../../runtime/errors.ts';
 import { parseSrcinfo } from '../pkgbuild/srcinfo.ts';
 import { askOnce } from './answers.ts';
 import type { Reach } from './bubblewrap.ts';
-import { confinementOf } from './confinement.ts';
+import { type BuildPlace, seenFrom, spelledAsSeen } from './build-place.ts';
+import { type Confinement, confinementOf } from './confinement.ts';
 import { inCopy } from './in-copy.ts';
 import { judge, lockedExitCode, outOfRoom } from './makepkg-failure.ts';
 import { namedSources } from './sources.ts';
-
-/** Where a build happens. Every path is the same for every build of a pkgbase: `.BUILDINFO` records them. */
-export interface BuildPlace {
-  /** The folder with the PKGBUILD: makepkg's startdir. */
-  packageFolder: string;
-  /** BUILDDIR: makepkg's `src` and `pkg` are in its `<pkgbase>/`. */
-  buildFolder: string;
-  /** PKGDEST. */
-  packagesFolder: string;
-  /** HOME of the user that builds. */
-  homeFolder: string;
-  /** Held by every program that works in the place, for as long as one of its processes lives. */
-  lockFile: string;
-  /** SOURCE_DATE_EPOCH, in seconds, unless the host's config sets one. */
-  epochSeconds: number;
-}
 
 export interface Makepkg {
   /** `.SRCINFO` of the PKGBUILD in a folder. It executes the PKGBUILD, confined and without network. */
@@ -43,6 +28,8 @@ export interface Makepkg {
   confinement: (place: BuildPlace) => Promise<NonNullable<StepEvidence<'build'>['confinement']>>;
   /** What the sources that were fetched are called in the sources' folder. */
   fetchedSources: (place: BuildPlace) => Promise<string[]>;
+  /** Where a link in a place leads to, spelled as confined programs see it. */
+  spelled: (place: BuildPlace) => (link: string) => string;
   /** Runs another program as the user that builds, under the place's lock. */
   runInside: (place: BuildPlace, argv: readonly string[], options?: RunOptions) => Promise<Ran>;
 }
@@ -121,22 +108,25 @@ const askIn = async (run: Run, config: BuilderConfig, folder: string, option: st
 /** Runs programs under a place's lock, as the user that builds, within a reach. */
 const createRunWithin = (run: Run, config: BuilderConfig) => {
   const { sourcesFolder, environment } = config.makepkg;
-  const environmentOf = (place: BuildPlace) => ({
-    SOURCE_DATE_EPOCH: String(place.epochSeconds),
-    ...environment,
-    ...baseEnvironment(config),
-    HOME: place.homeFolder,
-    BUILDDIR: place.buildFolder,
-    PKGDEST: place.packagesFolder,
-    SRCDEST: sourcesFolder,
-  });
+  const environmentOf = (place: BuildPlace, by: Confinement['by']) => {
+    const seen = seenFrom(by, place, sourcesFolder);
+    return {
+      SOURCE_DATE_EPOCH: String(place.epochSeconds),
+      ...environment,
+      ...baseEnvironment(config),
+      HOME: seen.homeFolder,
+      BUILDDIR: seen.buildFolder,
+      PKGDEST: seen.packagesFolder,
+      SRCDEST: seen.sourcesFolder,
+    };
+  };
   return async (
     place: BuildPlace,
     argv: readonly string[],
     reach: Reach,
     { env = {}, ...options }: RunOptions,
   ): Promise<Ran> => {
-    const { wrap } = await confinementOf(config);
+    const { wrap, by } = await confinementOf(config);
     // flock stays in the program's process group and holds the lock until the program ends. So a makepkg that outlived
     // its killed agent is waited for, and what bwrap confines ends with flock. The descriptor is not inherited
     // (--close): fakeroot's daemon may outlive a killed makepkg, and would hold the lock for ever.
@@ -152,7 +142,7 @@ const createRunWithin = (run: Run, config: BuilderConfig) => {
     return run([...lock, ...wrap(argv, reach)], {
       timeoutMs: buildTimeoutMs,
       ...options,
-      env: { ...environmentOf(place), ...env },
+      env: { ...environmentOf(place, by), ...env },
     });
   };
 };
@@ -170,39 +160,56 @@ const ownSources = async (sourcesFolder: string, files: ReadonlySet<string>): Pr
   return sources;
 };
 
+/** What a stage may touch besides its package, the sources' folder and its own home. */
+interface Stage {
+  /** The sources that its package names: of the others it sees none. */
+  files: ReadonlySet<string>;
+  /** Whether it may use the compiler's cache: what nobody has approved may plant nothing there. */
+  usesCache?: boolean;
+  writable?: readonly { from: string; at: string }[];
+}
+
 /** makepkg's stages: one that fetches with network, and those without network. */
 const createStages = (config: BuilderConfig, runWithin: ReturnType<typeof createRunWithin>) => {
   const { sourcesFolder, environment } = config.makepkg;
-  const cacheFolders = environment.CCACHE_DIR === undefined ? [] : [environment.CCACHE_DIR];
+  const cacheFolder = environment.CCACHE_DIR;
   const give = createGive(config);
-  const run = async (place: BuildPlace, options: readonly string[], reach: Reach, env = {}): Promise<Ran> => {
-    const [what = ''] = options;
+  const seen = async (place: BuildPlace) => {
     const { by } = await confinementOf(config);
+    return { by, at: seenFrom(by, place, sourcesFolder) };
+  };
+  const run = async (
+    place: BuildPlace,
+    options: readonly string[],
+    reach: Omit<Reach, 'readable'> & { readable?: Reach['readable'] },
+    env = {},
+  ): Promise<Ran> => {
+    const [what = ''] = options;
+    const { by, at } = await seen(place);
     const argv = ['makepkg', '--nodeps', '--skippgpcheck', '--nocolor', ...options];
-    const cwd = place.packageFolder;
-    return runWithin(place, argv, { ...reach, cwd }, { cwd, env }).catch((error: unknown) =>
+    const package_ = { from: place.packageFolder, at: at.packageFolder };
+    const readable = [package_, ...(reach.readable ?? [])];
+    const within = { ...reach, readable, cwd: at.packageFolder };
+    return runWithin(place, argv, within, { cwd: place.packageFolder, env }).catch((error: unknown) =>
       Promise.reject(judge(error, `makepkg ${what}`, { offline: by === 'bwrap' && !reach.network })),
     );
   };
   return {
     async fetch(place: BuildPlace): Promise<Ran> {
-      const { by } = await confinementOf(config);
-      const reach: Reach = { readable: [place.packageFolder], writable: [sourcesFolder], network: true };
+      const { by, at } = await seen(place);
+      const reach = { writable: [{ from: sourcesFolder, at: at.sourcesFolder }], network: true };
       const env = by === 'bwrap' ? { HOME: scratchFolder, BUILDDIR: scratchFolder } : {};
       return run(place, ['--verifysource', '--nobuild'], reach, env);
     },
-    /** Of the sources it can only read those that its package names. */
-    async offline(
-      place: BuildPlace,
-      options: readonly string[],
-      files: ReadonlySet<string>,
-      writable: readonly string[] = [],
-    ): Promise<Ran> {
-      for (const folder of cacheFolders) await give.top(folder);
+    async offline(place: BuildPlace, options: readonly string[], stage: Stage): Promise<Ran> {
+      const { at } = await seen(place);
+      const cache = stage.usesCache && cacheFolder !== undefined ? [cacheFolder] : [];
+      for (const folder of cache) await give.top(folder);
+      const sources = await ownSources(sourcesFolder, stage.files);
       return run(place, options, {
-        readable: [place.packageFolder, ...(await ownSources(sourcesFolder, files))],
-        writable: [place.buildFolder, place.homeFolder, ...cacheFolders, ...writable],
-        empty: [sourcesFolder],
+        readable: sources.map((from) => ({ from, at: join(at.sourcesFolder, basename(from)) })),
+        writable: [{ from: place.buildFolder, at: at.buildFolder }, ...cache, ...(stage.writable ?? [])],
+        empty: [at.sourcesFolder, at.homeFolder],
         network: false,
       });
     },
@@ -247,7 +254,7 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
       const { files, fetched: remote } = await sourcesOf(place);
       const fetched = remote.size > 0 ? await stages.fetch(place) : { stdout: '', stderr: '' };
       // Fetched sources are not updated (--holdver): there is no network.
-      const prepared = await stages.offline(place, ['--nobuild', '--holdver'], files);
+      const prepared = await stages.offline(place, ['--nobuild', '--holdver'], { files });
       return {
         exitCode: prepared.exitCode,
         stdout: fetched.stdout + prepared.stdout,
@@ -256,7 +263,10 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
     },
     build: async (place) => {
       const { files } = await sourcesOf(place);
-      return stages.offline(place, ['--noextract', '--force'], files, [place.packagesFolder]);
+      const { by } = await confinementOf(config);
+      const at = seenFrom(by, place, sourcesFolder).packagesFolder;
+      const writable = [{ from: place.packagesFolder, at }];
+      return stages.offline(place, ['--noextract', '--force'], { files, usesCache: true, writable });
     },
     give: give.whole,
     confinement: async (place) => {
@@ -264,8 +274,10 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
       return { by, uid, network: by === 'none', fetched: (await sourcesOf(place)).fetched.size > 0 };
     },
     fetchedSources: async (place) => [...(await sourcesOf(place)).fetched],
+    spelled: (place) => (link) => spelledAsSeen(link, place, sourcesFolder),
     runInside: (place, argv, options = {}) => {
-      const reach: Reach = { readable: [], writable: [place.buildFolder], network: false };
+      const writable = [place.buildFolder, place.keptFolder, place.freshFolder];
+      const reach: Reach = { readable: [], writable, network: false };
       return runWithin(place, argv, reach, options).catch((error: unknown) =>
         Promise.reject(outOfRoom(error, argv[0] ?? '') ?? error),
       );
