@@ -8,6 +8,7 @@ import {
   FleetName,
   HostName,
   IterationName,
+  ObjectId,
   PackageVersion,
   PersonName,
   PublicKey,
@@ -71,6 +72,8 @@ export const iterationEvents = {
     /** The names of the rules that it is decided by: `coordinator/decider/rules.ts`. */
     rules: z.array(z.string()),
     fleet: FleetFacts,
+    /** The last iteration of this package's folder that has closed, and what it landed: a review shows what differs. */
+    since: z.object({ iteration: IterationName, commit: ObjectId }).optional(),
   }),
   /** By the coordinator: refuses the start that it answers. Its number counts the refusals of that name. */
   IterationRefused: z.object({ reason: Refusal, fleet: FleetFacts }),

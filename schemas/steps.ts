@@ -192,6 +192,8 @@ export const steps = {
       symbols: z.array(SymbolName),
       manifest: ManifestAt,
       package: PackageAt,
+      /** The commit of the package's repository that the last closed iteration landed. */
+      since: ObjectId.optional(),
     }),
     evidence: z.object({
       baseline: z.object({ tag: TagName, commit: ObjectId }),
@@ -199,6 +201,15 @@ export const steps = {
       tree: ObjectId,
       /** The tree of the package's folder that lands: bumped, and with the patches. */
       packagingTree: ObjectId,
+      /**
+       * What differs in that folder from `since`, or all of it where that is null: as git's
+       * patch. One that is longer than the evidence holds is cut; `sizeBytes` is its whole length.
+       */
+      packaging: z.object({
+        since: ObjectId.nullable(),
+        diff: z.string(),
+        sizeBytes: SizeBytes,
+      }),
       /** What `prepare()` makes of that folder's sources: what is built. */
       prepared: z.object({
         /** Every file below `$srcdir`, but what `excluded` names. */

@@ -59,6 +59,7 @@ export const preflight: Step<'preflight', BuilderConfig> = async (
     const rehearsed = await bumps.rehearse(head, request.package, patchesAsked);
     const { from, to, changes, folder } = rehearsed;
     const packagingTree = await packagingTreeOf(git, head, request.package.folder, rehearsed, patchesAsked);
+    const packaging = await packagingDiff(git, head, request, packagingTree);
     const expectedFiles = await makepkg.packageList(folder);
     const tree = { path: kernel.path, tree: applied.tree };
     const release = await rehearseRelease(git, tree, rehearsed, host.makepkg.carch);
@@ -70,6 +71,7 @@ export const preflight: Step<'preflight', BuilderConfig> = async (
     const evidence = {
       ...seen,
       packagingTree,
+      packaging,
       prepared,
       bump: { from, to, changes },
       release,
@@ -174,6 +176,31 @@ const packagingTreeOf = async (
   const entry = await git.entry(head.path, tree, folder);
   if (entry === undefined) throw new Error(`${folder} is not in the tree that was just made of it`);
   return entry.object;
+};
+
+/** The longest difference that people are shown. */
+const longestDiffBytes = 512 * 1024;
+
+/** What reviewers are shown of the package's folder: its difference from what the last closed iteration landed. */
+const packagingDiff = async (
+  git: Git,
+  { path }: Head,
+  { since, package: { folder } }: Request,
+  tree: string,
+): Promise<Evidence['packaging']> => {
+  // Whoever can push may have rewritten the branch: then all of it is shown.
+  const before = since === undefined ? undefined : await git.resolve(path, since);
+  const there = before === undefined ? undefined : await git.entry(path, before, folder);
+  const hash = ['hash-object', '-w', '-t', 'tree', '--stdin'];
+  const emptyTree = (await git.run(path, hash, { quiet: true, input: '' })).stdout.trim();
+  const diff = ['diff-tree', '-r', '-p', '--no-renames', '--no-ext-diff', '--no-textconv'];
+  const { stdout } = await git.run(path, [...diff, there?.object ?? emptyTree, tree], { quiet: true });
+  const bytes = Buffer.from(stdout);
+  return {
+    since: there ? (before ?? null) : null,
+    diff: bytes.subarray(0, longestDiffBytes).toString('utf8'),
+    sizeBytes: bytes.length,
+  };
 };
 
 const checkManifest = async (git: Git, { manifest, series }: Request): Promise<void> => {

@@ -5,6 +5,8 @@ import { Duration, durationSeconds } from '../../schemas/plan.ts';
 import type { Command as Wish } from '../decider/decide.ts';
 import type { Iteration } from '../decider/state.ts';
 import { loadPlan } from '../plan/plan-file.ts';
+import { refusalWords } from '../reading/english/refusals.ts';
+import { reviewFor, reviewText } from '../reading/review.ts';
 import { watchIteration } from '../reading/watch.ts';
 import { Refused } from '../refused.ts';
 import { awaitAnswer } from './answer.ts';
@@ -17,6 +19,7 @@ import {
   say,
   withSession,
 } from './options.ts';
+import { page } from './pager.ts';
 import type { Session } from './session.ts';
 import { standing, standings, summary, unaccepted } from './standing.ts';
 
@@ -130,6 +133,23 @@ const addWatch = (program: Command, places: ConfigPlaces): void => {
     );
 };
 
+const addReview = (program: Command, places: ConfigPlaces): void => {
+  program
+    .command('review')
+    .description('show what an approver signs for: the series, the package, and what it is built from')
+    .argument('<iteration>')
+    .option(...configOption)
+    .option(...jsonOption)
+    .action((name: string, options: FleetOptions) =>
+      withSession(options, places, async (session) => {
+        const review = reviewFor(iterationIn((await session.readOf(name)).state, name));
+        if (!review) throw new Refused(refusalWords(name, { code: 'nothing-to-review' }));
+        if (options.json) printJson(review);
+        else await page(reviewText(review));
+      }),
+    );
+};
+
 /** Reports what was appended, for a person or a program. */
 const tellSaid = (options: FleetOptions, iteration: string, event: string, by: string): void => {
   if (options.json) printJson({ iteration, event, by });
@@ -139,7 +159,7 @@ const tellSaid = (options: FleetOptions, iteration: string, event: string, by: s
 const addApprove = (program: Command, places: ConfigPlaces): void => {
   program
     .command('approve')
-    .description('approve what preflight showed: this plan and this tree, once')
+    .description('approve what ka review shows: this board, this plan and these trees, once')
     .argument('<iteration>')
     .option('-m, --note <note>', 'a note')
     .option(
@@ -228,6 +248,7 @@ export const addIterationCommands = (program: Command, places: ConfigPlaces): vo
   addIterate(program, places);
   addStatus(program, places);
   addWatch(program, places);
+  addReview(program, places);
   addApprove(program, places);
   for (const saying of sayings) addSaying(program, places, saying);
 };

@@ -11,6 +11,7 @@ import type { StepName } from '../../schemas/step-names.ts';
 import { advance } from './advance.ts';
 import { retryFault, startFault, startRefusal } from './asks.ts';
 import { checkpointDue } from './checkpoint-due.ts';
+import { lastClosed } from './ended-iterations.ts';
 import { lastingApprovals } from './graph.ts';
 import { type DataOf, iterationEvent, supersede } from './new-events.ts';
 import { abort, knownIteration, review, type Word, waive } from './people.ts';
@@ -61,11 +62,13 @@ const answer = (state: State, { iteration, fleet, planAgrees }: CommandTo<'Answe
   const asked = starts?.open[0];
   if (!starts || !asked) return [];
   const reason = startRefusal(state, iteration, { fleet, planAgrees });
-  return [
-    reason
-      ? iterationEvent(iteration, 'IterationRefused', starts.refusals + 1, { reason, fleet }, asked.eventId)
-      : iterationEvent(iteration, 'IterationAccepted', 1, { rules: [...rules.names], fleet }, asked.eventId),
-  ];
+  if (reason)
+    return [
+      iterationEvent(iteration, 'IterationRefused', starts.refusals + 1, { reason, fleet }, asked.eventId),
+    ];
+  const since = lastClosed(state, asked.plan.package);
+  const data = { rules: [...rules.names], fleet, ...(since ? { since } : {}) };
+  return [iterationEvent(iteration, 'IterationAccepted', 1, data, asked.eventId)];
 };
 
 const giveUp = (state: State, command: CommandTo<'TimeOut' | 'AskAgain' | 'Lose'>): NewEvent[] => {

@@ -1,6 +1,14 @@
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { evolve, hostsOf } from './evolve.ts';
-import { type EndedIteration, type Iteration, initialState, type Starts, type State } from './state.ts';
+import {
+  type EndedIteration,
+  evidenceOf,
+  type Iteration,
+  initialState,
+  type Landed,
+  type Starts,
+  type State,
+} from './state.ts';
 
 /*
  * Memory holds what has not ended. An iteration is a fold of its own events alone, so one that has ended can be set aside, and
@@ -23,6 +31,31 @@ export interface Aside {
   starts: Starts;
 }
 
+/** What a closed iteration has landed in its package's folder. */
+const landedBy = (iteration: Iteration): Landed | undefined => {
+  const { repository, folder } = iteration.plan.package;
+  const commits = iteration.ended?.status === 'closed' ? evidenceOf(iteration, 'land')?.evidence.commits : [];
+  const commit = commits?.find((one) => one.repository === repository)?.commit;
+  return commit === undefined ? undefined : { repository, folder, commit };
+};
+
+/** The last iteration that has closed with something landed in this folder. */
+export const lastClosed = (
+  { iterations, ended }: Pick<State, 'iterations' | 'ended'>,
+  { repository, folder }: Omit<Landed, 'commit'>,
+): { iteration: string; commit: string } | undefined => {
+  const closed = [
+    ...[...ended.values()].map(({ name, landed, ended: { sequence } }) => ({ name, landed, sequence })),
+    ...[...iterations.values()].map((one) => ({
+      name: one.name,
+      landed: landedBy(one),
+      sequence: one.ended?.sequence ?? 0,
+    })),
+  ].filter(({ landed }) => landed?.repository === repository && landed.folder === folder);
+  const last = closed.toSorted((one, other) => one.sequence - other.sequence).at(-1);
+  return last?.landed && { iteration: last.name, commit: last.landed.commit };
+};
+
 /** What the state will keep of an iteration; undefined if it has not ended, or more than its own events is needed for it. */
 export const asideOf = (state: State, name: string): Aside | undefined => {
   const [iteration, starts] = [state.iterations.get(name), state.starts.get(name)];
@@ -31,9 +64,11 @@ export const asideOf = (state: State, name: string): Aside | undefined => {
   const { plan, startedBy, started, ended, digest, retries } = iteration;
   const { status, sequence, time } = ended;
   const end = { status, sequence, time };
+  const landed = landedBy(iteration);
   return {
     iteration: {
       ...{ name, board: plan.board, hosts: hostsOf(plan), startedBy, started, ended: end, digest },
+      ...(landed ? { landed } : {}),
       isRetried: retries.length > 0,
     },
     starts,

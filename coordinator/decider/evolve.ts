@@ -292,8 +292,7 @@ const evolveStarts = (
     return withEnd(withStarts({ ...before, open, refusals, refused }), plan, at);
   }
   if (event.type !== 'IterationAccepted' || state.iterations.has(name)) return state;
-  const { rules, fleet } = event.data;
-  const begun = beginIteration(name, answered, { rules, fleet });
+  const begun = beginIteration(name, answered, event.data);
   const iteration = { ...begun, last: at, digest: sha256(`${begun.digest}\n${hash}`) };
   return withIteration(withStarts({ ...before, open }), iteration, at);
 };

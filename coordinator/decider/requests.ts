@@ -100,6 +100,7 @@ const requests: {
     symbols: iteration.plan.symbols,
     manifest: iteration.plan.manifest,
     package: packageAt(iteration),
+    ...(iteration.since ? { since: iteration.since.commit } : {}),
   }),
   keycheck: ({ fleet }) => ({ fingerprint: fleet.signingKey }),
   land: (iteration) => ({

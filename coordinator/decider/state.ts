@@ -70,6 +70,8 @@ export interface Iteration {
   planSha256: string;
   series: Patch[];
   resolved?: Resolved | undefined;
+  /** The last iteration of the same package that had closed before. */
+  since?: { iteration: string; commit: string } | undefined;
   /** The start as its writer signed it, for the builder that lands it. */
   start?: SignedEvent | undefined;
   /** The facts of the fleet's file with which it was accepted. */
@@ -103,6 +105,13 @@ export interface Iteration {
   failures: number;
 }
 
+/** A commit to a package's folder. */
+export interface Landed {
+  repository: string;
+  folder: string;
+  commit: string;
+}
+
 /** An ended iteration that was set aside: as much of it as decisions about other iterations need. */
 export interface EndedIteration {
   name: string;
@@ -114,6 +123,8 @@ export interface EndedIteration {
   ended: Pick<End, 'status' | 'sequence' | 'time'>;
   /** As {@link Iteration.digest}. */
   digest: string;
+  /** What it has landed, if it has closed. */
+  landed?: Landed | undefined;
   /** Whether it had ended before, and was retried. */
   isRetried: boolean;
 }
@@ -221,11 +232,12 @@ export const initialState: State = {
 export const beginIteration = (
   name: string,
   asked: Asked,
-  { rules, fleet }: { rules: readonly string[]; fleet: Opened<FleetFacts> },
+  { rules, fleet, since }: Pick<Iteration, 'rules' | 'fleet' | 'since'>,
 ): Iteration => ({
   name,
   rules,
   fleet,
+  since,
   plan: asked.plan,
   planText: asked.planText,
   planSha256: asked.planSha256,

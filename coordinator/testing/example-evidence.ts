@@ -109,6 +109,7 @@ const good: { readonly [Name in StepName]: (iteration: Iteration) => StepEvidenc
     baseline: { tag: plan.baseline.tag, commit: plan.baseline.commit },
     tree: objectId('tree'),
     packagingTree: objectId('packaging'),
+    packaging: { since: null, diff: '+pkgrel=2\n', sizeBytes: 10 },
     prepared: {
       tree: objectId('prepared'),
       config: objectId('config'),

@@ -12,7 +12,7 @@ const places: ConfigPlaces = {
 export const headings: Readonly<Record<string, readonly string[]>> = {
   'Plan and start:': ['plan', 'schema', 'iterate'],
   'Follow:': ['status', 'watch', 'log', 'output'],
-  'Decide:': ['approve', 'reject', 'retry', 'abort', 'waive'],
+  'Decide:': ['review', 'approve', 'reject', 'retry', 'abort', 'waive'],
   'Prove:': ['audit', 'report', 'replay', 'export'],
   'Fleet:': ['fleet', 'key', 'enrol', 'retire', 'doctor'],
   'Lab:': ['demo', 'up', 'down', 'lab'],
@@ -36,7 +36,7 @@ export const commandFiles: readonly CommandFile[] = [
       (await import('../../coordinator/commands/plan-commands.ts')).addPlanCommands(program, places),
   },
   {
-    names: ['iterate', 'status', 'watch', 'approve', 'reject', 'retry', 'abort', 'waive'],
+    names: ['iterate', 'status', 'watch', 'review', 'approve', 'reject', 'retry', 'abort', 'waive'],
     add: async (program) =>
       (await import('../../coordinator/commands/iteration-commands.ts')).addIterationCommands(
         program,

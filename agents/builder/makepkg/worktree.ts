@@ -1,5 +1,5 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { writeDurably } from '../../../host/durable-file.ts';
 import { isThere } from '../../../host/is-there.ts';
 import type { Ran } from '../../../host/run.ts';
@@ -69,6 +69,8 @@ const pathsOf = (folder: string, pkgbase: string) => ({
   freshSrc: join(folder, 'fresh', pkgbase, 'src'),
 });
 
+type Paths = ReturnType<typeof pathsOf>;
+
 /** What in a worktree is written when it is used, and says so by its time. */
 export const worktreeMarks = (folder: string): string[] => {
   const { outputsFile, buildsFile } = pathsOf(folder, basename(folder));
@@ -104,7 +106,7 @@ const inPlaceOfBuild = async <Result>(
 /** Copies the paths of a tree from `fresh` to `src`. Only files that differ get a new time, the present one. */
 const copyOver = async (
   asUser: AsUser,
-  { freshSrc, src }: ReturnType<typeof pathsOf>,
+  { freshSrc, src }: Paths,
   paths: readonly string[],
 ): Promise<number> => {
   // Compared by content, and without times: a changed file is newer than any output.
@@ -126,6 +128,52 @@ const copyOver = async (
     { input: paths.join('\0') },
   );
   return copied.stdout.split('\n').filter((line) => /^(>f|cL)/.test(line)).length;
+};
+
+/** Makes `src` hold the prepared sources, and beside them only what the last build has left there. */
+const bringOver = async (
+  asUser: AsUser,
+  buildFolder: string,
+  paths: Paths,
+  found: SourceTree,
+): Promise<SourceCounts> => {
+  const ofTheTree = [...found.paths, ...found.configs];
+  await asUser(['mkdir', '-p', '--', paths.src]);
+  await asUser([
+    'find',
+    buildFolder,
+    ...['-mindepth', '1', '-maxdepth', '2', '!', '-path', dirname(paths.src), '!', '-path', paths.src],
+    ...['-exec', 'rm', '-rf', '--', '{}', '+'],
+  ]);
+  const tree = new Set(ofTheTree);
+  const removed = await removeUnknown(asUser, paths.outputsFile, paths.src, tree);
+  const changed = await copyOver(asUser, paths, ofTheTree);
+  return { files: tree.size, changed, removed };
+};
+
+const readBuilds = async ({ buildsFile }: Paths): Promise<Builds | undefined> =>
+  (await isThere(buildsFile)) ? JSON.parse(await readFile(buildsFile, 'utf8')) : undefined;
+
+/** Builds what is in `src`, and notes what that has left there. */
+const buildIn = async (
+  makepkg: Makepkg,
+  place: BuildPlace,
+  { paths, ...reader }: SourceReader & { paths: Paths },
+  found: SourceTree,
+): Promise<Ran> => {
+  const tree = new Set([...found.paths, ...found.configs]);
+  const note = () => noteOutputs(reader.asUser, paths.outputsFile, paths.src, tree);
+  const ran = await makepkg.build(place).catch(async (error: unknown) => {
+    // It ended by itself: make has removed what was half-made. Whose outputs these are nobody can tell any more.
+    if (error instanceof StepFailed && error.fault === 'work') {
+      await rm(paths.buildsFile, { force: true });
+      await note();
+    }
+    throw error;
+  });
+  await requireUnchanged(reader, paths.src, found);
+  await note();
+  return ran;
 };
 
 /** Opens, or makes, the worktree of a pkgbase in `folder`. */
@@ -181,43 +229,14 @@ export const openWorktree = async (
       return { ran, found: await sourceTreeOf(reader, paths.freshSrc) };
     },
     bringOver: async (found) => {
-      const ofTheTree = [...found.paths, ...found.configs];
-      const builds: Builds | undefined = (await isThere(paths.buildsFile))
-        ? JSON.parse(await readFile(paths.buildsFile, 'utf8'))
-        : undefined;
-      await asUser(['mkdir', '-p', '--', paths.src]);
-      await asUser([
-        'find',
-        buildFolder,
-        ...['-mindepth', '1', '-maxdepth', '2', '!', '-path', join(buildFolder, pkgbase)],
-        ...['!', '-path', paths.src, '-exec', 'rm', '-rf', '--', '{}', '+'],
-      ]);
-      const tree = new Set(ofTheTree);
-      const removed = await removeUnknown(asUser, paths.outputsFile, paths.src, tree);
-      const changed = await copyOver(asUser, paths, ofTheTree);
+      const sources = await bringOver(asUser, buildFolder, paths, found);
       await empty(asUser, [freshFolder]);
-      return { sources: { files: tree.size, changed, removed }, before: builds };
+      return { sources, before: await readBuilds(paths) };
     },
-    build: async (found) => {
-      const tree = new Set([...found.paths, ...found.configs]);
-      const note = () => noteOutputs(asUser, paths.outputsFile, paths.src, tree);
-      const ran = await makepkg.build(place).catch(async (error: unknown) => {
-        // It ended by itself: make has removed what was half-made. Whose outputs these are nobody can tell any more.
-        if (error instanceof StepFailed && error.fault === 'work') {
-          await rm(paths.buildsFile, { force: true });
-          await note();
-        }
-        throw error;
-      });
-      await requireUnchanged(reader, paths.src, found);
-      await note();
-      return ran;
-    },
+    build: (found) => buildIn(makepkg, place, { ...reader, paths }, found),
     remember: async (build) => {
-      const builds: Builds | undefined = (await isThere(paths.buildsFile))
-        ? JSON.parse(await readFile(paths.buildsFile, 'utf8'))
-        : undefined;
-      await writeDurably(paths.buildsFile, { last: build, first: builds?.first ?? build });
+      const first = (await readBuilds(paths))?.first ?? build;
+      await writeDurably(paths.buildsFile, { last: build, first });
     },
   };
 };

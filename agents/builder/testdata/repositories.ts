@@ -131,6 +131,9 @@ package_linux-fresnel-headers() {
 }
 `;
 
+/** The patch that the package applies already. */
+const oldPatch = '--- /dev/null\n+++ b/drivers/old.c\n@@ -0,0 +1 @@\n+int old;\n';
+
 const writeFiles = async (folder: string, files: Files): Promise<void> => {
   for (const [path, text] of Object.entries(files)) {
     await mkdir(dirname(join(folder, path)), { recursive: true });
@@ -190,12 +193,12 @@ const contents = {
   linux: kernel,
   'kernel-agent': {
     'fleet/fresnel.yaml': manifestText,
-    'patches/board/pbp/0001-old.patch': 'old\n',
+    'patches/board/pbp/0001-old.patch': oldPatch,
   },
   packages: {
     'arch/linux-fresnel/PKGBUILD': pkgbuild,
     'arch/linux-fresnel/config': 'CONFIG_LOCALVERSION="-fresnel"\n',
-    'arch/linux-fresnel/0001-old.patch': 'old\n',
+    'arch/linux-fresnel/0001-old.patch': oldPatch,
   },
 } satisfies Record<string, Files>;
 const changes = [
@@ -210,13 +213,16 @@ const makeRepositories = async (folder: string): Promise<void> => {
   const commit = await gitIn(linux, 'rev-parse', 'main');
   await gitIn(linux, 'tag', '-a', '-m', 'Linux 7.0', 'v7.0', commit);
   const patches = await makeSeries(linux, changes);
+  await mkdir(join(folder, 'sources'));
+  const tar = join(folder, 'sources', 'linux-7.0.tar');
+  await gitIn(linux, 'archive', '--format=tar', '--prefix=linux-7.0/', `--output=${tar}`, 'v7.0');
   await writeFile(join(folder, 'made.json'), JSON.stringify({ commit, patches }));
 };
 
 /** Three repositories over file://, a builder that knows them, and its requests. */
 export const makeFleet = async () => {
   const key = cacheKey(JSON.stringify([contents, changes]), await gitIn('/', '--version'));
-  const made = await madeOnce(`repositories-1-${key}`, makeRepositories);
+  const made = await madeOnce(`repositories-2-${key}`, makeRepositories);
   const folder = await mkdtemp(join(tmpdir(), 'ka-builder-'));
   await cp(made, folder, { recursive: true });
   await chmod(folder, 0o755);
