@@ -54,7 +54,7 @@ const inside = (peer: Peer, remote: string): string => {
       'path-refused',
       `The remote path "${remote}" is refused: it has to be relative to ${peer.folder} and hold no "." or "..".`,
     );
-  return `${peer.folder.replace(/\/+$/, '')}/${remote}`;
+  return `${peer.folder.replace(/(?<!\/)\/+$/, '')}/${remote}`;
 };
 
 const withFile = async <Value>(

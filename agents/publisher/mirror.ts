@@ -29,7 +29,7 @@ export const copyToMirror = async (
 ): Promise<void> => {
   const databases = [`/${name}.db`, `/${name}.db.*`, `/${name}.files`, `/${name}.files.*`];
   const from = `${folder}/`;
-  const to = `${mirror.destination.replace(/\/*$/, '')}/`;
+  const to = `${mirror.destination.replace(/(?<!\/)\/+$/, '')}/`;
   // -1 compares nanoseconds: a signature that is made again has the same size, and maybe the same second.
   const rsync = [
     ...['rsync', '--recursive', '--times', '--omit-dir-times', '--modify-window=-1'],

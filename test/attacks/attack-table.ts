@@ -37,6 +37,14 @@ export const attackTable = [
     how: 'sends a body without a Content-Length that never ends, where a package or a signature is expected',
     refusedBy: 'the board, which counts what arrives, and the publisher that fetches it back',
   },
+  {
+    id: 'slow-expression',
+    party: 'patch author',
+    goal: 'keep a host busy for ever',
+    how: 'a text for which a regular expression tries each way to divide it: a line of 100,000 blanks in a makefile',
+    refusedBy:
+      'each host: its expressions take linear work, and those of a PKGBUILD at most a number of steps',
+  },
 ] as const satisfies readonly Attack[];
 
 export const attacks: TestTable = {

@@ -81,7 +81,7 @@ const signatureOf = async (run: Run, host: BoardConfig, file: string, folder: st
   const beside = `${file}.sig`;
   if (await stat(beside).catch(() => undefined)) return beside;
   const signature = join(folder, basename(beside));
-  const url = `${host.repositoryUrl.replace(/\/+$/, '')}/${encodeURIComponent(basename(beside))}`;
+  const url = `${host.repositoryUrl.replace(/(?<!\/)\/+$/, '')}/${encodeURIComponent(basename(beside))}`;
   await mkdir(folder, { recursive: true });
   const { ended, stderr } = await fetchUrl(
     run,
