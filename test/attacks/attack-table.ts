@@ -38,6 +38,14 @@ export const attackTable = [
     refusedBy: 'the board, which counts what arrives, and the publisher that fetches it back',
   },
   {
+    id: 'plain-log-server',
+    party: 'network',
+    goal: 'read the log, and log in at its server as a writer',
+    how: 'answers in the place of the log’s server, and says that it has no TLS; or shows a certificate of its own',
+    refusedBy:
+      'the writer, which requires TLS off loopback and verifies the certificate, also without `caFile`',
+  },
+  {
     id: 'slow-expression',
     party: 'patch author',
     goal: 'keep a host busy for ever',
