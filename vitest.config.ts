@@ -19,8 +19,8 @@ export default defineConfig({
         test: {
           name: 'all',
           include: ['{schemas,eventlog,host,coordinator,agents,deploy,test}/**/*.test.ts'],
-          // These take longer, and have configs of their own: ./ka test faults, ./ka test lab
-          exclude: ['test/faults/**', 'test/lab/**', ...replaceModules],
+          // These take longer, and have configs of their own: ./ka test faults, ./ka test attacks, ./ka test lab
+          exclude: ['test/{attacks,faults,lab}/**', ...replaceModules],
           // A worker's files share its modules: to import them anew for each took a sixth of the time.
           isolate: false,
         },

@@ -16,7 +16,7 @@ const program = new Command('ka')
   .showHelpAfterError('(see: ka help)')
   .addHelpText(
     'after',
-    '\nExit codes: 0 done, 1 the iteration or check failed, 2 bad use or bad input.\n`ka test` runs all checks and tests, `ka test faults` makes every fault happen, `ka test simulation` plays them in virtual time, `ka test fuzz` feeds hostile input, `ka test benchmarks` measures what has to stay fast, `ka test histories` records the histories that tests replay, `ka test linux` and `ka test lab` build and boot real kernels.',
+    '\nExit codes: 0 done, 1 the iteration or check failed, 2 bad use or bad input.\n`ka test` runs all checks and tests, `ka test faults` makes every fault happen, `ka test attacks` makes the attacks, `ka test simulation` plays them in virtual time, `ka test fuzz` feeds hostile input, `ka test benchmarks` measures what has to stay fast, `ka test histories` records the histories that tests replay, `ka test linux` and `ka test lab` build and boot real kernels.',
   );
 
 // A reader that closes its end early, as in `ka log | head`, is no failure.

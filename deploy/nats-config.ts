@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
 import { Refused } from '../coordinator/refused.ts';
+import { isLoopback } from '../eventlog/connection/server-address.ts';
 import { coordinator, personWriter } from '../schemas/events.ts';
 import { hostServices, type NatsWriter, permissionsOf } from './nats-permissions.ts';
 
@@ -63,9 +63,6 @@ export interface NatsConfigOptions {
   /** The folder in which the server writes the port that it has picked. */
   portsFolder?: string;
 }
-
-const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 
 /**
  * The accounts. Each host has its own, and reaches the log's account only through services. Permissions are not enough:

@@ -4,7 +4,7 @@ import { closeSync, openSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type FleetLogins, natsConfig } from './nats-config.ts';
+import { type FleetLogins, type NatsConfigOptions, natsConfig } from './nats-config.ts';
 import { natsEnvironment, notInstalled, serverVersion } from './nats-version.ts';
 
 export interface NatsServerOptions {
@@ -13,6 +13,8 @@ export interface NatsServerOptions {
   logins: FleetLogins;
   /** Default: a free one. */
   port?: number;
+  /** Default: none. */
+  tls?: NonNullable<NatsConfigOptions['tls']>;
   /** Default: `nats-server`, searched in PATH and in Debian's folder for it. */
   program?: string;
 }
@@ -49,6 +51,19 @@ const whyNot = async (log: string, from: number): Promise<string> => {
   return `nats-server did not start: ${last}; its log is ${log}`;
 };
 
+/** Starts the server's program; what it prints goes to its log. */
+const spawnServer = (program: string, config: string, log: string): ChildProcess => {
+  const output = openSync(log, 'a', 0o600);
+  const child = spawn(program, ['--config', config], {
+    stdio: ['ignore', output, output],
+    env: natsEnvironment,
+  });
+  closeSync(output);
+  // A process that never began emits no exit; it is recognized by its missing pid.
+  child.on('error', () => undefined);
+  return child;
+};
+
 /**
  * Starts a private nats-server with JetStream as a child process, on 127.0.0.1; it is ready once this returns.
  * A free port is picked by the server itself, so nobody can take it in between.
@@ -69,17 +84,11 @@ export const startNatsServer = async (options: NatsServerOptions): Promise<NatsS
       logins: options.logins,
       version,
       portsFolder: folder,
+      ...(options.tls && { tls: options.tls }),
     });
     await writeFile(config, text, { mode: 0o600 });
     const from = (await readFile(log, 'utf8').catch(() => '')).length;
-    const output = openSync(log, 'a', 0o600);
-    const child = spawn(program, ['--config', config], {
-      stdio: ['ignore', output, output],
-      env: natsEnvironment,
-    });
-    closeSync(output);
-    // A process that never began emits no exit; it is recognized by its missing pid.
-    child.on('error', () => undefined);
+    const child = spawnServer(program, config, log);
     const { pid } = child;
     if (pid === undefined) throw new Error(notInstalled);
     const ended = once(child, 'exit').then(() => undefined);
@@ -87,7 +96,7 @@ export const startNatsServer = async (options: NatsServerOptions): Promise<NatsS
     for (let waitedMs = 0; waitedMs < readyWithinMs && !hasEnded(child); waitedMs += 10) {
       const ready = (await readFile(log, 'utf8')).slice(from).includes('Server is ready');
       const ports = ready ? await readFile(portsFile, 'utf8').catch(() => '') : '';
-      const port = /"nats:\/\/127\.0\.0\.1:(\d+)"/.exec(ports)?.[1];
+      const port = /"(?:nats|tls):\/\/127\.0\.0\.1:(\d+)"/.exec(ports)?.[1];
       if (port !== undefined) return { child, pid, ended, port: Number(port), portsFile };
       await sleep(10);
     }

@@ -33,7 +33,7 @@ export class MachineFault extends Error {
 
 /** A program did not end with one of the expected exit codes. */
 export class ProgramFailed extends Error {
-  override readonly name = 'ProgramFailed';
+  override readonly name: string = 'ProgramFailed';
   readonly program: string;
   readonly exitCode: number | undefined;
   readonly stdout: string;
@@ -51,4 +51,9 @@ export class ProgramFailed extends Error {
     this.stdout = facts.stdout;
     this.stderr = facts.stderr;
   }
+}
+
+/** A program was stopped because it printed more than it may. */
+export class PrintedTooMuch extends ProgramFailed {
+  override readonly name = 'PrintedTooMuch';
 }

@@ -1,6 +1,7 @@
+import { open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { execa } from 'execa';
-import { ProgramFailed } from './errors.ts';
+import { PrintedTooMuch, ProgramFailed } from './errors.ts';
 
 export interface RunOptions {
   cwd?: string;
@@ -13,6 +14,11 @@ export interface RunOptions {
   exitCodes?: readonly number[];
   /** Keep the output out of the step's stream: only the program's caller reads it, and people have no use for it. */
   quiet?: boolean;
+  /**
+   * Writes standard output to a file, or appends it there, instead of keeping it. The program is stopped once it prints
+   * more than `atMostBytes`; the file never gets more.
+   */
+  into?: { file: string; append: boolean; atMostBytes: number };
   /** Let the program run on when the agent stops: a pacman that is killed half-way leaves half a system. */
   outlive?: boolean;
 }
@@ -25,7 +31,8 @@ export interface Ran {
 
 /**
  * Runs a program: argv as it stands, never a shell; its own process group; a time limit.
- * @throws {ProgramFailed} if it can't be started, exceeds its limit, is killed, or ends with another exit code.
+ * @throws {PrintedTooMuch} if it prints more than is kept; {ProgramFailed} if it can't be started, exceeds its time, is
+ * killed, or ends with another exit code; what the disk said, if its output can't be written to the file.
  */
 export type Run = (
   argv: readonly [string, ...string[]] | readonly string[],
@@ -57,6 +64,27 @@ const keep = (stream: Readable, onTooMuch: () => void): (() => string) => {
   });
   stream.on('error', () => undefined); // the stream ends, and the exit code tells the rest
   return () => Buffer.concat(chunks).toString('utf8');
+};
+
+/** Writes what a program prints to a file, up to the limit. @throws what the disk says. */
+const writeInto = async (
+  stream: Readable,
+  { file, append, atMostBytes }: NonNullable<RunOptions['into']>,
+  onTooMuch: () => void,
+): Promise<void> => {
+  const handle = await open(file, append ? 'a' : 'w');
+  try {
+    let bytes = 0;
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      await handle.appendFile(chunk.subarray(0, atMostBytes - bytes));
+      bytes += chunk.length;
+      if (bytes <= atMostBytes) continue;
+      onTooMuch();
+      return;
+    }
+  } finally {
+    await handle.close();
+  }
 };
 
 const endOfGroup = async (pid: number | undefined): Promise<void> => {
@@ -119,13 +147,14 @@ interface Ended {
   program: string;
   timeoutMs: number;
   exitCodes: readonly number[];
+  atMostBytes: number;
   cause: Cause | undefined;
   result: Awaited<Child>;
   facts: { exitCode: number | undefined; stdout: string; stderr: string };
 }
 
 /** @throws {ProgramFailed} unless the program ended by itself with one of the expected exit codes. */
-const judge = ({ program, timeoutMs, exitCodes, cause, result, facts }: Ended): Ran => {
+const judge = ({ program, timeoutMs, exitCodes, atMostBytes, cause, result, facts }: Ended): Ran => {
   if (cause === 'time')
     throw new ProgramFailed(
       program,
@@ -133,7 +162,7 @@ const judge = ({ program, timeoutMs, exitCodes, cause, result, facts }: Ended): 
       facts,
     );
   if (cause === 'size')
-    throw new ProgramFailed(program, `printed more than ${keptBytes} bytes and was stopped`, {
+    throw new PrintedTooMuch(program, `printed more than ${atMostBytes} bytes and was stopped`, {
       exitCode: facts.exitCode,
       stdout: '',
       stderr: '',
@@ -172,18 +201,23 @@ export const createRun =
     if (!options.outlive) signal?.addEventListener('abort', onAbort, { once: true });
     const timer = setTimeout(() => end('time'), timeoutMs);
     const onTooMuch = () => end('size');
-    const [stdout, stderr] = [keep(child.stdout, onTooMuch), keep(child.stderr, onTooMuch)];
+    const { into } = options;
+    const written = into && writeInto(child.stdout, into, onTooMuch);
+    written?.catch(() => end('stop')); // awaited below
+    const [stdout, stderr] = [into ? () => '' : keep(child.stdout, onTooMuch), keep(child.stderr, onTooMuch)];
     const lines = async (from: 'stdout' | 'stderr') => {
       for await (const line of child.iterable({ from })) onLine(String(line));
     };
     // A program that closes its output early is judged by its exit code, not here.
-    const printed = options.quiet ? [] : [lines('stdout'), lines('stderr')];
+    const printed = options.quiet ? [] : [...(into ? [] : [lines('stdout')]), lines('stderr')];
     const allPrinted = Promise.allSettled(printed);
     const result = await child;
+    await written;
     await allPrinted; // a failure shows the last lines
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
     if (cause() === 'stop') signal?.throwIfAborted();
     const facts = { exitCode: result.exitCode, stdout: stdout(), stderr: stderr() };
-    return judge({ program, timeoutMs, exitCodes, cause: cause(), result, facts });
+    const atMostBytes = into?.atMostBytes ?? keptBytes;
+    return judge({ program, timeoutMs, exitCodes, atMostBytes, cause: cause(), result, facts });
   };

@@ -27,7 +27,7 @@ export const named = (peer: Pick<SshTarget, 'user' | 'address' | 'port'>): strin
 /** Writes a host key in the form in which it is pinned: whole, or as OpenSSH's fingerprint (base64 without padding). */
 const spellHostKey = (key: Buffer, like: string): string =>
   like.startsWith('SHA256:')
-    ? `SHA256:${hash('sha256', key, 'base64').replace(/=+$/, '')}`
+    ? `SHA256:${hash('sha256', key, 'base64').replaceAll('=', '')}`
     : `ssh-ed25519 ${key.toString('base64')}`;
 
 const logInOnce = async (target: SshTarget, signal?: AbortSignal): Promise<Client> => {

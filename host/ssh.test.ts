@@ -129,14 +129,17 @@ test('a file that a peer cannot hold is not named there', async () => {
 });
 
 test('a remote file is hashed; without one the result is undefined', async () => {
-  expect(await connection.hash('file')).toEqual(expected);
-  expect(await connection.hash('nothing')).toBeUndefined();
+  expect(await connection.hash('file', 2 ** 30)).toEqual(expected);
+  expect(await connection.hash('nothing', 2 ** 30)).toBeUndefined();
 });
 
 test.each(['../secret', '/etc/passwd', 'a/../../b', '', 'a//b', './a'])(
   'the path "%s" is refused',
   async (path) => {
-    await expect(connection.hash(path)).rejects.toMatchObject({ name: 'MachineFault', code: 'path-refused' });
+    await expect(connection.hash(path, 2 ** 30)).rejects.toMatchObject({
+      name: 'MachineFault',
+      code: 'path-refused',
+    });
   },
 );
 
@@ -181,7 +184,7 @@ test('a connection that is lost half-way leaves a part that the next one resumes
     await new Promise((resolve) => setTimeout(resolve, 1));
   await second.stop();
   await expect(fetching).rejects.not.toMatchObject({ name: 'MachineFault' });
-  await expect(cut.hash('large')).rejects.toThrow(/connection was lost/);
+  await expect(cut.hash('large', 2 ** 30)).rejects.toThrow(/connection was lost/);
   expect(existsSync(target)).toBe(false);
   const held = statSync(`${target}.part`).size;
   expect(held).toBeLessThan(large.length);
@@ -192,6 +195,6 @@ test('a stop ends a transfer with its own reason', async () => {
   const stop = new AbortController();
   const stopped = await connect(peer, stop.signal);
   stop.abort(new Error('the agent stops'));
-  await expect(stopped.hash('file')).rejects.toThrow('the agent stops');
+  await expect(stopped.hash('file', 2 ** 30)).rejects.toThrow('the agent stops');
   await expect(connect(peer, stop.signal)).rejects.toThrow('the agent stops');
 });

@@ -26,8 +26,8 @@ export interface Connection {
    * @throws {MachineFault} (altered) if the peer then holds other bytes than were sent.
    */
   put(local: string, remote: string): Promise<{ sizeBytes: number; sha256: string }>;
-  /** Reads a remote file and hashes it; undefined if there is no such file. */
-  hash(remote: string): Promise<{ sizeBytes: number; sha256: string } | undefined>;
+  /** Reads a remote file and hashes it; undefined if there is no such file, or if it has more bytes than `atMostBytes`. */
+  hash(remote: string, atMostBytes: number): Promise<{ sizeBytes: number; sha256: string } | undefined>;
   /** The files below a remote folder, by their paths below it, two folders deep at most; none if there is no such folder. */
   list(remote: string): Promise<RemoteFile[]>;
   /** Removes a remote file, and its folder if that is empty then. It need not be there. */
@@ -54,7 +54,7 @@ const inside = (peer: Peer, remote: string): string => {
       'path-refused',
       `The remote path "${remote}" is refused: it has to be relative to ${peer.folder} and hold no "." or "..".`,
     );
-  return `${peer.folder.replace(/\/+$/, '')}/${remote}`;
+  return `${peer.folder.replace(/(?<!\/)\/+$/, '')}/${remote}`;
 };
 
 const withFile = async <Value>(
@@ -146,9 +146,11 @@ const putTo =
 /** See {@link Connection.hash}. */
 const hashAt =
   (sftp: Sftp, peer: Peer): Connection['hash'] =>
-  async (remote) => {
+  async (remote, atMostBytes) => {
     try {
-      return await withFile(sftp, inside(peer, remote), 'r', (handle) => hashRemote(sftp, handle));
+      return await withFile(sftp, inside(peer, remote), 'r', async (handle) =>
+        (await sftp.sizeOf(handle)) > atMostBytes ? undefined : hashRemote(sftp, handle),
+      );
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;

@@ -7,9 +7,12 @@ const Path = z.string().regex(/^\//, { error: 'must be an absolute path' });
 const Argv = z.array(z.string().min(1)).min(1);
 
 const Nats = z.strictObject({
+  /** Off loopback, and after `tls://`, the connection is encrypted and the server's certificate verified. */
   servers: z.array(z.string().min(1)).min(1),
-  /** For a server that is not on loopback: the certificates of the authorities that may vouch for it, PEM. */
+  /** The certificates of the authorities that may vouch for the server, PEM; without it, those that Node knows. */
   caFile: Path.optional(),
+  /** The network to the server is inside one machine, as a virtual board's is: then TLS is not required. */
+  withinOneMachine: z.literal(true).optional(),
 });
 
 /** A host that this one reaches over SSH. Its host key is pinned; nothing else is accepted. */

@@ -12,11 +12,11 @@ import { nodeArgv } from '../deploy/processes/node-argv.ts';
 import { identify, isRunning } from '../deploy/processes/process-identity.ts';
 import { descendantsOf, killTree } from '../deploy/processes/process-tree.ts';
 import { createFailpoints } from './faults/failpoints.ts';
-import { faultFailures } from './faults/fault-failures.ts';
-import { faultReport, keepResults, readResults, resultsOf, unproven } from './faults/fault-results.ts';
-import { faultTable } from './faults/fault-table.ts';
+import { faults, faultTable } from './faults/fault-table.ts';
 import { waitUntil } from './faults/sandbox-faults.ts';
 import { type ProxyMode, startProxy } from './faults/tcp-proxy.ts';
+import { failedTests } from './tables/failed-tests.ts';
+import { keepResults, readResults, resultsOf, tableReport, unproven } from './tables/table-results.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'ka-fault-suite-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -29,7 +29,7 @@ describe('the fault table', () => {
   });
 
   it('counts a row as proven by a passed test and no failed one, and keeps results of rows not run', async () => {
-    const file = join(scratch, 'faults.json');
+    const file = join(scratch, 'rows.json');
     const at = '2026-01-02T03:04:05.000Z';
     const test = (row: 'disk-full' | 'clock-wrong' | 'two-agents', state: 'passed' | 'failed') => ({
       row,
@@ -41,17 +41,17 @@ describe('the fault table', () => {
     await keepResults(resultsOf([test('disk-full', 'passed'), test('disk-full', 'passed')], at), file);
     const results = readResults(file);
     expect(results['disk-full']).toEqual({ passed: 2, failed: 0, seconds: 2.6, at });
-    expect(unproven(results)).toContain('clock-wrong');
-    expect(unproven(results)).not.toContain('two-agents');
-    expect(unproven(results)).toHaveLength(faultTable.length - 2);
-    const report = faultReport(results, undefined, 160);
+    expect(unproven(results, faultTable)).toContain('clock-wrong');
+    expect(unproven(results, faultTable)).not.toContain('two-agents');
+    expect(unproven(results, faultTable)).toHaveLength(faultTable.length - 2);
+    const report = tableReport(results, faults, 160);
     expect(report).toContain('1 of 2 failed in 2.6');
     expect(report).toMatch(/2 of \d+ rows proven$/);
   });
 
   it('shows the place and the errors of each failed test, in a few lines', () => {
     const lines = Array.from({ length: 9 }, (_, index) => `line ${index + 1}`);
-    const said = faultFailures([
+    const said = failedTests([
       { place: 'test/faults/a.test.ts:7', name: 'disk-full: x', messages: [lines.join('\n\n'), 'and so'] },
       { place: 'test/faults/b.test.ts:3', name: 'signing-key: y', messages: [] },
     ]);

@@ -67,7 +67,8 @@ export const backup: Step<'backup', BoardConfig> = async (
   const place = `${host.host}/${version}`;
   const local = backupFile(host, { version, ...made });
   const remote = `${place}/${made.archive.file}`;
-  const isThere = async (there: Connection) => (await there.hash(remote))?.sha256 === made.archive.sha256;
+  const isThere = async (there: Connection) =>
+    (await there.hash(remote, made.archive.sizeBytes))?.sha256 === made.archive.sha256;
   const copy = async (there: Connection): Promise<null> => {
     if (await isThere(there)) {
       note(`${request.host} holds ${remote} already`);

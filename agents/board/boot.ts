@@ -41,6 +41,18 @@ const startsWithGzip = async (file: string): Promise<boolean> => {
 /** Longer than any banner. This much of the text so far is kept, so that a banner that spans two pieces is found. */
 const bannerAtMost = 4096;
 
+/** The banners in a text. `isWhole`: a newline or a NUL ends it; without either it goes on in the next piece. */
+const bannersIn = (text: string): { banner: string; isWhole: boolean }[] =>
+  text
+    .split('Linux version ')
+    .slice(1)
+    .flatMap((rest) => {
+      const [said] = /^\S+ \([^\n\0]*/.exec(rest) ?? [];
+      return said === undefined
+        ? []
+        : [{ banner: `Linux version ${said}`, isWhole: said.length < rest.length }];
+    });
+
 /**
  * The line `Linux version …` that a kernel image prints first when it boots, and that `/proc/version` begins with. The
  * image may be gzipped.
@@ -61,12 +73,11 @@ export const imageBanner = async (image: string): Promise<string> => {
     let text = '';
     for await (const piece of pieces) {
       text = text.slice(-bannerAtMost) + (piece as Buffer).toString('latin1');
-      // The banner ends with a newline or a NUL; without either it goes on in the next piece.
-      const found = /Linux version \S+ \([^\n\0]*(?=[\n\0])/.exec(text);
-      if (found) return found[0];
+      const found = bannersIn(text).find(({ isWhole }) => isWhole);
+      if (found) return found.banner;
     }
-    const last = /Linux version \S+ \([^\n\0]*$/.exec(text);
-    if (last) return last[0];
+    const last = bannersIn(text).at(-1);
+    if (last) return last.banner;
   } catch (error) {
     throw refuse(`can't be read (${error instanceof Error ? error.message : String(error)})`, error);
   }

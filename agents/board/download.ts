@@ -1,5 +1,6 @@
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { fetchUrl } from '../../host/fetch-url.ts';
 import { hashFile } from '../../host/hash-file.ts';
 import type { Run } from '../../host/run.ts';
 import { type Connection, connect } from '../../host/ssh.ts';
@@ -7,6 +8,7 @@ import { syncPath } from '../../host/sync-path.ts';
 import type { Peer } from '../../schemas/config.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
 import { asStepFailed, StepFailed } from '../runtime/errors.ts';
+import { signatureAtMostBytes } from '../runtime/openpgp-verify.ts';
 import { hasContent } from './staged.ts';
 
 export type Transfer = StepEvidence<'stage'>['packages'][number]['transfers'][number];
@@ -15,11 +17,15 @@ interface Wanted {
   url: string;
   local: string;
   sha256: string;
-  /** Absent for a signature, whose size is unknown: at most 64 KiB then. */
+  /** Absent for a signature, whose size is unknown: at most {@link signatureAtMostBytes} then. */
   sizeBytes?: number;
 }
 
-const unknownSizeAtMost = 64 * 1024;
+/** curl's options: when a download counts as stalled. */
+const patience = (stallSeconds: number): string[] => [
+  ...['--connect-timeout', String(stallSeconds)],
+  ...['--speed-limit', String(stalledBelow), '--speed-time', String(stallSeconds)],
+];
 
 const tries = 3;
 /** A download below this many bytes per second counts as stalled. */
@@ -33,7 +39,7 @@ const sizeOf = (file: string): Promise<number> =>
   );
 
 // curl(1), "EXIT CODES".
-const curlSaid: Record<number, string> = {
+const curlSaid: Record<number | 'too-much', string | undefined> = {
   6: 'its name is not known',
   7: 'nobody answers there',
   18: 'the connection ended early',
@@ -41,7 +47,8 @@ const curlSaid: Record<number, string> = {
   28: 'it stalled',
   33: 'it can send no part of a file',
   60: 'its certificate is refused, which a wrong clock can also cause',
-  63: 'it sent more than was expected',
+  63: 'it would send more than was expected',
+  'too-much': 'it sent more than was expected',
 };
 
 /**
@@ -62,33 +69,23 @@ export const download = async (
     if (sizeBytes === undefined || (await sizeOf(part)) > sizeBytes) await rm(part, { force: true });
     const from = await sizeOf(part);
     // A server answers a request for the part after the end with an error.
-    const curl =
+    const { ended, seconds } =
       from === sizeBytes
-        ? { exitCode: 0, stdout: '0 0', stderr: '' }
-        : await run(
-            [
-              'curl',
-              ...['--fail', '--silent', '--show-error', '--proto', '=http,https', '--continue-at', '-'],
-              ...[
-                '--connect-timeout',
-                String(stallSeconds),
-                '--max-filesize',
-                String(sizeBytes ?? unknownSizeAtMost),
-              ],
-              ...['--speed-limit', String(stalledBelow), '--speed-time', String(stallSeconds)],
-              ...['--write-out', '%{size_download} %{time_total}', '--output', part, '--', url],
-            ],
-            { exitCodes: Array.from({ length: 100 }, (_, code) => code), quiet: true, timeoutMs },
-          );
-    const [, seconds = 0] = curl.stdout.split(' ').map(Number);
+        ? { ended: 0, seconds: 0 }
+        : await fetchUrl(
+            run,
+            { url, file: part, from, atMostBytes: sizeBytes ?? signatureAtMostBytes },
+            { options: patience(stallSeconds), timeoutMs },
+          ).catch((error: NodeJS.ErrnoException) => {
+            if (error.syscall !== 'write' && error.syscall !== 'open') throw error;
+            throw new StepFailed(
+              'host',
+              `${part} can't be written (${error.message}): look at the disk's room and state.`,
+            );
+          });
     const here = await sizeOf(part);
     const transfer = { path: 'repository', bytes: Math.max(0, here - from), seconds } as const;
-    if (curl.exitCode === 23)
-      throw new StepFailed(
-        'host',
-        `${part} can't be written (${curl.stderr.trim()}): look at the disk's room and state.`,
-      );
-    if (curl.exitCode === 0) {
+    if (ended === 0) {
       const found = (await hashFile(part)).sha256;
       if (found === sha256) {
         await syncPath(part);
@@ -107,11 +104,10 @@ export const download = async (
       if (from > 0) continue;
       return transfers;
     }
-    const { exitCode } = curl;
-    const why = `${curlSaid[exitCode] ?? 'curl failed'} after ${here} of ${sizeBytes ?? 'its'} bytes (curl ${exitCode})`;
+    const why = `${curlSaid[ended] ?? 'curl failed'} after ${here} of ${sizeBytes ?? 'its'} bytes (curl ${ended})`;
     transfers.push({ ...transfer, complete: false, why });
-    if (exitCode === 33 || exitCode === 63) await rm(part, { force: true });
-    else if (exitCode === 22 || here === from) return transfers;
+    if (ended === 33 || ended === 63 || ended === 'too-much') await rm(part, { force: true });
+    else if (ended === 22 || here === from) return transfers;
   }
   return transfers;
 };
@@ -122,7 +118,7 @@ const lanCopy = async (
   remote: string,
   { local, sha256, sizeBytes }: Wanted,
 ): Promise<Transfer> => {
-  const size = sizeBytes ?? (await lan.hash(remote))?.sizeBytes ?? 0;
+  const size = sizeBytes ?? (await lan.hash(remote, signatureAtMostBytes))?.sizeBytes ?? signatureAtMostBytes;
   const travelled = await lan.fetch(remote, local, { sha256, sizeBytes: size });
   return { path: 'lan', ...travelled, complete: true };
 };

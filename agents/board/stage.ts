@@ -43,7 +43,7 @@ export const stage: Step<'stage', BoardConfig> = async (request, { effect, host,
   for (const wanted of request.packages) {
     const local = stagedFile(host, wanted);
     const fetched = async (file: string, local: string, content: { sha256: string; sizeBytes?: number }) => {
-      const url = `${host.repositoryUrl.replace(/\/+$/, '')}/${encodeURIComponent(file)}`;
+      const url = `${host.repositoryUrl.replace(/(?<!\/)\/+$/, '')}/${encodeURIComponent(file)}`;
       const { view } = request.lan;
       const remote = view === undefined ? file : `views/${view}/${file}`;
       const { stallSeconds = 10 } = host;

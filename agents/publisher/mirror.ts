@@ -13,6 +13,7 @@ const copyMs = 4 * 3_600_000;
 export interface ServedFile {
   file: string;
   sha256: string;
+  sizeBytes: number;
 }
 
 /**
@@ -28,7 +29,7 @@ export const copyToMirror = async (
 ): Promise<void> => {
   const databases = [`/${name}.db`, `/${name}.db.*`, `/${name}.files`, `/${name}.files.*`];
   const from = `${folder}/`;
-  const to = `${mirror.destination.replace(/\/*$/, '')}/`;
+  const to = `${mirror.destination.replace(/(?<!\/)\/+$/, '')}/`;
   // -1 compares nanoseconds: a signature that is made again has the same size, and maybe the same second.
   const rsync = [
     ...['rsync', '--recursive', '--times', '--omit-dir-times', '--modify-window=-1'],
@@ -47,8 +48,12 @@ export const copyToMirror = async (
   );
 };
 
-/** The sha256 of what the mirror serves under a name, or why there is none. */
-const fetchBack = async (mirror: Mirror, file: string, signal?: AbortSignal): Promise<string> => {
+/** The sha256 of what the mirror serves under a name, or why there is none. No more is read than is expected. */
+const fetchBack = async (
+  mirror: Mirror,
+  { file, sizeBytes }: ServedFile,
+  signal?: AbortSignal,
+): Promise<string> => {
   const base = mirror.url.endsWith('/') ? mirror.url : `${mirror.url}/`;
   const response = await fetch(new URL(encodeURIComponent(file), base), {
     headers: { 'cache-control': 'no-cache' },
@@ -56,7 +61,12 @@ const fetchBack = async (mirror: Mirror, file: string, signal?: AbortSignal): Pr
   });
   if (!response.ok || response.body === null) return `HTTP ${response.status}`;
   const hash = createHash('sha256');
-  for await (const piece of response.body) hash.update(piece);
+  let bytes = 0;
+  for await (const piece of response.body) {
+    bytes += piece.length;
+    if (bytes > sizeBytes) return `more than ${sizeBytes} bytes`;
+    hash.update(piece);
+  }
   return hash.digest('hex');
 };
 
@@ -67,9 +77,9 @@ export const differencesOnMirror = async (
   signal?: AbortSignal,
 ): Promise<{ file: string; found: string }[]> => {
   const differences: { file: string; found: string }[] = [];
-  for (const { file, sha256 } of files) {
+  for (const file of files) {
     const found = await fetchBack(mirror, file, signal);
-    if (found !== sha256) differences.push({ file, found });
+    if (found !== file.sha256) differences.push({ file: file.file, found });
   }
   return differences;
 };

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { orNoRoom } from '../../host/disk-room.ts';
 import { hashFile } from '../../host/hash-file.ts';
@@ -89,11 +90,21 @@ const look = async ({ config, run, packages, view }: Publication) => {
 };
 
 /** The files of a publication that its mirror has to serve. */
-const servedFiles = ({ database, packages }: Awaited<ReturnType<typeof look>>): ServedFile[] =>
-  [...packages, database].flatMap(({ file, sha256, signatureSha256 }) => [
+const servedFiles = (
+  { repository }: Pick<PublisherConfig, 'repository'>,
+  { database, packages }: Awaited<ReturnType<typeof look>>,
+): Promise<ServedFile[]> => {
+  const served = [...packages, database].flatMap(({ file, sha256, signatureSha256 }) => [
     { file, sha256 },
     { file: `${file}.sig`, sha256: signatureSha256 },
   ]);
+  return Promise.all(
+    served.map(async (each) => ({
+      ...each,
+      sizeBytes: (await stat(join(repository.folder, 'current', each.file))).size,
+    })),
+  );
+};
 
 /**
  * Signs packages, adds them to the repository in a new view, serves it and mirrors it. The first publication makes the
@@ -132,7 +143,7 @@ export const publishPackages = async (publication: Publication): Promise<StepEvi
   const seen = await look(publication);
   const { mirror } = config;
   if (mirror === undefined) return { ...seen, mirror: null };
-  const files = servedFiles(seen);
+  const files = await servedFiles(config, seen);
   const filesMatched = await effect('mirror', {
     probe: async () =>
       (await differencesOnMirror(mirror, files, signal)).length === 0

@@ -4,6 +4,9 @@ import type { Run } from '../../host/run.ts';
 import type { Fault } from '../../schemas/steps.ts';
 import { StepFailed } from './errors.ts';
 
+/** The most that a detached signature has. */
+export const signatureAtMostBytes = 64 * 1024;
+
 /** The lines that gpgv writes to its status channel, split into words (GnuPG's doc/DETAILS). */
 const statusLines = (stdout: string): string[][] =>
   stdout

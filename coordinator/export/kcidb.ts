@@ -120,7 +120,7 @@ const checkoutOf = (iteration: Iteration, origin: string): Checkout => {
 const compilerOf = (iteration: Iteration): { compiler?: string } => {
   const { verdict } = answerCheck({ check: 'kernel-running' }, iteration);
   const banner = evidenceOf(iteration, 'reboot')?.evidence.after.procVersion ?? '';
-  const compiler = /^Linux version \S+ \([^)]*\) \((.+?), (?:GNU ld|LLD)/.exec(banner)?.[1];
+  const compiler = /^Linux version \S+ \([^)]*\) \(([^\n]+), (?:GNU ld|LLD)/.exec(banner)?.[1];
   return verdict === 'PASS' && compiler !== undefined ? { compiler: printable(compiler) } : {};
 };
 

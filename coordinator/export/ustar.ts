@@ -50,7 +50,7 @@ export const memberHeader = (name: string, sizeBytes: number): Buffer => {
  * @throws {ArchiveFault}
  */
 export const readMemberHeader = (header: Buffer, at: number): { name: string; sizeBytes: number } => {
-  const name = header.toString('latin1', 0, 100).replace(/\0.*$/s, '');
+  const name = header.toString('latin1', 0, 100).split('\0', 1)[0] ?? '';
   const size = header.toString('latin1', 124, 135);
   if (/^[0-7]{11}$/.test(size) && TreePath.safeParse(name).success) {
     const sizeBytes = Number.parseInt(size, 8);

@@ -72,7 +72,10 @@ const isOutside = (path: string): boolean =>
  * Whether it applies is checked by preflight.
  */
 export const patchFaults = (text: string): string[] => {
-  if (!/^diff --git |^--- [^\n]+\n\+\+\+ /m.test(text)) return ['is empty: it holds no diff'];
+  const lines = text.split('\n');
+  const isHeader = (line: string, at: number) =>
+    line.startsWith('diff --git ') || (line.startsWith('--- ') && lines[at + 1]?.startsWith('+++ '));
+  if (!lines.some(isHeader)) return ['is empty: it holds no diff'];
   const paths = new Set(pathsOf(outsideHunks(text)));
   return [...paths].filter(isOutside).map((path) => `touches ${path}, which is outside the tree`);
 };

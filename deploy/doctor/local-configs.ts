@@ -12,7 +12,11 @@ const LocalConfig = z.looseObject({
   keyFile: z.string().optional(),
   identities: z.record(z.string(), z.string()).optional(),
   fleetFile: z.string(),
-  nats: z.looseObject({ servers: z.array(z.string()), caFile: z.string().optional() }),
+  nats: z.looseObject({
+    servers: z.array(z.string()),
+    caFile: z.string().optional(),
+    withinOneMachine: z.boolean().optional(),
+  }),
   signing: z
     .object({ gnupgHome: z.string().optional(), fingerprint: Fingerprint, keyring: z.string() })
     .optional()

@@ -9,6 +9,7 @@ import { type Finding, fine, wrong } from './finding.ts';
 export const serverFindings = async (nats: {
   servers: string[];
   caFile?: string | undefined;
+  withinOneMachine?: boolean | undefined;
 }): Promise<Finding[]> => {
   const what = `logins at nats-server ${nats.servers.join(', ')}`;
   const folder = mkdtempSync(join(tmpdir(), 'ka-doctor-'));

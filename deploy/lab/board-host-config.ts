@@ -38,7 +38,7 @@ export const boardHostConfig = (
   { ports, fingerprint, hertz }: { ports: FixedPorts; fingerprint: string; hertz: string },
 ) => ({
   role: 'board',
-  nats: { servers: [`nats://${machineFromGuest}:${ports.nats}`] },
+  nats: { servers: [`nats://${machineFromGuest}:${ports.nats}`], withinOneMachine: true },
   peers: {
     hertz: {
       address: machineFromGuest,

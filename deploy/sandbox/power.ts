@@ -16,7 +16,8 @@ export const bootedKernel = (extlinux: string, override?: string): string | unde
   let label: string | undefined;
   const kernels = new Map<string, string>();
   for (const line of extlinux.split('\n')) {
-    const [, word = '', value = ''] = /^\s*(\w+)\s+(.*?)\s*$/.exec(line) ?? [];
+    const [, word = '', rest = ''] = /^(\w+)\s(.*)$/.exec(line.trim()) ?? [];
+    const value = rest.trim();
     if (/^default$/i.test(word)) chosen = value;
     if (/^label$/i.test(word)) label = value;
     if (/^(kernel|linux)$/i.test(word) && label !== undefined) kernels.set(label, value);

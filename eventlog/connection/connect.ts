@@ -12,14 +12,20 @@ import {
 import { readKeyFile } from '../signing/key-file.ts';
 import type { WriterKey } from '../signing/writer-key.ts';
 import { inboxOf } from './inbox.ts';
+import { needsTls } from './server-address.ts';
 
 /** A connection to the fleet's NATS server, as the code outside this folder holds it. */
 export type LogConnection = NatsConnection;
 
 export interface NatsOptions {
   servers: string[];
-  /** For a server that is not on loopback: the certificates of the authorities that may vouch for it, PEM. */
+  /**
+   * For a server that is not on loopback: the certificates of the authorities that may vouch for it, PEM. Without it,
+   * those that Node knows.
+   */
   caFile?: string | undefined;
+  /** The network to the server is inside one machine: only `tls://` requires TLS then. */
+  withinOneMachine?: boolean | undefined;
   /** The key that the writer logs in with, an NKey seed. */
   keyFile: string;
   /** The writer's name. It names the connection and its inboxes, which nobody else may read. */
@@ -55,6 +61,7 @@ const authenticatorOf =
 export const connectNats = async ({
   servers,
   caFile,
+  withinOneMachine = false,
   keyFile,
   name,
   wait = false,
@@ -74,7 +81,8 @@ export const connectNats = async ({
       return await connect({
         servers,
         name,
-        ...(caFile === undefined ? {} : { tls: { caFile } }),
+        // Without this option the client believes a server that says it has no TLS.
+        ...(needsTls(servers, withinOneMachine) ? { tls: caFile === undefined ? {} : { caFile } } : {}),
         authenticator: authenticatorOf(key),
         inboxPrefix: inboxOf(name),
         maxReconnectAttempts: -1,

@@ -16,7 +16,7 @@ const askEnd = async (
     await connection.jetstream().publish(subject, '', { expect, timeout });
   } catch (error) {
     const refusal = error instanceof NatsError ? error.api_error : undefined;
-    const [, last] = /(\d+)$/.exec(refusal?.description ?? '') ?? [];
+    const [, last] = /(?<!\d)(\d+)$/.exec(refusal?.description ?? '') ?? [];
     if (refusal?.err_code === wrongLastSequence && last !== undefined) return Number(last);
     throw error;
   }

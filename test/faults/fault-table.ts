@@ -1,9 +1,20 @@
+import type { TestTable } from '../tables/test-table.ts';
+
 /** A fault and what must happen then. */
-export interface Fault {
+export type Fault = {
   id: string;
   fault: string;
   expected: string;
-}
+};
+
+/** A table of faults. */
+export const tableOfFaults = (rows: readonly Fault[]): TestTable => ({
+  columns: [
+    { key: 'fault', head: 'fault', share: 0.4 },
+    { key: 'expected', head: 'expected', share: 0.6 },
+  ],
+  rows,
+});
 
 const stepsGoOn = 'steps go on, outboxes drain in order, noticed within 30 s, reconnects for ever';
 const fermiBuilds =
@@ -124,5 +135,7 @@ export const faultTable = [
       'an effect at most once past its probe, no outcome lost, never two open attempts of one step, an iteration always ends or waits for a named person or host',
   },
 ] as const satisfies readonly Fault[];
+
+export const faults = tableOfFaults(faultTable);
 
 export type FaultId = (typeof faultTable)[number]['id'];

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
-import { faultReporter } from './fault-reporter.ts';
-import { faultTable } from './fault-table.ts';
+import { tableReporter } from '../tables/table-reporter.ts';
+import { faults } from './fault-table.ts';
 import { patienceMs } from './patience.ts';
 
 /**
@@ -19,7 +19,7 @@ export default defineConfig({
   root: resolve(import.meta.dirname, '../..'),
   test: {
     include: ['test/faults/**/*.test.ts'],
-    reporters: ['default', faultReporter(faultTable)],
+    reporters: ['default', tableReporter(faults)],
     // Each file has its own fleet. Three at once are enough for the two cores of the smallest machine: one of them
     // waits ten minutes for a nats-server that is down.
     maxWorkers: 3,

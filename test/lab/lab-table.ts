@@ -1,4 +1,4 @@
-import type { Fault } from '../faults/fault-table.ts';
+import { type Fault, tableOfFaults } from '../faults/fault-table.ts';
 
 const oldKernel = 'the old kernel runs again, by itself; the iteration is rolled back and says which it was';
 
@@ -30,5 +30,7 @@ export const labTable = [
     expected: 'the board boots, old or new, and the iteration ends rightly',
   },
 ] as const satisfies readonly Fault[];
+
+export const labFaults = tableOfFaults(labTable);
 
 export type LabFaultId = (typeof labTable)[number]['id'];

@@ -27,8 +27,10 @@ const begin = '# kernel-agent: the kernel from before the iteration; it goes whe
 const end = '# kernel-agent: end';
 
 const lineOf = (line: string): { word: string; value: string } => {
-  const [, word = '', value = ''] = /^\s*([^\s#]\S*)\s*(.*?)\s*$/.exec(line) ?? [];
-  return { word: word.toLowerCase(), value };
+  const said = line.trim();
+  if (said.startsWith('#')) return { word: '', value: '' };
+  const [word = ''] = said.split(/\s/, 1);
+  return { word: word.toLowerCase(), value: said.slice(word.length).trim() };
 };
 const isDefault = (line: string) => /^(default|ontimeout)$/.test(lineOf(line).word);
 
@@ -98,11 +100,18 @@ export const readExtlinux = (text: string): ExtlinuxConf => {
   return conf;
 };
 
+const withValue = (line: string, value: string): string => {
+  const before = lineOf(line).value;
+  if (before === '') return `${line.trimEnd()} ${value}`;
+  const at = line.lastIndexOf(before);
+  return `${line.slice(0, at)}${value}${line.slice(at + before.length)}`;
+};
+
 /** Returns the text with another default. Everything around the names stays. */
 export const withDefault = (text: string, name: string): string =>
   text
     .split('\n')
-    .map((line) => (isDefault(line) ? line.replace(/^(\s*\S+\s+).*?(\s*)$/, `$1${name}$2`) : line))
+    .map((line) => (isDefault(line) ? withValue(line, name) : line))
     .join('\n');
 
 /** Returns the text with a block of our own at its end: this label, made the default. */

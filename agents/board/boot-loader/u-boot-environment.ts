@@ -31,6 +31,14 @@ const reached = (variables: ReadonlyMap<string, string>): string => {
   return follow('bootcmd');
 };
 
+/** Whether a command of U-Boot's removes a variable: `setenv NAME`, `env delete [-f] NAME`. */
+const clears = (command: string, variable: string): boolean => {
+  const words = command.replaceAll(/["']/g, ' ').trim().split(/\s+/);
+  if (words.at(-2) === 'setenv' && words.at(-1) === variable) return true;
+  const at = words.findIndex((word, index) => word === 'env' && words[index + 1] === 'delete');
+  return at >= 0 && words.slice(at + 2).find((word) => !word.startsWith('-')) === variable;
+};
+
 /** Why this environment's `bootcmd` can't boot the variable's label once; undefined if it can. */
 export const bootLineFault = (
   variables: ReadonlyMap<string, string>,
@@ -42,12 +50,22 @@ export const bootLineFault = (
   const text = reached(variables);
   const name = variable.replaceAll(/\W/g, '\\$&');
   // A variable in a separate environment is imported from its place, and cleared by erasing or writing that place.
-  if (new RegExp(`\\benv\\s+import\\b[^;]*\\b${name}\\b`).test(text))
+  const isNamed = new RegExp(`\\b${name}\\b`);
+  if (
+    text.split(';').some((part) =>
+      isNamed.test(
+        part
+          .split(/\benv\s+import\b/)
+          .slice(1)
+          .join(' '),
+      ),
+    )
+  )
     return /\b(erase|write|saveenv|env\s+save)\b/.test(text)
       ? undefined
       : `its bootcmd imports ${variable} and never erases it`;
   if (!new RegExp(`\\$\\{?${name}\\b`).test(text)) return `its bootcmd never looks at ${variable}`;
-  if (!new RegExp(`\\bsetenv\\s+${name}\\s*(;|$)|\\benv\\s+delete\\s+(-\\w+\\s+)*${name}\\b`, 'm').test(text))
+  if (!text.split(/[;\n]/).some((part) => clears(part, variable)))
     return `its bootcmd never clears ${variable}`;
   if (!/\bsaveenv\b|\benv\s+save\b/.test(text)) return `its bootcmd never saves that ${variable} is cleared`;
   return undefined;

@@ -1,10 +1,11 @@
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { ProgramFailed } from '../../../host/errors.ts';
+import { fetchUrl } from '../../../host/fetch-url.ts';
 import type { Run } from '../../../host/run.ts';
 import type { BoardConfig } from '../../../schemas/config.ts';
 import { StepFailed } from '../../runtime/errors.ts';
-import { verifySignature } from '../../runtime/openpgp-verify.ts';
+import { signatureAtMostBytes, verifySignature } from '../../runtime/openpgp-verify.ts';
 import { backupsFolder, packagesFolder } from '../backups-folder.ts';
 import { readPackageFile } from './package-file.ts';
 import { type InstalledEntry, isContentOf } from './pacman.ts';
@@ -80,19 +81,18 @@ const signatureOf = async (run: Run, host: BoardConfig, file: string, folder: st
   const beside = `${file}.sig`;
   if (await stat(beside).catch(() => undefined)) return beside;
   const signature = join(folder, basename(beside));
-  const url = `${host.repositoryUrl.replace(/\/+$/, '')}/${encodeURIComponent(basename(beside))}`;
-  const curl = ['curl', '--fail', '--silent', '--show-error', '--proto', '=http,https', '--max-time', '60'];
+  const url = `${host.repositoryUrl.replace(/(?<!\/)\/+$/, '')}/${encodeURIComponent(basename(beside))}`;
   await mkdir(folder, { recursive: true });
-  await run([...curl, '--max-filesize', '65536', '--output', signature, '--', url], { quiet: true }).catch(
-    (error: unknown) => {
-      if (!(error instanceof ProgramFailed)) throw error;
-      throw new StepFailed(
-        'host',
-        `${beside} is not there, and ${url} doesn't give it (${error.message}): a rollback needs it, put it there.`,
-        { cause: error },
-      );
-    },
+  const { ended, stderr } = await fetchUrl(
+    run,
+    { url, file: signature, from: 0, atMostBytes: signatureAtMostBytes },
+    { options: ['--max-time', '60'], timeoutMs: 70_000 },
   );
+  if (ended !== 0)
+    throw new StepFailed(
+      'host',
+      `${beside} is not there, and ${url} doesn't give it (${stderr}): a rollback needs it, put it there.`,
+    );
   return signature;
 };
 

@@ -84,7 +84,7 @@ export const remoteEnvironment = async (
 };
 
 const refused =
-  /Host key verification failed|Permission denied \(|does not appear to be a git repository|[Rr]epository .*not found|detected dubious ownership|Authentication failed|could not read Username/;
+  /Host key verification failed|Permission denied \(|does not appear to be a git repository|[Rr]epository (?:(?![Rr]epository ).)*not found|detected dubious ownership|Authentication failed|could not read Username/;
 
 /**
  * The line by which git reports a failure that another try can't change: a refused key, another host key, no such

@@ -8,9 +8,9 @@ const fileName = (source: string): string => {
   if (named !== undefined) return named;
   const kind = /^([a-z]+)(?:\+|:\/\/)/.exec(source)?.[1] ?? '';
   if (!versioned.has(kind)) return source.slice(source.lastIndexOf('/') + 1);
-  const path = source.replace(/[#?].*$/, '').replace(/\/$/, '');
+  const path = (source.split(/[#?]/, 1)[0] ?? '').replace(/\/$/, '');
   const last = path.slice(path.lastIndexOf('/') + 1);
-  if (kind === 'git') return last.replace(/\.git.*$/, '');
+  if (kind === 'git') return last.split('.git', 1)[0] ?? '';
   if (kind === 'bzr') return last.replace(/^.*?lp:/, '');
   return kind === 'fossil' ? `${last}.fossil` : last;
 };

@@ -113,7 +113,7 @@ const isPlainGlob = (pattern: string, value: string): boolean => {
 const globSource = (pattern: string, lazy: boolean): string =>
   pattern
     .replace(/\*+/g, '*')
-    .replace(/\\(.)|[*?]|\[!?[^\]]+\]|[.+^${}()|\\\]]/g, (part, escaped?: string) => {
+    .replace(/\\(.)|[*?]|\[!?[^\][]+\]|[.+^${}()|\\\][]/g, (part, escaped?: string) => {
       if (escaped !== undefined) return escaped.replace(/[^\w]/, '\\$&');
       if (part === '*') return lazy ? '[^]*?' : '[^]*';
       if (part === '?') return '[^]';
@@ -176,8 +176,8 @@ const expandParameter = (
 
 /** Quote removal and parameters. A word that is a single `${name[@]}` expands to all its values. */
 const expandParts = (raw: string, variables: BashVariables, level = 0): readonly string[] | undefined => {
-  const whole = /^"?\$\{([^{}]*\[@\][^{}]*)\}"?$/.exec(raw);
-  if (whole?.[1] !== undefined) return expandParameter(whole[1], variables, level);
+  const whole = /^"?\$\{([^{}]*)\}"?$/.exec(raw);
+  if (whole?.[1]?.includes('[@]')) return expandParameter(whole[1], variables, level);
   let value = '';
   let quoted = false;
   for (let i = 0; i < raw.length; i++) {

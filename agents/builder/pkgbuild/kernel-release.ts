@@ -31,7 +31,7 @@ interface Parts {
 const about = /LOCALVERSION|EXTRAVERSION|KERNELRELEASE|KERNELVERSION|SUBLEVEL|localversion|setlocalversion/;
 
 const makefileValue = (makefile: string, name: string): string | undefined =>
-  new RegExp(`^${name}[ \\t]*:?=[ \\t]*(.*?)[ \\t]*$`, 'm').exec(makefile)?.[1];
+  new RegExp(`^${name}[ \\t]*:?=(.*)$`, 'm').exec(makefile)?.[1]?.trim();
 
 const configString = (config: string, name: string): string => {
   const lines = [...config.matchAll(new RegExp(`^CONFIG_${name}="((?:[^"\\\\]|\\\\.)*)"$`, 'gm'))];
@@ -82,7 +82,9 @@ class PartsReader {
     this.#readAssignments(command);
     if (command.in === undefined) return;
     const [program, ...words] = command.words;
-    const writes = command.redirections.find(({ target }) => /localversion[^/]*$/.test(target.raw));
+    const writes = command.redirections.find(({ target }) =>
+      target.raw.slice(target.raw.lastIndexOf('/') + 1).includes('localversion'),
+    );
     if (!program) return;
     const mentions =
       writes !== undefined || [program, ...words].some(({ raw }) => about.test(raw) && !/^\.?\//.test(raw));
@@ -151,7 +153,7 @@ class PartsReader {
 
   #readSed(command: BashCommand, words: readonly BashToken[]): void {
     const target = words.at(-1)?.raw.replace(/["']/g, '') ?? '';
-    const isConfig = /config[^/]*$/.test(target) ? 'config' : undefined;
+    const isConfig = target.slice(target.lastIndexOf('/') + 1).includes('config') ? 'config' : undefined;
     const key = /(^|\/)Makefile$/.test(target) ? 'makefile' : isConfig;
     const scripts = words.slice(0, -1).filter(({ raw }) => !/^(-\w+|--[\w-]+)$/.test(raw));
     if (words.some(({ raw }) => /^-/.test(raw) && !/^(-i|-e|-ie|--in-place|--expression)$/.test(raw)))

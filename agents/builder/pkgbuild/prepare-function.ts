@@ -46,12 +46,23 @@ const readShape = (text: string, script: BashScript, known: readonly string[]): 
   return { by: 'name', commands, line };
 };
 
+/** Whether what stands behind a command on its line is nothing but what handles its failure, and a comment. */
+const endsCommand = (behind: string): boolean => {
+  const rest = behind
+    .trim()
+    .replace(/^\|\|\s*(?:return|exit)\b(?:\s+\d+)?/, '')
+    .trimStart()
+    .replace(/^;/, '')
+    .trimStart();
+  return rest === '' || rest.startsWith('#');
+};
+
 /** The lines of a command, which nothing else may share except what handles its failure: `|| return 1`. */
 const ownLines = (text: string, { start, end }: BashCommand): { start: number; end: number } => {
   const lines = wholeLines(text, start, end);
   const before = text.slice(lines.start, start);
   const behind = text.slice(end, lines.end);
-  if (!/^\s*$/.test(before) || !/^\s*(\|\|\s*(return|exit)(\s+\d+)?)?\s*;?\s*(#.*)?\n?$/.test(behind))
+  if (!/^\s*$/.test(before) || !endsCommand(behind))
     throw new PkgbuildError(
       lineOf(text, start),
       `other commands are on the line of "${text.slice(start, end)}"; expected it on a line of its own`,

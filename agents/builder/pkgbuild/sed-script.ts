@@ -1,13 +1,26 @@
-/** A kernel's Makefile needs no more repeats in one pattern, and no longer lines. */
-const mostRepeats = 3;
-const longestLine = 1000;
+/** The most steps that a substitution may take in the worst case; about two seconds. */
+const mostSteps = 2e8;
+
+/**
+ * How many steps JavaScript's engine takes at most to look for a pattern in lines: it tries each way to divide a line
+ * among the pattern's repeats and, unless it is anchored, each place to begin.
+ */
+const stepsAtMost = (pattern: string, lines: readonly string[]): number => {
+  const repeats = pattern.match(/\*|\\[+?]/g)?.length ?? 0;
+  const choices = repeats + (pattern.startsWith('^') ? 0 : 1);
+  const ways = (length: number) =>
+    Array.from({ length: choices }, (_, index) => (length + 1) / (index + 1)).reduce(
+      (all, each) => all * each,
+      1,
+    );
+  return lines.reduce((sum, { length }) => sum + ways(length), 0);
+};
 
 /** Translates a basic regular expression of sed into JavaScript's form; undefined if it uses anything else. */
 const fromBasic = (pattern: string): string | undefined => {
   if (/\\[^.*/[\]^$()+?|\\&-]|\[\[:/.test(pattern)) return undefined;
-  // A repeated group, or many repeats in a row, may keep JavaScript's engine busy for ever.
-  if (/\\\)(\*|\\[+?])/.test(pattern) || (pattern.match(/\*|\\\+/g)?.length ?? 0) > mostRepeats)
-    return undefined;
+  // A repeated group may keep JavaScript's engine busy for ever.
+  if (/\\\)(\*|\\[+?])/.test(pattern)) return undefined;
   return pattern.replace(/\\([()+?|])|([()+?|{}])/g, (_, special?: string, plain?: string) =>
     special === undefined ? `\\${plain}` : special,
   );
@@ -35,7 +48,7 @@ const substitute = (text: string, command: string): string | undefined => {
     return undefined; // sed may accept it, but JavaScript does not
   }
   const lines = text.split('\n');
-  if (lines.some(({ length }) => length > longestLine)) return undefined;
+  if (stepsAtMost(pattern, lines) > mostSteps) return undefined;
   return lines
     .map((line) =>
       line.replace(expression, (...groups) =>

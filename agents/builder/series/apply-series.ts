@@ -87,11 +87,14 @@ export const conflictsTold = (stderr: string, diffs: readonly FileDiff[]): Confl
       told.set(path, found?.header ?? `@@ at line ${at} @@`);
       continue;
     }
-    const other = /^error: (?:(.*): )?(.*)$/.exec(line);
-    if (!other || other[2] === 'patch does not apply') continue;
-    const path = diffs.find((diff) => diff.oldPath === other[1] || diff.path === other[1])?.path;
-    if (path !== undefined) told.set(path, other[2] ?? '');
-    else if (told.size === 0) told.set(diffs[0]?.path ?? '', line.slice('error: '.length));
+    if (!line.startsWith('error: ')) continue;
+    const other = line.slice('error: '.length);
+    const colon = other.lastIndexOf(': ');
+    const [about, why] = colon < 0 ? [undefined, other] : [other.slice(0, colon), other.slice(colon + 2)];
+    if (why === 'patch does not apply') continue;
+    const path = diffs.find((diff) => diff.oldPath === about || diff.path === about)?.path;
+    if (path !== undefined) told.set(path, why);
+    else if (told.size === 0) told.set(diffs[0]?.path ?? '', other);
   }
   if (told.size === 0) told.set(diffs[0]?.path ?? '', stderr.trim().split('\n').at(-1) ?? '');
   return [...told].map(([path, hunk]) => ({ path, hunk }));

@@ -27,7 +27,7 @@ const blank = (): SymbolInTree => ({ hits: 0, definedIn: null, exported: false }
 const definitionRank = (symbol: string): ((path: string, line: string) => number) => {
   const macro = new RegExp(`^\\s*#\\s*define\\s+${symbol}\\b`);
   const type = new RegExp(
-    `\\b(?:struct|union|enum)\\s+${symbol}\\s*\\{|^(?:typedef\\b.*|\\})\\s*\\b${symbol};`,
+    `\\b(?:struct|union|enum)\\s+${symbol}\\s*\\{|^(?:typedef\\b.*|\\}\\s*)\\b${symbol};`,
   );
   const enumerator = new RegExp(`^\\s+${symbol}\\s*(?:,|=[^=]|$|/\\*)`);
   const functionHead = new RegExp(

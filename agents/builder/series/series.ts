@@ -28,7 +28,7 @@ export interface FileDiff {
   hunks: Hunk[];
 }
 
-const withoutPrefix = (name: string): string => name.replace(/\t.*$/, '').replace(/^[^/]*\//, '');
+const withoutPrefix = (name: string): string => (name.split('\t', 1)[0] ?? '').replace(/^[^/]*\//, '');
 
 /** The two names of `diff --git a/… b/…`; the second is taken to begin at the first ` b/`. */
 const namedInHeader = (line: string): { oldPath: string; path: string } => {

@@ -57,7 +57,7 @@ const braceOf = (before: readonly Token[]): Brace => {
 const outerBrace = (hunk: Hunk): Brace => {
   const context = hunk.header.replace(/^@@[^@]*@@\s?/, '');
   if (/^(typedef\s+)?enum\b[^(=]*$/.test(context)) return 'enum';
-  if (/=\s*\{?\s*$/.test(context)) return 'values';
+  if (/=\s*(?:\{\s*)?$/.test(context)) return 'values';
   return /[({]/.test(context) ? 'block' : 'unknown';
 };
 

@@ -22,7 +22,7 @@ export const wantedGpgConfig = async (
   const path = join(folder, 'gpg.conf');
   const isThere = existsSync(path);
   const text = isThere ? await readFile(path, 'utf8') : '';
-  if (/^\s*ignore-time-conflict\b/m.test(text)) return undefined;
+  if (/^[ \t]*ignore-time-conflict\b/m.test(text)) return undefined;
   const bytes = Buffer.from(`${text}${text === '' || text.endsWith('\n') ? '' : '\n'}ignore-time-conflict\n`);
   const { mode, uid, gid } = isThere ? await stat(path) : { mode: 0o644, uid: 0, gid: 0 };
   const file = { path, mode: mode & 0o777, owner: { uid, gid }, sha256: hash('sha256', bytes, 'hex') };

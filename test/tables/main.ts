@@ -1,14 +1,16 @@
 import { parseArgs } from 'node:util';
 import { startVitest } from 'vitest/node';
-import { labTable } from '../lab/lab-table.ts';
-import { faultReport, readResults } from './fault-results.ts';
-import { type Fault, faultTable } from './fault-table.ts';
+import { attacks } from '../attacks/attack-table.ts';
+import { faults } from '../faults/fault-table.ts';
+import { labFaults } from '../lab/lab-table.ts';
+import { readResults, tableReport } from './table-results.ts';
+import type { TestTable } from './test-table.ts';
 
-const tables: Readonly<Record<string, readonly Fault[]>> = { faults: faultTable, lab: labTable };
+const tables: Readonly<Record<string, TestTable>> = { faults, attacks, lab: labFaults };
 
 /**
- * `main.ts faults|lab [--last] [FILTER…]`: runs the rows of that table whose id holds a FILTER, or all; with --last it
- * only shows the last results.
+ * `main.ts faults|attacks|lab [--last] [FILTER…]`: runs the rows of that table whose id holds a FILTER, or all; with
+ * --last it only shows the last results.
  */
 const {
   values,
@@ -19,15 +21,17 @@ const {
 });
 const table = tables[suite];
 if (!table) throw new Error(`there is no table ${suite}`);
-const rows = table.filter(
+const rows = table.rows.filter(
   ({ id }) => positionals.length === 0 || positionals.some((filter) => id.includes(filter)),
 );
 if (rows.length === 0) {
-  const ids = table.map(({ id }) => id).join(' ');
-  process.stderr.write(`ka: no fault’s row has ${positionals.join(' or ')} in its name; there are: ${ids}\n`);
+  const ids = table.rows.map(({ id }) => id).join(' ');
+  process.stderr.write(
+    `ka: no row of ${suite} has ${positionals.join(' or ')} in its name; there are: ${ids}\n`,
+  );
   process.exitCode = 2;
 } else if (values.last) {
-  console.log(faultReport(readResults(), rows));
+  console.log(tableReport(readResults(), { ...table, rows }));
 } else {
   const testNamePattern = `(^| )(${rows.map(({ id }) => id).join('|')}): `;
   const vitest = await startVitest('test', [], {

@@ -1,7 +1,7 @@
 import type { Reporter, TestModule, Vitest } from 'vitest/node';
-import { type FailedTest, faultFailures } from './fault-failures.ts';
-import { faultReport, keepResults, type RowTest, resultsOf, unproven } from './fault-results.ts';
-import type { Fault } from './fault-table.ts';
+import { type FailedTest, failedTests } from './failed-tests.ts';
+import { keepResults, type RowTest, resultsOf, tableReport, unproven } from './table-results.ts';
+import type { TestTable } from './test-table.ts';
 
 /** The failures of a file: its tests, and their set-up and tear-down. */
 const failedOf = (module: TestModule): FailedTest[] => {
@@ -20,8 +20,8 @@ const failedOf = (module: TestModule): FailedTest[] => {
   return [...around.filter(({ messages }) => messages.length > 0), ...tests];
 };
 
-/** Keeps the result of each row of a fault table, prints the table, and fails the run if a row is not proven. */
-export const faultReporter = (table: readonly Fault[]): Reporter => {
+/** Keeps the result of each row of a table, prints the table, and fails the run if a row is not proven. */
+export const tableReporter = (table: TestTable): Reporter => {
   let vitest: Vitest | undefined;
   return {
     onInit: (running) => {
@@ -30,7 +30,7 @@ export const faultReporter = (table: readonly Fault[]): Reporter => {
     onTestRunEnd: async (modules, unhandled) => {
       const tests = modules.flatMap((module) =>
         [...module.children.allTests()].flatMap((test): RowTest[] => {
-          const row = test.meta().faultRow;
+          const row = test.meta().tableRow;
           if (row === undefined || test.options.mode !== 'run') return [];
           // A selected test that did not run counts as failed, because its set-up failed.
           const state = test.result().state === 'passed' ? 'passed' : 'failed';
@@ -42,17 +42,17 @@ export const faultReporter = (table: readonly Fault[]): Reporter => {
       const isWhole =
         vitest?.getGlobalTestNamePattern() === undefined &&
         modules.length === (await vitest?.globTestSpecifications())?.length;
-      const rows = table.filter(({ id }) => isWhole || ran[id]);
+      const rows = table.rows.filter(({ id }) => isWhole || ran[id]);
       if (rows.length === 0) return;
       const open = unproven(results, rows);
-      console.log(`\n${faultReport(results, rows)}`);
+      console.log(`\n${tableReport(results, { ...table, rows })}`);
       const outside = unhandled.map(({ message }) => ({
         place: 'any',
         name: 'outside of the tests',
         messages: [message],
       }));
       const failed = [...modules.flatMap(failedOf), ...outside];
-      if (failed.length > 0) console.log(faultFailures(failed));
+      if (failed.length > 0) console.log(failedTests(failed));
       if (open.length === 0) return;
       console.log(`not proven: ${open.join(', ')}`);
       process.exitCode = 1;

@@ -27,7 +27,7 @@ const shortened = (message: string): string[] => {
  * Each failure and its reason in a few lines: if only the last lines of an output are kept, the table alone is not
  * enough.
  */
-export const faultFailures = (failed: readonly FailedTest[]): string =>
+export const failedTests = (failed: readonly FailedTest[]): string =>
   failed
     .flatMap(({ place, name, messages }) => [
       pc.red(`failed: ${name} (${place})`),

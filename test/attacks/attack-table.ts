@@ -1,0 +1,68 @@
+import type { TestTable } from '../tables/test-table.ts';
+
+/** Whoever may be taken over, or may mean harm. docs/trust.md says what each of them can do at most. */
+export const parties = [
+  'network',
+  'board',
+  'builder',
+  'publisher',
+  'backup host',
+  'coordinator',
+  'log server',
+  'patch author',
+  'PKGBUILD author',
+  'mirror',
+  'approver',
+  'starter',
+  'local user',
+  'yesterday’s backup of a host',
+] as const;
+
+/** An attack with the keys of one party, and who refuses it. */
+interface Attack {
+  /** The name of its test: test/attacks/ID.test.ts. */
+  id: string;
+  party: (typeof parties)[number];
+  goal: string;
+  how: string;
+  refusedBy: string;
+}
+
+/** In the order of their ids. Each has its test, and all of them pass. */
+export const attackTable = [
+  {
+    id: 'download-without-end',
+    party: 'mirror',
+    goal: 'fill the board’s disk',
+    how: 'sends a body without a Content-Length that never ends, where a package or a signature is expected',
+    refusedBy: 'the board, which counts what arrives, and the publisher that fetches it back',
+  },
+  {
+    id: 'plain-log-server',
+    party: 'network',
+    goal: 'read the log, and log in at its server as a writer',
+    how: 'answers in the place of the log’s server, and says that it has no TLS; or shows a certificate of its own',
+    refusedBy:
+      'the writer, which requires TLS off loopback and verifies the certificate, also without `caFile`',
+  },
+  {
+    id: 'slow-expression',
+    party: 'patch author',
+    goal: 'keep a host busy for ever',
+    how: 'a text for which a regular expression tries each way to divide it: a line of 100,000 blanks in a makefile',
+    refusedBy:
+      'each host: its expressions take linear work, and those of a PKGBUILD at most a number of steps',
+  },
+] as const satisfies readonly Attack[];
+
+export const attacks: TestTable = {
+  columns: [
+    { key: 'party', head: 'party', share: 0.14 },
+    { key: 'goal', head: 'goal', share: 0.24 },
+    { key: 'how', head: 'how', share: 0.34 },
+    { key: 'refusedBy', head: 'refused by', share: 0.28 },
+  ],
+  rows: attackTable,
+};
+
+export type AttackId = (typeof attackTable)[number]['id'];

@@ -1,0 +1,15 @@
+import { resolve } from 'node:path';
+import { defineConfig } from 'vitest/config';
+import { tableReporter } from '../tables/table-reporter.ts';
+import { attacks } from './attack-table.ts';
+
+export default defineConfig({
+  root: resolve(import.meta.dirname, '../..'),
+  test: {
+    include: ['test/attacks/**/*.test.ts'],
+    reporters: ['default', tableReporter(attacks)],
+    maxWorkers: 3,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
