@@ -7,6 +7,7 @@ import { openSession } from '../coordinator/commands/session.ts';
 import { startSandbox, stopSandbox } from '../deploy/local-fleet/start-stop.ts';
 import { sandboxPlaces } from '../deploy/places/sandbox-places.ts';
 import { type KaRan, ka, testFolder } from './ka.ts';
+import { rememberMakepkgInFleet } from './remembered-makepkg.ts';
 
 const repositories = ['kernel', 'kernel-agent', 'marfrit-packages', 'campaign'] as const;
 export const approver = 'sonnet-architect';
@@ -34,7 +35,7 @@ const filesBelow = async (folder: string): Promise<Record<string, string>> => {
 };
 
 /**
- * Starts a sandbox fleet for one test.
+ * Starts a sandbox fleet for one test. What its builders ask makepkg about a PKGBUILD is asked once per machine.
  * @param name part of its folder's name.
  * @param env added to the environment of everything that runs in it; a function gets the test's existing folder.
  */
@@ -54,10 +55,10 @@ export const startTestFleet = async (
     version: (await readFile(places.board.versionFile, 'utf8')).trim(),
     bootId: (await readFile(places.board.bootIdFile, 'utf8')).trim(),
   });
-  const { exitCode, stderr } = await ka(
-    ['up', '--dir', places.folder],
-    typeof env === 'function' ? await env(folder) : env,
-  );
+  const { exitCode, stderr } = await ka(['up', '--dir', places.folder], {
+    ...(await rememberMakepkgInFleet(join(folder, 'programs'))),
+    ...(typeof env === 'function' ? await env(folder) : env),
+  });
   if (exitCode !== 0) {
     await remove();
     throw new Error(`ka up ended with ${exitCode}: ${stderr}`);
