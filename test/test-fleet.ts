@@ -6,6 +6,8 @@ import { execa } from 'execa';
 import { openSession } from '../coordinator/commands/session.ts';
 import { startSandbox, stopSandbox } from '../deploy/local-fleet/start-stop.ts';
 import { sandboxPlaces } from '../deploy/places/sandbox-places.ts';
+import { eventStream, logManager } from '../eventlog/stream/provision.ts';
+import type { LoggedEvent } from '../schemas/events.ts';
 import { type KaRan, ka, testFolder } from './ka.ts';
 import { rememberMakepkgInFleet } from './remembered-makepkg.ts';
 
@@ -79,9 +81,24 @@ export const startTestFleet = async (
       await sleep(50);
     }
   };
+  let known: { at: string; events: readonly LoggedEvent[] } | undefined;
+  /** The log's events, checked again only when the log has changed: a test that waits for one asks many times a second. */
+  const readEvents = async (): Promise<readonly LoggedEvent[]> => {
+    const at = await logManager(session.connection).then(
+      async (manager) => {
+        const { created, state } = await manager.streams.info(eventStream);
+        return `${created} ${state.last_seq} ${state.last_ts}`;
+      },
+      () => undefined,
+    );
+    if (at !== undefined && at === known?.at) return known.events;
+    const { events } = await session.read();
+    known = at === undefined ? undefined : { at, events };
+    return events;
+  };
   const events = async (iteration?: string) => {
     await connected();
-    return (await session.read()).events.filter(
+    return (await readEvents()).filter(
       ({ event }) => iteration === undefined || event.iteration === iteration,
     );
   };
