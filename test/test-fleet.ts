@@ -102,6 +102,16 @@ export const startTestFleet = async (
       ({ event }) => iteration === undefined || event.iteration === iteration,
     );
   };
+  /** Approves a review that is asked for, again and again if the log is away at that moment, as a person does. */
+  const approve = async (iteration: string) => {
+    for (let tries = 1; ; tries += 1) {
+      const { exitCode, stderr } = await onFleet('approve', iteration, '--as', approver, '-m', 'read it');
+      // 2: it is refused. An approval whose answer was lost is in the log, and so the next one is refused.
+      if (exitCode === 0 || (exitCode === 2 && tries > 1)) return;
+      if (exitCode === 2 || tries === 30) throw new Error(`ka approve ended with ${exitCode}: ${stderr}`);
+      await sleep(500);
+    }
+  };
   let closing: Promise<void> | undefined;
   const down = async () => {
     closing ??= session.close();
@@ -127,19 +137,21 @@ export const startTestFleet = async (
     lastSequence: () => session.log.lastSequence(),
     /** Starts an iteration and watches it to its end; the review is approved once it is asked for. */
     carry: async (planFile: string): Promise<KaRan> => {
-      let approval: Promise<KaRan> | undefined;
+      let approval: Promise<void> | undefined;
       const ran = await ka(
         ['iterate', planFile, '--watch', '--config', places.operatorConfig],
         {},
         (line) => {
           const iteration = /^\S+ (\S+) review waits for /.exec(line)?.[1];
-          if (iteration !== undefined)
-            approval = onFleet('approve', iteration, '--as', approver, '-m', 'read it');
+          if (iteration === undefined) return;
+          approval = approve(iteration);
+          approval.catch(() => undefined); // it is awaited below
         },
       );
       await approval;
       return ran;
     },
+    approve,
     board,
     restart,
     /** Everything that an iteration changes on hosts: the repositories' heads, what hertz serves, the board. */
