@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { patienceMs } from './test/patience.ts';
 import { slowestFirst } from './test/slowest-first.ts';
 
 /** What one of these puts in the place of a module would be met by others, and would not take effect where that is loaded. */
@@ -31,8 +32,9 @@ export default defineConfig({
     // More than the two cores of the smallest machine: the tests wait for programs and clocks as much as they compute.
     maxWorkers: 4,
     sequence: { sequencer: slowestFirst(slowest) },
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // No test has a shorter one of its own, so that none fails because the machine is busy.
+    testTimeout: 2 * patienceMs,
+    hookTimeout: 2 * patienceMs,
     projects: [
       {
         extends: true,

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { readJournal } from '../../agents/runtime/journal/read-journal.ts';
 import { replayCheck } from '../../coordinator/reading/replay.ts';
 import { parseSubject } from '../../schemas/events.ts';
-import { patienceMs } from './patience.ts';
+import { patienceMs } from '../patience.ts';
 import { planVariant } from '../plan-variant.ts';
 import { startTestFleet, type TestFleet } from '../test-fleet.ts';
 import { isThorough } from '../thorough/thorough.ts';

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
-import { patienceMs } from './patience.ts';
+import { patienceMs } from '../patience.ts';
 import { slowestFirst } from '../slowest-first.ts';
 import { faultReporter } from './fault-reporter.ts';
 import { faultTable } from './fault-table.ts';
