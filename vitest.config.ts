@@ -1,8 +1,29 @@
 import { defineConfig } from 'vitest/config';
-import { SlowestFirst } from './test/slowest-first.ts';
+import { patienceMs } from './test/patience.ts';
+import { slowestFirst } from './test/slowest-first.ts';
 
 /** What one of these puts in the place of a module would be met by others, and would not take effect where that is loaded. */
 const replaceModules = ['coordinator/reading/verify-log.test.ts', 'test/another-language.test.ts'];
+
+/** The files that take longest. */
+const slowest = [
+  'test/simulation/breaks.test.ts',
+  'test/demo.test.ts',
+  'test/refusals.test.ts',
+  'agents/board/trial-boot.test.ts',
+  'agents/board/deadline/deadline.test.ts',
+  'agents/runtime/keep-in-step.test.ts',
+  'test/simulation/simulation.test.ts',
+  'agents/board/board.test.ts',
+  'agents/publisher/publish.test.ts',
+  'agents/builder/build.test.ts',
+  'agents/builder/land.test.ts',
+  'deploy/enrol/change-host.test.ts',
+  'coordinator/daemon/blobs.test.ts',
+  'coordinator/reading/verify-log.test.ts',
+  'eventlog/stream/log-fault.test.ts',
+  'eventlog/stream/rebuild-log.test.ts',
+];
 
 export default defineConfig({
   // Where node_modules may be written by nobody.
@@ -10,9 +31,10 @@ export default defineConfig({
   test: {
     // More than the two cores of the smallest machine: the tests wait for programs and clocks as much as they compute.
     maxWorkers: 4,
-    sequence: { sequencer: SlowestFirst },
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    sequence: { sequencer: slowestFirst(slowest) },
+    // No test has a shorter one of its own, so that none fails because the machine is busy.
+    testTimeout: 2 * patienceMs,
+    hookTimeout: 2 * patienceMs,
     projects: [
       {
         extends: true,

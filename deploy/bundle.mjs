@@ -69,7 +69,13 @@ const daemons = () =>
     ],
     format: 'esm',
     splitting: true,
-    packages: 'external',
+    // A daemon starts in half the time if it does not look for some two hundred files of packages.
+    external: apart,
+    minifySyntax: true,
+    minifyWhitespace: true,
+    banner: {
+      js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",
+    },
   });
 
 /** Runs the code with which most commands begin, and saves what V8 compiles for it. */

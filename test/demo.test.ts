@@ -29,12 +29,12 @@ describe('ka demo --keep', () => {
     sandbox = join(made.folder, 'fleet');
     config = ['--config', join(sandbox, 'control/ka.yaml')];
     demo = await ka(['demo', '--keep', '--json', '--dir', sandbox]);
-  }, 170_000);
+  });
 
   afterAll(async () => {
     await ka(['down', '--dir', sandbox]);
     await remove();
-  }, 60_000);
+  });
 
   it('closes iteration 5 with one JSON document on standard output', () => {
     expect(demo.stderr).toContain('CLOSED');

@@ -139,7 +139,7 @@ describe('failpoints', () => {
       await failpoints.arm('hertz', 'publish swap acted');
       const running = daemon(failpoints.env);
       const ended = once(running, 'exit');
-      const reached = await failpoints.waitReached({ host: 'hertz' }, 10_000);
+      const reached = await failpoints.waitReached({ host: 'hertz' });
       expect(reached).toMatchObject({ name: 'publish swap acted', process: identify(running.pid ?? 0) });
       const child = descendantsOf(reached.process.pid).find(
         ({ pid }) => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'sleep\n',
@@ -147,7 +147,7 @@ describe('failpoints', () => {
       if (!child) throw new Error('it has no child');
       await failpoints.kill(reached, how);
       expect((await ended)[1]).toBe('SIGKILL');
-      await waitUntil('its child is there or not', () => isRunning(child) === (how === 'alone'), 2_000);
+      await waitUntil('its child is there or not', () => isRunning(child) === (how === 'alone'));
       killTree(child.pid);
       expect(await failpoints.reached()).toEqual([]);
     }

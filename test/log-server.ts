@@ -24,18 +24,17 @@ import { coordinator, personWriter } from '../schemas/events.ts';
 import { Fleet } from '../schemas/fleet.ts';
 import { operatorRightNames } from '../schemas/roles.ts';
 import type { Role } from '../schemas/step-names.ts';
-
-const waitAtMostMs = 30_000;
+import { patienceMs } from './patience.ts';
 
 /**
  * Waits until `condition` returns something other than false, undefined or null.
- * @throws {Error} after half a minute.
+ * @throws {Error} after `patienceMs`.
  */
 export const until = async <Value>(condition: () => Value | Promise<Value>): Promise<NonNullable<Value>> => {
   for (const started = Date.now(); ; ) {
     const value = await condition();
     if (value !== false && value !== undefined && value !== null) return value;
-    if (Date.now() - started > waitAtMostMs) throw new Error(`waited in vain for ${condition}`);
+    if (Date.now() - started > patienceMs) throw new Error(`waited in vain for ${condition}`);
     // A condition often reads a whole log, and checks every signature in it.
     await new Promise((resolve) => setTimeout(resolve, 40));
   }

@@ -5,6 +5,7 @@ import { readConfigFile } from '../eventlog/files/config-file.ts';
 import { Fleet } from '../schemas/fleet.ts';
 import { breakPkgbuild } from './broken-pkgbuild.ts';
 import { type KaRan, ka } from './ka.ts';
+import { patienceMs } from './patience.ts';
 import { type PlanVariant, planVariant } from './plan-variant.ts';
 import { approver, startTestFleet, type TestFleet } from './test-fleet.ts';
 
@@ -20,8 +21,8 @@ let before: Awaited<ReturnType<TestFleet['world']>>;
 beforeAll(async () => {
   fleet = await startTestFleet('refusals');
   before = await fleet.world();
-}, 120_000);
-afterAll(() => fleet?.remove(), 60_000);
+});
+afterAll(() => fleet?.remove());
 
 const variant = (asked: PlanVariant) => planVariant(fleet.folder, asked);
 
@@ -156,7 +157,7 @@ describe('the command line', () => {
   });
 });
 
-describe('an iteration', { timeout: 120_000 }, () => {
+describe('an iteration', () => {
   it('whose series conflicts stops at preflight, naming patch, file and hunk; no host has changed', async () => {
     const ran = await fleet.carry(await variant({ iteration: 'conflict', variants: ['conflict'] }));
     expect(ran.exitCode).toBe(1);
@@ -201,7 +202,7 @@ describe('an iteration', { timeout: 120_000 }, () => {
 });
 
 /** One iteration's life with a patch that does not compile, from its start by two people to its abort. */
-describe('an iteration that two people start at once', { timeout: 120_000 }, () => {
+describe('an iteration that two people start at once', () => {
   let file: string;
   let watched: Promise<KaRan[]>;
 
@@ -214,10 +215,10 @@ describe('an iteration that two people start at once', { timeout: 120_000 }, () 
     });
     watched = Promise.all([fleet.ka('iterate', file, '--watch'), fleet.ka('iterate', file, '--watch')]);
     await vi.waitFor(async () => expect(await fleet.types('twins')).toContain('ReviewRequested'), {
-      timeout: 110_000,
+      timeout: patienceMs,
       interval: 200,
     });
-  }, 120_000);
+  });
 
   it('exists once, and nobody can start it again', async () => {
     expect((await fleet.types('twins')).filter((type) => type === 'IterationStarted')).toHaveLength(1);
@@ -314,5 +315,5 @@ describe('a nats-server that is not reachable', () => {
     const { exitCode, stdout, stderr } = await fleet.ka('status');
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
     expect(stderr).toMatch(/^ka: nats-server at nats:\/\/127\.0\.0\.1:\d+ can't be reached: [^\n]+$/);
-  }, 30_000);
+  });
 });

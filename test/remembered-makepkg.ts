@@ -1,7 +1,8 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { cacheKey, folderKey } from '../deploy/cache/cache.ts';
-import type { Ran, Run } from '../host/run.ts';
+import { defaultCacheFolder } from '../deploy/places/default-folders.ts';
+import { programPath, type Ran, type Run } from '../host/run.ts';
 import { madeOnce } from './made-once.ts';
 
 const questions = ['--printsrcinfo', '--packagelist'];
@@ -30,3 +31,17 @@ export const rememberMakepkg =
     });
     return JSON.parse((await readFile(join(kept, 'ran.json'), 'utf8')).replaceAll(here, cwd)) as Ran;
   };
+
+/**
+ * The same for the builders of a sandbox, which are processes of their own.
+ * @param folder is made: for the programs that they find first.
+ * @returns the environment to start the fleet with.
+ */
+export const rememberMakepkgInFleet = async (folder: string): Promise<{ KA_BUILDERS_PATH: string }> => {
+  const answers = join(defaultCacheFolder(), 'tests/makepkg-answers-1');
+  for (const each of [folder, answers]) await mkdir(each, { recursive: true });
+  await symlink(answers, join(folder, 'answers'));
+  for (const program of ['bwrap', 'setpriv', 'makepkg'])
+    await symlink(resolve(import.meta.dirname, 'remembered-makepkg.sh'), join(folder, program));
+  return { KA_BUILDERS_PATH: `${folder}:${programPath}` };
+};

@@ -6,7 +6,10 @@ import { execa } from 'execa';
 import { openSession } from '../coordinator/commands/session.ts';
 import { startSandbox, stopSandbox } from '../deploy/local-fleet/start-stop.ts';
 import { sandboxPlaces } from '../deploy/places/sandbox-places.ts';
+import { eventStream, logManager } from '../eventlog/stream/provision.ts';
+import type { LoggedEvent } from '../schemas/events.ts';
 import { type KaRan, ka, testFolder } from './ka.ts';
+import { rememberMakepkgInFleet } from './remembered-makepkg.ts';
 
 const repositories = ['kernel', 'kernel-agent', 'marfrit-packages', 'campaign'] as const;
 export const approver = 'sonnet-architect';
@@ -34,7 +37,7 @@ const filesBelow = async (folder: string): Promise<Record<string, string>> => {
 };
 
 /**
- * Starts a sandbox fleet for one test.
+ * Starts a sandbox fleet for one test. What its builders ask makepkg about a PKGBUILD is asked once per machine.
  * @param name part of its folder's name.
  * @param env added to the environment of everything that runs in it; a function gets the test's existing folder.
  */
@@ -54,10 +57,10 @@ export const startTestFleet = async (
     version: (await readFile(places.board.versionFile, 'utf8')).trim(),
     bootId: (await readFile(places.board.bootIdFile, 'utf8')).trim(),
   });
-  const { exitCode, stderr } = await ka(
-    ['up', '--dir', places.folder],
-    typeof env === 'function' ? await env(folder) : env,
-  );
+  const { exitCode, stderr } = await ka(['up', '--dir', places.folder], {
+    ...(await rememberMakepkgInFleet(join(folder, 'programs'))),
+    ...(typeof env === 'function' ? await env(folder) : env),
+  });
   if (exitCode !== 0) {
     await remove();
     throw new Error(`ka up ended with ${exitCode}: ${stderr}`);
@@ -78,11 +81,36 @@ export const startTestFleet = async (
       await sleep(50);
     }
   };
+  let known: { at: string; events: readonly LoggedEvent[] } | undefined;
+  /** The log's events, checked again only when the log has changed: a test that waits for one asks many times a second. */
+  const readEvents = async (): Promise<readonly LoggedEvent[]> => {
+    const at = await logManager(session.connection).then(
+      async (manager) => {
+        const { created, state } = await manager.streams.info(eventStream);
+        return `${created} ${state.last_seq} ${state.last_ts}`;
+      },
+      () => undefined,
+    );
+    if (at !== undefined && at === known?.at) return known.events;
+    const { events } = await session.read();
+    known = at === undefined ? undefined : { at, events };
+    return events;
+  };
   const events = async (iteration?: string) => {
     await connected();
-    return (await session.read()).events.filter(
+    return (await readEvents()).filter(
       ({ event }) => iteration === undefined || event.iteration === iteration,
     );
+  };
+  /** Approves a review that is asked for, again and again if the log is away at that moment, as a person does. */
+  const approve = async (iteration: string) => {
+    for (let tries = 1; ; tries += 1) {
+      const { exitCode, stderr } = await onFleet('approve', iteration, '--as', approver, '-m', 'read it');
+      // 2: it is refused. An approval whose answer was lost is in the log, and so the next one is refused.
+      if (exitCode === 0 || (exitCode === 2 && tries > 1)) return;
+      if (exitCode === 2 || tries === 30) throw new Error(`ka approve ended with ${exitCode}: ${stderr}`);
+      await sleep(500);
+    }
   };
   let closing: Promise<void> | undefined;
   const down = async () => {
@@ -109,19 +137,21 @@ export const startTestFleet = async (
     lastSequence: () => session.log.lastSequence(),
     /** Starts an iteration and watches it to its end; the review is approved once it is asked for. */
     carry: async (planFile: string): Promise<KaRan> => {
-      let approval: Promise<KaRan> | undefined;
+      let approval: Promise<void> | undefined;
       const ran = await ka(
         ['iterate', planFile, '--watch', '--config', places.operatorConfig],
         {},
         (line) => {
           const iteration = /^\S+ (\S+) review waits for /.exec(line)?.[1];
-          if (iteration !== undefined)
-            approval = onFleet('approve', iteration, '--as', approver, '-m', 'read it');
+          if (iteration === undefined) return;
+          approval = approve(iteration);
+          approval.catch(() => undefined); // it is awaited below
         },
       );
       await approval;
       return ran;
     },
+    approve,
     board,
     restart,
     /** Everything that an iteration changes on hosts: the repositories' heads, what hertz serves, the board. */

@@ -24,6 +24,7 @@ import { createRun } from '../../host/run.ts';
 import { attestationHash, TestResultStatement } from '../../schemas/attestation.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
+import { patienceMs } from '../../test/patience.ts';
 import { runStep } from '../../test/run-step.ts';
 import { generateSigningKey } from '../../test/signing-key.ts';
 import { makePackage } from '../../test/tiny-package.ts';
@@ -53,9 +54,8 @@ const sweepRequest = {
 };
 
 /** A step that runs pacman takes a second, or twenty on a busy machine. */
-const patience = { timeout: 120_000 };
 
-describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unshare -Ur)', patience, () => {
+describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unshare -Ur)', () => {
   let board: UpgradableBoard;
   let host: BoardConfig;
   let first: string[];
@@ -85,7 +85,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     board = await startUpgradableBoard({ headers: [20, 800] });
     ({ host, first, published: second } = board);
     await writeFile(join(host.sweep.fixturesFolder, 'clip.mp4'), 'clip');
-  }, 120_000);
+  });
   afterAll(() => board?.stop());
 
   it('sweeps the kernel that runs, and does not sweep twice', async () => {
@@ -336,10 +336,10 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     };
     const isPacman = ([program, ...args]: string[]) =>
       program === 'pacman' && args.includes('-U') && args.includes(host.pacman.localConfigFile);
-    for (const until = Date.now() + 60_000; !existsSync(lock) && Date.now() < until; ) await sleep(2);
+    for (const until = Date.now() + patienceMs; !existsSync(lock) && Date.now() < until; ) await sleep(2);
     const pid = readdirSync('/proc').find((name) => /^\d+$/.test(name) && isPacman(argvOf(name)));
     // Without a pause: the files of a small package are there within milliseconds.
-    for (const until = Date.now() + 10_000; !existsSync(local) && Date.now() < until; );
+    for (const until = Date.now() + patienceMs; !existsSync(local) && Date.now() < until; );
     const killed = pid !== undefined && process.kill(Number(pid), 'SIGKILL');
     await ended;
     expect(killed).toBe(true);
@@ -375,7 +375,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     const child = spawn(process.execPath, ['--import', 'tsx', agent], { stdio: 'ignore' });
     const ended = once(child, 'exit');
     const lock = join(host.pacman.databaseFolder, 'db.lck');
-    for (const until = Date.now() + 60_000; !existsSync(lock) && Date.now() < until; ) await sleep(2);
+    for (const until = Date.now() + patienceMs; !existsSync(lock) && Date.now() < until; ) await sleep(2);
     child.kill('SIGKILL');
     expect(await ended).toEqual([null, 'SIGKILL']);
     expect(existsSync(lock)).toBe(true);
@@ -410,7 +410,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     );
     const child = spawn(process.execPath, ['--import', 'tsx', agent], { stdio: 'ignore' });
     const ended = once(child, 'exit');
-    for (const until = Date.now() + 60_000; !existsSync(started) && Date.now() < until; ) await sleep(5);
+    for (const until = Date.now() + patienceMs; !existsSync(started) && Date.now() < until; ) await sleep(5);
     child.kill('SIGKILL');
     await ended;
     const pacman = createPacman(

@@ -27,7 +27,7 @@ describe.skipIf(pacmanCommand === undefined)('what a board keeps (pacman needs r
   beforeAll(async () => {
     board = await startUpgradableBoard();
     host = board.host;
-  }, 120_000);
+  });
   afterAll(() => board?.stop());
   beforeEach(async () => {
     await board.forgetDeadline();

@@ -24,7 +24,7 @@ import { throughReboot } from './through-reboot.ts';
 
 const kernel = { names, version: '7.0-2', release: '7.0.0-fourier' };
 
-describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 }, () => {
+describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
   let board: UpgradableBoard;
   let host: BoardConfig;
   let first: string[];
@@ -55,7 +55,7 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', { timeout: 120_000 
     ({ trying: host, first, published: second } = board);
     held = await board.hold();
     await board.stage();
-  }, 120_000);
+  });
   afterAll(() => board?.stop());
   /** 7.0-1 is installed and runs; nothing is held, armed or recorded. */
   beforeEach(async () => {

@@ -205,7 +205,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 // For each build makepkg alone takes seconds of processor time.
-describe('build', { timeout: 120_000 }, () => {
+describe('build', () => {
   test('builds the commit, and for the next one only what differs, although it was cut in between', async () => {
     const first = commit(2, ['1.patch', '2.patch']);
     const second = commit(3, ['1.patch']);

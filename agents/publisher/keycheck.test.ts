@@ -18,7 +18,7 @@ beforeAll(async () => {
     generateSigningKey(join(folder, 'key')),
     generateSigningKey(join(folder, 'other')),
   ]);
-}, 30_000);
+});
 afterAll(async () => {
   await Promise.all([key.stop(), other.stop()]);
   await rm(folder, { recursive: true });

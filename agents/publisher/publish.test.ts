@@ -57,7 +57,7 @@ beforeAll(async () => {
   }).listen(0, '127.0.0.1');
   await new Promise((resolve) => mirrorServer.once('listening', resolve));
   mirrorUrl = `http://127.0.0.1:${(mirrorServer.address() as AddressInfo).port}/`;
-}, 30_000);
+});
 afterAll(async () => {
   mirrorServer.close();
   await Promise.all([key.stop(), other.stop(), sshd.stop()]);
@@ -482,4 +482,4 @@ test('a process that is killed while it builds a view leaves the old one; the ne
   await start('7.0-2', { attempt: 2 });
   expect(await served()).toEqual(both('7.0-2'));
   expect((await readdir(views)).sort()).toEqual(['iter5.1', 'iter5.2']);
-}, 20_000);
+});

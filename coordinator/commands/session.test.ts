@@ -62,4 +62,4 @@ it('a start whose series is lost is reported as such, and the same start puts th
   const { state, events } = await session.read();
   expect(events).toHaveLength(1);
   expect(state.starts.get('iter5')?.open).toHaveLength(1);
-}, 30_000);
+});

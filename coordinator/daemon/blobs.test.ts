@@ -1,91 +1,36 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import type { NatsConnection } from 'nats';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { readJournalBlob, readJournalMessages } from '../../agents/runtime/journal/read-journal.ts';
-import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
-import { type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
-import { createBlobStore } from '../../eventlog/stream/blob-reader.ts';
+import type { SealedEvent } from '../../eventlog/signing/seal.ts';
 import { putBlob } from '../../eventlog/stream/blobs.ts';
-import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
+import { appendEvent } from '../../eventlog/stream/event-log.ts';
 import { blobStream } from '../../eventlog/stream/provision.ts';
-import {
-  type LoggedEvent,
-  type NewEvent,
-  noIteration,
-  personWriter,
-  stepEvent,
-} from '../../schemas/events.ts';
+import { type LoggedEvent, noIteration, personWriter } from '../../schemas/events.ts';
 import type { StepName } from '../../schemas/step-names.ts';
-import { cutTail, type LogServer, people, startLogServer, until } from '../../test/log-server.ts';
+import { cutTail, people, until } from '../../test/log-server.ts';
 import { verify } from '../commands/export-command.ts';
 import { addRestoreCommand } from '../commands/restore-command.ts';
-import { foldLog } from '../commands/session.ts';
-import { type Command as Asked, decide } from '../decider/decide.ts';
 import type { Iteration, State } from '../decider/state.ts';
 import { blobMember } from '../export/event-records.ts';
 import { writeArchive } from '../export/export-archive.ts';
 import { exportIteration } from '../export/export-iteration.ts';
 import { replayCheck } from '../reading/replay.ts';
 import { goodEvidence } from '../testing/example-evidence.ts';
-import { exampleFleet, examplePlan } from '../testing/example-plan.ts';
-import { approves, startOf } from '../testing/history.ts';
+import { type PlayedFleet, startPlayedFleet } from '../testing/played-fleet.ts';
 import { startCoordinator } from '../testing/start-coordinator.ts';
 
-const roles = Object.fromEntries(Object.entries(exampleFleet.hosts).map(([host, { role }]) => [host, role]));
 const iteration = 'iter5';
-let log: LogServer;
-let person: NatsConnection;
-const wires = new Map<string, NatsConnection>();
+let played: PlayedFleet;
 beforeEach(async () => {
-  log = await startLogServer(exampleFleet.fleet, roles);
-  for (const name of [...people.map(personWriter), ...Object.keys(roles)])
-    wires.set(name, await log.connect(name));
-  person = wires.get(personWriter(people[0])) as NatsConnection;
+  played = await startPlayedFleet();
 });
-const seen = createBlobStore();
 afterEach(async () => {
   vi.restoreAllMocks();
   process.exitCode = 0;
-  await log.stop();
+  await played.stop();
 });
-
-/** Reads the log as a person does. @param blobs the reader's own store of blobs. */
-const read = async (blobs = createBlobStore()) => {
-  const lacks: string[] = [];
-  const messages: KeptMessage[] = [];
-  const events: LoggedEvent[] = [];
-  const reader = new EventLog(person, log.trust);
-  const until = await reader.lastSequence();
-  await reader.follow(
-    {
-      until,
-      blobs,
-      onMessage: (message) => void messages.push(message),
-      onLack: ({ subject }) => void lacks.push(subject),
-    },
-    (logged) => void events.push(logged),
-  );
-  return { events, messages, lacks, state: foldLog(events), readBlob: reader.readBlob };
-};
-
-const seal = (writer: string, event: NewEvent, state: State): SealedEvent =>
-  sealEvent(
-    event,
-    { fleet: log.fleet.fleet, name: writer, key: log.key(writer) },
-    state.writers.get(writer),
-    new Date().toISOString(),
-  );
-const append = (writer: string, sealed: SealedEvent) => appendEvent(wires.get(writer) ?? person, sealed);
-
-const command = async (what: Asked): Promise<void> => {
-  const { state } = await read();
-  const [event] = decide(what, state);
-  if (!event) return;
-  const by = personWriter((event.data as { by: string }).by);
-  await append(by, seal(by, event, state));
-};
 
 /** Three megabytes of a preflight's evidence. */
 const usedBy = Array.from({ length: 15_000 }, (_, n) => `${n}-${'x'.repeat(190)}.c`);
@@ -96,37 +41,11 @@ const evidenceOf = (one: Iteration, step: StepName) => {
   return { ...rest, symbols: symbols.map((symbol, index) => (index === 0 ? { ...symbol, usedBy } : symbol)) };
 };
 
-/** Answers every request well, and approves, until the log holds `enough`. */
-const play = (enough: (state: State) => boolean, how: typeof append = append) =>
-  until(async () => {
-    const { events, state } = await read(seen);
-    if (enough(state)) return true;
-    const one = state.iterations.get(iteration);
-    for (const { event } of events) {
-      if (one && event.kind === 'step' && event.fact === 'Requested') {
-        const attempt = one.attempts[event.step].find(({ number }) => number === event.attempt);
-        if (attempt?.status !== 'open') continue;
-        const { host } = event.data;
-        const data = { evidence: evidenceOf(one, event.step) as never, seconds: 1 };
-        const head = { iteration, attempt: event.attempt };
-        await how(host, seal(host, stepEvent(event.step, 'Succeeded', head, data), state));
-        return false;
-      }
-      if (event.type === 'ReviewRequested' && one && one.approvals.length === 0)
-        for (const by of people)
-          await command({ ...approves(by), iteration } as Asked).catch(() => undefined);
-    }
-    return false;
-  });
-
 /** Starts a host: it is then told a checkpoint, which an export needs. */
-const startHost = async () => {
-  const { state } = await read();
+const startHost = () => {
   const data = { role: 'board' as const, version: '1', bootId: 'b', release: 'r', package: null };
-  const event: NewEvent = { type: 'AgentStarted', iteration: noIteration, attempt: 1, data };
-  await append('fresnel', seal('fresnel', event, state));
+  return played.say('fresnel', { type: 'AgentStarted', iteration: noIteration, attempt: 1, data });
 };
-const start = () => command(startOf(examplePlan((plan) => Object.assign(plan, { iteration }))) as Asked);
 const isClosed = (state: State) => state.iterations.get(iteration)?.ended?.status === 'closed';
 const preflightOf = (events: readonly LoggedEvent[]) => {
   const found = events.find(({ event }) => event.type === 'PreflightSucceeded');
@@ -138,6 +57,7 @@ const seenBy = ({ event }: LoggedEvent) =>
 
 /** `ka audit --verify --from`. @returns what it found wrong. */
 const faultsOf = async (file: string): Promise<{ why: string }[]> => {
+  const { log } = played;
   let printed = '';
   const spy = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
     printed += String(text);
@@ -149,11 +69,12 @@ const faultsOf = async (file: string): Promise<{ why: string }[]> => {
 };
 
 it('evidence of three megabytes goes through a fleet, is exported, lost, and restored', async () => {
+  const { log, person, read } = played;
   const copy = join(log.folder, 'state/log.db');
-  const one = await startCoordinator(log, copy);
+  const one = await startCoordinator(log, { copyFile: copy });
   await startHost();
-  await start();
-  await play(isClosed);
+  await played.start(iteration);
+  await played.play(iteration, isClosed, { evidenceOf });
   expect(one.told.filter((text) => text.includes('ALARM'))).toEqual([]);
   await until(async () => (await read()).events.some(({ event }) => event.type === 'Checkpointed'));
   const before = await read();
@@ -222,15 +143,16 @@ it('evidence of three megabytes goes through a fleet, is exported, lost, and res
 });
 
 it('an outcome whose evidence is missing is reported, and decided on once the evidence is there', async () => {
+  const { log, read } = played;
   const one = await startCoordinator(log);
-  await start();
+  await played.start(iteration);
   let late: { host: string; sealed: SealedEvent } | undefined;
-  const withoutBlobs: typeof append = (host, sealed) => {
+  const withoutBlobs = async (host: string, sealed: SealedEvent) => {
     if (sealed.blobs.length > 0) late = { host, sealed };
-    return append(host, { ...sealed, blobs: [] });
+    await appendEvent(await played.wire(host), { ...sealed, blobs: [] });
   };
   // The host sends an outcome without its blobs.
-  await play(() => late !== undefined, withoutBlobs);
+  await played.play(iteration, () => late !== undefined, { evidenceOf, append: withoutBlobs });
   const { host, sealed } = late as unknown as { host: string; sealed: SealedEvent };
   await until(() => one.told.some((text) => text.includes('is not whole')));
   const held = (await read()).events.length;
@@ -241,8 +163,8 @@ it('an outcome whose evidence is missing is reported, and decided on once the ev
   expect(alarms[0]).toContain(`ALARM: ${host}'s PreflightSucceeded of ${iteration}`);
   expect(alarms[0]).toContain(`blob ${sealed.blobs[0]?.sha256}`);
   for (const blob of sealed.blobs)
-    await putBlob(wires.get(host) ?? person, { fleet: log.fleet.fleet, writer: host }, blob);
-  await play(isClosed);
+    await putBlob(await played.wire(host), { fleet: log.fleet.fleet, writer: host }, blob);
+  await played.play(iteration, isClosed, { evidenceOf });
   expect(replayCheck((await read()).events).mismatches).toEqual([]);
   await one.stop();
   expect(one.told.filter((text) => text.includes('ALARM'))).toHaveLength(1);

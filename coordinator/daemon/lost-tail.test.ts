@@ -1,87 +1,30 @@
 import { join } from 'node:path';
-import type { NatsConnection } from 'nats';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
-import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
+import type { LogConnection } from '../../eventlog/connection/connect.ts';
+import type { SealedEvent } from '../../eventlog/signing/seal.ts';
+import { EventLog } from '../../eventlog/stream/event-log.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
-import { coordinator, type NewEvent, personWriter, stepEvent } from '../../schemas/events.ts';
-import type { Fleet } from '../../schemas/fleet.ts';
-import { cutTail, type LogServer, people, startLogServer, until } from '../../test/log-server.ts';
-import { foldLog } from '../commands/session.ts';
-import { type Command, decide } from '../decider/decide.ts';
+import { coordinator, personWriter } from '../../schemas/events.ts';
+import { cutTail, type LogServer, people, until } from '../../test/log-server.ts';
 import type { State } from '../decider/state.ts';
 import { replayCheck } from '../reading/replay.ts';
-import { goodEvidence } from '../testing/example-evidence.ts';
-import { exampleFleet, examplePlan } from '../testing/example-plan.ts';
-import { approves, startOf } from '../testing/history.ts';
+import { type PlayedFleet, startPlayedFleet } from '../testing/played-fleet.ts';
 import { startCoordinator } from '../testing/start-coordinator.ts';
 
-const hosts = Object.keys(exampleFleet.hosts);
-const roles = Object.fromEntries(hosts.map((host) => [host, exampleFleet.hosts[host]?.role ?? 'board']));
 const iteration = 'iter5';
+let played: PlayedFleet;
 let log: LogServer;
-let fleet: Fleet;
-let person: NatsConnection;
-/** The events of each writer but the coordinator: like a host's journal, from which lost events are sent again. */
-let said: Map<string, SealedEvent[]>;
-const wires = new Map<string, NatsConnection>();
+let person: LogConnection;
+let read: PlayedFleet['read'];
+const play = (isEnough: (state: State) => boolean) => played.play(iteration, isEnough);
+const start = () => played.start(iteration);
+const sayAgain = (writer: string, sealed: SealedEvent) => played.sayAgain(writer, sealed);
 
 beforeEach(async () => {
-  log = await startLogServer(exampleFleet.fleet, roles);
-  fleet = log.fleet;
-  person = await log.connect(personWriter(people[0]));
-  for (const name of people) wires.set(personWriter(name), await log.connect(personWriter(name)));
-  for (const host of hosts) wires.set(host, await log.connect(host));
-  said = new Map();
+  played = await startPlayedFleet();
+  ({ log, person, read } = played);
 });
-afterEach(() => log.stop());
-
-const read = async (): Promise<{ events: LoggedEvent[]; state: State }> => {
-  const { events } = await new EventLog(person, log.trust).read();
-  return { events, state: foldLog(events) };
-};
-
-const saying = async (writer: string, event: NewEvent, state: State): Promise<void> => {
-  const sealed = sealEvent(
-    event,
-    { fleet: fleet.fleet, name: writer, key: log.key(writer) },
-    state.writers.get(writer),
-    new Date().toISOString(),
-  );
-  said.set(writer, [...(said.get(writer) ?? []), sealed]);
-  await appendEvent(wires.get(writer) ?? person, sealed);
-};
-
-const command = async (what: Command): Promise<void> => {
-  const { state } = await read();
-  const [event] = decide(what, state);
-  if (event) await saying(personWriter((event.data as { by: string }).by), event, state);
-};
-
-const start = () => command(startOf(examplePlan((plan) => Object.assign(plan, { iteration }))) as Command);
-
-/** Answers every open request well, and approves, until the log holds `enough`. */
-const play = async (enough: (state: State) => boolean): Promise<void> => {
-  await until(async () => {
-    const { events, state } = await read();
-    if (enough(state)) return true;
-    const one = state.iterations.get(iteration);
-    for (const { event } of events) {
-      if (one && event.kind === 'step' && event.fact === 'Requested') {
-        const attempt = one.attempts[event.step].find(({ number }) => number === event.attempt);
-        if (attempt?.status !== 'open') continue;
-        const data = { evidence: goodEvidence(one, event.step), seconds: 1 };
-        const head = { iteration, attempt: event.attempt };
-        await saying(event.data.host, stepEvent(event.step, 'Succeeded', head, data), state);
-        return false; // each on the state after the one before
-      }
-      if (event.type === 'ReviewRequested' && one && one.approvals.length === 0)
-        for (const by of ['mfritsche', 'architect'])
-          await command({ ...approves(by), iteration } as Command).catch(() => undefined);
-    }
-    return false;
-  });
-};
+afterEach(() => played.stop());
 
 /**
  * Kills the log's server and cuts the log. Returns what the log held before, and how many of these events it holds now.
@@ -97,17 +40,10 @@ const lose = async (part: number): Promise<{ before: LoggedEvent[]; left: number
   return { before, left };
 };
 
-const sayAgain = (writer: string, sealed: SealedEvent) =>
-  until(() =>
-    appendEvent(wires.get(writer) ?? person, sealed).then(
-      () => true,
-      () => undefined,
-    ),
-  );
-
 /** Every host sends all of its events again, one host after the other, and so in another order than before. */
 const hostsSayAgain = async () => {
-  for (const host of hosts) for (const sealed of said.get(host) ?? []) await sayAgain(host, sealed);
+  for (const host of played.hosts)
+    for (const sealed of played.said.get(host) ?? []) await sayAgain(host, sealed);
 };
 
 const isOpen = (step: 'build' | 'install' | 'sweep') => (state: State) =>
@@ -146,7 +82,7 @@ it('a running coordinator notices that the log was cut, and writes the lost even
   const lost = before.slice(left);
   expect(lost.filter(({ event }) => event.source === coordinator).length).toBeGreaterThan(1);
   for (const { event, subject } of lost) {
-    const sealed = said.get(event.source)?.find((one) => one.subject === subject);
+    const sealed = played.said.get(event.source)?.find((one) => one.subject === subject);
     if (sealed) await sayAgain(event.source, sealed);
     else await until(async () => (await read()).events.some((one) => one.subject === subject));
   }
@@ -163,12 +99,12 @@ it('a running coordinator notices that the log was cut, and writes the lost even
 
 it('a coordinator that was down while the log was cut notices it by its copy', async () => {
   const copy = join(log.folder, 'state/log.db');
-  const one = await startCoordinator(log, copy);
+  const one = await startCoordinator(log, { copyFile: copy });
   await start();
   await play(isOpen('sweep'));
   await one.stop();
   const { before } = await lose(0.4);
-  const next = await startCoordinator(log, copy);
+  const next = await startCoordinator(log, { copyFile: copy });
   await hostsSayAgain();
   await play(isClosed);
   await checkWhole(before);
@@ -189,7 +125,7 @@ it('a person’s event that the log has lost is reported, and nothing is decided
   await new Promise((resolve) => setTimeout(resolve, 2_500));
   expect((await read()).events).toHaveLength(held);
   for (const name of people.map(personWriter))
-    for (const sealed of said.get(name) ?? []) await sayAgain(name, sealed);
+    for (const sealed of played.said.get(name) ?? []) await sayAgain(name, sealed);
   await play(isClosed);
   await checkWhole(before);
   await one.stop();
@@ -200,7 +136,7 @@ it('a damaged copy is moved aside, and the coordinator goes on', async () => {
   mkdirSync(join(log.folder, 'state'));
   const copy = join(log.folder, 'state/log.db');
   writeFileSync(copy, 'no database '.repeat(1_000));
-  const one = await startCoordinator(log, copy);
+  const one = await startCoordinator(log, { copyFile: copy });
   await start();
   await play(isOpen('build'));
   await one.stop();

@@ -155,7 +155,7 @@ it('puts a chain together that is longer than any stack', () => {
     chain.map((one, index) => ({ ...one, sequence: index + 1 === chain.length ? 1 : null })),
   );
   expect(merged.events.map(({ event }) => event.attempt)).toEqual(chain.map(({ seq }) => seq));
-}, 30_000);
+});
 
 it('leaves out what a revoked key signed after its revocation, and keeps what the writer’s new key signed', () => {
   const log = createHistory();

@@ -46,6 +46,9 @@ export interface Building {
 
 const builders = ['boltzmann', 'fermi'] as const;
 
+/** The PATH that the builders' programs get, if whoever starts the fleet sets one, as the tests do. */
+const buildersPath = process.env.KA_BUILDERS_PATH;
+
 const natsOf = ({ servers }: FleetNow) => ({ servers: [`nats://127.0.0.1:${servers.natsPort}`] });
 
 /** The part of an agent's config that is the same for every role. */
@@ -97,7 +100,10 @@ const builderConfig = (
       sourcesFolder: places.sources(host),
       worktreesFolder: worktrees === undefined ? `${places.host(host)}/worktrees` : `${worktrees}/${host}`,
       packager,
-      environment: { ...example.makepkgEnvironment },
+      environment: {
+        ...example.makepkgEnvironment,
+        ...(buildersPath === undefined ? {} : { PATH: buildersPath }),
+      },
       confinement: 'if-possible',
     },
     offeredFolder: places.offered(host),

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
@@ -14,13 +14,22 @@ import { exampleFleet } from '../../coordinator/testing/example-plan.ts';
 import { killTree } from '../../deploy/processes/process-tree.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
+import { withBundledWorker } from '../bundled-worker.ts';
 import { runStep } from '../run-step.ts';
 import { faultRow } from './fault-row.ts';
+import type { Installing } from './installing-agent.ts';
 import { pacmanLock, upgradingPacman } from './upgrading-pacman.ts';
 
 /** With this many files, an upgrade takes a quarter of a second. */
 const files = 700;
 const pointsOfEach = 25;
+/** How many of the kills have to leave half a version, or the test proves nothing. */
+const halves = 13;
+/** The moments that are tried: further rounds follow if a busy machine has made too many of the first come too late. */
+function* moments(isEnough: () => boolean): Generator<number> {
+  for (let round = 0; round === 0 || (!isEnough() && round < 4); round += 1)
+    for (let point = 0; point < pointsOfEach; point += 1) yield point;
+}
 
 describe('an upgrade that is killed', () => {
   let board: UpgradableBoard;
@@ -52,18 +61,12 @@ describe('an upgrade that is killed', () => {
     expect(existsSync(lock())).toBe(false);
     expect(await isHalf()).toBe(false);
   };
-  const asProcess = async (folder: string) => {
+  /** @param agentFile the bundled `installing-agent.ts`. */
+  const asProcess = async (agentFile: string, folder: string) => {
     await mkdir(folder, { recursive: true });
-    const at = (path: string) => JSON.stringify(resolve(import.meta.dirname, path));
-    const main = join(folder, 'agent.mts');
-    await writeFile(
-      main,
-      `import { install } from ${at('../../agents/board/install.ts')};
-       import { runStep } from ${at('../run-step.ts')};
-       const [request, host, folder, fleet] = ${JSON.stringify([request, host, folder, exampleFleet])};
-       await runStep('install', install, request, host, { folder, fleet });`,
-    );
-    return spawn(process.execPath, ['--import', 'tsx', main], { stdio: 'ignore' });
+    const installing: Installing = { request, host, folder, fleet: exampleFleet };
+    await writeFile(join(folder, 'installing.json'), JSON.stringify(installing));
+    return spawn(process.execPath, [agentFile, join(folder, 'installing.json')], { stdio: 'ignore' });
   };
 
   beforeAll(async () => {
@@ -99,7 +102,7 @@ describe('an upgrade that is killed', () => {
     async () => {
       let { pacmanMs } = await measured();
       let half = 0;
-      for (let point = 0; point < pointsOfEach; point += 1) {
+      for (const point of moments(() => half >= halves)) {
         const folder = fresh();
         const cut = runStep('install', install, request, host, { folder }).then(
           () => 'done',
@@ -117,32 +120,37 @@ describe('an upgrade that is killed', () => {
         await repaired(folder);
         await goBack();
       }
-      expect(half).toBeGreaterThan(pointsOfEach / 2);
+      expect(half).toBeGreaterThanOrEqual(halves);
     },
   );
 
   faultRow(
     'pacman-killed',
     `the agent, at ${pointsOfEach} moments, alone or with pacman: the next agent brings the new version, whole`,
-    async () => {
-      const { stepMs } = await measured();
-      const seen = { alone: 0, 'with children': 0 };
-      for (let point = 0; point < pointsOfEach; point += 1) {
-        const folder = fresh();
-        const how = point % 2 === 0 ? 'alone' : 'with children';
-        const agent = await asProcess(folder);
-        const ended = once(agent, 'exit');
-        await pacmanStarted();
-        await sleep((stepMs * point) / pointsOfEach);
-        if (how === 'alone') agent.kill('SIGKILL');
-        else if (agent.pid !== undefined && agent.exitCode === null) killTree(agent.pid);
-        await ended;
-        if (await isHalf()) seen[how] += 1;
-        await repaired(folder);
-        await goBack();
-      }
-      expect(seen.alone).toBeGreaterThan(3);
-      expect(seen['with children']).toBeGreaterThan(3);
-    },
+    () =>
+      withBundledWorker('faults/installing-agent.ts', async (agentFile) => {
+        const { stepMs } = await measured();
+        const seen = { alone: 0, 'with children': 0 };
+        for (const point of moments(() => Object.values(seen).every((half) => half > 3))) {
+          const folder = fresh();
+          const how = point % 2 === 0 ? 'alone' : 'with children';
+          const agent = await asProcess(agentFile, folder);
+          const ended = once(agent, 'exit');
+          try {
+            await pacmanStarted();
+            await sleep((stepMs * point) / pointsOfEach);
+            if (how === 'with children' && agent.pid !== undefined && agent.exitCode === null)
+              killTree(agent.pid);
+          } finally {
+            agent.kill('SIGKILL');
+            await ended;
+          }
+          if (await isHalf()) seen[how] += 1;
+          await repaired(folder);
+          await goBack();
+        }
+        expect(seen.alone).toBeGreaterThan(3);
+        expect(seen['with children']).toBeGreaterThan(3);
+      }),
   );
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identify, type ProcessIdentity, signal } from '../../deploy/processes/process-identity.ts';
 import { killTree } from '../../deploy/processes/process-tree.ts';
-import { patienceMs } from './patience.ts';
+import { patienceMs } from '../patience.ts';
 
 /** A place at which a daemon may be killed: its host, and its name as in `eventlog/failpoint.ts`. */
 export interface Failpoint {

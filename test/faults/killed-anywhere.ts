@@ -102,7 +102,9 @@ const carryKillingAt = async (
 
 /** Every failpoint on the way from plan to close, in two parts: a kill in the middle of an effect may hide others. */
 const points = failpointsOf(forwardSteps, ['IterationAccepted', 'ReviewRequested', 'IterationClosed']);
-export const around = points.filter((point) => !isMidway(point));
+const around = points.filter((point) => !isMidway(point));
+export const aroundOnBoard = around.filter(({ host }) => host === 'fresnel');
+export const aroundElsewhere = around.filter(({ host }) => host !== 'fresnel');
 export const midway = points.filter(isMidway);
 
 /**

@@ -8,7 +8,7 @@ import { isRunning, type ProcessIdentity, signal } from '../../deploy/processes/
 import { killTree } from '../../deploy/processes/process-tree.ts';
 import type { BoardConfig, BuilderConfig, CoordinatorConfig, PublisherConfig } from '../../schemas/config.ts';
 import { streamFolder } from '../log-server.ts';
-import { patienceMs } from './patience.ts';
+import { patienceMs } from '../patience.ts';
 import type { TcpProxy } from './tcp-proxy.ts';
 
 /** Any fleet that runs in a sandbox. */

@@ -10,15 +10,15 @@ let before: Awaited<ReturnType<TestFleet['board']>>;
 beforeAll(async () => {
   fleet = await startTestFleet('rollback');
   before = await fleet.board();
-}, 120_000);
-afterAll(() => fleet?.remove(), 60_000);
+});
+afterAll(() => fleet?.remove());
 
 describe('an iteration whose helper patch repairs nothing', () => {
   let ran: KaRan;
 
   beforeAll(async () => {
     ran = await fleet.carry(await planVariant(fleet.folder, { iteration: 'iter5', variants: ['no-repair'] }));
-  }, 300_000);
+  });
 
   faultRow('sweep-fails', 'fails at the sweep, and ka reports it by its exit code', () => {
     expect(ran.exitCode).toBe(1);
@@ -102,7 +102,7 @@ describe('the iteration after a rollback', () => {
         plan: [[/from: 7\.0-1\n( +)to: 7\.0-2/, 'from: 7.0-2\n$1to: 7.0-3\n$1installed: 7.0-1']],
       }),
     );
-  }, 300_000);
+  });
 
   faultRow('sweep-fails', 'lands on what was landed before, and closes', () => {
     expect(ran.stdout).toMatch(/ iter6 CLOSED: C1 PASS, /);

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BoardConfig } from '../../schemas/config.ts';
-import { patienceMs } from './patience.ts';
+import { patienceMs } from '../patience.ts';
 
 /** Whether a process holds a file open; false if it ends during the check. */
 const holds = (pid: string, file: string): boolean => {

@@ -9,14 +9,17 @@ import type { TestTable } from './test-table.ts';
 const tables: Readonly<Record<string, TestTable>> = { faults, attacks, lab: labFaults };
 
 /**
- * `main.ts faults|attacks|lab [--last] [FILTER…]`: runs the rows of that table whose id holds a FILTER, or all; with
- * --last it only shows the last results.
+ * `main.ts faults|attacks|lab [--last] [--thorough] [FILTER…]`: runs the rows of that table whose id holds a FILTER, or all;
+ * with --thorough those that wait for a time wait as long as in a real fleet; with --last it only shows the last results.
  */
 const {
   values,
   positionals: [suite = 'faults', ...positionals],
 } = parseArgs({
-  options: { last: { type: 'boolean', default: false } },
+  options: {
+    last: { type: 'boolean', default: false },
+    thorough: { type: 'boolean', default: false },
+  },
   allowPositionals: true,
 });
 const table = tables[suite];
@@ -37,6 +40,7 @@ if (rows.length === 0) {
   const vitest = await startVitest('test', [], {
     run: true,
     config: `${import.meta.dirname}/../${suite}/vitest.config.ts`,
+    ...(values.thorough ? { env: { KA_TEST_THOROUGH: 'yes' } } : {}),
     ...(positionals.length === 0 ? {} : { testNamePattern }),
   });
   await vitest.exit();

@@ -9,6 +9,7 @@ import { stringify } from 'yaml';
 import { createRun } from '../../../host/run.ts';
 import type { BoardConfig } from '../../../schemas/config.ts';
 import type { StepEvidence } from '../../../schemas/steps.ts';
+import { patienceMs } from '../../../test/patience.ts';
 import { runStep } from '../../../test/run-step.ts';
 import { Journal } from '../../runtime/journal/journal.ts';
 import { backupFile } from '../backup-archive.ts';
@@ -36,7 +37,7 @@ import { deadlinePassed } from './deadline-passed.ts';
 
 const kernel = { names, version: '7.0-2', release: '7.0.0-fourier' };
 
-describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { timeout: 120_000 }, () => {
+describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', () => {
   let board: UpgradableBoard;
   let host: BoardConfig;
   let held: StepEvidence<'backup'>;
@@ -44,7 +45,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
   const bootId = () => readFileSync(host.bootIdFile, 'utf8').trim();
   const installed = async () => (await board.pacman('-Q', ...names)).stdout.trim().split(/\s/)[1];
   const notes: string[] = [];
-  const until = async (what: string, holds: () => Promise<boolean> | boolean, ms = 60_000) => {
+  const until = async (what: string, holds: () => Promise<boolean> | boolean, ms = patienceMs) => {
     for (const end = Date.now() + ms; !(await holds()); await sleep(10))
       if (Date.now() > end) throw new Error(`${what}: not within ${ms} ms; ${notes.join('\n')}`);
   };
@@ -62,7 +63,7 @@ describe.skipIf(pacmanCommand === undefined)('the board’s own deadline', { tim
     board = await startUpgradableBoard({ headers: [20, 300] });
     host = board.host;
     held = await board.hold();
-  }, 120_000);
+  });
   afterAll(() => board?.stop());
   /** 7.0-2 is installed, 7.0-1 runs, nothing is armed and nothing went off. */
   beforeEach(async () => {

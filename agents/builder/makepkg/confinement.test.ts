@@ -21,6 +21,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createRun, type Run } from '../../../host/run.ts';
 import type { BuilderConfig } from '../../../schemas/config.ts';
+import { patienceMs } from '../../../test/patience.ts';
 import { createGit } from '../git/git.ts';
 import { builderConfig } from '../testdata/builder-config.ts';
 import { confine, confinementMissing, confinementOf, whyUnconfined } from './confinement.ts';
@@ -51,7 +52,7 @@ const sleepers = (seconds: string): number[] =>
     }
   });
 const waitFor = async (holds: () => boolean) => {
-  for (const until = Date.now() + 5000; !holds() && Date.now() < until; ) await sleep(20);
+  for (const until = Date.now() + patienceMs; !holds() && Date.now() < until; ) await sleep(20);
   return holds();
 };
 
@@ -144,7 +145,7 @@ describe.skipIf(why !== undefined)('what a confined hostile PKGBUILD gets', () =
     asked = [];
     attack = await attacked('confined');
     built = await build(attack);
-  }, 120_000);
+  });
 
   test('each makepkg runs it, and it gets only the network, while its sources are fetched', () => {
     expect([...new Set(attack.said('LOOKED'))]).toEqual([
