@@ -2,7 +2,6 @@ import type { Command } from 'commander';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
-import type { LogReports } from '../../eventlog/stream/event-log.ts';
 import { OperatorConfig } from '../../schemas/config.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
@@ -12,7 +11,7 @@ import { writeArchive } from '../export/export-archive.ts';
 import { readArchive } from '../export/read-archive.ts';
 import { eventsOf, largestMemberBytes, type ReadExport, readExport } from '../export/read-export.ts';
 import { firstDifference, type Wording, wordingNote } from '../reading/rendered-words.ts';
-import { type VerifiedLog, verifyWithBlobs } from '../reading/verify-log.ts';
+import { createStreamedCheck, type VerifiedLog, verifyWithBlobs } from '../reading/verify-log.ts';
 import {
   type ConfigPlaces,
   configFile,
@@ -24,11 +23,8 @@ import {
 } from './options.ts';
 import type { Session } from './session.ts';
 
-/**
- * Reads the whole log as it is now: all messages, and those of them that are events.
- * @param told replaces the session's own reports.
- */
-const readWhole = async ({ log }: Session, told: LogReports = {}) => {
+/** Reads the whole log as it is now: all messages, and those of them that are events. */
+const readWhole = async ({ log }: Session) => {
   const messages: KeptMessage[] = [];
   const events: LoggedEvent[] = [];
   const onCut = () => {
@@ -37,12 +33,20 @@ const readWhole = async ({ log }: Session, told: LogReports = {}) => {
   };
   const until = await log.lastSequence();
   const onMessage = (message: KeptMessage) => void messages.push(message);
-  await log.follow({ until, onCut, onMessage, ...told }, (logged) => void events.push(logged));
+  await log.follow({ until, onCut, onMessage }, (logged) => void events.push(logged));
   return { messages, events };
 };
 
-/** For callers that report all faults themselves afterwards. */
-const quiet: LogReports = { onRefused: () => undefined, onAlarm: () => undefined, onLack: () => undefined };
+/** Checks every message of the log as it comes. */
+const verifyMessages = async ({ fleet, log }: Session): Promise<VerifiedLog> => {
+  const begin = () => createStreamedCheck(trustIn(fleet), log.readBlob);
+  let check = begin();
+  const onCut = () => {
+    check = begin();
+  };
+  await log.readMessages({ onMessage: (message) => check.take(message), onCut });
+  return check.end();
+};
 
 /** A log that was checked, and the texts of an export that this version words differently, which is no fault. */
 type VerifiedTexts = VerifiedLog & { notes: Wording[] };
@@ -119,12 +123,10 @@ export const verify = async (options: ExportOptions, places: ConfigPlaces): Prom
   const { from } = options;
   const verified =
     from === undefined
-      ? await withSession(options, places, async (session) => {
-          const { messages } = await readWhole(session, quiet);
-          const source = { records: messages };
-          const checked = await verifyWithBlobs(trustIn(session.fleet), source, session.log.readBlob);
-          return { ...checked, notes: [] };
-        })
+      ? await withSession(options, places, async (session) => ({
+          ...(await verifyMessages(session)),
+          notes: [],
+        }))
       : await verifyExport(from, pinnedFleet(options, places));
   if (options.json) printJson(verified);
   else tellVerified(from ?? 'the log', verified);

@@ -1,11 +1,13 @@
 import {
   completeEvent,
+  type HasSigned,
   type KeptMessage,
   lacksOf,
   type RefusedMessage,
 } from '../../eventlog/signing/check-event.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
 import { createVerifier, type Verifier } from '../../eventlog/signing/verifier.ts';
+import { isSignedBy, isSignedByInPool, payloadTypes } from '../../eventlog/signing/writer-key.ts';
 import type { BlobSource } from '../../eventlog/stream/blobs.ts';
 import { logOrigin, openCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import { isWithheld, LogTree, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
@@ -71,8 +73,19 @@ export class LogCheck {
     this.#trail = new CheckpointTrail(trust.fleet);
   }
 
-  /** Takes the next message. @param blobs its blobs, as far as they are there. */
-  add(record: LogRecord | BadRecord, blobs: BlobLookup = () => undefined): void {
+  /**
+   * Checks in other threads whether the message is signed with the key that its writer has now. A rotation before it may
+   * come in between: for any other key the result has the check itself.
+   */
+  async signatureOf({ subject, bytes, signature }: KeptMessage): Promise<HasSigned | undefined> {
+    const key = this.#verifier.keyOf(parseSubject(subject)?.writer ?? '');
+    if (key === null) return undefined;
+    const isGood = await isSignedByInPool(key, payloadTypes.event, bytes, signature);
+    return (asked) => (asked === key ? isGood : isSignedBy(asked, payloadTypes.event, bytes, signature));
+  }
+
+  /** Takes the next message. @param blobs its blobs, as far as they are there. @param hasSigned see `checkEvent`. */
+  add(record: LogRecord | BadRecord, blobs: BlobLookup = () => undefined, hasSigned?: HasSigned): void {
     if (isBad(record)) {
       this.#faults.push({ sequence: this.#next, why: record.why });
       this.#next += 1;
@@ -98,7 +111,7 @@ export class LogCheck {
     this.#next = sequence + 1;
     if (this.#tree.size === sequence - 1) this.#tree.add(record);
     if (isWithheld(record)) this.#takeWithheld(record);
-    else this.#take(record, blobs);
+    else this.#take(record, blobs, hasSigned);
   }
 
   #takeWithheld(record: WithheldMessage): void {
@@ -113,9 +126,9 @@ export class LogCheck {
     if (refused) this.#faults.push(refused);
   }
 
-  #take(message: KeptMessage, blobs: BlobLookup): void {
+  #take(message: KeptMessage, blobs: BlobLookup, hasSigned?: HasSigned): void {
     const { sequence, subject } = message;
-    const verified = this.#verifier.verify(message);
+    const verified = this.#verifier.verify(message, hasSigned);
     if ('refused' in verified) {
       this.#faults.push(verified.refused);
       return;
@@ -203,23 +216,58 @@ export const verifyLog = (trust: Trust, { header, records }: LogSource): Verifie
   return check.end(header);
 };
 
-/** Like {@link verifyLog}, with the blobs of its events; only those of one event are held at a time. */
+/** How many messages' signatures are checked at once, or wait for their turn. */
+const aheadAtMost = 256;
+
+/** A check of a log whose messages come one by one. */
+export interface StreamedCheck {
+  take(record: LogRecord | BadRecord): Promise<void>;
+  /** @param header the header of an export. */
+  end(header?: LogHeader | BadRecord): Promise<VerifiedLog>;
+}
+
+/**
+ * Like {@link LogCheck}, with the blobs of the events, of which only those of one event are held at a time. Signatures are
+ * checked on all cores; everything else goes on in the log's order.
+ */
+export const createStreamedCheck = (trust: Trust, read: BlobSource): StreamedCheck => {
+  const check = new LogCheck(trust);
+  const ahead: { record: LogRecord | BadRecord; signed: Promise<HasSigned | undefined> | undefined }[] = [];
+  const takeNext = async () => {
+    const next = ahead.shift();
+    if (!next) return;
+    const { record, signed } = next;
+    if (isBad(record) || isWithheld(record)) return check.add(record);
+    const blobs = new Map<string, Uint8Array>();
+    // A message whose subject is not an event's is refused, whatever blobs it names.
+    const writer = parseSubject(record.subject)?.writer;
+    if (writer !== undefined)
+      for (const marker of blobsIn(record)) {
+        const found = await read(writer, marker);
+        if ('bytes' in found) blobs.set(marker.sha256, found.bytes);
+      }
+    check.add(record, (sha256) => blobs.get(sha256), await signed);
+  };
+  return {
+    async take(record) {
+      const isWhole = !isBad(record) && !isWithheld(record);
+      ahead.push({ record, signed: isWhole ? check.signatureOf(record) : undefined });
+      if (ahead.length > aheadAtMost) await takeNext();
+    },
+    async end(header) {
+      while (ahead.length > 0) await takeNext();
+      return check.end(header);
+    },
+  };
+};
+
+/** Checks a complete log with its blobs, see {@link createStreamedCheck}. */
 export const verifyWithBlobs = async (
   trust: Trust,
   { header, records }: LogSource,
   read: BlobSource,
 ): Promise<VerifiedLog> => {
-  const check = new LogCheck(trust);
-  for (const record of records) {
-    const blobs = new Map<string, Uint8Array>();
-    // A message whose subject is not an event's is refused, whatever blobs it names.
-    const writer = isBad(record) ? undefined : parseSubject(record.subject)?.writer;
-    if (writer !== undefined && !isBad(record) && !isWithheld(record))
-      for (const marker of blobsIn(record)) {
-        const found = await read(writer, marker);
-        if ('bytes' in found) blobs.set(marker.sha256, found.bytes);
-      }
-    check.add(record, (sha256) => blobs.get(sha256));
-  }
+  const check = createStreamedCheck(trust, read);
+  for (const record of records) await check.take(record);
   return check.end(header);
 };

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import type { ConfigPlaces } from '../../coordinator/commands/options.ts';
 import { defaultSandboxFolder, installedConfig } from '../places/default-folders.ts';
@@ -112,8 +113,12 @@ const filesFor = (asked: string | undefined): readonly CommandFile[] => {
  * Zod compiles a parser for each schema that it uses. That pays for commands that read thousands of events; for all
  * others the compilation takes longer than the rest of the command.
  */
-const sparesCompiling = (words: readonly string[]): boolean =>
-  words[0] !== 'replay' && !words.includes('--verify');
+const sparesCompiling = (words: readonly string[]): boolean => words[0] !== 'replay' && !verifies(words);
+
+const verifies = (words: readonly string[]): boolean => words[0] === 'audit' && words.includes('--verify');
+
+/** How many threads Node's pool has unless it is told otherwise. */
+const threadsOfPool = 4;
 
 /**
  * Adds the commands.
@@ -122,6 +127,9 @@ const sparesCompiling = (words: readonly string[]): boolean =>
 export const addCommands = async (program: Command, words: readonly string[]): Promise<void> => {
   const files = filesFor(words[0]);
   if (files.length > 0 && sparesCompiling(words)) (await import('zod')).config({ jitless: true });
+  // Signatures are checked in the pool, which reads this when it is first used.
+  if (verifies(words) && availableParallelism() > threadsOfPool)
+    process.env.UV_THREADPOOL_SIZE ??= String(availableParallelism());
   for (const { add } of files) await add(program);
   program.commandsGroup('Help:').helpCommand(true);
   for (const [heading, names] of Object.entries(headings))

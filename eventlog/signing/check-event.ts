@@ -74,16 +74,20 @@ const misplaced = (event: KaEvent, subject: string): string | undefined => {
   return `it names ${source}'s ${id}${isFor ? ` for ${isFor}` : ''} in ${fleet}, which is not what its subject says`;
 };
 
+/** Whether that key has signed the message that is being checked. */
+export type HasSigned = (publicKey: string) => boolean;
+
 /**
  * Whether a message is an event of the writer that its subject names: signed by one of that writer's keys, of a type
  * that its role may write, and under the subject of its own fact. It is parsed only once the signature is good. An
  * event that has put something aside lacks it until {@link completeEvent} adds it, so an event has its place in its
  * writer's chain whether or not its blobs can be read.
+ * @param hasSigned for callers that have checked the signature before.
  */
 export const checkEvent = (
   trust: Trust,
   { sequence, subject, bytes, signature }: KeptMessage,
-  wasChecked = false,
+  hasSigned: HasSigned = (key) => isSignedBy(key, payloadTypes.event, bytes, signature),
 ): Checked => {
   const refuse = (why: string) => ({ refused: { sequence, subject, why: why.slice(0, longestWhy) } });
   if (!sayable.test(subject)) return refuse('no message can have such a subject');
@@ -91,8 +95,7 @@ export const checkEvent = (
   if (writer === undefined) return refuse('its subject is not the subject of an event');
   const trusted = trust.writers.get(writer);
   if (trusted === undefined) return refuse(`no key is pinned for the writer "${writer}"`);
-  const isSigned = (one: string) => wasChecked || isSignedBy(one, payloadTypes.event, bytes, signature);
-  const key = trusted.keys.find(isSigned);
+  const key = trusted.keys.find(hasSigned);
   if (key === undefined) return refuse(`its signature is not ${writer}'s`);
   let event: KaEvent;
   try {

@@ -1,6 +1,6 @@
 import { type LoggedEvent, parseSubject } from '../../schemas/events.ts';
 import type { WithheldMessage } from '../tree/log-tree.ts';
-import { checkEvent, type KeptMessage, type RefusedMessage } from './check-event.ts';
+import { checkEvent, type HasSigned, type KeptMessage, type RefusedMessage } from './check-event.ts';
 import { createFirstMessages } from './first-messages.ts';
 import { createKeyHistory } from './key-history.ts';
 import { linkTo } from './seal.ts';
@@ -15,8 +15,8 @@ export type Verified =
 
 /** Checks the messages of a log, each once and in order. */
 export interface Verifier {
-  /** @param wasChecked its signature was good at this very place of the log. */
-  verify(message: KeptMessage, wasChecked?: boolean): Verified;
+  /** @param hasSigned see {@link checkEvent}. */
+  verify(message: KeptMessage, hasSigned?: HasSigned): Verified;
   /**
    * Takes a withheld message as the next one of the writer that its subject names.
    * @returns why it is refused, if the subject already has a message.
@@ -51,10 +51,10 @@ export const createVerifier = (trust: Trust, { isPart = false } = {}): Verifier 
   };
 
   return {
-    verify(message, wasChecked = false) {
+    verify(message, hasSigned) {
       const refused = second(message);
       if (refused) return { refused };
-      const checked = checkEvent(current, message, wasChecked);
+      const checked = checkEvent(current, message, hasSigned);
       if ('refused' in checked) return checked;
       const { event, bytes } = checked.logged;
       const { source, writerseq, prevhash } = event;

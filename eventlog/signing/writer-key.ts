@@ -57,12 +57,19 @@ const userNkey = (raw: Uint8Array): string => {
   return encodeBase32(Buffer.concat([key, checksum]));
 };
 
+const rawKeys = new Map<string, Uint8Array>();
+
 /** The 32 bytes of an Ed25519 public key. @param publicKey a user's NKey, `U…`. @throws if it is not one. */
 export const rawPublicKey = (publicKey: string): Uint8Array => {
-  // The library checks letters, prefix and checksum.
-  if (!publicKey.startsWith('U') || !nkeys.fromPublic(publicKey))
-    throw new Error(`${publicKey} is not the NKey of a user`);
-  return decodeBase32(publicKey).slice(1, 33);
+  let raw = rawKeys.get(publicKey); // the note of each checkpoint asks for it
+  if (!raw) {
+    // The library checks letters, prefix and checksum.
+    if (!publicKey.startsWith('U') || !nkeys.fromPublic(publicKey))
+      throw new Error(`${publicKey} is not the NKey of a user`);
+    raw = decodeBase32(publicKey).slice(1, 33);
+    rawKeys.set(publicKey, raw);
+  }
+  return raw;
 };
 
 // The DER around an Ed25519 key's 32 bytes, RFC 8410.
@@ -94,8 +101,7 @@ export const generateWriterKey = (): string => new TextDecoder().decode(nkeys.cr
 
 const objects = new Map<string, KeyObject>();
 
-/** Whether `signature` is this key's signature over the bytes as they are. */
-export const isRawSignedBy = (publicKey: string, bytes: Uint8Array, signature: Uint8Array): boolean => {
+const objectOf = (publicKey: string): KeyObject => {
   let key = objects.get(publicKey); // making the object costs as much as the check itself
   if (!key) {
     key = createPublicKey({
@@ -105,7 +111,17 @@ export const isRawSignedBy = (publicKey: string, bytes: Uint8Array, signature: U
     });
     objects.set(publicKey, key);
   }
-  return verify(null, bytes, key, signature);
+  return key;
+};
+
+/** Whether `signature` is this key's signature over the bytes as they are. */
+export const isRawSignedBy = (publicKey: string, bytes: Uint8Array, signature: Uint8Array): boolean =>
+  verify(null, bytes, objectOf(publicKey), signature);
+
+/** The bytes of a signature; undefined unless it is strict base64: a changed letter must not go unnoticed. */
+const signatureBytes = (signature: string): Uint8Array | undefined => {
+  const raw = Buffer.from(signature, 'base64');
+  return raw.toString('base64') === signature ? raw : undefined;
 };
 
 /** Whether `signature` (strict base64) is this key's signature over a message of that kind. */
@@ -115,9 +131,23 @@ export const isSignedBy = (
   bytes: Uint8Array,
   signature: string,
 ): boolean => {
-  const raw = Buffer.from(signature, 'base64');
-  // The same bytes have several spellings in base64: a changed letter must not go unnoticed.
-  return (
-    raw.toString('base64') === signature && isRawSignedBy(publicKey, preAuthentication(type, bytes), raw)
+  const raw = signatureBytes(signature);
+  return raw !== undefined && isRawSignedBy(publicKey, preAuthentication(type, bytes), raw);
+};
+
+/** Like {@link isSignedBy}, in a thread of Node's pool: several are checked at once, and this thread goes on meanwhile. */
+export const isSignedByInPool = async (
+  publicKey: string,
+  type: PayloadType,
+  bytes: Uint8Array,
+  signature: string,
+): Promise<boolean> => {
+  const raw = signatureBytes(signature);
+  if (raw === undefined) return false;
+  const key = objectOf(publicKey);
+  return new Promise((resolve, reject) =>
+    verify(null, preAuthentication(type, bytes), key, raw, (error, isGood) =>
+      error ? reject(error) : resolve(isGood),
+    ),
   );
 };

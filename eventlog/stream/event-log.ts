@@ -389,6 +389,38 @@ export class EventLog {
     }
   }
 
+  /**
+   * Passes on every message of the log as it is now, in order and one at a time. Nothing is checked.
+   * @param onCut the log was cut meanwhile: everything is passed on again. @throws {LogFault}
+   */
+  async readMessages({
+    onMessage,
+    onCut,
+  }: {
+    onMessage: (message: KeptMessage) => Promise<void>;
+    onCut: () => void;
+  }): Promise<void> {
+    let until = await this.lastSequence();
+    if (until === 0) return;
+    const guard = {
+      isHeld: async (handed: readonly Handed[]) =>
+        (await this.lastSequence()) >= until && (await this.#holds(handed)),
+      onCut: async () => {
+        until = await this.lastSequence();
+        onCut();
+        return until === 0 ? ('enough' as const) : 1;
+      },
+    };
+    try {
+      await followStream(this.#connection, { stream: eventStream, from: 1, guard }, async (message) => {
+        await onMessage(keptIn(message));
+        return message.seq >= until ? 'enough' : 'more';
+      });
+    } catch (error) {
+      throw await explainLogError(this.#connection, error);
+    }
+  }
+
   /** What the log holds of one iteration now, see {@link readPart}. @throws {LogFault} */
   async partOf(iteration: string): Promise<LogPart> {
     const read = async () => readPart(this.#connection, this.#trust, iteration, await this.lastSequence());
