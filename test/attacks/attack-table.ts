@@ -31,11 +31,32 @@ interface Attack {
 /** In the order of their ids. Each has its test, and all of them pass. */
 export const attackTable = [
   {
+    id: 'approval-for-another-board',
+    party: 'coordinator',
+    goal: 'bring a kernel to a board that nobody approved it for',
+    how: 'asks one board to install what people have approved, and a builder has built, for another',
+    refusedBy: 'the board, which compares what was approved with its own name',
+  },
+  {
     id: 'download-without-end',
     party: 'mirror',
     goal: 'fill the board’s disk',
     how: 'sends a body without a Content-Length that never ends, where a package or a signature is expected',
     refusedBy: 'the board, which counts what arrives, and the publisher that fetches it back',
+  },
+  {
+    id: 'landing-without-approval',
+    party: 'coordinator',
+    goal: 'land what nobody has approved',
+    how: 'asks a builder to land the series while its review is still open, with no approval and with one of its own',
+    refusedBy: 'the builder, which checks start, plan and approvals with its own copy of the fleet’s file',
+  },
+  {
+    id: 'package-after-approval',
+    party: 'PKGBUILD author',
+    goal: 'bring code into a kernel that nobody reviewed',
+    how: 'pushes another prepare() and package() after preflight, which the approval was given for',
+    refusedBy: 'the builder, which lands only the approved tree; after a retry the review shows the change',
   },
   {
     id: 'plain-log-server',
