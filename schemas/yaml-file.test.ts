@@ -83,8 +83,8 @@ describe('a hostile file', () => {
 
   it('is reported in printable letters alone, and with a limited number of faults', () => {
     expect(faults('"\\e[2J\\u202e": 1\n').at(-1)).toContain(String.raw`unknown key "\x1b[2J\u202e"`);
-    const many = faults([...Array(3000).keys()].map((key) => `k${key}: 1\n`).join(''));
+    const many = faults([...Array(1000).keys()].map((key) => `k${key}: 1\n`).join(''));
     expect(many).toHaveLength(101);
-    expect(many.at(-1)).toContain('and 2901 more faults');
+    expect(many.at(-1)).toContain('and 901 more faults');
   });
 });

@@ -17,13 +17,16 @@ export interface KaRan {
 /**
  * Runs the command line as a person does, by its one entry. @returns its streams and exit code.
  * @param onLine called with each line of standard output as it comes.
+ * @param signal ends it.
  */
 export const ka = async (
   args: readonly string[],
   env: Record<string, string> = {},
   onLine: (line: string) => void = () => undefined,
+  signal = new AbortController().signal,
 ): Promise<KaRan> => {
-  const running = execa(join(checkout, 'ka'), args, { env, reject: false, stdin: 'ignore' });
+  const options = { env, reject: false, stdin: 'ignore', cancelSignal: signal } as const;
+  const running = execa(join(checkout, 'ka'), args, options);
   const reader = createInterface(running.stdout).on('line', onLine);
   const { exitCode, stdout, stderr } = await running;
   reader.close();

@@ -47,7 +47,15 @@ export const startTestFleet = async (
 ) => {
   const { folder, remove } = await testFolder(name);
   const places = sandboxPlaces(join(folder, 'fleet'));
-  const onFleet = (...args: string[]): Promise<KaRan> => ka([...args, '--config', places.operatorConfig]);
+  const over = new AbortController();
+  const running = new Set<Promise<KaRan>>();
+  /** Runs a command, which ends with the fleet if the test no longer waits for it. */
+  const runKa = (args: readonly string[], onLine?: (line: string) => void): Promise<KaRan> => {
+    const ran = ka([...args, '--config', places.operatorConfig], {}, onLine, over.signal);
+    running.add(ran);
+    return ran.finally(() => running.delete(ran));
+  };
+  const onFleet = (...args: string[]): Promise<KaRan> => runKa(args);
   /** The board's state as its owner would see it. */
   const board = async () => ({
     installed: (await execa('pacman', ['-Q', '--config', places.board.pacmanConfig])).stdout.split('\n'),
@@ -138,16 +146,12 @@ export const startTestFleet = async (
     /** Starts an iteration and watches it to its end; the review is approved once it is asked for. */
     carry: async (planFile: string): Promise<KaRan> => {
       let approval: Promise<void> | undefined;
-      const ran = await ka(
-        ['iterate', planFile, '--watch', '--config', places.operatorConfig],
-        {},
-        (line) => {
-          const iteration = /^\S+ (\S+) review waits for /.exec(line)?.[1];
-          if (iteration === undefined) return;
-          approval = approve(iteration);
-          approval.catch(() => undefined); // it is awaited below
-        },
-      );
+      const ran = await runKa(['iterate', planFile, '--watch'], (line) => {
+        const iteration = /^\S+ (\S+) review waits for /.exec(line)?.[1];
+        if (iteration === undefined) return;
+        approval = approve(iteration);
+        approval.catch(() => undefined); // it is awaited below
+      });
       await approval;
       return ran;
     },
@@ -172,6 +176,8 @@ export const startTestFleet = async (
     }),
     down,
     remove: async () => {
+      over.abort();
+      await Promise.allSettled(running);
       await down();
       await remove();
     },

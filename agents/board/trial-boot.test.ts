@@ -8,6 +8,7 @@ import { createRun } from '../../host/run.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepEvidence } from '../../schemas/steps.ts';
 import { runStep } from '../../test/run-step.ts';
+import { isThorough } from '../../test/thorough/thorough.ts';
 import { Journal } from '../runtime/journal/journal.ts';
 import { confirm } from './confirm.ts';
 import { fire, readArmed, readReport } from './deadline/deadline.ts';
@@ -239,21 +240,24 @@ describe.skipIf(pacmanCommand === undefined)('a trial boot', () => {
       expect([bootId(), runs()]).toEqual(['boot-2', '1']);
     });
 
-    it('is left for the held kernel if not even the fired deadline can be written', async () => {
-      await onTrial();
-      const inTheWay = join(host.stateFolder, 'deadline-fired.json');
-      await mkdir(join(inTheWay, 'x'), { recursive: true });
-      await watchUntil(host, 'it boots boot-2', () => bootId() === 'boot-2', { rebootWithinMs: 300 });
-      expect(runs()).toBe('1');
-      // Here the deadline is due as well, and there is no other kernel to reboot into.
-      await expect(
-        watchUntil(host, 'it boots boot-3', () => bootId() === 'boot-3', {
-          rebootWithinMs: 300,
-          withinMs: 3_000,
-        }).finally(() => rm(inTheWay, { recursive: true })),
-      ).rejects.toThrow(/deadline-fired/);
-      expect((await readArmed(host))?.version).toBe('7.0-2');
-    });
+    it.runIf(isThorough)(
+      'is left for the held kernel if not even the fired deadline can be written',
+      async () => {
+        await onTrial();
+        const inTheWay = join(host.stateFolder, 'deadline-fired.json');
+        await mkdir(join(inTheWay, 'x'), { recursive: true });
+        await watchUntil(host, 'it boots boot-2', () => bootId() === 'boot-2', { rebootWithinMs: 300 });
+        expect(runs()).toBe('1');
+        // Here the deadline is due as well, and there is no other kernel to reboot into.
+        await expect(
+          watchUntil(host, 'it boots boot-3', () => bootId() === 'boot-3', {
+            rebootWithinMs: 300,
+            withinMs: 3_000,
+          }).finally(() => rm(inTheWay, { recursive: true })),
+        ).rejects.toThrow(/deadline-fired/);
+        expect((await readArmed(host))?.version).toBe('7.0-2');
+      },
+    );
 
     it('is not swept, and no other is tried, once the board goes back', async () => {
       await onTrial();

@@ -19,7 +19,6 @@ import { exportIteration } from '../export/export-iteration.ts';
 import { replayCheck } from '../reading/replay.ts';
 import { goodEvidence } from '../testing/example-evidence.ts';
 import { type PlayedFleet, startPlayedFleet } from '../testing/played-fleet.ts';
-import { startCoordinator } from '../testing/start-coordinator.ts';
 
 const iteration = 'iter5';
 let played: PlayedFleet;
@@ -71,7 +70,7 @@ const faultsOf = async (file: string): Promise<{ why: string }[]> => {
 it('evidence of three megabytes goes through a fleet, is exported, lost, and restored', async () => {
   const { log, person, read } = played;
   const copy = join(log.folder, 'state/log.db');
-  const one = await startCoordinator(log, { copyFile: copy });
+  const one = await played.startCoordinator({ copyFile: copy });
   await startHost();
   await played.start(iteration);
   await played.play(iteration, isClosed, { evidenceOf });
@@ -144,7 +143,7 @@ it('evidence of three megabytes goes through a fleet, is exported, lost, and res
 
 it('an outcome whose evidence is missing is reported, and decided on once the evidence is there', async () => {
   const { log, read } = played;
-  const one = await startCoordinator(log);
+  const one = await played.startCoordinator();
   await played.start(iteration);
   let late: { host: string; sealed: SealedEvent } | undefined;
   const withoutBlobs = async (host: string, sealed: SealedEvent) => {

@@ -12,7 +12,6 @@ import { reviewOf } from '../decider/graph.ts';
 import type { Iteration, State } from '../decider/state.ts';
 import { replayCheck } from '../reading/replay.ts';
 import { type PlayedFleet, startPlayedFleet } from '../testing/played-fleet.ts';
-import { startCoordinator } from '../testing/start-coordinator.ts';
 
 let played: PlayedFleet;
 let log: LogServer;
@@ -51,7 +50,7 @@ const checkOwnEvents = async (iteration: string) => {
 };
 
 it('two coordinators over one log append each event once, without an alarm', async () => {
-  const both = [await startCoordinator(log), await startCoordinator(log)];
+  const both = [await played.startCoordinator(), await played.startCoordinator()];
   await played.start('iter5');
   await played.play('iter5', hasEnded('iter5'));
   for (const one of both) await one.stop();
@@ -68,7 +67,7 @@ it('a coordinator that is stopped after each event and started again asks for no
   const own = async () => (await read()).events.filter(({ event }) => event.source === coordinator).length;
   while (!ended) {
     const before = await own();
-    const one = await startCoordinator(log);
+    const one = await played.startCoordinator();
     await until(async () => ended || (await own()) > before);
     await one.stop();
     expect(one.told.filter((text) => !text.startsWith('follows'))).toEqual([]);
@@ -78,7 +77,7 @@ it('a coordinator that is stopped after each event and started again asks for no
 });
 
 it('a coordinator goes on after the server was lost', async () => {
-  const one = await startCoordinator(log);
+  const one = await played.startCoordinator();
   const wires = [person, ...(await Promise.all(played.hosts.map(played.wire)))];
   const back = wires.map(reconnected);
   await log.server.kill('SIGKILL');
@@ -100,7 +99,7 @@ it('a start that arrives while another event is being appended is answered', asy
     await until(async () => (await read()).state.starts.has('iter12'));
     await sleep(300);
   };
-  const one = await startCoordinator(log, { beforeAppend });
+  const one = await played.startCoordinator({ beforeAppend });
   await played.start('iter11');
   await until(async () => {
     const { starts } = (await read()).state;
@@ -112,7 +111,7 @@ it('a start that arrives while another event is being appended is answered', asy
     if (found && found.ended === undefined)
       await played.command({ do: 'Abort', iteration, by: 'mfritsche', why: '' });
   }
-  const two = await startCoordinator(log);
+  const two = await played.startCoordinator();
   await until(async () => (await read()).state.underWay.size === 0);
   await two.stop();
 });
@@ -120,7 +119,7 @@ it('a start that arrives while another event is being appended is answered', asy
 it('an approval without a landing expires by the server’s clock, and then no longer counts', async () => {
   const iteration = 'iter9';
   await played.start(iteration);
-  const one = await startCoordinator(log);
+  const one = await played.startCoordinator();
   const approve = async () => {
     const expires = new Date((await serverTime(person)).getTime() + 1_500).toISOString();
     await played.command({ do: 'Approve', iteration, by: 'mfritsche', note: '', expires });
@@ -151,7 +150,7 @@ it('a coordinator tells its hosts what the log holds, and asks for nothing where
     attempt: 1,
     data: { role: 'board', version: '1', bootId: 'b', release: 'r', package: null },
   });
-  const one = await startCoordinator(log);
+  const one = await played.startCoordinator();
   const checkpoints = async () =>
     (await read()).events.flatMap(({ event }) => (event.type === 'Checkpointed' ? event : []));
   const [first] = await until(async () => ((await checkpoints()).length > 0 ? checkpoints() : undefined));
@@ -169,7 +168,7 @@ it('a coordinator tells its hosts what the log holds, and asks for nothing where
     sealEvent(event as NewEvent, author, state.writers.get(coordinator), new Date().toISOString()),
   );
   await played.start('iter8');
-  const two = await startCoordinator(log);
+  const two = await played.startCoordinator();
   await until(() =>
     two.told.some((text) => text.startsWith('ALARM: the log was rewritten: at 3 events its head was AAAA')),
   );

@@ -9,7 +9,6 @@ import { cutTail, type LogServer, people, until } from '../../test/log-server.ts
 import type { State } from '../decider/state.ts';
 import { replayCheck } from '../reading/replay.ts';
 import { type PlayedFleet, startPlayedFleet } from '../testing/played-fleet.ts';
-import { startCoordinator } from '../testing/start-coordinator.ts';
 
 const iteration = 'iter5';
 let played: PlayedFleet;
@@ -68,7 +67,7 @@ const checkWhole = async (before: readonly LoggedEvent[]) => {
 };
 
 it('a running coordinator notices that the log was cut, and writes the lost events again', async () => {
-  const one = await startCoordinator(log);
+  const one = await played.startCoordinator();
   const stop = new AbortController();
   const cuts: number[] = [];
   let followed = 0;
@@ -99,12 +98,12 @@ it('a running coordinator notices that the log was cut, and writes the lost even
 
 it('a coordinator that was down while the log was cut notices it by its copy', async () => {
   const copy = join(log.folder, 'state/log.db');
-  const one = await startCoordinator(log, { copyFile: copy });
+  const one = await played.startCoordinator({ copyFile: copy });
   await start();
   await play(isOpen('sweep'));
   await one.stop();
   const { before } = await lose(0.4);
-  const next = await startCoordinator(log, { copyFile: copy });
+  const next = await played.startCoordinator({ copyFile: copy });
   await hostsSayAgain();
   await play(isClosed);
   await checkWhole(before);
@@ -113,7 +112,7 @@ it('a coordinator that was down while the log was cut notices it by its copy', a
 });
 
 it('a person’s event that the log has lost is reported, and nothing is decided without it', async () => {
-  const one = await startCoordinator(log);
+  const one = await played.startCoordinator();
   await start();
   await play(isOpen('build'));
   const { before } = await lose(0.6);
@@ -136,7 +135,7 @@ it('a damaged copy is moved aside, and the coordinator goes on', async () => {
   mkdirSync(join(log.folder, 'state'));
   const copy = join(log.folder, 'state/log.db');
   writeFileSync(copy, 'no database '.repeat(1_000));
-  const one = await startCoordinator(log, { copyFile: copy });
+  const one = await played.startCoordinator({ copyFile: copy });
   await start();
   await play(isOpen('build'));
   await one.stop();

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { stepEventType } from '../../schemas/events.ts';
 import { type StepName, stepNames } from '../../schemas/step-names.ts';
+import { isThorough } from '../../test/thorough/thorough.ts';
 import { replayCheck } from '../reading/replay.ts';
 import { badEvidence, goodEvidence } from '../testing/example-evidence.ts';
 import { examplePlan } from '../testing/example-plan.ts';
@@ -185,7 +186,7 @@ const play = ({ from, moves }: Story, check: (history: History) => void = () => 
   return history;
 };
 
-const holds = (moveCount: number, property: (story: Story) => void, numRuns = 50) =>
+const holds = (moveCount: number, property: (story: Story) => void, numRuns = isThorough ? 50 : 20) =>
   fc.assert(fc.property(story(moveCount), property), { numRuns });
 
 const fold = (events: readonly LoggedEvent[]): State => events.reduce(evolve, initialState);

@@ -8,6 +8,7 @@ import { logOrigin, signCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import { isWithheld, LogTree, type WithheldMessage } from '../../eventlog/tree/log-tree.ts';
 import { noIteration, parseSubject } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
+import { isThorough } from '../../test/thorough/thorough.ts';
 import {
   type LogHeader,
   type LogRecord,
@@ -66,14 +67,15 @@ describe('a recorded log', () => {
     expect(verifyLog(trust, { records: small.messages })).toEqual({ ...whole, checkpoints: 1 });
   });
 
-  it('fails the check after a change of any single bit, and the event that holds it is named first', () => {
+  const bits = [0, 1, 2, 3, 4, 5, 6, 7];
+  it(`fails the check after a change of ${isThorough ? 'any bit' : 'a bit of any byte'}, and the event that holds it is named first`, () => {
     // Only one event of each kind: this test is quadratic.
     const few = fileOf({ ...small.header(), size: 4, note: small.note(4) }, small.messages.slice(0, 4));
     expect(verify(few)).toMatchObject({ events: 4, checkpoints: 2, faults: [] });
     const changed = Buffer.from(few);
     let line = 0;
     for (const [place, byte] of few.entries()) {
-      for (let bit = 0; bit < 8; bit += 1) {
+      for (const bit of isThorough ? bits : [place % 8]) {
         changed[place] = byte ^ (1 << bit);
         const { faults } = verify(changed);
         if (faults[0]?.sequence !== line)

@@ -15,6 +15,7 @@ import { type Iteration, initialState, type State } from '../decider/state.ts';
 import { goodEvidence } from './example-evidence.ts';
 import { exampleFleet, examplePlan } from './example-plan.ts';
 import { approves, startOf } from './history.ts';
+import { startCoordinator } from './start-coordinator.ts';
 
 /** How the hosts do their work. By default at once and well. */
 interface Playing {
@@ -57,6 +58,7 @@ export const startPlayedFleet = async () => {
   const said = new Map<string, SealedEvent[]>();
   const over = new AbortController();
   const playing = new Set<Promise<void>>();
+  const coordinators: { stop: () => Promise<void> }[] = [];
 
   const wire = async (writer: string): Promise<LogConnection> => {
     const connection = wires.get(writer) ?? (await log.connect(writer));
@@ -148,6 +150,12 @@ export const startPlayedFleet = async () => {
     say,
     sayAgain,
     command,
+    /** Starts a coordinator, which ends with the fleet unless the test has stopped it before. */
+    startCoordinator: async (options?: Parameters<typeof startCoordinator>[1]) => {
+      const one = await startCoordinator(log, options);
+      coordinators.push(one);
+      return one;
+    },
     /** Asks for the example plan under another name. */
     start: (iteration: string) => command(startOf(examplePlan((plan) => Object.assign(plan, { iteration })))),
     /** Lets hosts answer every request of an iteration, and people approve, until the log holds `isEnough`. */
@@ -156,10 +164,10 @@ export const startPlayedFleet = async () => {
       playing.add(played);
       return played.finally(() => playing.delete(played));
     },
-    /** Ends also what plays on, where a test has thrown. */
+    /** Ends also what goes on where a test has thrown. */
     stop: async () => {
       over.abort();
-      await Promise.allSettled(playing);
+      await Promise.allSettled([...playing, ...coordinators.map((one) => one.stop())]);
       await log.stop();
     },
   };

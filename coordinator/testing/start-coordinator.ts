@@ -32,14 +32,17 @@ export const startCoordinator = async (
     copy: openLogCopy(copyFile, { trust: log.trust, say }),
     signal: stop.signal,
   });
-  await until(() => told.some((text) => text.startsWith('follows')));
+  const end = async () => {
+    stop.abort();
+    await running.finally(() => connection.close());
+  };
+  await until(() => told.some((text) => text.startsWith('follows'))).catch(async (error: unknown) => {
+    await end();
+    throw error;
+  });
   return {
     /** The lines that it has written to its own log. */
     told,
-    stop: async () => {
-      stop.abort();
-      await running;
-      await connection.close();
-    },
+    stop: end,
   };
 };

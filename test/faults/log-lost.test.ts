@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { afterEach, beforeEach, describe, expect } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished } from 'vitest';
 import { replayCheck } from '../../coordinator/reading/replay.ts';
 import { readState } from '../../deploy/local-fleet/sandbox-state.ts';
 import { signal } from '../../deploy/processes/process-identity.ts';
@@ -56,6 +56,10 @@ describe('a log that is cut, or lost', () => {
       ]);
       const said = ({ stdout, stderr }: { stdout: string; stderr: string }) => `${stdout}${stderr}`;
       const followed = following.then(said, said);
+      onTestFinished(async () => {
+        following.kill('SIGKILL');
+        await followed;
+      });
       const carrying = fleet.carry(await planVariant(fleet.folder, { iteration: 'iter5' }));
       let before: LoggedEvent[] = [];
       for (const type of ['BuildRequested', 'InstallSucceeded']) {

@@ -3,7 +3,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
-import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished } from 'vitest';
 import { planVariant } from '../plan-variant.ts';
 import type { TestFleet } from '../test-fleet.ts';
 import { startFailpointFleet } from './failpoint-fleet.ts';
@@ -73,6 +73,7 @@ describe('a transfer that is cut, or altered on its way', () => {
       }
     };
     const timer = setInterval(look, 2);
+    onTestFinished(() => clearInterval(timer));
     return {
       packages: () => [...names].filter((name) => name.endsWith('.pkg.tar.zst')),
       partBytes: () => partBytes,

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createRun } from '../../../host/run.ts';
 import type { BoardConfig } from '../../../schemas/config.ts';
+import { patienceMs } from '../../../test/patience.ts';
 import { systemClock } from '../../runtime/system-clock.ts';
 import { watchDeadline } from '../deadline/watch-deadline.ts';
 import { createWatchedBoard } from '../deadline/watched-board.ts';
@@ -18,7 +19,7 @@ export const watchUntil = async (
   {
     notes = [],
     rebootWithinMs = 60_000,
-    withinMs = 60_000,
+    withinMs = patienceMs,
   }: { notes?: string[]; rebootWithinMs?: number; withinMs?: number } = {},
 ): Promise<void> => {
   const stop = new AbortController();
