@@ -1,3 +1,4 @@
+import { orNoRoom } from '../../host/disk-room.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
 import type { StepEvidence, StepRequest, SymbolFound } from '../../schemas/steps.ts';
 import { asStepFailed, StepFailed } from '../runtime/errors.ts';
@@ -64,9 +65,11 @@ export const preflight: Step<'preflight', BuilderConfig> = async (
     const tree = { path: kernel.path, tree: applied.tree };
     const release = await rehearseRelease(git, tree, rehearsed, host.makepkg.carch);
     const epochSeconds = await git.committedAt(head.path, head.commit);
-    const prepared = await rehearsePrepare(
-      { git, makepkg, run, host, workFolder },
-      { iteration, base: request.package.base, folder, epochSeconds, kernel: tree },
+    const prepared = await orNoRoom(host.makepkg.worktreesFolder, () =>
+      rehearsePrepare(
+        { git, makepkg, run, host, workFolder },
+        { iteration, base: request.package.base, folder, epochSeconds, kernel: tree },
+      ),
     );
     const evidence = {
       ...seen,
