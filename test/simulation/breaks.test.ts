@@ -29,6 +29,13 @@ const breaks: readonly (Replacement & { what: string; finds: readonly Property[]
     ],
   },
   {
+    what: 'an intent that a power cut may undo',
+    file: 'agents/runtime/journal/effects.ts',
+    line: '.run(iteration, step, attempt, name, before);',
+    by: ';this.#db.withoutSync(() => this.#db.statement("INSERT INTO effect (iteration, step, attempt, name, before) VALUES (?, ?, ?, ?, ?)").run(iteration, step, attempt, name, before));',
+    finds: ['an effect happens at most once past its probe'],
+  },
+  {
     what: 'an effect whose result is journalled before it acts',
     file: 'agents/runtime/effects.ts',
     line: 'journal.effects.noteIntent(request, name, toJson(before));',
