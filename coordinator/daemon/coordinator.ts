@@ -52,7 +52,7 @@ export class Coordinator {
   readonly #beyond: SayOnce;
   #openSince = createOpenSince();
   #serverNow = 0;
-  /** The last sequence of the log when it was last asked. No decision is based on an older state. */
+  /** The log's last sequence as far as it is known. No decision is based on an older state. */
   #caughtUpWith = Number.POSITIVE_INFINITY;
   /**
    * How often the connection had been lost when the view was last known to be of the log as it is. A server that comes
@@ -151,6 +151,11 @@ export class Coordinator {
     this.withCopy((copy) => {
       if (!copy.endsAt(last)) this.tellCut();
     });
+  }
+
+  /** The log is known to reach that far: a decision on an older state would be refused. */
+  reaches(sequence: number): void {
+    this.#caughtUpWith = Math.max(this.#caughtUpWith, sequence);
   }
 
   /** Something may be due by now. */

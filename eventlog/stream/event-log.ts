@@ -177,8 +177,8 @@ export interface Following extends LogReports {
   known?: () => Iterable<KnownMessage>;
   /** Only what this part holds, and then everything that comes after it. Writers' chains are not checked. */
   part?: LogPart;
-  /** Called with each message as it is, before it is checked. */
-  onMessage?: (message: KeptMessage) => void;
+  /** Called with each message as it is, before it is checked. @param left at least so many follow it in the log now. */
+  onMessage?: (message: KeptMessage, left: number) => void;
   onCut?: (lastSequence: number, why: Again) => void;
   /** The log still holds what was delivered last, also of what the caller knew. */
   onHeld?: () => void;
@@ -381,10 +381,10 @@ export class EventLog {
       await followStream(
         this.#connection,
         { stream: eventStream, from: reading.next, handed: handed ?? [], guard, onTrouble: told, signal },
-        async (message) => {
+        async (message, left) => {
           reading.skipTo(message.seq, message.subject);
           const kept = keptIn(message);
-          onMessage?.(kept);
+          onMessage?.(kept, left);
           await reading.take(kept, reading.verifier.verify(kept));
           return reading.isOver() ? 'enough' : 'more';
         },
