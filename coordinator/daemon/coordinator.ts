@@ -244,7 +244,7 @@ export class Coordinator {
   }
 
   async #appendSealed(sealed: SealedEvent) {
-    this.withCopy((copy) => copy.keepBlobs(sealed.blobs));
+    this.withCopy((copy) => copy.keepOwnBlobs(sealed.blobs));
     const appended = await this.#append(sealed, this.view.state.sequence);
     // The next decision waits until the log delivers this event.
     if (typeof appended === 'number') this.#caughtUpWith = appended;
