@@ -102,7 +102,7 @@ export interface FollowStreamOptions {
 }
 
 const againAfterMs = 500;
-const lookEveryMs = 2_000;
+const lookEveryMs = 4_000;
 /** How many messages are compared after a connection was lost. */
 export const comparedAtOnce = 16;
 /** A request that was on its way when a server came back gets no answer. A second try is worth its 5 s. */
