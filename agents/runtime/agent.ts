@@ -199,7 +199,7 @@ export const runAgent = async <Config extends AgentConfig>(
     onRunning: () => {
       thePackage.forget();
       systemd.status(loops.told().running ?? 'idle');
-      void present.now();
+      present.soon();
     },
     say,
     failpoint: (name) => failpoint(host, name),

@@ -6,12 +6,17 @@ import type { Trouble } from './trouble.ts';
 
 type Told = Omit<Presence, 'time'>;
 
+/** A step that is over within this time is not shown: fleets run hundreds of them a second. */
+const momentMs = 200;
+
 const isIdle = ({ running, unsent, open = [], trouble }: Told) =>
   running === null && unsent === 0 && open.length === 0 && !trouble;
 
 /** Publishes what a host is and does. A call during another call does nothing. */
 export interface Presenting {
   now(): Promise<void>;
+  /** Something has changed: publishes within a moment, once for all that changes until then. */
+  soon(): void;
   /** Publishes it too, unless nothing has changed: a host that has nothing to do reports more rarely. */
   regularly(): Promise<void>;
 }
@@ -33,11 +38,11 @@ export const createPresence = ({
   tell: () => Promise<Told | undefined>;
   /** Why the host does not work. */
   trouble: Pick<Trouble, 'now'>;
-  clock: Pick<Clock, 'now' | 'monotonicMs'>;
+  clock: Pick<Clock, 'now' | 'monotonicMs' | 'after'>;
   say: (text: string) => void;
 }): Presenting => {
   const presenting = createSayOnce(say);
-  let isPresenting = false;
+  let [isPresenting, isDue] = [false, false];
   let last: { told: Told; at: number } | undefined;
   const now = async () => {
     const connection = connected();
@@ -59,6 +64,14 @@ export const createPresence = ({
   };
   return {
     now,
+    soon() {
+      if (isDue) return;
+      isDue = true;
+      clock.after(momentMs, () => {
+        isDue = false;
+        void now();
+      });
+    },
     async regularly() {
       const mayRest = last && isIdle(last.told) && trouble.now() === null;
       if (!mayRest || clock.monotonicMs() - (last?.at ?? 0) >= idlePresenceEveryMs) await now();
