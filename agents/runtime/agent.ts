@@ -199,7 +199,7 @@ export const runAgent = async <Config extends AgentConfig>(
     onRunning: () => {
       thePackage.forget();
       systemd.status(loops.told().running ?? 'idle');
-      void present();
+      present.soon();
     },
     say,
     failpoint: (name) => failpoint(host, name),
@@ -209,12 +209,12 @@ export const runAgent = async <Config extends AgentConfig>(
     const known = { host, role, ...boot, package: await thePackage.seen() };
     return ends.aborted ? undefined : { ...known, ...loops.told() };
   };
-  const present = createPresence({ fleet, connected: () => connection, tell, clock, say });
-  const stopPresenting = clock.every(presenceEveryMs, () => void present());
+  const present = createPresence({ ...self, fleet, connected: () => connection, tell, clock, say });
+  const stopPresenting = clock.every(presenceEveryMs, () => void present.regularly());
   let failure: unknown;
   const onConnected = (made: LogConnection) => {
     connection = made;
-    void present();
+    void present.now();
   };
   const talking = talkWithLog(config, loops, { say, signal: ends, onConnected }).catch((error: unknown) => {
     if (!ends.aborted) failure = error;

@@ -73,7 +73,7 @@ export interface HostLoops {
   };
 }
 
-const reportEveryMs = 1_000;
+const reportEveryMs = 4_000;
 /** How long an agent waits for the log, to compare its journal with it, before it works on without the log. */
 const aloneAfterMs = 5_000;
 

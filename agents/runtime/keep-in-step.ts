@@ -16,6 +16,7 @@ import { createWaiting } from './waiting.ts';
 
 /** How often to look at the log while the journal is not in step with it. */
 const lookEveryMs = 500;
+/** How often to ask for a later agent of this host while there is work; otherwise each comparison is enough. */
 const askEveryMs = 2_000;
 const compareEveryMs = 10_000;
 /**
@@ -109,15 +110,16 @@ const createHolds = ({ journal, journalFile, trouble, setWorkAside }: InStepOpti
 };
 
 /** When the log was looked at, and whether the result still holds. */
-const createLooks = ({ clock }: InStepOptions) => {
+const createLooks = ({ clock, journal }: InStepOptions) => {
   let isCompared = false;
   let doubts = 0;
   let [comparedAt, askedAt] = [0, 0];
   const since = (at: number) => clock.monotonicMs() - at;
+  const askAfterMs = () => (journal.requests.next() ? askEveryMs : compareEveryMs);
   return {
     isCompared: () => isCompared,
     isDue: () => !isCompared || since(comparedAt) > compareEveryMs,
-    mayBeReplaced: () => since(askedAt) > askEveryMs,
+    mayBeReplaced: () => since(askedAt) > askAfterMs(),
     asked: () => {
       askedAt = clock.monotonicMs();
     },
@@ -136,7 +138,7 @@ const createLooks = ({ clock }: InStepOptions) => {
     waitMs(isUp: boolean) {
       if (!isUp) return askEveryMs;
       if (!isCompared) return lookEveryMs;
-      return Math.min(askEveryMs - since(askedAt), compareEveryMs - since(comparedAt)) + 1;
+      return Math.min(askAfterMs() - since(askedAt), compareEveryMs - since(comparedAt)) + 1;
     },
   };
 };

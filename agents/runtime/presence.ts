@@ -1,12 +1,27 @@
 import type { LogConnection } from '../../eventlog/connection/connect.ts';
-import { type Presence, sayPresent } from '../../eventlog/live/presence.ts';
+import { idlePresenceEveryMs, type Presence, sayPresent } from '../../eventlog/live/presence.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
 import type { Clock } from './ports.ts';
+import type { Trouble } from './trouble.ts';
 
 type Told = Omit<Presence, 'time'>;
 
+/** A step that is over within this time is not shown: fleets run hundreds of them a second. */
+const momentMs = 200;
+
+const isIdle = ({ running, unsent, open = [], trouble }: Told) =>
+  running === null && unsent === 0 && open.length === 0 && !trouble;
+
+/** Publishes what a host is and does. A call during another call does nothing. */
+export interface Presenting {
+  now(): Promise<void>;
+  /** Something has changed: publishes within a moment, once for all that changes until then. */
+  soon(): void;
+  /** Publishes it too, unless nothing has changed: a host that has nothing to do reports more rarely. */
+  regularly(): Promise<void>;
+}
+
 /**
- * Makes a function that publishes what a host is and does. A call during another call does nothing.
  * @param connected the connection, once there is one.
  * @param tell returns what to publish; undefined if nothing is to be published any more.
  */
@@ -14,30 +29,52 @@ export const createPresence = ({
   fleet,
   connected,
   tell,
+  trouble,
   clock,
   say,
 }: {
   fleet: string;
   connected: () => LogConnection | undefined;
   tell: () => Promise<Told | undefined>;
-  clock: Pick<Clock, 'now'>;
+  /** Why the host does not work. */
+  trouble: Pick<Trouble, 'now'>;
+  clock: Pick<Clock, 'now' | 'monotonicMs' | 'after'>;
   say: (text: string) => void;
-}): (() => Promise<void>) => {
+}): Presenting => {
   const presenting = createSayOnce(say);
-  let isPresenting = false;
-  return async () => {
+  let [isPresenting, isDue] = [false, false];
+  let last: { told: Told; at: number } | undefined;
+  const now = async () => {
     const connection = connected();
     if (!connection || isPresenting) return;
     isPresenting = true;
     try {
       const time = new Date(clock.now()).toISOString();
       const told = await tell();
-      if (told) sayPresent(connection, fleet, { ...told, time });
+      if (told) {
+        sayPresent(connection, fleet, { ...told, time });
+        last = { told, at: clock.monotonicMs() };
+      }
       presenting.over();
     } catch (error) {
       presenting.trouble(error, 'presence: ');
     } finally {
       isPresenting = false;
     }
+  };
+  return {
+    now,
+    soon() {
+      if (isDue) return;
+      isDue = true;
+      clock.after(momentMs, () => {
+        isDue = false;
+        void now();
+      });
+    },
+    async regularly() {
+      const mayRest = last && isIdle(last.told) && trouble.now() === null;
+      if (!mayRest || clock.monotonicMs() - (last?.at ?? 0) >= idlePresenceEveryMs) await now();
+    },
   };
 };

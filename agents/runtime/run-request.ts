@@ -27,6 +27,8 @@ export interface RunningAttempt {
   readonly controller: AbortController;
   /** Whether it is to end without an outcome, and to begin again later. */
   isSetAside: boolean;
+  /** Whether it is the first that this process runs: the one before may have died of it, with its whole host. */
+  readonly isFirst: boolean;
 }
 
 /** How often a step is begun before its error counts as a failure, and the pause before each new try. */
@@ -159,7 +161,7 @@ export const runRequest = async <Host>(options: RunOptions<Host>, running: Runni
   const outcomes = createOutcomes(options, request, tail);
   let isCounted = false;
   try {
-    journal.requests.noteTry(request, clock.now());
+    journal.requests.noteTry(request, clock.now(), running.isFirst);
     isCounted = true;
     const begun = journal.requests.tries(request);
     if (begun > begins)

@@ -28,7 +28,7 @@ export interface WorkLoop {
 export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop => {
   const { journal, workplace, clock, signal, isHeld = () => false } = options;
   const waiting = createWaiting(clock, signal);
-  let running: RunningAttempt | undefined;
+  let [running, isFirst]: [RunningAttempt | undefined, boolean] = [undefined, true];
   /** The disks are to be looked at, and after which attempt. */
   let untidy: { after: AttemptId | undefined } | undefined = { after: undefined };
   const end = (why: string) => running?.controller.abort(new Superseded(why));
@@ -49,12 +49,12 @@ export const createWorkLoop = <Host>(options: WorkLoopOptions<Host>): WorkLoop =
     await options.clean?.(after);
   };
   const run = async (request: NotedRequest) => {
-    running = { request, controller: new AbortController(), isSetAside: false };
+    running = { request, controller: new AbortController(), isSetAside: false, isFirst };
     options.onRunning(request);
     try {
       await runRequest(options, running);
     } finally {
-      running = undefined;
+      [running, isFirst] = [undefined, false];
       options.onRunning(undefined);
     }
   };

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { type DiskUse, lastPresences } from '../../eventlog/live/presence.ts';
+import { type DiskUse, isPresent, lastPresences } from '../../eventlog/live/presence.ts';
 import { outputStream } from '../../eventlog/stream/provision.ts';
 import { printable } from '../../schemas/printable.ts';
 import { spokenBytes, spokenSeconds } from '../reading/markdown.ts';
@@ -46,7 +46,7 @@ export const addFleetCommands = (program: Command, places: ConfigPlaces): void =
             disks: last?.disks ?? [],
             lastSeen: last?.time ?? null,
             silentSeconds: silent === undefined ? null : Math.round(silent),
-            present: silent !== undefined && silent <= Math.min(grace, 30),
+            present: isPresent(silent, grace),
           };
         });
         if (options.json) return printJson({ fleet: fleet.fleet, hosts });

@@ -52,7 +52,7 @@ export class Coordinator {
   readonly #beyond: SayOnce;
   #openSince = createOpenSince();
   #serverNow = 0;
-  /** The last sequence of the log when it was last asked. No decision is based on an older state. */
+  /** The log's last sequence as far as it is known. No decision is based on an older state. */
   #caughtUpWith = Number.POSITIVE_INFINITY;
   /**
    * How often the connection had been lost when the view was last known to be of the log as it is. A server that comes
@@ -64,6 +64,8 @@ export class Coordinator {
   #tending: Promise<void> | undefined;
   /** Whether the next turn checks time limits as well. */
   #looksAtTime = true;
+  /** Whether the last turn has left nothing to be done. */
+  #isAtRest = false;
 
   constructor(options: DaemonOptions) {
     const { ports, fleet, copy = new LogCopy(), signal } = options;
@@ -153,8 +155,15 @@ export class Coordinator {
     });
   }
 
+  /** The log is known to reach that far: a decision on an older state would be refused. */
+  reaches(sequence: number): void {
+    this.#caughtUpWith = Math.max(this.#caughtUpWith, sequence);
+  }
+
   /** Something may be due by now. */
   lookAtTime(): void {
+    // Only what goes on has time limits.
+    if (this.#isAtRest && this.view.state.underWay.size === 0) return;
     this.#looksAtTime = true;
     this.turns.call();
   }
@@ -215,6 +224,7 @@ export class Coordinator {
   }
 
   async #turn(): Promise<void> {
+    this.#isAtRest = false;
     // An event published while the server is away would be sent once it is back, when it may be out of date.
     if (!this.#isCompared() || this.view.state.sequence < this.#caughtUpWith) return;
     if (!this.#options.ports.clock.runs()) return;
@@ -232,14 +242,14 @@ export class Coordinator {
       }
       case 'decide':
         if (move.says !== undefined) this.#beyond.trouble(new Error(move.says), 'ALARM: ');
-        if (await this.#decideFirst(move.overdue)) return; // there may be more of it
+        if ((await this.#decideFirst(move.overdue)) !== 'nothing') return; // there may be more of it
         this.#looksAtTime = false;
-        await this.#decideFirst(move.commands);
+        this.#isAtRest = (await this.#decideFirst(move.commands)) === 'nothing';
     }
   }
 
   async #appendSealed(sealed: SealedEvent) {
-    this.withCopy((copy) => copy.keepBlobs(sealed.blobs));
+    this.withCopy((copy) => copy.keepOwnBlobs(sealed.blobs));
     const appended = await this.#append(sealed, this.view.state.sequence);
     // The next decision waits until the log delivers this event.
     if (typeof appended === 'number') this.#caughtUpWith = appended;
@@ -272,9 +282,9 @@ export class Coordinator {
 
   /**
    * Appends the first event of the commands that can be appended. An iteration that is stuck does not stop the others.
-   * @returns whether an event was appended.
+   * @returns what came of it: `refused` if the log has moved on or does not answer, so that all is decided again.
    */
-  async #decideFirst(commands: Iterable<Command>): Promise<boolean> {
+  async #decideFirst(commands: Iterable<Command>): Promise<'appended' | 'refused' | 'nothing'> {
     for (const command of commands) {
       const events = decide(command, this.view.state).filter(({ iteration }) => !this.#isUnclear(iteration));
       if (events.length === 0 && command.do === 'Advance' && command.iteration !== undefined)
@@ -283,11 +293,10 @@ export class Coordinator {
         const sealed = this.#seal(event);
         if (!sealed) continue;
         const appended = await this.#appendSealed(sealed);
-        if (typeof appended === 'number') return true;
-        // The log has moved on, or does not answer: what was decided is decided again from what it holds then.
-        if (appended === undefined) return false;
+        if (typeof appended === 'number') return 'appended';
+        if (appended === undefined) return 'refused';
       }
     }
-    return false;
+    return 'nothing';
   }
 }

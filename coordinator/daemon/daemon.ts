@@ -34,14 +34,14 @@ const followReports = (
   return {
     signal,
     known: () => running.known(),
-    onMessage: (message: KeptMessage) => {
+    onMessage: (message: KeptMessage, left: number) => {
       if (reading.over()) {
         say('the log answers again');
         running.countAnew();
       }
-      const leaf = leafOf(message);
-      atHand = { message, leaf };
-      view.takeMessage(message, leaf);
+      atHand = { message, leaf: leafOf(message) };
+      view.takeMessage(message, atHand.leaf);
+      running.reaches(message.sequence + left);
     },
     onEvent: (logged: LoggedEvent) => {
       const isNew = keepAtHand(logged.event.writerseq);

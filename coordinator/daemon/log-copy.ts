@@ -5,6 +5,7 @@ import { leafOf } from '../../eventlog/tree/log-tree.ts';
 import { type BlobMarker, blobsNamedBy, mayNameBlobs } from '../../schemas/blob-marker.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import type { Aside } from '../decider/ended-iterations.ts';
+import { createFlush, type Flush } from './flush.ts';
 import {
   DamagedCopy,
   eventOf,
@@ -41,7 +42,7 @@ const schema = `
 /** The version of these tables. A copy of another version is replaced. */
 const version = 3;
 
-/** The writes of this time share one commit, and one fsync. */
+/** The writes of this time share one commit. */
 const commitAfterMs = 5;
 
 /** Calls back once, after this time. @returns a function that cancels it. */
@@ -58,6 +59,13 @@ export type KnownRow = KeptRow & { hash: string; passed?: true; ends?: Aside | u
 /**
  * A copy of every message of the log, written as the log is read. It shows what the log has lost. It is a cache and may
  * be deleted at any time; the losses until then are then forgotten.
+ *
+ * A commit does not wait for the disk, which would hold up every decision: the disk gets it at once, but beside other
+ * work. So a power cut of the coordinator's machine loses the last few milliseconds of the copy, always from its end. A
+ * log that has kept these messages delivers them again. A log on the same machine that has lost them too loses them
+ * unnoticed by the coordinator; but their writers notice, since hosts keep their own events and requests on their disks,
+ * and the last checkpoint that they have heard. Only the blobs of the coordinator's own events, which nobody else keeps,
+ * are on the disk before the log names them.
  */
 export class LogCopy {
   readonly #db: Database.Database;
@@ -66,6 +74,7 @@ export class LogCopy {
   readonly #by: string;
   readonly #onTrouble: (error: unknown) => void;
   readonly #later: Later;
+  readonly #flush: Flush | undefined;
   /** Prepared once: both statements run for every message, on every reading of the log. */
   readonly #find: Database.Statement;
   readonly #insert: Database.Statement;
@@ -86,7 +95,7 @@ export class LogCopy {
     this.#later = later;
     this.#db = typeof file === 'string' ? new Database(file) : file;
     this.#db.pragma('journal_mode = WAL');
-    this.#db.pragma('synchronous = FULL');
+    this.#db.pragma('synchronous = NORMAL');
     if (this.#db.pragma('quick_check', { simple: true }) !== 'ok') throw new DamagedCopy('it is damaged');
     const found = this.#db.pragma('user_version', { simple: true });
     const isNew = this.#db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get() === 0;
@@ -94,6 +103,7 @@ export class LogCopy {
       throw new DamagedCopy(`it is of version ${found}, and this is ${version}`);
     this.#db.exec(schema);
     this.#db.pragma(`user_version = ${version}`);
+    if (typeof file === 'string' && file !== ':memory:') this.#flush = createFlush(`${file}-wal`, onTrouble);
     this.#lost = this.#db.prepare('SELECT count(*) FROM lost').pluck().get() as number;
     this.#find = this.#db.prepare('SELECT * FROM message WHERE sequence = ?');
     this.#insert = this.#db.prepare(
@@ -112,11 +122,13 @@ export class LogCopy {
     });
   }
 
-  /** Commits the gathered writes to the disk. */
+  /** Commits the gathered writes, which are on the disk soon after. */
   commit(): void {
     this.#callOffCommit?.();
     this.#callOffCommit = undefined;
-    if (this.#db.inTransaction) this.#db.exec('COMMIT');
+    if (!this.#db.inTransaction) return;
+    this.#db.exec('COMMIT');
+    this.#flush?.call();
   }
 
   #loseFrom(sequence: number): void {
@@ -264,6 +276,14 @@ export class LogCopy {
     for (const { sha256, bytes } of blobs) insert.run(sha256, bytes);
   }
 
+  /** Keeps blobs of an event that the coordinator is about to append. They are on the disk when this returns. */
+  keepOwnBlobs(blobs: readonly Blob[]): void {
+    if (blobs.length === 0) return;
+    this.keepBlobs(blobs);
+    this.commit();
+    this.#flush?.now();
+  }
+
   readonly blob = (sha256: string): Uint8Array | undefined =>
     this.#db.prepare('SELECT bytes FROM blob WHERE sha256 = ?').pluck().get(sha256) as Uint8Array | undefined;
 
@@ -286,6 +306,7 @@ export class LogCopy {
 
   close(): void {
     this.commit();
+    this.#flush?.close();
     this.#db.close();
   }
 }

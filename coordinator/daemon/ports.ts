@@ -12,8 +12,8 @@ import type { LoggedEvent } from '../../schemas/events.ts';
 /** The callbacks of the log that the coordinator follows. */
 export interface FollowReports {
   signal: AbortSignal;
-  /** Every message, before it is checked. */
-  onMessage: (message: KeptMessage) => void;
+  /** Every message, before it is checked. @param left at least so many follow it in the log now. */
+  onMessage: (message: KeptMessage, left: number) => void;
   onRefused: (refused: RefusedMessage) => void;
   onAlarm: (alarm: RefusedMessage) => void;
   /** An event's blobs can't be read, for this reason: the event is passed on as an unknown one. */

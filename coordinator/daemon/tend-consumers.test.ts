@@ -108,6 +108,28 @@ it('a durable at its host’s own position is left alone', async () => {
   expect(told).toEqual([]);
 });
 
+it('the server is asked again only about a durable that may not be well', async () => {
+  const ports = natsPorts(wire, log.trust, (text) => void told.push(text));
+  const asked: string[] = [];
+  const position = (of: string) => {
+    asked.push(of);
+    return ports.durables.position(of);
+  };
+  const one = createTender({ ...ports, durables: { ...ports.durables, position } }, exampleFleet);
+  const lookAt = async (now: number, known = nobody) => {
+    asked.length = 0;
+    await one.look(await state(), known, now);
+    return [...asked];
+  };
+  one.hear(presence(3), 5_000);
+  expect(await lookAt(5_000)).toEqual(hosts);
+  expect(await lookAt(7_000)).toEqual([]);
+  one.hear(presence(2), 8_000); // its journal went back
+  expect(await lookAt(9_000)).toEqual([host]);
+  expect(await lookAt(36_000)).toEqual(hosts);
+  told.length = 0;
+});
+
 it('a deleted durable is made again at the host’s own position, once the host is heard', async () => {
   await (await logManager(wire)).consumers.delete(eventStream, host);
   await append(coordinator, 4);

@@ -12,6 +12,10 @@ const hearsWithinMs = 5_000;
 const saysWithinMs = 1_000;
 /** A remake that did not help is repeated after this time at the earliest. */
 const againAfterMs = 30_000;
+/** A durable that nothing speaks against is looked at so often. */
+const lookEveryMs = 30_000;
+/** A host has noted most requests by then. Until then, that it does not name an attempt says nothing. */
+const notesWithinMs = 1_500;
 
 /** A host's presence, and when it was heard, by a clock that only runs forward. Milliseconds. */
 interface Heard {
@@ -24,6 +28,18 @@ interface Remake {
   from: number;
   why: string;
 }
+
+type OpenAttempt = ReturnType<typeof openAttempts>[number];
+
+/** The attempts that are open now, by their host. */
+const openByHost = (state: State): ReadonlyMap<string, OpenAttempt[]> => {
+  const byHost = new Map<string, OpenAttempt[]>();
+  for (const open of openAttempts(state)) {
+    const { host } = open.attempt;
+    byHost.set(host, [...(byHost.get(host) ?? []), open]);
+  }
+  return byHost;
+};
 
 /** The last presence of each host. */
 const createHeardHosts = (say: (text: string) => void) => {
@@ -78,6 +94,41 @@ const createRemade = () => {
   };
 };
 
+/** What is known when a host's durable is looked at. */
+interface Looking {
+  state: State;
+  /** The host's open attempts. */
+  open: readonly OpenAttempt[];
+  openSince: Stopwatch['openSince'];
+  now: number;
+}
+
+/**
+ * Which durables are to be looked at. Each look asks the server, so most hosts of a large fleet are left alone: those
+ * that name all that is asked of them, and whose journals have not gone back.
+ */
+const createDue = ({ last }: ReturnType<typeof createHeardHosts>) => {
+  /** The last look at each durable that left no doubt, and the host's highest position since. */
+  const well = new Map<string, { at: number; position: number | undefined }>();
+  const positionOf = (host: string) => last(host)?.presence.position;
+  const isNamed = (host: string, { id }: OpenAttempt) =>
+    last(host)?.presence.open?.includes(formatAttempt(id)) === true;
+  return {
+    isDue(host: string, { open, openSince, now }: Looking): boolean {
+      const before = well.get(host);
+      if (!before || now - before.at >= lookEveryMs) return true;
+      const position = positionOf(host);
+      if (position !== undefined && position < (before.position ?? Number.POSITIVE_INFINITY)) return true;
+      before.position = position;
+      return open.some(
+        (one) => !isNamed(host, one) && now - openSince(formatAttemptOn(one.id, host)) >= notesWithinMs,
+      );
+    },
+    isWell: (host: string, at: number) => void well.set(host, { at, position: positionOf(host) }),
+    isInDoubt: (host: string) => void well.delete(host),
+  };
+};
+
 type TenderPorts = Pick<CoordinatorPorts, 'log' | 'durables' | 'say'>;
 
 /**
@@ -90,19 +141,16 @@ const createDiagnosis = (
   const floorSeenAt = createFloors();
 
   /** An open attempt of the host of which it should have heard and has not. */
-  const unheard = (host: string, state: State, openSince: Stopwatch['openSince']): Remake | undefined => {
-    for (const { attempt, id } of openAttempts(state))
-      if (attempt.host === host && attempt.epoch === state.epoch && doesNotKnow(host, id, openSince))
+  const unheard = (host: string, { state, open, openSince }: Looking): Remake | undefined => {
+    for (const { attempt, id } of open)
+      if (attempt.epoch === state.epoch && doesNotKnow(host, id, openSince))
         return { from: attempt.requested.sequence, why: `it has not heard of ${formatAttempt(id)}` };
     return undefined;
   };
 
-  return async (
-    host: string,
-    state: State,
-    openSince: Stopwatch['openSince'],
-    now: number,
-  ): Promise<Remake | undefined> => {
+  /** @returns `unclear` if only a later presence can show it. */
+  return async (host: string, looking: Looking): Promise<Remake | 'unclear' | undefined> => {
+    const { state, now } = looking;
     const heard = last(host);
     const position = heard?.presence.position;
     const durable = await durables.position(host);
@@ -118,13 +166,14 @@ const createDiagnosis = (
     const floorAt = floorSeenAt(host, ackedUpTo, now);
     if (!heard || position === undefined) return undefined;
     // A presence sent before the ack does not show the journal as it is now.
-    if (position < ackedUpTo && heard.at - floorAt >= saysWithinMs) {
+    if (position < ackedUpTo) {
+      if (heard.at - floorAt < saysWithinMs) return unheard(host, looking) ?? 'unclear';
       // The floor also counts messages that are not for this host: only one that is for it is missing in its journal.
       const next = await durables.nextFor(host, position);
       if (next !== undefined && next <= ackedUpTo)
         return { from: next, why: `its journal holds nothing after sequence ${position}` };
     }
-    return unheard(host, state, openSince);
+    return unheard(host, looking);
   };
 };
 
@@ -138,21 +187,19 @@ export const createTender = (ports: TenderPorts, fleet: Fleet) => {
   const heard = createHeardHosts(say);
   const diagnose = createDiagnosis(ports, heard);
   const remade = createRemade();
+  const due = createDue(heard);
   /** The hosts whose durable has an unknown position since the log was cut. */
   const adrift = new Set<string>();
   const looking = createSayOnce(say);
 
-  const lookAt = async (
-    host: string,
-    state: State,
-    openSince: Stopwatch['openSince'],
-    now: number,
-  ): Promise<void> => {
+  const lookAt = async (host: string, about: Looking): Promise<void> => {
+    const { now } = about;
     const isAdrift = adrift.has(host);
-    const remake = isAdrift
-      ? { from: 1, why: 'the log was cut' }
-      : await diagnose(host, state, openSince, now);
-    if (!remake) return remade.isWell(host);
+    if (!isAdrift && !due.isDue(host, about)) return;
+    due.isInDoubt(host);
+    const remake = isAdrift ? { from: 1, why: 'the log was cut' } : await diagnose(host, about);
+    if (remake === undefined) due.isWell(host, now);
+    if (remake === undefined || remake === 'unclear') return remade.isWell(host);
     const { from, why } = remake;
     if (!isAdrift && remade.justNow(host, why, now)) return;
     await durables.remake(host, from);
@@ -168,11 +215,15 @@ export const createTender = (ports: TenderPorts, fleet: Fleet) => {
     cut: (): void => {
       for (const host of Object.keys(fleet.hosts)) adrift.add(host);
     },
-    /** Looks at each durable and makes it again if necessary. @param state has to hold all that the log does. */
+    /**
+     * Looks at the durables that may not be well, and makes them again if necessary. @param state has to hold all that
+     * the log does.
+     */
     look: async (state: State, openSince: Stopwatch['openSince'], now: number): Promise<void> => {
+      const open = openByHost(state);
       for (const host of Object.keys(fleet.hosts))
         try {
-          await lookAt(host, state, openSince, now);
+          await lookAt(host, { state, open: open.get(host) ?? [], openSince, now });
         } catch (error) {
           if (log.isClosed()) return;
           const why = await durables.explain(error);

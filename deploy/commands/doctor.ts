@@ -11,7 +11,7 @@ import {
 } from '../../coordinator/commands/options.ts';
 import { openSession } from '../../coordinator/commands/session.ts';
 import { excessRights } from '../../eventlog/connection/permission-probe.ts';
-import { lastPresences } from '../../eventlog/live/presence.ts';
+import { isPresent, lastPresences } from '../../eventlog/live/presence.ts';
 import { outputStream } from '../../eventlog/stream/provision.ts';
 import { printable } from '../../schemas/printable.ts';
 import { type Finding, fine, wrong } from '../doctor/finding.ts';
@@ -89,14 +89,14 @@ const fleetFindings = async (file: string): Promise<Finding[]> => {
         ...names.map((host): Finding => {
           const last = seen.get(host);
           const silent = last ? Math.round((Date.now() - Date.parse(last.time)) / 1000) : undefined;
-          const isPresent = silent !== undefined && silent < 30;
-          if (isPresent && last?.trouble)
+          const isThere = isPresent(silent, session.fleet.hosts[host]?.graceSeconds ?? 0);
+          if (isThere && last?.trouble)
             return { what: host, fine: false, found: last.trouble, mend: 'see docs/when-things-go-wrong.md' };
           return {
             what: host,
-            fine: isPresent,
+            fine: isThere,
             found: silent === undefined ? 'was never seen' : `last seen ${silent} s ago`,
-            mend: isPresent
+            mend: isThere
               ? ''
               : `on ${host}: systemctl status kernel-agent; in the sandbox: ka down, then ka up`,
           };

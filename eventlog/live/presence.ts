@@ -38,7 +38,16 @@ export const Presence = z.object({
 });
 export type Presence = z.infer<typeof Presence>;
 
+/** How often a host reports while it has something to do, and while it has nothing. */
 export const presenceEveryMs = 2_000;
+export const idlePresenceEveryMs = 10_000;
+
+/**
+ * Whether a host that was last heard so long ago counts as present. One presence may have been missed.
+ * @param graceSeconds how long the fleet's file lets the host be silent.
+ */
+export const isPresent = (silentSeconds: number | undefined, graceSeconds: number): boolean =>
+  silentSeconds !== undefined && silentSeconds <= Math.min(Math.max(graceSeconds, 15), 30);
 
 const subject = (fleet: string, host: string) => `ka-out.${fleet}.${host}.presence`;
 

@@ -3,7 +3,7 @@ import { type BlobMarker, isBlob } from '../../schemas/blob-marker.ts';
 import { FleetName } from '../../schemas/names.ts';
 import type { Blob } from '../signing/put-aside.ts';
 import { directGet } from './direct-get.ts';
-import { lastSequenceOf, wrongLastSequence } from './log-end.ts';
+import { endNamedBy, lastSequenceOf } from './log-end.ts';
 import { blobStream } from './provision.ts';
 
 /**
@@ -50,7 +50,7 @@ const putChunk = async (
       throw new BlobFault('nats-server holds no stream for blobs; next: ka fleet make-log', { cause: error });
     if (isFull(error))
       throw new BlobFault(`the stream of blobs is full: ${subject} was not taken`, { cause: error });
-    if (!(error instanceof NatsError) || error.api_error?.err_code !== wrongLastSequence) throw error;
+    if (endNamedBy(error) === undefined) throw error;
     const there = await directGet(connection, { subject }, { stream: blobStream });
     if (there && Buffer.compare(there.bytes, bytes) === 0) return;
     // Nothing is deleted: readers take the last message of a chunk's subject. If it is replaced once more meanwhile, that is a fault.

@@ -1,4 +1,4 @@
-import { headers, type NatsConnection, NatsError } from 'nats';
+import { headers, type NatsConnection } from 'nats';
 import {
   coordinator,
   type Envelope,
@@ -23,7 +23,7 @@ import { type BlobSource, putBlob, readBlob } from './blobs.ts';
 import { directGet } from './direct-get.ts';
 import { askTwice, followStream, type Handed, keptIn } from './follow-stream.ts';
 import { deliverKnown, type KnownMessage } from './known-messages.ts';
-import { wrongLastSequence } from './log-end.ts';
+import { endNamedBy } from './log-end.ts';
 import { beingRestored, explainLogError } from './log-fault.ts';
 import { type LogPart, readPart } from './log-part.ts';
 import { eventStream, isOpenTo, logManager } from './provision.ts';
@@ -65,12 +65,13 @@ export interface AppendTarget {
   putBlob(sealed: SealedEvent, blob: Blob): Promise<void>;
   /**
    * Publishes the event, if its subject and the log end at the expected sequences.
-   * @returns its sequence, or undefined if they don't. @throws if the event is not known to be in the log.
+   * @returns its sequence, or where the subject or the log ends instead. @throws if the event is not known to be in the
+   * log.
    */
   publish(
     sealed: SealedEvent,
     expect: { lastSubjectSequence?: number; lastSequence?: number },
-  ): Promise<number | undefined>;
+  ): Promise<{ sequence: number } | { endsAt: number }>;
   /** The message that counts under a subject: its first. */
   read(subject: string): Promise<Pick<KeptMessage, 'sequence' | 'bytes'> | undefined>;
 }
@@ -88,11 +89,13 @@ export const appendTo = async (
   expectedLast?: number,
 ): Promise<Appended> => {
   for (const blob of sealed.blobs) await target.putBlob(sealed, blob);
-  const sequence = await target.publish(sealed, {
+  const published = await target.publish(sealed, {
     lastSubjectSequence: 0,
     ...(expectedLast === undefined ? {} : { lastSequence: expectedLast }),
   });
-  if (sequence !== undefined) return { outcome: 'appended', sequence };
+  if ('sequence' in published) return { outcome: 'appended', sequence: published.sequence };
+  // Whatever stands there came later than what the caller has read. There is no need to look at it.
+  if (expectedLast !== undefined && published.endsAt > expectedLast) return { outcome: 'moved' };
   const there = await target.read(sealed.subject);
   if (!there) {
     if (expectedLast !== undefined) return { outcome: 'moved' };
@@ -136,9 +139,11 @@ export const appendEvent = (
         const head = headers();
         head.set(signatureHeader, signature);
         try {
-          return (await connection.jetstream().publish(subject, bytes, { headers: head, expect })).seq;
+          const { seq } = await connection.jetstream().publish(subject, bytes, { headers: head, expect });
+          return { sequence: seq };
         } catch (error) {
-          if (error instanceof NatsError && error.api_error?.err_code === wrongLastSequence) return undefined;
+          const endsAt = endNamedBy(error);
+          if (endsAt !== undefined) return { endsAt };
           throw await explainLogError(connection, error, subject);
         }
       },
@@ -172,8 +177,8 @@ export interface Following extends LogReports {
   known?: () => Iterable<KnownMessage>;
   /** Only what this part holds, and then everything that comes after it. Writers' chains are not checked. */
   part?: LogPart;
-  /** Called with each message as it is, before it is checked. */
-  onMessage?: (message: KeptMessage) => void;
+  /** Called with each message as it is, before it is checked. @param left at least so many follow it in the log now. */
+  onMessage?: (message: KeptMessage, left: number) => void;
   onCut?: (lastSequence: number, why: Again) => void;
   /** The log still holds what was delivered last, also of what the caller knew. */
   onHeld?: () => void;
@@ -376,10 +381,10 @@ export class EventLog {
       await followStream(
         this.#connection,
         { stream: eventStream, from: reading.next, handed: handed ?? [], guard, onTrouble: told, signal },
-        async (message) => {
+        async (message, left) => {
           reading.skipTo(message.seq, message.subject);
           const kept = keptIn(message);
-          onMessage?.(kept);
+          onMessage?.(kept, left);
           await reading.take(kept, reading.verifier.verify(kept));
           return reading.isOver() ? 'enough' : 'more';
         },

@@ -31,7 +31,7 @@ export async function* consumeMessages(
   consumer: Consumer,
   maxMessages: number,
   signal?: AbortSignal,
-): AsyncGenerator<JsMsg> {
+): AsyncGenerator<{ message: JsMsg; left: number }> {
   if (signal?.aborted) return;
   const messages = await consumer.consume({ max_messages: maxMessages, expires: pullExpiresMs });
   const stop = () => messages.stop();
@@ -47,7 +47,8 @@ export async function* consumeMessages(
   try {
     for await (const message of messages) {
       if (signal?.aborted) return;
-      yield message;
+      // The client counts the message itself among those that have arrived.
+      yield { message, left: Math.max(message.info.pending, messages.getPending() - 1) };
     }
   } finally {
     signal?.removeEventListener('abort', stop);
@@ -101,7 +102,7 @@ export interface FollowStreamOptions {
 }
 
 const againAfterMs = 500;
-const lookEveryMs = 2_000;
+const lookEveryMs = 4_000;
 /** How many messages are compared after a connection was lost. */
 export const comparedAtOnce = 16;
 /** A request that was on its way when a server came back gets no answer. A second try is worth its 5 s. */
@@ -189,17 +190,18 @@ const watchForCut = (guard: CutGuard | undefined, { handed }: Place) => {
   return { signal: session.signal, stop: () => clearInterval(watching) };
 };
 
-type OnMessage = (message: JsMsg) => Promise<'more' | 'enough'>;
+/** @param left at least so many messages follow it in the stream: the server has counted them, or they have arrived. */
+type OnMessage = (message: JsMsg, left: number) => Promise<'more' | 'enough'>;
 
 /** Delivers what a consumer sends, until the consumer ends, is cut, or skips a message. */
 const handOver = async (
-  messages: AsyncIterable<JsMsg>,
+  messages: AsyncIterable<{ message: JsMsg; left: number }>,
   place: Place,
   { filter, whilePending = false, guard }: FollowStreamOptions,
   onMessage: OnMessage,
 ): Promise<{ ends: 'more' | 'enough'; handedAny: boolean }> => {
   let previous: number | undefined;
-  for await (const message of messages) {
+  for await (const { message, left } of messages) {
     if (message.seq < place.next) continue;
     // Without a filter, sequences are consecutive. A message that a consumer skips was lost on the way and is requested
     // again.
@@ -209,7 +211,8 @@ const handOver = async (
     const { handed } = place;
     if (guard && handed.push({ sequence: message.seq, hash: sha256(message.data) }) > comparedAtOnce)
       handed.shift();
-    const isLast = (await onMessage(message)) === 'enough' || (whilePending && message.info.pending === 0);
+    const isLast =
+      (await onMessage(message, left)) === 'enough' || (whilePending && message.info.pending === 0);
     if (isLast) return { ends: 'enough', handedAny: true };
   }
   return { ends: 'more', handedAny: previous !== undefined };

@@ -1,6 +1,16 @@
 import { type NatsConnection, NatsError } from 'nats';
 
-export const wrongLastSequence = 10071;
+const wrongLastSequence = 10071;
+
+/**
+ * Where the log or the subject ends, by the server's refusal of an append that expected another end; undefined if the
+ * error is no such refusal.
+ */
+export const endNamedBy = (error: unknown): number | undefined => {
+  const refusal = error instanceof NatsError ? error.api_error : undefined;
+  const [, end] = /(?<!\d)(\d+)$/.exec(refusal?.description ?? '') ?? [];
+  return refusal?.err_code === wrongLastSequence && end !== undefined ? Number(end) : undefined;
+};
 
 /** No log ends here: a publish that expects this end is always refused. */
 const nowhere = Number.MAX_SAFE_INTEGER;
@@ -15,9 +25,8 @@ const askEnd = async (
   try {
     await connection.jetstream().publish(subject, '', { expect, timeout });
   } catch (error) {
-    const refusal = error instanceof NatsError ? error.api_error : undefined;
-    const [, last] = /(?<!\d)(\d+)$/.exec(refusal?.description ?? '') ?? [];
-    if (refusal?.err_code === wrongLastSequence && last !== undefined) return Number(last);
+    const end = endNamedBy(error);
+    if (end !== undefined) return end;
     throw error;
   }
   throw new Error(`the server accepted ${subject} after sequence ${nowhere}, where no log ends`);

@@ -35,12 +35,13 @@ export class PullEnded extends Error {
   override readonly name = 'PullEnded';
 }
 
-/** How long a pull waits at the server. */
-const expiresMs = 5_000;
-/** How often a waiting pull gives a sign of life. */
-const signEveryMs = 1_000;
-/** After this long without a sign the pull is given up. The first sign shows that there is a durable at all. */
-const [firstSignWithinMs, signWithinMs] = [2_500, 5_000];
+/**
+ * How long a pull waits at the server, how often it gives a sign of life meanwhile, and after how long without a sign it is
+ * given up. The first pull soon shows that there is a durable at all.
+ */
+const firstWait = { expiresMs: 5_000, signEveryMs: 1_000, withinMs: 5_000 };
+const laterWait = { expiresMs: 30_000, signEveryMs: 5_000, withinMs: 12_500 };
+const firstSignWithinMs = 2_500;
 const ackWithinMs = 5_000;
 
 const noMessages = 404;
@@ -89,8 +90,10 @@ export async function* pullMessages(
   const subscription: Subscription = connection.subscribe(inbox);
   const stop = () => subscription.unsubscribe();
   let left = 0;
+  let wait = firstWait;
   const pull = () => {
     left = batch;
+    const { expiresMs, signEveryMs } = wait;
     connection.publish(
       `$JS.API.CONSUMER.MSG.NEXT.${eventStream}.${durable}`,
       JSON.stringify({ batch, expires: expiresMs * 1e6, idle_heartbeat: signEveryMs * 1e6 }),
@@ -98,15 +101,13 @@ export async function* pullMessages(
     );
   };
   let isSilent = false;
-  let signAt = performance.now();
-  let within = firstSignWithinMs;
-  let isBusy = false;
-  const watching = setInterval(() => {
-    // While the reader handles a message nothing is read, so a missing sign means nothing.
-    if (isBusy || performance.now() - signAt < within) return;
-    isSilent = true;
-    stop();
-  }, 250);
+  let callOff: NodeJS.Timeout | undefined;
+  const awaitSign = (withinMs: number) => {
+    callOff = setTimeout(() => {
+      isSilent = true;
+      stop();
+    }, withinMs);
+  };
   const connectionStatus = connection.status() as QueuedIterator<Status>;
   void (async () => {
     for await (const { type } of connectionStatus) if (String(type) === 'reconnect') stop();
@@ -115,11 +116,12 @@ export async function* pullMessages(
   signal.addEventListener('abort', stop, { once: true });
   try {
     pull();
+    awaitSign(firstSignWithinMs);
     for await (const message of subscription) {
       if (signal.aborted) return;
       const code = message.reply ? undefined : message.headers?.code;
-      [signAt, within] = [performance.now(), signWithinMs];
-      isBusy = true;
+      // While the reader handles a message nothing is read, so a missing sign means nothing.
+      clearTimeout(callOff);
       if (!code) {
         left -= 1;
         yield pulled(connection, message);
@@ -131,12 +133,13 @@ export async function* pullMessages(
             ? 'the durable is gone'
             : `the durable delivers nothing: ${code} ${message.headers?.description ?? ''}`,
         );
+      if (code === noMessages || code === requestTimeout) wait = laterWait;
       if (left <= 0 || code === noMessages || code === requestTimeout) pull();
-      [signAt, isBusy] = [performance.now(), false];
+      awaitSign(wait.withinMs);
     }
     if (isSilent) throw new PullEnded('the durable is gone, or the log does not answer');
   } finally {
-    clearInterval(watching);
+    clearTimeout(callOff);
     signal.removeEventListener('abort', stop);
     connectionStatus.stop();
     stop();

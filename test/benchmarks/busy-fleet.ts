@@ -8,6 +8,7 @@ import { appendEvent } from '../../eventlog/stream/event-log.ts';
 import { followStream } from '../../eventlog/stream/follow-stream.ts';
 import { eventStream } from '../../eventlog/stream/provision.ts';
 import { noIteration, parseSubject, personWriter, type UntypedEvent } from '../../schemas/events.ts';
+import { BoardKeeps } from '../../schemas/limits.ts';
 import type { Role } from '../../schemas/step-names.ts';
 import { type LogServer, people, startLogServer } from '../log-server.ts';
 import { type Daemon, startCoordinator, startProcess } from './daemons.ts';
@@ -73,6 +74,7 @@ const startAgents = async (
     ...{ role, fleet, host, nats: { servers: [server.server.url] } },
     ...{ keyFile: server.keyFile(host), fleetFile: server.fleetFile, stateFolder: join(statesFolder, host) },
     ...{ bootIdFile: '/proc/sys/kernel/random/boot_id', releaseFile: '/proc/sys/kernel/osrelease' },
+    keep: BoardKeeps.parse({}), // what a board keeps besides its effects, these agents don't have
   }));
   const inputFile = join(server.folder, 'agents.json');
   writeFileSync(inputFile, JSON.stringify({ configs, iterations }));
@@ -80,7 +82,7 @@ const startAgents = async (
   const connection = await server.connect('admin');
   for (const [host] of hosts) {
     const subject = `ka.${fleet}.${host}.${noIteration}.AgentStarted.>`;
-    while (!(await directGet(connection, { subject }))) await sleep(20);
+    for (; !(await directGet(connection, { subject })); await sleep(20)) agents.mustRun();
   }
   return agents;
 };

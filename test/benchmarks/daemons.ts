@@ -14,6 +14,8 @@ import { planOf } from './played-iteration.ts';
 /** A process that runs until it is told to end. */
 export interface Daemon {
   pid: number;
+  /** @throws if it has ended. */
+  mustRun(): void;
   /** @throws if it does not end well. */
   stop(): Promise<void>;
 }
@@ -26,12 +28,16 @@ export const startProcess = (argv: readonly string[]): Daemon => {
     told = (told + String(chunk)).slice(-4000);
   });
   const ended = once(child, 'exit');
+  const mustBeWell = (code: unknown) => {
+    if (code !== 0) throw new Error(`${argv[0]} ended with exit code ${code}: ${told}`);
+  };
   return {
     pid: child.pid ?? 0,
+    mustRun: () => mustBeWell(child.exitCode ?? 0),
     stop: async () => {
       child.kill('SIGTERM');
       const [code] = await ended;
-      if (code !== 0) throw new Error(`${argv[0]} ended with exit code ${code}: ${told}`);
+      mustBeWell(code);
     },
   };
 };

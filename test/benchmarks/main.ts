@@ -4,12 +4,16 @@ import { columns } from '../../coordinator/commands/table.ts';
 import { judge, type Result, smallScale, wholeScale } from './benchmark.ts';
 import { commandLine } from './command-line.ts';
 import { coordinatorStart } from './coordinator-start.ts';
+import { copyOverSsh } from './copy-over-ssh.ts';
 import { decideOne } from './decide.ts';
 import { idleDaemons } from './idle.ts';
 import { steps } from './steps.ts';
 import { verifyLog } from './verify-log.ts';
 
-const benchmarks = [...commandLine, verifyLog, ...coordinatorStart, decideOne, ...steps, ...idleDaemons];
+const benchmarks = [
+  ...[...commandLine, verifyLog, ...coordinatorStart, decideOne],
+  ...[...steps, ...idleDaemons, copyOverSsh],
+];
 
 const usage = `usage: ka test benchmarks [NAME] [--json] [--small]
   NAME      the rows whose name holds it; without it, all

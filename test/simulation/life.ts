@@ -85,6 +85,7 @@ export const databaseOf = (
       boundary('committed');
       return result;
     },
+    withoutSync: (work) => ofTheLiving().withoutSync(work),
     close: () => undefined,
   };
 };

@@ -155,7 +155,7 @@ const following = (
           next += 1;
           if (handed.push({ sequence: logged.sequence, hash: sha256(logged.bytes) }) > comparedAtOnce)
             handed.shift();
-          onMessage(kept(logged));
+          onMessage(kept(logged), 0);
           onEvent(logged);
           await undefined; // a decision may be made between two messages
           if (!life.isAlive()) await forEver();

@@ -214,6 +214,7 @@ export const createSimulatedHost = (sim: Simulation, log: SimulatedLog, parts: H
         `${name}: is killed${power ? ', without power' : programsToo ? '' : ', its programs live on'}`,
       );
       if (power) {
+        kept.losePower();
         deadline?.kill();
         world.boot();
       } else world.orphan(programsToo);

@@ -39,11 +39,11 @@ export interface SimulatedLog {
   newest(subject: string): LoggedEvent | undefined;
   /** The blobs of events, by `<writer>.<sha256>`. */
   readonly blobs: Map<string, Uint8Array>;
-  /** @returns the event's sequence, or undefined if its subject or the log does not end as expected. */
+  /** @returns the event's sequence, or where its subject or the log ends if that is not as expected. */
   publish(
     sealed: Pick<SealedEvent, 'subject' | 'bytes' | 'signature'>,
     expect: { lastSubjectSequence?: number; lastSequence?: number },
-  ): number | undefined;
+  ): { sequence: number } | { endsAt: number };
   onAppended(listen: () => void): void;
   /** Kills the server, which keeps what it has acknowledged. */
   stop(): void;
@@ -167,8 +167,8 @@ export const createSimulatedLog = (
       const there = subjects.get(subject);
       const subjectEndsAt = there?.sequence ?? 0;
       const { lastSubjectSequence = subjectEndsAt, lastSequence = events.length } = expect;
-      if (subjectEndsAt !== lastSubjectSequence) return undefined;
-      if (lastSequence !== events.length) return undefined;
+      if (subjectEndsAt !== lastSubjectSequence) return { endsAt: subjectEndsAt };
+      if (lastSequence !== events.length) return { endsAt: events.length };
       if (there) sim.breaks('a subject holds one fact', `${subject} stands twice`);
       const logged: LoggedEvent = {
         sequence: events.length + 1,
@@ -197,7 +197,7 @@ export const createSimulatedLog = (
       const host = isFor(logged);
       if (host !== undefined) pump(host);
       for (const listen of listeners) listen();
-      return logged.sequence;
+      return { sequence: logged.sequence };
     },
     onAppended: (listen) => void listeners.push(listen),
     stop() {

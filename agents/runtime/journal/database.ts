@@ -85,6 +85,11 @@ export interface JournalDatabase {
   values(sql: string): Database.Statement;
   /** When this returns, everything that `work` writes is on the disk; if it is cut or throws, nothing is. */
   inOneCommit<Result>(work: () => Result): Result;
+  /**
+   * Like `inOneCommit`, but does not wait for the disk: a power cut may undo it until the next commit. Only for what does
+   * no harm if it is undone.
+   */
+  withoutSync<Result>(work: () => Result): Result;
   close(): void;
 }
 
@@ -102,6 +107,15 @@ const over = (db: Database.Database): JournalDatabase => {
     statement,
     values: (sql) => prepared.get(sql) ?? statement(sql).pluck(),
     inOneCommit: <Result>(work: () => Result) => commit(work) as Result,
+    withoutSync: <Result>(work: () => Result) => {
+      if (db.inTransaction) return work(); // it is part of that commit
+      db.exec('PRAGMA synchronous = NORMAL');
+      try {
+        return commit(work) as Result;
+      } finally {
+        db.exec('PRAGMA synchronous = FULL');
+      }
+    },
     close: () => void db.close(),
   };
 };

@@ -10,7 +10,8 @@ import { Requests } from './requests.ts';
 
 /**
  * A host's own record, which survives crashes and power cuts: SQLite in WAL with `synchronous=FULL`, so that what was
- * written is on disk when a call returns. Its parts share one database, so that what belongs together is one commit.
+ * written is on disk when a call returns, unless the call says otherwise. Its parts share one database, so that what
+ * belongs together is one commit.
  */
 export class Journal {
   readonly requests: Requests;

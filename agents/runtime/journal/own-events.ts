@@ -110,8 +110,12 @@ export class OwnEvents {
     return this.#db.values('SELECT count(*) FROM outbox WHERE sent = 0').get() as number;
   }
 
-  /** @param sequence its sequence in the log. */
+  /**
+   * It does not wait for the disk: after a power cut, the comparison with the log marks the event as sent again.
+   * @param sequence its sequence in the log.
+   */
   markSent(seq: number, sequence?: number): void {
-    this.#db.statement('UPDATE outbox SET sent = 1, sequence = ? WHERE seq = ?').run(sequence ?? null, seq);
+    const update = this.#db.statement('UPDATE outbox SET sent = 1, sequence = ? WHERE seq = ?');
+    this.#db.withoutSync(() => update.run(sequence ?? null, seq));
   }
 }

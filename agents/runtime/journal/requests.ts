@@ -150,14 +150,19 @@ export class Requests {
       .get(iteration, step, attempt) as number;
   }
 
-  /** Notes that the step is begun, or begun again, at `now` (milliseconds since 1970). */
-  noteTry({ iteration, step, attempt }: AttemptId, now: number): void {
-    this.#db
-      .statement(
-        `UPDATE request SET tries = tries + 1, begun_at = coalesce(begun_at, ?)
-         WHERE iteration = ? AND step = ? AND attempt = ?`,
-      )
-      .run(now, iteration, step, attempt);
+  /**
+   * Notes that the step is begun, or begun again, at `now` (milliseconds since 1970).
+   * @param isOnDisk whether to wait for the disk. Otherwise the next commit does, which is that of the step's first
+   * intent: a try that a power cut undoes has changed nothing.
+   */
+  noteTry({ iteration, step, attempt }: AttemptId, now: number, isOnDisk = true): void {
+    const update = this.#db.statement(
+      `UPDATE request SET tries = tries + 1, begun_at = coalesce(begun_at, ?)
+       WHERE iteration = ? AND step = ? AND attempt = ?`,
+    );
+    const note = () => update.run(now, iteration, step, attempt);
+    if (isOnDisk) note();
+    else this.#db.withoutSync(note);
   }
 
   /** Does not count a try that failed for lack of room. */
