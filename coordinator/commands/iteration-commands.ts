@@ -5,6 +5,7 @@ import { Duration, durationSeconds } from '../../schemas/plan.ts';
 import type { Command as Wish } from '../decider/decide.ts';
 import type { Iteration } from '../decider/state.ts';
 import { loadPlan } from '../plan/plan-file.ts';
+import { summary } from '../reading/summary.ts';
 import { watchIteration } from '../reading/watch.ts';
 import { Refused } from '../refused.ts';
 import { awaitAnswer } from './answer.ts';
@@ -18,7 +19,7 @@ import {
   withSession,
 } from './options.ts';
 import type { Session } from './session.ts';
-import { standing, standings, summary, unaccepted } from './standing.ts';
+import { standing, standings, summaries } from './standing.ts';
 
 const asOption = ['--as <name>', 'who acts: a name whose key the config has (default: its first)'] as const;
 const configOption = [
@@ -100,15 +101,12 @@ const addStatus = (program: Command, places: ConfigPlaces): void => {
     .option(...jsonOption)
     .action((name: string | undefined, options: FleetOptions) =>
       withSession(options, places, async (session) => {
-        const { state } = await (name === undefined ? session.read() : session.readOf(name));
         if (name !== undefined) {
+          const { state } = await session.readOf(name);
           const iteration = iterationIn(state, name);
           return options.json ? printJson(summary(iteration, state)) : print(standing(iteration, state));
         }
-        const all = [
-          ...[...state.iterations.values()].map((iteration) => summary(iteration, state)),
-          ...unaccepted(state),
-        ];
+        const all = summaries(await session.standing({ details: options.json === true }));
         if (options.json) return printJson(all);
         print(all.length === 0 ? 'no iteration yet; start one with: ka iterate PLAN' : standings(all));
       }),
