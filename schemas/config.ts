@@ -253,5 +253,7 @@ export const OperatorConfig = z.strictObject({
   identities: z
     .record(PersonName, Path)
     .refine((identities) => Object.keys(identities).length > 0, { error: 'must name at least one person' }),
+  /** For the command line's copy of the log, which may be deleted at any time; by default the user's cache folder. */
+  cacheFolder: Path.optional(),
 });
 export type OperatorConfig = z.infer<typeof OperatorConfig>;

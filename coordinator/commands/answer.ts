@@ -60,7 +60,8 @@ const waitFor = async (
     const onCut = () => {
       [state, torn] = [initialState, undefined];
     };
-    await session.log.follow({ signal: stop.signal, onCut }, (logged) => {
+    const part = await session.log.partOf(name);
+    await session.log.follow({ part, signal: stop.signal, onCut }, (logged) => {
       state = evolve(state, logged);
       if (logged.event.iteration !== name) return;
       if (lacksOf(logged).length > 0) torn ??= logged;

@@ -7,6 +7,7 @@ import type { Iteration } from '../decider/state.ts';
 import { loadPlan } from '../plan/plan-file.ts';
 import { refusalWords } from '../reading/english/refusals.ts';
 import { reviewFor, reviewText } from '../reading/review.ts';
+import { summary } from '../reading/summary.ts';
 import { watchIteration } from '../reading/watch.ts';
 import { Refused } from '../refused.ts';
 import { awaitAnswer } from './answer.ts';
@@ -21,7 +22,7 @@ import {
 } from './options.ts';
 import { page } from './pager.ts';
 import type { Session } from './session.ts';
-import { standing, standings, summary, unaccepted } from './standing.ts';
+import { standing, standings, summaries } from './standing.ts';
 
 const asOption = ['--as <name>', 'who acts: a name whose key the config has (default: its first)'] as const;
 const configOption = [
@@ -103,15 +104,12 @@ const addStatus = (program: Command, places: ConfigPlaces): void => {
     .option(...jsonOption)
     .action((name: string | undefined, options: FleetOptions) =>
       withSession(options, places, async (session) => {
-        const { state } = await (name === undefined ? session.read() : session.readOf(name));
         if (name !== undefined) {
+          const { state } = await session.readOf(name);
           const iteration = iterationIn(state, name);
           return options.json ? printJson(summary(iteration, state)) : print(standing(iteration, state));
         }
-        const all = [
-          ...[...state.iterations.values()].map((iteration) => summary(iteration, state)),
-          ...unaccepted(state),
-        ];
+        const all = summaries(await session.standing({ details: options.json === true }));
         if (options.json) return printJson(all);
         print(all.length === 0 ? 'no iteration yet; start one with: ka iterate PLAN' : standings(all));
       }),

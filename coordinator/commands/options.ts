@@ -20,6 +20,8 @@ export interface FleetOptions {
 export interface ConfigPlaces {
   /** The installed config, and that of the running sandbox. */
   candidates: readonly string[];
+  /** For the copies of logs, unless the config names another folder; without any, nothing is copied. */
+  cacheFolder?: string;
 }
 
 /** The config file to use. @throws {Refused} with the places that were searched. */
@@ -55,7 +57,7 @@ export const withSession = async <Result>(
   places: ConfigPlaces,
   use: (session: Session) => Promise<Result>,
 ): Promise<Result> => {
-  const session = await openSession(configFile(options, places), options.as);
+  const session = await openSession(configFile(options, places), options.as, places.cacheFolder);
   try {
     return await use(session);
   } finally {

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { connectNats, type LogConnection } from '../../eventlog/connection/connect.ts';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { lacksOf, type RefusedMessage } from '../../eventlog/signing/check-event.ts';
@@ -9,21 +11,18 @@ import { OperatorConfig } from '../../schemas/config.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { type NewEvent, personWriter } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import { printable } from '../../schemas/printable.ts';
 import { mayWrite } from '../../schemas/roles.ts';
+import { checkedBy } from '../daemon/open-log-copy.ts';
 import { sealDecided } from '../daemon/seal-decided.ts';
 import { type Command, decide } from '../decider/decide.ts';
 import { evolve, passOver } from '../decider/evolve.ts';
 import { RefusedByDecider } from '../decider/refusal.ts';
 import { initialState, type State } from '../decider/state.ts';
 import { refusalWords } from '../reading/english/refusals.ts';
+import { KeptLog, type LogRead, type LogStanding } from '../reading/kept-log.ts';
 import { Refused } from '../refused.ts';
-
-/** The whole log, and the state that it folds to. */
-export interface LogRead {
-  events: LoggedEvent[];
-  state: State;
-}
 
 /** A person at the command line, connected to a fleet's log. */
 export interface Session {
@@ -33,6 +32,8 @@ export interface Session {
   connection: LogConnection;
   log: EventLog;
   read(): Promise<LogRead>;
+  /** As `read`, without the events of what has ended. */
+  standing(wanted?: { details?: boolean }): Promise<LogStanding>;
   /**
    * As `read`, of one iteration: what only the whole log shows (each writer's chain, other iterations) is not there.
    * An iteration that the log does not hold makes it read all of it.
@@ -94,26 +95,33 @@ export const readControl = (configFile: string, as?: string) => {
   return { config, fleet, by, key, nats };
 };
 
-/** Reads a fleet's log for a person. Faults in it go to standard error. */
-export const personsLog = (connection: LogConnection, fleet: Fleet) => {
+/** The person's copy of the log: the copies of other fleets' files, and of other versions, are not taken for it. */
+const copyIn = (cacheFolder: string, fleetFile: string, fleet: Fleet) => ({
+  file: join(cacheFolder, `${fleet.fleet}-${sha256(resolve(fleetFile)).slice(0, 16)}`, 'log.db'),
+  by: sha256(
+    JSON.stringify([checkedBy(trustIn(fleet)), process.env.KA_BUILD ?? '', sha256(readFileSync(fleetFile))]),
+  ),
+});
+
+/**
+ * Reads a fleet's log for a person. Faults in it go to standard error.
+ * @param copy see {@link KeptLog}.
+ */
+export const personsLog = (connection: LogConnection, fleet: Fleet, copy?: ReturnType<typeof copyIn>) => {
   const alarm =
     (next: string) =>
     ({ sequence, subject, why }: RefusedMessage) =>
       process.stderr.write(`${printable(`ka: ALARM: sequence ${sequence}, ${subject}: ${why}; ${next}`)}\n`);
-  const log = new EventLog(connection, trustIn(fleet), {
-    onRefused: alarm('it is ignored'),
-    onAlarm: alarm('see: ka audit --verify'),
-  });
-  const read = async (): Promise<LogRead> => {
-    const { events, lastSequence } = await log.read();
-    return { events, state: passOver(foldLog(events), lastSequence) };
-  };
+  const told = { onRefused: alarm('it is ignored'), onAlarm: alarm('see: ka audit --verify') };
+  const log = new EventLog(connection, trustIn(fleet), told);
+  const kept = new KeptLog(log, told, copy);
+  const read = () => kept.read();
   const readOf = async (iteration: string): Promise<LogRead> => {
     const { events, lastSequence } = await log.readIteration(iteration);
     const state = passOver(foldLog(events), lastSequence);
     return state.starts.has(iteration) ? { events, state } : read();
   };
-  return { log, read, readOf };
+  return { log, read, readOf, standing: kept.standing.bind(kept) };
 };
 
 /** What the iteration alone shows whether it can be done. */
@@ -156,11 +164,20 @@ export const appendMade = async (
   throw new Refused(`the log moved on ${tries} times while this was being appended; try again`);
 };
 
-/** @param configFile an {@link OperatorConfig}. @param as who acts, see {@link readIdentity}. */
-export const openSession = async (configFile: string, as?: string): Promise<Session> => {
-  const { fleet, by, key, nats } = readControl(configFile, as);
+/**
+ * @param configFile an {@link OperatorConfig}. @param as who acts, see {@link readIdentity}.
+ * @param cacheFolder for the copy of the log, unless the config names another; without any, there is no copy.
+ */
+export const openSession = async (
+  configFile: string,
+  as?: string,
+  cacheFolder?: string,
+): Promise<Session> => {
+  const { config, fleet, by, key, nats } = readControl(configFile, as);
+  const folder = config.cacheFolder ?? cacheFolder;
+  const copy = folder === undefined ? undefined : copyIn(folder, config.fleetFile, fleet);
   const connection = await connectNats(nats);
-  const { log, read, readOf } = personsLog(connection, fleet);
+  const { log, read, readOf, standing } = personsLog(connection, fleet, copy);
   const writer = { fleet: fleet.fleet, name: personWriter(by), key };
   const own = { role: 'operator', may: fleet.operators[by]?.may } as const;
   // Readers of the log would refuse the event, and it would stay in the log for ever.
@@ -172,12 +189,22 @@ export const openSession = async (configFile: string, as?: string): Promise<Sess
   };
   const sayOf = (reading: () => Promise<LogRead>, make: (log: LogRead) => NewEvent) =>
     appendMade(connection, reading, writer, (now) => permitted(make(now)));
+  /** What else goes on in the fleet counts as well. An unknown name is refused with the names that there are. */
+  const readToAsk = async (iteration: string): Promise<LogRead> => {
+    const now = await standing({ iteration });
+    return now.state.iterations.has(iteration) || now.shown.size === 0 ? now : read();
+  };
   /** An event links to the one that its writer wrote before, of whatever iteration. */
   const readToSay = async (iteration: string): Promise<LogRead> => {
     const [known, link] = await Promise.all([readOf(iteration), log.lastOf(writer.name)]);
     if (link === 'unclear') return read();
     const { writers, ...state } = known.state;
     return { ...known, state: { ...state, writers: link ? writers.set(writer.name, link) : writers } };
+  };
+  const readerFor = (command: Command): (() => Promise<LogRead>) => {
+    if (command.do === 'Start') return () => standing({ iteration: command.iteration });
+    if (command.do === 'Retry') return () => readToAsk(command.iteration);
+    return isAboutOne(command) ? () => readToSay(command.iteration) : read;
   };
   return {
     by,
@@ -186,9 +213,10 @@ export const openSession = async (configFile: string, as?: string): Promise<Sess
     log,
     read,
     readOf,
+    standing: (wanted = {}) => standing(wanted),
     say: (make) => sayOf(read, make),
     command: (command) =>
-      sayOf(isAboutOne(command) ? () => readToSay(command.iteration) : read, ({ state }) => {
+      sayOf(readerFor(command), ({ state }) => {
         const [event] = decideForPerson(command, state);
         if (!event) throw new Refused('there is nothing to do');
         return event;

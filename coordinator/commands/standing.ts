@@ -1,46 +1,19 @@
 import pc from 'picocolors';
 import { printable } from '../../schemas/printable.ts';
 import type { Iteration, State } from '../decider/state.ts';
-import { verdictsOf } from '../decider/verdicts.ts';
 import { endingWords } from '../reading/english/reasons.ts';
 import { refusalWords } from '../reading/english/refusals.ts';
 import { goBackWords } from '../reading/event-line.ts';
+import type { LogStanding } from '../reading/kept-log.ts';
 import { spokenSeconds } from '../reading/markdown.ts';
-import { progress, type StepProgress, waitsFor } from '../reading/progress.ts';
+import { progress, waitsFor } from '../reading/progress.ts';
+import { type Summary, type SummaryLine, summary } from '../reading/summary.ts';
 import { columns } from './table.ts';
 
-/** The state of an iteration, as one JSON document. */
-export interface Summary {
-  iteration: string;
-  title: string;
-  board: string;
-  status: string;
-  /** Why it ended; null while it has not. */
-  because: string | null;
-  waitsFor: string;
-  started: string;
-  ended: string | null;
-  steps: Omit<StepProgress, 'since'>[];
-  clauses: { id: string; verdict: string }[];
-}
-
-export const summary = (iteration: Iteration, state: State): Summary => ({
-  iteration: iteration.name,
-  title: iteration.plan.title,
-  board: iteration.plan.board,
-  status: iteration.ended?.status ?? 'running',
-  because: iteration.ended ? endingWords(iteration.ended) : null,
-  waitsFor: waitsFor(iteration, state),
-  started: iteration.started.time,
-  ended: iteration.ended?.time ?? null,
-  steps: progress(iteration).map(({ since: _since, ...row }) => row),
-  clauses: verdictsOf(iteration).map(({ id, verdict }) => ({ id, verdict })),
-});
-
 /** The starts that are no iterations: the coordinator has refused them, or has not answered yet. */
-export const unaccepted = (state: State): Summary[] =>
+const unaccepted = (state: State): Summary[] =>
   [...state.starts].flatMap(([name, { open, refused }]): Summary[] => {
-    if (state.iterations.has(name)) return [];
+    if (state.iterations.has(name) || state.ended.has(name)) return [];
     const [asked] = open;
     const known = { iteration: name, steps: [], clauses: [] };
     if (asked)
@@ -73,6 +46,22 @@ export const unaccepted = (state: State): Summary[] =>
     ];
   });
 
+/** Every iteration, in the order in which they were started, and then the starts that are no iterations. */
+export const summaries = ({ state, shown }: Pick<LogStanding, 'state' | 'shown'>): SummaryLine[] => {
+  const ended = [...shown].map(([name, of]) => ({ at: state.ended.get(name)?.started.sequence ?? 0, of }));
+  const others = [...state.iterations.values()].map((one) => ({
+    at: one.started.sequence,
+    of: summary(one, state),
+  }));
+  return [
+    ...ended
+      .concat(others)
+      .sort((a, b) => a.at - b.at)
+      .map(({ of }) => of),
+    ...unaccepted(state),
+  ];
+};
+
 /** The state of an iteration, as people read it. */
 export const standing = (iteration: Iteration, state: State): string => {
   const { name, plan, ended } = iteration;
@@ -95,7 +84,7 @@ export const standing = (iteration: Iteration, state: State): string => {
 };
 
 /** A line for each iteration. */
-export const standings = (all: readonly Summary[]): string =>
+export const standings = (all: readonly SummaryLine[]): string =>
   columns(
     ['iteration', 'status', 'board', 'started', ''],
     all.map(({ iteration, status, board, started, waitsFor: waits, because }) => [

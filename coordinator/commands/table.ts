@@ -1,37 +1,15 @@
-import Table from 'cli-table3';
+import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
 
-const plain = {
-  top: '',
-  'top-mid': '',
-  'top-left': '',
-  'top-right': '',
-  bottom: '',
-  'bottom-mid': '',
-  'bottom-left': '',
-  'bottom-right': '',
-  left: '',
-  'left-mid': '',
-  mid: '',
-  'mid-mid': '',
-  right: '',
-  'right-mid': '',
-  middle: '  ',
-};
+/** How many characters of a text are shown. */
+const widthOf = (text: string): number => [...stripVTControlCharacters(text)].length;
 
 /** Columns without a frame, as git and systemctl print them. The last column may have any width. */
 export const columns = (head: readonly string[], rows: readonly (readonly string[])[]): string => {
-  const table = new Table({
-    head: head.map((title) => pc.bold(title)),
-    chars: plain,
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
-  });
-  table.push(...rows.map((row) => [...row]));
-  return table
-    .toString()
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n');
+  const all = [head.map((title) => pc.bold(title)), ...rows];
+  const widths = head.map((_, nth) => all.reduce((most, row) => Math.max(most, widthOf(row[nth] ?? '')), 0));
+  const padded = (cell: string, nth: number) => cell + ' '.repeat((widths[nth] ?? 0) - widthOf(cell));
+  return all.map((row) => row.map(padded).join('  ').trimEnd()).join('\n');
 };
 
 export const colouredVerdict = (verdict: string): string => {

@@ -1,5 +1,5 @@
 import { hash as hashOf } from 'node:crypto';
-import { completeEvent, type KeptMessage } from '../../eventlog/signing/check-event.ts';
+import { completeEvent, type KeptMessage, lacksOf } from '../../eventlog/signing/check-event.ts';
 import { leafOf } from '../../eventlog/tree/log-tree.ts';
 import type { BlobLookup } from '../../schemas/blob-marker.ts';
 import { type LoggedEvent, parseEvent, parseSubject } from '../../schemas/events.ts';
@@ -59,9 +59,12 @@ export const mustBeChecked = (row: KeptRow, by: string): string => {
   );
 };
 
-/** The event of a row, as far as its blobs are known. */
+/** The event of a row. @throws {DamagedCopy} if a blob of the event is not there, or not what it was. */
 export const eventOf = ({ sequence, subject, bytes, signature }: KeptRow, blobs: BlobLookup): LoggedEvent => {
   const logged = { sequence, subject, bytes, signature, event: parseEvent(bytes) };
   const completed = completeEvent(logged, blobs);
-  return 'logged' in completed ? completed.logged : logged;
+  if ('refused' in completed) return logged;
+  if (lacksOf(completed.logged).length > 0)
+    throw new DamagedCopy(`sequence ${sequence} of the copy of the log lacks a blob that it had`);
+  return completed.logged;
 };

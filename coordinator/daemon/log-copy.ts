@@ -80,7 +80,8 @@ export class LogCopy {
   readonly #insert: Database.Statement;
 
   /**
-   * @param file created if it does not exist; without one, the copy lasts as long as this process. Or an open database.
+   * @param file created if it does not exist; without one, the copy lasts as long as this process. Or an open database,
+   * which is not checked as a whole: whoever reads a row checks it.
    * @param by names what messages are checked by, see {@link markOf}.
    * @param onTrouble receives the errors of commits in the background, which have no caller.
    */
@@ -96,13 +97,13 @@ export class LogCopy {
     this.#db = typeof file === 'string' ? new Database(file) : file;
     this.#db.pragma('journal_mode = WAL');
     this.#db.pragma('synchronous = NORMAL');
-    if (this.#db.pragma('quick_check', { simple: true }) !== 'ok') throw new DamagedCopy('it is damaged');
+    if (typeof file === 'string' && this.#db.pragma('quick_check', { simple: true }) !== 'ok')
+      throw new DamagedCopy('it is damaged');
     const found = this.#db.pragma('user_version', { simple: true });
     const isNew = this.#db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get() === 0;
     if (!isNew && found !== version)
       throw new DamagedCopy(`it is of version ${found}, and this is ${version}`);
-    this.#db.exec(schema);
-    this.#db.pragma(`user_version = ${version}`);
+    if (isNew) this.#db.exec(`BEGIN; ${schema} PRAGMA user_version = ${version}; COMMIT`);
     if (typeof file === 'string' && file !== ':memory:') this.#flush = createFlush(`${file}-wal`, onTrouble);
     this.#lost = this.#db.prepare('SELECT count(*) FROM lost').pluck().get() as number;
     this.#find = this.#db.prepare('SELECT * FROM message WHERE sequence = ?');
@@ -172,6 +173,15 @@ export class LogCopy {
       .all(iteration) as KeptRow[];
     for (const row of rows) mustBeChecked(row, this.#by);
     return rows.filter(({ seq }) => seq > 0).map((row) => eventOf(row, this.blob));
+  }
+
+  /** The messages at these sequences, in their order. Each was checked when it was put here. @throws {DamagedCopy} */
+  at(sequences: readonly number[]): (KeptRow & { hash: string })[] {
+    return sequences.map((sequence) => {
+      const row = this.#find.get(sequence) as KeptRow | undefined;
+      if (!row) throw new DamagedCopy(`the copy holds nothing at sequence ${sequence}`);
+      return { ...row, hash: mustBeChecked(row, this.#by) };
+    });
   }
 
   /** Keeps what the state keeps of an ended iteration. @param upTo the sequence of its last event. */

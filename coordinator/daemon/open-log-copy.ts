@@ -8,7 +8,7 @@ import { sha256 } from '../../schemas/hash.ts';
 import { DamagedCopy } from './kept-row.ts';
 import { LogCopy } from './log-copy.ts';
 
-const isDamaged = (error: unknown): boolean =>
+export const isDamaged = (error: unknown): boolean =>
   error instanceof DamagedCopy ||
   (error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code));
 

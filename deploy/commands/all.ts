@@ -1,12 +1,13 @@
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import type { ConfigPlaces } from '../../coordinator/commands/options.ts';
-import { defaultSandboxFolder, installedConfig } from '../places/default-folders.ts';
+import { defaultCacheFolder, defaultSandboxFolder, installedConfig } from '../places/default-folders.ts';
 import { sandboxPlaces } from '../places/sandbox-places.ts';
 
 const places: ConfigPlaces = {
   // An installed fleet takes precedence over a sandbox that once ran here.
   candidates: [installedConfig, sandboxPlaces(defaultSandboxFolder()).operatorConfig],
+  cacheFolder: defaultCacheFolder(),
 };
 
 /** The headings of the help, with the commands under each. */

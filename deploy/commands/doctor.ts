@@ -68,9 +68,9 @@ const controlConfig = (options: FleetOptions, places: ConfigPlaces): { file: str
   }
 };
 
-const fleetFindings = async (file: string): Promise<Finding[]> => {
+const fleetFindings = async (file: string, cacheFolder: string | undefined): Promise<Finding[]> => {
   try {
-    const session = await openSession(file);
+    const session = await openSession(file, undefined, cacheFolder);
     try {
       const names = Object.keys(session.fleet.hosts);
       const seen = await lastPresences(session.connection, session.fleet.fleet, names, outputStream);
@@ -134,7 +134,9 @@ export const addDoctorCommand = (program: Command, places: ConfigPlaces): void =
         ...keyFindings(configs),
         ...(await signingFindings(configs)),
         ...(own ? await serverFindings(own.nats) : []),
-        ...('file' in control ? await fleetFindings(control.file) : [fine('fleet', control.none)]),
+        ...('file' in control
+          ? await fleetFindings(control.file, places.cacheFolder)
+          : [fine('fleet', control.none)]),
       ];
       if (options.json) printJson({ findings });
       else

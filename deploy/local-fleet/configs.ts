@@ -172,6 +172,7 @@ export const writeConfigs = async (now: FleetNow, building: Building): Promise<v
     fleetFile: places.fleetFile,
     nats: natsOf(now),
     identities: Object.fromEntries(peopleNames.map((name) => [name, places.keyFile(name)])),
+    cacheFolder: join(places.control, 'cache'),
   };
   await writeYaml(places.operatorConfig, OperatorConfig.parse(operator));
 };

@@ -26,14 +26,30 @@ export interface Verifier {
   keyOf(writer: string): string | null;
 }
 
+/** A place in a log up to which everything was verified before. */
+export interface VerifiedPlace {
+  /** Each writer's last event. */
+  chains: Iterable<readonly [writer: string, last: { seq: number; hash: string }]>;
+  /** The rotations and revocations, in the log's order. */
+  keyChanges: readonly LoggedEvent[];
+  /** The sequence of the first message under a subject. */
+  firstUnder: (subject: string) => number | undefined;
+}
+
 /**
  * A verifier of a whole log, from its first message on. Which key a writer has follows from the earlier rotations and
  * revocations, and each event has to link to its writer's previous event. Of a part of a log, which lacks other
  * iterations, the links can't be checked.
+ * @param after goes on after this place instead.
  */
-export const createVerifier = (trust: Trust, { isPart = false } = {}): Verifier => {
+export const createVerifier = (
+  trust: Trust,
+  { isPart = false, after }: { isPart?: boolean; after?: VerifiedPlace } = {},
+): Verifier => {
   const history = createKeyHistory(trust);
+  for (const { event, sequence } of after?.keyChanges ?? []) history.note(event, sequence);
   const chains = new Map<string, { seq: number; hash: string; sequence: number }>();
+  for (const [writer, last] of after?.chains ?? []) chains.set(writer, { ...last, sequence: 0 });
   /** Each writer with its one current key. */
   const writers = new Map<string, TrustedWriter>();
   const current: Trust = { ...trust, writers };
@@ -43,7 +59,7 @@ export const createVerifier = (trust: Trust, { isPart = false } = {}): Verifier 
     if (pinned) writers.set(writer, { ...pinned, keys: key === null ? [] : [key] });
   };
   for (const writer of trust.writers.keys()) take(writer);
-  const firsts = createFirstMessages();
+  const firsts = createFirstMessages(after?.firstUnder);
   const second = (message: KeptMessage | WithheldMessage): RefusedMessage | undefined => {
     const { sequence, subject } = message;
     const why = firsts.refuse(message);

@@ -1,4 +1,4 @@
-import type { BlobLookup } from '../../schemas/blob-marker.ts';
+import { type BlobLookup, isBlob } from '../../schemas/blob-marker.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { completeEvent, lacksOf, type RefusedMessage } from '../signing/check-event.ts';
 import type { BlobSource, ReadBlob } from './blobs.ts';
@@ -50,7 +50,8 @@ export const createBlobReader = (read: BlobSource, store: BlobStore): BlobReader
     const found = new Map<string, Uint8Array>();
     for (const marker of lacksOf(logged)) {
       const { sha256, sizeBytes } = marker;
-      const known = store.get(sha256);
+      const kept = store.get(sha256);
+      const known = kept && isBlob(marker, kept) ? kept : undefined; // a disk may have changed it
       const asked: ReadBlob = known
         ? { bytes: known }
         : await read(logged.event.source, marker).catch((error: unknown) => ({ lacks: because(error) }));

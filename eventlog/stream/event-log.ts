@@ -17,7 +17,7 @@ import {
 import type { Blob } from '../signing/put-aside.ts';
 import { linkTo, type SealedEvent } from '../signing/seal.ts';
 import type { Trust } from '../signing/trust.ts';
-import { createVerifier, type Verified } from '../signing/verifier.ts';
+import { createVerifier, type Verified, type VerifiedPlace } from '../signing/verifier.ts';
 import { type BlobReader, type BlobStore, createBlobReader, createBlobStore } from './blob-reader.ts';
 import { type BlobSource, putBlob, readBlob } from './blobs.ts';
 import { directGet } from './direct-get.ts';
@@ -166,6 +166,12 @@ export interface LogReports {
 /** Why everything is delivered again: the log was cut, or what an event lacked is there now. */
 export type Again = 'cut' | 'whole' | 'damaged';
 
+/** A place in the log up to which a reader knows it. */
+export interface KnownPlace extends VerifiedPlace {
+  /** The last messages up to there, oldest first, to be compared with the log. */
+  last: readonly Handed[];
+}
+
 /** How a log is followed. */
 export interface Following extends LogReports {
   until?: number;
@@ -175,6 +181,8 @@ export interface Following extends LogReports {
    * `onMessage`, and the log's own go on after them. If they can't be read, everything comes from the log.
    */
   known?: () => Iterable<KnownMessage>;
+  /** What the caller knows of the log already: the messages after it are delivered, once the log holds it too. */
+  after?: KnownPlace;
   /** Only what this part holds, and then everything that comes after it. Writers' chains are not checked. */
   part?: LogPart;
   /** Called with each message as it is, before it is checked. @param left at least so many follow it in the log now. */
@@ -253,15 +261,15 @@ const handOn = async (
 /** Where a reader stands. @param until the sequence with which it ends, if it does. */
 const createReading = (
   trust: Trust,
-  { until, part }: { until?: number; part?: LogPart },
+  { until, part, after }: Pick<Following, 'until' | 'part' | 'after'>,
   reports: Parameters<typeof handOn>[1] & Required<Pick<LogReports, 'onAlarm'>>,
 ) => {
   const { onRefused, onAlarm } = reports;
   const begin = () => createVerifier(trust, { isPart: part !== undefined });
   const reading = {
-    next: 1,
+    next: (after?.last.at(-1)?.sequence ?? 0) + 1,
     until: until ?? 0,
-    verifier: begin(),
+    verifier: after ? createVerifier(trust, { after }) : begin(),
     isOver: () => until !== undefined && reading.next > reading.until,
     beginAgain(last: number) {
       if (until !== undefined) reading.until = last;
@@ -325,11 +333,10 @@ export class EventLog {
 
   /** Whether the log still holds these messages, each where it was. */
   async #holds(handed: readonly Handed[]): Promise<boolean> {
-    for (const { sequence, hash } of handed) {
-      const found = await directGet(this.#connection, { seq: sequence });
-      if (!found || sha256(found.bytes) !== hash) return false;
-    }
-    return true;
+    const found = await Promise.all(
+      handed.map(({ sequence }) => directGet(this.#connection, { seq: sequence })),
+    );
+    return found.every((one, nth) => one !== undefined && sha256(one.bytes) === handed[nth]?.hash);
   }
 
   /**
@@ -374,13 +381,18 @@ export class EventLog {
       ((error: unknown) => void explainLogError(this.#connection, error).then((why) => onTrouble(why)));
     try {
       const known = options.part?.messages ?? options.known?.() ?? [];
-      const handed = await deliverKnown(known, reading.verifier, reading.take, signal);
-      if (!handed) await again('damaged');
+      const delivered = await deliverKnown(known, reading.verifier, reading.take, signal);
+      if (!delivered) await again('damaged');
       if (options.part) reading.next = options.part.lastSequence + 1;
-      if (reading.isOver()) return;
+      const handed = [...(options.after?.last ?? []), ...(delivered ?? [])];
+      if (reading.isOver()) {
+        // What the caller kept may be of another log; a part was read from this one.
+        if (options.part || (await guard.isHeld(handed)) || (await guard.onCut()) === 'enough') return;
+        handed.length = 0;
+      }
       await followStream(
         this.#connection,
-        { stream: eventStream, from: reading.next, handed: handed ?? [], guard, onTrouble: told, signal },
+        { stream: eventStream, from: reading.next, handed, guard, onTrouble: told, signal },
         async (message, left) => {
           reading.skipTo(message.seq, message.subject);
           const kept = keptIn(message);

@@ -96,6 +96,7 @@ export const startLongLog = async (iterations: number): Promise<LongLog> => {
     fleetFile: server.fleetFile,
     nats: { servers: [server.server.url] },
     identities: { [person]: server.keyFile(personWriter(person)) },
+    cacheFolder: join(server.folder, 'cache'),
   };
   writeFileSync(configFile, JSON.stringify(config));
   const manager = await (await server.connect('admin')).jetstreamManager();
