@@ -12,6 +12,7 @@ import {
   PackageVersion,
   PersonName,
   PublicKey,
+  ReportedRelease,
   Sha256,
   WriterName,
 } from './names.ts';
@@ -110,7 +111,7 @@ export const iterationEvents = {
     reason: LostReason,
     /** What its agent reported when it last started; null if it never started. */
     lastSeen: z
-      .object({ bootId: z.string(), release: z.string(), package: z.string().nullable() })
+      .object({ bootId: z.string(), release: ReportedRelease, package: z.string().nullable() })
       .nullable(),
   }),
   /** By the board: nobody confirmed the new kernel in time, and it went back on its own. Its number is the reboot's. */
@@ -148,7 +149,7 @@ export const fleetEvents = {
     role: Role,
     version: z.string(),
     bootId: z.string(),
-    release: z.string(),
+    release: ReportedRelease,
     package: z.string().nullable(),
   }),
   /**

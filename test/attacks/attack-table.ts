@@ -38,6 +38,13 @@ export const attackTable = [
     refusedBy: 'the board, which counts what arrives, and the publisher that fetches it back',
   },
   {
+    id: 'forged-document',
+    party: 'board',
+    goal: 'have the close document, a terminal or a test report say what nobody has said',
+    how: 'puts markup, line ends and escape sequences into each text of its evidence; an approver, into a note',
+    refusedBy: 'the reader, which escapes foreign text in one place for each format; names have schemas',
+  },
+  {
     id: 'plain-log-server',
     party: 'network',
     goal: 'read the log, and log in at its server as a writer',
