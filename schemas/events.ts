@@ -247,6 +247,8 @@ export const Envelope = z.object({
   attempt: z.int().min(1),
   /** The log's epoch, counted from 1 and absent in the first: a log that was lost and restored begins a new one. */
   epoch: z.int().min(2).optional(),
+  /** In a request of a later epoch: the operator's event that began it. Hosts believe nobody else about an epoch. */
+  restored: SignedEvent.optional(),
   /** `<source>/<id>` of the event that this one answers. */
   causationid: z.string().optional(),
   /** Counts this writer's own events, from 1. */

@@ -45,6 +45,14 @@ export const attackTable = [
     refusedBy: 'the reader, which escapes foreign text in one place for each format; names have schemas',
   },
   {
+    id: 'made-up-epoch',
+    party: 'coordinator',
+    goal: 'stop a host for ever',
+    how: 'signs a request, or a checkpoint, of the epoch 2^53 − 1: every later one would be of an epoch that is over',
+    refusedBy:
+      'the host, which believes an epoch only if a person who may restore the log has signed that it begins',
+  },
+  {
     id: 'plain-log-server',
     party: 'network',
     goal: 'read the log, and log in at its server as a writer',
