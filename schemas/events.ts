@@ -12,6 +12,7 @@ import {
   PackageVersion,
   PersonName,
   PublicKey,
+  ReportedRelease,
   Sha256,
   WriterName,
 } from './names.ts';
@@ -109,7 +110,7 @@ export const iterationEvents = {
     reason: LostReason,
     /** What its agent reported when it last started; null if it never started. */
     lastSeen: z
-      .object({ bootId: z.string(), release: z.string(), package: z.string().nullable() })
+      .object({ bootId: z.string(), release: ReportedRelease, package: z.string().nullable() })
       .nullable(),
   }),
   /** By the board: nobody confirmed the new kernel in time, and it went back on its own. Its number is the reboot's. */
@@ -147,7 +148,7 @@ export const fleetEvents = {
     role: Role,
     version: z.string(),
     bootId: z.string(),
-    release: z.string(),
+    release: ReportedRelease,
     package: z.string().nullable(),
   }),
   /**
@@ -245,6 +246,8 @@ export const Envelope = z.object({
   attempt: z.int().min(1),
   /** The log's epoch, counted from 1 and absent in the first: a log that was lost and restored begins a new one. */
   epoch: z.int().min(2).optional(),
+  /** In a request of a later epoch: the operator's event that began it. Hosts believe nobody else about an epoch. */
+  restored: SignedEvent.optional(),
   /** `<source>/<id>` of the event that this one answers. */
   causationid: z.string().optional(),
   /** Counts this writer's own events, from 1. */

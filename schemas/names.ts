@@ -53,5 +53,7 @@ export const Release = name(
   'a kernel release like "7.0.0-fresnel-fourier"',
   /^[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}$/,
 );
+/** What a host's own `uname -r` printed, whatever kernel that is. */
+export const ReportedRelease = name('a kernel release without blanks, in ASCII', /^[!-~]{1,64}$/);
 /** A row or a path of the sweep. */
 export const CellName = name('a name like "h264" or "kernel-direct"', /^[a-z][a-z0-9._-]{0,39}$/);

@@ -11,6 +11,7 @@ import {
   PackageName,
   PackageVersion,
   Release,
+  ReportedRelease,
   RepositoryName,
   Sha256,
   SymbolName,
@@ -90,7 +91,7 @@ const BackupHeld = z.object({
   place: TreePath,
   archive: z.object({ file: FileName, sizeBytes: SizeBytes, sha256: Sha256 }),
   version: PackageVersion,
-  release: z.string(),
+  release: ReportedRelease,
   files: z.array(BoardFile).min(1),
   packages: z.array(PackageFile).min(1),
 });
@@ -127,7 +128,7 @@ const Cell = z.object({
 export type Cell = Opened<z.infer<typeof Cell>>;
 
 const Swept = z.object({
-  release: z.string(),
+  release: ReportedRelease,
   procVersion: z.string(),
   version: PackageVersion,
   fixtures: z.array(z.object({ file: FileName, sha256: Sha256 })),

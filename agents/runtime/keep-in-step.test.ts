@@ -9,7 +9,8 @@ import { durablePosition, nextFor, remakeDurable } from '../../eventlog/stream/d
 import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
 import { type NewEvent, noIteration } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
-import { type LogServer, startLogServer, until } from '../../test/log-server.ts';
+import type { SignedEvent } from '../../schemas/signed-event.ts';
+import { type LogServer, people, person, startLogServer, until } from '../../test/log-server.ts';
 import { createConnectedLog } from './connected-log.ts';
 import { ReplacedAgent } from './errors.ts';
 import { Journal } from './journal/journal.ts';
@@ -100,13 +101,23 @@ const start = (host: Host, stateFolder?: string, during?: Parameters<typeof reco
     recordingConfig(log, { fleet, host, ...(stateFolder === undefined ? {} : { stateFolder }) }),
     recorder(during, worldOf(host)),
   );
-const seal = (name: string, event: NewEvent, epoch?: number): SealedEvent =>
-  sealEvent(
-    event,
-    { fleet, name, key: log.key(name), ...(epoch === undefined ? {} : { epoch }) },
-    undefined,
-    '2026-05-11T08:00:00Z',
-  );
+const seal = (
+  name: string,
+  event: NewEvent,
+  more: { epoch?: number; restored?: SignedEvent } = {},
+): SealedEvent =>
+  sealEvent(event, { fleet, name, key: log.key(name), ...more }, undefined, '2026-05-11T08:00:00Z');
+/** A person's word that an epoch begins, as a request carries it. */
+const begins = (epoch: number): SignedEvent => {
+  const data = { epoch, by: people[0], rebuilt: 1, missing: 0 };
+  const { bytes, signature } = seal(person, {
+    type: 'LogRestored',
+    iteration: noIteration,
+    attempt: epoch,
+    data,
+  });
+  return { writer: person, bytes: Buffer.from(bytes).toString('base64'), signature };
+};
 const asked = (host: Host, iteration: string): NewEvent => ({
   type: 'RecordRequested',
   iteration,
@@ -115,7 +126,14 @@ const asked = (host: Host, iteration: string): NewEvent => ({
   data: { host, request: recordRequest },
 });
 const ask = (host: Host, iteration: string, epoch?: number) =>
-  appendEvent(coordinator, seal('coordinator', asked(host, iteration), epoch));
+  appendEvent(
+    coordinator,
+    seal(
+      'coordinator',
+      asked(host, iteration),
+      epoch === undefined ? {} : { epoch, restored: begins(epoch) },
+    ),
+  );
 const written = async (host: Host) =>
   (await new EventLog(coordinator, log.trust).read()).events.filter(({ event }) => event.source === host);
 const types = async (host: Host) =>

@@ -10,6 +10,7 @@ import type { Role } from '../../schemas/step-names.ts';
 import { steps } from '../../schemas/steps.ts';
 import type { DurableWatch } from './durable-watch.ts';
 import type { Journal } from './journal/journal.ts';
+import { isBegun } from './new-epoch.ts';
 import type { CheckMessage, Clock, HandedMessage, HostLog } from './ports.ts';
 import { takeCheckpoint } from './take-checkpoint.ts';
 
@@ -113,8 +114,11 @@ const note = (
   const place = { sequence: message.sequence, signature: message.signature };
   if (event.fact === 'Requested') {
     const epoch = event.epoch ?? 1;
-    if (epoch < options.journal.marks.epoch())
-      return `it belongs to epoch ${epoch}, before the log was restored; epoch ${options.journal.marks.epoch()} has begun`;
+    const known = options.journal.marks.epoch();
+    if (epoch < known)
+      return `it belongs to epoch ${epoch}, before the log was restored; epoch ${known} has begun`;
+    if (epoch > known && !isBegun(options.trust, event.restored, epoch))
+      return `no operator has signed that epoch ${epoch} begins; epoch ${known} goes on`;
     const eventId = `${event.source}/${event.id}`;
     options.journal.inOneCommit(() => {
       options.journal.blobs.keep(blobs);

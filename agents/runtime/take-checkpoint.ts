@@ -1,4 +1,3 @@
-import { checkSignedEvent } from '../../eventlog/signing/check-event.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
 import { logOrigin, openCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import { provesConsistency } from '../../eventlog/tree/merkle-tree.ts';
@@ -6,19 +5,12 @@ import { BadNote } from '../../eventlog/tree/signed-note.ts';
 import { coordinator, type FleetEvent } from '../../schemas/events.ts';
 import type { KeptCheckpoint } from './journal/checkpoints.ts';
 import type { Journal } from './journal/journal.ts';
+import { isBegun } from './new-epoch.ts';
 
 export type Checkpointed = Extract<FleetEvent, { type: 'Checkpointed' }>;
 
 const bytesOf = (text: string) => Buffer.from(text, 'base64');
 const spell = ({ epoch, size, root }: KeptCheckpoint) => `${root} over ${size} events of epoch ${epoch}`;
-
-/** Whether an operator who may restore the log has signed that this epoch begins. */
-const isBegun = (trust: Trust, { data: { restored } }: Checkpointed, epoch: number): boolean => {
-  const checked = restored && checkSignedEvent(trust, restored);
-  if (!checked || 'refused' in checked) return false;
-  const { event } = checked.logged;
-  return event.kind === 'fleet' && event.type === 'LogRestored' && event.data.epoch === epoch;
-};
 
 /** Why a new checkpoint does not continue the one that the host knows; undefined if it does. */
 const forkBetween = (
@@ -61,13 +53,14 @@ export const takeCheckpoint = (journal: Journal, trust: Trust, event: Checkpoint
   if (before === told.root || (known !== undefined && epoch < known.epoch && before === undefined))
     return undefined;
   let fork: string | undefined;
-  if (known !== undefined && epoch > known.epoch) {
-    if (!isBegun(trust, event, epoch)) return `no operator has signed that epoch ${epoch} begins`;
+  if (epoch > (known?.epoch ?? 1)) {
+    if (!isBegun(trust, data.restored, epoch)) return `no operator has signed that epoch ${epoch} begins`;
   } else if (known !== undefined) fork = forkBetween(known, told, data);
   journal.inOneCommit(() => {
     if (fork !== undefined) journal.checkpoints.noteFork(epoch, fork);
     else {
       journal.checkpoints.note(told);
+      journal.marks.noteEpoch(epoch);
       if (data.open) journal.checkpoints.noteTold(told.size, data.open);
       journal.checkpoints.settleForks(epoch);
     }

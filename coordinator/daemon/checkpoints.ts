@@ -2,11 +2,11 @@ import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import { logOrigin, signCheckpoint } from '../../eventlog/tree/checkpoint.ts';
 import type { LogTree } from '../../eventlog/tree/log-tree.ts';
-import { parseSubject } from '../../schemas/events.ts';
 import { checkpointDue } from '../decider/checkpoint-due.ts';
 import type { Command } from '../decider/decide.ts';
 import { hostsOf } from '../decider/evolve.ts';
 import type { State } from '../decider/state.ts';
+import { signedEventOf } from './seal-decided.ts';
 import { iterationsUnderWay } from './time-limits.ts';
 
 /** What a checkpoint is made from. */
@@ -39,11 +39,6 @@ export function* checkpointsDue(
   const head = { size: tree.size, root: tree.rootAt(tree.size) };
   const note = signCheckpoint(logOrigin(fleet, epoch), head, key);
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
-  const proved = restored && {
-    writer: parseSubject(restored.subject)?.writer ?? '',
-    bytes: base64(restored.bytes),
-    signature: restored.signature,
-  };
   for (const host of due) {
     // The host reads the earlier checkpoint in the log before this one, even if its last presence did not know of it
     // yet.
@@ -54,6 +49,6 @@ export function* checkpointsDue(
     const proof = tree.consistencyProof(from, head.size).map(base64);
     const told = { host, size: head.size, root: base64(head.root), note, from, proof };
     const open = openIterationsOf(state, host);
-    yield { do: 'Checkpoint', ...told, ...(proved ? { restored: proved } : {}), open };
+    yield { do: 'Checkpoint', ...told, ...(restored ? { restored: signedEventOf(restored) } : {}), open };
   }
 }

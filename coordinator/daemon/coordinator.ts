@@ -263,7 +263,8 @@ export class Coordinator {
     const { ports, fleet, key, former } = this.#options;
     try {
       const own = { fleet: fleet.fleet, name: coordinator, key: signingKey(this.view, { key, former }) };
-      return sealDecided(event, own, this.view.state, ports.clock.wallClock());
+      const { state, restored } = this.view;
+      return sealDecided(event, own, state, ports.clock.wallClock(), restored);
     } catch (error) {
       if (!(error instanceof EventTooLarge)) throw error;
       this.#sealing.trouble(error, 'ALARM: nothing can be asked: ');

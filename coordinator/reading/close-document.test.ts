@@ -36,7 +36,7 @@ describe('the close document of an iteration that closed', () => {
   });
 
   it('has the patches, where they landed, and what the manifest includes', () => {
-    expect(sectionOf(text, 'Patches')).toMatch(/0001-helper\.patch \| A <a@example\.org> \| \+1 −0/);
+    expect(sectionOf(text, 'Patches')).toMatch(/0001-helper\.patch \| A \\<a@example\.org> \| \+1 −0/);
     expect(sectionOf(text, 'Patches')).toMatch(
       /- packages, main: `[0-9a-f]{40}` \(arch\/linux-fourier\/PKGBUILD\)/,
     );

@@ -8,14 +8,14 @@ import { verdictsOf } from '../decider/verdicts.ts';
 import { clauseWords, comparisonWords } from './english/check-faults.ts';
 import { endingWords } from './english/reasons.ts';
 import { goBackWords } from './event-line.ts';
-import { markdownTable, spokenSeconds } from './markdown.ts';
+import { code, joined, type Markdown, markdownTable, md, spokenSeconds } from './markdown.ts';
 import { risksOf } from './risks.ts';
 
-const short = (hash: string | null | undefined): string => (hash ? `\`${hash.slice(0, 12)}\`` : '–');
-const section = (title: string, body: string): string => `## ${title}\n\n${body}\n`;
-const none = 'Nothing in the log yet.';
+const short = (hash: string | null | undefined): Markdown => (hash ? code(hash.slice(0, 12)) : md`–`);
+const section = (title: string, body: Markdown): Markdown => md`## ${title}\n\n${body}\n`;
+const none = md`Nothing in the log yet.`;
 
-const patches = (iteration: Iteration): string => {
+const patches = (iteration: Iteration): Markdown => {
   const tried = evidenceOf(iteration, 'preflight')?.evidence;
   if (!tried) return none;
   const landed = evidenceOf(iteration, 'land')?.evidence;
@@ -31,27 +31,33 @@ const patches = (iteration: Iteration): string => {
   );
   const commits = landed?.commits.map(
     ({ repository, branch, commit, files }) =>
-      `- ${repository}, ${branch}: \`${commit}\` (${files.map(({ path }) => path).join(', ')})`,
+      md`- ${repository}, ${branch}: ${code(commit)} (${files.map(({ path }) => path).join(', ')})`,
   );
-  return [
-    table,
-    `Baseline ${tried.baseline.tag} \`${tried.baseline.commit}\`, patched tree \`${tried.tree}\`, patchset \`${tried.patchset}\`.`,
-    commits ? `Landed as:\n\n${commits.join('\n')}` : 'Not landed.',
-  ].join('\n\n');
+  return joined(
+    [
+      table,
+      md`Baseline ${tried.baseline.tag} ${code(tried.baseline.commit)}, patched tree ${code(tried.tree)}, patchset ${code(tried.patchset)}.`,
+      commits ? md`Landed as:\n\n${joined(commits, '\n')}` : 'Not landed.',
+    ],
+    '\n\n',
+  );
 };
 
-const symbols = (iteration: Iteration): string => {
+const symbols = (iteration: Iteration): Markdown => {
   const found = evidenceOf(iteration, 'preflight')?.evidence.symbols;
   if (!found) return none;
   // Even if all symbols of the plan's list are found, the series may use others that the plan does not list.
   const unlisted = found.filter(({ listed }) => !listed);
   const own = unlisted.filter(({ status }) => status !== 'found').length;
   const called = unlisted.filter(({ status, exported }) => status === 'found' && exported);
-  return [
+  const parts = [
     `The plan lists ${found.length - unlisted.length}. The series uses ${unlisted.length} that it does not list, ${own} of them its own.`,
     ...(called.length > 0
       ? [
-          `Exported by the baseline, used and not listed: ${called.map(({ symbol }) => `\`${symbol}\``).join(', ')}.`,
+          md`Exported by the baseline, used and not listed: ${joined(
+            called.map(({ symbol }) => code(symbol)),
+            ', ',
+          )}.`,
         ]
       : []),
     markdownTable(
@@ -66,17 +72,21 @@ const symbols = (iteration: Iteration): string => {
         status,
       ]),
     ),
-  ].join('\n\n');
+  ];
+  return joined(parts, '\n\n');
 };
 
-const manifest = (iteration: Iteration): string => {
+const manifest = (iteration: Iteration): Markdown => {
   const includes = evidenceOf(iteration, 'land')?.evidence.includes;
   if (!includes) return none;
   const added = includes.after.filter((entry) => !includes.before.includes(entry));
-  return [
-    `\`${iteration.plan.manifest.file}\` had ${includes.before.length} includes and has ${includes.after.length}.`,
-    ...added.map((entry) => `- added ${entry}`),
-  ].join('\n');
+  return joined(
+    [
+      md`${code(iteration.plan.manifest.file)} had ${includes.before.length} includes and has ${includes.after.length}.`,
+      ...added.map((entry) => md`- added ${entry}`),
+    ],
+    '\n',
+  );
 };
 
 const buildTimes = ({
@@ -85,15 +95,15 @@ const buildTimes = ({
 }: {
   host: string;
   evidence: StepEvidence<'build'>;
-}): string => {
+}): Markdown => {
   const timed = (of: BuildBefore) =>
     `${spokenSeconds(of.seconds)}${of.compiled === undefined ? '' : `, ${of.compiled} files compiled`}`;
   const now = { commit, seconds, ...(compiled === undefined ? {} : { compiled }) };
   const counted = `${sources.changed} of ${sources.files} source files had changed since the build before in its worktree, ${sources.removed} had gone.`;
   const said = `Built by ${host} from ${commit} in ${timed(now)}: ${counted}`;
-  if (!before) return said;
+  if (!before) return md`${said}`;
   const row = (which: string, of: BuildBefore | undefined) =>
-    of ? [[which, `\`${of.commit}\``, timed(of)]] : [];
+    of ? [[which, code(of.commit), timed(of)]] : [];
   const table = markdownTable(
     ['build in this worktree', 'of commit', 'took'],
     [
@@ -102,31 +112,32 @@ const buildTimes = ({
       ...row('this one', now),
     ],
   );
-  return `${said}\n\n${table}`;
+  return md`${said}\n\n${table}`;
 };
 
-const artifacts = (iteration: Iteration): string => {
+const artifacts = (iteration: Iteration): Markdown => {
   const built = evidenceOf(iteration, 'build');
   if (!built) return none;
   const published = evidenceOf(iteration, 'publish')?.evidence;
-  return [
+  const parts = [
     markdownTable(
       ['package', 'bytes', 'sha256', 'signature'],
       built.evidence.packages.map(({ file, sizeBytes, sha256 }) => [
         file,
         String(sizeBytes),
-        `\`${sha256}\``,
+        code(sha256),
         short(published?.packages.find((one) => one.file === file)?.signatureSha256),
       ]),
     ),
     buildTimes(built),
     published
-      ? `Signed with \`${published.fingerprint}\`, database ${short(published.database.sha256)}, view ${published.view ?? 'none'}${published.mirror ? `, mirrored to ${published.mirror.url} and fetched back` : ''}.`
+      ? md`Signed with ${code(published.fingerprint)}, database ${short(published.database.sha256)}, view ${published.view ?? 'none'}${published.mirror ? `, mirrored to ${published.mirror.url} and fetched back` : ''}.`
       : 'Not published.',
-  ].join('\n\n');
+  ];
+  return joined(parts, '\n\n');
 };
 
-const matrix = (iteration: Iteration): string => {
+const matrix = (iteration: Iteration): Markdown => {
   const { plan } = iteration;
   const before = evidenceOf(iteration, 'presweep')?.evidence;
   const after = evidenceOf(iteration, 'sweep')?.evidence;
@@ -140,10 +151,10 @@ const matrix = (iteration: Iteration): string => {
     const cell = (row: string, path: string) => {
       const found = swept.table.find((one) => one.row === row && one.path === path);
       if (!found && !isCompared(row, path)) return '–';
-      return found?.status === 'ok' ? `${short(found.sha256)}` : (found?.status ?? 'not swept');
+      return found?.status === 'ok' ? short(found.sha256) : (found?.status ?? 'not swept');
     };
-    return [
-      `${title}: **${judged.passed} of ${judged.total}** on ${swept.version}, \`${swept.release}\`.`,
+    const parts = [
+      md`${title}: **${judged.passed} of ${judged.total}** on ${swept.version}, ${code(swept.release)}.`,
       markdownTable(
         ['row', ...plan.sweep.paths.map(({ name }) => name), 'as expected'],
         judged.rows.map((one) => [
@@ -152,18 +163,18 @@ const matrix = (iteration: Iteration): string => {
           one.verdict === 'PASS' ? 'yes' : `no: ${comparisonFaults(one).map(comparisonWords).join('; ')}`,
         ]),
       ),
-    ].join('\n\n');
+    ];
+    return joined(parts, '\n\n');
   };
-  return [
-    before ? table('Before', before) : '',
+  const parts = [
+    ...(before ? [table('Before', before)] : []),
     after ? table('After', after) : 'Not swept afterwards.',
     ...plan.sweep.rows.flatMap(({ name, because }) => (because ? [`${name}: ${because}`] : [])),
-  ]
-    .filter((part) => part !== '')
-    .join('\n\n');
+  ];
+  return joined(parts, '\n\n');
 };
 
-const durations = (iteration: Iteration): string => {
+const durations = (iteration: Iteration): Markdown => {
   const { expected } = iteration.plan;
   const rows = stepNames.flatMap((step: StepName) =>
     attemptsOf<StepName>(iteration, step).map((attempt) => {
@@ -181,21 +192,24 @@ const durations = (iteration: Iteration): string => {
   return rows.length > 0 ? markdownTable(['step', 'attempt', 'host', 'took', 'predicted'], rows) : none;
 };
 
-const approvals = ({ approvals: words, plan, waivers }: Iteration): string => {
+const approvals = ({ approvals: words, plan, waivers }: Iteration): Markdown => {
   const lines = words.map(
     ({ by, note, approved, trees, time }) =>
-      `- ${by} ${approved ? 'approved' : 'rejected'} ${trees.map(({ purpose, tree }) => `${purpose} tree ${short(tree)}`).join(', ')} at ${time}: ${note}`,
+      md`- ${by} ${approved ? 'approved' : 'rejected'} ${joined(
+        trees.map(({ purpose, tree }) => md`${purpose} tree ${short(tree)}`),
+        ', ',
+      )} at ${time}: ${note}`,
   );
-  const waived = waivers.map(({ clause, by, why }) => `- ${by} waived ${clause}: ${why}`);
-  if (lines.length + waived.length > 0) return [...lines, ...waived].join('\n');
+  const waived = waivers.map(({ clause, by, why }) => md`- ${by} waived ${clause}: ${why}`);
+  if (lines.length + waived.length > 0) return joined([...lines, ...waived], '\n');
   return plan.review.approvals.length > 0
-    ? 'Nobody has said anything yet.'
-    : 'The plan asks for no approval.';
+    ? md`Nobody has said anything yet.`
+    : md`The plan asks for no approval.`;
 };
 
-const risks = (iteration: Iteration): string =>
+const risks = (iteration: Iteration): Markdown =>
   iteration.plan.risks.length === 0
-    ? 'The plan names none.'
+    ? md`The plan names none.`
     : markdownTable(
         ['risk', 'came up', 'answer'],
         risksOf(iteration).map(({ risk, answer, cameUp }) => [
@@ -205,7 +219,7 @@ const risks = (iteration: Iteration): string =>
         ]),
       );
 
-const clauses = (iteration: Iteration): string =>
+const clauses = (iteration: Iteration): Markdown =>
   markdownTable(
     ['clause', 'verdict', 'says', 'events'],
     verdictsOf(iteration).map(({ id, verdict, says, events, ...why }) => [
@@ -226,11 +240,13 @@ export const closeDocument = (iteration: Iteration): string => {
     ? `${ended.status[0]?.toUpperCase()}${ended.status.slice(1)} at ${ended.time}: ${endingWords(ended)}.`
     : 'Under way; what is missing below has not happened yet.';
   const back =
-    ended && ended.status !== 'closed' ? [section('Where to go back to', goBackWords(plan.goBack))] : [];
-  return [
-    `# ${iteration.name}: ${plan.title}\n`,
-    `${plan.board}, ${plan.package.base} ${plan.package.from} → ${plan.package.to}, \`${expectedRelease(iteration) ?? 'release not known yet'}\`. Started ${iteration.started.time} by ${iteration.startedBy}, plan \`${iteration.planSha256}\`.\n`,
-    `${how}\n`,
+    ended && ended.status !== 'closed'
+      ? [section('Where to go back to', md`${goBackWords(plan.goBack)}`)]
+      : [];
+  const parts = [
+    md`# ${iteration.name}: ${plan.title}\n`,
+    md`${plan.board}, ${plan.package.base} ${plan.package.from} → ${plan.package.to}, ${code(expectedRelease(iteration) ?? 'release not known yet')}. Started ${iteration.started.time} by ${iteration.startedBy}, plan ${code(iteration.planSha256)}.\n`,
+    md`${how}\n`,
     ...back,
     section('Clauses', clauses(iteration)),
     section('Patches', patches(iteration)),
@@ -241,8 +257,9 @@ export const closeDocument = (iteration: Iteration): string => {
     section('Durations', durations(iteration)),
     section('Approvals', approvals(iteration)),
     section('Risks', risks(iteration)),
-    section('Scoreboard', scoreboardLine(iteration)),
-  ].join('\n');
+    section('Scoreboard', md`${scoreboardLine(iteration)}`),
+  ];
+  return joined(parts, '\n').text;
 };
 
 const scoreboardLine = (iteration: Iteration): string => {

@@ -1,6 +1,7 @@
 import { largestBlobsBytes } from '../../schemas/blob-marker.ts';
 import { type Envelope, noIteration, subjectOf, type UntypedEvent } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
+import type { SignedEvent } from '../../schemas/signed-event.ts';
 import { type Blob, putAside } from './put-aside.ts';
 import { payloadTypes, type WriterKey } from './writer-key.ts';
 
@@ -44,6 +45,7 @@ const encodeEnvelope = (envelope: Envelope): { bytes: Uint8Array; blobs: readonl
 /**
  * Makes an event of a writer, of any type: counts it, links it to the writer's previous one, and signs it. Data that
  * already names blobs stays as it is.
+ * @param writer `restored`: the event that began the epoch, for a host that has to be shown it.
  * @param last the writer's last event, or undefined for its first.
  * @param time for people; RFC 3339.
  * @throws {EventTooLarge} because the log's server would refuse it for ever, and with it every later event of this
@@ -51,7 +53,7 @@ const encodeEnvelope = (envelope: Envelope): { bytes: Uint8Array; blobs: readonl
  */
 export const sealEvent = (
   event: UntypedEvent,
-  writer: { fleet: string; name: string; key: WriterKey; epoch?: number },
+  writer: { fleet: string; name: string; key: WriterKey; epoch?: number; restored?: SignedEvent | undefined },
   last: { seq: number; hash: string } | undefined,
   time: string,
 ): SealedEvent => {
@@ -66,6 +68,7 @@ export const sealEvent = (
     iteration: event.iteration,
     attempt: event.attempt,
     ...(writer.epoch === undefined || writer.epoch < 2 ? {} : { epoch: writer.epoch }),
+    ...(writer.restored === undefined ? {} : { restored: writer.restored }),
     ...(event.causationid === undefined ? {} : { causationid: event.causationid }),
     writerseq: (last?.seq ?? 0) + 1,
     ...(last === undefined ? {} : { prevhash: last.hash }),

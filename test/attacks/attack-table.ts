@@ -45,11 +45,26 @@ export const attackTable = [
     refusedBy: 'the board, which counts what arrives, and the publisher that fetches it back',
   },
   {
+    id: 'forged-document',
+    party: 'board',
+    goal: 'have the close document, a terminal or a test report say what nobody has said',
+    how: 'puts markup, line ends and escape sequences into each text of its evidence; an approver, into a note',
+    refusedBy: 'the reader, which escapes foreign text in one place for each format; names have schemas',
+  },
+  {
     id: 'landing-without-approval',
     party: 'coordinator',
     goal: 'land what nobody has approved',
     how: 'asks a builder to land the series while its review is still open, with no approval and with one of its own',
     refusedBy: 'the builder, which checks start, plan and approvals with its own copy of the fleet’s file',
+  },
+  {
+    id: 'made-up-epoch',
+    party: 'coordinator',
+    goal: 'stop a host for ever',
+    how: 'signs a request, or a checkpoint, of the epoch 2^53 − 1: every later one would be of an epoch that is over',
+    refusedBy:
+      'the host, which believes an epoch only if a person who may restore the log has signed that it begins',
   },
   {
     id: 'package-after-approval',
