@@ -50,7 +50,7 @@ describe('completion', () => {
       .flatMap((line) => (line.includes('\t') ? [line.split('\t', 1)[0]] : []));
 
   test('completes commands, steps, options and files', () => {
-    expect(completed('re')).toEqual(['reject', 'retry', 'report', 'replay', 'retire']);
+    expect(completed('re')).toEqual(['review', 'reject', 'retry', 'report', 'replay', 'retire']);
     expect(completed('output', 'iter5', 'pre')).toEqual(['preflight', 'presweep']);
     expect(completed('export', 'iter5', '--f')).toEqual(['--force']);
     expect(completed('iterate', `${checkout}/examples/iteration-5/pl`)).toEqual([

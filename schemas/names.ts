@@ -55,5 +55,7 @@ export const Release = name(
 );
 /** What a host's own `uname -r` printed, whatever kernel that is. */
 export const ReportedRelease = name('a kernel release without blanks, in ASCII', /^[!-~]{1,64}$/);
+/** What an approved tree is for. */
+export const PurposeName = name('a name like "packaging"', /^[a-z][a-z0-9-]{0,39}$/);
 /** A row or a path of the sweep. */
 export const CellName = name('a name like "h264" or "kernel-direct"', /^[a-z][a-z0-9._-]{0,39}$/);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { HostName, ObjectId, Sha256 } from './names.ts';
+import { HostName, ObjectId, PurposeName, Sha256 } from './names.ts';
 import { SignedEvent } from './signed-event.ts';
 
 /**
@@ -8,7 +8,7 @@ import { SignedEvent } from './signed-event.ts';
  * them; `config` that of the `.config`s among them.
  */
 export type TreePurpose = 'series' | 'packaging' | 'prepared' | 'config';
-export const ApprovedTree = z.object({ purpose: z.string().max(40), tree: ObjectId });
+export const ApprovedTree = z.object({ purpose: PurposeName, tree: ObjectId });
 export type ApprovedTree = z.infer<typeof ApprovedTree>;
 
 /** What a review is about and an approval names. If any of it changes, the approval no longer counts. */

@@ -104,7 +104,7 @@ describe('the close document of an iteration that closed', () => {
   it('has durations beside the predicted ones, and who approved', () => {
     expect(sectionOf(text, 'Durations')).toContain('| build | 1 | boltzmann | 1 min 00 s | 45 min 00 s |');
     expect(sectionOf(text, 'Approvals')).toMatch(
-      /- architect approved series tree `[0-9a-f]{12}` at .*: read it/,
+      /- architect approved series tree `[0-9a-f]{12}`, packaging tree `[0-9a-f]{12}`, .* at .*: read it/,
     );
   });
 

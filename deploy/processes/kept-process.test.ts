@@ -53,7 +53,7 @@ test('a process that fails by itself is restarted after ever longer pauses', asy
   const [first = 0, second = 0, third = 0] = came();
   expect(second - first).toBeGreaterThan(450);
   expect(third - second).toBeGreaterThan(950);
-  expect(kept.why).toBe('ended with exit code 1');
+  await soon(() => expect(kept.why).toBe('ended with exit code 1'));
 });
 
 test('a process that ends with exit code 78 stays down until it is started', async () => {

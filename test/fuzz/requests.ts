@@ -11,11 +11,13 @@ import { hostileText, mutated } from './hostile.ts';
 /**
  * The members of a request that hold free text. None of them becomes an argument or a path. `title` and `text` go to
  * git as contents of a commit object and of files, the series to git by standard input, only the code of `reason` into
- * a line of output. The content of a backup (`files[].path`, `release`) comes from the board itself and is at most
+ * a line of output. The content of a backup (`files[].path`) comes from the board itself and is at most
  * compared.
  */
 export const freeTexts: ReadonlySet<string> = new Set([
   'land.title',
+  // Only hashed, and read as a plan whose parts are compared.
+  'land.approved.planText',
   ...[
     'record.title',
     'record.files[].content.text',
@@ -25,10 +27,7 @@ export const freeTexts: ReadonlySet<string> = new Set([
   ],
   // Only compared with the one existing type.
   ...['publish', 'install'].map((step) => `${step}.provenance.attestation.payloadType`),
-  ...['install', 'reboot', 'rollback'].flatMap((step) => [
-    `${step}.backup.files[].path`,
-    `${step}.backup.release`,
-  ]),
+  ...['install', 'reboot', 'rollback'].map((step) => `${step}.backup.files[].path`),
 ]);
 
 /** The facts of a reason are for people, except its code. A reason of a newer version may hold any text. */

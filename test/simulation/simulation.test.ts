@@ -6,7 +6,8 @@ describe('the simulation', () => {
   it('finds that every property holds in the first schedules, and kills at every boundary', async () => {
     const killedAt = new Set<string>();
     const ended = new Set<string>();
-    for (let seed = 1; seed <= 150; seed += 1) {
+    // Some are rare: the deadline's own runs only where a kernel is not confirmed in time.
+    for (let seed = 1; seed <= 150 || (!killedAt.has('deadline') && seed <= 1_000); seed += 1) {
       const ran = await runSchedule(seed);
       expect(ran.broken, `seed ${seed}: ./ka test simulation --seed ${seed} --trace`).toBeUndefined();
       for (const name of ran.killedAt.keys()) killedAt.add(name);

@@ -97,7 +97,7 @@ describe('git', () => {
     expect(await git.text(path, head, 'arch')).toBeUndefined();
     const out = join(fleet.folder, 'out');
     await git.exportFolder(path, head, 'arch/linux-fresnel', out);
-    expect(await readFile(join(out, '0001-old.patch'), 'utf8')).toBe('old\n');
+    expect(await readFile(join(out, '0001-old.patch'), 'utf8')).toContain('+int old;\n');
     const blob = (
       await git.run(path, ['hash-object', '-w', '--stdin'], { input: Buffer.from([0xff, 0xfe]) })
     ).stdout.trim();
