@@ -152,6 +152,26 @@ describe('a log of which only one iteration is shown', () => {
     });
   });
 
+  it('has the iteration believed since which its review shows what differs, with a note', () => {
+    const history = historyOf(...until('close'), settled);
+    history.command(startOf(other));
+    history.decideOnce(answerOf(other));
+    history.settle();
+    const commit = history
+      .iteration()
+      .attempts.land.flatMap((landing) =>
+        landing.status === 'succeeded' ? landing.evidence.commits : [],
+      )[1]?.commit;
+    expect(history.iteration('other').since).toEqual({ iteration: 'iter5', commit });
+    const shown = history.events.filter(({ event }) => event.iteration === 'other');
+    expect(replayCheck(history.events)).toMatchObject({ mismatches: [], notes: [] });
+    expect(replayCheck(shown).mismatches).toMatchObject([{ type: 'IterationAccepted' }]);
+    expect(replayCheck(shown, new Set(['iter5']))).toMatchObject({
+      mismatches: [],
+      notes: [{ type: 'IterationAccepted', why: expect.stringMatching(/^it depends on iter5, /) }],
+    });
+  });
+
   it('is told of what no other iteration explains', () => {
     const history = createHistory();
     const plan = examplePlan();

@@ -1,11 +1,18 @@
 import { isDeepStrictEqual } from 'node:util';
 import { formatAttemptOn } from '../../schemas/attempt-id.ts';
-import { coordinator, isPerson, type KaEvent, type LoggedEvent, parseEvent } from '../../schemas/events.ts';
+import {
+  coordinator,
+  type IterationEvent,
+  isPerson,
+  type KaEvent,
+  type LoggedEvent,
+  parseEvent,
+} from '../../schemas/events.ts';
 import type { Refusal } from '../../schemas/reasons.ts';
 import { commandsBehind, decideFacts, isDecision, writtenFact } from '../decider/commands-behind.ts';
 import { evolve, maySay } from '../decider/evolve.ts';
 import { rules } from '../decider/rules.ts';
-import { beginIteration, initialState, type State } from '../decider/state.ts';
+import { beginIteration, type EndedIteration, initialState, type State } from '../decider/state.ts';
 import { refusalWords } from './english/refusals.ts';
 
 interface Mismatch {
@@ -137,6 +144,31 @@ const createKnownThen = (events: readonly LoggedEvent[]) => {
   };
 };
 
+/** The state, and what an acceptance says about a withheld iteration: that it had closed, and what it had landed. */
+const believingClosed = (
+  state: State,
+  { iteration, data }: IterationEvent & { type: 'IterationAccepted' },
+  withheld: ReadonlySet<string>,
+): State | undefined => {
+  const { since } = data;
+  const asked = state.starts.get(iteration)?.open[0];
+  if (!since || !asked || !withheld.has(since.iteration)) return undefined;
+  const { repository, folder } = asked.plan.package;
+  const { sequence, time, eventId } = asked;
+  const closed: EndedIteration = {
+    name: since.iteration,
+    board: asked.plan.board,
+    hosts: [],
+    startedBy: asked.by,
+    started: { sequence, time, eventId },
+    ended: { status: 'closed', sequence, time },
+    digest: '',
+    landed: { repository, folder, commit: since.commit },
+    isRetried: false,
+  };
+  return { ...state, ended: state.ended.set(since.iteration, closed) };
+};
+
 /** The state, and what a refusal says about a withheld iteration: that it was under way on the board. */
 const believing = (
   state: State,
@@ -144,6 +176,7 @@ const believing = (
   withheld: ReadonlySet<string>,
 ): State | undefined => {
   if (event.kind !== 'iteration') return undefined;
+  if (event.type === 'IterationAccepted') return believingClosed(state, event, withheld);
   if (event.type !== 'IterationRefused' && event.type !== 'RetryRefused') return undefined;
   const reason = event.data.reason as Refusal;
   if (reason.code !== 'board-busy' || !withheld.has(reason.iteration)) return undefined;
@@ -173,7 +206,7 @@ const restsOn = (logged: LoggedEvent, state: State, withheld: ReadonlySet<string
   if (event.kind === 'fleet' && event.type === 'Checkpointed') return [...withheld];
   const believed = believing(state, logged, withheld);
   if (!believed || judge(logged, believed)) return [];
-  return [...believed.iterations.keys()].filter((name) => withheld.has(name));
+  return [...believed.iterations.keys(), ...believed.ended.keys()].filter((name) => withheld.has(name));
 };
 
 /**
