@@ -75,7 +75,7 @@ export const waitsFor = (iteration: Iteration, fleet: Pick<State, 'hosts'>): str
   const missing = evidenceOf(iteration, 'preflight') ? (reviewOf(iteration)?.missing ?? []) : [];
   const people = missing.map(
     (person) =>
-      `the review of ${person} (ka approve ${iteration.name} --as ${person} -m NOTE, or ka reject …)`,
+      `the review of ${person} (ka review ${iteration.name}, then ka approve ${iteration.name} --as ${person} -m NOTE, or ka reject …)`,
   );
   return [...open, ...people].join('; ') || 'the coordinator';
 };
