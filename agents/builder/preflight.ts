@@ -19,8 +19,9 @@ type Request = StepRequest<'preflight'>;
 type Evidence = StepEvidence<'preflight'>;
 
 /**
- * Checks whether the plan can be done: the baseline, the series on it, the symbols, the manifest, the bump. It changes
- * only this host's copies of the repositories, so it has no effects and may be run again from any point.
+ * Checks whether the plan can be done: the baseline, the series on it, the symbols, the manifest, the bump, and what the
+ * bumped package's `prepare()` makes of its sources. It changes only this host's copies of the repositories and the
+ * package's worktree, which repairs itself, so it has no effects and may be run again from any point.
  */
 export const preflight: Step<'preflight', BuilderConfig> = async (
   request,
