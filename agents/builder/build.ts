@@ -193,7 +193,7 @@ const prepareSources = async (
   makepkg: Makepkg,
 ) => {
   const [wanted, wantedConfig] = [treeFor(approved, 'prepared'), treeFor(approved, 'config')];
-  const prepared = await tree.prepare(wanted);
+  const prepared = await tree.prepare({ tree: wanted, config: wantedConfig });
   await noteSources(host, { iteration, base, files: await makepkg.fetchedSources(tree.place) });
   const { found } = prepared;
   for (const [what, one, other] of [

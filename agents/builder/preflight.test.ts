@@ -84,6 +84,16 @@ describe('preflight', () => {
     });
     expect(evidence.bump).toMatchObject({ from: '7.0-1', to: '7.0-2' });
     expect(evidence.bump.changes.map(({ key }) => key).sort()).toEqual(['pkgrel', 'sha256sums', 'source']);
+    expect(evidence.packaging).toMatchObject({
+      since: null,
+      diff: expect.stringMatching(/^diff --git a\/PKGBUILD/),
+    });
+    // Beside the series, the package's own patch adds a file.
+    expect(evidence.prepared.beside).toEqual({
+      folder: 'linux-7.0',
+      count: 1,
+      files: [{ status: 'A', path: 'drivers/old.c' }],
+    });
     expect(evidence.expectedFiles).toEqual([
       'linux-fresnel-7.0-2-aarch64.pkg.tar.zst',
       'linux-fresnel-headers-7.0-2-aarch64.pkg.tar.zst',

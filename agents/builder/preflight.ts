@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { orNoRoom } from '../../host/disk-room.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
 import type { StepEvidence, StepRequest, SymbolFound } from '../../schemas/steps.ts';
@@ -61,7 +63,7 @@ export const preflight: Step<'preflight', BuilderConfig> = async (
     const rehearsed = await bumps.rehearse(head, request.package, patchesAsked);
     const { from, to, changes, folder } = rehearsed;
     const packagingTree = await packagingTreeOf(git, head, request.package.folder, rehearsed, patchesAsked);
-    const packaging = await packagingDiff(git, head, request, packagingTree);
+    const packaging = await packagingDiff(git, head, request, { tree: packagingTree, workFolder });
     const expectedFiles = await makepkg.packageList(folder);
     const tree = { path: kernel.path, tree: applied.tree };
     const release = await rehearseRelease(git, tree, rehearsed, host.makepkg.carch);
@@ -190,14 +192,26 @@ const packagingDiff = async (
   git: Git,
   { path }: Head,
   { since, package: { folder } }: Request,
-  tree: string,
+  { tree, workFolder }: { tree: string; workFolder: string },
 ): Promise<Evidence['packaging']> => {
   // Whoever can push may have rewritten the branch: then all of it is shown.
   const before = since === undefined ? undefined : await git.resolve(path, since);
   const there = before === undefined ? undefined : await git.entry(path, before, folder);
   const hash = ['hash-object', '-w', '-t', 'tree', '--stdin'];
   const emptyTree = (await git.run(path, hash, { quiet: true, input: '' })).stdout.trim();
-  const diff = ['diff-tree', '-r', '-p', '--no-renames', '--no-ext-diff', '--no-textconv'];
+  // As text, whatever is in it: git shows nothing of a file with a NUL, and bash reads on. What runs comes first.
+  const order = join(workFolder, 'order');
+  await writeFile(order, 'PKGBUILD\n*.install\n*.sh\n');
+  const diff = [
+    'diff-tree',
+    '-r',
+    '-p',
+    `-O${order}`,
+    '--text',
+    '--no-renames',
+    '--no-ext-diff',
+    '--no-textconv',
+  ];
   const { stdout } = await git.run(path, [...diff, there?.object ?? emptyTree, tree], { quiet: true });
   const bytes = Buffer.from(stdout);
   return {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readDurable, writeDurably } from '../../../host/durable-file.ts';
-import { type AsUser, filesIn } from './source-tree.ts';
+import { type AsUser, filesIn, isOddName } from './source-tree.ts';
 
 /** Path → sha256 of a file, or `-> target` of a link. */
 const Outputs = z.record(z.string(), z.string());
@@ -54,13 +54,20 @@ export const removeUnknown = async (
   ofTheTree: ReadonlySet<string>,
 ): Promise<number> => {
   const known = new Map(Object.entries((await readDurable(listFile, Outputs).catch(() => undefined)) ?? {}));
+  const paths = (await filesIn(asUser, src)).map(({ path }) => path);
+  // What can't be named can't be removed by its name.
+  if (paths.some(isOddName)) {
+    await asUser(['find', src, '-mindepth', '1', '-delete']);
+    return paths.length;
+  }
   const there = await outputsIn(asUser, src, ofTheTree);
-  const unknown = (await filesIn(asUser, src))
-    .map(({ path }) => path)
-    .filter((path) => !ofTheTree.has(path) && (there[path] === undefined || known.get(path) !== there[path]));
+  const unknown = paths.filter(
+    (path) => !ofTheTree.has(path) && (there[path] === undefined || known.get(path) !== there[path]),
+  );
   if (unknown.length > 0)
     await asUser(['xargs', '-0', 'rm', '-f', '--'], {
       input: unknown.map((path) => join(src, path)).join('\0'),
     });
+  await asUser(['find', src, '-mindepth', '1', '-depth', '-type', 'd', '-empty', '-delete']);
   return unknown.length;
 };

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ProgramFailed } from '../../../host/errors.ts';
 import type { Ran, RunOptions } from '../../../host/run.ts';
 import { StepFailed } from '../../runtime/errors.ts';
 import { blobId, type Git } from '../git/git.ts';
@@ -44,6 +45,7 @@ export const filesIn = async (asUser: AsUser, root: string): Promise<FoundFile[]
  * `.config`s, whose hashes are approved beside the tree. A pattern stands for a path's end, at any depth.
  */
 export const notOfTheTree = [
+  '.git',
   '.git/**',
   '.config',
   '.config.old',
@@ -98,9 +100,13 @@ const isOfTheTree = async (root: string, { path, kind, isExecutable }: FoundFile
 /** Git's ids of files' contents, as they are: neither attributes nor line ends change them. */
 const blobsOf = async (asUser: AsUser, root: string, paths: readonly string[]): Promise<string[]> => {
   if (paths.length === 0) return [];
-  const hash = ['git', '-C', root, 'hash-object', '--no-filters', '--stdin-paths'];
+  // From outside: git would take what prepare() has left for its own repository.
+  const hash = ['git', '-C', '/', 'hash-object', '--no-filters', '--stdin-paths'];
   const env = { GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null' };
-  const { stdout } = await asUser(hash, { input: paths.map((path) => `./${path}\n`).join(''), env });
+  const { stdout } = await asUser(hash, {
+    input: paths.map((path) => `${join(root, path)}\n`).join(''),
+    env,
+  });
   return stdout.split('\n').filter(Boolean);
 };
 
@@ -116,12 +122,19 @@ export interface SourceTree {
 
 /** The id of the tree of these entries, made in a repository that need not hold their blobs. */
 const writeTree = async (git: Git, repository: string, lines: readonly string[]): Promise<string> => {
-  const options = { quiet: true, env: { GIT_INDEX_FILE: join(repository, 'prepared.index') } };
+  const index = join(repository, 'prepared.index');
+  for (const left of [index, `${index}.lock`]) await rm(left, { force: true });
+  const options = { quiet: true, env: { GIT_INDEX_FILE: index } };
   // It is made again whenever it is needed.
   const unsynced = ['-c', 'core.fsync=none'];
   await git.run(repository, ['read-tree', '--empty'], options);
   const input = lines.map((line) => `${line}\0`).join('');
-  await git.run(repository, [...unsynced, 'update-index', '-z', '--index-info'], { ...options, input });
+  const update = [...unsynced, 'update-index', '-z', '--index-info'];
+  await git.run(repository, update, { ...options, input }).catch((cause: unknown) => {
+    if (!(cause instanceof ProgramFailed) || cause.exitCode !== 128) throw cause;
+    const why = cause.stderr.trim().split('\n').at(-1);
+    throw new StepFailed('work', `git can't hold what prepare() left: ${why}`, { cause });
+  });
   return (await git.run(repository, [...unsynced, 'write-tree', '--missing-ok'], options)).stdout.trim();
 };
 
@@ -135,17 +148,21 @@ export interface SourceReader {
   spelled: (link: string) => string;
 }
 
+/** Whether a name holds what lists of names can't carry safely. U+FFFD stands for bytes that are not UTF-8. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+export const isOddName = (name: string): boolean => /[\u0000-\u001f\u007f\ufffd]/.test(name);
+
 /** The tree of these files below a folder. @throws {StepFailed} (work) if there is something that no tree can hold. */
 const treeOf = async (
   { asUser, git, repository, spelled }: SourceReader,
   root: string,
   files: readonly FoundFile[],
 ): Promise<string> => {
-  const odd = files.find(({ kind, path }) => kind === 'other' || path.includes('\n'));
+  const odd = files.find(({ kind, path, link }) => kind === 'other' || isOddName(path) || isOddName(link));
   if (odd)
     throw new StepFailed(
       'work',
-      `prepare() left ${JSON.stringify(odd.path)}; expected plain files and links, with no line break in their names`,
+      `the sources hold ${JSON.stringify(odd.path)}; expected plain files and links, with names in UTF-8 and without control characters`,
     );
   const plain = files.filter(({ kind }) => kind === 'file').map(({ path }) => path);
   const ids = await blobsOf(asUser, root, plain);
@@ -177,25 +194,16 @@ export const sourceTreeOf = async (reader: SourceReader, root: string): Promise<
   };
 };
 
-/**
- * Compares the files of a tree with what is below another folder now.
- * @throws {StepFailed} (work) if any of them is another one.
- */
-export const requireUnchanged = async (
+/** The files of a tree that are other ones, or missing, below another folder now. */
+export const changedFiles = async (
   reader: SourceReader,
   root: string,
   before: SourceTree,
-): Promise<void> => {
+): Promise<string[]> => {
   const paths = new Set(before.paths);
   const files = (await filesIn(reader.asUser, root)).filter(({ path }) => paths.has(path));
   const tree = await treeOf(reader, root, files);
-  if (tree === before.tree) return;
+  if (tree === before.tree) return [];
   const diff = ['diff-tree', '-r', '--name-only', before.tree, tree];
-  const changed = (await reader.git.run(reader.repository, diff, { quiet: true })).stdout
-    .split('\n')
-    .filter(Boolean);
-  throw new StepFailed(
-    'work',
-    `build() has changed ${changed.length} files of the approved sources: ${changed.slice(0, 10).join(', ')}; let prepare() do that, so that people see it`,
-  );
+  return (await reader.git.run(reader.repository, diff, { quiet: true })).stdout.split('\n').filter(Boolean);
 };

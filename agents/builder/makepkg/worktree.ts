@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { writeDurably } from '../../../host/durable-file.ts';
 import { isThere } from '../../../host/is-there.ts';
@@ -11,7 +11,7 @@ import type { Makepkg } from './makepkg.ts';
 import { noteOutputs, removeUnknown } from './outputs.ts';
 import {
   type AsUser,
-  requireUnchanged,
+  changedFiles,
   type SourceReader,
   type SourceTree,
   sourceTreeOf,
@@ -48,7 +48,10 @@ export interface Worktree {
    * is wanted.
    * @returns their tree, and what makepkg printed: nothing if it did not run.
    */
-  prepare: (wanted?: string) => Promise<{ ran: Ran | undefined; found: SourceTree }>;
+  prepare: (wanted?: {
+    tree: string | undefined;
+    config: string | undefined;
+  }) => Promise<{ ran: Ran | undefined; found: SourceTree }>;
   /** Makes `src` hold the prepared sources, and beside them only what the last build has left there. */
   bringOver: (found: SourceTree) => Promise<{ sources: SourceCounts; before: Builds | undefined }>;
   /**
@@ -88,6 +91,12 @@ export interface WorktreeOptions extends Pick<BuildPlace, 'packagesFolder' | 'ep
 const empty = async (asUser: AsUser, folders: readonly string[]): Promise<void> =>
   void (await asUser(['find', ...folders, '-mindepth', '1', '-delete']));
 
+/** Opens folders that a build has closed to its own user: nothing below could be read or removed. */
+const openUp = async (asUser: AsUser, folders: readonly string[]): Promise<void> => {
+  const closed = ['-type', 'd', '!', '-perm', '-700'];
+  await asUser(['find', ...folders, '-mindepth', '1', ...closed, '-exec', 'chmod', 'u+rwx', '--', '{}', ';']);
+};
+
 /** Swaps `build` for an empty folder while `work` runs, and moves what `work` has left there to `fresh`. */
 const inPlaceOfBuild = async <Result>(
   { buildFolder, keptFolder, freshFolder }: BuildPlace,
@@ -125,18 +134,27 @@ const copyOver = async (
       `${freshSrc}/`,
       `${src}/`,
     ],
-    { input: paths.join('\0') },
+    { input: paths.map((path) => `./${path}`).join('\0') }, // `#` begins a comment in such a list
   );
   return copied.stdout.split('\n').filter((line) => /^(>f|cL)/.test(line)).length;
 };
 
+/** Makes the folders of `fresh` in `src`: empty ones are in no tree, and prepare() may have made them for build(). */
+const makeFolders = async (asUser: AsUser, { freshSrc, src }: Paths): Promise<void> => {
+  const { stdout } = await asUser(['find', freshSrc, '-mindepth', '1', '-type', 'd', '-printf', '%P\\0']);
+  const names = stdout.split('\0').filter((name) => name !== '' && !/(^|\/)\.git(\/|$)/.test(name));
+  const input = names.map((name) => join(src, name)).join('\0');
+  await asUser(['xargs', '-0', '-r', 'mkdir', '-p', '--'], { input });
+};
+
 /** Makes `src` hold the prepared sources, and beside them only what the last build has left there. */
 const bringOver = async (
-  asUser: AsUser,
+  reader: SourceReader,
   buildFolder: string,
   paths: Paths,
   found: SourceTree,
 ): Promise<SourceCounts> => {
+  const { asUser } = reader;
   const ofTheTree = [...found.paths, ...found.configs];
   await asUser(['mkdir', '-p', '--', paths.src]);
   await asUser([
@@ -148,6 +166,13 @@ const bringOver = async (
   const tree = new Set(ofTheTree);
   const removed = await removeUnknown(asUser, paths.outputsFile, paths.src, tree);
   const changed = await copyOver(asUser, paths, ofTheTree);
+  await makeFolders(asUser, paths);
+  const others = await changedFiles(reader, paths.src, found);
+  if (others.length > 0)
+    throw new StepFailed(
+      'host',
+      `the approved sources did not come over into ${paths.src}: ${others.slice(0, 10).join(', ')}`,
+    );
   return { files: tree.size, changed, removed };
 };
 
@@ -171,7 +196,12 @@ const buildIn = async (
     }
     throw error;
   });
-  await requireUnchanged(reader, paths.src, found);
+  const changed = await changedFiles(reader, paths.src, found);
+  if (changed.length > 0)
+    throw new StepFailed(
+      'work',
+      `build() has changed ${changed.length} files of the approved sources: ${changed.slice(0, 10).join(', ')}; let prepare() do that, so that people see it`,
+    );
   await note();
   return ran;
 };
@@ -204,13 +234,13 @@ export const openWorktree = async (
   const asUser: AsUser = (argv, options = {}) => makepkg.runInside(place, argv, { quiet: true, ...options });
 
   const repository = join(workFolder, 'prepared.git');
-  if (!(await isThere(repository)))
-    await git.run(undefined, ['init', '--quiet', '--bare', repository], { quiet: true });
+  // Also where it is there: it may have been cut while it was made.
+  await git.run(undefined, ['init', '--quiet', '--bare', repository], { quiet: true });
   const reader: SourceReader = { asUser, git, repository, spelled: makepkg.spelled(place) };
 
   // Whoever still works here is waited for. A run that was cut while sources were prepared has left its outputs aside.
-  await asUser(['true']);
-  if (await isThere(join(keptFolder, pkgbase))) {
+  await openUp(asUser, [buildFolder, keptFolder, freshFolder]);
+  if ((await readdir(keptFolder)).length > 0) {
     await empty(asUser, [buildFolder]);
     await rename(keptFolder, buildFolder);
     await makepkg.give(keptFolder);
@@ -222,14 +252,19 @@ export const openWorktree = async (
     prepare: async (wanted) => {
       if (wanted !== undefined && (await isThere(paths.freshSrc))) {
         const found = await sourceTreeOf(reader, paths.freshSrc);
-        if (found.tree === wanted) return { ran: undefined, found };
+        if (found.tree === wanted.tree && found.config === wanted.config) return { ran: undefined, found };
       }
       await empty(asUser, [freshFolder]);
-      const ran = await inPlaceOfBuild(place, makepkg.give, () => makepkg.prepare(place));
+      const ran = await inPlaceOfBuild(place, makepkg.give, async () => {
+        const prepared = await makepkg.prepare(place);
+        // Modes of folders are in no tree, and a file that nobody can read is not either.
+        await asUser(['chmod', '-R', 'u+rwX', '--', buildFolder]);
+        return prepared;
+      });
       return { ran, found: await sourceTreeOf(reader, paths.freshSrc) };
     },
     bringOver: async (found) => {
-      const sources = await bringOver(asUser, buildFolder, paths, found);
+      const sources = await bringOver(reader, buildFolder, paths, found);
       await empty(asUser, [freshFolder]);
       return { sources, before: await readBuilds(paths) };
     },
