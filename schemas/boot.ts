@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { ReportedRelease } from './names.ts';
+import { Release } from './names.ts';
 
 /** What a running system reports about itself: boot id, `uname -r`, `/proc/version`. */
-export const Boot = z.object({ bootId: z.string(), release: ReportedRelease, procVersion: z.string() });
+export const Boot = z.object({ bootId: z.string(), release: Release, procVersion: z.string() });
 export type Boot = z.infer<typeof Boot>;
 
 /** How the new kernel ended, if another one came back. */

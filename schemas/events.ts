@@ -12,7 +12,7 @@ import {
   PackageVersion,
   PersonName,
   PublicKey,
-  ReportedRelease,
+  Release,
   Sha256,
   WriterName,
 } from './names.ts';
@@ -109,9 +109,7 @@ export const iterationEvents = {
     attempt: z.int().min(1),
     reason: LostReason,
     /** What its agent reported when it last started; null if it never started. */
-    lastSeen: z
-      .object({ bootId: z.string(), release: ReportedRelease, package: z.string().nullable() })
-      .nullable(),
+    lastSeen: z.object({ bootId: z.string(), release: Release, package: z.string().nullable() }).nullable(),
   }),
   /** By the board: nobody confirmed the new kernel in time, and it went back on its own. Its number is the reboot's. */
   DeadlinePassed: z.object({
@@ -148,7 +146,7 @@ export const fleetEvents = {
     role: Role,
     version: z.string(),
     bootId: z.string(),
-    release: ReportedRelease,
+    release: Release,
     package: z.string().nullable(),
   }),
   /**

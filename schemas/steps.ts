@@ -11,7 +11,6 @@ import {
   PackageName,
   PackageVersion,
   Release,
-  ReportedRelease,
   RepositoryName,
   Sha256,
   SymbolName,
@@ -91,7 +90,7 @@ const BackupHeld = z.object({
   place: TreePath,
   archive: z.object({ file: FileName, sizeBytes: SizeBytes, sha256: Sha256 }),
   version: PackageVersion,
-  release: ReportedRelease,
+  release: Release,
   files: z.array(BoardFile).min(1),
   packages: z.array(PackageFile).min(1),
 });
@@ -128,7 +127,7 @@ const Cell = z.object({
 export type Cell = Opened<z.infer<typeof Cell>>;
 
 const Swept = z.object({
-  release: ReportedRelease,
+  release: Release,
   procVersion: z.string(),
   version: PackageVersion,
   fixtures: z.array(z.object({ file: FileName, sha256: Sha256 })),
