@@ -62,7 +62,7 @@ it('keeps the worktrees that were used last', async () => {
     ['.asked-x', 90],
   ] as const)
     await agedFolder(join(worktreesFolder, name), hours);
-  await writeFile(join(worktreesFolder, 'linux-a', 'prepared.json'), '[]');
+  await writeFile(join(worktreesFolder, 'linux-a', 'outputs.json'), '{}');
   await clean('trees', open());
   expect((await readdir(worktreesFolder)).sort()).toEqual(['.asked-x', 'linux-a']);
 });
