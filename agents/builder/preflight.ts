@@ -5,7 +5,7 @@ import type { BuilderConfig } from '../../schemas/config.ts';
 import type { StepEvidence, StepRequest, SymbolFound } from '../../schemas/steps.ts';
 import { asStepFailed, StepFailed } from '../runtime/errors.ts';
 import type { Step } from '../runtime/step.ts';
-import { type Head, treeWith } from './git/commit-files.ts';
+import { type Head, headOf, treeWith } from './git/commit-files.ts';
 import { createGit, type Git } from './git/git.ts';
 import { bumpedTexts, includePatches } from './land.ts';
 import { createMakepkg } from './makepkg/makepkg.ts';
@@ -124,16 +124,6 @@ const checkBaseline = async (git: Git, { repository, tag, commit }: Request['bas
         seen: { baseline: { tag, commit: found } },
       },
     );
-  return { path, commit };
-};
-
-const headOf = async (
-  git: Git,
-  { repository, branch }: { repository: string; branch: string },
-): Promise<Head> => {
-  const path = await git.mirror(repository);
-  const commit = await git.resolve(path, `refs/heads/${branch}`);
-  if (commit === undefined) throw new StepFailed('work', `"${repository}" has no branch ${branch}`);
   return { path, commit };
 };
 

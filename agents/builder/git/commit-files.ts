@@ -28,9 +28,9 @@ export interface Committing {
   part: string;
   /** Path → text of the files whose text does not depend on the branch. */
   texts: Readonly<Record<string, string>>;
-  /** The files whose text follows from the branch's head. `at` is called again if somebody else was faster. */
   /** What a folder has to be with the commit: the tree that people have approved. */
   approved?: { folder: string; tree: string };
+  /** The files whose text follows from the branch's head. `at` is called again if somebody else was faster. */
   edited?: { paths: readonly string[]; at: (head: Head) => Promise<Readonly<Record<string, string>>> };
 }
 
@@ -44,7 +44,11 @@ const pathsOf = ({ texts, edited }: Committing): string[] => [
 const requestTrailer = ({ iteration, step, part }: Committing, attempt: number | string): string =>
   `${iteration}/${step}/${attempt}/${part}`;
 
-const headOf = async (git: Git, { repository, branch }: Committing): Promise<Head> => {
+/** The head of a branch, as the remote has it now. @throws {StepFailed} (work) if there is no such branch. */
+export const headOf = async (
+  git: Git,
+  { repository, branch }: Pick<Committing, 'repository' | 'branch'>,
+): Promise<Head> => {
   const path = await git.mirror(repository);
   const commit = await git.resolve(path, `refs/heads/${branch}`);
   if (commit !== undefined) return { path, commit };

@@ -35,6 +35,7 @@ export interface SourceCounts {
  *     build/<pkgbase>/src    the approved sources and the builds' outputs
  *     kept/                  `build/` while sources are prepared in its place
  *     fresh/<pkgbase>/src    prepared sources, until they are brought over into `build/`
+ *     home/                  HOME, where nothing confines the build
  *     outputs.json           the hash of each file in `src` that the last build of an approved tree has left there
  *     builds.json            the finished builds that `src` holds the outputs of
  *     lock
