@@ -68,6 +68,6 @@ export const removeUnknown = async (
     await asUser(['xargs', '-0', 'rm', '-f', '--'], {
       input: unknown.map((path) => join(src, path)).join('\0'),
     });
-  await asUser(['find', src, '-mindepth', '1', '-depth', '-type', 'd', '-empty', '-delete']);
+  // Empty folders stay: kbuild finds its own commands by paths that lead through them, and would compile everything.
   return unknown.length;
 };
