@@ -23,8 +23,8 @@ type Request = StepRequest<'land'>;
 
 /**
  * Lands a series: one commit with the patches and the manifest's includes, one with the package's bump. Nothing is
- * pushed before people have agreed to it and both are known to be possible. A cut between the two leaves the first; the next run, or another builder
- * that takes over, finds it by its trailer.
+ * pushed before people have agreed to it and both are known to be possible. A cut between the two leaves the first; the
+ * next run, or another builder that takes over, finds it by its trailer.
  */
 export const land: Step<'land', BuilderConfig> = async (request, context) => {
   const { effect, host, run, workFolder, trust, iteration } = context;
@@ -58,6 +58,10 @@ export const land: Step<'land', BuilderConfig> = async (request, context) => {
   };
 };
 
+/** The patches' texts, by their paths in a folder. */
+const textsIn = (folder: string, patches: readonly SeriesPatch[]): Record<string, string> =>
+  Object.fromEntries(patches.map(({ file, text }) => [`${folder}/${file}`, text]));
+
 /** Puts a title on one line: in a commit's message, a further line could pass for a trailer. */
 const oneLine = (title: string): string => title.replace(/\s+/g, ' ').trim();
 
@@ -74,7 +78,7 @@ const patchesCommit = (
   step: attempt.step,
   attempt: attempt.attempt,
   part: 'manifest',
-  texts: Object.fromEntries(patches.map(({ file, text }) => [`patches/${series.scope}/${file}`, text])),
+  texts: textsIn(`patches/${series.scope}`, patches),
   edited: {
     paths: [manifest.file],
     at: async ({ path, commit }) => {
@@ -128,7 +132,7 @@ const bumpCommit = (
     attempt: attempt.attempt,
     part: 'package',
     approved: { folder, tree: request.tree },
-    texts: Object.fromEntries(patches.map(({ file, text }) => [`${folder}/${file}`, text])),
+    texts: textsIn(folder, patches),
     edited: {
       paths: [pkgbuild],
       at: async (head) => ({ [pkgbuild]: (await rehearsed(head)).pkgbuild }),
@@ -143,7 +147,7 @@ export const bumpedTexts = (
   patches: readonly SeriesPatch[],
 ): Record<string, string> => ({
   [`${folder}/PKGBUILD`]: pkgbuild,
-  ...Object.fromEntries(patches.map(({ file, text }) => [`${folder}/${file}`, text])),
+  ...textsIn(folder, patches),
 });
 
 const seeIncludes = async (git: Git, path: string, { parent, commit }: SeenCommit, file: string) => {

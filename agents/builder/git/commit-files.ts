@@ -56,8 +56,12 @@ export const headOf = async (
   throw new StepFailed('work', `the repository "${repository}" has no branch ${branch}; it has ${branches}`);
 };
 
-/** Reads what a commit holds at the paths that it was meant to write. */
+/**
+ * Reads what a commit holds at the paths that it was meant to write.
+ * @throws {StepFailed} as {@link requireApprovedTree} does.
+ */
 const see = async (git: Git, committing: Committing, path: string, commit: string): Promise<SeenCommit> => {
+  await requireApprovedTree(git, committing, path, commit);
   const files: SeenCommit['files'] = [];
   for (const file of pathsOf(committing)) {
     const text = await git.text(path, commit, file);
@@ -89,9 +93,7 @@ const answered = async (git: Git, { path, commit }: Head, { iteration, step }: C
 const findAt = async (git: Git, committing: Committing, head: Head): Promise<SeenCommit | undefined> => {
   const wanted = requestTrailer(committing, committing.attempt);
   const found = (await answered(git, head, committing)).find(({ requests }) => requests.includes(wanted));
-  if (!found) return undefined;
-  await requireApprovedTree(git, committing, head.path, found.commit);
-  return see(git, committing, head.path, found.commit);
+  return found && see(git, committing, head.path, found.commit);
 };
 
 /**
@@ -221,10 +223,7 @@ export const commitFiles = async (
     if (found) return found;
     if (tried === pushes) break;
     const before = await standing(git, committing, head);
-    if (before !== undefined) {
-      await requireApprovedTree(git, committing, head.path, before);
-      return see(git, committing, head.path, before);
-    }
+    if (before !== undefined) return see(git, committing, head.path, before);
     const texts = { ...committing.texts, ...(await committing.edited?.at(head)) };
     const commit = await write(git, config, committing, head, texts);
     await git.push(committing.repository, commit, committing.branch);

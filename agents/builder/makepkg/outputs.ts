@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readDurable, writeDurably } from '../../../host/durable-file.ts';
-import { type AsUser, filesIn, isOddName } from './source-tree.ts';
+import { type AsUser, type FoundFile, filesIn, isOddName } from './source-tree.ts';
 
 /** Path → sha256 of a file, or `-> target` of a link. */
 const Outputs = z.record(z.string(), z.string());
@@ -16,9 +16,8 @@ const parseSums = (stdout: string): Map<string, string> =>
       .map((line) => [line.slice(66), line.slice(0, 64)]),
   );
 
-/** Everything below `src` but these paths, with its hash. What can't be read is left out. */
-const outputsIn = async (asUser: AsUser, src: string, but: ReadonlySet<string>): Promise<Outputs> => {
-  const found = (await filesIn(asUser, src)).filter(({ path }) => !but.has(path));
+/** These files below `src`, each with its hash. What can't be read is left out. */
+const hashesOf = async (asUser: AsUser, src: string, found: readonly FoundFile[]): Promise<Outputs> => {
   const files = found.filter(({ kind }) => kind === 'file').map(({ path }) => join(src, path));
   const sum = ['xargs', '-0', '-r', 'sha256sum', '-z', '--'];
   // A file that can't be read ends this with 123, and the others have their sums.
@@ -40,7 +39,10 @@ export const noteOutputs = async (
   listFile: string,
   src: string,
   ofTheTree: ReadonlySet<string>,
-): Promise<void> => writeDurably(listFile, await outputsIn(asUser, src, ofTheTree));
+): Promise<void> => {
+  const outputs = (await filesIn(asUser, src)).filter(({ path }) => !ofTheTree.has(path));
+  await writeDurably(listFile, await hashesOf(asUser, src, outputs));
+};
 
 /**
  * Removes everything beside the tree's own files that is not exactly what the last build of an approved tree has left:
@@ -54,16 +56,17 @@ export const removeUnknown = async (
   ofTheTree: ReadonlySet<string>,
 ): Promise<number> => {
   const known = new Map(Object.entries((await readDurable(listFile, Outputs).catch(() => undefined)) ?? {}));
-  const paths = (await filesIn(asUser, src)).map(({ path }) => path);
+  const found = await filesIn(asUser, src);
   // What can't be named can't be removed by its name.
-  if (paths.some(isOddName)) {
+  if (found.some(({ path }) => isOddName(path))) {
     await asUser(['find', src, '-mindepth', '1', '-delete']);
-    return paths.length;
+    return found.length;
   }
-  const there = await outputsIn(asUser, src, ofTheTree);
-  const unknown = paths.filter(
-    (path) => !ofTheTree.has(path) && (there[path] === undefined || known.get(path) !== there[path]),
-  );
+  const outputs = found.filter(({ path }) => !ofTheTree.has(path));
+  const there = await hashesOf(asUser, src, outputs);
+  const unknown = outputs
+    .map(({ path }) => path)
+    .filter((path) => there[path] === undefined || known.get(path) !== there[path]);
   if (unknown.length > 0)
     await asUser(['xargs', '-0', 'rm', '-f', '--'], {
       input: unknown.map((path) => join(src, path)).join('\0'),
