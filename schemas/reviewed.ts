@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { HostName, ObjectId, PurposeName, Sha256 } from './names.ts';
+import { Resolved } from './plan.ts';
 import { SignedEvent } from './signed-event.ts';
 
 /**
@@ -19,8 +20,19 @@ export const Reviewed = z.object({
 });
 export type Reviewed = z.infer<typeof Reviewed>;
 
-/** What was reviewed, with the approvals of it as people signed them: a host checks them itself. */
-export const Approved = Reviewed.extend({ approvals: z.array(SignedEvent) });
+/**
+ * What was reviewed, with all by which a host sees for itself that people have agreed to it: the plan, the start and the
+ * approvals, as people signed them.
+ */
+export const Approved = Reviewed.extend({
+  /** What `planSha256` is the hash of: the plan's own text, each patch's sha256, and what its names stand for. */
+  planText: z.string(),
+  patches: z.array(Sha256),
+  resolved: Resolved.optional(),
+  /** A host refuses without it. */
+  start: SignedEvent.optional(),
+  approvals: z.array(SignedEvent),
+});
 export type Approved = z.infer<typeof Approved>;
 
 /** The tree of that purpose; undefined if there is none. */

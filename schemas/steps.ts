@@ -18,12 +18,11 @@ import {
   TreePath,
 } from './names.ts';
 import type { Opened } from './open.ts';
-import { Patch, Plan, Resolved } from './plan.ts';
+import { Patch, Plan } from './plan.ts';
 import { EndReason } from './reasons.ts';
 import { Rendered } from './rendered.ts';
 import { Approved } from './reviewed.ts';
 import { Shallow } from './shallow.ts';
-import { SignedEvent } from './signed-event.ts';
 import type { Role, StepName } from './step-names.ts';
 
 const Seconds = z.number().min(0);
@@ -249,14 +248,7 @@ export const steps = {
       patchset: Sha256,
       manifest: ManifestAt,
       package: PackageAt,
-      /** What people have approved. The builder refuses without it. */
-      approved: Approved.extend({
-        /** What `planSha256` is the hash of, beside the series. */
-        planText: z.string(),
-        resolved: Resolved.optional(),
-        /** The start, as its author signed it. */
-        start: SignedEvent,
-      }).optional(),
+      approved: Approved,
     }),
     evidence: z.object({
       commits: z.array(Commit).min(1),

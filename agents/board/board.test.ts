@@ -75,7 +75,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     to,
     release: '7.0.0-fourier',
     backup: held,
-    provenance: exampleProvenance(packages),
+    provenance: exampleProvenance(packages, { version: to }),
   });
   const backToFirst = async () => {
     await rm(join(host.pacman.databaseFolder, 'db.lck'), { force: true });

@@ -105,7 +105,8 @@ const makeInitramfs = async (
  */
 export const install: Step<'install', BoardConfig> = async (request, context) => {
   const { effect, host, run, note, trust, iteration } = context;
-  const attestation = requireProvenance(request.provenance, trust, iteration, request.packages, host.host);
+  const provided = { packages: request.packages, version: request.to, board: host.host };
+  const attestation = requireProvenance(request.provenance, trust, iteration, provided);
   refuseOtherKey(host, request.fingerprint);
   const pacman = createPacman(host, run);
   const read = async () => {

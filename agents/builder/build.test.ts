@@ -7,7 +7,7 @@ import Database from 'better-sqlite3';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { z } from 'zod';
-import { exampleAbout, exampleApproval } from '../../coordinator/testing/example-attestation.ts';
+import { exampleAgreed } from '../../coordinator/testing/example-attestation.ts';
 import { testKey } from '../../coordinator/testing/test-key.ts';
 import { openEnvelope } from '../../eventlog/signing/envelope.ts';
 import { createRun } from '../../host/run.ts';
@@ -97,7 +97,7 @@ const sourceAt = async (id: string): Promise<Source> => {
  * What people have approved: the package's folder as this commit has it, and what another builder, in other folders,
  * has prepared from it.
  */
-const approvedAt = async (id: string): Promise<Approved> => {
+const approvedAt = async (id: string, pkgrel: number): Promise<Approved> => {
   const found = spawnSync('git', ['-C', repository, 'rev-parse', `${id}:arch/tiny`], { encoding: 'utf8' });
   const trees = [{ purpose: 'packaging', tree: found.status === 0 ? found.stdout.trim() : '0'.repeat(40) }];
   if (found.status === 0) {
@@ -107,8 +107,7 @@ const approvedAt = async (id: string): Promise<Approved> => {
     }));
     trees.push({ purpose: 'prepared', tree }, { purpose: 'config', tree: configs || '0'.repeat(40) });
   }
-  const { board, planSha256 } = exampleAbout;
-  return { board, planSha256, trees, approvals: [exampleApproval({ ...exampleAbout, trees })] };
+  return exampleAgreed({ trees, change: (plan) => Object.assign(plan, { package: packageOf(pkgrel) }) });
 };
 
 const preparedAt = async (id: string) => {
@@ -123,6 +122,18 @@ const preparedAt = async (id: string) => {
   return rehearsePrepare({ git, makepkg: createMakepkg(program, host), run: program, host, workFolder }, of);
 };
 
+/** The package as plan and request have it. */
+const packageOf = (pkgrel: number) => ({
+  repository: 'packages',
+  branch: 'main',
+  folder: 'arch/tiny',
+  base: 'tiny',
+  names: ['tiny'],
+  from: '1.0-1',
+  to: `1.0-${pkgrel}`,
+  release: '1.0',
+});
+
 const run = async (
   id: string,
   pkgrel: number,
@@ -134,17 +145,8 @@ const run = async (
     {
       commit: id,
       source: source ?? (await sourceAt(id)),
-      approved: approved ?? (await approvedAt(id)),
-      package: {
-        repository: 'packages',
-        branch: 'main',
-        folder: 'arch/tiny',
-        base: 'tiny',
-        names: ['tiny'],
-        from: '1.0-1',
-        to: `1.0-${pkgrel}`,
-        release: '1.0',
-      },
+      approved: approved ?? (await approvedAt(id, pkgrel)),
+      package: packageOf(pkgrel),
     },
     config,
     { folder: join(folder, 'state'), attempt, ...(signal ? { signal } : {}) },
@@ -212,7 +214,7 @@ describe('build', () => {
 
     attempt = 1;
     const source = await sourceOf(['1.patch', '2.patch']);
-    const approved = await approvedAt(first);
+    const approved = await approvedAt(first, 2);
     const one = await run(first, 2, { source, approved });
     const provenance = statementIn(ProvenanceStatement, one.evidence.attestation);
     expect(provenance.subject).toEqual(
@@ -221,7 +223,7 @@ describe('build', () => {
     const { buildDefinition, runDetails } = provenance.predicate;
     expect(BuildParameters.parse(buildDefinition.externalParameters)).toMatchObject({
       ...{ iteration: 'iter5', attempt: 1, commit: first, version: '1.0-2' },
-      ...{ planSha256: exampleAbout.planSha256, trees: approved.trees, patchset: source.patchset },
+      ...{ planSha256: approved.planSha256, trees: approved.trees, patchset: source.patchset },
     });
     const patch = await readFile(join(repository, 'arch/tiny/1.patch'));
     expect(buildDefinition.resolvedDependencies).toEqual(

@@ -9,7 +9,7 @@ import type { BuilderConfig } from '../../schemas/config.ts';
 import type { EffectName } from '../../schemas/effects.ts';
 import { treeFor } from '../../schemas/reviewed.ts';
 import type { StepEvidence, StepRequest } from '../../schemas/steps.ts';
-import { approversOf } from '../runtime/approvals.ts';
+import { packageIn, requireAgreed } from '../runtime/agreed-plan.ts';
 import { asStepFailed, StepFailed } from '../runtime/errors.ts';
 import type { Step, StepContext } from '../runtime/step.ts';
 import { type AskedBuild, failedBuildOf, provenanceOf } from './build-statements.ts';
@@ -50,8 +50,9 @@ const buildPackages = async (
   { effect, host, run, key, workFolder, attest, trust }: StepContext<BuilderConfig, EffectName<'build'>>,
 ): Promise<StepEvidence<'build'>> => {
   const { request } = asked;
-  const approvers = approversOf(request.approved, trust, asked.iteration);
-  if ('fault' in approvers) throw new StepFailed('work', `${approvers.fault}; it is not built`);
+  requireAgreed(request.approved, trust, asked.iteration, { package: request.package }, (plan) => ({
+    package: packageIn(plan),
+  }));
   const makepkg = createMakepkg(run, host);
   const exported = join(workFolder, 'package');
   const wholeFile = join(workFolder, 'package.whole');

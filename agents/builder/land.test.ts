@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Agreeing } from '../../coordinator/testing/example-attestation.ts';
 import type { Run } from '../../host/run.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
 import type { EffectName } from '../../schemas/effects.ts';
@@ -14,7 +15,7 @@ import { addIncludes } from './manifest.ts';
 import { bumpPkgbuild } from './pkgbuild/pkgbuild.ts';
 import { preflight } from './preflight.ts';
 import { patchsetHash, readSeries } from './series/series.ts';
-import { type Agreeing, agreed } from './testdata/agreed.ts';
+import { agreed } from './testdata/agreed.ts';
 import { gitIn, makeFleet, manifestText, pushFiles, type TestFleet } from './testdata/repositories.ts';
 
 let fleet: TestFleet;
@@ -29,7 +30,7 @@ afterEach(() => fleet.remove());
 const nothing: ApprovedTree[] = [{ purpose: 'packaging', tree: '0'.repeat(40) }];
 const treesOf = async (
   iteration: string,
-  { series, package: packageAt }: StepRequest<'land'>,
+  { series, package: packageAt }: Landing,
 ): Promise<ApprovedTree[]> => {
   const request = { ...fleet.preflight, series, package: packageAt };
   const trees =
@@ -49,6 +50,7 @@ const treesOf = async (
 };
 
 type Land = Step<'land', BuilderConfig>;
+type Landing = TestFleet['land'];
 const go = async (
   folder: string,
   {
@@ -57,15 +59,17 @@ const go = async (
     iteration = 'iter5',
     step = land,
   }: {
-    request?: StepRequest<'land'>;
+    /** One without approvals gets them. */
+    request?: Landing | StepRequest<'land'>;
     attempt?: number;
     iteration?: string;
     step?: Land;
   } = {},
 ) => {
-  const asked = request.approved
-    ? request
-    : agreed(request, { iteration, trees: await treesOf(iteration, request) });
+  const asked =
+    'approved' in request
+      ? request
+      : agreed(request, { iteration, trees: await treesOf(iteration, request) });
   return (await runStep('land', step, asked, fleet.host, { folder, attempt, iteration })).evidence;
 };
 
@@ -240,10 +244,8 @@ describe('lands only what people have agreed to', () => {
 
   it('refuses a request without a start, and one with the start of another plan or another person', async () => {
     const good = await asked();
-    // What `go` would add is left out on purpose.
-    await expect(
-      runStep('land', land, fleet.land, fleet.host, { folder: await fleet.runFolder() }),
-    ).rejects.toThrow('no start and no approvals');
+    const { start: _none, ...unstarted } = good.approved;
+    expect(await refusal({ ...good, approved: unstarted })).toContain('no start that a person has signed');
     const other = await asked({ change: (plan) => Object.assign(plan, { goBack: 'phase 1' }) });
     const { start } = other.approved;
     expect(await refusal({ ...good, approved: { ...good.approved, start } })).toContain(

@@ -1,10 +1,12 @@
 import type { AttemptId } from '../../schemas/attempt-id.ts';
 import type { BuilderConfig } from '../../schemas/config.ts';
+import { sha256 } from '../../schemas/hash.ts';
+import { patchBytes } from '../../schemas/plan.ts';
 import { treeFor } from '../../schemas/reviewed.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
+import { packageIn, requireAgreed } from '../runtime/agreed-plan.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import type { Step } from '../runtime/step.ts';
-import { requireAgreed } from './agreed-plan.ts';
 import {
   type Committing,
   commitFiles,
@@ -28,7 +30,14 @@ type Request = StepRequest<'land'>;
  */
 export const land: Step<'land', BuilderConfig> = async (request, context) => {
   const { effect, host, run, workFolder, trust, iteration } = context;
-  const tree = treeFor(requireAgreed(request, trust, iteration), 'packaging');
+  requireAgreed(request.approved, trust, iteration, agreedFacts(request), (plan) => ({
+    title: plan.title,
+    scope: plan.series.scope,
+    manifest: plan.manifest,
+    package: packageIn(plan),
+    patches: request.approved.patches,
+  }));
+  const tree = treeFor(request.approved, 'packaging');
   if (tree === undefined) throw new StepFailed('work', 'people have approved no packaging tree');
   const series = readSeries(request.series.patches);
   const patchset = patchsetHash(series);
@@ -57,6 +66,15 @@ export const land: Step<'land', BuilderConfig> = async (request, context) => {
     bump: await bumps.see(packages, bumped, request.package.folder),
   };
 };
+
+/** What is landed, as plan and approvals name it. */
+const agreedFacts = ({ title, series, manifest, package: packageAt }: Request) => ({
+  title,
+  scope: series.scope,
+  manifest,
+  package: packageAt,
+  patches: series.patches.map((patch) => sha256(patchBytes(patch))),
+});
 
 /** The patches' texts, by their paths in a folder. */
 const textsIn = (folder: string, patches: readonly SeriesPatch[]): Record<string, string> =>

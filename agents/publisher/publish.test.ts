@@ -86,7 +86,7 @@ const requested = async (version: string, offered = version): Promise<StepReques
   );
   return {
     ...{ builder: 'boltzmann', folder: offered, packages, version },
-    provenance: exampleProvenance(packages),
+    provenance: exampleProvenance(packages, { version }),
   };
 };
 
@@ -274,7 +274,9 @@ test('a package that was altered on the builder is refused, and nothing is publi
 });
 
 test('a file that holds another version than was asked for is refused', async () => {
-  const request = { ...(await requested('7.0-2')), version: '7.0-3' };
+  const { packages, ...asked } = await requested('7.0-2');
+  const [version, provenance] = ['7.0-3', exampleProvenance(packages, { version: '7.0-3' })];
+  const request = { ...asked, packages, version, provenance };
   await expect(
     runStep('publish', publish, request, publisher(), { folder: join(place, 'state') }),
   ).rejects.toMatchObject({ fault: 'work', message: expect.stringContaining('7.0-3 was asked for') });
@@ -288,7 +290,7 @@ test('packages that no builder attests, or that nobody approved, are not even fe
     without,
     { ...without, provenance: ofOthers },
     { ...without, provenance: { ...provenance, commit: 'a'.repeat(40) } as typeof provenance },
-    { ...without, provenance: { ...exampleProvenance(without.packages), approvals: [] } },
+    { ...without, provenance: { ...provenance, approvals: [] } as typeof provenance },
     { ...without, provenance: exampleProvenance(without.packages, { iteration: 'iter4' }) },
   ])
     await expect(

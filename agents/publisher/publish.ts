@@ -90,7 +90,7 @@ export const publish: Step<'publish', PublisherConfig> = async (
   request,
   { effect, host, run, workFolder, key, signal, trust, iteration },
 ) => {
-  requireProvenance(request.provenance, trust, iteration, request.packages);
+  requireProvenance(request.provenance, trust, iteration, request);
   const peer = Object.hasOwn(host.peers, request.builder) ? host.peers[request.builder] : undefined;
   if (peer === undefined)
     throw new StepFailed(

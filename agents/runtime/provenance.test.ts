@@ -25,10 +25,11 @@ const packages = ['linux', 'linux-headers'].map((name) => ({
 }));
 const [one = { file: '', sha256: '' }] = packages;
 const good = exampleProvenance(packages);
+const about = { ...exampleAbout, planSha256: good.planSha256 };
 
 const refusal = (provenance: Provenance | undefined, { trust = exampleTrust, asked = packages } = {}) => {
   try {
-    requireProvenance(provenance, trust, 'iter5', asked);
+    requireProvenance(provenance, trust, 'iter5', { packages: asked, version: '7.0-2' });
   } catch (error) {
     if (error instanceof StepFailed && error.fault === 'work') return error.message;
     throw error;
@@ -38,7 +39,7 @@ const refusal = (provenance: Provenance | undefined, { trust = exampleTrust, ask
 
 const attested = (attestation: DsseEnvelope): Provenance => ({ ...good, attestation });
 const saying = (change: (statement: ProvenanceStatement) => unknown, host = 'boltzmann'): Provenance => {
-  const statement = exampleBuild(packages, exampleAbout);
+  const statement = exampleBuild(packages, about);
   change(statement);
   return attested(attestedBy(host, statement));
 };
@@ -46,7 +47,7 @@ const parameters = (change: Record<string, unknown>) =>
   saying(({ predicate }) => Object.assign(predicate.buildDefinition.externalParameters, change));
 const approved = (...approvals: SignedEvent[]): Provenance => ({ ...good, approvals });
 const approvalOf = (by: string, type: 'ReviewApproved' | 'ReviewRejected' = 'ReviewApproved'): NewEvent => {
-  const { board, planSha256, trees } = exampleAbout;
+  const { board, planSha256, trees } = about;
   const data = { by, note: '', board, planSha256, trees, expires: '2099-01-01T00:00:00Z' };
   return { type, iteration: 'iter5', attempt: 1, data };
 };
@@ -56,8 +57,10 @@ const other = 'a'.repeat(40);
 const otherTrees = [{ purpose: 'packaging', tree: other }];
 
 it('accepts packages that a pinned builder attests and a person has approved, and names the attestation', () => {
-  expect(requireProvenance(good, exampleTrust, 'iter5', packages)).toBe(attestationHash(good.attestation));
-  const approvals = [exampleApproval(exampleAbout), exampleApproval(exampleAbout, 'mfritsche')];
+  expect(requireProvenance(good, exampleTrust, 'iter5', { packages, version: '7.0-2' })).toBe(
+    attestationHash(good.attestation),
+  );
+  const approvals = [exampleApproval(about), exampleApproval(about, 'mfritsche')];
   expect(refusal(approved(...approvals))).toBe('accepted');
 });
 
@@ -132,12 +135,12 @@ describe('refuses', () => {
     ['no approval', approved(), /Nobody has approved the trees/],
     [
       'an approval that is signed by somebody else',
-      approved({ ...exampleApproval(exampleAbout), writer: '@mfritsche' }),
+      approved({ ...exampleApproval(about), writer: '@mfritsche' }),
       /its signature is not @mfritsche's/,
     ],
     [
       'an approval that was changed',
-      approved({ ...exampleApproval(exampleAbout), bytes: Buffer.from('{}').toString('base64') }),
+      approved({ ...exampleApproval(about), bytes: Buffer.from('{}').toString('base64') }),
       /its signature is not @architect's/,
     ],
     ["a host's approval", approved(says('boltzmann', 'architect')), /boltzmann may not write ReviewApproved/],
@@ -160,27 +163,27 @@ describe('refuses', () => {
     ['a rejection', approved(says('@architect', 'architect', 'ReviewRejected')), /ReviewRejected; expected/],
     [
       'a rejection beside an approval',
-      approved(exampleApproval(exampleAbout), says('@mfritsche', 'mfritsche', 'ReviewRejected')),
+      approved(exampleApproval(about), says('@mfritsche', 'mfritsche', 'ReviewRejected')),
       /ReviewRejected; expected/,
     ],
     [
       'an approval of another plan',
-      approved(exampleApproval({ ...exampleAbout, planSha256: sha256('other') })),
+      approved(exampleApproval({ ...about, planSha256: sha256('other') })),
       /has approved the planSha256/,
     ],
     [
       'an approval of other trees',
-      approved(exampleApproval({ ...exampleAbout, trees: otherTrees })),
+      approved(exampleApproval({ ...about, trees: otherTrees })),
       /has approved the trees packaging a{40}; expected/,
     ],
     [
       'an approval for another board',
-      approved(exampleApproval({ ...exampleAbout, board: 'ohm' })),
+      approved(exampleApproval({ ...about, board: 'ohm' })),
       /has approved the board ohm; expected fresnel/,
     ],
     [
       'an approval of another iteration',
-      approved(exampleApproval({ ...exampleAbout, iteration: 'iter4' })),
+      approved(exampleApproval({ ...about, iteration: 'iter4' })),
       /has approved the iteration iter4; expected iter5/,
     ],
   ])('%s', (_what, provenance, message) => {

@@ -75,14 +75,19 @@ const lastWordsOn = (
       .map((word) => [word.by, word]),
   );
 
-/** What was reviewed, with the approvals on which the iteration is based, as they were signed. */
+/** What was reviewed, with plan, start and the approvals on which the iteration is based, as people signed them. */
 export const approvedIn = (iteration: Iteration): Approved => {
-  const { plan, planSha256 } = iteration;
+  const { plan, planSha256, planText, resolved, start } = iteration;
   const trees = treesToApprove(iteration) ?? [];
   const approvals = [...lastWordsOn(iteration, trees).values()].flatMap(({ approved, by, signed }) =>
     approved && signed && plan.review.approvals.includes(by) ? [signed] : [],
   );
-  return { board: plan.board, planSha256, trees, approvals };
+  return {
+    ...{ board: plan.board, planSha256, trees, planText, approvals },
+    patches: iteration.series.map(({ sha256 }) => sha256),
+    ...(resolved && { resolved }),
+    ...(start && { start }),
+  };
 };
 
 /**

@@ -56,13 +56,6 @@ const landedCommit = (iteration: Iteration): string => {
   return landed.commit;
 };
 
-/** What lets a builder see for itself that people agreed to what it lands. Nothing if the start was not signed. */
-const agreedOn = (iteration: Iteration): Pick<StepRequest<'land'>, 'approved'> => {
-  const { start, planText, resolved } = iteration;
-  if (!start) return {};
-  return { approved: { ...approvedIn(iteration), planText, start, ...(resolved ? { resolved } : {}) } };
-};
-
 /** The reviewed source, which a build attests and hosts check. */
 const sourceOf = (iteration: Iteration): Pick<StepRequest<'build'>, 'source'> => {
   const { baseline, patchset, prepared } = need(iteration, 'preflight');
@@ -109,7 +102,7 @@ const requests: {
     patchset: need(iteration, 'preflight').patchset,
     manifest: iteration.plan.manifest,
     package: packageAt(iteration),
-    ...agreedOn(iteration),
+    approved: approvedIn(iteration),
   }),
   build: (iteration) => ({
     commit: landedCommit(iteration),

@@ -11,9 +11,11 @@ import {
 } from '../../schemas/attestation.ts';
 import { type NewEvent, personWriter } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
-import type { ApprovedTree } from '../../schemas/reviewed.ts';
+import { type Patch, type Plan, planHash } from '../../schemas/plan.ts';
+import type { Approved, ApprovedTree } from '../../schemas/reviewed.ts';
 import type { SignedEvent } from '../../schemas/signed-event.ts';
 import type { PackageFile } from '../../schemas/steps.ts';
+import { examplePlan } from './example-plan.ts';
 import { testKey } from './test-key.ts';
 
 const fleet = 'reauktion';
@@ -36,11 +38,13 @@ export interface About {
   trees: ApprovedTree[];
   patchset: string;
   commit: string;
+  version: string;
 }
 export const exampleAbout: About = {
   iteration: 'iter5',
   board: 'fresnel',
   planSha256: sha256('plan'),
+  version: '7.0-2',
   trees: [
     { purpose: 'series', tree: objectId('tree') },
     { purpose: 'packaging', tree: objectId('packaging') },
@@ -61,7 +65,7 @@ export const exampleBuild = (packages: Packages, about: About): ProvenanceStatem
       buildType,
       externalParameters: {
         ...about,
-        ...{ fleet, attempt: 1, repository: 'marfrit-packages', folder: 'arch/linux', version: '7.0-2' },
+        ...{ fleet, attempt: 1, repository: 'packages', folder: 'arch/linux-fourier' },
       },
     },
     runDetails: { builder: { id: hostUri({ fleet, host: 'boltzmann' }) } },
@@ -85,7 +89,7 @@ export const signedBy = (writer: string, event: NewEvent, source = writer): Sign
 
 /** An approval by one of the example's people. */
 export const exampleApproval = (
-  { iteration, board, planSha256, trees }: About,
+  { iteration, board, planSha256, trees }: Pick<About, 'iteration' | 'board' | 'planSha256' | 'trees'>,
   by = 'architect',
 ): SignedEvent =>
   signedBy(personWriter(by), {
@@ -102,10 +106,54 @@ export const exampleApproval = (
     },
   });
 
+export interface Agreeing {
+  iteration?: string;
+  trees?: ApprovedTree[];
+  /** Who has started it, and who has approved it. */
+  by?: string;
+  approvers?: readonly string[];
+  series?: readonly Patch[];
+  change?: (plan: Plan) => void;
+}
+
+/** What people of the example fleet have agreed to: the example's plan, which one of them started. */
+export const exampleAgreed = ({
+  iteration = exampleAbout.iteration,
+  trees = exampleAbout.trees,
+  by = 'mfritsche',
+  approvers = ['architect'],
+  series = examplePlan().series,
+  change = () => undefined,
+}: Agreeing = {}): Approved => {
+  const { plan, planText } = examplePlan((example) => {
+    example.iteration = iteration;
+    example.review.approvals = ['architect'];
+    change(example);
+  });
+  const planSha256 = planHash(planText, series);
+  const reviewed = { board: plan.board, planSha256, trees };
+  const data = { plan, planText, planSha256, series: [...series], by };
+  const start = signedBy(personWriter(by), { type: 'IterationStarted', iteration, attempt: 1, data });
+  const approvals = approvers.map((name) => exampleApproval({ ...reviewed, iteration }, name));
+  return { ...reviewed, planText, patches: series.map((patch) => patch.sha256), start, approvals };
+};
+
 /** Everything that the publisher and the board check about packages. */
-export const exampleProvenance = (packages: Packages, changes: Partial<About> = {}): Provenance => {
-  const about = { ...exampleAbout, ...changes };
-  const { iteration: _iteration, ...shown } = about;
+export const exampleProvenance = (
+  packages: Packages,
+  { version = exampleAbout.version, ...agreeing }: Agreeing & { version?: string } = {},
+): Provenance => {
+  const { iteration = exampleAbout.iteration, change = () => undefined } = agreeing;
+  const approved = exampleAgreed({
+    ...agreeing,
+    change: (plan) => {
+      plan.package.to = version;
+      change(plan);
+    },
+  });
+  const { board, planSha256, trees } = approved;
+  const about = { ...exampleAbout, iteration, board, planSha256, trees, version };
+  const { commit, patchset } = about;
   const attestation = attestedBy('boltzmann', exampleBuild(packages, about));
-  return { ...shown, attestation, approvals: [exampleApproval(about)] };
+  return { ...approved, commit, patchset, attestation };
 };

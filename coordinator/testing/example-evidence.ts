@@ -37,6 +37,7 @@ const buildAttestation = (iteration: Iteration) =>
       trees: exampleAbout.trees,
       patchset: sha256('patchset'),
       commit: landed(iteration),
+      version: iteration.plan.package.to,
     }),
   );
 /** The link to the build's attestation. */

@@ -259,7 +259,7 @@ export const makeFleet = async () => {
     symbols: ['vb2_done'],
     ...at,
   };
-  const land: StepRequest<'land'> = {
+  const land: Omit<StepRequest<'land'>, 'approved'> = {
     title: 'Fences',
     series,
     patchset: patchsetHash(readSeries(patches)),
