@@ -53,6 +53,11 @@ export const Release = name(
   'a kernel release like "7.0.0-fresnel-fourier"',
   /^[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}$/,
 );
+/** A path in a package as the machine has it, or, with a slash at its end, a folder with all below it. */
+export const PackagePath = name(
+  'an absolute path like "/etc/mkinitcpio.d/linux.preset", or a folder like "/usr/src/linux/"',
+  /^(?!.*\/\.\.?(\/|$))(\/[^/\p{Cc}]{1,255}){1,40}\/?$/u,
+);
 /** What an approved tree is for. */
 export const PurposeName = name('a name like "packaging"', /^[a-z][a-z0-9-]{0,39}$/);
 /** A row or a path of the sweep. */

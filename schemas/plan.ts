@@ -10,6 +10,7 @@ import {
   IterationName,
   ObjectId,
   PackageName,
+  PackagePath,
   PackageVersion,
   PersonName,
   Release,
@@ -128,6 +129,14 @@ export const Plan = z.strictObject({
     to: PackageVersion,
     /** The version on the board, if that is not `from`: after an iteration that was rolled back. */
     installed: PackageVersion.optional(),
+    /**
+     * What the packages may bring beside a kernel that the packages before did not, with the reason. `/.INSTALL` is the
+     * scriptlet.
+     */
+    allows: z
+      .array(z.strictObject({ path: PackagePath, because: z.string().min(1).max(400) }))
+      .max(100)
+      .optional(),
     /** What `uname -r` prints with the new package, if the plan promises it. */
     release: Release.optional(),
   }),

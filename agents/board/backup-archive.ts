@@ -8,12 +8,12 @@ import { syncPath } from '../../host/sync-path.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { BoardFile, PackageFile, StepEvidence } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
+import type { MtreeEntry } from '../runtime/package/mtree.ts';
+import { listArchive } from '../runtime/package/package-file.ts';
 import { backupsFolder, packagesFolder } from './backups-folder.ts';
 import { onBoard } from './board-root.ts';
 import { alteredFiles } from './pacman/altered-files.ts';
 import type { KeptPackage } from './pacman/cached-package.ts';
-import type { MtreeEntry } from './pacman/mtree.ts';
-import { listArchive } from './pacman/package-file.ts';
 
 const modulesFolder = 'usr/lib/modules';
 

@@ -432,7 +432,7 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
 
   it('reports a file that is missing although pacman reported success', async () => {
     const folder = fresh();
-    const image = join(board.root, 'usr/src/fourier/7.h');
+    const image = join(board.root, 'usr/lib/modules/7.0.0-fourier/build/7.h');
     const spoiling = { ...host, boot: { ...host.boot, initramfsCommand: ['rm', image] } };
     await expect(runStep('install', install, toInstall(second), spoiling, folder)).rejects.toThrow();
     await writeFile(host.boot.initramfs, 'another\n');
@@ -440,7 +440,9 @@ describe.skipIf(pacmanCommand === undefined)('a board (pacman needs root or unsh
     await utimes(host.boot.initramfs, 1, 1);
     await expect(runStep('install', install, toInstall(second), touching, folder)).rejects.toMatchObject({
       fault: 'host',
-      seen: { packages: [{ filesAltered: [] }, { filesAltered: ['/usr/src/fourier/7.h'] }] },
+      seen: {
+        packages: [{ filesAltered: [] }, { filesAltered: ['/usr/lib/modules/7.0.0-fourier/build/7.h'] }],
+      },
     });
     await board.pacman('-U', '--overwrite', '*', ...second.map((wanted) => stagedFile(host, wanted)));
   });

@@ -6,13 +6,14 @@ import type { Run } from '../../host/run.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
+import { refuseUnexpectedContents } from '../runtime/package/package-contents.ts';
+import { type PackageContent, readPackageFile } from '../runtime/package/package-file.ts';
 import { requireProvenance } from '../runtime/provenance.ts';
 import type { Step } from '../runtime/step.ts';
 import { backupFile } from './backup-archive.ts';
 import { onBoard } from './board-root.ts';
 import { createBootLoader } from './boot-loader/create-boot-loader.ts';
 import { lookAtInstalled } from './pacman/installed.ts';
-import { type PackageContent, readPackageFile } from './pacman/package-file.ts';
 import { createPacman, type Pacman } from './pacman/pacman.ts';
 import { holdsAll, upgrade } from './pacman/upgrade.ts';
 import { hasContent, refuseOtherKey, stagedFile, verifyStaged } from './staged.ts';
@@ -106,7 +107,7 @@ const makeInitramfs = async (
 export const install: Step<'install', BoardConfig> = async (request, context) => {
   const { effect, host, run, note, trust, iteration } = context;
   const provided = { packages: request.packages, version: request.to, board: host.host };
-  const attestation = requireProvenance(request.provenance, trust, iteration, provided);
+  const { attestation, plan } = requireProvenance(request.provenance, trust, iteration, provided);
   refuseOtherKey(host, request.fingerprint);
   const pacman = createPacman(host, run);
   const read = async () => {
@@ -120,6 +121,8 @@ export const install: Step<'install', BoardConfig> = async (request, context) =>
     before: async () => {
       const contents = await read();
       await refuseOtherVersions(request, host, pacman, contents);
+      for (const content of contents)
+        refuseUnexpectedContents(content, await pacman.installed(content.name), plan.package);
       await refuseWithoutBackupOrRoom(request, host, contents, await loader.requireReady());
       return null;
     },

@@ -13,8 +13,8 @@ import {
 import { dirname, join } from 'node:path';
 import type { Run } from '../../host/run.ts';
 import { syncPath } from '../../host/sync-path.ts';
+import type { MtreeEntry } from '../runtime/package/mtree.ts';
 import { alteredFiles } from './pacman/altered-files.ts';
-import type { MtreeEntry } from './pacman/mtree.ts';
 
 /**
  * Puts files back below `root` from a folder that holds them, each through a `.part` beside it: at every moment a path

@@ -74,7 +74,7 @@ const offer = async (version: string) => {
     await makePackage(join(folder, 'offered', version), {
       name,
       version,
-      files: { [`usr/share/${name}`]: version },
+      files: { [`usr/lib/modules/${name}`]: version },
     });
 };
 
@@ -249,7 +249,8 @@ test('the same version is refused if it is another file, and goes on if it is th
   await start('7.0-2', { attempt: 2 });
   expect(await readlink(join(place, 'repository/current'))).toBe('views/iter5.2');
   const again = join(folder, 'offered', 'again');
-  for (const name of names) await makePackage(again, { name, version: '7.0-2', files: { other: 'content' } });
+  for (const name of names)
+    await makePackage(again, { name, version: '7.0-2', files: { 'boot/other': 'content' } });
   const request = await requested('7.0-2', 'again');
   await expect(
     runStep('publish', publish, request, publisher(), { folder: join(place, 'state'), attempt: 3 }),
@@ -280,6 +281,29 @@ test('a file that holds another version than was asked for is refused', async ()
   await expect(
     runStep('publish', publish, request, publisher(), { folder: join(place, 'state') }),
   ).rejects.toMatchObject({ fault: 'work', message: expect.stringContaining('7.0-3 was asked for') });
+});
+
+test('a package that brings what the one before did not is refused, unless the plan allows it', async () => {
+  await start('7.0-1');
+  const [base = ''] = names;
+  const more = join(folder, 'offered', 'more');
+  const files = { [`usr/lib/modules/${base}`]: '2', 'etc/cron.d/x': '* * * * * root id' };
+  for (const name of names)
+    await makePackage(more, { name, version: '7.0-2', files: name === base ? files : {} });
+  const request = await requested('7.0-2', 'more');
+  const go = (changed: typeof request, attempt: number) =>
+    runStep('publish', publish, changed, publisher(), { folder: join(place, 'state'), attempt });
+  await expect(go(request, 2)).rejects.toMatchObject({
+    fault: 'work',
+    message: expect.stringMatching(/did not: \/etc \(dir 755 .*, \/etc\/cron\.d\/x .*package\.allows/),
+  });
+  expect(await readlink(join(place, 'repository/current'))).toBe('views/iter5.1');
+  const allows = [{ path: '/etc/cron.d/x', because: 'it is wanted' }];
+  const provenance = exampleProvenance(request.packages, {
+    change: ({ package: planned }) => void Object.assign(planned, { allows }),
+  });
+  await go({ ...request, provenance }, 3);
+  expect(await readlink(join(place, 'repository/current'))).toBe('views/iter5.3');
 });
 
 test('packages that no builder attests, or that nobody approved, are not even fetched', async () => {

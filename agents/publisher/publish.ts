@@ -6,11 +6,14 @@ import { connect } from '../../host/ssh.ts';
 import type { Peer, PublisherConfig } from '../../schemas/config.ts';
 import type { PackageFile, StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
+import { refuseUnexpectedContents } from '../runtime/package/package-contents.ts';
+import { readPackageFile } from '../runtime/package/package-file.ts';
 import { requireProvenance } from '../runtime/provenance.ts';
 import type { Step } from '../runtime/step.ts';
 import { signingTrial } from './openpgp.ts';
 import { describePackage, type VersionedPackage } from './package-database.ts';
 import { publishPackages } from './publish-packages.ts';
+import { servedPackage } from './repository-view.ts';
 
 const hashOf = (path: string): Promise<string | undefined> =>
   hashFile(path).then(
@@ -81,6 +84,27 @@ const expectAsked = (packages: readonly VersionedPackage[], request: StepRequest
   }
 };
 
+/** Compares what the packages hold with what those do that are served now. @throws {StepFailed} (work) */
+const expectKernels = async (
+  run: Run,
+  host: PublisherConfig,
+  folder: string,
+  {
+    packages,
+    ...planned
+  }: Parameters<typeof refuseUnexpectedContents>[2] & { packages: readonly PackageFile[] },
+): Promise<void> => {
+  for (const { name, file } of packages) {
+    const before = await servedPackage(host, run, name);
+    const contents = await readPackageFile(run, join(folder, file));
+    refuseUnexpectedContents(
+      contents,
+      before === undefined ? undefined : await readPackageFile(run, before),
+      planned,
+    );
+  }
+};
+
 /**
  * Fetches the builder's packages, signs them with the one key, and publishes them.
  * @throws {StepFailed} (host) if the key can't sign, there is no room, or the builder can't be reached; (work) if the
@@ -90,7 +114,7 @@ export const publish: Step<'publish', PublisherConfig> = async (
   request,
   { effect, host, run, workFolder, key, signal, trust, iteration },
 ) => {
-  requireProvenance(request.provenance, trust, iteration, request);
+  const { plan } = requireProvenance(request.provenance, trust, iteration, request);
   const peer = Object.hasOwn(host.peers, request.builder) ? host.peers[request.builder] : undefined;
   if (peer === undefined)
     throw new StepFailed(
@@ -115,6 +139,7 @@ export const publish: Step<'publish', PublisherConfig> = async (
     },
   });
   expectAsked(packages, request);
+  await expectKernels(run, host, workFolder, { packages, ...plan.package });
 
   return publishPackages({ config: host, run, folder: workFolder, packages, view: key, effect, signal });
 };

@@ -12,7 +12,7 @@ import {
   symlink,
   utimes,
 } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { orNoRoom } from '../../host/disk-room.ts';
 import type { Run } from '../../host/run.ts';
 import { syncPath } from '../../host/sync-path.ts';
@@ -117,6 +117,18 @@ const addToDatabase = async (
   }
 };
 
+/** The packages of a view's database. */
+const entriesOf = (config: Config, run: Run, view: string) =>
+  readDatabase(run, join(viewsFolder(config), view, `${config.repository.name}.db.tar.gz`));
+
+/** The file of the package that is served now; undefined if there is none. */
+export const servedPackage = async (config: Config, run: Run, name: string): Promise<string | undefined> => {
+  const view = await currentView(config);
+  if (view === undefined) return undefined;
+  const entry = (await entriesOf(config, run, view)).find((one) => one.name === name);
+  return entry && join(viewsFolder(config), view, basename(entry.file));
+};
+
 /**
  * Builds a complete view from the served one and the signed packages in `from`, and syncs it to the disk. Only then
  * does it get its name, and nobody sees it before {@link swapView}.
@@ -136,10 +148,7 @@ export const buildView = async (
       `${join(views, view)} is there already, and this attempt did not make it: see whose it is, and try again.`,
     );
   const base = await currentView(config);
-  if (base !== undefined) {
-    const held = await readDatabase(run, join(views, base, `${config.repository.name}.db.tar.gz`));
-    await refuseOlder(run, packages, held);
-  }
+  if (base !== undefined) await refuseOlder(run, packages, await entriesOf(config, run, base));
   await orNoRoom(views, () => mkdir(views, { recursive: true }));
   for (const leftOver of await readdir(views))
     if (leftOver.startsWith(unfinished)) await rm(join(views, leftOver), { recursive: true });

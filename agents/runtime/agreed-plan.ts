@@ -91,27 +91,29 @@ const approvalFault = (
  * coordinator accepted, an iteration needs the approvals of all whom its plan names, and of as many people as the fleet
  * wants beside the one who started it. That one counts only if plan and fleet both say so.
  * @param asked facts of the request. @param planned the same facts, as the plan has them.
- * @returns what is missing; undefined if they have.
+ * @returns the plan, or what is missing.
  */
-export const disagreement = <Facts extends object>(
+export const agreedPlan = <Facts extends object>(
   approved: Approved,
   trust: Trust,
   iteration: string,
   asked: Facts,
   planned: (plan: AgreedPlan) => Facts,
-): string | undefined => {
+): { plan: AgreedPlan } | { fault: string } => {
   const read = planOf(approved, iteration);
-  if ('fault' in read) return read.fault;
-  return otherThanPlan(asked, planned(read.plan)) ?? approvalFault(approved, read.plan, trust, iteration);
+  if ('fault' in read) return read;
+  const { plan } = read;
+  const fault = otherThanPlan(asked, planned(plan)) ?? approvalFault(approved, plan, trust, iteration);
+  return fault === undefined ? read : { fault };
 };
 
-/** Refuses what people have not agreed to, as {@link disagreement} finds. @throws {StepFailed} (work) */
-export const requireAgreed = (...of: Parameters<typeof disagreement>): void => {
-  const why = disagreement(...of);
-  if (why === undefined) return;
+/** Refuses what people have not agreed to, as {@link agreedPlan} finds. @throws {StepFailed} (work) */
+export const requireAgreed = (...of: Parameters<typeof agreedPlan>): void => {
+  const found = agreedPlan(...of);
+  if ('plan' in found) return;
   throw new StepFailed(
     'work',
-    `People have not agreed to this: ${why}; nothing is done without the approvals that it needs`,
+    `People have not agreed to this: ${found.fault}; nothing is done without the approvals that it needs`,
   );
 };
 

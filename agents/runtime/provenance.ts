@@ -10,7 +10,7 @@ import {
   ProvenanceStatement,
 } from '../../schemas/attestation.ts';
 import type { PackageFile } from '../../schemas/steps.ts';
-import { disagreement } from './agreed-plan.ts';
+import { type AgreedPlan, agreedPlan } from './agreed-plan.ts';
 import { StepFailed } from './errors.ts';
 
 type Packages = readonly Pick<PackageFile, 'file' | 'sha256'>[];
@@ -70,7 +70,7 @@ export interface Provided {
  * Checks that a pinned builder has built these packages from what people have agreed to, by this host's own copy of the
  * fleet's file: the coordinator's word is not trusted. A request without provenance is refused whatever the iteration's
  * rules are, since a coordinator that was taken over could name older rules.
- * @returns the sha256 of the attestation's payload.
+ * @returns the plan that they have agreed to, and the sha256 of the attestation's payload.
  * @throws {StepFailed} (work)
  */
 export const requireProvenance = (
@@ -78,7 +78,7 @@ export const requireProvenance = (
   trust: Trust,
   iteration: string,
   { packages, version, board }: Provided,
-): string => {
+): { attestation: string; plan: AgreedPlan } => {
   const refuse = (why: string) => new StepFailed('work', `${why}; nothing is done with these packages.`);
   const files = packages.map(({ file }) => file).join(', ');
   if (provenance === undefined)
@@ -89,9 +89,9 @@ export const requireProvenance = (
     throw refuse(`${files} was reviewed and built for ${provenance.board}, and this is ${board}`);
   const { repository, folder } = read.built;
   const asked = { repository, folder, version, built: read.built.version };
-  const why = disagreement(provenance, trust, iteration, asked, ({ package: planned }) => ({
+  const agreed = agreedPlan(provenance, trust, iteration, asked, ({ package: planned }) => ({
     ...{ repository: planned.repository, folder: planned.folder, version: planned.to, built: planned.to },
   }));
-  if (why !== undefined) throw refuse(`People have not agreed to ${files}: ${why}`);
-  return attestationHash(provenance.attestation);
+  if ('fault' in agreed) throw refuse(`People have not agreed to ${files}: ${agreed.fault}`);
+  return { attestation: attestationHash(provenance.attestation), plan: agreed.plan };
 };

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { boardEntries, unpackBackup } from '../../agents/board/backup-archive.ts';
 import { alteredFiles } from '../../agents/board/pacman/altered-files.ts';
-import { readPackageFile } from '../../agents/board/pacman/package-file.ts';
+import { readPackageFile } from '../../agents/runtime/package/package-file.ts';
 import { restore } from '../../agents/board/restore.ts';
 import { inspectPackages } from '../../agents/builder/makepkg/offer.ts';
 import { describePackage, readDatabase } from '../../agents/publisher/package-database.ts';

@@ -2,7 +2,7 @@ import { existsSync, lstatSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as others } from 'node:timers/promises';
 import type { Run } from '../../../host/run.ts';
-import type { MtreeEntry } from './mtree.ts';
+import type { MtreeEntry } from '../../runtime/package/mtree.ts';
 
 /** Paths per call of sha256sum. Even with paths of 4096 bytes they fit into argv. */
 const filesAtATime = 400;

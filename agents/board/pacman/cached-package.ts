@@ -6,8 +6,8 @@ import type { Run } from '../../../host/run.ts';
 import type { BoardConfig } from '../../../schemas/config.ts';
 import { StepFailed } from '../../runtime/errors.ts';
 import { signatureAtMostBytes, verifySignature } from '../../runtime/openpgp-verify.ts';
+import { readPackageFile } from '../../runtime/package/package-file.ts';
 import { backupsFolder, packagesFolder } from '../backups-folder.ts';
-import { readPackageFile } from './package-file.ts';
 import { type InstalledEntry, isContentOf } from './pacman.ts';
 
 /** The file of an installed package, and its detached signature, `<file>.sig`. */

@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
+import { hashFile } from '../../../host/hash-file.ts';
 import { isThere } from '../../../host/is-there.ts';
 import type { Ran, Run } from '../../../host/run.ts';
 import type { BoardConfig } from '../../../schemas/config.ts';
+import { type MtreeEntry, parseMtree } from '../../runtime/package/mtree.ts';
+import type { PackageContent } from '../../runtime/package/package-file.ts';
 import { alteredFiles } from './altered-files.ts';
-import { type MtreeEntry, parseMtree } from './mtree.ts';
-import type { PackageContent } from './package-file.ts';
 
 /** An installed package, according to pacman's database. */
 export interface InstalledEntry {
@@ -16,6 +17,8 @@ export interface InstalledEntry {
   arch: string;
   entries: MtreeEntry[];
   backup: ReadonlySet<string>;
+  /** sha256 of its scriptlet; null if it has none. */
+  scriptlet: string | null;
 }
 
 /** The board's pacman, always with a configuration without repositories. */
@@ -116,11 +119,19 @@ const readEntry = async (entry: string, version: string): Promise<InstalledEntry
   ]).catch(() => undefined);
   if (!texts) return undefined;
   const [desc, files, mtree] = texts;
+  const scriptlet = await hashFile(join(entry, 'install')).then(
+    ({ sha256 }) => sha256,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return null;
+      throw error;
+    },
+  );
   return {
     version,
     arch: blockOf(desc, 'ARCH')[0] ?? 'any',
     entries: parseMtree(mtree.toString('utf8')),
     backup: new Set(blockOf(files, 'BACKUP').map((line) => line.split('\t')[0] ?? '')),
+    scriptlet,
   };
 };
 

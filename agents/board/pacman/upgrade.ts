@@ -1,5 +1,5 @@
 import { StepFailed } from '../../runtime/errors.ts';
-import type { PackageContent } from './package-file.ts';
+import type { PackageContent } from '../../runtime/package/package-file.ts';
 import type { InstalledEntry, Pacman } from './pacman.ts';
 
 /** Pacman's words when the packages themselves are at fault, whatever the host does. */

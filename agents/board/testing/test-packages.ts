@@ -29,8 +29,8 @@ package_linux-fourier() {
   ln -s kernel "$pkgdir/usr/lib/modules/${pkgver}.0-fourier/link"
 }
 package_linux-fourier-headers() {
-  mkdir -p "$pkgdir/usr/src/fourier"
-  for i in {1..${headers}}; do echo "${pkgrel} $i" > "$pkgdir/usr/src/fourier/$i.h"; done
+  mkdir -p "$pkgdir/usr/lib/modules/${pkgver}.0-fourier/build"
+  for i in {1..${headers}}; do echo "${pkgrel} $i" > "$pkgdir/usr/lib/modules/${pkgver}.0-fourier/build/$i.h"; done
 }
 `;
 

@@ -1,7 +1,7 @@
 import type { Run } from '../../../host/run.ts';
 import { printable } from '../../../schemas/printable.ts';
-import { StepFailed } from '../../runtime/errors.ts';
-import { type MtreeEntry, parseMtree, unsafeMember } from './mtree.ts';
+import { StepFailed } from '../errors.ts';
+import { type MtreeEntry, parseMtree, scriptletIn, unsafeMember } from './mtree.ts';
 
 /** What a package file says about itself, and what it holds. */
 export interface PackageContent {
@@ -11,16 +11,23 @@ export interface PackageContent {
   /** The disk space that it takes once it is installed. */
   installedBytes: number;
   entries: MtreeEntry[];
+  /** sha256 of its scriptlet; null if it has none. */
+  scriptlet: string | null;
   /** The paths in it that belong to the board's owner once they are installed. */
   backup: ReadonlySet<string>;
 }
+
+const keys = 'type,size,sha256,link,mode,uid,gid,uname,gname';
 
 /**
  * Lists the content of an archive. The sizes and sha256s are those of the bytes in the archive.
  * @throws {StepFailed} (work) if it holds a device, or a path that would be unpacked somewhere else.
  */
-export const listArchive = async (run: Run, file: string): Promise<MtreeEntry[]> => {
-  const argv = ['bsdtar', '-cf', '-', '--format=mtree', '--options=!all,type,size,sha256,link', `@${file}`];
+export const listArchive = async (run: Run, file: string): Promise<MtreeEntry[]> =>
+  parseMtree(await manifestOf(run, file));
+
+const manifestOf = async (run: Run, file: string): Promise<string> => {
+  const argv = ['bsdtar', '-cf', '-', '--format=mtree', `--options=!all,${keys}`, `@${file}`];
   const { stdout } = await run(argv, { quiet: true });
   const unsafe = unsafeMember(stdout);
   if (unsafe !== undefined)
@@ -28,7 +35,7 @@ export const listArchive = async (run: Run, file: string): Promise<MtreeEntry[]>
       'work',
       `${file} holds ${printable(unsafe)}; files, folders and links inside it were expected.`,
     );
-  return parseMtree(stdout);
+  return stdout;
 };
 
 /**
@@ -46,12 +53,14 @@ export const readPackageFile = async (run: Run, file: string): Promise<PackageCo
       'work',
       `${file} names no package and version in its .PKGINFO: it is no pacman package.`,
     );
+  const manifest = await manifestOf(run, file);
   return {
     file,
     name,
     version,
     installedBytes: Number(all('size')[0] ?? 0),
-    entries: await listArchive(run, file),
+    entries: parseMtree(manifest),
+    scriptlet: scriptletIn(manifest),
     backup: new Set(all('backup')),
   };
 };

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createRun } from '../../../host/run.ts';
-import { alteredFiles } from './altered-files.ts';
+import { alteredFiles } from '../../board/pacman/altered-files.ts';
 import { parseMtree } from './mtree.ts';
 import { listArchive } from './package-file.ts';
 
@@ -31,9 +31,9 @@ describe('a manifest', () => {
         ].join('\n'),
       ),
     ).toEqual([
-      { path: 'etc', type: 'dir', sizeBytes: 0 },
-      { path: 'etc/.hidden', type: 'file', sizeBytes: 3, sha256 },
-      { path: 'etc/link', type: 'link', sizeBytes: 0, link: 'a b' },
+      { path: 'etc', type: 'dir', sizeBytes: 0, mode: 0o755, owner: '0:0' },
+      { path: 'etc/.hidden', type: 'file', sizeBytes: 3, sha256, mode: 0o644, owner: '0:0' },
+      { path: 'etc/link', type: 'link', sizeBytes: 0, link: 'a b', mode: 0o644, owner: '0:0' },
     ]);
   });
 

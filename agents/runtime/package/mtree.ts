@@ -5,6 +5,10 @@ export interface MtreeEntry {
   sizeBytes: number;
   sha256?: string;
   link?: string;
+  /** The permission bits, the set-id bits among them. */
+  mode: number;
+  /** `0:0` is root's. If a name contradicts its number, both are here. */
+  owner: string;
 }
 
 const withoutEscapes = (text: string): string =>
@@ -14,6 +18,10 @@ const withoutEscapes = (text: string): string =>
         'latin1',
       ).toString('utf8')
     : text;
+
+/** pacman takes the name before the number, so one that is root only by its number is not root. */
+const ownerOf = (id = '0', name?: string): string =>
+  name === undefined || (name === 'root') === (id === '0') ? id : `${name}(${id})`;
 
 /**
  * Reads a manifest in mtree(5), as bsdtar and pacman write it: one full path per line, `/set` for defaults. A package's
@@ -40,11 +48,20 @@ export const parseMtree = (text: string): MtreeEntry[] => {
       path,
       type,
       sizeBytes: Number(own.get('size') ?? 0),
+      mode: Number.parseInt(own.get('mode') ?? '0', 8),
+      owner: [ownerOf(own.get('uid'), own.get('uname')), ownerOf(own.get('gid'), own.get('gname'))].join(':'),
       ...(type === 'file' && sha256 !== undefined ? { sha256 } : {}),
       ...(type === 'link' && link !== undefined ? { link: withoutEscapes(link) } : {}),
     });
   }
   return entries;
+};
+
+/** The sha256 of a package's scriptlet; null if it has none. Of several, all are named: pacman takes the last. */
+export const scriptletIn = (text: string): string | null => {
+  const lines = text.split('\n').filter((line) => line.startsWith('./.INSTALL '));
+  const hashes = lines.map((line) => /sha256(?:digest)?=(\S+)/.exec(line)?.[1] ?? 'unknown');
+  return hashes.length === 0 ? null : hashes.join(' ');
 };
 
 /**
