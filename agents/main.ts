@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readConfigFile } from '../eventlog/files/config-file.ts';
 import packageJson from '../package.json' with { type: 'json' };
@@ -5,6 +6,11 @@ import { AgentConfig } from '../schemas/config.ts';
 import { printableLines } from '../schemas/printable.ts';
 import { runAgent } from './runtime/agent.ts';
 import { ReplacedAgent, staysDownCode } from './runtime/errors.ts';
+
+/** An installed agent is one file in the folder of its build, which has the build's name. */
+const { dirname, filename } = import.meta;
+const build = basename(filename) === 'agent.mjs' ? { build: basename(dirname) } : {};
+const version = { version: packageJson.version, ...build };
 
 const { values } = parseArgs({ options: { config: { type: 'string' } } });
 const stop = new AbortController();
@@ -16,23 +22,13 @@ try {
   // Only the host's own role is loaded: a board never has the builder's code in its process.
   switch (config.role) {
     case 'builder':
-      await runAgent(
-        config,
-        (await import('./builder/builder.ts')).builder,
-        packageJson.version,
-        stop.signal,
-      );
+      await runAgent(config, (await import('./builder/builder.ts')).builder, version, stop.signal);
       break;
     case 'publisher':
-      await runAgent(
-        config,
-        (await import('./publisher/publisher.ts')).publisher,
-        packageJson.version,
-        stop.signal,
-      );
+      await runAgent(config, (await import('./publisher/publisher.ts')).publisher, version, stop.signal);
       break;
     case 'board':
-      await runAgent(config, (await import('./board/board.ts')).board, packageJson.version, stop.signal);
+      await runAgent(config, (await import('./board/board.ts')).board, version, stop.signal);
       break;
   }
 } catch (error) {

@@ -22,7 +22,10 @@ try {
   if (values.config === undefined) throw new Error('usage: main.ts --config FILE');
   const config = readConfigFile(values.config, CoordinatorConfig);
   const fleet = readConfigFile(config.fleetFile, Fleet);
-  const ownKey = readDaemonKey({ ...config, writer: coordinator, trust: trustIn(fleet) }, say);
+  const ownKey = readDaemonKey(
+    { ...config, pinnedIn: config.fleetFile, writer: coordinator, trust: trustIn(fleet) },
+    say,
+  );
   const connecting = createSayOnce(say);
   const connection = await connectNats({
     ...config.nats,

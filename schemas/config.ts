@@ -37,8 +37,8 @@ const common = {
   nats: Nats,
   /** This host's key, an NKey seed. The host logs in with it and signs its events with it. */
   keyFile: Path,
-  /** This host's own copy of the fleet's file: whom it trusts, and with which keys. */
-  fleetFile: Path,
+  /** Whom this host trusts, and with which keys: made of the fleet's file, see `ka fleet trust`. */
+  trustFile: Path,
   /** The agent's own files: the journal, and one work folder per attempt. */
   stateFolder: Path,
   /** Where boot id and release are read. */
@@ -207,7 +207,7 @@ export const AgentConfig = z.discriminatedUnion('role', [BuilderConfig, Publishe
 export type AgentConfig = z.infer<typeof AgentConfig>;
 
 /** The parts of a host's config that enrolment itself decides. */
-const decided = { fleet: true, host: true, keyFile: true, fleetFile: true, stateFolder: true } as const;
+const decided = { fleet: true, host: true, keyFile: true, trustFile: true, stateFolder: true } as const;
 /** A file on this machine that is copied to the host. Its path is relative to the file that names it. */
 const Carried = z.string().min(1);
 const carriedNats = { nats: Nats.extend({ caFile: Carried.optional() }) };

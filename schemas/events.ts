@@ -148,6 +148,10 @@ export const fleetEvents = {
     bootId: z.string(),
     release: Release,
     package: z.string().nullable(),
+    /** sha256 of its trust file. */
+    trustSha256: Sha256.optional(),
+    /** The build that it runs, if it was installed from one. */
+    build: z.string().max(200).optional(),
   }),
   /**
    * By the operator: the log was lost and rebuilt, and a new epoch begins. Requests of an older epoch no longer count.

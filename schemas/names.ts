@@ -56,7 +56,7 @@ export const Release = name(
 /** A path in a package as the machine has it, or, with a slash at its end, a folder with all below it. */
 export const PackagePath = name(
   'an absolute path like "/etc/mkinitcpio.d/linux.preset", or a folder like "/usr/src/linux/"',
-  /^(?!.*\/\.\.?(\/|$))(\/[^/\p{Cc}]{1,255}){1,40}\/?$/u,
+  /^(\/([!--0-~]|\.[!--0-~]|\.\.[!-.0-~])[!-.0-~]{0,254}){1,40}\/?$/,
 );
 /** What an approved tree is for. */
 export const PurposeName = name('a name like "packaging"', /^[a-z][a-z0-9-]{0,39}$/);

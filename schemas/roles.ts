@@ -48,6 +48,11 @@ const typesOf: Record<WriterRole, ReadonlySet<string>> = {
   publisher: new Set(ofHosts),
   board: new Set<EventType>([...ofHosts, 'DeadlinePassed']),
 };
+
+export const isWriterRole = (role: string): role is WriterRole => Object.hasOwn(typesOf, role);
+export const isOperatorRight = (right: string): right is OperatorRight =>
+  Object.hasOwn(operatorRights, right);
+
 const knownTypes = new Set<string>([
   ...Object.keys(iterationEvents),
   ...Object.keys(fleetEvents),

@@ -31,7 +31,7 @@ const SizeBytes = z.int().min(0);
 const Series = z.object({ scope: TreePath, patches: z.array(Patch).min(1) });
 const Baseline = z.object(Plan.shape.baseline.shape);
 const ManifestAt = z.object(Plan.shape.manifest.shape);
-const PackageAt = z.object(Plan.shape.package.shape).omit({ installed: true });
+const PackageAt = z.object(Plan.shape.package.shape).omit({ installed: true, allows: true });
 
 /** A line of `.SRCINFO` that the bump removed or added: `section` is the pkgbase or a pkgname. */
 const SrcinfoChange = z.object({

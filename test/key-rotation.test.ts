@@ -65,7 +65,11 @@ const start = (attempt: number): NewEvent => ({
 
 const configOf = (host: string) => recordingConfig(log, { fleet, host });
 const nextKeyOf = (host: string) =>
-  makeDaemonsNextKey({ kind: 'daemon', writer: host, keyFile: log.keyFile(host), fleetFile: log.fleetFile });
+  makeDaemonsNextKey({
+    ...{ kind: 'daemon', writer: host, keyFile: log.keyFile(host) },
+    pins: { file: log.fleetFile, trust: () => trustIn(pins) },
+  });
+const pinnedOf = (host: string) => ({ ...configOf(host), pinnedIn: log.trustFile, writer: host });
 /** Runs an agent until the log holds one more start of it. */
 const runOnce = async (host: string) => {
   const before = (await typesOf(host)).length;
@@ -111,9 +115,10 @@ describe('a host’s key', () => {
     await pin('fermi', publicKey);
     linkSync(keyFile, `${keyFile}.old.part`); // killed before the old one has its name
     linkSync(keyFile, `${keyFile}.old`); // killed before the new one is in its place
-    expect(
-      readDaemonKey({ ...configOf('fermi'), writer: 'fermi', trust: trustIn(pins) }, () => undefined),
-    ).toMatchObject({ key: { publicKey }, former: { publicKey: old.publicKey } }); // killed before it was journalled
+    expect(readDaemonKey({ ...pinnedOf('fermi'), trust: trustIn(pins) }, () => undefined)).toMatchObject({
+      key: { publicKey },
+      former: { publicKey: old.publicKey },
+    }); // killed before it was journalled
     expect(existsSync(`${keyFile}.old.part`)).toBe(false);
     await runOnce('fermi');
     rmSync(join(configOf('fermi').stateFolder, 'journal.db'));
@@ -140,8 +145,7 @@ describe('a host’s key', () => {
       keys: [publicKey, lost.publicKey, log.key('noether').publicKey],
     };
     const trusting = { ...trust, writers: new Map(trust.writers).set('noether', pinned) };
-    const ownKey = () =>
-      readDaemonKey({ ...configOf('noether'), writer: 'noether', trust: trusting }, () => undefined);
+    const ownKey = () => readDaemonKey({ ...pinnedOf('noether'), trust: trusting }, () => undefined);
     renameSync(`${keyFile}.older`, `${keyFile}.old`);
     expect(ownKey()).toMatchObject({ key: { publicKey }, former: undefined });
     renameSync(`${keyFile}.lost`, keyFile);
@@ -157,7 +161,7 @@ const runDaemon = async () => {
   const say = (text: string) => void said.push(text);
   const keyFile = log.keyFile(coordinator);
   const trust = trustIn(pins);
-  const key = readDaemonKey({ keyFile, fleetFile: log.fleetFile, writer: coordinator, trust }, say);
+  const key = readDaemonKey({ keyFile, pinnedIn: log.fleetFile, writer: coordinator, trust }, say);
   const stop = new AbortController();
   const connection = await connectNats({ servers: [log.server.url], keyFile, name: coordinator });
   const running = runCoordinator({

@@ -24,6 +24,7 @@ import { coordinator, personWriter } from '../schemas/events.ts';
 import { Fleet } from '../schemas/fleet.ts';
 import { operatorRightNames } from '../schemas/roles.ts';
 import type { Role } from '../schemas/step-names.ts';
+import { trustFileText } from '../schemas/trust-file.ts';
 import { patienceMs } from './patience.ts';
 
 /**
@@ -125,7 +126,12 @@ export const startLogServer = async (
     hosts: Object.fromEntries(hostNames.map((host) => [host, { role: roles[host], ...pinned(host) }])),
   });
   const fleetFile = join(folder, 'fleet.yaml');
-  writeFileSync(fleetFile, JSON.stringify(fleetDocument));
+  const trustFile = join(folder, 'trust.json');
+  const writeFleet = () => {
+    writeFileSync(fleetFile, JSON.stringify(fleetDocument));
+    writeFileSync(trustFile, trustFileText(fleetDocument));
+  };
+  writeFleet();
   const logins = fleetLogins(fleetDocument);
   const server = await startNatsServer({ folder: join(folder, 'nats'), logins });
   const connections: NatsConnection[] = [];
@@ -155,6 +161,8 @@ export const startLogServer = async (
     /** The fleet's document, its file, and the keys that it pins. */
     fleet: fleetDocument,
     fleetFile,
+    /** What its hosts read of it. */
+    trustFile,
     trust: trustIn(fleetDocument),
     /** Pins a newer key of a writer in the fleet's file, as its operator does, and renews the server's users. */
     pin: async (writer: string, newer: string): Promise<Fleet> => {
@@ -166,7 +174,7 @@ export const startLogServer = async (
       if (!pins) throw new Error(`the test's fleet has no ${writer}`);
       Object.assign(pins, { publicKey: newer, earlierKeys: [pins.publicKey, ...(pins.earlierKeys ?? [])] });
       fleetDocument = Fleet.parse(changed);
-      writeFileSync(fleetFile, JSON.stringify(fleetDocument));
+      writeFleet();
       Object.assign(logins, fleetLogins(fleetDocument));
       await server.restart();
       return fleetDocument;

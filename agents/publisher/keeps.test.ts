@@ -15,7 +15,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ka-publisher-keeps-'));
   config = PublisherConfig.parse({
     ...{ fleet: 'test', host: 'hertz', role: 'publisher', nats: { servers: ['127.0.0.1'] }, peers: {} },
-    ...{ keyFile: '/key', fleetFile: '/fleet.yaml', stateFolder: folder },
+    ...{ keyFile: '/key', trustFile: '/trust.json', stateFolder: folder },
     signing: { gnupgHome: '/gnupg', fingerprint: 'A'.repeat(40), keyring: '/keyring' },
     repository: { name: 'fleet', folder },
   });

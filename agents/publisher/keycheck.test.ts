@@ -35,7 +35,7 @@ const check = async (
     role: 'publisher',
     nats: { servers: ['127.0.0.1'] },
     keyFile: '/key',
-    fleetFile: '/fleet.yaml',
+    trustFile: '/trust.json',
     stateFolder: join(folder, 'state'),
     peers: {},
     signing: { gnupgHome, keyring, fingerprint: key.fingerprint, ...signing },

@@ -97,7 +97,7 @@ const publisher = (changes: Partial<PublisherConfig> = {}): PublisherConfig =>
     role: 'publisher',
     nats: { servers: ['127.0.0.1'] },
     keyFile: '/key',
-    fleetFile: '/fleet.yaml',
+    trustFile: '/trust.json',
     stateFolder: join(place, 'state'),
     peers: {
       boltzmann: {

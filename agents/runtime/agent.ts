@@ -8,12 +8,13 @@ import { presenceEveryMs } from '../../eventlog/live/presence.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
 import { checkEvent, type KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { readDaemonKey } from '../../eventlog/signing/daemon-key.ts';
-import { type Trust, trustIn, trustNow } from '../../eventlog/signing/trust.ts';
+import { type Trust, trustNow, trustOf } from '../../eventlog/signing/trust.ts';
 import { createRun } from '../../host/run.ts';
 import type { AgentConfig } from '../../schemas/config.ts';
 import type { NewEvent } from '../../schemas/events.ts';
-import { Fleet } from '../../schemas/fleet.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import { printableLines } from '../../schemas/printable.ts';
+import { TrustFile } from '../../schemas/trust-file.ts';
 import { createAttest } from './attest.ts';
 import { createConnectedLog } from './connected-log.ts';
 import { type CleanerOptions, createCleaner } from './disks/cleaner.ts';
@@ -45,22 +46,33 @@ export interface RoleParts<Config> {
 }
 
 /**
- * Whom a host trusts, by its own copy of the fleet's file: `trust` for requests, and `ownTrust` for its own events,
+ * Whom a host trusts, by its trust file: `trust` for requests, and `ownTrust` for its own events,
  * even if their key was revoked since.
  * @throws if the file does not have this host with its fleet and role.
  */
-const trustOf = ({ fleetFile, fleet, host, role }: AgentConfig): { trust: Trust; ownTrust: Trust } => {
-  const known = readConfigFile(fleetFile, Fleet);
+const trustedBy = ({
+  trustFile,
+  fleet,
+  host,
+  role,
+}: AgentConfig): { trust: Trust; ownTrust: Trust; trustSha256: string } => {
+  const known = readConfigFile(trustFile, TrustFile);
   const trust = trustNow(known);
   if (trust.fleet !== fleet)
-    throw new Error(`${fleetFile} is for fleet ${trust.fleet}, and the config says ${fleet}`);
+    throw new Error(`${trustFile} is for fleet ${trust.fleet}, and the config says ${fleet}`);
   const own = trust.writers.get(host);
   if (own?.role !== role)
     throw new Error(
-      `${fleetFile} has ${own ? `${host} as a ${own.role}` : `no host ${host}`}, and the config says ${role}`,
+      `${trustFile} has ${own ? `${host} as a ${own.role}` : `no host ${host}`}, and the config says ${role}`,
     );
-  return { trust, ownTrust: trustIn(known) };
+  return { trust, ownTrust: trustOf(known), trustSha256: sha256(readFileSync(trustFile)) };
 };
+
+/** What runs: the program's version, and the build that it was installed from, if it was installed. */
+export interface AgentVersion {
+  version: string;
+  build?: string;
+}
 
 const stopWithinMs = 2_000;
 
@@ -82,8 +94,11 @@ const takeJournal = async (
 
 /** What an agent needs before it does anything: its boot, its key, whom it trusts, and its journal, which it takes. */
 const beginAs = async (config: AgentConfig, say: (text: string) => void, signal: AbortSignal) => {
-  const { trust, ownTrust } = trustOf(config);
-  const key = readDaemonKey({ ...config, writer: config.host, trust: ownTrust }, say);
+  const { trust, ownTrust, trustSha256 } = trustedBy(config);
+  const key = readDaemonKey(
+    { ...config, pinnedIn: config.trustFile, writer: config.host, trust: ownTrust },
+    say,
+  );
   const boot = {
     bootId: readFileSync(config.bootIdFile, 'utf8').trim(),
     release: readFileSync(config.releaseFile, 'utf8').trim(),
@@ -94,6 +109,7 @@ const beginAs = async (config: AgentConfig, say: (text: string) => void, signal:
   const place = { file: journalFile, trouble, clock, signal };
   return {
     trust,
+    trustSha256,
     check: (message: KeptMessage) => checkEvent(trust, message),
     checkOwn: (message: KeptMessage) => checkEvent(ownTrust, message),
     key,
@@ -167,7 +183,7 @@ const hangUp = async (
 export const runAgent = async <Config extends AgentConfig>(
   config: Config,
   { steps, installed = async () => null, report, keeps = () => [], missing }: RoleParts<Config>,
-  version: string,
+  version: AgentVersion,
   signal: AbortSignal,
 ): Promise<void> => {
   const { fleet, host, role } = config;
@@ -177,7 +193,8 @@ export const runAgent = async <Config extends AgentConfig>(
   const ended = new AbortController();
   const ends = AbortSignal.any([signal, ended.signal]);
   const thePackage = createInstalledPackage(() => installed(config), { clock, say, signal: ends });
-  const started = { role, version, ...boot, package: await thePackage.look() };
+  const known = { role, ...boot, trustSha256: self.trustSha256 };
+  const started = { ...version, ...known, package: await thePackage.look() };
   const lacks = await missing?.(config);
   if (lacks !== undefined) say(lacks);
   let connection: LogConnection | undefined;

@@ -87,7 +87,7 @@ const approvalFault = (
 };
 
 /**
- * Whether people have agreed to what a host is asked for, by this host's own copy of the fleet's file: whatever the
+ * Whether people have agreed to what a host is asked for, by this host's own trust file: whatever the
  * coordinator accepted, an iteration needs the approvals of all whom its plan names, and of as many people as the fleet
  * wants beside the one who started it. That one counts only if plan and fleet both say so.
  * @param asked facts of the request. @param planned the same facts, as the plan has them.
@@ -118,4 +118,4 @@ export const requireAgreed = (...of: Parameters<typeof agreedPlan>): void => {
 };
 
 /** The package as a builder is asked for it. */
-export const packageIn = ({ package: { installed: _, ...asked } }: AgreedPlan) => asked;
+export const packageIn = ({ package: { installed: _, allows: __, ...asked } }: AgreedPlan) => asked;

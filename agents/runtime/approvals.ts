@@ -37,7 +37,7 @@ const approverOf = (
 };
 
 /**
- * The people who have approved exactly this board, plan and trees, by this host's own copy of the fleet's file: the
+ * The people who have approved exactly this board, plan and trees, by this host's own trust file: the
  * coordinator's word is not trusted. Whether an approval had expired when it was used is left to the coordinator and to
  * those who audit it, since no host's clock decides that.
  * @returns their names, each once; or why the approvals do not count.

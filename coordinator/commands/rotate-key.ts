@@ -1,5 +1,4 @@
 import { connectNats } from '../../eventlog/connection/connect.ts';
-import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import {
   formerKeyFile,
   makeKeyFile,
@@ -11,7 +10,6 @@ import {
 import { readKeyHistory } from '../../eventlog/signing/key-history.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
 import { noIteration, personWriter } from '../../schemas/events.ts';
-import { Fleet } from '../../schemas/fleet.ts';
 import { Refused } from '../refused.ts';
 import { appendMade, personsLog, readIdentity } from './session.ts';
 import type { WriterConfig } from './writer-config.ts';
@@ -38,11 +36,11 @@ const nextKey = (keyFile: string) =>
  * @throws {Refused} if the fleet's file does not pin the key that it has.
  */
 export const makeDaemonsNextKey = (config: Extract<WriterConfig, { kind: 'daemon' }>): RotatedKey => {
-  const { writer, keyFile, fleetFile } = config;
-  const pinned = trustIn(readConfigFile(fleetFile, Fleet)).writers.get(writer)?.keys ?? [];
+  const { writer, keyFile, pins } = config;
+  const pinned = pins.trust().writers.get(writer)?.keys ?? [];
   const own = readKeyFile(keyFile).publicKey;
   if (!pinned.includes(own))
-    throw new Refused(`the key ${keyFile} is ${own}, and ${fleetFile} does not pin it for ${writer}`);
+    throw new Refused(`the key ${keyFile} is ${own}, and ${pins.file} does not pin it for ${writer}`);
   const { publicKey } = nextKey(keyFile);
   const earlierKeys = pinned.filter((key) => key !== publicKey);
   return { writer, publicKey, earlierKeys, outcome: 'made', file: nextKeyFile(keyFile) };

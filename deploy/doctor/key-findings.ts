@@ -1,8 +1,6 @@
 import { dirname } from 'node:path';
-import { readConfigFile } from '../../eventlog/files/config-file.ts';
+import { fleetPins, hostPins, type PinsFile } from '../../coordinator/commands/writer-config.ts';
 import { keyFileFault, keyFolderFault, readKeyFile } from '../../eventlog/signing/key-file.ts';
-import { trustIn } from '../../eventlog/signing/trust.ts';
-import { Fleet } from '../../schemas/fleet.ts';
 import { type Finding, fine, wrong } from './finding.ts';
 import { keysOf, type LocalConfig } from './local-configs.ts';
 
@@ -22,7 +20,11 @@ const placeFinding = (what: string, keyFile: string): Finding | undefined => {
   return fault === undefined ? undefined : wrong(what, fault, `chmod go-w ${dirname(keyFile)}`);
 };
 
-const pinFinding = (what: string, writer: string, keyFile: string, fleetFile: string): Finding => {
+const pinFinding = (
+  what: string,
+  { writer, keyFile }: { writer: string; keyFile: string },
+  { file: pinnedIn, trust }: PinsFile,
+): Finding => {
   let own: string;
   try {
     own = readKeyFile(keyFile).publicKey;
@@ -34,19 +36,24 @@ const pinFinding = (what: string, writer: string, keyFile: string, fleetFile: st
     return wrong(what, because(error), `put the key back, or make one: ka key make FILE`);
   }
   try {
-    const keys = trustIn(readConfigFile(fleetFile, Fleet)).writers.get(writer)?.keys ?? [];
-    if (keys[0] === own) return fine(what, `${own}, as the fleet's file pins it`);
-    const mend = `pin it in ${fleetFile}, or put the right key in ${keyFile}; see what the log holds: ka key show`;
+    const keys = trust().writers.get(writer)?.keys ?? [];
+    if (keys[0] === own) return fine(what, `${own}, as ${pinnedIn} pins it`);
+    const mend = `pin it in ${pinnedIn}, or put the right key in ${keyFile}; see what the log holds: ka key show`;
     return keys.includes(own)
       ? wrong(
           what,
-          `it is ${own}, and ${fleetFile} pins a newer one: ${keys[0]}`,
+          `it is ${own}, and ${pinnedIn} pins a newer one: ${keys[0]}`,
           'rotate it: ka key rotate, then restart the daemon',
         )
-      : wrong(what, `it is ${own}, and ${fleetFile} pins ${keys[0] ?? 'none'} for ${writer}`, mend);
+      : wrong(what, `it is ${own}, and ${pinnedIn} pins ${keys[0] ?? 'none'} for ${writer}`, mend);
   } catch (error) {
-    return wrong(what, because(error), `put right ${fleetFile}`);
+    return wrong(what, because(error), `put right ${pinnedIn}`);
   }
+};
+
+const pinsOf = ({ fleetFile, trustFile }: LocalConfig): PinsFile | undefined => {
+  if (trustFile !== undefined) return hostPins(trustFile);
+  return fleetFile === undefined ? undefined : fleetPins(fleetFile);
 };
 
 /**
@@ -55,8 +62,9 @@ const pinFinding = (what: string, writer: string, keyFile: string, fleetFile: st
  */
 export const keyFindings = (configs: readonly LocalConfig[]): Finding[] =>
   configs.flatMap((config) =>
-    keysOf(config).map(({ writer, keyFile }) => {
+    keysOf(config).flatMap(({ writer, keyFile }) => {
       const what = `key of ${writer}, ${keyFile}`;
-      return placeFinding(what, keyFile) ?? pinFinding(what, writer, keyFile, config.fleetFile);
+      const pins = pinsOf(config);
+      return placeFinding(what, keyFile) ?? (pins ? pinFinding(what, { writer, keyFile }, pins) : []);
     }),
   );

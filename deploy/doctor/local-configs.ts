@@ -11,7 +11,9 @@ const LocalConfig = z.looseObject({
   host: z.string().optional(),
   keyFile: z.string().optional(),
   identities: z.record(z.string(), z.string()).optional(),
-  fleetFile: z.string(),
+  fleetFile: z.string().optional(),
+  /** A host's. */
+  trustFile: z.string().optional(),
   nats: z.looseObject({
     servers: z.array(z.string()),
     caFile: z.string().optional(),

@@ -8,7 +8,9 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { generateWriterKey, readWriterKey } from '../../eventlog/signing/writer-key.ts';
 import { EnrolledHost } from '../../schemas/config.ts';
+import { Fleet } from '../../schemas/fleet.ts';
 import { Role } from '../../schemas/step-names.ts';
+import { trustFileText } from '../../schemas/trust-file.ts';
 import { bundleAgent, bundleEnroller } from './agent-bundle.ts';
 import { completeConfig } from './host-config.ts';
 import { addonFile } from './sqlite-addon.ts';
@@ -45,28 +47,26 @@ it.each(Role.options)('makes an agent of a %s that runs without any package besi
   for (const other of Role.options)
     expect(text.includes(`\n// agents/${other}/${other}.ts\n`)).toBe(other === role);
   const newKey = () => readWriterKey(generateWriterKey()).publicKey;
-  const fleetFile = join(at, 'fleet.yaml');
-  writeFileSync(
-    fleetFile,
-    stringify({
-      fleet: 'reauktion',
-      signingKey: 'A'.repeat(40),
-      admin: { publicKey: newKey() },
-      coordinator: { publicKey: newKey() },
-      operators: {},
-      hosts: {},
-    }),
-  );
+  const trustFile = join(at, 'trust.json');
+  const fleet = Fleet.parse({
+    fleet: 'reauktion',
+    signingKey: 'A'.repeat(40),
+    admin: { publicKey: newKey() },
+    coordinator: { publicKey: newKey() },
+    operators: {},
+    hosts: {},
+  });
+  writeFileSync(trustFile, trustFileText(fleet));
   const { config } = completeConfig(EnrolledHost.parse(writtenHosts[role]), {
     fleet: 'reauktion',
     host: 'fresnel',
     file: '/etc/fresnel.yaml',
   });
-  writeFileSync(join(at, 'agent.yaml'), stringify({ ...config, fleetFile }));
+  writeFileSync(join(at, 'agent.yaml'), stringify({ ...config, trustFile }));
 
   // All of the role's code is loaded before the agent reports that this fleet does not have the host.
   expect(await saidBy(['agent.mjs', '--config', 'agent.yaml'], at)).toBe(
-    `agent: ${fleetFile} has no host fresnel, and the config says ${role}\n`,
+    `agent: ${trustFile} has no host fresnel, and the config says ${role}\n`,
   );
   expect(await saidBy(['host.mjs', 'check'], at)).toBe('');
   const empty = { deadline: null, attempts: [], unsent: 0 };

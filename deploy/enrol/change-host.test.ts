@@ -12,9 +12,11 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import type { z } from 'zod';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { generateWriterKey, readWriterKey } from '../../eventlog/signing/writer-key.ts';
 import { createRun } from '../../host/run.ts';
 import { Fleet } from '../../schemas/fleet.ts';
+import { trustFileText } from '../../schemas/trust-file.ts';
 import { readYaml } from '../../schemas/yaml-file.ts';
 import { changeHost } from './change-host.ts';
 import { type HostBuild, makeBuild } from './host-build.ts';
@@ -139,7 +141,8 @@ const filesThere = (): string[] =>
     .sort();
 
 const pinned = () => readYaml(readFileSync(files.fleetFile, 'utf8'), Fleet).value?.hosts.fresnel?.publicKey;
-const copyThere = () => readFileSync(join(root, 'etc/kernel-agent/fleet.yaml'), 'utf8');
+const copyThere = () => readFileSync(join(root, 'etc/kernel-agent/trust.json'), 'utf8');
+const trustNow = () => trustFileText(readConfigFile(files.fleetFile, Fleet));
 
 it('makes a machine a host with a pinned key, and finds nothing to do the next time', async () => {
   const line = lineTo({ isUp: false, starts: 0 });
@@ -149,7 +152,7 @@ it('makes a machine a host with a pinned key, and finds nothing to do the next t
   const keys = await changeHost(line, await wantedHost(files), first, {});
   expect(keys.sshPublicKey).toMatch(/^ssh-ed25519 .* kernel-agent@fresnel$/);
   expect(pinned()).toBe(keys.key.publicKey);
-  expect(copyThere()).toBe(readFileSync(files.fleetFile, 'utf8'));
+  expect(copyThere()).toBe(trustNow());
   expect((await look(line)).differences).toEqual([]);
 });
 
@@ -176,18 +179,18 @@ it.each([1, 2, 3].flatMap((nth) => (['before', 'after'] as const).map((when) => 
     await enrol(line);
     expect((await look(line)).differences).toEqual([]);
     expect(machine.starts).toBe(1);
-    expect(copyThere()).toBe(readFileSync(files.fleetFile, 'utf8'));
+    expect(copyThere()).toBe(trustNow());
     expect(filesThere().filter((file) => file.endsWith('.part') || file.endsWith('restart-owed'))).toEqual(
       [],
     );
   },
 );
 
-it('gives the host the fleet’s file as it is after its key is pinned, not as it was at the look', async () => {
+it('gives the host the trust of the fleet’s file as it is after its key is pinned, not as it was at the look', async () => {
   const line = lineTo({ isUp: false, starts: 0 });
   const seen = await look(line);
-  appendFileSync(files.fleetFile, '# written meanwhile\n');
+  appendFileSync(files.fleetFile, 'approvals: 3\n');
   await changeHost(line, await wantedHost(files), seen, {});
-  expect(copyThere()).toContain('# written meanwhile');
-  expect(copyThere()).toBe(readFileSync(files.fleetFile, 'utf8'));
+  expect(copyThere()).toContain('"approvals": 3');
+  expect(copyThere()).toBe(trustNow());
 });

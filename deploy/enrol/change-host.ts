@@ -6,7 +6,7 @@ import { Applied, Started, type Surveyed } from './on-host/asked.ts';
 import { hostPlaces, programsFolder, stateHome } from './places.ts';
 import { whatRemains } from './plan.ts';
 import { type FileWithBytes, withBase64 } from './wanted-file.ts';
-import { fleetCopy, type WantedHost } from './wanted-host.ts';
+import { trustCopy, type WantedHost } from './wanted-host.ts';
 
 /** The keys that a host has once it is enrolled. */
 export type EnrolledKeys = { key: NonNullable<Surveyed['key']> } & Pick<Surveyed, 'sshPublicKey'>;
@@ -70,7 +70,7 @@ const switchHost = async (
   look: HostLook,
   pinned: string,
 ): Promise<void> => {
-  const copy = fleetCopy(pinned);
+  const copy = trustCopy(pinned);
   // The look compared the host's copy with the file as it was then; if pinning changed the file, the copy is sent
   // again.
   const copies = look.pinned === pinned ? changed(look, [copy]) : [copy];

@@ -6,6 +6,9 @@ import { Fleet } from '../../schemas/fleet.ts';
 import type { Role } from '../../schemas/step-names.ts';
 import { takeLock } from '../processes/lock.ts';
 
+/** The fleet that a file's text describes. */
+export const fleetIn = (text: string): Fleet => Fleet.parse(parseDocument(text).toJS());
+
 export interface HostKeys {
   publicKey: string;
   /** The key that waits to replace it. */

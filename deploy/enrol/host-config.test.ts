@@ -18,7 +18,7 @@ it('gives a host its paths, and names files that are carried over by their path 
     fleet: 'reauktion',
     host: 'fresnel',
     keyFile: '/var/lib/kernel-agent-host/keys/host.nkey',
-    fleetFile: '/etc/kernel-agent/fleet.yaml',
+    trustFile: '/etc/kernel-agent/trust.json',
     nats: { caFile: '/etc/kernel-agent/nats-ca.pem' },
     peers: { hertz: { port: 22, identity: '/var/lib/kernel-agent-host/keys/id_ed25519' } },
     signing: { keyring: '/etc/kernel-agent/packages.gpg' },

@@ -29,7 +29,7 @@ export const completeConfig = (
     host,
     nats: { ...nats, ...(caFile === undefined ? {} : { caFile: carry(caFile, hostPlaces.ca) }) },
     keyFile: hostPlaces.key,
-    fleetFile: hostPlaces.fleet,
+    trustFile: hostPlaces.trust,
     stateFolder: hostPlaces.state,
   };
   if (written.role === 'builder') {

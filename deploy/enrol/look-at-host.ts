@@ -8,7 +8,7 @@ import { type Survey, Surveyed } from './on-host/asked.ts';
 import { hostPlaces, openWorkArgv } from './places.ts';
 import { cutByRestart, differences, unfit } from './plan.ts';
 import { withoutBytes } from './wanted-file.ts';
-import { fleetCopy, type WantedHost } from './wanted-host.ts';
+import { trustCopy, type WantedHost } from './wanted-host.ts';
 
 export interface LookOptions {
   /** The host was installed again: its new key replaces the pinned one. */
@@ -82,7 +82,7 @@ export const lookAtHost = async (
   const build = await buildFor(first.node);
   const fleetText = await readFile(fleetFile, 'utf8');
   const pinned = first.key ? pinKey(fleetText, wanted, first.key, options) : undefined;
-  const configFiles = [...wanted.files, ...(pinned === undefined ? [] : [fleetCopy(pinned)])];
+  const configFiles = [...wanted.files, ...(pinned === undefined ? [] : [trustCopy(pinned)])];
   const second = await line.ask(
     {
       ...survey,

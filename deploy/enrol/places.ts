@@ -7,7 +7,7 @@ export const unitFolder = '/etc/systemd/system';
 
 export const hostPlaces = {
   config: `${configFolder}/agent.yaml`,
-  fleet: `${configFolder}/fleet.yaml`,
+  trust: `${configFolder}/trust.json`,
   keyring: `${configFolder}/packages.gpg`,
   knownHosts: `${configFolder}/known_hosts`,
   ca: `${configFolder}/nats-ca.pem`,
@@ -26,7 +26,7 @@ export const hostPlaces = {
 
 /** All files that enrolment writes to the config folder, which may also be a coordinator's. */
 export const configFiles: readonly string[] = [
-  hostPlaces.fleet,
+  hostPlaces.trust,
   hostPlaces.keyring,
   hostPlaces.knownHosts,
   hostPlaces.ca,

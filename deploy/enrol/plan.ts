@@ -60,7 +60,7 @@ export const differences = (
     ...(seen.hasUser ? [] : [`make the system user ${wanted.user}`]),
     ...(seen.key ? [] : [`make the host's key ${hostPlaces.key}`]),
     ...(wanted.hasNewKey ? [`pin the host's key for ${wanted.host} in the fleet's file here`] : []),
-    ...(seen.key ? [] : [`put ${hostPlaces.fleet}`]),
+    ...(seen.key ? [] : [`put ${hostPlaces.trust}`]),
     ...seen.absent.filter((path) => path !== hostPlaces.current).map((path) => `put ${path}`),
     ...seen.other.filter((path) => path !== hostPlaces.current).map((path) => `change ${path}`),
   ];

@@ -4,6 +4,8 @@ import { Refused } from '../../coordinator/refused.ts';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { type AgentConfig, EnrolledHost } from '../../schemas/config.ts';
 import { Fleet } from '../../schemas/fleet.ts';
+import { trustFileText } from '../../schemas/trust-file.ts';
+import { fleetIn } from './fleet-file.ts';
 import { completeConfig, needsIdentity, ownFolders } from './host-config.ts';
 import { agentUser, configFolder, hostPlaces, programsFolder, stateHome } from './places.ts';
 import { unitFiles } from './unit-files.ts';
@@ -34,8 +36,8 @@ const readCarried = (carried: ReadonlyMap<string, string>): Promise<FileWithByte
 const header = '# Written by ka enrol, and written anew by the next one.\n';
 
 /**
- * A host as the operator's files describe it: everything but its build, which depends on its Node, and its copy of the
- * fleet's file, which depends on its key.
+ * A host as the operator's files describe it: everything but its build, which depends on its Node, and its trust
+ * file, which depends on its key.
  * @throws {Refused} if the files contradict each other.
  */
 export const wantedHost = async ({ host, hostConfigFile, fleetFile }: HostFiles) => {
@@ -81,4 +83,6 @@ export const wantedHost = async ({ host, hostConfigFile, fleetFile }: HostFiles)
 };
 export type WantedHost = Awaited<ReturnType<typeof wantedHost>>;
 
-export const fleetCopy = (text: string): FileWithBytes => wantedFile(hostPlaces.fleet, text, 0o644);
+/** A host's trust file. @param text the fleet's file. */
+export const trustCopy = (text: string): FileWithBytes =>
+  wantedFile(hostPlaces.trust, trustFileText(fleetIn(text)), 0o644);

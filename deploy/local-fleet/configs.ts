@@ -3,6 +3,7 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { z } from 'zod';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import {
   AgentConfig,
   type BuilderConfig,
@@ -11,6 +12,8 @@ import {
   type Peer,
   type PublisherConfig,
 } from '../../schemas/config.ts';
+import { Fleet } from '../../schemas/fleet.ts';
+import { trustFileText } from '../../schemas/trust-file.ts';
 import type { SandboxExample } from '../examples/example.ts';
 import {
   peopleNames,
@@ -57,7 +60,7 @@ export const commonConfig = (now: FleetNow, host: SandboxHost) => ({
   host,
   nats: natsOf(now),
   keyFile: now.places.keyFile(host),
-  fleetFile: now.places.fleetFile,
+  trustFile: now.places.trustFile,
   stateFolder: `${now.places.host(host)}/state`,
 });
 
@@ -153,6 +156,7 @@ export const writeAgentConfig = (
  */
 export const writeConfigs = async (now: FleetNow, building: Building): Promise<void> => {
   const { places, servers } = now;
+  await writeFile(places.trustFile, trustFileText(readConfigFile(places.fleetFile, Fleet)));
   for (const host of builders) await writeAgentConfig(places, host, builderConfig(now, host, building));
   await writeAgentConfig(places, 'hertz', publisherConfig(now));
 

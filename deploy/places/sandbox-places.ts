@@ -75,6 +75,7 @@ export const sandboxPlaces = (sandboxFolder: string) => {
     mirror: join(folder, 'mirror'),
     control: join(folder, 'control'),
     fleetFile: join(folder, 'control/fleet.yaml'),
+    trustFile: join(folder, 'control/trust.json'),
     coordinatorConfig: join(folder, 'control/coordinator.yaml'),
     operatorConfig: join(folder, 'control/ka.yaml'),
     host,

@@ -17,14 +17,14 @@ export interface DaemonKey {
  * @throws one sentence, if the fleet's file does not pin the key.
  */
 export const readDaemonKey = (
-  { keyFile, fleetFile, writer, trust }: { keyFile: string; fleetFile: string; writer: string; trust: Trust },
+  { keyFile, pinnedIn, writer, trust }: { keyFile: string; pinnedIn: string; writer: string; trust: Trust },
   say: (text: string) => void,
 ): DaemonKey => {
   const pinned = trust.writers.get(writer)?.keys ?? [];
   const own = readKeyFile(keyFile);
   if (!pinned.includes(own.publicKey))
     throw new Error(
-      `the key ${keyFile} is ${own.publicKey}, and ${fleetFile} pins another for ${writer}: ${pinned[0]}`,
+      `the key ${keyFile} is ${own.publicKey}, and ${pinnedIn} pins another for ${writer}: ${pinned[0]}`,
     );
   const waiting = nextKeyFile(keyFile);
   if (existsSync(waiting)) {
@@ -32,7 +32,7 @@ export const readDaemonKey = (
     if (pinned[0] === next && next !== own.publicKey) {
       takeNextKey(keyFile);
       say(`has a new key, ${next}; nats-server has to know it: ka fleet nats-config`);
-    } else say(`the key ${waiting} waits until ${fleetFile} pins it for ${writer}: ${next}`);
+    } else say(`the key ${waiting} waits until ${pinnedIn} pins it for ${writer}: ${next}`);
   }
   const key = readKeyFile(keyFile);
   const former = readKeyFileIfAny(formerKeyFile(keyFile));

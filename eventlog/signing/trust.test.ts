@@ -3,7 +3,8 @@ import { exampleFleet } from '../../coordinator/testing/example-plan.ts';
 import { testKey } from '../../coordinator/testing/test-key.ts';
 import { fleetLogins } from '../../deploy/nats-config.ts';
 import { Fleet } from '../../schemas/fleet.ts';
-import { trustIn, trustNow } from './trust.ts';
+import { TrustFile, trustFileOf } from '../../schemas/trust-file.ts';
+import { trustIn, trustNow, trustOf } from './trust.ts';
 
 const [now, stolen] = [testKey('boltzmann').publicKey, testKey('stolen').publicKey];
 const withRevoked = (revokedKeys: string[], earlierKeys: string[] = [stolen]) => ({
@@ -14,12 +15,33 @@ const withRevoked = (revokedKeys: string[], earlierKeys: string[] = [stolen]) =>
 it('a revoked key is known to readers of the whole log, and to nobody else', () => {
   const fleet = Fleet.parse(withRevoked([stolen]));
   expect(trustIn(fleet).writers.get('boltzmann')?.keys).toEqual([now, stolen]);
-  expect(trustNow(fleet).writers.get('boltzmann')?.keys).toEqual([now]);
-  expect(trustNow(Fleet.parse(withRevoked([]))).writers.get('boltzmann')?.keys).toEqual([now, stolen]);
+  expect(trustNow(trustFileOf(fleet)).writers.get('boltzmann')?.keys).toEqual([now]);
+  expect(trustNow(trustFileOf(Fleet.parse(withRevoked([])))).writers.get('boltzmann')?.keys).toEqual([
+    now,
+    stolen,
+  ]);
   expect(fleetLogins(fleet).writers.map(({ publicKey }) => publicKey)).not.toContain(stolen);
   expect(fleetLogins(Fleet.parse(withRevoked([]))).writers.map(({ publicKey }) => publicKey)).toContain(
     stolen,
   );
+});
+
+it('a trust file of a newer fleet is read: what is not known here counts as none', () => {
+  const file = trustFileOf(exampleFleet);
+  const [asks = { role: '', keys: [] }] = [file.writers.coordinator];
+  const newer = {
+    ...file,
+    witnesses: ['w'],
+    writers: {
+      ...file.writers,
+      '@architect': { ...file.writers['@architect'], may: ['approve', 'hold'], since: 'yesterday' },
+      watcher: { ...asks, role: 'watcher' },
+    },
+  };
+  const trust = trustOf(TrustFile.parse(newer));
+  expect(trust.writers.get('@architect')?.may).toEqual(['approve']);
+  expect(trust.writers.has('watcher')).toBe(false);
+  expect([...trust.writers.keys()].toSorted()).toEqual(Object.keys(file.writers).toSorted());
 });
 
 it('a key is revoked only where it is still named, and belongs to one writer', () => {

@@ -1,6 +1,6 @@
-import { coordinator, personWriter } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
-import type { OperatorRight, WriterRole } from '../../schemas/roles.ts';
+import { isOperatorRight, isWriterRole, type OperatorRight, type WriterRole } from '../../schemas/roles.ts';
+import { type TrustFile, trustFileOf } from '../../schemas/trust-file.ts';
 import { ConfigFault } from '../files/config-file.ts';
 import { rawPublicKey } from './writer-key.ts';
 
@@ -35,44 +35,30 @@ const mustBeKey = (key: string): void => {
   }
 };
 
-/** What a fleet's file pins, for readers of the whole log: which key counts at which place follows from the log. */
-export const trustIn = (pinned: Fleet): Trust => {
-  const { fleet, coordinator: asking, operators, hosts, approvals, authorMayApprove } = pinned;
-  const keysOf = ({
-    publicKey,
-    earlierKeys = [],
-  }: {
-    publicKey: string;
-    earlierKeys?: string[] | undefined;
-  }) => {
-    const keys = [publicKey, ...earlierKeys];
-    for (const key of keys) mustBeKey(key);
-    return keys;
-  };
-  return {
-    fleet,
-    approvals,
-    authorMayApprove,
-    writers: new Map<string, TrustedWriter>([
-      [coordinator, { role: 'coordinator', keys: keysOf(asking) }],
-      ...Object.entries(operators).map(
-        ([name, one]) => [personWriter(name), { role: 'operator', keys: keysOf(one), may: one.may }] as const,
-      ),
-      ...Object.entries(hosts).map(([name, one]) => [name, { role: one.role, keys: keysOf(one) }] as const),
-    ]),
-  };
-};
+/** What a trust file pins, for readers of the whole log: which key counts at which place follows from the log. */
+export const trustOf = ({ fleet, approvals, authorMayApprove, writers }: TrustFile): Trust => ({
+  fleet,
+  approvals,
+  authorMayApprove,
+  writers: new Map(
+    Object.entries(writers).flatMap(([name, { role, keys, may }]): [string, TrustedWriter][] => {
+      for (const key of keys) mustBeKey(key);
+      if (!isWriterRole(role)) return []; // of a newer fleet; it may write nothing that is known here
+      return [[name, { role, keys, ...(may && { may: may.filter(isOperatorRight) }) }]];
+    }),
+  ),
+});
+
+/** What a fleet's file pins, for readers of the whole log. */
+export const trustIn = (fleet: Fleet): Trust => trustOf(trustFileOf(fleet));
 
 /**
- * What a fleet's file pins, for readers of a single message without those before it, as hosts are: a revoked key never
+ * What a trust file pins, for readers of a single message without those before it, as hosts are: a revoked key never
  * counts, whenever it signed.
  */
-export const trustNow = (fleet: Fleet): Trust => {
-  const trust = trustIn(fleet);
-  const { coordinator: asking, operators, hosts } = fleet;
-  const revoked = new Set(
-    [asking, ...Object.values(operators), ...Object.values(hosts)].flatMap((one) => one.revokedKeys ?? []),
-  );
+export const trustNow = (file: TrustFile): Trust => {
+  const trust = trustOf(file);
+  const revoked = new Set(Object.values(file.writers).flatMap((one) => one.revokedKeys ?? []));
   const writers = [...trust.writers].map(([name, one]): [string, TrustedWriter] => [
     name,
     { ...one, keys: one.keys.filter((key) => !revoked.has(key)) },

@@ -56,7 +56,7 @@ export const attackTable = [
     party: 'coordinator',
     goal: 'land what nobody has approved',
     how: 'asks a builder to land the series while its review is still open, with no approval and with one of its own',
-    refusedBy: 'the builder, which checks start, plan and approvals with its own copy of the fleet’s file',
+    refusedBy: 'the builder, which checks start, plan and approvals with its own trust file',
   },
   {
     id: 'made-up-epoch',

@@ -30,4 +30,4 @@ const steps = Object.fromEntries(
 
 const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort());
-await Promise.all(configs.map((config) => runAgent(config, { steps }, '1', stop.signal)));
+await Promise.all(configs.map((config) => runAgent(config, { steps }, { version: '1' }, stop.signal)));

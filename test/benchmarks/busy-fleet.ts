@@ -72,7 +72,7 @@ const startAgents = async (
   const hosts = Object.entries(server.fleet.hosts);
   const configs = hosts.map(([host, { role }]) => ({
     ...{ role, fleet, host, nats: { servers: [server.server.url] } },
-    ...{ keyFile: server.keyFile(host), fleetFile: server.fleetFile, stateFolder: join(statesFolder, host) },
+    ...{ keyFile: server.keyFile(host), trustFile: server.trustFile, stateFolder: join(statesFolder, host) },
     ...{ bootIdFile: '/proc/sys/kernel/random/boot_id', releaseFile: '/proc/sys/kernel/osrelease' },
     keep: BoardKeeps.parse({}), // what a board keeps besides its effects, these agents don't have
   }));

@@ -16,7 +16,7 @@ const boardConfig = (server: LogServer, host: string): object => {
   writeFileSync(releaseFile, '7.0.0');
   return {
     ...{ role: 'board', fleet: server.trust.fleet, host, nats: { servers: [server.server.url] } },
-    ...{ keyFile: server.keyFile(host), fleetFile: server.fleetFile, stateFolder: root },
+    ...{ keyFile: server.keyFile(host), trustFile: server.trustFile, stateFolder: root },
     ...{ bootIdFile, releaseFile, peers: {}, root, packages: ['linux-fourier'] },
     pacman: {
       command: ['true'],

@@ -16,7 +16,7 @@ import { expectPrintable } from './terminal-text.ts';
 
 const nats = { servers: ['127.0.0.1:4222'] };
 const common = {
-  ...{ fleet: 'reauktion', nats, keyFile: '/k/key', fleetFile: '/k/fleet.yaml', stateFolder: '/s' },
+  ...{ fleet: 'reauktion', nats, keyFile: '/k/key', trustFile: '/k/trust.json', stateFolder: '/s' },
 };
 const peer = {
   address: '10.0.0.1',

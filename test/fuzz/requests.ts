@@ -17,7 +17,9 @@ import { hostileText, mutated } from './hostile.ts';
 export const freeTexts: ReadonlySet<string> = new Set([
   'land.title',
   // Only hashed, and read as a plan whose parts are compared.
-  'land.approved.planText',
+  ...['land.approved', 'build.approved', 'publish.provenance', 'install.provenance'].map(
+    (at) => `${at}.planText`,
+  ),
   ...[
     'record.title',
     'record.files[].content.text',

@@ -9,6 +9,7 @@ import { type Trust, trustNow } from '../../eventlog/signing/trust.ts';
 import { formatAttempt } from '../../schemas/attempt-id.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import type { Role } from '../../schemas/step-names.ts';
+import { trustFileOf } from '../../schemas/trust-file.ts';
 import { createHostConnection, type HostConnection } from './host-connection.ts';
 import type { KeptJournal } from './kept-journal.ts';
 import { clockOf, createLife, databaseOf, type Life } from './life.ts';
@@ -66,7 +67,7 @@ const check: CheckMessage = (message) => {
 
 const trusts = new WeakMap<Fleet, Trust>();
 const trustOf = (fleet: Fleet): Trust => {
-  const known = trusts.get(fleet) ?? trustNow(fleet);
+  const known = trusts.get(fleet) ?? trustNow(trustFileOf(fleet));
   trusts.set(fleet, known);
   return known;
 };

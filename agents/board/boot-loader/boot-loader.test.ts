@@ -40,7 +40,7 @@ const fw = (program: string, ...args: string[]) =>
 const host = (loader: object): BoardConfig =>
   AgentConfig.parse({
     ...{ role: 'board', fleet: 'test', host: 'fresnel', nats: { servers: ['nats://127.0.0.1:1'] } },
-    ...{ keyFile: '/key', fleetFile: '/fleet.yaml', stateFolder: at('state'), peers: {} },
+    ...{ keyFile: '/key', trustFile: '/trust.json', stateFolder: at('state'), peers: {} },
     ...{ bootIdFile: at('boot-id'), releaseFile: at('release'), procVersionFile: at('version') },
     ...{ root: at('root'), packages: ['linux'], repositoryUrl: 'http://127.0.0.1:1' },
     pacman: {

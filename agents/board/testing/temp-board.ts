@@ -197,7 +197,7 @@ const startParts = async (disks: Disks, onStop: (end: () => unknown) => void) =>
     host: 'fresnel',
     nats: { servers: ['nats://127.0.0.1:1'] },
     keyFile: at('host-key'),
-    fleetFile: '/fleet.yaml',
+    trustFile: '/trust.json',
     stateFolder: at('state'),
     bootIdFile: at('boot-id'),
     releaseFile: at('release'),

@@ -27,7 +27,7 @@ export const recordingConfig = (
     host,
     nats: { servers: [log.server.url] },
     keyFile: log.keyFile(host),
-    fleetFile: log.fleetFile,
+    trustFile: log.trustFile,
     stateFolder,
     bootIdFile: join(stateFolder, 'boot'),
     releaseFile: join(stateFolder, 'release'),
@@ -85,7 +85,7 @@ export const recorder = (
 /** Runs an agent in this process. It ends with the test, whatever the result. */
 export const startAgent = (config: BuilderConfig, parts: RoleParts<BuilderConfig> = recorder()) => {
   const controller = new AbortController();
-  const ended = runAgent(config, parts, '1', controller.signal);
+  const ended = runAgent(config, parts, { version: '1' }, controller.signal);
   ended.catch(() => undefined); // the test awaits it later
   onTestFinished(async () => {
     controller.abort();
