@@ -1,14 +1,6 @@
 import { z } from 'zod';
 import { sha256 } from './hash.ts';
-import {
-  FleetName,
-  type HostName,
-  IterationName,
-  ObjectId,
-  PackageVersion,
-  PublicKey,
-  Sha256,
-} from './names.ts';
+import { FleetName, HostName, IterationName, ObjectId, PackageVersion, PublicKey, Sha256 } from './names.ts';
 import { Approved, Reviewed } from './reviewed.ts';
 
 /**
@@ -96,8 +88,28 @@ export const TestResultStatement = statementOf(
 );
 export type TestResultStatement = z.infer<typeof TestResultStatement>;
 
+/**
+ * A board's statement that it has made a backup. Its subject is the archive and the packages in it; `files` is the sha256
+ * of the list of its other files, as sha256sum(1) prints one.
+ */
+export const BackupStatement = statementOf(
+  'urn:kernel-agent:predicate:backup:v1',
+  z.object({
+    fleet: FleetName,
+    board: HostName,
+    iteration: IterationName,
+    /** The backup host, and the folder there. */
+    host: HostName,
+    place: z.string(),
+    version: PackageVersion,
+    release: z.string(),
+    files: Sha256,
+  }),
+);
+export type BackupStatement = z.infer<typeof BackupStatement>;
+
 /** The statements that a host of the fleet attests. */
-export type Statement = ProvenanceStatement | TestResultStatement;
+export type Statement = ProvenanceStatement | TestResultStatement | BackupStatement;
 
 /** How a builder builds: a package of one commit, with makepkg. */
 export const buildType = 'urn:kernel-agent:build-type:makepkg:v1';

@@ -11,6 +11,7 @@ import type { Step } from '../runtime/step.ts';
 import { backupFile } from './backup-archive.ts';
 import { onBoard } from './board-root.ts';
 import { createBootLoader } from './boot-loader/create-boot-loader.ts';
+import { requireOwnBackup } from './own-backup.ts';
 import { lookAtInstalled } from './pacman/installed.ts';
 import { type PackageContent, readPackageFile } from './pacman/package-file.ts';
 import { createPacman, type Pacman } from './pacman/pacman.ts';
@@ -106,6 +107,7 @@ const makeInitramfs = async (
 export const install: Step<'install', BoardConfig> = async (request, context) => {
   const { effect, host, run, note, trust, iteration } = context;
   const attestation = requireProvenance(request.provenance, trust, iteration, request.packages, host.host);
+  requireOwnBackup(context, request.backup);
   refuseOtherKey(host, request.fingerprint);
   const pacman = createPacman(host, run);
   const read = async () => {

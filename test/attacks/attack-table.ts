@@ -59,6 +59,14 @@ export const attackTable = [
     refusedBy: 'the builder, which checks start, plan and approvals with its own copy of the fleet’s file',
   },
   {
+    id: 'made-up-backup',
+    party: 'coordinator',
+    goal: 'put files of its own over a board',
+    how: 'puts an archive with a cron file and another Image into the backup folder, and asks the board to go back to it',
+    refusedBy:
+      'the board, which goes back to what it has signed itself alone, and unpacks only what its config keeps',
+  },
+  {
     id: 'made-up-epoch',
     party: 'coordinator',
     goal: 'stop a host for ever',
