@@ -1,6 +1,15 @@
 import { z } from 'zod';
 import { sha256 } from './hash.ts';
-import { FleetName, HostName, IterationName, ObjectId, PackageVersion, PublicKey, Sha256 } from './names.ts';
+import {
+  FileName,
+  FleetName,
+  HostName,
+  IterationName,
+  ObjectId,
+  PackageVersion,
+  PublicKey,
+  Sha256,
+} from './names.ts';
 import { Approved, Reviewed } from './reviewed.ts';
 
 /**
@@ -137,6 +146,21 @@ export const Provenance = Approved.extend({
   patchset: Sha256,
 });
 export type Provenance = z.infer<typeof Provenance>;
+
+/**
+ * What the repository holds beside a package, under the package file's name and {@link proofSuffix}: with it, and with its
+ * own copy of the fleet's file, anybody can check who built the package from what, and who approved that.
+ */
+export const PackageProof = z.object({
+  iteration: IterationName,
+  /** All packages of the build: the attestation is about them together. */
+  packages: z.array(z.object({ file: FileName, sha256: Sha256 })).min(1),
+  provenance: Provenance,
+});
+export type PackageProof = z.infer<typeof PackageProof>;
+export const proofSuffix = '.provenance.json';
+/** Nobody reads a longer one. */
+export const proofAtMostBytes = 4 * 1024 * 1024;
 
 /** The hash by which an attestation is referred to: the sha256 of its payload's bytes. */
 export const attestationHash = ({ payload }: DsseEnvelope): string => sha256(Buffer.from(payload, 'base64'));

@@ -90,7 +90,10 @@ export const publish: Step<'publish', PublisherConfig> = async (
   request,
   { effect, host, run, workFolder, key, signal, trust, iteration },
 ) => {
-  requireProvenance(request.provenance, trust, iteration, request.packages);
+  const { provenance } = request;
+  requireProvenance(provenance, trust, iteration, request.packages);
+  const proved = request.packages.map(({ file, sha256 }) => ({ file, sha256 }));
+  const proof = provenance && { iteration, packages: proved, provenance };
   const peer = Object.hasOwn(host.peers, request.builder) ? host.peers[request.builder] : undefined;
   if (peer === undefined)
     throw new StepFailed(
@@ -116,5 +119,14 @@ export const publish: Step<'publish', PublisherConfig> = async (
   });
   expectAsked(packages, request);
 
-  return publishPackages({ config: host, run, folder: workFolder, packages, view: key, effect, signal });
+  return publishPackages({
+    config: host,
+    run,
+    folder: workFolder,
+    packages,
+    view: key,
+    proof,
+    effect,
+    signal,
+  });
 };

@@ -90,6 +90,14 @@ export const attackTable = [
       'the writer, which requires TLS off loopback and verifies the certificate, also without `caFile`',
   },
   {
+    id: 'signed-by-the-publisher',
+    party: 'publisher',
+    goal: 'bring any program to a board by its next pacman -Syu',
+    how: 'signs a package of its own and adds it to the repository, with no proof and with that of an approved one',
+    refusedBy:
+      'the board’s pacman, whose hook asks a builder’s attestation and people’s approvals of these very bytes for this board',
+  },
+  {
     id: 'slow-expression',
     party: 'patch author',
     goal: 'keep a host busy for ever',

@@ -7,6 +7,7 @@ import type { BoardConfig } from '../../../schemas/config.ts';
 import { StepFailed } from '../../runtime/errors.ts';
 import { signatureAtMostBytes, verifySignature } from '../../runtime/openpgp-verify.ts';
 import { backupsFolder, packagesFolder } from '../backups-folder.ts';
+import { repositoryFile } from '../repository-file.ts';
 import { readPackageFile } from './package-file.ts';
 import { type InstalledEntry, isContentOf } from './pacman.ts';
 
@@ -81,7 +82,7 @@ const signatureOf = async (run: Run, host: BoardConfig, file: string, folder: st
   const beside = `${file}.sig`;
   if (await stat(beside).catch(() => undefined)) return beside;
   const signature = join(folder, basename(beside));
-  const url = `${host.repositoryUrl.replace(/(?<!\/)\/+$/, '')}/${encodeURIComponent(basename(beside))}`;
+  const url = repositoryFile(host, basename(beside));
   await mkdir(folder, { recursive: true });
   const { ended, stderr } = await fetchUrl(
     run,
