@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { sha256 } from './hash.ts';
 import {
+  FileName,
   FleetName,
-  type HostName,
+  HostName,
   IterationName,
   ObjectId,
   PackageVersion,
@@ -96,8 +97,28 @@ export const TestResultStatement = statementOf(
 );
 export type TestResultStatement = z.infer<typeof TestResultStatement>;
 
+/**
+ * A board's statement that it has made a backup. Its subject is the archive and the packages in it; `files` is the sha256
+ * of the list of its other files, as sha256sum(1) prints one.
+ */
+export const BackupStatement = statementOf(
+  'urn:kernel-agent:predicate:backup:v1',
+  z.object({
+    fleet: FleetName,
+    board: HostName,
+    iteration: IterationName,
+    /** The backup host, and the folder there. */
+    host: HostName,
+    place: z.string(),
+    version: PackageVersion,
+    release: z.string(),
+    files: Sha256,
+  }),
+);
+export type BackupStatement = z.infer<typeof BackupStatement>;
+
 /** The statements that a host of the fleet attests. */
-export type Statement = ProvenanceStatement | TestResultStatement;
+export type Statement = ProvenanceStatement | TestResultStatement | BackupStatement;
 
 /** How a builder builds: a package of one commit, with makepkg. */
 export const buildType = 'urn:kernel-agent:build-type:makepkg:v1';
@@ -125,6 +146,21 @@ export const Provenance = Approved.extend({
   patchset: Sha256,
 });
 export type Provenance = z.infer<typeof Provenance>;
+
+/**
+ * What the repository holds beside a package, under the package file's name and {@link proofSuffix}: with it, and with its
+ * own copy of the fleet's file, anybody can check who built the package from what, and who approved that.
+ */
+export const PackageProof = z.object({
+  iteration: IterationName,
+  /** All packages of the build: the attestation is about them together. */
+  packages: z.array(z.object({ file: FileName, sha256: Sha256 })).min(1),
+  provenance: Provenance,
+});
+export type PackageProof = z.infer<typeof PackageProof>;
+export const proofSuffix = '.provenance.json';
+/** Nobody reads a longer one. */
+export const proofAtMostBytes = 4 * 1024 * 1024;
 
 /** The hash by which an attestation is referred to: the sha256 of its payload's bytes. */
 export const attestationHash = ({ payload }: DsseEnvelope): string => sha256(Buffer.from(payload, 'base64'));

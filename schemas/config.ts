@@ -143,6 +143,11 @@ export const BoardConfig = z.strictObject({
     configFile: Path,
     /** One without repositories, for `-U`: a bad database in `sync/` makes every call fail. */
     localConfigFile: Path,
+    /**
+     * The fleet's repository, which enrolment adds to that configuration. A hook verifies the packages that pacman takes
+     * from it, or from any repository there that is served at `repositoryUrl`.
+     */
+    repository: RepositoryName.optional(),
     cacheFolder: Path,
     logFile: Path,
     databaseFolder: Path,

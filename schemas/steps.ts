@@ -92,6 +92,8 @@ const BackupHeld = z.object({
   release: Release,
   files: z.array(BoardFile).min(1),
   packages: z.array(PackageFile).min(1),
+  /** The board's statement that it has made this backup. It goes back to no other. */
+  attestation: DsseEnvelope.optional(),
 });
 
 const SweepRequest = z.object({

@@ -4,6 +4,7 @@ import { createAttest } from '../agents/runtime/attest.ts';
 import { createEffect, type WatchEffects } from '../agents/runtime/effects.ts';
 import { asStepFailed } from '../agents/runtime/errors.ts';
 import { Journal } from '../agents/runtime/journal/journal.ts';
+import { createOwnEvidence } from '../agents/runtime/own-evidence.ts';
 import type { Step } from '../agents/runtime/step.ts';
 import { exampleFleet } from '../coordinator/testing/example-plan.ts';
 import { testKey } from '../coordinator/testing/test-key.ts';
@@ -72,6 +73,7 @@ export const runStep = async <Name extends StepName, Host>(
       trust: trustIn(fleet),
       note,
       workFolder,
+      ownEvidence: createOwnEvidence(journal, iteration),
       bootsAfter: (bootId) => journal.boots.after(bootId),
       signal,
     });

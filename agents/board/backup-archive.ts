@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { copyFile, lstat, mkdir, readdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
-import { basename, join, relative } from 'node:path';
+import { basename, join } from 'node:path';
 import { requireRoom } from '../../host/disk-room.ts';
 import { hashFile } from '../../host/hash-file.ts';
 import type { Run } from '../../host/run.ts';
@@ -11,11 +11,9 @@ import { StepFailed } from '../runtime/errors.ts';
 import type { MtreeEntry } from '../runtime/package/mtree.ts';
 import { listArchive } from '../runtime/package/package-file.ts';
 import { backupsFolder, packagesFolder } from './backups-folder.ts';
-import { onBoard } from './board-root.ts';
+import { type KeepingHost, keptPaths, moduleReleases, modulesFolder, requireOnlyKept } from './kept-paths.ts';
 import { alteredFiles } from './pacman/altered-files.ts';
 import type { KeptPackage } from './pacman/cached-package.ts';
-
-const modulesFolder = 'usr/lib/modules';
 
 export type BackupArchive = Pick<StepEvidence<'backup'>, 'archive' | 'files' | 'packages'>;
 
@@ -25,23 +23,9 @@ export const backupFile = (
   { version, archive }: { version: string; archive: { file: string } },
 ): string => join(backupsFolder(host, version), archive.file);
 
-/** The kernel releases whose module folders a package owns. */
-export const moduleReleases = (entries: readonly MtreeEntry[]): string[] => [
-  ...new Set(
-    entries.flatMap(({ path }) => {
-      const [release, inside] = path.startsWith(`${modulesFolder}/`)
-        ? path.slice(modulesFolder.length + 1).split('/')
-        : [];
-      return release !== undefined && inside !== undefined ? [release] : [];
-    }),
-  ),
-];
-
-/** What a rollback puts back besides packages, each path once, relative to the root. */
-const keptPaths = async (host: BoardConfig, releases: readonly string[]): Promise<string[]> => {
-  const { image, initramfs, keep } = host.boot;
-  const all = [image, initramfs, ...keep, ...releases.map((release) => `/${modulesFolder}/${release}`)];
-  const paths = [...new Set(all.map((path) => relative(host.root, onBoard(host.root, path))))].sort();
+/** @throws {StepFailed} (host) if one of them isn't there. */
+const pathsToKeep = async (host: BoardConfig, releases: readonly string[]): Promise<string[]> => {
+  const paths = keptPaths(host, releases);
   for (const path of paths)
     if (!(await lstat(join(host.root, path)).catch(() => undefined)))
       throw new StepFailed(
@@ -111,7 +95,7 @@ export const createBackupArchive = async (
     workFolder: string;
   },
 ): Promise<BackupArchive> => {
-  const paths = await keptPaths(host, releases);
+  const paths = await pathsToKeep(host, releases);
   const kept = paths.map((path) => join(host.root, path));
   const { stdout } = await run(
     ['du', '--bytes', '--total', '--summarize', '--', ...kept, ...packages.map(({ file }) => file)],
@@ -144,16 +128,17 @@ export const createBackupArchive = async (
     ...['--directory', workFolder, `./${packagesFolder}`],
   ]);
   const entries = await boardEntries(run, part);
+  const files = summarize(entries);
+  const keptPackages: PackageFile[] = await Promise.all(
+    packages.map(async ({ name, file }) => ({ name, file: basename(file), ...(await hashFile(file)) })),
+  );
+  await requireOnlyKept(run, host, part, { files, packages: keptPackages }); // a rollback would refuse the rest
   const changed = await alteredFiles(run, host.root, entries);
   if (changed.length > 0) throw new Error(`${changed.join(', ')} changed while the backup was made.`);
 
   await syncPath(part);
   const content = await hashFile(part);
   const file = `${version}-${content.sha256.slice(0, 16)}.tar.zst`;
-  const files = summarize(entries);
-  const keptPackages: PackageFile[] = await Promise.all(
-    packages.map(async ({ name, file }) => ({ name, file: basename(file), ...(await hashFile(file)) })),
-  );
   const made = { archive: { file, ...content }, files, packages: keptPackages };
   await writeFile(join(folder, `${file}.json`), `${JSON.stringify(made, undefined, 2)}\n`);
   await syncPath(join(folder, `${file}.json`));
@@ -165,12 +150,16 @@ export const createBackupArchive = async (
 /**
  * Unpacks an archive into `folder`, and first removes what is there: a cut may have left half of it.
  * @returns The folder, and the package files in it.
+ * @throws {StepFailed} (host) if it holds anything that the board's config does not keep: then nothing is unpacked.
  */
 export const unpackBackup = async (
   run: Run,
+  host: KeepingHost,
   archive: string,
+  backup: Pick<BackupArchive, 'files' | 'packages'>,
   folder: string,
 ): Promise<{ folder: string; packages: string[] }> => {
+  await requireOnlyKept(run, host, archive, backup);
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   const options = ['--force-local', '--preserve-permissions', '--numeric-owner'];

@@ -5,10 +5,12 @@ import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import type { Step, StepContext } from '../runtime/step.ts';
-import { type BackupArchive, backupFile, createBackupArchive, moduleReleases } from './backup-archive.ts';
+import { type BackupArchive, backupFile, createBackupArchive } from './backup-archive.ts';
 import { onBoard } from './board-root.ts';
 import { bannerRelease, imageBanner } from './boot.ts';
 import { createBootLoader } from './boot-loader/create-boot-loader.ts';
+import { moduleReleases } from './kept-paths.ts';
+import { backupStatementOf } from './own-backup.ts';
 import { cachedPackage, type KeptPackage } from './pacman/cached-package.ts';
 import { createPacman } from './pacman/pacman.ts';
 import { atPeer, peerNamed } from './peer-named.ts';
@@ -39,10 +41,8 @@ const makeArchive = async (
  * Keeps what a rollback needs, here and on the backup host. The installed system stays as it is; a cut leaves a
  * `.part` here or there.
  */
-export const backup: Step<'backup', BoardConfig> = async (
-  request,
-  { effect, host, run, note, workFolder, signal },
-) => {
+export const backup: Step<'backup', BoardConfig> = async (request, context) => {
+  const { effect, host, run, note, attest, workFolder, signal } = context;
   const { version } = request;
   const peer = peerNamed(host, request.host);
   const madeFile = join(workFolder, 'made.json');
@@ -87,5 +87,6 @@ export const backup: Step<'backup', BoardConfig> = async (
   });
 
   const release = bannerRelease(await imageBanner(onBoard(host.root, host.boot.image)));
-  return { host: request.host, place, version, release, ...made };
+  const held = { host: request.host, place, version, release, ...made };
+  return { ...held, attestation: attest(backupStatementOf(context, held)) };
 };

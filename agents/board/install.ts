@@ -13,6 +13,7 @@ import type { Step } from '../runtime/step.ts';
 import { backupFile } from './backup-archive.ts';
 import { onBoard } from './board-root.ts';
 import { createBootLoader } from './boot-loader/create-boot-loader.ts';
+import { requireOwnBackup } from './own-backup.ts';
 import { lookAtInstalled } from './pacman/installed.ts';
 import { createPacman, type Pacman } from './pacman/pacman.ts';
 import { holdsAll, upgrade } from './pacman/upgrade.ts';
@@ -108,6 +109,7 @@ export const install: Step<'install', BoardConfig> = async (request, context) =>
   const { effect, host, run, note, trust, iteration } = context;
   const provided = { packages: request.packages, version: request.to, board: host.host };
   const { attestation, plan } = requireProvenance(request.provenance, trust, iteration, provided);
+  requireOwnBackup(context, request.backup);
   refuseOtherKey(host, request.fingerprint);
   const pacman = createPacman(host, run);
   const read = async () => {

@@ -42,9 +42,12 @@ const refuseAltered = ([wrong, ...more]: readonly string[]): void => {
     );
 };
 
-/** Unpacks a backup's archive. @throws {StepFailed} (work) if it is not a backup of that version. */
+/**
+ * Unpacks a backup's archive.
+ * @throws {StepFailed} (work) if it is not a backup of that version, (host) if it holds what the config does not keep.
+ */
 const openBackup = async ({ host, run, workFolder }: Context, archive: string, backup: Backup) => {
-  const unpacked = await unpackBackup(run, archive, join(workFolder, 'backup'));
+  const unpacked = await unpackBackup(run, host, archive, backup, join(workFolder, 'backup'));
   const contents: PackageContent[] = [];
   for (const file of unpacked.packages) {
     // The archive's bytes were verified when this board made it. A wrong clock, or a key that has expired since, must
@@ -91,7 +94,8 @@ const settleBoot = (
  * boot files and modules over them, each synced to the disk, and last the file that names the kernel that boots. Until
  * then a kernel boots that nothing here writes to. Each part may be repeated, and what is right already stays.
  * @returns What was found installed afterwards, and whether anything had to be changed.
- * @throws {StepFailed} (work) if the archive is not a backup of that version, (host) if the board isn't as it was then.
+ * @throws {StepFailed} (work) if the archive is not a backup of that version, (host) if it holds what the board's
+ * config does not keep, or the board isn't as it was then.
  */
 export const putBack = async (
   context: Context,

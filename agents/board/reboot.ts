@@ -8,6 +8,7 @@ import { bootNow, readBoot, rebootBoard, runsInstalled } from './boot.ts';
 import type { BootLoader } from './boot-loader/boot-loader.ts';
 import { createBootLoader } from './boot-loader/create-boot-loader.ts';
 import { arm, isOf, readArmed, readFired, readReport, refuseFired } from './deadline/deadline.ts';
+import { requireOwnBackup } from './own-backup.ts';
 import { installedVersion } from './pacman/installed.ts';
 
 /**
@@ -36,6 +37,7 @@ const howItFellBack = async (
 export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
   const { effect, host, run, iteration, attempt, note } = context;
   const { backup, version, attestation } = request;
+  requireOwnBackup(context, backup);
   const seconds = host.boot.confirmWithinSeconds;
   const loader = createBootLoader({ host, run, note });
   const armedIn = await effect('arm', {
@@ -49,10 +51,8 @@ export const reboot: Step<'reboot', BoardConfig> = async (request, context) => {
       return { happened: 'yes', result: before };
     },
     act: async (before) => {
-      if (backup) {
-        await arm(host, { iteration, attempt, boot: before.boot, version, seconds, backup });
-        note(`unless ${version} is confirmed within ${seconds} s, the board goes back to ${backup.version}`);
-      }
+      await arm(host, { iteration, attempt, boot: before.boot, version, seconds, backup });
+      note(`unless ${version} is confirmed within ${seconds} s, the board goes back to ${backup.version}`);
       return before;
     },
   });

@@ -8,6 +8,7 @@ import type { Step } from '../runtime/step.ts';
 import { backupFile } from './backup-archive.ts';
 import { type BootBefore, readBoot, rebootBoard } from './boot.ts';
 import { disarm, isDone, isOf, readFired, readReport } from './deadline/deadline.ts';
+import { requireOwnBackup } from './own-backup.ts';
 import { peerNamed } from './peer-named.ts';
 import { putBack } from './put-back.ts';
 import { hasContent } from './staged.ts';
@@ -56,6 +57,7 @@ export const rollback: Step<'rollback', BoardConfig> = async (request, context) 
   const { backup } = request;
   const archive = backupFile(host, backup);
   const isHere = () => hasContent(archive, backup.archive.sha256);
+  requireOwnBackup(context, backup);
   note(`back from ${request.from} to ${backup.version}: ${request.reason.code}`);
 
   // This comes first, so that two never put the board back at the same time.

@@ -5,6 +5,7 @@ import type { BoardConfig } from '../../schemas/config.ts';
 import type { Step } from '../runtime/step.ts';
 import { fetchFile, type Transfer } from './download.ts';
 import { peerNamed } from './peer-named.ts';
+import { repositoryFile } from './repository-file.ts';
 import {
   hasContent,
   refuseOtherKey,
@@ -43,7 +44,7 @@ export const stage: Step<'stage', BoardConfig> = async (request, { effect, host,
   for (const wanted of request.packages) {
     const local = stagedFile(host, wanted);
     const fetched = async (file: string, local: string, content: { sha256: string; sizeBytes?: number }) => {
-      const url = `${host.repositoryUrl.replace(/(?<!\/)\/+$/, '')}/${encodeURIComponent(file)}`;
+      const url = repositoryFile(host, file);
       const { view } = request.lan;
       const remote = view === undefined ? file : `views/${view}/${file}`;
       const { stallSeconds = 10 } = host;

@@ -1,12 +1,19 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Run } from '../../host/run.ts';
+import { proofSuffix } from '../../schemas/attestation.ts';
 import type { PublisherConfig } from '../../schemas/config.ts';
 import { FileName } from '../../schemas/names.ts';
 import { overLimit } from '../runtime/disks/over-limit.ts';
 import { readDatabase } from './package-database.ts';
 
 type Config = Pick<PublisherConfig, 'repository' | 'keep'>;
+
+/** The package file that a file is beside, by its name: as its signature, or its proof. */
+const besideWhat = (file: string): string => {
+  const suffix = ['.sig', proofSuffix].find((each) => file.endsWith(each)) ?? '';
+  return file.slice(0, file.length - suffix.length);
+};
 
 /** `linux-7.0-2-aarch64.pkg.tar.zst` → `linux`; undefined for what is no package's file. */
 const packageName = (file: string): string | undefined =>
@@ -68,10 +75,11 @@ export const removeOldPackages = async (
       now: Date.now(),
       sizeOf: ({ sizeBytes }) => sizeBytes,
     }))
-      for (const name of [file, `${file}.sig`]) await rm(join(folder, name), { force: true });
+      for (const suffix of ['', '.sig', proofSuffix])
+        await rm(join(folder, `${file}${suffix}`), { force: true });
 };
 
-/** The packages, and their signatures, that a view no longer has of those that the view before it had. */
+/** The packages, and what is beside them, that a view no longer has of those that the view before it had. */
 export const packagesGone = async (
   { repository }: Config,
   { base, view }: { base: string | null; view: string },
@@ -81,8 +89,6 @@ export const packagesGone = async (
   const now = new Set(await filesOf(view));
   return (await filesOf(base)).filter(
     (file) =>
-      !now.has(file) &&
-      packageName(file.replace(/\.sig$/, '')) !== undefined &&
-      FileName.safeParse(file).success,
+      !now.has(file) && packageName(besideWhat(file)) !== undefined && FileName.safeParse(file).success,
   );
 };

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { orNoRoom } from '../../host/disk-room.ts';
 import { hashFile } from '../../host/hash-file.ts';
 import type { Run } from '../../host/run.ts';
+import { type PackageProof, proofSuffix } from '../../schemas/attestation.ts';
 import type { PublisherConfig } from '../../schemas/config.ts';
+import { sha256 } from '../../schemas/hash.ts';
 import type { PackageFile, StepEvidence } from '../../schemas/steps.ts';
 import { withoutJournal } from '../runtime/effects.ts';
 import { StepFailed } from '../runtime/errors.ts';
@@ -26,6 +28,8 @@ export interface Publication {
   packages: readonly VersionedPackage[];
   /** The new view's name. */
   view: string;
+  /** What boards require before they take the packages by an ordinary `pacman -Syu`. */
+  proof?: PackageProof | undefined;
   /** Default: {@link withoutJournal}. */
   effect?: Effect<PublicationEffect>;
   signal?: AbortSignal;
@@ -60,7 +64,7 @@ const expectFile = async (path: string, sha256: string): Promise<void> => {
 };
 
 /** Reads what is served now, from the first byte to the last, and verifies it. */
-const look = async ({ config, run, packages, view }: Publication) => {
+const look = async ({ config, run, packages, view, proof }: Publication) => {
   const { keyring, fingerprint } = config.signing;
   const { folder, name } = config.repository;
   const current = await currentView(config);
@@ -76,6 +80,7 @@ const look = async ({ config, run, packages, view }: Publication) => {
   for (const { version: _, ...described } of packages) {
     await expectFile(served(described.file), described.sha256);
     await verify(described.file);
+    if (proof) await expectFile(served(`${described.file}${proofSuffix}`), sha256(JSON.stringify(proof)));
     const { sha256: signatureSha256 } = await hashFile(served(`${described.file}.sig`));
     signedPackages.push({ ...described, signatureSha256 });
   }
@@ -91,13 +96,17 @@ const look = async ({ config, run, packages, view }: Publication) => {
 
 /** The files of a publication that its mirror has to serve. */
 const servedFiles = (
-  { repository }: Pick<PublisherConfig, 'repository'>,
+  { config: { repository }, proof }: Publication,
   { database, packages }: Awaited<ReturnType<typeof look>>,
 ): Promise<ServedFile[]> => {
-  const served = [...packages, database].flatMap(({ file, sha256, signatureSha256 }) => [
+  const signed = [...packages, database].flatMap(({ file, sha256, signatureSha256 }) => [
     { file, sha256 },
     { file: `${file}.sig`, sha256: signatureSha256 },
   ]);
+  const proofs = proof
+    ? packages.map(({ file }) => ({ file: `${file}${proofSuffix}`, sha256: sha256(JSON.stringify(proof)) }))
+    : [];
+  const served = [...signed, ...proofs];
   return Promise.all(
     served.map(async (each) => ({
       ...each,
@@ -112,7 +121,7 @@ const servedFiles = (
  * @throws {StepFailed} (host) if the key can't sign, (work) if the repository holds a newer version.
  */
 export const publishPackages = async (publication: Publication): Promise<StepEvidence<'publish'>> => {
-  const { config, run, folder, packages, view, effect = withoutJournal, signal } = publication;
+  const { config, run, folder, packages, view, proof, effect = withoutJournal, signal } = publication;
 
   await effect('sign', {
     probe: async () => happened(await isSigned(publication)),
@@ -129,7 +138,7 @@ export const publishPackages = async (publication: Publication): Promise<StepEvi
     before: async () => ({ base: (await currentView(config)) ?? null }),
     probe: async ({ base }) =>
       (await hasView(config, view)) ? { happened: 'yes', result: { base } } : { happened: 'no' },
-    act: () => buildView(config, run, { view, from: folder, packages }),
+    act: () => buildView(config, run, { view, from: folder, packages, proof }),
   });
 
   await effect('swap', {
@@ -143,11 +152,12 @@ export const publishPackages = async (publication: Publication): Promise<StepEvi
   const seen = await look(publication);
   const { mirror } = config;
   if (mirror === undefined) return { ...seen, mirror: null };
-  const files = await servedFiles(config, seen);
+  const files = await servedFiles(publication, seen);
+  const signed = files.filter(({ file }) => !file.endsWith(proofSuffix)).length;
   const filesMatched = await effect('mirror', {
     probe: async () =>
       (await differencesOnMirror(mirror, files, signal)).length === 0
-        ? { happened: 'yes', result: files.length }
+        ? { happened: 'yes', result: signed }
         : { happened: 'no' },
     act: async () => {
       const copied = {
@@ -162,7 +172,7 @@ export const publishPackages = async (publication: Publication): Promise<StepEvi
         throw new Error(
           `${mirror.url} serves ${difference.file} as ${difference.found} after the copy to ${mirror.destination}`,
         );
-      return files.length;
+      return signed;
     },
   });
   return { ...seen, mirror: { url: mirror.url, databaseSha256: seen.database.sha256, filesMatched } };

@@ -8,10 +8,11 @@ import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { exampleProvenance } from '../../coordinator/testing/example-attestation.ts';
-import { exampleFleet } from '../../coordinator/testing/example-plan.ts';
+import { exampleFleet, exampleTrust } from '../../coordinator/testing/example-plan.ts';
 import { generateSshKey, type Sshd, startSshd } from '../../deploy/sshd.ts';
 import { hashFile } from '../../host/hash-file.ts';
 import { createRun } from '../../host/run.ts';
+import { PackageProof, proofSuffix } from '../../schemas/attestation.ts';
 import { PublisherConfig } from '../../schemas/config.ts';
 import type { EffectName } from '../../schemas/effects.ts';
 import { PublisherKeeps } from '../../schemas/limits.ts';
@@ -21,6 +22,7 @@ import { generateSigningKey, type SigningKey } from '../../test/signing-key.ts';
 import { isThorough } from '../../test/thorough/thorough.ts';
 import { makePackage } from '../../test/tiny-package.ts';
 import { verifySignature } from '../runtime/openpgp-verify.ts';
+import { requireProvenance } from '../runtime/provenance.ts';
 import type { Effect, Step } from '../runtime/step.ts';
 import { describePackage, readDatabase } from './package-database.ts';
 import { publish } from './publish.ts';
@@ -177,6 +179,17 @@ test('the first publication makes the repository; its evidence is what is served
     keyring: key.keyring,
     fingerprint: key.fingerprint,
   });
+  for (const { file } of request.packages) {
+    const proof = PackageProof.parse(
+      JSON.parse(await readFile(join(current, `${file}${proofSuffix}`), 'utf8')),
+    );
+    expect(() =>
+      requireProvenance(proof.provenance, exampleTrust, proof.iteration, {
+        ...{ packages: proof.packages, version: request.version, board: 'fresnel' },
+      }),
+    ).not.toThrow();
+    expect(proof.packages).toContainEqual({ file, sha256: (await hashFile(join(current, file))).sha256 });
+  }
   for (const file of await readdir(current))
     expect((await stat(join(current, file))).mode & 0o777).toBe(0o644);
 });
@@ -215,7 +228,9 @@ test('the packages of one name are limited, here and on the mirror; those that a
   await start('7.0-10', { host, attempt: 3 });
   expect(await versionsIn('repository/current')).toEqual([third, second].sort());
   expect(await versionsIn('mirror')).toEqual([third, second].sort());
-  expect(await readdir(join(place, 'mirror'))).not.toContain(`${first}.sig`);
+  for (const suffix of ['.sig', proofSuffix])
+    expect(await readdir(join(place, 'mirror'))).not.toContain(`${first}${suffix}`);
+  expect(await readdir(join(place, 'mirror'))).toContain(`${third}${proofSuffix}`);
   expect(await readdir(join(place, 'mirror'))).toContain('by-hand.pkg.tar.zst');
   expect(await asClient(join(place, 'mirror'))).toEqual(both('7.0-10'));
   expect(await asClient(join(place, 'repository/views/iter5.2'))).toEqual(both('7.0-2'));

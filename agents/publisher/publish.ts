@@ -114,7 +114,10 @@ export const publish: Step<'publish', PublisherConfig> = async (
   request,
   { effect, host, run, workFolder, key, signal, trust, iteration },
 ) => {
-  const { plan } = requireProvenance(request.provenance, trust, iteration, request);
+  const { provenance } = request;
+  const { plan } = requireProvenance(provenance, trust, iteration, request);
+  const proved = request.packages.map(({ file, sha256 }) => ({ file, sha256 }));
+  const proof = provenance && { iteration, packages: proved, provenance };
   const peer = Object.hasOwn(host.peers, request.builder) ? host.peers[request.builder] : undefined;
   if (peer === undefined)
     throw new StepFailed(
@@ -141,5 +144,14 @@ export const publish: Step<'publish', PublisherConfig> = async (
   expectAsked(packages, request);
   await expectKernels(run, host, workFolder, { packages, ...plan.package });
 
-  return publishPackages({ config: host, run, folder: workFolder, packages, view: key, effect, signal });
+  return publishPackages({
+    config: host,
+    run,
+    folder: workFolder,
+    packages,
+    view: key,
+    proof,
+    effect,
+    signal,
+  });
 };

@@ -11,11 +11,13 @@ import {
   stat,
   symlink,
   utimes,
+  writeFile,
 } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { orNoRoom } from '../../host/disk-room.ts';
 import type { Run } from '../../host/run.ts';
 import { syncPath } from '../../host/sync-path.ts';
+import { type PackageProof, proofSuffix } from '../../schemas/attestation.ts';
 import type { PublisherConfig } from '../../schemas/config.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { removeOldPackages } from './old-packages.ts';
@@ -129,6 +131,25 @@ export const servedPackage = async (config: Config, run: Run, name: string): Pro
   return entry && join(viewsFolder(config), view, basename(entry.file));
 };
 
+/** Puts a package's proof beside it. One that an earlier package of that name has left proves nothing about this one. */
+const addProof = async (file: string, proof: PackageProof | undefined): Promise<void> => {
+  const path = `${file}${proofSuffix}`;
+  await rm(path, { force: true });
+  if (proof === undefined) return;
+  await writeFile(path, JSON.stringify(proof));
+  await chmod(path, 0o644);
+  await syncPath(path);
+};
+
+export interface NewView {
+  view: string;
+  /** The folder that holds the signed packages. */
+  from: string;
+  packages: readonly VersionedPackage[];
+  /** Who built them from what, and who approved that; absent for packages that no iteration has made. */
+  proof?: PackageProof | undefined;
+}
+
 /**
  * Builds a complete view from the served one and the signed packages in `from`, and syncs it to the disk. Only then
  * does it get its name, and nobody sees it before {@link swapView}.
@@ -139,7 +160,7 @@ export const servedPackage = async (config: Config, run: Run, name: string): Pro
 export const buildView = async (
   config: Config,
   run: Run,
-  { view, from, packages }: { view: string; from: string; packages: readonly VersionedPackage[] },
+  { view, from, packages, proof }: NewView,
 ): Promise<{ base: string | null }> => {
   const views = viewsFolder(config);
   if (await hasView(config, view))
@@ -160,6 +181,7 @@ export const buildView = async (
     if (base !== undefined) await copyView(config, base, folder);
     for (const { file } of packages)
       for (const name of [file, `${file}.sig`]) await addFile(join(from, name), join(folder, name));
+    for (const { file } of packages) await addProof(join(folder, file), proof);
     await addToDatabase(config, run, folder, packages);
     await removeOldPackages(run, config, folder);
     await syncPath(folder);

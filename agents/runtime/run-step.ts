@@ -9,6 +9,7 @@ import { createEffect, type WatchEffects } from './effects.ts';
 import { StepFailed } from './errors.ts';
 import type { Journal } from './journal/journal.ts';
 import type { NotedRequest } from './journal/requests.ts';
+import { createOwnEvidence } from './own-evidence.ts';
 import type { Clock, Workplace } from './ports.ts';
 import { reasonOf } from './reason.ts';
 import type { Step, StepContext } from './step.ts';
@@ -101,6 +102,7 @@ export const runStep = async <Host>(
     trust: options.trust,
     note: output,
     workFolder,
+    ownEvidence: createOwnEvidence(journal, iteration),
     bootsAfter: (bootId) => journal.boots.after(bootId),
     signal,
   });

@@ -64,6 +64,8 @@ export interface StepContext<Host, Effects extends EffectName = never> {
   readonly note: (line: string) => void;
   /** This attempt's own folder. It exists already, survives a restart, and is removed with the attempt. */
   readonly workFolder: string;
+  /** What this host's own outcomes of a step have shown in this iteration, by its journal. */
+  readonly ownEvidence: <Name extends StepName>(step: Name) => StepEvidence<Name>[];
   /** The boot ids that this host's journal has seen after the given one, oldest first. */
   readonly bootsAfter: (bootId: string) => string[];
   /** Fires when the attempt is superseded or the agent stops. */

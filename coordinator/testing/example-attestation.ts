@@ -108,6 +108,7 @@ export const exampleApproval = (
 
 export interface Agreeing {
   iteration?: string;
+  board?: string;
   trees?: ApprovedTree[];
   /** Who has started it, and who has approved it. */
   by?: string;
@@ -119,6 +120,7 @@ export interface Agreeing {
 /** What people of the example fleet have agreed to: the example's plan, which one of them started. */
 export const exampleAgreed = ({
   iteration = exampleAbout.iteration,
+  board = exampleAbout.board,
   trees = exampleAbout.trees,
   by = 'mfritsche',
   approvers = ['architect'],
@@ -126,7 +128,7 @@ export const exampleAgreed = ({
   change = () => undefined,
 }: Agreeing = {}): Approved => {
   const { plan, planText } = examplePlan((example) => {
-    example.iteration = iteration;
+    Object.assign(example, { iteration, board });
     example.review.approvals = ['architect'];
     change(example);
   });

@@ -45,14 +45,16 @@ const bundle = async (entries: Record<string, string>, absent: readonly string[]
 
 /**
  * The programs for a host of that role, each one file with all packages in it: `agent.mjs`, `host.mjs`, and
- * `deadline.mjs` for a board. They do not hold the code of the other roles. better-sqlite3's addon belongs beside them.
+ * `deadline.mjs` and `pacman-hook.mjs` for a board. They do not hold the code of the other roles. better-sqlite3's addon belongs beside them.
  */
 export const bundleAgent = (role: Role): Promise<Map<string, Uint8Array>> =>
   bundle(
     {
       agent: 'agents/main.ts',
       host: 'deploy/enrol/on-host/host-main.ts',
-      ...(role === 'board' ? { deadline: 'agents/board/deadline-main.ts' } : {}),
+      ...(role === 'board'
+        ? { deadline: 'agents/board/deadline-main.ts', 'pacman-hook': 'agents/board/pacman-hook-main.ts' }
+        : {}),
     },
     Role.options
       .filter((other) => other !== role)

@@ -29,6 +29,7 @@ import { writtenHosts } from './testdata/written-hosts.ts';
 import { wantedHost } from './wanted-host.ts';
 
 const run = createRun(() => undefined);
+const { board } = writtenHosts as { board: Extract<(typeof writtenHosts)['board'], { role: 'board' }> };
 const publicKey = () => readWriterKey(generateWriterKey()).publicKey;
 
 let build: HostBuild;
@@ -168,6 +169,46 @@ it('changes one file if one differs, and restarts the units', async () => {
   await enrol(lineTo(machine));
   expect(readFileSync(join(root, 'etc/kernel-agent/packages.gpg'), 'utf8')).toBe('another keyring');
   expect(machine.starts).toBe(2);
+});
+
+it('gives a board the hook, and its pacman the fleet’s repository, until the config leaves it out', async () => {
+  const machine = { isUp: false, starts: 0 };
+  const everyday = join(root, 'etc/pacman.conf');
+  const before = readFileSync(everyday, 'utf8');
+  const withRepository = (repository?: string) =>
+    writeFileSync(
+      files.hostConfigFile,
+      stringify({
+        ...writtenHosts.board,
+        pacman: { ...board.pacman, ...(repository ? { repository } : {}) },
+      }),
+    );
+  withRepository('marfrit');
+  await enrol(lineTo(machine));
+  const hook = readFileSync(join(root, 'etc/pacman.d/hooks/00-kernel-agent.hook'), 'utf8');
+  expect(hook).toMatch(
+    /^When = PreTransaction\nExec = \/usr\/bin\/env node \S+\/pacman-hook\.mjs --config /m,
+  );
+  expect(hook).toMatch(/^AbortOnFail$/m);
+  const ask = async (...words: string[]) =>
+    (await run(['pacman-conf', '--config', everyday, ...words])).stdout.trim();
+  expect(await ask('--repo=marfrit', 'Server')).toBe('http://hertz.example.org/arch');
+  expect(await ask('HookDir')).toBe('/etc/pacman.d/hooks/');
+  expect((await look(lineTo(machine))).differences).toEqual([]);
+
+  withRepository('other');
+  expect((await look(lineTo(machine))).differences).toContain('change /etc/pacman.conf');
+  await enrol(lineTo(machine));
+  expect(await ask('--repo-list')).toBe('other');
+  withRepository();
+  await enrol(lineTo(machine));
+  expect(readFileSync(everyday, 'utf8')).toBe(before);
+
+  // One that a person has put there stays as it is.
+  writeFileSync(everyday, `${before}[marfrit]\nServer = http://mirror.example.org\n`);
+  withRepository('marfrit');
+  await enrol(lineTo(machine));
+  expect(await ask('--repo=marfrit', 'Server')).toBe('http://mirror.example.org');
 });
 
 it.each([1, 2, 3].flatMap((nth) => (['before', 'after'] as const).map((when) => ({ nth, when }))))(

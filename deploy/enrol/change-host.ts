@@ -25,6 +25,7 @@ const applyOf = ({ places }: WantedHost) => ({
   keysOf: null,
   identityComment: '',
   pacmanConfig: null,
+  pacmanRepository: null,
   check: null,
 });
 
@@ -78,6 +79,7 @@ const switchHost = async (
     {
       ...applyOf(wanted),
       files: withBase64([...changed(look, wanted.files), ...copies]),
+      pacmanRepository: wanted.pacmanRepository,
       links: [look.build.link],
     },
     Applied,

@@ -28,7 +28,15 @@ export interface HostLook {
   cut: string | null;
 }
 
-const surveyOf = ({ config, user, places, folders, pacmanConfig, units }: WantedHost): Survey => ({
+const surveyOf = ({
+  config,
+  user,
+  places,
+  folders,
+  pacmanConfig,
+  pacmanRepository,
+  units,
+}: WantedHost): Survey => ({
   do: 'survey',
   places,
   configFile: hostPlaces.config,
@@ -40,6 +48,7 @@ const surveyOf = ({ config, user, places, folders, pacmanConfig, units }: Wanted
   files: [],
   links: [],
   pacmanConfig,
+  pacmanRepository,
   units,
 });
 

@@ -3,6 +3,8 @@ export const configFolder = '/etc/kernel-agent';
 export const programsFolder = '/usr/local/lib/kernel-agent';
 /** Closed to others, so it can't be the folder that holds the labs and sandboxes of a machine. */
 export const stateHome = '/var/lib/kernel-agent-host';
+/** The folder in which pacman looks for hooks unless its configuration names others. pacman.conf(5), HookDir */
+export const hookFolder = '/etc/pacman.d/hooks';
 export const unitFolder = '/etc/systemd/system';
 
 export const hostPlaces = {
@@ -21,6 +23,8 @@ export const hostPlaces = {
   owed: `${configFolder}/restart-owed`,
   unit: `${unitFolder}/kernel-agent.service`,
   dropIn: `${unitFolder}/kernel-agent.service.d/10-folders.conf`,
+  /** Its name comes first, so that it asks before other hooks do anything. */
+  pacmanHook: `${hookFolder}/00-kernel-agent.hook`,
   deadlineUnit: `${unitFolder}/kernel-agent-deadline.service`,
 } as const;
 

@@ -30,6 +30,8 @@ export const removedFiles = (purge: boolean): string[] => [
   hostPlaces.unit,
   hostPlaces.deadlineUnit,
   ...dropInFolders,
+  // Before its program: a hook without one would let pacman install nothing.
+  hostPlaces.pacmanHook,
   // Before the config: the question for open work needs the config and the programs.
   programsFolder,
   ...configFiles,

@@ -7,7 +7,8 @@ import { Fleet } from '../../schemas/fleet.ts';
 import { trustFileText } from '../../schemas/trust-file.ts';
 import { fleetIn } from './fleet-file.ts';
 import { completeConfig, needsIdentity, ownFolders } from './host-config.ts';
-import { agentUser, configFolder, hostPlaces, programsFolder, stateHome } from './places.ts';
+import { pacmanHook, pacmanRepository } from './pacman-hook.ts';
+import { agentUser, configFolder, hookFolder, hostPlaces, programsFolder, stateHome } from './places.ts';
 import { unitFiles } from './unit-files.ts';
 import { type FileWithBytes, wantedFile } from './wanted-file.ts';
 
@@ -65,12 +66,14 @@ export const wantedHost = async ({ host, hostConfigFile, fleetFile }: HostFiles)
       ...[...unitTexts.keys()]
         .filter((path) => path.includes('.service.d/'))
         .map((path) => ({ path: path.slice(0, path.lastIndexOf('/')), mode: 0o755, owner: 'root' })),
+      ...(config.role === 'board' ? [{ path: hookFolder, mode: 0o755, owner: 'root' }] : []),
       ...ownFolders(config).map((path) => ({ path, mode: 0o755, owner })),
     ],
     files: [
       wantedFile(hostPlaces.config, header + stringify(config satisfies AgentConfig), 0o644),
       ...(await readCarried(carried)),
       ...[...unitTexts].map(([path, text]) => wantedFile(path, text, 0o644)),
+      ...(config.role === 'board' ? [wantedFile(hostPlaces.pacmanHook, pacmanHook(), 0o644)] : []),
     ],
     places: {
       keyFile: hostPlaces.key,
@@ -78,6 +81,7 @@ export const wantedHost = async ({ host, hostConfigFile, fleetFile }: HostFiles)
       owedFile: hostPlaces.owed,
     },
     pacmanConfig: config.role === 'board' ? config.pacman.configFile : null,
+    pacmanRepository: config.role === 'board' ? pacmanRepository(config) : null,
     units,
   };
 };

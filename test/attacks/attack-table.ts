@@ -59,6 +59,14 @@ export const attackTable = [
     refusedBy: 'the builder, which checks start, plan and approvals with its own trust file',
   },
   {
+    id: 'made-up-backup',
+    party: 'coordinator',
+    goal: 'put files of its own over a board',
+    how: 'puts an archive with a cron file and another Image into the backup folder, and asks the board to go back to it',
+    refusedBy:
+      'the board, which goes back to what it has signed itself alone, and unpacks only what its config keeps',
+  },
+  {
     id: 'made-up-epoch',
     party: 'coordinator',
     goal: 'stop a host for ever',
@@ -80,6 +88,14 @@ export const attackTable = [
     how: 'answers in the place of the log’s server, and says that it has no TLS; or shows a certificate of its own',
     refusedBy:
       'the writer, which requires TLS off loopback and verifies the certificate, also without `caFile`',
+  },
+  {
+    id: 'signed-by-the-publisher',
+    party: 'publisher',
+    goal: 'bring any program to a board by its next pacman -Syu',
+    how: 'signs a package of its own and adds it to the repository, with no proof and with that of an approved one',
+    refusedBy:
+      'the board’s pacman, whose hook asks a builder’s attestation and people’s approvals of these very bytes for this board',
   },
   {
     id: 'slow-expression',

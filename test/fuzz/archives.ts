@@ -20,58 +20,8 @@ import { StepFailed } from '../../agents/runtime/errors.ts';
 import { readPackageFile } from '../../agents/runtime/package/package-file.ts';
 import { ProgramFailed } from '../../host/errors.ts';
 import { createRun } from '../../host/run.ts';
+import { endOfArchive, type Member, ustar } from '../ustar.ts';
 import type { FuzzTarget } from './fuzz-target.ts';
-
-/** One member of a tar archive. */
-interface Member {
-  name: string;
-  /** As POSIX ustar names them. */
-  type: 'file' | 'hard link' | 'symlink' | 'char device' | 'block device' | 'folder' | 'fifo';
-  link: string;
-  content: string;
-  /** The size in its header, if it is not the content's. */
-  sizeBytes?: number | undefined;
-}
-
-const flags = {
-  file: '0',
-  'hard link': '1',
-  symlink: '2',
-  'char device': '3',
-  'block device': '4',
-  folder: '5',
-  fifo: '6',
-} as const;
-
-/** A member in POSIX ustar: 512 bytes of header, the content filled up to the next 512. https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html */
-const ustar = ({ name, type, link, content, sizeBytes }: Member): Buffer => {
-  const header = Buffer.alloc(512);
-  const body = Buffer.from(type === 'file' ? content : '');
-  const octal = (value: number, at: number, length: number) =>
-    header.write(
-      value
-        .toString(8)
-        .padStart(length - 1, '0')
-        .slice(-(length - 1)),
-      at,
-      'latin1',
-    );
-  header.write(name, 0, 100, 'utf8');
-  octal(type === 'folder' ? 0o755 : 0o644, 100, 8);
-  octal(0, 108, 8);
-  octal(0, 116, 8);
-  octal(sizeBytes ?? body.length, 124, 12);
-  octal(1_700_000_000, 136, 12);
-  header.write('        ', 148, 'latin1');
-  header.write(flags[type], 156, 'latin1');
-  header.write(link, 157, 100, 'utf8');
-  header.write('ustar\u000000', 257, 'latin1');
-  octal(1, 329, 8);
-  octal(3, 337, 8);
-  const sum = header.reduce((total, byte) => total + byte, 0);
-  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
-  return Buffer.concat([header, body, Buffer.alloc((512 - (body.length % 512)) % 512)]);
-};
 
 /** Everything below a folder, except the listed paths. */
 const lookAt = (folder: string, except: readonly string[], path = ''): string[] =>
@@ -188,6 +138,12 @@ const archive = fc.record({
   end: fc.constantFrom('whole', 'whole', 'whole', 'cut', 'none'),
 });
 
+const keepsAll = {
+  root: '/board',
+  boot: { image: '/boot/Image', initramfs: '/boot/initramfs.img', keep: ['/'] },
+};
+const noPackages = { files: [], packages: [] };
+
 /** Real archives for the programs that read, list and unpack them: nothing outside the target folder may change. */
 export const archives: FuzzTarget = {
   name: 'archives',
@@ -207,7 +163,7 @@ export const archives: FuzzTarget = {
         ? [{ name: '.PKGINFO', type: 'file', link: '', content: pkginfo }]
         : [];
       const blocks = [...info, ...input.members].map(ustar);
-      const bytes = Buffer.concat([...blocks, ...(input.end === 'none' ? [] : [Buffer.alloc(1024)])]);
+      const bytes = Buffer.concat([...blocks, ...(input.end === 'none' ? [] : [endOfArchive])]);
       const file = join(folder, 'files', 'linux-fourier-7.0-1-any.pkg.tar.zst');
       writeFileSync(file, input.end === 'cut' ? bytes.subarray(0, bytes.length - 700) : bytes);
       const before = lookAt(folder, ['unpacked', 'board']).join('\n');
@@ -235,7 +191,9 @@ export const archives: FuzzTarget = {
           carch: 'aarch64',
         }),
       );
-      const unpacked = await orSentence(() => unpackBackup(run, file, join(folder, 'unpacked')));
+      const unpacked = await orSentence(() =>
+        unpackBackup(run, keepsAll, file, noPackages, join(folder, 'unpacked')),
+      );
       if (entries && unpacked)
         await orSentence(() => restore(run, join(folder, 'unpacked'), join(folder, 'board'), entries));
       if (entries) await orSentence(() => alteredFiles(run, join(folder, 'board'), entries));

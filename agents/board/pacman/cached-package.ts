@@ -8,6 +8,7 @@ import { StepFailed } from '../../runtime/errors.ts';
 import { signatureAtMostBytes, verifySignature } from '../../runtime/openpgp-verify.ts';
 import { readPackageFile } from '../../runtime/package/package-file.ts';
 import { backupsFolder, packagesFolder } from '../backups-folder.ts';
+import { repositoryFile } from '../repository-file.ts';
 import { type InstalledEntry, isContentOf } from './pacman.ts';
 
 /** The file of an installed package, and its detached signature, `<file>.sig`. */
@@ -81,7 +82,7 @@ const signatureOf = async (run: Run, host: BoardConfig, file: string, folder: st
   const beside = `${file}.sig`;
   if (await stat(beside).catch(() => undefined)) return beside;
   const signature = join(folder, basename(beside));
-  const url = `${host.repositoryUrl.replace(/(?<!\/)\/+$/, '')}/${encodeURIComponent(basename(beside))}`;
+  const url = repositoryFile(host, basename(beside));
   await mkdir(folder, { recursive: true });
   const { ended, stderr } = await fetchUrl(
     run,

@@ -150,13 +150,17 @@ const clearHalfEntries = async (localFolder: string, names: readonly string[]): 
   return cleared;
 };
 
+/** The configuration of a put-back, which accepts keys that have expired since. */
+export const expiredKeyConfigFile = ({ stateFolder }: Pick<BoardConfig, 'stateFolder'>): string =>
+  join(stateFolder, 'pacman-expired-key.conf');
+
 /** Makes the board's pacman from its config. */
 export const createPacman = (
   host: Pick<BoardConfig, 'root' | 'pacman' | 'stateFolder'>,
   run: Run,
 ): Pacman => {
   const { command, localConfigFile, databaseFolder } = host.pacman;
-  const expiredKeyConfigFile = join(host.stateFolder, 'pacman-expired-key.conf');
+  const forExpiredKey = expiredKeyConfigFile(host);
   const lock = join(databaseFolder, 'db.lck');
   const localFolder = join(databaseFolder, 'local');
   const argv = [...command, '--config', localConfigFile];
@@ -175,7 +179,7 @@ export const createPacman = (
 
   const altered: Pacman['altered'] = ({ entries, backup }) => alteredFiles(run, host.root, entries, backup);
 
-  const quiet = () => waitForUsers(lock, command, [localConfigFile, expiredKeyConfigFile]);
+  const quiet = () => waitForUsers(lock, command, [localConfigFile, forExpiredKey]);
 
   return {
     installed,
@@ -203,10 +207,10 @@ export const createPacman = (
       // refuses bad signatures, and keys that are not in the keyring.
       if (acceptExpiredKey)
         await writeFile(
-          expiredKeyConfigFile,
+          forExpiredKey,
           `${await readFile(localConfigFile, 'utf8')}\n[options]\nLocalFileSigLevel = Required TrustAll\n`,
         );
-      const config = acceptExpiredKey ? expiredKeyConfigFile : localConfigFile;
+      const config = acceptExpiredKey ? forExpiredKey : localConfigFile;
       const options = ['--noconfirm', '--noprogressbar', ...(overwrite ? ['--overwrite', '*'] : [])];
       return run([...command, '--config', config, '-U', ...options, '--', ...files], {
         outlive: true,

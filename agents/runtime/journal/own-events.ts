@@ -1,4 +1,5 @@
 import type { AttemptId } from '../../../schemas/attempt-id.ts';
+import type { EventType } from '../../../schemas/events.ts';
 import type { JournalDatabase } from './database.ts';
 import type { LogPlace } from './log-place.ts';
 import type { Requests } from './requests.ts';
@@ -70,6 +71,14 @@ export class OwnEvents {
     return this.#db
       .statement('SELECT seq, subject, bytes, signature FROM outbox WHERE subject = ?')
       .get(subject) as OutboxEvent | undefined;
+  }
+
+  /** The own events of a type in an iteration, whichever their numbers. */
+  ofType(iteration: string, type: EventType): OutboxEvent[] {
+    // Only own events are here, and a subject's tokens hold no dot.
+    return this.#db
+      .statement('SELECT seq, subject, bytes, signature FROM outbox WHERE instr(subject, ?) > 0 ORDER BY seq')
+      .all(`.${iteration}.${type}.`) as OutboxEvent[];
   }
 
   /** The highest number that follows this prefix in the subjects of own events; 0 if there is none. */

@@ -8,6 +8,7 @@ import type { Applied, Apply } from './asked.ts';
 import { wantedGpgConfig } from './gpg-config.ts';
 import { makeHostKey, makeIdentity, readHostKey, readIdentity } from './host-keys.ts';
 import { findOwner, ownerLookUp } from './owner.ts';
+import { wantedPacmanConfig } from './pacman-config.ts';
 import { placeFile, placeFolder, placeLink } from './place-file.ts';
 
 /** Makes a host as asked. What is right already is not touched; after an interruption anywhere it can be repeated. */
@@ -52,6 +53,10 @@ export const apply = async (
     );
   if (asked.pacmanConfig !== null) {
     const wanted = await wantedGpgConfig(run, asked.pacmanConfig);
+    if (wanted) note(wanted.file.path, await placeFile(wanted.file, wanted.bytes));
+  }
+  if (asked.pacmanRepository !== null) {
+    const wanted = await wantedPacmanConfig(run, asked.pacmanRepository);
     if (wanted) note(wanted.file.path, await placeFile(wanted.file, wanted.bytes));
   }
   if (asked.check !== null) await run(asked.check, { timeoutMs: 120_000 });

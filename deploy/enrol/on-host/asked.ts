@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { EnrolledAs } from './enrolled-as.ts';
 import { OpenWork } from './open-work.ts';
+import { PacmanRepository } from './pacman-config.ts';
 
 /** A file as it should be on a host. */
 const WantedFile = z.object({
@@ -40,6 +41,7 @@ export const Survey = z.object({
   links: z.array(Link),
   /** pacman's config, for gpg's `ignore-time-conflict` in its keyring. */
   pacmanConfig: z.string().nullable(),
+  pacmanRepository: PacmanRepository.nullable(),
   units: z.array(z.string()),
 });
 export type Survey = z.infer<typeof Survey>;
@@ -56,6 +58,8 @@ export const Apply = z.object({
   keysOf: z.string().nullable(),
   identityComment: z.string(),
   pacmanConfig: z.string().nullable(),
+  /** Changed after the files are in their places, of which the hook is one. */
+  pacmanRepository: PacmanRepository.nullable(),
   /** A program that has to succeed with the new files before a link points to them. */
   check: z.array(z.string()).nullable(),
 });

@@ -1,10 +1,19 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Run } from '../../../host/run.ts';
 import { configFiles, configFolder, hostPlaces, programsFolder, stateHome } from '../places.ts';
 import { removedFiles } from '../retire-host.ts';
+import { wantedPacmanConfig } from './pacman-config.ts';
 import { retire } from './retire.ts';
 
 let machine: string;
@@ -67,6 +76,22 @@ it('leaves other files in the same folders: a coordinator’s config and key, an
   expect(said).toContain(
     `${there(configFolder)} stays, with coordinator.yaml, keys: enrolment did not put that there`,
   );
+});
+
+it('takes the hook away, and the repository that enrolment has put into pacman’s configuration', async () => {
+  const everyday = there('/etc/pacman.conf');
+  put('/etc/pacman.conf', '[options]\n');
+  put(
+    hostPlaces.config,
+    `fleet: reauktion\nhost: fresnel\nkeyFile: ${hostPlaces.key}\npacman: { configFile: ${everyday} }\n`,
+  );
+  put(hostPlaces.pacmanHook);
+  const section = { name: 'marfrit', text: '[marfrit]\nServer = http://hertz.example.org\n' };
+  const wanted = await wantedPacmanConfig(run, { configFile: everyday, section });
+  writeFileSync(everyday, wanted?.bytes ?? '');
+  await retireHere();
+  expect(readFileSync(everyday, 'utf8')).toBe('[options]\n');
+  expect(existsSync(there(hostPlaces.pacmanHook))).toBe(false);
 });
 
 it('removes a host’s whole home if nothing else is in it', async () => {

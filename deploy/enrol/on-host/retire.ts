@@ -1,12 +1,15 @@
 import { existsSync } from 'node:fs';
 import { readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { z } from 'zod';
+import { z } from 'zod';
+import { readConfigFile } from '../../../eventlog/files/config-file.ts';
 import type { Run } from '../../../host/run.ts';
 import type { Retire, Retired } from './asked.ts';
 import { readEnrolledAs } from './enrolled-as.ts';
 import { type OpenWork, readOpenWork } from './open-work.ts';
 import { findOwner } from './owner.ts';
+import { wantedPacmanConfig } from './pacman-config.ts';
+import { placeFile } from './place-file.ts';
 
 const whyNot = async (run: Run, argv: readonly string[]): Promise<string | null> => {
   let open: OpenWork | null;
@@ -25,6 +28,15 @@ const whyNot = async (run: Run, argv: readonly string[]): Promise<string | null>
   if (unsent > 0)
     return `${unsent} of its events have not reached the log: wait until nats-server can be reached from it`;
   return null;
+};
+
+/** The part of a board's config that is read here, whatever version has written it. */
+const OfBoard = z.object({ pacman: z.object({ configFile: z.string() }).optional() });
+
+/** The board's pacman configuration without what enrolment has written; undefined if there is nothing to take away. */
+const withoutRepository = async (run: Run, file: string) => {
+  const { pacman } = existsSync(file) ? readConfigFile(file, OfBoard) : {};
+  return pacman && wantedPacmanConfig(run, { configFile: pacman.configFile, section: null });
 };
 
 /** userdel's exit code for a user that still has processes. userdel(8) */
@@ -60,6 +72,11 @@ export const retire = async (
       run(['systemctl', 'disable', '--now', '--quiet', '--', unit]),
     );
   }
+  const repository = await withoutRepository(run, asked.configFile);
+  if (repository)
+    await step(`take the fleet's repository out of ${repository.file.path}`, () =>
+      placeFile(repository.file, repository.bytes),
+    );
   for (const path of asked.remove)
     if (existsSync(path)) await step(`remove ${path}`, () => rm(path, { recursive: true, force: true }));
   for (const folder of asked.removeIfEmpty) {

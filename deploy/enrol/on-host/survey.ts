@@ -9,6 +9,7 @@ import { wantedGpgConfig } from './gpg-config.ts';
 import { readHostKey, readIdentity } from './host-keys.ts';
 import { readOpenWork } from './open-work.ts';
 import { findOwner } from './owner.ts';
+import { wantedPacmanConfig } from './pacman-config.ts';
 import { fileState, folderState, linkTarget, type State } from './place-file.ts';
 
 /** The folders in which units and agents find programs. */
@@ -66,6 +67,10 @@ export const survey = async (run: Run, asked: Survey): Promise<Surveyed> => {
   if (asked.pacmanConfig !== null && existsSync(asked.pacmanConfig) && isProgram('pacman-conf')) {
     const wanted = await wantedGpgConfig(run, asked.pacmanConfig);
     if (wanted) note(wanted.file.path, existsSync(wanted.file.path) ? 'other' : 'absent');
+  }
+  if (asked.pacmanRepository !== null && isProgram('pacman-conf')) {
+    const wanted = await wantedPacmanConfig(run, asked.pacmanRepository);
+    if (wanted) note(wanted.file.path, 'other');
   }
   const free = [];
   for (const folder of new Set([
