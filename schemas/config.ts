@@ -71,7 +71,7 @@ export const BuilderConfig = z.strictObject({
     /** More of makepkg's environment: MAKEFLAGS, COMPRESSZST, SOURCE_DATE_EPOCH and the like. */
     environment: z.record(z.string().regex(/^[A-Z][A-Z0-9_]*$/), z.string()).default({}),
     /** Whether to build if nothing on this host can confine a PKGBUILD's code: `required` refuses. */
-    confinement: z.enum(['required', 'if-possible']).default('if-possible'),
+    confinement: z.enum(['required', 'if-possible']).default('required'),
     /** What a confined build may read besides the system's own folders, for example a toolchain's folder. */
     readable: z.array(Path).optional(),
   }),

@@ -8,6 +8,7 @@ import { makeKeyFile } from '../../eventlog/signing/key-file.ts';
 import { generateWriterKey, readWriterKey } from '../../eventlog/signing/writer-key.ts';
 import { type LogServer, startLogServer, until } from '../../test/log-server.ts';
 import { generateSigningKey } from '../../test/signing-key.ts';
+import { confinementFindings } from './confinement-findings.ts';
 import { keyFindings } from './key-findings.ts';
 import { localConfigs } from './local-configs.ts';
 import { serverFindings } from './server-findings.ts';
@@ -133,6 +134,31 @@ it('the publisher’s last keycheck in the log is reported as well', () => {
   ]);
   expect(loggedSigningFindings([said(3, '2026-05-20T00:00:00Z'), said(9, null)], now)).toMatchObject([
     { fine: true, found: 'does not expire' },
+  ]);
+});
+
+it('a builder’s config that does not require confinement is named, with its file', async () => {
+  const folder = join(scratch, 'confinement');
+  mkdirSync(folder);
+  const write = (name: string, makepkg: unknown) =>
+    writeFileSync(join(folder, name), JSON.stringify({ host: 'boltzmann', fleetFile: '/f', nats, makepkg }));
+  write('ka.yaml', undefined);
+  const named = async () => {
+    const configs = localConfigs(join(folder, 'ka.yaml')).filter(({ file }) => file.startsWith(folder));
+    return (await confinementFindings(configs)).filter(({ what }) => what.includes('makepkg.confinement'));
+  };
+  write('agent.yaml', { confinement: 'required' });
+  expect(await named()).toEqual([]);
+  write('agent.yaml', {});
+  expect(await named()).toEqual([]);
+  write('agent.yaml', { confinement: 'if-possible' });
+  expect(await named()).toEqual([
+    {
+      what: `makepkg.confinement of boltzmann in ${join(folder, 'agent.yaml')}`,
+      fine: false,
+      found: expect.stringContaining('it runs unconfined'),
+      mend: expect.stringMatching(/^remove that line/),
+    },
   ]);
 });
 

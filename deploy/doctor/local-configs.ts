@@ -21,6 +21,7 @@ const LocalConfig = z.looseObject({
     .object({ gnupgHome: z.string().optional(), fingerprint: Fingerprint, keyring: z.string() })
     .optional()
     .catch(undefined),
+  makepkg: z.object({ confinement: z.string().optional() }).optional().catch(undefined),
 });
 export type LocalConfig = z.infer<typeof LocalConfig> & { file: string };
 

@@ -89,6 +89,13 @@ export const attackTable = [
     refusedBy:
       'each host: its expressions take linear work, and those of a PKGBUILD at most a number of steps',
   },
+  {
+    id: 'unconfined-pkgbuild',
+    party: 'PKGBUILD author',
+    goal: 'read the keys of a builder, and use its network',
+    how: 'runs prepare() on a builder where nothing can be confined, and whose config does not speak of it',
+    refusedBy: 'the builder, which does not even read the PKGBUILD: confinement is required by default',
+  },
 ] as const satisfies readonly Attack[];
 
 export const attacks: TestTable = {
