@@ -17,6 +17,7 @@ import { confinementFindings } from '../doctor/confinement-findings.ts';
 import { type Finding, fine, wrong } from '../doctor/finding.ts';
 import { keyFindings } from '../doctor/key-findings.ts';
 import { localConfigs } from '../doctor/local-configs.ts';
+import { secretFindings } from '../doctor/secret-findings.ts';
 import { serverFindings } from '../doctor/server-findings.ts';
 import { loggedSigningFindings, signingFindings } from '../doctor/signing-findings.ts';
 import { installCommand, missingPrograms } from '../programs.ts';
@@ -118,6 +119,7 @@ export const addDoctorCommand = (program: Command, places: ConfigPlaces): void =
         ...machineFindings(),
         ...(await confinementFindings(configs)),
         ...keyFindings(configs),
+        ...secretFindings(configs),
         ...(await signingFindings(configs)),
         ...(own ? await serverFindings(own.nats) : []),
         ...('file' in control

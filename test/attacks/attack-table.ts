@@ -82,6 +82,13 @@ export const attackTable = [
       'the writer, which requires TLS off loopback and verifies the certificate, also without `caFile`',
   },
   {
+    id: 'secret-left-open',
+    party: 'local user',
+    goal: 'have the key that signs packages, or the key of the log’s server',
+    how: 'reads the files that the documented commands leave behind',
+    refusedBy: 'the modes of these files: keys are made under a mask, and travel through a pipe',
+  },
+  {
     id: 'slow-expression',
     party: 'patch author',
     goal: 'keep a host busy for ever',
