@@ -15,14 +15,15 @@ export type EnrolledKeys = { key: NonNullable<Surveyed['key']> } & Pick<Surveyed
 const changed = ({ seen }: HostLook, all: readonly FileWithBytes[]): FileWithBytes[] =>
   all.filter(({ path }) => seen.absent.includes(path) || seen.other.includes(path));
 
-const applyOf = ({ places }: WantedHost) => ({
+const applyOf = ({ places, user }: WantedHost) => ({
   do: 'apply' as const,
   places,
   user: null,
   folders: [],
   files: [],
   links: [],
-  keysOf: null,
+  keysOf: user ?? 'root',
+  makesKeys: false,
   identityComment: '',
   pacmanConfig: null,
   check: null,
@@ -41,7 +42,7 @@ const prepareHost = async (line: HostLine, wanted: WantedHost, look: HostLook): 
       user: user === null ? null : { name: user, home: stateHome },
       folders: [...folders, build.folder],
       files: withBase64(changed(look, build.files)),
-      keysOf: user ?? 'root',
+      makesKeys: true,
       identityComment: `kernel-agent@${host}`,
       pacmanConfig,
       check: [seen.node.file, `${build.folder.path}/host.mjs`, 'check'],

@@ -81,7 +81,7 @@ const loaderCommands = (loader: BoardConfig['boot']['loader']): (readonly string
   return [...commands, ...(loader.freeze ? [['fsfreeze'], ['find']] : [])];
 };
 
-const everyHost = ['env', 'systemd-notify', 'ssh-keygen', 'getent', 'journalctl', 'sync', 'dd'];
+const everyHost = ['env', 'setpriv', 'systemd-notify', 'ssh-keygen', 'getent', 'journalctl', 'sync'];
 
 /** The paths in a config that have to exist on the host before it is enrolled. */
 export const neededPaths = (config: AgentConfig): string[] => {
@@ -119,7 +119,6 @@ export const neededPrograms = (config: AgentConfig): string[] => {
           'make',
           'fakeroot',
         ],
-        'setpriv',
         ...(config.makepkg.confinement === 'required' ? ['bwrap'] : []),
         ...(config.git.ssh ? ['ssh'] : []),
       ];

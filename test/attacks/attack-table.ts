@@ -82,6 +82,14 @@ export const attackTable = [
       'the writer, which requires TLS off loopback and verifies the certificate, also without `caFile`',
   },
   {
+    id: 'planted-link',
+    party: 'builder',
+    goal: 'have a file of root’s, or write over one',
+    how: 'as the agent’s user, puts links in the place of its keys, folders and journal before the host is enrolled again or retired',
+    refusedBy:
+      'enrolment, which works as root only where nobody else can put a link, and otherwise as that user',
+  },
+  {
     id: 'secret-left-open',
     party: 'local user',
     goal: 'have the key that signs packages, or the key of the log’s server',

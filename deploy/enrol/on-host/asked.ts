@@ -52,8 +52,10 @@ export const Apply = z.object({
   folders: z.array(Folder),
   files: z.array(WantedFile.extend({ base64: z.string() })),
   links: z.array(Link),
-  /** The owner of the host's keys, which are made if they do not exist; null to leave them alone. */
-  keysOf: z.string().nullable(),
+  /** The owner of the host's keys. */
+  keysOf: z.string(),
+  /** Whether these are made if they do not exist. */
+  makesKeys: z.boolean(),
   identityComment: z.string(),
   pacmanConfig: z.string().nullable(),
   /** A program that has to succeed with the new files before a link points to them. */

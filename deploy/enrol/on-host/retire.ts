@@ -1,17 +1,19 @@
 import { existsSync } from 'node:fs';
-import { readdir, rm, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { z } from 'zod';
 import type { Run } from '../../../host/run.ts';
 import type { Retire, Retired } from './asked.ts';
-import { readEnrolledAs } from './enrolled-as.ts';
+import { type EnrolledAs, readEnrolledAs } from './enrolled-as.ts';
 import { type OpenWork, readOpenWork } from './open-work.ts';
-import { findOwner } from './owner.ts';
+import { findOwner, type Owner, rootsOwner } from './owner.ts';
+import { hasEntry, removeTree } from './remove-tree.ts';
+import { deciderOf } from './roots-folder.ts';
 
-const whyNot = async (run: Run, argv: readonly string[]): Promise<string | null> => {
+const whyNot = async (run: Run, argv: readonly string[], owner: Owner): Promise<string | null> => {
   let open: OpenWork | null;
   try {
-    open = await readOpenWork(run, argv);
+    open = await readOpenWork(run, argv, owner);
   } catch (error) {
     // For example after a retirement that was interrupted while it removed the programs.
     return `its own program can't say what is open there (${error instanceof Error ? error.message : String(error)})`;
@@ -25,6 +27,12 @@ const whyNot = async (run: Run, argv: readonly string[]): Promise<string | null>
   if (unsent > 0)
     return `${unsent} of its events have not reached the log: wait until nats-server can be reached from it`;
   return null;
+};
+
+/** To whom the host's keys and its journal belong. */
+const keysOwner = (enrolled: EnrolledAs | null): Owner => {
+  const decider = enrolled ? deciderOf(dirname(enrolled.keyFile)) : undefined;
+  return decider?.by === 'user' ? decider.owner : rootsOwner();
 };
 
 /** userdel's exit code for a user that still has processes. userdel(8) */
@@ -49,7 +57,7 @@ export const retire = async (
       isForceable: false,
       did,
     };
-  const refused = asked.force ? null : await whyNot(run, asked.openWork);
+  const refused = asked.force ? null : await whyNot(run, asked.openWork, keysOwner(enrolled));
   if (refused !== null) return { refused, isForceable: true, did };
   for (const unit of asked.units) {
     const { stdout } = await run(['systemctl', 'show', '--property=LoadState', '--value', unit], {
@@ -60,8 +68,7 @@ export const retire = async (
       run(['systemctl', 'disable', '--now', '--quiet', '--', unit]),
     );
   }
-  for (const path of asked.remove)
-    if (existsSync(path)) await step(`remove ${path}`, () => rm(path, { recursive: true, force: true }));
+  for (const path of asked.remove) if (hasEntry(path)) await step(`remove ${path}`, () => removeTree(path));
   for (const folder of asked.removeIfEmpty) {
     if (!existsSync(folder)) continue;
     const left = (await readdir(folder)).filter((name) => !asked.remove.includes(join(folder, name)));
