@@ -17,6 +17,7 @@ import { confinementFindings } from '../doctor/confinement-findings.ts';
 import { type Finding, fine, wrong } from '../doctor/finding.ts';
 import { keyFindings } from '../doctor/key-findings.ts';
 import { localConfigs } from '../doctor/local-configs.ts';
+import { loginFindings } from '../doctor/login-findings.ts';
 import { secretFindings } from '../doctor/secret-findings.ts';
 import { serverFindings } from '../doctor/server-findings.ts';
 import { loggedSigningFindings, signingFindings } from '../doctor/signing-findings.ts';
@@ -120,6 +121,7 @@ export const addDoctorCommand = (program: Command, places: ConfigPlaces): void =
         ...(await confinementFindings(configs)),
         ...keyFindings(configs),
         ...secretFindings(configs),
+        ...loginFindings(),
         ...(await signingFindings(configs)),
         ...(own ? await serverFindings(own.nats) : []),
         ...('file' in control

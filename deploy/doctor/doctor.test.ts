@@ -11,6 +11,7 @@ import { generateSigningKey } from '../../test/signing-key.ts';
 import { confinementFindings } from './confinement-findings.ts';
 import { keyFindings } from './key-findings.ts';
 import { localConfigs } from './local-configs.ts';
+import { loginFindings, type WrittenLogins } from './login-findings.ts';
 import { secretFindings, secretIn } from './secret-findings.ts';
 import { serverFindings } from './server-findings.ts';
 import { loggedSigningFindings, signingFindings } from './signing-findings.ts';
@@ -230,6 +231,24 @@ it('a builder’s config that does not require confinement is named, with its fi
       found: expect.stringContaining('it runs unconfined'),
       mend: expect.stringMatching(/^remove that line/),
     },
+  ]);
+});
+
+it('a host whose backups have no end is named', () => {
+  const file = join(scratch, 'logins.json');
+  expect(loginFindings(file)).toEqual([]);
+  const login = (host: string, stores: string | null) => ({ host, root: '/srv/arch', stores });
+  const written: WrittenLogins = {
+    logins: [login('fresnel', join(scratch, 'plain folder')), login('ohm', '/proc'), login('hertz', null)],
+  };
+  writeFileSync(file, JSON.stringify(written));
+  expect(loginFindings(file)).toMatchObject([
+    {
+      fine: false,
+      found: expect.stringMatching(/^nothing limits it/),
+      mend: expect.stringMatching(/megabytes/),
+    },
+    { fine: true, found: 'it has a file system of its own' },
   ]);
 });
 

@@ -26,6 +26,7 @@ const applyOf = ({ places, user }: WantedHost) => ({
   makesKeys: false,
   identityComment: '',
   pacmanConfig: null,
+  logins: null,
   check: null,
 });
 
@@ -79,7 +80,8 @@ const switchHost = async (
     {
       ...applyOf(wanted),
       files: withBase64([...changed(look, wanted.files), ...copies]),
-      links: [look.build.link],
+      links: [look.build.link, ...wanted.links],
+      logins: wanted.logins,
     },
     Applied,
   );

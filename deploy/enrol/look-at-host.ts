@@ -28,18 +28,22 @@ export interface HostLook {
   cut: string | null;
 }
 
-const surveyOf = ({ config, user, places, folders, pacmanConfig, units }: WantedHost): Survey => ({
+const surveyOf = ({ config, user, places, folders, logins, pacmanConfig, units }: WantedHost): Survey => ({
   do: 'survey',
   places,
   configFile: hostPlaces.config,
   openWork: openWorkArgv,
   user,
-  programs: neededPrograms(config),
+  programs: [
+    ...neededPrograms(config),
+    ...(logins?.logins.some(({ store }) => store?.image) ? ['mkfs.ext4', 'fallocate', 'mount'] : []),
+  ],
   paths: neededPaths(config),
   folders,
   files: [],
   links: [],
   pacmanConfig,
+  logins,
   units,
 });
 
@@ -89,7 +93,7 @@ export const lookAtHost = async (
       openWork: [],
       folders: [...wanted.folders, build.folder],
       files: withoutBytes([...build.files, ...configFiles]),
-      links: [build.link],
+      links: [build.link, ...wanted.links],
     },
     Surveyed,
   );

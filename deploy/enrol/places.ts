@@ -4,6 +4,10 @@ export const programsFolder = '/usr/local/lib/kernel-agent';
 /** Closed to others, so it can't be the folder that holds the labs and sandboxes of a machine. */
 export const stateHome = '/var/lib/kernel-agent-host';
 export const unitFolder = '/etc/systemd/system';
+/** The keys of those who may log in here as peers: root's, since a peer's own files would let others in. */
+export const loginsFolder = `${configFolder}/logins`;
+/** The images of the file systems in which peers store things. */
+export const storesFolder = '/var/lib/kernel-agent-stores';
 
 export const hostPlaces = {
   config: `${configFolder}/agent.yaml`,
@@ -21,6 +25,10 @@ export const hostPlaces = {
   owed: `${configFolder}/restart-owed`,
   unit: `${unitFolder}/kernel-agent.service`,
   dropIn: `${unitFolder}/kernel-agent.service.d/10-folders.conf`,
+  /** Who may log in, for `ka doctor`. */
+  logins: `${configFolder}/logins.json`,
+  /** Before other drop-ins of sshd: of two options for a user the first counts. */
+  sshdDropIn: '/etc/ssh/sshd_config.d/05-kernel-agent.conf',
   deadlineUnit: `${unitFolder}/kernel-agent-deadline.service`,
 } as const;
 
@@ -30,6 +38,8 @@ export const configFiles: readonly string[] = [
   hostPlaces.keyring,
   hostPlaces.knownHosts,
   hostPlaces.ca,
+  loginsFolder,
+  hostPlaces.logins,
   hostPlaces.owed,
   // Last, because it shows as what the machine is enrolled.
   hostPlaces.config,

@@ -8,6 +8,7 @@ import {
   configFolder,
   dropInFolders,
   hostPlaces,
+  loginsFolder,
   openWorkArgv,
   programsFolder,
   stateHome,
@@ -30,6 +31,7 @@ export const removedFiles = (purge: boolean): string[] => [
   hostPlaces.unit,
   hostPlaces.deadlineUnit,
   ...dropInFolders,
+  hostPlaces.sshdDropIn,
   // Before the config: the question for open work needs the config and the programs.
   programsFolder,
   ...configFiles,
@@ -57,6 +59,7 @@ export const retireHost = async (options: RetireOptions): Promise<string[]> => {
         dryRun,
         remove: removedFiles(purge),
         removeIfEmpty: [configFolder, ...(purge ? [stateHome] : [])],
+        loginsFolder,
         user: purge ? agentUser : null,
       },
       Retired,

@@ -5,6 +5,7 @@ import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { type AgentConfig, EnrolledHost } from '../../schemas/config.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { completeConfig, needsIdentity, ownFolders } from './host-config.ts';
+import { wantedLogins } from './logins.ts';
 import { agentUser, configFolder, hostPlaces, programsFolder, stateHome } from './places.ts';
 import { unitFiles } from './unit-files.ts';
 import { type FileWithBytes, wantedFile } from './wanted-file.ts';
@@ -41,7 +42,11 @@ const header = '# Written by ka enrol, and written anew by the next one.\n';
 export const wantedHost = async ({ host, hostConfigFile, fleetFile }: HostFiles) => {
   const fleet = readConfigFile(fleetFile, Fleet);
   const written = readConfigFile(hostConfigFile, EnrolledHost);
-  const { config, carried } = completeConfig(written, { fleet: fleet.fleet, host, file: hostConfigFile });
+  const { config, carried, logins } = completeConfig(written, {
+    fleet: fleet.fleet,
+    host,
+    file: hostConfigFile,
+  });
   if (config.role !== 'builder' && config.signing.fingerprint !== fleet.signingKey)
     throw new Refused(
       `${hostConfigFile} names the signing key ${config.signing.fingerprint}, and the fleet's is ${fleet.signingKey}`,
@@ -49,6 +54,7 @@ export const wantedHost = async ({ host, hostConfigFile, fleetFile }: HostFiles)
   const { units, files: unitTexts } = await unitFiles(config);
   const user = config.role === 'board' ? null : agentUser;
   const owner = user ?? 'root';
+  const peers = wantedLogins(config, logins);
   return {
     host,
     fleet,
@@ -63,13 +69,18 @@ export const wantedHost = async ({ host, hostConfigFile, fleetFile }: HostFiles)
       ...[...unitTexts.keys()]
         .filter((path) => path.includes('.service.d/'))
         .map((path) => ({ path: path.slice(0, path.lastIndexOf('/')), mode: 0o755, owner: 'root' })),
+      // What peers see as / comes before what is in it.
+      ...(peers?.folders ?? []),
       ...ownFolders(config).map((path) => ({ path, mode: 0o755, owner })),
     ],
     files: [
       wantedFile(hostPlaces.config, header + stringify(config satisfies AgentConfig), 0o644),
       ...(await readCarried(carried)),
       ...[...unitTexts].map(([path, text]) => wantedFile(path, text, 0o644)),
+      ...(peers?.files ?? []),
     ],
+    links: peers?.links ?? [],
+    logins: peers?.asked ?? null,
     places: {
       keyFile: hostPlaces.key,
       identityFile: needsIdentity(config) ? hostPlaces.identity : null,

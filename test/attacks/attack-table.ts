@@ -59,6 +59,22 @@ export const attackTable = [
     refusedBy: 'the builder, which checks start, plan and approvals with its own copy of the fleet’s file',
   },
   {
+    id: 'login-of-a-board',
+    party: 'board',
+    goal: 'reach the log’s server from the backup host, fill its disk, or have another board’s backups',
+    how: 'writes its own authorized_keys, forwards ports, asks for a shell, plants links, and stores without end',
+    refusedBy:
+      'sshd of the backup host: a user and a root for each board, keys that are root’s, a file system with an end',
+  },
+  {
+    id: 'login-of-a-publisher',
+    party: 'publisher',
+    goal: 'have the keys of a builder, or change what it offers',
+    how: 'logs in to fetch packages, and reads host.nkey and the git key, writes, forwards ports, asks for a shell',
+    refusedBy:
+      'sshd of the builder: the publisher’s user sees nothing but what is offered, and changes nothing',
+  },
+  {
     id: 'made-up-epoch',
     party: 'coordinator',
     goal: 'stop a host for ever',

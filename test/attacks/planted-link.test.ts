@@ -96,7 +96,7 @@ const enrol = () =>
       do: 'apply',
       ...{ places: places(), user: null, folders: folders(), files: [], links: [] },
       ...{ keysOf: agent.name, makesKeys: true, identityComment: 'kernel-agent@boltzmann' },
-      ...{ pacmanConfig: null, check: null },
+      ...{ pacmanConfig: null, logins: null, check: null },
     } satisfies Apply,
     () => undefined,
   );
@@ -104,7 +104,7 @@ const look = (openWork: string[] = []) =>
   survey(run, {
     do: 'survey',
     ...{ places: places(), configFile: at('none'), openWork, user: agent.name, programs: [], paths: [] },
-    ...{ files: [], folders: folders(), links: [], pacmanConfig: null, units: [] },
+    ...{ files: [], folders: folders(), links: [], pacmanConfig: null, logins: null, units: [] },
   } satisfies Survey);
 const leave = (change: Partial<Retire> = {}) => {
   const configFile = join(dirname(home), 'etc/agent.yaml');
@@ -112,7 +112,7 @@ const leave = (change: Partial<Retire> = {}) => {
   const asked: Retire = {
     do: 'retire',
     ...{ host: 'boltzmann', configFile, units: [], openWork: [], force: false, dryRun: false },
-    ...{ remove: [at('state'), at('keys')], removeIfEmpty: [], user: null, ...change },
+    ...{ remove: [at('state'), at('keys')], removeIfEmpty: [], loginsFolder: '/none', user: null, ...change },
   };
   // No systemd runs a test's machine.
   const quiet: typeof run = async (argv, options) =>
@@ -196,7 +196,14 @@ describe('the agent’s user plants a link, and root enrols the host again', () 
           folders: [],
           links: [],
         },
-        ...{ keysOf: agent.name, makesKeys: false, identityComment: '', pacmanConfig: null, check: null },
+        ...{
+          keysOf: agent.name,
+          makesKeys: false,
+          identityComment: '',
+          pacmanConfig: null,
+          logins: null,
+          check: null,
+        },
         files: [{ ...file, sha256: '982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1' }],
       };
       await expect(apply(run, asked, () => undefined)).rejects.toThrow(/user 65534 can change what is in/);
@@ -217,7 +224,14 @@ describe('the agent’s user plants a link, and root enrols the host again', () 
       const asked = {
         do: 'apply' as const,
         ...{ places: places(), user: null, folders: [given], files: [], links: [] },
-        ...{ keysOf: agent.name, makesKeys: false, identityComment: '', pacmanConfig: null, check: null },
+        ...{
+          keysOf: agent.name,
+          makesKeys: false,
+          identityComment: '',
+          pacmanConfig: null,
+          logins: null,
+          check: null,
+        },
       };
       await expect(apply(run, asked, () => undefined)).rejects.toThrow(/belongs to root and is not empty/);
       expect(rootsFiles()).toEqual(before);

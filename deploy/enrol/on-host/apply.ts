@@ -4,6 +4,7 @@ import type { Run } from '../../../host/run.ts';
 import type { Applied, Apply } from './asked.ts';
 import { wantedGpgConfig } from './gpg-config.ts';
 import { makeHostKey, makeIdentity, readKeys } from './host-keys.ts';
+import { changeLogins } from './logins/logins.ts';
 import { findOwner, ownerLookUp, rootsOwner } from './owner.ts';
 import { type PlacedFile, placeFile, placeFolder, placeLink } from './place-file.ts';
 
@@ -51,6 +52,7 @@ export const apply = async (
       file.path,
       await placeFile({ ...file, owner: await ownerOf(file.owner) }, Buffer.from(file.base64, 'base64')),
     );
+  if (asked.logins !== null) await changeLogins(run, asked.logins, note);
   if (asked.pacmanConfig !== null) {
     const wanted = await wantedGpgConfig(run, asked.pacmanConfig);
     if (wanted) note(wanted.file.path, await placeFile(wanted.file, wanted.bytes));

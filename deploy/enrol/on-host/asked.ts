@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { EnrolledAs } from './enrolled-as.ts';
+import { AskedLogins } from './logins/asked-logins.ts';
 import { OpenWork } from './open-work.ts';
 
 /** A file as it should be on a host. */
@@ -40,6 +41,8 @@ export const Survey = z.object({
   links: z.array(Link),
   /** pacman's config, for gpg's `ignore-time-conflict` in its keyring. */
   pacmanConfig: z.string().nullable(),
+  /** Who may log in as a peer; null to leave that alone. */
+  logins: AskedLogins.nullable(),
   units: z.array(z.string()),
 });
 export type Survey = z.infer<typeof Survey>;
@@ -58,6 +61,8 @@ export const Apply = z.object({
   makesKeys: z.boolean(),
   identityComment: z.string(),
   pacmanConfig: z.string().nullable(),
+  /** Who may log in as a peer; null to leave that alone. */
+  logins: AskedLogins.nullable(),
   /** A program that has to succeed with the new files before a link points to them. */
   check: z.array(z.string()).nullable(),
 });
@@ -86,7 +91,9 @@ export const Retire = z.object({
   remove: z.array(z.string()),
   /** Folders to remove if they are empty then. */
   removeIfEmpty: z.array(z.string()),
-  /** The user to remove, if any. */
+  /** The folder with the keys of those who may log in. Their users are removed with the agent's. */
+  loginsFolder: z.string(),
+  /** The agent's user, if it is to be removed. */
   user: z.string().nullable(),
 });
 export type Retire = z.infer<typeof Retire>;
@@ -117,6 +124,8 @@ export const Surveyed = z.object({
   key: Key.nullable(),
   sshPublicKey: z.string().nullable(),
   isOwed: z.boolean(),
+  /** What would be done about logins, one line each. */
+  logins: z.array(z.string()),
   /** The present target of each link. */
   links: z.record(z.string(), z.string()),
   units: z.array(z.object({ name: z.string(), active: z.string(), enabled: z.string() })),

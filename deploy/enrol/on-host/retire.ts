@@ -5,6 +5,8 @@ import type { z } from 'zod';
 import type { Run } from '../../../host/run.ts';
 import type { Retire, Retired } from './asked.ts';
 import { type EnrolledAs, readEnrolledAs } from './enrolled-as.ts';
+import { loginUser } from './logins/asked-logins.ts';
+import { reloadSshd } from './logins/sshd-drop-in.ts';
 import { type OpenWork, readOpenWork } from './open-work.ts';
 import { findOwner, type Owner, rootsOwner } from './owner.ts';
 import { hasEntry, removeTree } from './remove-tree.ts';
@@ -38,6 +40,24 @@ const keysOwner = (enrolled: EnrolledAs | null): Owner => {
 /** userdel's exit code for a user that still has processes. userdel(8) */
 const userIsUsed = 8;
 
+const removeUser = async (run: Run, user: string): Promise<void> => {
+  const { exitCode, stderr } = await run(['userdel', '--', user], { exitCodes: [0, userIsUsed] });
+  if (exitCode === userIsUsed)
+    throw new Error(
+      `all but the user ${user} is removed: ${stderr.trim()}; end that process, then retire it again`,
+    );
+};
+
+/** The users to remove: the agent's, and those as whom others may log in. */
+const usersToRemove = async (run: Run, { user, loginsFolder }: Retire): Promise<string[]> => {
+  if (user === null) return [];
+  const names = await readdir(loginsFolder).catch(() => []);
+  const logins = names.filter((name) => name.endsWith('.keys')).map((name) => loginUser(name.slice(0, -5)));
+  const there = [];
+  for (const name of [...logins, user]) if (await findOwner(run, name)) there.push(name);
+  return there;
+};
+
 /** Removes the agent from this host. A run after an interruption does only what is left. */
 export const retire = async (
   run: Run,
@@ -59,6 +79,7 @@ export const retire = async (
     };
   const refused = asked.force ? null : await whyNot(run, asked.openWork, keysOwner(enrolled));
   if (refused !== null) return { refused, isForceable: true, did };
+  const users = await usersToRemove(run, asked);
   for (const unit of asked.units) {
     const { stdout } = await run(['systemctl', 'show', '--property=LoadState', '--value', unit], {
       quiet: true,
@@ -76,14 +97,7 @@ export const retire = async (
     else say(`${folder} stays, with ${left.toSorted().join(', ')}: enrolment did not put that there`);
   }
   if (did.length > 0 && !asked.dryRun) await run(['systemctl', 'daemon-reload']);
-  const { user } = asked;
-  if (user !== null && (await findOwner(run, user)))
-    await step(`remove the user ${user}`, async () => {
-      const { exitCode, stderr } = await run(['userdel', '--', user], { exitCodes: [0, userIsUsed] });
-      if (exitCode === userIsUsed)
-        throw new Error(
-          `all but the user ${user} is removed: ${stderr.trim()}; end that process, then retire it again`,
-        );
-    });
+  if (did.length > 0 && !asked.dryRun) await reloadSshd(run);
+  for (const user of users) await step(`remove the user ${user}`, () => removeUser(run, user));
   return { refused: null, isForceable: false, did };
 };

@@ -7,6 +7,7 @@ import type { Survey, Surveyed } from './asked.ts';
 import { readEnrolledAs } from './enrolled-as.ts';
 import { wantedGpgConfig } from './gpg-config.ts';
 import { readKeys } from './host-keys.ts';
+import { lookAtLogins } from './logins/logins.ts';
 import { readOpenWork } from './open-work.ts';
 import { findOwner, rootsOwner } from './owner.ts';
 import { fileState, folderState, linkTarget, type State } from './place-file.ts';
@@ -100,6 +101,7 @@ export const survey = async (run: Run, asked: Survey): Promise<Surveyed> => {
     other,
     ...(owner ? readKeys(asked.places, owner) : { key: null, sshPublicKey: null }),
     isOwed: existsSync(asked.places.owedFile),
+    logins: asked.logins && isProgram('sshd') ? await lookAtLogins(run, asked.logins) : [],
     links,
     units: systemd === null ? [] : await Promise.all(asked.units.map((name) => unitState(run, name))),
   };
