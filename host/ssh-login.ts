@@ -69,7 +69,7 @@ const logInOnce = async (target: SshTarget, signal?: AbortSignal): Promise<Clien
     if (error instanceof Error && 'level' in error && error.level === 'client-authentication')
       throw new MachineFault(
         'login-refused',
-        `${named(target)} refuses the key ${target.identity}: put its public half into authorized_keys there, or name another key.`,
+        `${named(target)} refuses the key ${target.identity}: let its public half in there (below logins in the file of that host, or in authorized_keys), or name another key.`,
         { cause: error },
       );
     throw error;

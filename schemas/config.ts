@@ -15,6 +15,10 @@ const Nats = z.strictObject({
   withinOneMachine: z.literal(true).optional(),
 });
 
+const SshPublicKey = z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/=]+$/, {
+  error: 'must be "ssh-ed25519 AAAA…", type and key without the comment',
+});
+
 /** A host that this one reaches over SSH. Its host key is pinned; nothing else is accepted. */
 const Peer = z.strictObject({
   address: z.string().min(1),
@@ -23,9 +27,7 @@ const Peer = z.strictObject({
   /** The private key to log in with. */
   identity: Path,
   /** The peer's public host key, as in `ssh_host_ed25519_key.pub`: type and base64. */
-  hostKey: z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/=]+$/, {
-    error: 'must be "ssh-ed25519 AAAA…", type and key without the comment',
-  }),
+  hostKey: SshPublicKey,
   /** The folder on the peer that transfers are relative to. */
   folder: Path,
 });
@@ -71,7 +73,7 @@ export const BuilderConfig = z.strictObject({
     /** More of makepkg's environment: MAKEFLAGS, COMPRESSZST, SOURCE_DATE_EPOCH and the like. */
     environment: z.record(z.string().regex(/^[A-Z][A-Z0-9_]*$/), z.string()).default({}),
     /** Whether to build if nothing on this host can confine a PKGBUILD's code: `required` refuses. */
-    confinement: z.enum(['required', 'if-possible']).default('if-possible'),
+    confinement: z.enum(['required', 'if-possible']).default('required'),
     /** What a confined build may read besides the system's own folders, for example a toolchain's folder. */
     readable: z.array(Path).optional(),
   }),
@@ -218,14 +220,34 @@ const Carried = z.string().min(1);
 const carriedNats = { nats: Nats.extend({ caFile: Carried.optional() }) };
 const PeerOfEnrolled = Peer.omit({ identity: true });
 
+/** A host that may log in over SFTP, and read what is offered. */
+const Reader = z.strictObject({ key: SshPublicKey });
+/** Such a host that may also store things: a board's backups. */
+const Storer = Reader.extend({
+  stores: z
+    .strictObject({
+      /** The size of a file system of its own; null where that can't be had: then nothing limits what it stores. */
+      megabytes: z
+        .int()
+        .min(16)
+        .max(16 * 1024 * 1024)
+        .nullable(),
+    })
+    .optional(),
+});
+/** Who may log in to a host as a peer, by the name of the host that logs in. */
+export type HostLogins = Record<string, z.infer<typeof Storer>>;
+
 /** What an operator writes for a host that is to be enrolled: its config without the parts that enrolment decides. */
 export const EnrolledHost = z.discriminatedUnion('role', [
   BuilderConfig.omit(decided).extend({
     ...carriedNats,
+    logins: z.record(HostName, Reader).default({}),
     git: BuilderConfig.shape.git.extend({ ssh: z.strictObject({ knownHosts: Carried }).optional() }),
   }),
   PublisherConfig.omit(decided).extend({
     ...carriedNats,
+    logins: z.record(HostName, Storer).default({}),
     peers: z.record(HostName, PeerOfEnrolled),
     signing: PublisherConfig.shape.signing.extend({ keyring: Carried }),
   }),

@@ -39,12 +39,16 @@ export const openSigningKey = async (folder: string): Promise<SigningKey> => {
   };
 };
 
-/** Makes an OpenPGP signing key without a passphrase, in its own home. `expires` as in gpg's --quick-generate-key. */
-export const generateSigningKey = async (folder: string, expires = 'never'): Promise<SigningKey> => {
+/** Makes an OpenPGP signing key in its own home. `expires` as in gpg's --quick-generate-key; default: it does not. */
+export const generateSigningKey = async (
+  folder: string,
+  expires = 'never',
+  passphrase = '',
+): Promise<SigningKey> => {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const generate = ['--quick-generate-key', 'Fleet <fleet@example.org>', 'ed25519', 'sign', expires];
   await createRun(() => undefined)([
-    ...['gpg', '--homedir', folder, '--batch', '--pinentry-mode', 'loopback', '--passphrase', ''],
+    ...['gpg', '--homedir', folder, '--batch', '--pinentry-mode', 'loopback', '--passphrase', passphrase],
     ...generate,
   ]);
   const key = await openSigningKey(folder);

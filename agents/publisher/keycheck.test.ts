@@ -1,12 +1,15 @@
-import { cp, mkdtemp, rename, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { createRun } from '../../host/run.ts';
 import { PublisherConfig } from '../../schemas/config.ts';
 import { runStep } from '../../test/run-step.ts';
 import { generateSigningKey, type SigningKey } from '../../test/signing-key.ts';
 import { keycheck } from './keycheck.ts';
 
+const run = createRun(() => undefined);
 let folder: string;
 let key: SigningKey;
 let other: SigningKey;
@@ -89,4 +92,52 @@ test("a key that is not the fleet's is refused before anything is signed", async
     fault: 'host',
     message: expect.stringContaining(`which is not in ${join(folder, 'ring')}`),
   });
+});
+
+/** The pinentry of docs/enrolling-a-host.md, with this file in the place of systemd's credential. */
+const documentedPinentry = async (passphraseFile: string): Promise<string> => {
+  const page = await readFile(new URL('../../docs/enrolling-a-host.md', import.meta.url), 'utf8');
+  const [script = ''] = /^ {4}#!\/bin\/sh\n(?: {4}.*\n)+/m.exec(page) ?? [];
+  const text = script.replaceAll(/^ {4}/gm, '');
+  return text.replace('/run/credentials/kernel-agent.service/signing-passphrase', passphraseFile);
+};
+
+/** Gives a key's gpg-agent this config from now on. */
+const configureAgent = async ({ gnupgHome, stop }: SigningKey, config: string) => {
+  await writeFile(join(gnupgHome, 'gpg-agent.conf'), config);
+  await stop();
+};
+
+test('a key with a passphrase signs once gpg-agent has it: preset, or from its pinentry-program', async () => {
+  const locked = await generateSigningKey(join(folder, 'locked'), 'never', 'a secret');
+  onTestFinished(() => locked.stop());
+  const { gnupgHome, keyring, fingerprint } = locked;
+  const signs = () => check({ gnupgHome, keyring, fingerprint });
+  await configureAgent(locked, 'allow-preset-passphrase\n');
+  await expect(signs()).rejects.toMatchObject({
+    fault: 'host',
+    message: expect.stringMatching(
+      /it has a passphrase, and gpg-agent did not get it \(.+\): let the pinentry-program .+ answer, or preset/,
+    ),
+  });
+
+  const { stdout } = await locked.gpg('--list-secret-keys', '--with-colons');
+  const [, keygrip = ''] = /^grp:+([0-9A-F]{40}):/m.exec(stdout) ?? [];
+  const [libexec = ''] = ['/usr/lib/gnupg', '/usr/libexec'].filter((path) =>
+    existsSync(join(path, 'gpg-preset-passphrase')),
+  );
+  await run([join(libexec, 'gpg-preset-passphrase'), '--preset', keygrip], {
+    env: { GNUPGHOME: gnupgHome },
+    input: 'a secret',
+  });
+  expect(await signs()).toEqual({ fingerprint, expires: null });
+
+  const pinentry = join(gnupgHome, 'pinentry');
+  await writeFile(pinentry, await documentedPinentry(join(gnupgHome, 'passphrase')), { mode: 0o755 });
+  await configureAgent(locked, `pinentry-program ${pinentry}\n`);
+  await writeFile(join(gnupgHome, 'passphrase'), 'another\n');
+  await expect(signs()).rejects.toThrow(/gpg-agent did not get it \(.*Bad passphrase/);
+  await writeFile(join(gnupgHome, 'passphrase'), 'a secret\n');
+  await locked.stop();
+  expect(await signs()).toEqual({ fingerprint, expires: null });
 });

@@ -11,8 +11,11 @@ import type { EffectParts } from '../runtime/step.ts';
 
 type Signing = PublisherConfig['signing'];
 
+/**
+ * No pinentry mode is named: a passphrase, or a card's PIN, is asked for by gpg-agent's own means, as its config says.
+ */
 const gpg = ({ gnupgHome }: Signing): string[] => [
-  ...['gpg', '--homedir', gnupgHome, '--batch', '--no-tty', '--yes', '--pinentry-mode', 'loopback'],
+  ...['gpg', '--homedir', gnupgHome, '--batch', '--no-tty', '--yes'],
 ];
 
 /** The validity of a key in gpg's listing with colons (GnuPG's doc/DETAILS, field 2). */
@@ -36,22 +39,48 @@ export const expiryTime = (field: string): string | null => {
 const listKey = async (
   run: Run,
   signing: Signing,
-): Promise<{ fault: string | undefined; expires: string | null } | undefined> => {
+): Promise<{ fault: string | undefined; expires: string | null; keygrip: string } | undefined> => {
   const list = [...gpg(signing), '--with-colons', '--list-secret-keys', signing.fingerprint];
   const { exitCode, stdout } = await run(list, { exitCodes: [0, 2], quiet: true });
   if (exitCode !== 0) return undefined;
   const records = stdout.split('\n').map((line) => line.split(':'));
   const at = records.findIndex(([type, ...fields]) => type === 'fpr' && fields[8] === signing.fingerprint);
   const [, validity = '', , , , , expires = ''] = records[at - 1] ?? [];
-  return { fault: unusable[validity], expires: expiryTime(expires) };
+  const [, , , , , , , , , keygrip = ''] = records[at + 1] ?? [];
+  return { fault: unusable[validity], expires: expiryTime(expires), keygrip };
 };
+
+/**
+ * What the key's secret half is protected by: gpg-agent(1), KEYINFO. `T` and `D` are where it is, and `P` is the
+ * protection of one on the disk.
+ */
+const protectionOf = async (
+  run: Run,
+  { gnupgHome }: Signing,
+  keygrip: string,
+): Promise<'card' | 'passphrase' | 'none'> => {
+  const ask = ['gpg-connect-agent', '--homedir', gnupgHome, `KEYINFO ${keygrip}`, '/bye'];
+  const { stdout } = await run(ask, { quiet: true });
+  const [, , , type, , , , protection] = stdout.split(/\s/);
+  if (type === 'T') return 'card';
+  return protection === 'P' ? 'passphrase' : 'none';
+};
+
+const notAnswered = {
+  card: 'it is on a card, and gpg-agent could not use it or did not get its PIN',
+  passphrase: 'it has a passphrase, and gpg-agent did not get it',
+};
+const answer = 'let the pinentry-program in gpg-agent.conf of that folder answer, or preset the passphrase';
 
 /** Why a key can't sign. gpg itself calls an expired key and a missing one both "unusable". */
 const whyNot = async (run: Run, signing: Signing, said: string): Promise<string> => {
   const key = await listKey(run, signing);
   if (key === undefined) return 'its secret half is not there';
   const since = key.fault === unusable.e && key.expires !== null ? `, on ${key.expires}` : '';
-  return key.fault === undefined ? said : `${key.fault}${since}`;
+  if (key.fault !== undefined) return `${key.fault}${since}`;
+  const protection = await protectionOf(run, signing, key.keygrip).catch(() => 'none' as const);
+  if (protection === 'none') return said;
+  return `${notAnswered[protection]} (${said}): ${answer}, see docs/enrolling-a-host.md`;
 };
 
 /**

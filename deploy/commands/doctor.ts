@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { mendConfinement, whyUnconfined } from '../../agents/builder/makepkg/confinement.ts';
 import {
   type ConfigPlaces,
   configFile,
@@ -14,9 +13,12 @@ import { excessRights } from '../../eventlog/connection/permission-probe.ts';
 import { isPresent, lastPresences } from '../../eventlog/live/presence.ts';
 import { outputStream } from '../../eventlog/stream/provision.ts';
 import { printable } from '../../schemas/printable.ts';
+import { confinementFindings } from '../doctor/confinement-findings.ts';
 import { type Finding, fine, wrong } from '../doctor/finding.ts';
 import { keyFindings } from '../doctor/key-findings.ts';
 import { localConfigs } from '../doctor/local-configs.ts';
+import { loginFindings } from '../doctor/login-findings.ts';
+import { secretFindings } from '../doctor/secret-findings.ts';
 import { serverFindings } from '../doctor/server-findings.ts';
 import { loggedSigningFindings, signingFindings } from '../doctor/signing-findings.ts';
 import { installCommand, missingPrograms } from '../programs.ts';
@@ -43,20 +45,6 @@ const machineFindings = (): Finding[] => {
       mend: forLinux.length === 0 ? '' : installCommand(forLinux, 'debian'),
     },
   ];
-};
-
-/** Whether a builder on this machine could confine the programs of a PKGBUILD; tried as `nobody` if this is root. */
-const confinementFinding = async (): Promise<Finding> => {
-  const nobody = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : undefined;
-  const why = await whyUnconfined(nobody).catch((error: unknown) =>
-    error instanceof Error ? error.message : String(error),
-  );
-  return {
-    what: 'confinement of what a PKGBUILD runs',
-    fine: why === undefined,
-    found: why === undefined ? 'by bwrap' : `none: ${why}`,
-    mend: why === undefined ? '' : `${mendConfinement}; see makepkg.confinement in a builder's config`,
-  };
 };
 
 /** The command line's config, or why there is none. */
@@ -130,8 +118,10 @@ export const addDoctorCommand = (program: Command, places: ConfigPlaces): void =
       const own = configs.find(({ file }) => 'file' in control && file === resolve(control.file));
       const findings = [
         ...machineFindings(),
-        await confinementFinding(),
+        ...(await confinementFindings(configs)),
         ...keyFindings(configs),
+        ...secretFindings(configs),
+        ...loginFindings(),
         ...(await signingFindings(configs)),
         ...(own ? await serverFindings(own.nats) : []),
         ...('file' in control

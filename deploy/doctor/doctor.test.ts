@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,8 +8,11 @@ import { makeKeyFile } from '../../eventlog/signing/key-file.ts';
 import { generateWriterKey, readWriterKey } from '../../eventlog/signing/writer-key.ts';
 import { type LogServer, startLogServer, until } from '../../test/log-server.ts';
 import { generateSigningKey } from '../../test/signing-key.ts';
+import { confinementFindings } from './confinement-findings.ts';
 import { keyFindings } from './key-findings.ts';
 import { localConfigs } from './local-configs.ts';
+import { loginFindings, type WrittenLogins } from './login-findings.ts';
+import { secretFindings, secretIn } from './secret-findings.ts';
 import { serverFindings } from './server-findings.ts';
 import { loggedSigningFindings, signingFindings } from './signing-findings.ts';
 
@@ -118,6 +121,76 @@ it('an OpenPGP key that has expired or expires within 30 days is reported, where
   await signing.stop();
 });
 
+it('a private key that others can read is reported, with the mode it should have', async () => {
+  const at = hostFolder();
+  const { folder } = at;
+  const identity = join(folder, 'id_ed25519');
+  await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', identity]);
+  const signing = await generateSigningKey(join(folder, 'gnupg'));
+  await signing.stop();
+  const named = {
+    ...{ host: 'hertz', keyFile: at.keyFile, fleetFile: log.fleetFile, nats },
+    ...{ file: join(folder, 'agent.yaml'), peers: { boltzmann: { identity } } },
+    signing: { gnupgHome: signing.gnupgHome, fingerprint: signing.fingerprint, keyring: signing.keyring },
+  };
+  const faults = () =>
+    secretFindings([named])
+      .filter((each) => !each.fine && each.what.includes(scratch))
+      .map(({ what, mend }) => [
+        what.slice(what.indexOf(folder) + folder.length),
+        mend.split(' ').slice(0, 2),
+      ]);
+  expect(faults()).toEqual([]);
+
+  const secrets = join(signing.gnupgHome, 'private-keys-v1.d');
+  const [secret = ''] = readdirSync(secrets);
+  for (const path of [identity, join(secrets, secret)]) chmodSync(path, 0o640);
+  chmodSync(signing.gnupgHome, 0o755);
+  makeKeyFile(`${at.keyFile}.old`);
+  chmodSync(`${at.keyFile}.old`, 0o644);
+  expect(faults()).toEqual([
+    ['/boltzmann.nkey.old', ['chmod', '0600']],
+    ['/id_ed25519', ['chmod', '0600']],
+    ['/gnupg', ['chmod', '0700']],
+    [`/gnupg/private-keys-v1.d/${secret}`, ['chmod', '0600']],
+  ]);
+});
+
+it('a copy of a private key that was left where others can read it is reported, whatever its name', async () => {
+  const { folder, keyFile } = hostFolder();
+  const signing = await generateSigningKey(join(folder, 'gnupg'));
+  const exported = (...more: string[]) => signing.gpg(...more, '--export-secret-keys', signing.fingerprint);
+  await exported('--output', join(folder, 'signing-key.asc'), '--armor');
+  await exported('--output', join(folder, 'signing-key'));
+  await signing.gpg('--output', join(folder, 'public'), '--export', signing.fingerprint);
+  await signing.stop();
+  copyFileSync(keyFile, join(folder, 'copied'));
+  await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(folder, 'id')]);
+  const tls = [
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-subj',
+    '/CN=ca',
+    '-keyout',
+    join(folder, 'ca.key'),
+  ];
+  await execa('openssl', [...tls, '-out', join(folder, 'ca.pem')]);
+  const names = ['signing-key.asc', 'signing-key', 'copied', 'id', 'ca.key'];
+  const config = { fleetFile: log.fleetFile, nats, file: join(folder, 'ka.yaml') };
+  const left = (mode: number) => {
+    for (const name of [...names, 'public', 'ca.pem']) chmodSync(join(folder, name), mode);
+    const found = secretFindings([config]).filter(({ what }) => what.includes(folder));
+    return found.map(({ what }) => what.slice(what.lastIndexOf('/') + 1)).toSorted();
+  };
+  expect(left(0o644)).toEqual(names.toSorted());
+  // A server's TLS key may be its group's.
+  expect(left(0o640)).toEqual([]);
+  expect(secretIn(Buffer.from('-----BEGIN CERTIFICATE-----\n'))).toBeUndefined();
+});
+
 it('the publisher’s last keycheck in the log is reported as well', () => {
   const said = (sequence: number, expires: string | null) => {
     const data = { evidence: { fingerprint: 'A'.repeat(40), expires }, seconds: 1 };
@@ -133,6 +206,49 @@ it('the publisher’s last keycheck in the log is reported as well', () => {
   ]);
   expect(loggedSigningFindings([said(3, '2026-05-20T00:00:00Z'), said(9, null)], now)).toMatchObject([
     { fine: true, found: 'does not expire' },
+  ]);
+});
+
+it('a builder’s config that does not require confinement is named, with its file', async () => {
+  const folder = join(scratch, 'confinement');
+  mkdirSync(folder);
+  const write = (name: string, makepkg: unknown) =>
+    writeFileSync(join(folder, name), JSON.stringify({ host: 'boltzmann', fleetFile: '/f', nats, makepkg }));
+  write('ka.yaml', undefined);
+  const named = async () => {
+    const configs = localConfigs(join(folder, 'ka.yaml')).filter(({ file }) => file.startsWith(folder));
+    return (await confinementFindings(configs)).filter(({ what }) => what.includes('makepkg.confinement'));
+  };
+  write('agent.yaml', { confinement: 'required' });
+  expect(await named()).toEqual([]);
+  write('agent.yaml', {});
+  expect(await named()).toEqual([]);
+  write('agent.yaml', { confinement: 'if-possible' });
+  expect(await named()).toEqual([
+    {
+      what: `makepkg.confinement of boltzmann in ${join(folder, 'agent.yaml')}`,
+      fine: false,
+      found: expect.stringContaining('it runs unconfined'),
+      mend: expect.stringMatching(/^remove that line/),
+    },
+  ]);
+});
+
+it('a host whose backups have no end is named', () => {
+  const file = join(scratch, 'logins.json');
+  expect(loginFindings(file)).toEqual([]);
+  const login = (host: string, stores: string | null) => ({ host, root: '/srv/arch', stores });
+  const written: WrittenLogins = {
+    logins: [login('fresnel', join(scratch, 'plain folder')), login('ohm', '/proc'), login('hertz', null)],
+  };
+  writeFileSync(file, JSON.stringify(written));
+  expect(loginFindings(file)).toMatchObject([
+    {
+      fine: false,
+      found: expect.stringMatching(/^nothing limits it/),
+      mend: expect.stringMatching(/megabytes/),
+    },
+    { fine: true, found: 'it has a file system of its own' },
   ]);
 });
 

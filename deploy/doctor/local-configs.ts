@@ -23,6 +23,15 @@ const LocalConfig = z.looseObject({
     .object({ gnupgHome: z.string().optional(), fingerprint: Fingerprint, keyring: z.string() })
     .optional()
     .catch(undefined),
+  peers: z
+    .record(z.string(), z.object({ identity: z.string().optional() }))
+    .optional()
+    .catch(undefined),
+  git: z
+    .object({ ssh: z.object({ identity: z.string().optional() }).optional() })
+    .optional()
+    .catch(undefined),
+  makepkg: z.object({ confinement: z.string().optional() }).optional().catch(undefined),
 });
 export type LocalConfig = z.infer<typeof LocalConfig> & { file: string };
 

@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { lstatSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expiryTime } from '../../agents/publisher/openpgp.ts';
+import { asUserArgv } from '../../eventlog/files/as-user.ts';
 import { createRun } from '../../host/run.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { type Finding, fine, wrong } from './finding.ts';
@@ -33,9 +34,11 @@ const keyExpiry = async ({
   // home, so it gets a temporary one there.
   const home = gnupgHome ?? mkdtempSync(join(tmpdir(), 'ka-gpg-'));
   const list = gnupgHome === undefined ? ['--show-keys', '--', keyring] : ['--list-keys', '--', fingerprint];
+  // gpg runs what the config in its home names: root runs it as the home's owner.
+  const as = asUserArgv(lstatSync(home, { throwIfNoEntry: false }) ?? { uid: 0, gid: 0 });
   try {
     const { exitCode, stdout } = await createRun(() => undefined)(
-      ['gpg', '--homedir', home, '--batch', '--no-tty', '--with-colons', ...list],
+      [...as, 'gpg', '--homedir', home, '--batch', '--no-tty', '--with-colons', ...list],
       { exitCodes: [0, 2], quiet: true },
     );
     if (exitCode !== 0) return undefined;

@@ -15,17 +15,19 @@ export type EnrolledKeys = { key: NonNullable<Surveyed['key']> } & Pick<Surveyed
 const changed = ({ seen }: HostLook, all: readonly FileWithBytes[]): FileWithBytes[] =>
   all.filter(({ path }) => seen.absent.includes(path) || seen.other.includes(path));
 
-const applyOf = ({ places }: WantedHost) => ({
+const applyOf = ({ places, user }: WantedHost) => ({
   do: 'apply' as const,
   places,
   user: null,
   folders: [],
   files: [],
   links: [],
-  keysOf: null,
+  keysOf: user ?? 'root',
+  makesKeys: false,
   identityComment: '',
   pacmanConfig: null,
   pacmanRepository: null,
+  logins: null,
   check: null,
 });
 
@@ -42,7 +44,7 @@ const prepareHost = async (line: HostLine, wanted: WantedHost, look: HostLook): 
       user: user === null ? null : { name: user, home: stateHome },
       folders: [...folders, build.folder],
       files: withBase64(changed(look, build.files)),
-      keysOf: user ?? 'root',
+      makesKeys: true,
       identityComment: `kernel-agent@${host}`,
       pacmanConfig,
       check: [seen.node.file, `${build.folder.path}/host.mjs`, 'check'],
@@ -80,7 +82,8 @@ const switchHost = async (
       ...applyOf(wanted),
       files: withBase64([...changed(look, wanted.files), ...copies]),
       pacmanRepository: wanted.pacmanRepository,
-      links: [look.build.link],
+      links: [look.build.link, ...wanted.links],
+      logins: wanted.logins,
     },
     Applied,
   );

@@ -1,12 +1,14 @@
 import { dirname, resolve } from 'node:path';
 import { onBoard } from '../../agents/board/board-root.ts';
-import { AgentConfig, type BoardConfig, type EnrolledHost } from '../../schemas/config.ts';
+import { AgentConfig, type BoardConfig, type EnrolledHost, type HostLogins } from '../../schemas/config.ts';
 import { hostPlaces } from './places.ts';
 
 export interface HostConfig {
   config: AgentConfig;
   /** Local files that belong on the host, by their path there. */
   carried: ReadonlyMap<string, string>;
+  /** Who may log in to it as a peer. The agent does not need to know. */
+  logins: HostLogins;
 }
 
 /**
@@ -33,20 +35,23 @@ export const completeConfig = (
     stateFolder: hostPlaces.state,
   };
   if (written.role === 'builder') {
-    const { ssh, ...git } = written.git;
+    const { logins, ...own } = written;
+    const { ssh, ...git } = own.git;
     const loginOverSsh = ssh && {
       ssh: { identity: hostPlaces.identity, knownHosts: carry(ssh.knownHosts, hostPlaces.knownHosts) },
     };
     return {
-      config: AgentConfig.parse({ ...written, ...common, git: { ...git, ...loginOverSsh } }),
+      config: AgentConfig.parse({ ...own, ...common, git: { ...git, ...loginOverSsh } }),
       carried,
+      logins,
     };
   }
   const peers = Object.fromEntries(
     Object.entries(written.peers).map(([name, peer]) => [name, { ...peer, identity: hostPlaces.identity }]),
   );
   const signing = { ...written.signing, keyring: carry(written.signing.keyring, hostPlaces.keyring) };
-  return { config: AgentConfig.parse({ ...written, ...common, peers, signing }), carried };
+  const { logins = {}, ...own } = written.role === 'board' ? { ...written, logins: {} } : written;
+  return { config: AgentConfig.parse({ ...own, ...common, peers, signing }), carried, logins };
 };
 
 /** Whether the host logs in anywhere over SSH, and so needs an identity. */
@@ -81,7 +86,7 @@ const loaderCommands = (loader: BoardConfig['boot']['loader']): (readonly string
   return [...commands, ...(loader.freeze ? [['fsfreeze'], ['find']] : [])];
 };
 
-const everyHost = ['env', 'systemd-notify', 'ssh-keygen', 'getent', 'journalctl', 'sync', 'dd'];
+const everyHost = ['env', 'setpriv', 'systemd-notify', 'ssh-keygen', 'getent', 'journalctl', 'sync'];
 
 /** The paths in a config that have to exist on the host before it is enrolled. */
 export const neededPaths = (config: AgentConfig): string[] => {
@@ -107,6 +112,7 @@ export const neededPrograms = (config: AgentConfig): string[] => {
       return [
         ...everyHost,
         ...[
+          'sshd',
           'useradd',
           'makepkg',
           'vercmp',
@@ -119,14 +125,13 @@ export const neededPrograms = (config: AgentConfig): string[] => {
           'make',
           'fakeroot',
         ],
-        'setpriv',
         ...(config.makepkg.confinement === 'required' ? ['bwrap'] : []),
         ...(config.git.ssh ? ['ssh'] : []),
       ];
     case 'publisher':
       return [
         ...everyHost,
-        ...['useradd', 'gpg', 'gpgv', 'gpgconf', 'repo-add', 'vercmp', 'bsdtar'],
+        ...['sshd', 'useradd', 'gpg', 'gpgv', 'gpgconf', 'repo-add', 'vercmp', 'bsdtar'],
         ...(config.mirror ? ['rsync', 'curl'] : []),
       ];
     case 'board':

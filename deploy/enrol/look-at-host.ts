@@ -33,6 +33,7 @@ const surveyOf = ({
   user,
   places,
   folders,
+  logins,
   pacmanConfig,
   pacmanRepository,
   units,
@@ -42,13 +43,17 @@ const surveyOf = ({
   configFile: hostPlaces.config,
   openWork: openWorkArgv,
   user,
-  programs: neededPrograms(config),
+  programs: [
+    ...neededPrograms(config),
+    ...(logins?.logins.some(({ store }) => store?.image) ? ['mkfs.ext4', 'fallocate', 'mount'] : []),
+  ],
   paths: neededPaths(config),
   folders,
   files: [],
   links: [],
   pacmanConfig,
   pacmanRepository,
+  logins,
   units,
 });
 
@@ -98,7 +103,7 @@ export const lookAtHost = async (
       openWork: [],
       folders: [...wanted.folders, build.folder],
       files: withoutBytes([...build.files, ...configFiles]),
-      links: [build.link],
+      links: [build.link, ...wanted.links],
     },
     Surveyed,
   );

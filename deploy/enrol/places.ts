@@ -6,6 +6,10 @@ export const stateHome = '/var/lib/kernel-agent-host';
 /** The folder in which pacman looks for hooks unless its configuration names others. pacman.conf(5), HookDir */
 export const hookFolder = '/etc/pacman.d/hooks';
 export const unitFolder = '/etc/systemd/system';
+/** The keys of those who may log in here as peers: root's, since a peer's own files would let others in. */
+export const loginsFolder = `${configFolder}/logins`;
+/** The images of the file systems in which peers store things. */
+export const storesFolder = '/var/lib/kernel-agent-stores';
 
 export const hostPlaces = {
   config: `${configFolder}/agent.yaml`,
@@ -25,6 +29,10 @@ export const hostPlaces = {
   dropIn: `${unitFolder}/kernel-agent.service.d/10-folders.conf`,
   /** Its name comes first, so that it asks before other hooks do anything. */
   pacmanHook: `${hookFolder}/00-kernel-agent.hook`,
+  /** Who may log in, for `ka doctor`. */
+  logins: `${configFolder}/logins.json`,
+  /** Before other drop-ins of sshd: of two options for a user the first counts. */
+  sshdDropIn: '/etc/ssh/sshd_config.d/05-kernel-agent.conf',
   deadlineUnit: `${unitFolder}/kernel-agent-deadline.service`,
 } as const;
 
@@ -34,6 +42,8 @@ export const configFiles: readonly string[] = [
   hostPlaces.keyring,
   hostPlaces.knownHosts,
   hostPlaces.ca,
+  loginsFolder,
+  hostPlaces.logins,
   hostPlaces.owed,
   // Last, because it shows as what the machine is enrolled.
   hostPlaces.config,

@@ -19,6 +19,7 @@ const machine: Surveyed = {
   key: null,
   sshPublicKey: null,
   isOwed: false,
+  logins: [],
   links: {},
   units: [],
 };

@@ -63,6 +63,7 @@ export const differences = (
     ...(seen.key ? [] : [`put ${hostPlaces.trust}`]),
     ...seen.absent.filter((path) => path !== hostPlaces.current).map((path) => `put ${path}`),
     ...seen.other.filter((path) => path !== hostPlaces.current).map((path) => `change ${path}`),
+    ...seen.logins,
   ];
   const now = seen.links[hostPlaces.current];
   if (now !== wanted.build)
@@ -78,9 +79,11 @@ export const differences = (
 const authorize = (config: AgentConfig, sshPublicKey: string): string[] => {
   if (config.role === 'builder')
     return [`let this key read and write the git repositories of the config: ${sshPublicKey}`];
-  return Object.entries(config.peers).map(
-    ([name, { user, address, folder }]) =>
-      `on ${name}, in the authorized_keys of ${user} (${address}), for the folder ${folder}: ${sshPublicKey}`,
+  const key = sshPublicKey.split(' ').slice(0, 2).join(' ');
+  const stores = config.role === 'board' ? ', stores: { megabytes: … }' : '';
+  return Object.keys(config.peers).map(
+    (name) =>
+      `unless it is there: in the file of ${name}, below "logins", ${config.host}: { key: ${key}${stores} }; then enrol ${name} again`,
   );
 };
 

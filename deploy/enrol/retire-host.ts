@@ -8,6 +8,7 @@ import {
   configFolder,
   dropInFolders,
   hostPlaces,
+  loginsFolder,
   openWorkArgv,
   programsFolder,
   stateHome,
@@ -32,6 +33,7 @@ export const removedFiles = (purge: boolean): string[] => [
   ...dropInFolders,
   // Before its program: a hook without one would let pacman install nothing.
   hostPlaces.pacmanHook,
+  hostPlaces.sshdDropIn,
   // Before the config: the question for open work needs the config and the programs.
   programsFolder,
   ...configFiles,
@@ -59,6 +61,7 @@ export const retireHost = async (options: RetireOptions): Promise<string[]> => {
         dryRun,
         remove: removedFiles(purge),
         removeIfEmpty: [configFolder, ...(purge ? [stateHome] : [])],
+        loginsFolder,
         user: purge ? agentUser : null,
       },
       Retired,

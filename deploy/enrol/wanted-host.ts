@@ -7,6 +7,7 @@ import { Fleet } from '../../schemas/fleet.ts';
 import { trustFileText } from '../../schemas/trust-file.ts';
 import { fleetIn } from './fleet-file.ts';
 import { completeConfig, needsIdentity, ownFolders } from './host-config.ts';
+import { wantedLogins } from './logins.ts';
 import { pacmanHook, pacmanRepository } from './pacman-hook.ts';
 import { agentUser, configFolder, hookFolder, hostPlaces, programsFolder, stateHome } from './places.ts';
 import { unitFiles } from './unit-files.ts';
@@ -44,7 +45,11 @@ const header = '# Written by ka enrol, and written anew by the next one.\n';
 export const wantedHost = async ({ host, hostConfigFile, fleetFile }: HostFiles) => {
   const fleet = readConfigFile(fleetFile, Fleet);
   const written = readConfigFile(hostConfigFile, EnrolledHost);
-  const { config, carried } = completeConfig(written, { fleet: fleet.fleet, host, file: hostConfigFile });
+  const { config, carried, logins } = completeConfig(written, {
+    fleet: fleet.fleet,
+    host,
+    file: hostConfigFile,
+  });
   if (config.role !== 'builder' && config.signing.fingerprint !== fleet.signingKey)
     throw new Refused(
       `${hostConfigFile} names the signing key ${config.signing.fingerprint}, and the fleet's is ${fleet.signingKey}`,
@@ -52,6 +57,7 @@ export const wantedHost = async ({ host, hostConfigFile, fleetFile }: HostFiles)
   const { units, files: unitTexts } = await unitFiles(config);
   const user = config.role === 'board' ? null : agentUser;
   const owner = user ?? 'root';
+  const peers = wantedLogins(config, logins);
   return {
     host,
     fleet,
@@ -67,6 +73,8 @@ export const wantedHost = async ({ host, hostConfigFile, fleetFile }: HostFiles)
         .filter((path) => path.includes('.service.d/'))
         .map((path) => ({ path: path.slice(0, path.lastIndexOf('/')), mode: 0o755, owner: 'root' })),
       ...(config.role === 'board' ? [{ path: hookFolder, mode: 0o755, owner: 'root' }] : []),
+      // What peers see as / comes before what is in it.
+      ...(peers?.folders ?? []),
       ...ownFolders(config).map((path) => ({ path, mode: 0o755, owner })),
     ],
     files: [
@@ -74,7 +82,10 @@ export const wantedHost = async ({ host, hostConfigFile, fleetFile }: HostFiles)
       ...(await readCarried(carried)),
       ...[...unitTexts].map(([path, text]) => wantedFile(path, text, 0o644)),
       ...(config.role === 'board' ? [wantedFile(hostPlaces.pacmanHook, pacmanHook(), 0o644)] : []),
+      ...(peers?.files ?? []),
     ],
+    links: peers?.links ?? [],
+    logins: peers?.asked ?? null,
     places: {
       keyFile: hostPlaces.key,
       identityFile: needsIdentity(config) ? hostPlaces.identity : null,

@@ -41,10 +41,13 @@ export interface FleetNow {
   servers: SandboxServers;
 }
 
-/** The user that builds, and the folder of the builders' worktrees if those outlive the sandbox. */
+/** How this machine builds. */
 export interface Building {
   user: { uid: number; gid: number } | undefined;
+  /** The folder of the builders' worktrees, if those outlive the sandbox. */
   worktrees: string | undefined;
+  /** `if-possible` only where nothing can confine a PKGBUILD: a sandbox works there too. */
+  confinement: BuilderConfig['makepkg']['confinement'];
 }
 
 const builders = ['boltzmann', 'fermi'] as const;
@@ -80,7 +83,7 @@ export const peerOf = (
 const builderConfig = (
   now: FleetNow,
   host: (typeof builders)[number],
-  { user, worktrees }: Building,
+  { user, worktrees, confinement }: Building,
 ): z.input<typeof BuilderConfig> => {
   const { places, example, servers } = now;
   const gitServer = `ssh://${userInfo().username}@127.0.0.1:${servers.ssh.hertz.port}`;
@@ -107,7 +110,7 @@ const builderConfig = (
         ...example.makepkgEnvironment,
         ...(buildersPath === undefined ? {} : { PATH: buildersPath }),
       },
-      confinement: 'if-possible',
+      confinement,
     },
     offeredFolder: places.offered(host),
   };

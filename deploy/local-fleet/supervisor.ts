@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { whyUnconfined } from '../../agents/builder/makepkg/confinement.ts';
+import type { Run } from '../../host/run.ts';
 import { exampleNamed } from '../examples/examples.ts';
 import type { SandboxPlaces } from '../places/sandbox-places.ts';
 import { createLoggedRun } from '../processes/logged-run.ts';
 import { buildUser } from './baseline.ts';
 import { readyWithinMs } from './board/board-kind.ts';
 import type { BoardMachine } from './board/board-machine.ts';
-import { type FleetNow, writeConfigs } from './configs.ts';
+import { type Building, type FleetNow, writeConfigs } from './configs.ts';
 import { createDaemons, type Daemons } from './daemons.ts';
 import { holdWorktrees } from './kept-worktrees.ts';
 import { provisionLog, waitForHosts } from './readiness.ts';
@@ -22,6 +24,14 @@ const takeWorktrees = async ({ worktrees }: SandboxFacts) => {
   if (worktrees !== undefined && !taken)
     console.error(`another fleet builds in ${worktrees}: this one begins without worktrees`);
   return taken;
+};
+
+/** Who builds here, and whether a PKGBUILD has to be confined: wherever that works. */
+const builds = async (run: Run): Promise<Omit<Building, 'worktrees'>> => {
+  const user = await buildUser(run);
+  // A try that took too long proves nothing.
+  const why = await whyUnconfined(user).catch(() => undefined);
+  return { user, confinement: why === undefined ? 'required' : 'if-possible' };
 };
 
 /** Runs a sandbox fleet until `signal` fires: its servers, its coordinator, its hosts, and the board's power. */
@@ -56,7 +66,7 @@ export const supervise = async (
     const now: FleetNow = { places, example: exampleNamed(facts.example), facts, servers: listen };
     worktrees = await takeWorktrees(facts);
     await Promise.all([
-      writeConfigs(now, { user: await buildUser(run), worktrees: worktrees?.folder }),
+      writeConfigs(now, { ...(await builds(run)), worktrees: worktrees?.folder }),
       board.writeConfigs?.(now),
       provisionLog(places, natsUrl, facts.fleet),
     ]);

@@ -3,6 +3,7 @@ import {
   existsSync,
   fsyncSync,
   linkSync,
+  lstatSync,
   openSync,
   readFileSync,
   renameSync,
@@ -11,6 +12,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { asUser } from '../files/as-user.ts';
 import { generateWriterKey, readWriterKey, type WriterKey } from './writer-key.ts';
 
 /** Where a writer's next key waits, beside the current one. */
@@ -65,10 +67,14 @@ export const keyFileFault = (file: string): string | undefined => {
 };
 
 /**
- * Makes a key. Its file is complete or not there at all, and nobody else can read it.
+ * Makes a key. Its file is complete or not there at all, and nobody else can read it. It belongs to the owner of its
+ * folder: root makes it as that owner, who has to read it, and who may have put a link to a file of root's there.
  * @throws one sentence, if there is a file already, or others may write to the folder.
  */
-export const makeKeyFile = (file: string): WriterKey => {
+export const makeKeyFile = (file: string): WriterKey =>
+  asUser(lstatSync(dirname(file), { throwIfNoEntry: false }) ?? { uid: 0, gid: 0 }, () => makeKey(file));
+
+const makeKey = (file: string): WriterKey => {
   if (!existsSync(dirname(file)))
     throw new Error(
       `no key is made in ${file}: its folder is not there; next: install -d -m 700 ${dirname(file)}`,

@@ -59,6 +59,22 @@ export const attackTable = [
     refusedBy: 'the builder, which checks start, plan and approvals with its own trust file',
   },
   {
+    id: 'login-of-a-board',
+    party: 'board',
+    goal: 'reach the log’s server from the backup host, fill its disk, or have another board’s backups',
+    how: 'writes its own authorized_keys, forwards ports, asks for a shell, plants links, and stores without end',
+    refusedBy:
+      'sshd of the backup host: a user and a root for each board, keys that are root’s, a file system with an end',
+  },
+  {
+    id: 'login-of-a-publisher',
+    party: 'publisher',
+    goal: 'have the keys of a builder, or change what it offers',
+    how: 'logs in to fetch packages, and reads host.nkey and the git key, writes, forwards ports, asks for a shell',
+    refusedBy:
+      'sshd of the builder: the publisher’s user sees nothing but what is offered, and changes nothing',
+  },
+  {
     id: 'made-up-backup',
     party: 'coordinator',
     goal: 'put files of its own over a board',
@@ -90,6 +106,21 @@ export const attackTable = [
       'the writer, which requires TLS off loopback and verifies the certificate, also without `caFile`',
   },
   {
+    id: 'planted-link',
+    party: 'builder',
+    goal: 'have a file of root’s, or write over one',
+    how: 'as the agent’s user, puts links in the place of its keys, folders and journal before the host is enrolled again or retired',
+    refusedBy:
+      'enrolment, which works as root only where nobody else can put a link, and otherwise as that user',
+  },
+  {
+    id: 'secret-left-open',
+    party: 'local user',
+    goal: 'have the key that signs packages, or the key of the log’s server',
+    how: 'reads the files that the documented commands leave behind',
+    refusedBy: 'the modes of these files: keys are made under a mask, and travel through a pipe',
+  },
+  {
     id: 'signed-by-the-publisher',
     party: 'publisher',
     goal: 'bring any program to a board by its next pacman -Syu',
@@ -104,6 +135,13 @@ export const attackTable = [
     how: 'a text for which a regular expression tries each way to divide it: a line of 100,000 blanks in a makefile',
     refusedBy:
       'each host: its expressions take linear work, and those of a PKGBUILD at most a number of steps',
+  },
+  {
+    id: 'unconfined-pkgbuild',
+    party: 'PKGBUILD author',
+    goal: 'read the keys of a builder, and use its network',
+    how: 'runs prepare() on a builder where nothing can be confined, and whose config does not speak of it',
+    refusedBy: 'the builder, which does not even read the PKGBUILD: confinement is required by default',
   },
 ] as const satisfies readonly Attack[];
 

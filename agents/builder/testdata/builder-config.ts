@@ -27,6 +27,8 @@ export const builderConfig = (
       worktreesFolder: join(folder, 'worktrees'),
       packager: 'kernel-agent <kernel-agent@example.org>',
       environment,
+      // The tests also run where nothing can make namespaces.
+      confinement: 'if-possible',
     },
     offeredFolder: join(folder, 'offered'),
   });

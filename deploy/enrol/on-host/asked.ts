@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { EnrolledAs } from './enrolled-as.ts';
+import { AskedLogins } from './logins/asked-logins.ts';
 import { OpenWork } from './open-work.ts';
 import { PacmanRepository } from './pacman-config.ts';
 
@@ -42,6 +43,8 @@ export const Survey = z.object({
   /** pacman's config, for gpg's `ignore-time-conflict` in its keyring. */
   pacmanConfig: z.string().nullable(),
   pacmanRepository: PacmanRepository.nullable(),
+  /** Who may log in as a peer; null to leave that alone. */
+  logins: AskedLogins.nullable(),
   units: z.array(z.string()),
 });
 export type Survey = z.infer<typeof Survey>;
@@ -54,12 +57,16 @@ export const Apply = z.object({
   folders: z.array(Folder),
   files: z.array(WantedFile.extend({ base64: z.string() })),
   links: z.array(Link),
-  /** The owner of the host's keys, which are made if they do not exist; null to leave them alone. */
-  keysOf: z.string().nullable(),
+  /** The owner of the host's keys. */
+  keysOf: z.string(),
+  /** Whether these are made if they do not exist. */
+  makesKeys: z.boolean(),
   identityComment: z.string(),
   pacmanConfig: z.string().nullable(),
   /** Changed after the files are in their places, of which the hook is one. */
   pacmanRepository: PacmanRepository.nullable(),
+  /** Who may log in as a peer; null to leave that alone. */
+  logins: AskedLogins.nullable(),
   /** A program that has to succeed with the new files before a link points to them. */
   check: z.array(z.string()).nullable(),
 });
@@ -88,7 +95,9 @@ export const Retire = z.object({
   remove: z.array(z.string()),
   /** Folders to remove if they are empty then. */
   removeIfEmpty: z.array(z.string()),
-  /** The user to remove, if any. */
+  /** The folder with the keys of those who may log in. Their users are removed with the agent's. */
+  loginsFolder: z.string(),
+  /** The agent's user, if it is to be removed. */
   user: z.string().nullable(),
 });
 export type Retire = z.infer<typeof Retire>;
@@ -119,6 +128,8 @@ export const Surveyed = z.object({
   key: Key.nullable(),
   sshPublicKey: z.string().nullable(),
   isOwed: z.boolean(),
+  /** What would be done about logins, one line each. */
+  logins: z.array(z.string()),
   /** The present target of each link. */
   links: z.record(z.string(), z.string()),
   units: z.array(z.object({ name: z.string(), active: z.string(), enabled: z.string() })),

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { existsSync, lstatSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Run } from '../../../host/run.ts';
 import type { PlacedFile } from './place-file.ts';
@@ -20,11 +20,13 @@ export const wantedGpgConfig = async (
       `pacman's keyring ${folder}, as ${pacmanConfig} names it, is not there: make it with pacman-key --init, then enrol again`,
     );
   const path = join(folder, 'gpg.conf');
-  const isThere = existsSync(path);
-  const text = isThere ? await readFile(path, 'utf8') : '';
+  const seen = lstatSync(path, { throwIfNoEntry: false });
+  if (seen && !seen.isFile())
+    throw new Error(`${path} is no file (a link is not followed): put a file there, then enrol again`);
+  const text = seen ? await readFile(path, 'utf8') : '';
   if (/^[ \t]*ignore-time-conflict\b/m.test(text)) return undefined;
   const bytes = Buffer.from(`${text}${text === '' || text.endsWith('\n') ? '' : '\n'}ignore-time-conflict\n`);
-  const { mode, uid, gid } = isThere ? await stat(path) : { mode: 0o644, uid: 0, gid: 0 };
+  const { mode, uid, gid } = seen ?? { mode: 0o644, uid: 0, gid: 0 };
   const file = { path, mode: mode & 0o777, owner: { uid, gid }, sha256: hash('sha256', bytes, 'hex') };
   return { file, bytes };
 };

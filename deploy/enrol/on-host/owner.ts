@@ -1,9 +1,7 @@
+import type { User } from '../../../eventlog/files/as-user.ts';
 import type { Run } from '../../../host/run.ts';
 
-export interface Owner {
-  uid: number;
-  gid: number;
-}
+export type Owner = User;
 
 export const isEntryMissing = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
@@ -26,3 +24,6 @@ export const ownerLookUp = (run: Run) => {
     return owner;
   };
 };
+
+/** Root, and in a test that is not root, whoever runs it. */
+export const rootsOwner = (): Owner => ({ uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 });

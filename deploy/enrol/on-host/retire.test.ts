@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Run } from '../../../host/run.ts';
-import { configFiles, configFolder, hostPlaces, programsFolder, stateHome } from '../places.ts';
+import { configFiles, configFolder, hostPlaces, loginsFolder, programsFolder, stateHome } from '../places.ts';
 import { removedFiles } from '../retire-host.ts';
 import { wantedPacmanConfig } from './pacman-config.ts';
 import { retire } from './retire.ts';
@@ -51,6 +51,7 @@ const retireHere = (change: Partial<Parameters<typeof retire>[1]> = {}, purge = 
       dryRun: false,
       remove: removedFiles(purge).map(there),
       removeIfEmpty: [configFolder, ...(purge ? [stateHome] : [])].map(there),
+      loginsFolder: there(loginsFolder),
       user: null,
       ...change,
     },

@@ -1,20 +1,24 @@
 import { existsSync } from 'node:fs';
-import { readdir, rm, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { readConfigFile } from '../../../eventlog/files/config-file.ts';
 import type { Run } from '../../../host/run.ts';
 import type { Retire, Retired } from './asked.ts';
-import { readEnrolledAs } from './enrolled-as.ts';
+import { type EnrolledAs, readEnrolledAs } from './enrolled-as.ts';
+import { loginUser } from './logins/asked-logins.ts';
+import { reloadSshd } from './logins/sshd-drop-in.ts';
 import { type OpenWork, readOpenWork } from './open-work.ts';
-import { findOwner } from './owner.ts';
+import { findOwner, type Owner, rootsOwner } from './owner.ts';
 import { wantedPacmanConfig } from './pacman-config.ts';
 import { placeFile } from './place-file.ts';
+import { hasEntry, removeTree } from './remove-tree.ts';
+import { deciderOf } from './roots-folder.ts';
 
-const whyNot = async (run: Run, argv: readonly string[]): Promise<string | null> => {
+const whyNot = async (run: Run, argv: readonly string[], owner: Owner): Promise<string | null> => {
   let open: OpenWork | null;
   try {
-    open = await readOpenWork(run, argv);
+    open = await readOpenWork(run, argv, owner);
   } catch (error) {
     // For example after a retirement that was interrupted while it removed the programs.
     return `its own program can't say what is open there (${error instanceof Error ? error.message : String(error)})`;
@@ -39,8 +43,32 @@ const withoutRepository = async (run: Run, file: string) => {
   return pacman && wantedPacmanConfig(run, { configFile: pacman.configFile, section: null });
 };
 
+/** To whom the host's keys and its journal belong. */
+const keysOwner = (enrolled: EnrolledAs | null): Owner => {
+  const decider = enrolled ? deciderOf(dirname(enrolled.keyFile)) : undefined;
+  return decider?.by === 'user' ? decider.owner : rootsOwner();
+};
+
 /** userdel's exit code for a user that still has processes. userdel(8) */
 const userIsUsed = 8;
+
+const removeUser = async (run: Run, user: string): Promise<void> => {
+  const { exitCode, stderr } = await run(['userdel', '--', user], { exitCodes: [0, userIsUsed] });
+  if (exitCode === userIsUsed)
+    throw new Error(
+      `all but the user ${user} is removed: ${stderr.trim()}; end that process, then retire it again`,
+    );
+};
+
+/** The users to remove: the agent's, and those as whom others may log in. */
+const usersToRemove = async (run: Run, { user, loginsFolder }: Retire): Promise<string[]> => {
+  if (user === null) return [];
+  const names = await readdir(loginsFolder).catch(() => []);
+  const logins = names.filter((name) => name.endsWith('.keys')).map((name) => loginUser(name.slice(0, -5)));
+  const there = [];
+  for (const name of [...logins, user]) if (await findOwner(run, name)) there.push(name);
+  return there;
+};
 
 /** Removes the agent from this host. A run after an interruption does only what is left. */
 export const retire = async (
@@ -61,8 +89,9 @@ export const retire = async (
       isForceable: false,
       did,
     };
-  const refused = asked.force ? null : await whyNot(run, asked.openWork);
+  const refused = asked.force ? null : await whyNot(run, asked.openWork, keysOwner(enrolled));
   if (refused !== null) return { refused, isForceable: true, did };
+  const users = await usersToRemove(run, asked);
   for (const unit of asked.units) {
     const { stdout } = await run(['systemctl', 'show', '--property=LoadState', '--value', unit], {
       quiet: true,
@@ -77,8 +106,7 @@ export const retire = async (
     await step(`take the fleet's repository out of ${repository.file.path}`, () =>
       placeFile(repository.file, repository.bytes),
     );
-  for (const path of asked.remove)
-    if (existsSync(path)) await step(`remove ${path}`, () => rm(path, { recursive: true, force: true }));
+  for (const path of asked.remove) if (hasEntry(path)) await step(`remove ${path}`, () => removeTree(path));
   for (const folder of asked.removeIfEmpty) {
     if (!existsSync(folder)) continue;
     const left = (await readdir(folder)).filter((name) => !asked.remove.includes(join(folder, name)));
@@ -86,14 +114,7 @@ export const retire = async (
     else say(`${folder} stays, with ${left.toSorted().join(', ')}: enrolment did not put that there`);
   }
   if (did.length > 0 && !asked.dryRun) await run(['systemctl', 'daemon-reload']);
-  const { user } = asked;
-  if (user !== null && (await findOwner(run, user)))
-    await step(`remove the user ${user}`, async () => {
-      const { exitCode, stderr } = await run(['userdel', '--', user], { exitCodes: [0, userIsUsed] });
-      if (exitCode === userIsUsed)
-        throw new Error(
-          `all but the user ${user} is removed: ${stderr.trim()}; end that process, then retire it again`,
-        );
-    });
+  if (did.length > 0 && !asked.dryRun) await reloadSshd(run);
+  for (const user of users) await step(`remove the user ${user}`, () => removeUser(run, user));
   return { refused: null, isForceable: false, did };
 };

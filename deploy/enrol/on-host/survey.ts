@@ -6,9 +6,10 @@ import { programPath, type Run } from '../../../host/run.ts';
 import type { Survey, Surveyed } from './asked.ts';
 import { readEnrolledAs } from './enrolled-as.ts';
 import { wantedGpgConfig } from './gpg-config.ts';
-import { readHostKey, readIdentity } from './host-keys.ts';
+import { readKeys } from './host-keys.ts';
+import { lookAtLogins } from './logins/logins.ts';
 import { readOpenWork } from './open-work.ts';
-import { findOwner } from './owner.ts';
+import { findOwner, rootsOwner } from './owner.ts';
 import { wantedPacmanConfig } from './pacman-config.ts';
 import { fileState, folderState, linkTarget, type State } from './place-file.ts';
 
@@ -81,13 +82,14 @@ export const survey = async (run: Run, asked: Survey): Promise<Surveyed> => {
     free.push({ folder, bytes: bavail * bsize });
   }
   const systemd = await systemdVersion(run);
-  const { keyFile, identityFile, owedFile } = asked.places;
+  // Without its user the host has no keys yet, and no work.
+  const owner = asked.user === null ? rootsOwner() : await findOwner(run, asked.user);
   return {
     uid: process.getuid?.() ?? -1,
     enrolledAs: readEnrolledAs(asked.configFile),
     // If the program does not run, after an interruption or with another Node, the agent is not working either, and
     // enrolment repairs it.
-    open: await readOpenWork(run, asked.openWork).catch(() => null),
+    open: owner ? await readOpenWork(run, asked.openWork, owner).catch(() => null) : null,
     hostname: (await readFile('/etc/hostname', 'utf8').catch(() => hostname())).trim(),
     node: {
       arch: process.arch,
@@ -98,13 +100,13 @@ export const survey = async (run: Run, asked: Survey): Promise<Surveyed> => {
     systemd,
     missing: asked.programs.filter((program) => !isProgram(program)),
     lacking: asked.paths.filter((path) => !existsSync(path)),
-    hasUser: asked.user === null || (await findOwner(run, asked.user)) !== undefined,
+    hasUser: owner !== undefined,
     free,
     absent,
     other,
-    key: readHostKey(keyFile),
-    sshPublicKey: identityFile === null ? null : await readIdentity(identityFile),
-    isOwed: existsSync(owedFile),
+    ...(owner ? readKeys(asked.places, owner) : { key: null, sshPublicKey: null }),
+    isOwed: existsSync(asked.places.owedFile),
+    logins: asked.logins && isProgram('sshd') ? await lookAtLogins(run, asked.logins) : [],
     links,
     units: systemd === null ? [] : await Promise.all(asked.units.map((name) => unitState(run, name))),
   };
