@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { type DiskUse, isPresent, lastPresences } from '../../eventlog/live/presence.ts';
-import { outputStream } from '../../eventlog/stream/provision.ts';
 import { printable } from '../../schemas/printable.ts';
 import { spokenBytes, spokenSeconds } from '../reading/markdown.ts';
 import { type ConfigPlaces, type FleetOptions, print, printJson, withSession } from './options.ts';
@@ -29,7 +28,7 @@ export const addFleetCommands = (program: Command, places: ConfigPlaces): void =
     .action((options: FleetOptions) =>
       withSession(options, places, async ({ connection, fleet }) => {
         const names = Object.keys(fleet.hosts);
-        const seen = await lastPresences(connection, fleet.fleet, names, outputStream);
+        const seen = await lastPresences(connection, fleet.fleet, names);
         const hosts = names.map((host) => {
           const last = seen.get(host);
           const silent = last ? (Date.now() - Date.parse(last.time)) / 1000 : undefined;

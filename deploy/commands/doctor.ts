@@ -12,7 +12,6 @@ import {
 import { openSession } from '../../coordinator/commands/session.ts';
 import { excessRights } from '../../eventlog/connection/permission-probe.ts';
 import { isPresent, lastPresences } from '../../eventlog/live/presence.ts';
-import { outputStream } from '../../eventlog/stream/provision.ts';
 import { printable } from '../../schemas/printable.ts';
 import { type Finding, fine, wrong } from '../doctor/finding.ts';
 import { keyFindings } from '../doctor/key-findings.ts';
@@ -73,7 +72,7 @@ const fleetFindings = async (file: string, cacheFolder: string | undefined): Pro
     const session = await openSession(file, undefined, cacheFolder);
     try {
       const names = Object.keys(session.fleet.hosts);
-      const seen = await lastPresences(session.connection, session.fleet.fleet, names, outputStream);
+      const seen = await lastPresences(session.connection, session.fleet.fleet, names);
       const excess = await excessRights(session.connection, session.fleet.fleet);
       const { events } = await session.read();
       return [

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectNats } from '../../eventlog/connection/connect.ts';
 import { lastPresences } from '../../eventlog/live/presence.ts';
-import { outputStream, provision } from '../../eventlog/stream/provision.ts';
+import { provision } from '../../eventlog/stream/provision.ts';
 import { personWriter } from '../../schemas/events.ts';
 import { hostNames, peopleNames, type SandboxHost, type SandboxPlaces } from '../places/sandbox-places.ts';
 
@@ -54,7 +54,7 @@ export const waitForHosts = (
   withConnection(places, { url, name: peopleNames[0] }, async (operator) => {
     const until = Date.now() + withinMs;
     while (!signal.aborted) {
-      const seen = await lastPresences(operator, fleet, hostNames, outputStream);
+      const seen = await lastPresences(operator, fleet, hostNames);
       const heard = (host: SandboxHost) => Date.parse(seen.get(host)?.time ?? '') > since;
       const silent = hostNames.filter((host) => isUp(host) && !heard(host));
       if (silent.length === 0) return;

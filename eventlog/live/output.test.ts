@@ -2,7 +2,7 @@ import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { coordinator } from '../../schemas/events.ts';
 import { type LogServer, person, startLogServer, until } from '../../test/log-server.ts';
-import { logManager, outputStream, provision } from '../stream/provision.ts';
+import { logManager, outputStream, presenceStream, provision } from '../stream/provision.ts';
 import { createOutputWriter, type OutputLine, readOutput } from './output.ts';
 import { lastPresences, listenForPresence, type Presence, sayPresent } from './presence.ts';
 
@@ -100,8 +100,8 @@ describe('presence', () => {
     const listener = await log.connect(coordinator);
     const stop = listenForPresence(listener, fleet, (one) => heard.push(one));
     await listener.flush();
-    host.publish(`ka-out.${fleet}.boltzmann.presence`, 'no JSON');
-    host.publish(`ka-out.${fleet}.boltzmann.presence`, JSON.stringify({ ...presence, host: 'fresnel' }));
+    host.publish(`ka-presence.${fleet}.boltzmann`, 'no JSON');
+    host.publish(`ka-presence.${fleet}.boltzmann`, JSON.stringify({ ...presence, host: 'fresnel' }));
     sayPresent(host, fleet, presence);
     await until(() => heard.length > 0);
     stop();
@@ -114,13 +114,13 @@ describe('presence', () => {
     await host.flush();
     const manager = await logManager(reader);
     const subjects = await until(async () => {
-      const { state } = await manager.streams.info(outputStream, {
-        subjects_filter: `ka-out.${fleet}.*.presence`,
+      const { state } = await manager.streams.info(presenceStream, {
+        subjects_filter: `ka-presence.${fleet}.*`,
       });
-      return state.subjects?.[`ka-out.${fleet}.boltzmann.presence`] === 1 && state.subjects;
+      return state.subjects?.[`ka-presence.${fleet}.boltzmann`] === 1 && state.subjects;
     });
     expect(Object.keys(subjects)).toHaveLength(1);
-    const last = await lastPresences(reader, fleet, ['boltzmann', 'fresnel'], outputStream);
+    const last = await lastPresences(reader, fleet, ['boltzmann', 'fresnel']);
     expect([...last]).toEqual([['boltzmann', { ...presence, unsent: 4, time: expect.any(String) }]]);
     // By the server's clock: the host's own may be years off.
     expect(Math.abs(Date.now() - Date.parse(last.get('boltzmann')?.time ?? ''))).toBeLessThan(60_000);

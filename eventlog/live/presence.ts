@@ -1,8 +1,8 @@
-import { headers, type NatsConnection } from 'nats';
+import type { NatsConnection } from 'nats';
 import { z } from 'zod';
 import { Limit } from '../../schemas/limits.ts';
 import { readJson } from '../files/read-json.ts';
-import { logManager } from '../stream/provision.ts';
+import { logManager, presenceStream, presenceSubject as subject } from '../stream/provision.ts';
 
 /** What a host keeps of one kind on its disks, and how much of it its config allows. */
 const DiskUse = z.object({
@@ -49,14 +49,10 @@ export const idlePresenceEveryMs = 10_000;
 export const isPresent = (silentSeconds: number | undefined, graceSeconds: number): boolean =>
   silentSeconds !== undefined && silentSeconds <= Math.min(Math.max(graceSeconds, 15), 30);
 
-const subject = (fleet: string, host: string) => `ka-out.${fleet}.${host}.presence`;
-
-/** Replaces the host's previous presence: if all were kept, they would push the steps' output out of the stream. */
+/** Replaces the host's previous presence. */
 export const sayPresent = (connection: NatsConnection, fleet: string, presence: Presence): void => {
   if (connection.isClosed() || connection.isDraining()) return;
-  const head = headers();
-  head.set('Nats-Rollup', 'sub');
-  connection.publish(subject(fleet, presence.host), JSON.stringify(presence), { headers: head });
+  connection.publish(subject(fleet, presence.host), JSON.stringify(presence));
 };
 
 /** Calls `onPresence` for each presence as it arrives. @returns a function that stops listening. */
@@ -76,25 +72,23 @@ export const listenForPresence = (
   return () => subscription.unsubscribe();
 };
 
-/**
- * The last presence of each host that the output stream still holds, with the server's time: a board's clock may be
- * wrong.
- */
+/** The last presence of each host, with the server's time: a board's clock may be wrong. */
 export const lastPresences = async (
   connection: NatsConnection,
   fleet: string,
   hosts: readonly string[],
-  stream: string,
 ): Promise<Map<string, Presence>> => {
   const manager = await logManager(connection);
   const found = new Map<string, Presence>();
   for (const host of hosts) {
     try {
-      const message = await manager.streams.getMessage(stream, { last_by_subj: subject(fleet, host) });
+      const message = await manager.streams.getMessage(presenceStream, {
+        last_by_subj: subject(fleet, host),
+      });
       const presence = readJson(Presence, message.data);
       if (presence?.host === host) found.set(host, { ...presence, time: message.time.toISOString() });
     } catch {
-      // never seen, or long ago
+      // never seen
     }
   }
   return found;

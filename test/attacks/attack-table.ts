@@ -82,6 +82,13 @@ export const attackTable = [
       'the writer, which requires TLS off loopback and verifies the certificate, also without `caFile`',
   },
   {
+    id: 'rolled-up-output',
+    party: 'board',
+    goal: 'erase what other hosts have shown',
+    how: 'publishes on its own subjects with the header Nats-Rollup: all',
+    refusedBy: 'the log’s server: rollup is off in every stream, also in those that were made with it',
+  },
+  {
     id: 'slow-expression',
     party: 'patch author',
     goal: 'keep a host busy for ever',

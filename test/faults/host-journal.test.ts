@@ -14,7 +14,6 @@ import { connectNats } from '../../eventlog/connection/connect.ts';
 import { lastPresences } from '../../eventlog/live/presence.ts';
 import { signatureHeader } from '../../eventlog/signing/check-event.ts';
 import { remakeDurable } from '../../eventlog/stream/durables.ts';
-import { outputStream } from '../../eventlog/stream/provision.ts';
 import type { PublisherConfig } from '../../schemas/config.ts';
 import { sha256 } from '../../schemas/hash.ts';
 import { planVariant } from '../plan-variant.ts';
@@ -53,7 +52,7 @@ describe('a host and its journal', () => {
   const troubleOf = async (host: SandboxHost): Promise<string | null | undefined> => {
     const connection = await admin();
     try {
-      return (await lastPresences(connection, 'sandbox', [host], outputStream)).get(host)?.trouble;
+      return (await lastPresences(connection, 'sandbox', [host])).get(host)?.trouble;
     } finally {
       await connection.close();
     }
