@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { connectNats, type LogConnection } from '../../eventlog/connection/connect.ts';
 import { failpoint } from '../../eventlog/failpoint.ts';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
-import { createOutputWriter } from '../../eventlog/live/output.ts';
+import { createOutputs } from '../../eventlog/live/output.ts';
 import { presenceEveryMs } from '../../eventlog/live/presence.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
 import { checkEvent, type KeptMessage } from '../../eventlog/signing/check-event.ts';
@@ -181,6 +181,7 @@ export const runAgent = async <Config extends AgentConfig>(
   const lacks = await missing?.(config);
   if (lacks !== undefined) say(lacks);
   let connection: LogConnection | undefined;
+  const shows = { fleet, host, key: self.key.key, connected: () => connection };
   const systemd = createSystemd(() => !connection?.isClosed(), ends);
   const loops = await createHostLoops({
     ...self,
@@ -195,7 +196,7 @@ export const runAgent = async <Config extends AgentConfig>(
     started,
     cleaner: cleanerOf(config, keeps, { journal: self.journal, say, signal: ends }),
     report: report && (() => report(config)),
-    outputOf: (request) => createOutputWriter(() => connection, { fleet, host, ...request }),
+    outputOf: createOutputs({ ...shows, after: () => self.journal.outbox.last()?.seq ?? 0 }),
     onRunning: () => {
       thePackage.forget();
       systemd.status(loops.told().running ?? 'idle');
@@ -209,7 +210,7 @@ export const runAgent = async <Config extends AgentConfig>(
     const known = { host, role, ...boot, package: await thePackage.seen() };
     return ends.aborted ? undefined : { ...known, ...loops.told() };
   };
-  const present = createPresence({ ...self, fleet, connected: () => connection, tell, clock, say });
+  const present = createPresence({ ...self, ...shows, tell, clock, say });
   const stopPresenting = clock.every(presenceEveryMs, () => void present.regularly());
   let failure: unknown;
   const onConnected = (made: LogConnection) => {

@@ -1,3 +1,4 @@
+import { createAlarms } from '../../eventlog/grouped-alarms.ts';
 import { createSayOnce, type SayOnce } from '../../eventlog/say-once.ts';
 import type { KeptMessage, RefusedMessage } from '../../eventlog/signing/check-event.ts';
 import type { Again } from '../../eventlog/stream/event-log.ts';
@@ -93,10 +94,14 @@ export const runCoordinator = async (options: DaemonOptions): Promise<void> => {
   const reading = createSayOnce(say);
   const running = new Coordinator(options);
   const { onEvent, ...reports } = followReports(running, { say, reading, signal });
-  const stopHearing = log.hear((presence) => {
-    running.heard.hear(presence);
-    running.tender.hear(presence, clock.now());
-  });
+  const unheard = createAlarms(say, 'it is ignored');
+  const stopHearing = log.hear(
+    (presence) => {
+      running.heard.hear(presence);
+      running.tender.hear(presence, clock.now());
+    },
+    ({ host, ...refused }) => unheard.note({ writer: host, what: `a presence of ${host}`, ...refused }),
+  );
   const timers = [
     clock.every(lookAtClockEveryMs, () => running.lookAtTime()),
     clock.every(tendEveryMs, () => running.tend()),

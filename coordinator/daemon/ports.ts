@@ -1,4 +1,4 @@
-import type { Presence } from '../../eventlog/live/presence.ts';
+import type { Presence, RefusedPresence } from '../../eventlog/live/presence.ts';
 import type { KeptMessage, RefusedMessage } from '../../eventlog/signing/check-event.ts';
 import type { Blob } from '../../eventlog/signing/put-aside.ts';
 import type { SealedEvent } from '../../eventlog/signing/seal.ts';
@@ -45,8 +45,11 @@ export interface CoordinatorLog {
   putBlob(blob: Blob): Promise<void>;
   /** The clock of the log's server. */
   serverTime(): Promise<Date>;
-  /** Listens to the hosts' presences. @returns a function that ends it. */
-  hear(onPresence: (presence: Presence) => void): () => void;
+  /**
+   * Listens to the hosts' presences. What is no host's word goes to `onRefused`.
+   * @returns a function that ends it.
+   */
+  hear(onPresence: (presence: Presence) => void, onRefused: (refused: RefusedPresence) => void): () => void;
   /** Whether the connection was closed for good. */
   isClosed(): boolean;
 }

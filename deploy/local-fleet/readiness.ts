@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectNats } from '../../eventlog/connection/connect.ts';
 import { lastPresences } from '../../eventlog/live/presence.ts';
+import type { Trust } from '../../eventlog/signing/trust.ts';
 import { provision } from '../../eventlog/stream/provision.ts';
 import { personWriter } from '../../schemas/events.ts';
 import { hostNames, peopleNames, type SandboxHost, type SandboxPlaces } from '../places/sandbox-places.ts';
@@ -36,14 +37,14 @@ export const waitForHosts = (
   places: SandboxPlaces,
   url: string,
   {
-    fleet,
+    trust,
     withinMs,
     since,
     isUp,
     fault,
     signal,
   }: {
-    fleet: string;
+    trust: Trust;
     withinMs: number;
     since: number;
     isUp: (host: SandboxHost) => boolean;
@@ -54,8 +55,9 @@ export const waitForHosts = (
   withConnection(places, { url, name: peopleNames[0] }, async (operator) => {
     const until = Date.now() + withinMs;
     while (!signal.aborted) {
-      const seen = await lastPresences(operator, fleet, hostNames);
-      const heard = (host: SandboxHost) => Date.parse(seen.get(host)?.time ?? '') > since;
+      const { seen } = await lastPresences(operator, trust, hostNames);
+      // By the server's clock, which is this machine's: the board's own may be wrong.
+      const heard = (host: SandboxHost) => Date.parse(seen.get(host)?.storedAt ?? '') > since;
       const silent = hostNames.filter((host) => isUp(host) && !heard(host));
       if (silent.length === 0) return;
       const why = fault();

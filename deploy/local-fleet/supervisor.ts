@@ -1,4 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
+import { trustNow } from '../../eventlog/signing/trust.ts';
+import { Fleet } from '../../schemas/fleet.ts';
 import { exampleNamed } from '../examples/examples.ts';
 import type { SandboxPlaces } from '../places/sandbox-places.ts';
 import { createLoggedRun } from '../processes/logged-run.ts';
@@ -64,7 +67,7 @@ export const supervise = async (
     daemons = createDaemons(places, board, () => tell());
     await daemons.start();
     await waitForHosts(places, natsUrl, {
-      fleet: facts.fleet,
+      trust: trustNow(readConfigFile(places.fleetFile, Fleet)),
       withinMs: readyWithinMs[facts.board],
       since,
       isUp: daemons.isUp,

@@ -23,6 +23,12 @@ export interface Trust {
   authorMayApprove: boolean;
 }
 
+/** Whether that writer is a host of the fleet. */
+export const isHost = ({ writers }: Trust, writer: string): boolean => {
+  const role = writers.get(writer)?.role;
+  return role !== undefined && role !== 'operator' && role !== coordinator;
+};
+
 /** @throws {ConfigFault} if a letter of the key is wrong, by its checksum. */
 const mustBeKey = (key: string): void => {
   try {

@@ -45,6 +45,14 @@ export const attackTable = [
     refusedBy: 'the board, which counts what arrives, and the publisher that fetches it back',
   },
   {
+    id: 'false-word',
+    party: 'log server',
+    goal: 'let a host say in ka fleet and ka output what it has not said',
+    how: 'shows presences and output of its own making, those of another attempt or host, and old ones again',
+    refusedBy:
+      'the reader: each presence and each piece of output is signed by its host, and names its place, its number and its time',
+  },
+  {
     id: 'forged-document',
     party: 'board',
     goal: 'have the close document, a terminal or a test report say what nobody has said',

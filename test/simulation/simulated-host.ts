@@ -155,7 +155,7 @@ export const createSimulatedHost = (sim: Simulation, log: SimulatedLog, parts: H
       },
       started: { role, version: '1', bootId: world.bootId, release: 'r', package: null },
       report: role === 'board' ? async () => deadlinePassed(world) : undefined,
-      outputOf: () => () => undefined,
+      outputOf: () => ({ write: () => undefined, end: () => undefined }),
       onRunning: () => undefined,
       trouble: createTrouble(say),
       say,
