@@ -51,9 +51,10 @@ export const addFleetCommands = (program: Command, places: ConfigPlaces): void =
             doubt: silence?.doubt ?? null,
           };
         });
-        const alarms = createAlarms((text) => say(printable(`ka: ${text}`)), 'it is ignored');
+        const alarms = createAlarms((text) => say(printable(`ka: ${text}`)));
         for (const { host, ...one } of refused)
-          alarms.note({ writer: host, what: `the presence of ${host}`, ...one });
+          alarms.note({ writer: host, what: `the presence of ${host}`, next: 'it is ignored', ...one });
+        alarms.tell();
         for (const { doubt } of hosts) if (doubt !== null) say(printable(`ka: ${doubt}`));
         if (options.json) return printJson({ fleet: fleet.fleet, hosts, refused });
         print(

@@ -11,6 +11,7 @@ import { isAskedFor, type State } from '../decider/state.ts';
 import { eventLine } from '../reading/event-line.ts';
 import { createShown, createTrouble, cutSentence } from '../reading/follower.ts';
 import { Refused } from '../refused.ts';
+import { addAcknowledgeCommand } from './acknowledge-command.ts';
 import {
   type ConfigPlaces,
   type FleetOptions,
@@ -62,7 +63,7 @@ const addLog = (program: Command, places: ConfigPlaces): Command =>
   program
     .command('log')
     .helpCommand(false)
-    .description('print the events, of one iteration or all; or rebuild them')
+    .description('print the events, of one iteration or all; rebuild them; acknowledge what is refused')
     .argument('[iteration]')
     .option('--follow', 'go on as events come, until interrupted')
     .option('--since <when>', 'from a sequence, a time, or how long ago (15m)')
@@ -116,11 +117,16 @@ const showOutput = async (
   { follow = false, json }: FleetOptions & { follow?: boolean },
 ): Promise<void> => {
   const complain = (text: string) => say(printable(`ka: ${text}`));
-  const alarms = createAlarms(complain, 'it is not shown', { isHeld: !follow });
+  const alarms = createAlarms(complain);
   const told = {
     isAsked: createAsked(session, iteration, state, follow),
     onRefused: ({ host, subject, ...refused }: RefusedOutput) =>
-      alarms.note({ writer: host, what: `output of ${host}, ${subject}`, ...refused }),
+      alarms.note({
+        writer: host,
+        what: `output of ${host}, ${subject}`,
+        next: 'it is not shown',
+        ...refused,
+      }),
     onMissing: ({ host, attempt, first, last }: MissingLines) =>
       complain(`lines ${first} to ${last} of ${host}'s ${step} ${attempt} are not there`),
   };
@@ -156,6 +162,8 @@ const addOutput = (program: Command, places: ConfigPlaces): void => {
 };
 
 export const addLogCommands = (program: Command, places: ConfigPlaces, restoreMeans: RestoreMeans): void => {
-  addRestoreCommand(addLog(program, places), places, restoreMeans);
+  const log = addLog(program, places);
+  addRestoreCommand(log, places, restoreMeans);
+  addAcknowledgeCommand(log, places);
   addOutput(program, places);
 };

@@ -1,3 +1,4 @@
+import type { Acknowledged } from '../../eventlog/grouped-alarms.ts';
 import type { Presence, RefusedPresence } from '../../eventlog/live/presence.ts';
 import type { KeptMessage, RefusedMessage } from '../../eventlog/signing/check-event.ts';
 import type { Blob } from '../../eventlog/signing/put-aside.ts';
@@ -16,6 +17,8 @@ export interface FollowReports {
   onMessage: (message: KeptMessage, left: number) => void;
   onRefused: (refused: RefusedMessage) => void;
   onAlarm: (alarm: RefusedMessage) => void;
+  /** A person has acknowledged a message that was refused, or has raised an alarm. */
+  onAcknowledged: (one: Acknowledged) => void;
   /** An event's blobs can't be read, for this reason: the event is passed on as an unknown one. */
   onLack: (logged: LoggedEvent, why: string) => void;
   /**

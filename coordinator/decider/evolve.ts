@@ -222,7 +222,8 @@ const evolveFleet = (state: State, event: FleetEvent, at: LogPlace): State => {
       return event.source === coordinator ? evolveCheckpoint(state, event) : state;
     case 'KeyRotated':
     case 'KeyRevoked':
-      return state; // the code that checks signatures keeps the keys
+    case 'RefusalAcknowledged':
+      return state; // the code that checks signatures keeps keys and alarms
   }
 };
 

@@ -97,6 +97,14 @@ export const attackTable = [
     refusedBy: 'the log’s server: rollup is off in every stream, also in those that were made with it',
   },
   {
+    id: 'rubbish-in-the-log',
+    party: 'board',
+    goal: 'make the check of the log fail for good, so that nobody sees a real fault',
+    how: 'publishes what is no event of its own: unsigned, misplaced, or out of its own chain',
+    refusedBy:
+      'the reader, which makes one alarm of it; a person acknowledges exactly these bytes, and the check passes',
+  },
+  {
     id: 'slow-expression',
     party: 'patch author',
     goal: 'keep a host busy for ever',
