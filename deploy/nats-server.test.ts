@@ -9,6 +9,7 @@ import { excessRights, refusedWhile } from '../eventlog/connection/permission-pr
 import { generateWriterKey, readWriterKey } from '../eventlog/signing/writer-key.ts';
 import { provision } from '../eventlog/stream/provision.ts';
 import { pullMessages } from '../eventlog/stream/pull.ts';
+import { LogLimits } from '../schemas/log-limits.ts';
 import { fleetLogins, natsConfig } from './nats-config.ts';
 import { permissionsOf } from './nats-permissions.ts';
 import { type NatsServer, startNatsServer } from './nats-server.ts';
@@ -229,7 +230,7 @@ describe('a fleet', () => {
     server = await startNatsServer({ folder: join(scratch, 'fleet'), logins });
     cleanUp.push(() => server.stop());
     admin = await connectAs(server, 'admin');
-    await provision(admin, 'test', ['boltzmann', 'fresnel']);
+    await provision(admin, 'test', ['boltzmann', 'fresnel'], LogLimits.parse({}));
     [boltzmann, coordinator, lars] = await Promise.all([
       connectAs(server, 'boltzmann'),
       connectAs(server, 'coordinator'),
@@ -421,7 +422,7 @@ test('acknowledged messages are there after a kill and a restart, on the same po
   const server = await startNatsServer({ folder: join(scratch, 'killed'), logins });
   cleanUp.push(() => server.stop());
   const admin = await connectAs(server, 'admin');
-  await provision(admin, 'test', ['boltzmann']);
+  await provision(admin, 'test', ['boltzmann'], LogLimits.parse({}));
   for (let n = 1; n <= 50; n++)
     expect(await publishes(admin, `ka.test.boltzmann.iter5.Noted.${n}`)).toBe(true);
   const { port, pid } = server;

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectNats } from '../../eventlog/connection/connect.ts';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { lastPresences } from '../../eventlog/live/presence.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
 import { provision } from '../../eventlog/stream/provision.ts';
 import { personWriter } from '../../schemas/events.ts';
+import { Fleet } from '../../schemas/fleet.ts';
 import { hostNames, peopleNames, type SandboxHost, type SandboxPlaces } from '../places/sandbox-places.ts';
 
 const lookEveryMs = 50;
@@ -25,8 +27,11 @@ const withConnection = async <Result>(
 };
 
 /** Makes the fleet's streams and each host's durable, if they do not exist yet. */
-export const provisionLog = (places: SandboxPlaces, url: string, fleet: string): Promise<void> =>
-  withConnection(places, { url, name: 'admin' }, (admin) => provision(admin, fleet, hostNames));
+export const provisionLog = (places: SandboxPlaces, url: string): Promise<void> =>
+  withConnection(places, { url, name: 'admin' }, (admin) => {
+    const { fleet, log } = readConfigFile(places.fleetFile, Fleet);
+    return provision(admin, fleet, hostNames, log);
+  });
 
 /**
  * Waits until every host that is up has sent a presence after `since`.

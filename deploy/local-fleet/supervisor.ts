@@ -61,7 +61,7 @@ export const supervise = async (
     await Promise.all([
       writeConfigs(now, { user: await buildUser(run), worktrees: worktrees?.folder }),
       board.writeConfigs?.(now),
-      provisionLog(places, natsUrl, facts.fleet),
+      provisionLog(places, natsUrl),
     ]);
 
     daemons = createDaemons(places, board, () => tell());

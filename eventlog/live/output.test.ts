@@ -301,7 +301,7 @@ it('provisioning again changes nothing', async () => {
     (await manager.consumers.info('KA', 'boltzmann')).config,
   ];
   const before = await seen();
-  await provision(admin, fleet, ['boltzmann', 'fresnel']);
+  await provision(admin, fleet, ['boltzmann', 'fresnel'], log.fleet.log);
   expect(await seen()).toEqual(before);
   expect(before[0]).toMatchObject({ deny_delete: true, deny_purge: true });
   // Not even the administrator deletes an event. Another test covers that hosts may not even ask.

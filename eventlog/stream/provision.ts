@@ -14,6 +14,7 @@ import {
   type StreamConfig,
   type StreamInfo,
 } from 'nats';
+import type { LogLimits } from '../../schemas/log-limits.ts';
 
 /**
  * The stream of events, the stream of values that are too large for an event, the bounded stream of the steps' output,
@@ -49,10 +50,14 @@ const inEachStream = {
 } as const;
 
 /** The log's configuration. @param subjects what it listens to. */
-export const eventStreamConfig = (subjects: string[]): WantedStream => ({
+export const eventStreamConfig = (
+  subjects: string[],
+  { eventsBytes }: Pick<LogLimits, 'eventsBytes'>,
+): WantedStream => ({
   ...inEachStream,
   name: eventStream,
   subjects,
+  max_bytes: eventsBytes,
   discard: DiscardPolicy.New,
   deny_delete: true,
   deny_purge: true,
@@ -99,7 +104,10 @@ export const logInfo = (manager: JetStreamManager): Promise<StreamInfo | undefin
 export const durableInfo = (manager: JetStreamManager, host: string): Promise<ConsumerInfo | undefined> =>
   unlessMissing(manager.consumers.info(eventStream, host), consumerNotFound);
 
-/** Makes a stream, or gives it this configuration if an earlier version has made it with another one. */
+/**
+ * Makes a stream, or gives it this configuration if it was made with another one.
+ * @throws {StreamTooLarge} if that would cut it.
+ */
 const makeStream = async (manager: JetStreamManager, wanted: WantedStream): Promise<void> => {
   const there = await unlessMissing(manager.streams.info(wanted.name), streamNotFound);
   if (!there) return void (await manager.streams.add(wanted));
@@ -107,8 +115,24 @@ const makeStream = async (manager: JetStreamManager, wanted: WantedStream): Prom
   const isAsWanted = Object.entries(wanted).every(([key, value]) =>
     isDeepStrictEqual(there.config[key as keyof StreamConfig] ?? false, value),
   );
-  if (!isAsWanted) await manager.streams.update(wanted.name, wanted);
+  if (isAsWanted) return;
+  const { bytes } = there.state;
+  const { name, max_bytes: limit = bytes, discard } = wanted;
+  // nats-server 2.9 makes room for a lower limit even in a stream that discards what is new.
+  if (discard === DiscardPolicy.New && bytes > limit) throw new StreamTooLarge(name, bytes, limit);
+  await manager.streams.update(name, wanted);
 };
+
+/** A stream holds more than it is to hold, and nothing of it may be dropped. */
+export class StreamTooLarge extends Error {
+  override readonly name = 'StreamTooLarge';
+
+  constructor(stream: string, bytes: number, limit: number) {
+    super(
+      `the stream ${stream} holds ${bytes} bytes, and the fleet's file lets it hold ${limit}: nothing is dropped, so raise it there (log), then: ka fleet make-log`,
+    );
+  }
+}
 
 /** A message of the blob stream is a chunk of 512 KiB at most, and its headers. */
 const largestChunkBytes = 516 * 1024;
@@ -117,13 +141,17 @@ const largestChunkBytes = 516 * 1024;
  * Makes the stream of blobs, if it is not there. It never drops a blob to make room: when it is full, it accepts no
  * more.
  */
-export const provisionBlobs = (manager: JetStreamManager, fleet: string): Promise<void> =>
+export const provisionBlobs = (
+  manager: JetStreamManager,
+  fleet: string,
+  { blobsBytes }: LogLimits,
+): Promise<void> =>
   makeStream(manager, {
     ...inEachStream,
     name: blobStream,
     subjects: [`ka-blob.${fleet}.>`],
     discard: DiscardPolicy.New,
-    max_bytes: 8 * 1024 * 1024 * 1024,
+    max_bytes: blobsBytes,
     max_msg_size: largestChunkBytes,
     deny_delete: true,
     deny_purge: true,
@@ -138,14 +166,15 @@ export const provisionBesideLog = async (
   manager: JetStreamManager,
   fleet: string,
   hosts: readonly string[],
+  limits: LogLimits,
 ): Promise<void> => {
-  await provisionBlobs(manager, fleet);
+  await provisionBlobs(manager, fleet, limits);
   await makeStream(manager, {
     ...inEachStream,
     name: outputStream,
     subjects: [`ka-out.${fleet}.>`],
     discard: DiscardPolicy.Old,
-    max_bytes: 256 * 1024 * 1024,
+    max_bytes: limits.outputBytes,
     max_age: nanos(7 * 24 * 3600 * 1000),
   });
   await makeStream(manager, {
@@ -165,16 +194,17 @@ export const provisionBesideLog = async (
 /**
  * Makes the fleet's streams and each host's durable consumer, if they are not there yet, and gives existing streams the
  * configuration of this version. Needs STREAM.CREATE and STREAM.UPDATE. A log that is being restored is left alone.
- * @throws {NatsError} if a stream is there with a configuration that can't be changed.
+ * @throws {StreamTooLarge} @throws {NatsError} if a stream is there with a configuration that can't be changed.
  */
 export const provision = async (
   connection: NatsConnection,
   fleet: string,
   hosts: readonly string[],
+  limits: LogLimits,
 ): Promise<void> => {
   const manager = await logManager(connection);
   const there = await logInfo(manager);
   if (there && !isOpenTo(there.config.subjects)) return;
-  await makeStream(manager, eventStreamConfig(openTo(fleet)));
-  await provisionBesideLog(manager, fleet, hosts);
+  await makeStream(manager, eventStreamConfig(openTo(fleet), limits));
+  await provisionBesideLog(manager, fleet, hosts, limits);
 };

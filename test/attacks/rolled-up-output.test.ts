@@ -61,7 +61,7 @@ describe('a board that rolls up', () => {
     const manager = await logManager(admin);
     for (const name of [outputStream, presenceStream])
       await manager.streams.update(name, { allow_rollup_hdrs: true });
-    await provision(admin, fleet, ['boltzmann', 'fresnel']);
+    await provision(admin, fleet, ['boltzmann', 'fresnel'], log.fleet.log);
     const before = await held();
     for (const subject of own)
       expect((await answerTo(subject, 'all')).error?.description).toMatch(/rollup not permitted/);
