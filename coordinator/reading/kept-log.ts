@@ -48,7 +48,15 @@ class Reading {
   /** A key was revoked after the copy was made: it is made again. */
   #isOutdated = false;
 
-  constructor(copy: ReaderCopy | undefined, begun: KeptState | undefined) {
+  readonly #keeps: (logged: LoggedEvent) => boolean;
+
+  /** @param keeps which events are wanted, besides the state: a log may hold more than memory does. */
+  constructor(
+    copy: ReaderCopy | undefined,
+    begun: KeptState | undefined,
+    keeps: (logged: LoggedEvent) => boolean,
+  ) {
+    this.#keeps = keeps;
     this.#copy = copy;
     this.state = begun?.state ?? initialState;
     this.shown = new Map(begun?.shown);
@@ -129,7 +137,7 @@ class Reading {
       this.shown.delete(event.iteration);
     }
     this.state = evolve(this.state, logged);
-    this.events.push(logged);
+    if (this.#keeps(logged)) this.events.push(logged);
     if (event.kind !== 'fleet' || (event.type !== 'KeyRotated' && event.type !== 'KeyRevoked')) return;
     this.#keyChanges.push(sequence);
     this.#isOutdated ||= isNew && this.isFromCopy && event.type === 'KeyRevoked';
@@ -175,7 +183,7 @@ export class KeptLog {
   /** Reads the whole log. @throws {LogFault} */
   read(): Promise<LogRead> {
     return this.#withCopy(async (copy) => {
-      const { reading, isKept } = await this.#read(copy, undefined);
+      const { reading, isKept } = await this.#read(copy, undefined, () => true);
       return { isKept, result: { events: reading.events, state: reading.state } };
     });
   }
@@ -187,12 +195,12 @@ export class KeptLog {
   standing({ iteration, details = false }: { iteration?: string; details?: boolean }): Promise<LogStanding> {
     return this.#withCopy(async (copy) => {
       const begun = copy && readKeptState(copy, details);
-      const { reading, isKept } = await this.#read(copy, begun);
+      const { reading, isKept } = await this.#read(copy, begun, ({ event }) => event.iteration === iteration);
       const { state, shown } = reading;
       if (iteration === undefined) return { isKept, result: { state, shown, events: [] } };
       const before = copy && begun && reading.isFromCopy ? copy.log.eventsOf(iteration) : [];
       const last = before.at(-1)?.sequence ?? 0;
-      const newer = reading.events.filter((one) => one.sequence > last && one.event.iteration === iteration);
+      const newer = reading.events.filter((one) => one.sequence > last);
       const events = [...before, ...newer];
       return { isKept, result: { state: takeBack(state, iteration, () => events), shown, events } };
     });
@@ -220,8 +228,12 @@ export class KeptLog {
     return (await use(undefined)).result;
   }
 
-  async #read(copy: ReaderCopy | undefined, begun: KeptState | undefined) {
-    const reading = new Reading(copy, begun);
+  async #read(
+    copy: ReaderCopy | undefined,
+    begun: KeptState | undefined,
+    keeps: (logged: LoggedEvent) => boolean,
+  ) {
+    const reading = new Reading(copy, begun, keeps);
     let until = await this.#log.lastSequence();
     await this.#log.follow(
       {
