@@ -36,7 +36,7 @@ try {
     signal: stop.signal,
   });
   await runCoordinator({
-    ports: natsPorts(connection, trustIn(fleet), say),
+    ports: natsPorts(connection, fleet, say),
     fleet,
     ...ownKey,
     copy: openLogCopy(config.stateFolder && join(config.stateFolder, 'log.db'), {

@@ -1,5 +1,11 @@
 import { inboxOf } from '../eventlog/connection/inbox.ts';
-import { blobStream, eventStream, outputStream } from '../eventlog/stream/provision.ts';
+import {
+  blobStream,
+  eventStream,
+  outputStream,
+  presenceStream,
+  presenceSubject,
+} from '../eventlog/stream/provision.ts';
 import { coordinator } from '../schemas/events.ts';
 
 /**
@@ -26,10 +32,11 @@ export interface NatsPermissions {
 const readingBlobs = (fleet: string, writer: string) =>
   `$JS.API.DIRECT.GET.${blobStream}.ka-blob.${fleet}.${writer}.>`;
 
-/** The subjects that a host's account imports, one per service. Its six patterns allow nothing else. */
+/** The subjects that a host's account imports, one per service. Its seven patterns allow nothing else. */
 export const hostServices = (fleet: string, host: string) => ({
   events: `ka.${fleet}.${host}.>`,
   output: `ka-out.${fleet}.${host}.>`,
+  presence: presenceSubject(fleet, host),
   pull: `$JS.API.CONSUMER.MSG.NEXT.${eventStream}.${host}`,
   ack: `$JS.ACK.${eventStream}.${host}.>`,
   read: `$JS.API.DIRECT.GET.${eventStream}.ka.${fleet}.${host}.>`,
@@ -39,14 +46,14 @@ export const hostServices = (fleet: string, host: string) => ({
 });
 
 /**
- * A host writes its own events, blobs and output, pulls from its own durable, and reads its own events and blobs and
+ * A host writes its own events, blobs, output and presence, pulls from its own durable, and reads its own events and blobs and
  * the coordinator's blobs. It can't ask for the state of a stream or a consumer, and can't create a consumer, with
  * which it could read everything.
  */
 const hostPermissions = (fleet: string, host: string): NatsPermissions => {
-  const { pull, ack, read, readBlobs, readAsked } = hostServices(fleet, host);
+  const { presence, pull, ack, read, readBlobs, readAsked } = hostServices(fleet, host);
   return {
-    publish: { allow: [`*.${fleet}.${host}.>`, pull, ack, read, readBlobs, readAsked] },
+    publish: { allow: [`*.${fleet}.${host}.>`, presence, pull, ack, read, readBlobs, readAsked] },
     subscribe: [`${inboxOf(host)}.>`],
   };
 };
@@ -72,7 +79,7 @@ const ownSubjects = (fleet: string, writer: string) => [
 ];
 
 /**
- * The coordinator reads the log, makes the hosts' durables again, and reads the time from the output's last message. It
+ * The coordinator reads the log, makes the hosts' durables again, and reads the time from the last presence. It
  * may not pull from the hosts' durables.
  */
 const coordinatorPermissions = (
@@ -81,20 +88,21 @@ const coordinatorPermissions = (
   hosts: readonly string[],
 ): NatsPermissions => ({
   publish: {
-    allow: [...ownSubjects(fleet, writer), ...readingLog(fleet), `$JS.API.STREAM.INFO.${outputStream}`],
+    allow: [...ownSubjects(fleet, writer), ...readingLog(fleet), `$JS.API.STREAM.INFO.${presenceStream}`],
     deny: hosts.map((host) => hostServices(fleet, host).pull),
   },
-  subscribe: [`${inboxOf(writer)}.>`, `ka-out.${fleet}.*.presence`],
+  subscribe: [`${inboxOf(writer)}.>`, presenceSubject(fleet, '*')],
 });
 
-/** A person reads the log and the output, and may not touch the hosts' durables. */
+/** A person reads the log, the output and the last presences, and may not touch the hosts' durables. */
 const personPermissions = (fleet: string, writer: string, hosts: readonly string[]): NatsPermissions => ({
   publish: {
     allow: [
       ...ownSubjects(fleet, writer),
       ...readingLog(fleet),
       ...following(outputStream),
-      `$JS.API.STREAM.MSG.GET.${outputStream}`,
+      `$JS.API.STREAM.INFO.${presenceStream}`,
+      `$JS.API.STREAM.MSG.GET.${presenceStream}`,
     ],
     deny: hosts.flatMap((host) => [
       hostServices(fleet, host).pull,

@@ -9,6 +9,7 @@ import { excessRights, refusedWhile } from '../eventlog/connection/permission-pr
 import { generateWriterKey, readWriterKey } from '../eventlog/signing/writer-key.ts';
 import { provision } from '../eventlog/stream/provision.ts';
 import { pullMessages } from '../eventlog/stream/pull.ts';
+import { LogLimits } from '../schemas/log-limits.ts';
 import { fleetLogins, natsConfig } from './nats-config.ts';
 import { permissionsOf } from './nats-permissions.ts';
 import { type NatsServer, startNatsServer } from './nats-server.ts';
@@ -92,11 +93,12 @@ describe('the config', () => {
     version: { major: 2, minor: 9 },
   };
 
-  test('a host has six patterns to publish and one to subscribe', () => {
+  test('a host has seven patterns to publish and one to subscribe', () => {
     expect(permissionsOf('test', { writer: 'boltzmann', role: 'host' }, ['boltzmann', 'fresnel'])).toEqual({
       publish: {
         allow: [
           '*.test.boltzmann.>',
+          'ka-presence.test.boltzmann',
           '$JS.API.CONSUMER.MSG.NEXT.KA.boltzmann',
           '$JS.ACK.KA.boltzmann.>',
           '$JS.API.DIRECT.GET.KA.ka.test.boltzmann.>',
@@ -136,7 +138,7 @@ const verbs = [
     'STREAM.TEMPLATE.DELETE.t',
   ],
   ...['ACCOUNT.PURGE.FLEET', 'ACCOUNT.STREAM.MOVE.FLEET.KA', 'ACCOUNT.STREAM.CANCEL_MOVE.FLEET.KA'],
-  ...['KA', 'KA_BLOBS', 'KA_OUT', 'OTHER'].flatMap((stream) => [
+  ...['KA', 'KA_BLOBS', 'KA_OUT', 'KA_PRESENCE', 'OTHER'].flatMap((stream) => [
     ...['CREATE', 'UPDATE', 'DELETE', 'PURGE', 'INFO', 'SNAPSHOT', 'RESTORE', 'MSG.GET', 'MSG.DELETE'].map(
       (verb) => `STREAM.${verb}.${stream}`,
     ),
@@ -194,7 +196,7 @@ const mayAsk: Record<Exclude<Writer, 'admin' | 'fresnel' | 'boltzmann before'>, 
     ...['boltzmann', 'coordinator'].map(readsBlobsOf),
   ],
   coordinator: [
-    '$JS.API.STREAM.INFO.KA_OUT',
+    '$JS.API.STREAM.INFO.KA_PRESENCE',
     ...readsLog,
     ...['boltzmann', 'fresnel'].flatMap((host) => [
       `$JS.API.CONSUMER.CREATE.KA.${host}`,
@@ -205,7 +207,8 @@ const mayAsk: Record<Exclude<Writer, 'admin' | 'fresnel' | 'boltzmann before'>, 
   [person]: [
     ...readsLog,
     ...reads('KA_OUT'),
-    '$JS.API.STREAM.MSG.GET.KA_OUT',
+    '$JS.API.STREAM.INFO.KA_PRESENCE',
+    '$JS.API.STREAM.MSG.GET.KA_PRESENCE',
     // No host has a consumer of the output: these are names like any other.
     ...['boltzmann', 'fresnel'].flatMap((host) => [
       `$JS.API.CONSUMER.CREATE.KA_OUT.${host}`,
@@ -227,7 +230,7 @@ describe('a fleet', () => {
     server = await startNatsServer({ folder: join(scratch, 'fleet'), logins });
     cleanUp.push(() => server.stop());
     admin = await connectAs(server, 'admin');
-    await provision(admin, 'test', ['boltzmann', 'fresnel']);
+    await provision(admin, 'test', ['boltzmann', 'fresnel'], LogLimits.parse({}));
     [boltzmann, coordinator, lars] = await Promise.all([
       connectAs(server, 'boltzmann'),
       connectAs(server, 'coordinator'),
@@ -250,13 +253,15 @@ describe('a fleet', () => {
     expect(await publishes(boltzmann, 'ka.test.boltzmann.iter5.BuildSucceeded.1')).toBe(true);
     expect(await publishes(boltzmann, 'ka-out.test.boltzmann.iter5.build.1')).toBe(true);
     expect(await publishes(boltzmann, 'ka-blob.test.boltzmann.abc.0')).toBe(true);
+    expect(await publishes(boltzmann, 'ka-presence.test.boltzmann')).toBe(true);
     const before = await connectAs(server, 'boltzmann before');
     expect(await publishes(before, 'ka.test.boltzmann.iter5.BuildSucceeded.2')).toBe(true);
     const forged = [
       'ka.test.fresnel.iter5.SweepSucceeded.1',
       'ka.test.coordinator.iter5.BuildRequested.1.boltzmann',
       'ka.test.@lars.iter5.ReviewApproved.1',
-      'ka-out.test.fresnel.presence',
+      'ka-out.test.fresnel.iter5.sweep.1',
+      'ka-presence.test.fresnel',
       'ka-blob.test.fresnel.abc.0',
       'ka-blob.test.coordinator.abc.0',
       'ka.other.boltzmann.iter5.BuildSucceeded.1',
@@ -314,6 +319,7 @@ describe('a fleet', () => {
       '*.test.boltzmann.>',
       'ka.test.>',
       'ka-out.test.>',
+      'ka-presence.>',
       'ka-blob.test.>',
       '$JS.>',
       '$SYS.>',
@@ -374,7 +380,7 @@ describe('a fleet', () => {
       `$JS.API.DIRECT.GET.KA.${own}`,
       '$JS.API.CONSUMER.MSG.NEXT.KA.boltzmann',
       '$JS.ACK.KA.boltzmann.1.1.1.1.0',
-      'ka-out.test.boltzmann.presence.x.y',
+      'ka-out.test.boltzmann.x.y.z',
       'ka-blob.test.boltzmann.abc.9',
       '$JS.API.DIRECT.GET.KA_BLOBS.ka-blob.test.boltzmann.abc.0',
     ];
@@ -398,9 +404,9 @@ describe('a fleet', () => {
   });
 
   test('the coordinator hears the hosts’ presence', async () => {
-    const subscription = coordinator.subscribe('ka-out.test.*.presence', { max: 1, timeout: 2000 });
+    const subscription = coordinator.subscribe('ka-presence.test.*', { max: 1, timeout: 2000 });
     await coordinator.flush();
-    boltzmann.publish('ka-out.test.boltzmann.presence', 'here');
+    boltzmann.publish('ka-presence.test.boltzmann', 'here');
     for await (const message of subscription) expect(message.string()).toBe('here');
   });
 
@@ -416,7 +422,7 @@ test('acknowledged messages are there after a kill and a restart, on the same po
   const server = await startNatsServer({ folder: join(scratch, 'killed'), logins });
   cleanUp.push(() => server.stop());
   const admin = await connectAs(server, 'admin');
-  await provision(admin, 'test', ['boltzmann']);
+  await provision(admin, 'test', ['boltzmann'], LogLimits.parse({}));
   for (let n = 1; n <= 50; n++)
     expect(await publishes(admin, `ka.test.boltzmann.iter5.Noted.${n}`)).toBe(true);
   const { port, pid } = server;

@@ -8,8 +8,11 @@ export interface AttemptId {
 }
 
 /** `iter5 build 1`: how presences, logs and people spell an attempt. */
-export const formatAttempt = ({ iteration, step, attempt }: AttemptId): string =>
-  `${iteration} ${step} ${attempt}`;
+export const formatAttempt = ({
+  iteration,
+  step,
+  attempt,
+}: Omit<AttemptId, 'step'> & { step: string }): string => `${iteration} ${step} ${attempt}`;
 
 /** `iter5 build 1 boltzmann`: an attempt and the host that is asked; another host may have been asked before. */
 export const formatAttemptOn = (attempt: AttemptId, host: string): string =>

@@ -140,6 +140,9 @@ export const iterationEvents = {
   }),
 } as const;
 
+/** How many messages one event acknowledges at most: it puts nothing aside. */
+export const mostAcknowledged = 1_000;
+
 export const fleetEvents = {
   /** By a host, each time its agent starts. */
   AgentStarted: z.object({
@@ -191,6 +194,19 @@ export const fleetEvents = {
   }),
   /** By an operator: what this key signs after this event does not count. */
   KeyRevoked: z.object({ writer: WriterName, publicKey: PublicKey, by: PersonName, why: z.string().min(1) }),
+  /**
+   * By an operator, who has looked at messages that are refused, or do not follow from their writer's event before: they
+   * are no fault of the log any more. Each is named by its place and its hash, so no other message is meant.
+   */
+  RefusalAcknowledged: z.object({
+    by: PersonName,
+    why: z.string().min(1),
+    /** The sha256 is that of the message's leaf in the log's tree: it binds subject, signature and bytes. */
+    messages: z
+      .array(z.object({ sequence: z.int().min(1), sha256: Sha256 }))
+      .min(1)
+      .max(mostAcknowledged),
+  }),
 } as const;
 
 /** The facts about a step. The coordinator writes Requested and Superseded, the host writes the others. */

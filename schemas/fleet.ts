@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LogLimits } from './log-limits.ts';
 import { Fingerprint, FleetName, HostName, PublicKey } from './names.ts';
 import { operatorRightNames } from './roles.ts';
 import { Role } from './step-names.ts';
@@ -26,6 +27,7 @@ export const Fleet = z
     approvals: z.int().min(1).default(1),
     /** Whether the person who starts an iteration counts among them, where its plan says so too: a fleet of one person. */
     authorMayApprove: z.boolean().default(false),
+    log: LogLimits.prefault({}),
     /** The administrator makes and restores the log at the NATS server. Nobody uses this key in daily work. */
     admin: z.strictObject({ publicKey: PublicKey }),
     coordinator: z.strictObject(keys),

@@ -8,8 +8,8 @@ export const operatorRights = {
   retry: ['RetryAsked'],
   abort: ['AbortAsked'],
   waive: ['ClauseWaived'],
-  /** To restore a lost log. */
-  restore: ['LogRestored'],
+  /** To restore a lost log, and to acknowledge what is refused in it. */
+  restore: ['LogRestored', 'RefusalAcknowledged'],
   /** To revoke a writer's key. */
   keys: ['KeyRevoked'],
 } as const satisfies Record<string, readonly EventType[]>;

@@ -165,7 +165,7 @@ const runDaemon = async () => {
   const stop = new AbortController();
   const connection = await connectNats({ servers: [log.server.url], keyFile, name: coordinator });
   const running = runCoordinator({
-    ports: natsPorts(connection, trust, say),
+    ports: natsPorts(connection, pins, say),
     fleet: pins,
     ...key,
     signal: stop.signal,

@@ -11,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
+import type { z } from 'zod';
 import { exampleSigningKey } from '../coordinator/testing/example-plan.ts';
 import { copyFolder } from '../deploy/cache/cache.ts';
 import { fleetAccount, fleetLogins } from '../deploy/nats-config.ts';
@@ -89,12 +90,13 @@ export const person = personWriter(people[0]);
 /**
  * Starts a real nats-server with a provisioned fleet, whose writers have their own keys.
  * @param hosts with their roles; builders if no role is given.
+ * @param changes to the fleet's file.
  * @param kept the folder of an earlier server with the same hosts: this one starts with a copy of its keys and its log.
  */
 export const startLogServer = async (
   fleet: string,
   hosts: readonly string[] | Readonly<Record<string, Role>>,
-  kept?: string,
+  { kept, changes = {} }: { kept?: string | undefined; changes?: Partial<z.input<typeof Fleet>> } = {},
 ) => {
   const folder = mkdtempSync(join(tmpdir(), 'ka-log-'));
   if (kept !== undefined) await copyFolder(kept, folder);
@@ -116,6 +118,7 @@ export const startLogServer = async (
   for (const [name, seed] of seeds) writeFileSync(keyFile(name), seed, { mode: 0o600 });
   const pinned = (name: string) => ({ publicKey: publicKey(name) });
   let fleetDocument = Fleet.parse({
+    ...changes,
     fleet,
     signingKey: exampleSigningKey,
     admin: pinned('admin'),
@@ -146,7 +149,7 @@ export const startLogServer = async (
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    await provision(await connect('admin'), fleet, hostNames);
+    await provision(await connect('admin'), fleet, hostNames, fleetDocument.log);
   } catch (error) {
     await stop();
     throw error;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
-import { trustNow } from '../../eventlog/signing/trust.ts';
+import { trustNowOf } from '../../eventlog/signing/trust.ts';
 import { createRun } from '../../host/run.ts';
 import { AgentConfig } from '../../schemas/config.ts';
 import { printableLines } from '../../schemas/printable.ts';
@@ -25,7 +25,7 @@ try {
   const refused = await refusedTargets(
     createRun(() => undefined),
     host,
-    () => trustNow(readConfigFile(host.trustFile, TrustFile)),
+    () => trustNowOf(readConfigFile(host.trustFile, TrustFile)),
     // libalpm's child becomes this program, so pacman is its parent.
     { targets: lines(0, '\n'), argv: lines(`/proc/${process.ppid}/cmdline`, '\0') },
   );

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { connectNats, type LogConnection } from '../../eventlog/connection/connect.ts';
 import { failpoint } from '../../eventlog/failpoint.ts';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
-import { createOutputWriter } from '../../eventlog/live/output.ts';
+import { createOutputs } from '../../eventlog/live/output.ts';
 import { presenceEveryMs } from '../../eventlog/live/presence.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
 import { checkEvent, type KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { readDaemonKey } from '../../eventlog/signing/daemon-key.ts';
-import { type Trust, trustNow, trustOf } from '../../eventlog/signing/trust.ts';
+import { type Trust, trustNowOf, trustOf } from '../../eventlog/signing/trust.ts';
 import { createRun } from '../../host/run.ts';
 import type { AgentConfig } from '../../schemas/config.ts';
 import type { NewEvent } from '../../schemas/events.ts';
@@ -57,7 +57,7 @@ const trustedBy = ({
   role,
 }: AgentConfig): { trust: Trust; ownTrust: Trust; trustSha256: string } => {
   const known = readConfigFile(trustFile, TrustFile);
-  const trust = trustNow(known);
+  const trust = trustNowOf(known);
   if (trust.fleet !== fleet)
     throw new Error(`${trustFile} is for fleet ${trust.fleet}, and the config says ${fleet}`);
   const own = trust.writers.get(host);
@@ -198,6 +198,7 @@ export const runAgent = async <Config extends AgentConfig>(
   const lacks = await missing?.(config);
   if (lacks !== undefined) say(lacks);
   let connection: LogConnection | undefined;
+  const shows = { fleet, host, key: self.key.key, connected: () => connection };
   const systemd = createSystemd(() => !connection?.isClosed(), ends);
   const loops = await createHostLoops({
     ...self,
@@ -212,7 +213,7 @@ export const runAgent = async <Config extends AgentConfig>(
     started,
     cleaner: cleanerOf(config, keeps, { journal: self.journal, say, signal: ends }),
     report: report && (() => report(config)),
-    outputOf: (request) => createOutputWriter(() => connection, { fleet, host, ...request }),
+    outputOf: createOutputs({ ...shows, after: () => self.journal.outbox.last()?.seq ?? 0 }),
     onRunning: () => {
       thePackage.forget();
       systemd.status(loops.told().running ?? 'idle');
@@ -226,7 +227,7 @@ export const runAgent = async <Config extends AgentConfig>(
     const known = { host, role, ...boot, package: await thePackage.seen() };
     return ends.aborted ? undefined : { ...known, ...loops.told() };
   };
-  const present = createPresence({ ...self, fleet, connected: () => connection, tell, clock, say });
+  const present = createPresence({ ...self, ...shows, tell, clock, say });
   const stopPresenting = clock.every(presenceEveryMs, () => void present.regularly());
   let failure: unknown;
   const onConnected = (made: LogConnection) => {

@@ -56,7 +56,7 @@ beforeAll(async () => {
   coordinator = await log.connect('coordinator');
   admin = await log.connect('admin');
   const troubled = new Set<string>();
-  listenForPresence(coordinator, fleet, (presence) => {
+  listenForPresence(coordinator, log.trust, (presence) => {
     presences.set(presence.host, presence);
     if (presence.trouble) troubled.add(presence.host);
     else if (troubled.has(presence.host)) settled.add(presence.host);

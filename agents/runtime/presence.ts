@@ -1,6 +1,7 @@
 import type { LogConnection } from '../../eventlog/connection/connect.ts';
-import { idlePresenceEveryMs, type Presence, sayPresent } from '../../eventlog/live/presence.ts';
+import { createSayPresent, idlePresenceEveryMs, type Presence } from '../../eventlog/live/presence.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
+import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import type { Clock } from './ports.ts';
 import type { Trouble } from './trouble.ts';
 
@@ -22,11 +23,13 @@ export interface Presenting {
 }
 
 /**
+ * @param key signs what is published.
  * @param connected the connection, once there is one.
  * @param tell returns what to publish; undefined if nothing is to be published any more.
  */
 export const createPresence = ({
   fleet,
+  key,
   connected,
   tell,
   trouble,
@@ -34,6 +37,7 @@ export const createPresence = ({
   say,
 }: {
   fleet: string;
+  key: WriterKey;
   connected: () => LogConnection | undefined;
   tell: () => Promise<Told | undefined>;
   /** Why the host does not work. */
@@ -42,6 +46,7 @@ export const createPresence = ({
   say: (text: string) => void;
 }): Presenting => {
   const presenting = createSayOnce(say);
+  const sayPresent = createSayPresent({ fleet, key });
   let [isPresenting, isDue] = [false, false];
   let last: { told: Told; at: number } | undefined;
   const now = async () => {
@@ -52,7 +57,7 @@ export const createPresence = ({
       const time = new Date(clock.now()).toISOString();
       const told = await tell();
       if (told) {
-        sayPresent(connection, fleet, { ...told, time });
+        sayPresent(connection, { ...told, time });
         last = { told, at: clock.monotonicMs() };
       }
       presenting.over();

@@ -1,3 +1,4 @@
+import type { OutputWriter } from '../../eventlog/live/output.ts';
 import { EventTooLarge } from '../../eventlog/signing/seal.ts';
 import { formatAttempt } from '../../schemas/attempt-id.ts';
 import { type StepSucceededData, stepEvent } from '../../schemas/events.ts';
@@ -12,8 +13,8 @@ import { runStep, type StepOptions } from './run-step.ts';
 
 export interface RunOptions<Host> extends StepOptions<Host> {
   outbox: Pick<Outbox, 'put'>;
-  /** Returns a function that takes the lines of a step's output. */
-  outputOf: (request: NotedRequest) => (line: string) => void;
+  /** Takes the lines of a step's output. */
+  outputOf: (request: NotedRequest) => OutputWriter;
   /** For the host's own log. */
   onTrouble: (what: string, error: unknown) => void;
   /** Called with the reason why the journal could not be written, and with null when that is over. */
@@ -45,7 +46,7 @@ const linesOfFailure = 30;
 const charactersOfLine = 1_000;
 
 /** Passes a step's output to its stream, and keeps the last lines for a failure. */
-const createOutput = (toStream: (line: string) => void) => {
+const createOutput = (toStream: OutputWriter['write']) => {
   const tail: string[] = [];
   const output = (line: string) => {
     tail.push(line.slice(0, charactersOfLine));
@@ -157,7 +158,8 @@ const waitForRoom = async <Host>(
 export const runRequest = async <Host>(options: RunOptions<Host>, running: RunningAttempt): Promise<void> => {
   const { journal, clock } = options;
   const { request, controller } = running;
-  const { output, tail } = createOutput(options.outputOf(request));
+  const shown = options.outputOf(request);
+  const { output, tail } = createOutput(shown.write);
   const outcomes = createOutcomes(options, request, tail);
   let isCounted = false;
   try {
@@ -182,5 +184,7 @@ export const runRequest = async <Host>(options: RunOptions<Host>, running: Runni
       if (!isNoRoom(again)) throw again;
       await waitForRoom(options, running, isCounted, output, again);
     }
+  } finally {
+    shown.end();
   }
 };

@@ -69,7 +69,7 @@ const start = (record: Does, more: Partial<Parameters<typeof createWorkLoop<null
     trust: { fleet: 'test', writers: new Map(), approvals: 1, authorMayApprove: false },
     clock: systemClock,
     workplace: createWorkplace(folder),
-    outputOf: () => () => undefined,
+    outputOf: () => ({ write: () => undefined, end: () => undefined }),
     onRunning: () => undefined,
     onTrouble: (what) => troubles.push(what),
     signal: controller.signal,

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
+import { AlarmGroups } from '../../eventlog/grouped-alarms.ts';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
 import { OperatorConfig } from '../../schemas/config.ts';
-import type { LoggedEvent } from '../../schemas/events.ts';
+import { type LoggedEvent, parseSubject } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { printable } from '../../schemas/printable.ts';
 import { isBad } from '../export/event-records.ts';
@@ -11,7 +12,13 @@ import { writeArchive } from '../export/export-archive.ts';
 import { readArchive } from '../export/read-archive.ts';
 import { eventsOf, largestMemberBytes, type ReadExport, readExport } from '../export/read-export.ts';
 import { firstDifference, type Wording, wordingNote } from '../reading/rendered-words.ts';
-import { createStreamedCheck, type VerifiedLog, verifyWithBlobs } from '../reading/verify-log.ts';
+import {
+  type AcknowledgedFlaw,
+  createStreamedCheck,
+  type LogFlaw,
+  type VerifiedLog,
+  verifyWithBlobs,
+} from '../reading/verify-log.ts';
 import {
   type ConfigPlaces,
   configFile,
@@ -38,7 +45,7 @@ const readWhole = async ({ log }: Session) => {
 };
 
 /** Checks every message of the log as it comes. */
-const verifyMessages = async ({ fleet, log }: Session): Promise<VerifiedLog> => {
+export const verifyMessages = async ({ fleet, log }: Session): Promise<VerifiedLog> => {
   const begin = () => createStreamedCheck(trustIn(fleet), log.readBlob);
   let check = begin();
   const onCut = () => {
@@ -51,16 +58,31 @@ const verifyMessages = async ({ fleet, log }: Session): Promise<VerifiedLog> => 
 /** A log that was checked, and the texts of an export that this version words differently, which is no fault. */
 type VerifiedTexts = VerifiedLog & { notes: Wording[] };
 
+/** One line for each fault, but for those of one writer with the same cause: they are one line. */
+const faultLines = (faults: readonly LogFlaw[], acknowledged: readonly AcknowledgedFlaw[]): string[] => {
+  const groups = new AlarmGroups();
+  const lines: string[] = [];
+  for (const { sequence, subject, cause, why } of [...faults, ...acknowledged].sort(
+    (a, b) => a.sequence - b.sequence,
+  )) {
+    const what = `sequence ${sequence}${subject === undefined ? '' : `, ${subject}`}`;
+    const writer = parseSubject(subject ?? '')?.writer ?? 'nobody';
+    if (cause === undefined) lines.push(`${what}: ${why}`);
+    else groups.note({ writer, cause, what, why, next: '', sequence });
+  }
+  for (const { sequence, by, because } of acknowledged) groups.acknowledge({ sequence, by, why: because });
+  return [...lines, ...groups.lines('')];
+};
+
 const tellVerified = (
   what: string,
-  { events, checkpoints, withheld, faults, notes }: VerifiedTexts,
+  { events, checkpoints, withheld, faults, acknowledged, notes }: VerifiedTexts,
 ): void => {
-  for (const { sequence, subject, why } of faults)
-    print(printable(`sequence ${sequence}${subject === undefined ? '' : `, ${subject}`}: ${why}`));
+  for (const line of faultLines(faults, acknowledged)) print(printable(line));
   for (const note of notes) print(printable(`note: ${wordingNote(what, note)}`));
   if (withheld.length > 0) say(`${withheld.join(', ')}: shown only as hashes, which prove nothing about it`);
   print(
-    `${what}: ${events} events, ${checkpoints} checkpoints, ${faults.length === 0 ? 'nothing wrong' : `${faults.length} faults`}`,
+    `${what}: ${events} events, ${checkpoints} checkpoints, ${faults.length === 0 ? 'nothing wrong' : `${faults.length} faults`}${acknowledged.length === 0 ? '' : `, ${acknowledged.length} acknowledged`}`,
   );
 };
 

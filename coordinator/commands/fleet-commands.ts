@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { type DiskUse, isPresent, lastPresences } from '../../eventlog/live/presence.ts';
-import { outputStream } from '../../eventlog/stream/provision.ts';
+import { createAlarms } from '../../eventlog/grouped-alarms.ts';
+import { type DiskUse, isPresent, lastPresences, silenceOf } from '../../eventlog/live/presence.ts';
+import { trustNow } from '../../eventlog/signing/trust.ts';
 import { printable } from '../../schemas/printable.ts';
 import { spokenBytes, spokenSeconds } from '../reading/markdown.ts';
-import { type ConfigPlaces, type FleetOptions, print, printJson, withSession } from './options.ts';
+import { type ConfigPlaces, type FleetOptions, print, printJson, say, withSession } from './options.ts';
 import { columns } from './table.ts';
 
 /** A line for each kind of thing that a host keeps on its disks. */
@@ -29,10 +30,10 @@ export const addFleetCommands = (program: Command, places: ConfigPlaces): void =
     .action((options: FleetOptions) =>
       withSession(options, places, async ({ connection, fleet }) => {
         const names = Object.keys(fleet.hosts);
-        const seen = await lastPresences(connection, fleet.fleet, names, outputStream);
+        const { seen, refused } = await lastPresences(connection, trustNow(fleet), names);
         const hosts = names.map((host) => {
           const last = seen.get(host);
-          const silent = last ? (Date.now() - Date.parse(last.time)) / 1000 : undefined;
+          const silence = last && silenceOf(last);
           const grace = fleet.hosts[host]?.graceSeconds ?? 0;
           return {
             host,
@@ -44,12 +45,18 @@ export const addFleetCommands = (program: Command, places: ConfigPlaces): void =
             unsent: last?.unsent ?? null,
             trouble: last?.trouble ?? null,
             disks: last?.disks ?? [],
-            lastSeen: last?.time ?? null,
-            silentSeconds: silent === undefined ? null : Math.round(silent),
-            present: isPresent(silent, grace),
+            lastSeen: silence?.lastSeen ?? null,
+            silentSeconds: silence?.silentSeconds ?? null,
+            present: silence?.doubt === undefined && isPresent(silence?.silentSeconds, grace),
+            doubt: silence?.doubt ?? null,
           };
         });
-        if (options.json) return printJson({ fleet: fleet.fleet, hosts });
+        const alarms = createAlarms((text) => say(printable(`ka: ${text}`)));
+        for (const { host, ...one } of refused)
+          alarms.note({ writer: host, what: `the presence of ${host}`, next: 'it is ignored', ...one });
+        alarms.tell();
+        for (const { doubt } of hosts) if (doubt !== null) say(printable(`ka: ${doubt}`));
+        if (options.json) return printJson({ fleet: fleet.fleet, hosts, refused });
         print(
           columns(
             ['host', 'role', 'runs', 'doing', 'last seen'],
@@ -61,7 +68,7 @@ export const addFleetCommands = (program: Command, places: ConfigPlaces): void =
                 ? printable(host.running ?? (host.present ? 'idle' : ''))
                 : pc.red(printable(host.trouble)),
               host.silentSeconds === null
-                ? pc.red('never')
+                ? pc.red(refused.some((one) => one.host === host.host) ? 'refused' : 'never')
                 : host.present
                   ? pc.green('now')
                   : pc.red(`${spokenSeconds(host.silentSeconds)} ago`),

@@ -1,13 +1,17 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { readOutput } from '../../eventlog/live/output.ts';
+import { createAlarms } from '../../eventlog/grouped-alarms.ts';
+import { type MissingLines, type RefusedOutput, readOutput } from '../../eventlog/live/output.ts';
+import { trustNow } from '../../eventlog/signing/trust.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import { Duration, durationSeconds } from '../../schemas/plan.ts';
-import { printableOutput } from '../../schemas/printable.ts';
+import { printable, printableOutput } from '../../schemas/printable.ts';
 import { StepName } from '../../schemas/step-names.ts';
+import { isAskedFor, type State } from '../decider/state.ts';
 import { eventLine } from '../reading/event-line.ts';
 import { createShown, createTrouble, cutSentence } from '../reading/follower.ts';
 import { Refused } from '../refused.ts';
+import { addAcknowledgeCommand } from './acknowledge-command.ts';
 import {
   type ConfigPlaces,
   type FleetOptions,
@@ -18,6 +22,7 @@ import {
   withSession,
 } from './options.ts';
 import { addRestoreCommand, type RestoreMeans } from './restore-command.ts';
+import type { Session } from './session.ts';
 
 const asDocument = ({ sequence, event }: LoggedEvent) => {
   const { kind: _kind, ...envelope } = event;
@@ -58,7 +63,7 @@ const addLog = (program: Command, places: ConfigPlaces): Command =>
   program
     .command('log')
     .helpCommand(false)
-    .description('print the events, of one iteration or all; or rebuild them')
+    .description('print the events, of one iteration or all; rebuild them; acknowledge what is refused')
     .argument('[iteration]')
     .option('--follow', 'go on as events come, until interrupted')
     .option('--since <when>', 'from a sequence, a time, or how long ago (15m)')
@@ -89,6 +94,52 @@ const addLog = (program: Command, places: ConfigPlaces): Command =>
       }),
     );
 
+/** How often it is asked again which host is asked for an attempt that was not known yet. */
+const askAgainAfterMs = 2_000;
+
+/** Which hosts are asked for the attempts of an iteration's steps; with `follow`, as they are asked. */
+const createAsked = (session: Session, iteration: string, state: State, follow: boolean) => {
+  let known = state.iterations.get(iteration);
+  let lookedAt = performance.now();
+  return async (of: { host: string; step: string; attempt: number }): Promise<boolean> => {
+    if (isAskedFor(known, of)) return true;
+    if (!follow || performance.now() - lookedAt < askAgainAfterMs) return false;
+    known = (await session.readOf(iteration)).state.iterations.get(iteration);
+    lookedAt = performance.now();
+    return isAskedFor(known, of);
+  };
+};
+
+/** Prints a step's output, and on standard error what is missing in it, or is not its host's. */
+const showOutput = async (
+  session: Session,
+  { iteration, step, state }: { iteration: string; step: StepName; state: State },
+  { follow = false, json }: FleetOptions & { follow?: boolean },
+): Promise<void> => {
+  const complain = (text: string) => say(printable(`ka: ${text}`));
+  const alarms = createAlarms(complain);
+  const told = {
+    isAsked: createAsked(session, iteration, state, follow),
+    onRefused: ({ host, subject, ...refused }: RefusedOutput) =>
+      alarms.note({
+        writer: host,
+        what: `output of ${host}, ${subject}`,
+        next: 'it is not shown',
+        ...refused,
+      }),
+    onMissing: ({ host, attempt, first, last }: MissingLines) =>
+      complain(`lines ${first} to ${last} of ${host}'s ${step} ${attempt} are not there`),
+  };
+  await readOutput(
+    session.connection,
+    trustNow(session.fleet),
+    { iteration, step },
+    { follow, signal: stopOnInterrupt(), ...told },
+    (line) => (json ? printJson(line) : print(printableOutput(line.line))),
+  );
+  alarms.tell();
+};
+
 const addOutput = (program: Command, places: ConfigPlaces): void => {
   program
     .command('output')
@@ -105,17 +156,14 @@ const addOutput = (program: Command, places: ConfigPlaces): void => {
         const known = StepName.safeParse(step);
         if (!known.success)
           throw new Refused(`there is no step "${step}"; there are ${StepName.options.join(', ')}`);
-        await readOutput(
-          session.connection,
-          { fleet: session.fleet.fleet, iteration: name, step: known.data },
-          { ...(options.follow ? { follow: true } : {}), signal: stopOnInterrupt() },
-          (line) => (options.json ? printJson(line) : print(printableOutput(line.line))),
-        );
+        await showOutput(session, { iteration: name, step: known.data, state }, options);
       }),
     );
 };
 
 export const addLogCommands = (program: Command, places: ConfigPlaces, restoreMeans: RestoreMeans): void => {
-  addRestoreCommand(addLog(program, places), places, restoreMeans);
+  const log = addLog(program, places);
+  addRestoreCommand(log, places, restoreMeans);
+  addAcknowledgeCommand(log, places);
   addOutput(program, places);
 };

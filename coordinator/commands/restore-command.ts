@@ -152,10 +152,10 @@ const replaceLog = async (
     { fleet: fleet.fleet, name: personWriter(by), key },
     state,
   );
-  const lost = await putBlobsBack(connection, fleet.fleet, merged.events, find);
+  const lost = await putBlobsBack(connection, { fleet: fleet.fleet, limits: fleet.log }, merged.events, find);
   for (const { subject, sha256, why } of lost)
     say(`blob ${sha256} of ${subject} can't be put back: ${why}; that event is restored without it`);
-  await rebuildLog(connection, { fleet: fleet.fleet, hosts: Object.keys(fleet.hosts) }, [
+  await rebuildLog(connection, { fleet: fleet.fleet, hosts: Object.keys(fleet.hosts), limits: fleet.log }, [
     ...merged.events,
     restored,
   ]);

@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { connectNats, type LogConnection } from '../../eventlog/connection/connect.ts';
 import { readConfigFile } from '../../eventlog/files/config-file.ts';
-import { lacksOf, type RefusedMessage } from '../../eventlog/signing/check-event.ts';
+import { AlarmGroups, createAlarms } from '../../eventlog/grouped-alarms.ts';
+import { lacksOf } from '../../eventlog/signing/check-event.ts';
 import { readKeyFile } from '../../eventlog/signing/key-file.ts';
+import { reportsInto } from '../../eventlog/signing/log-alarms.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
 import type { WriterKey } from '../../eventlog/signing/writer-key.ts';
 import { AppendConflict, appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
@@ -108,20 +110,24 @@ const copyIn = (cacheFolder: string, fleetFile: string, fleet: Fleet) => ({
  * @param copy see {@link KeptLog}.
  */
 export const personsLog = (connection: LogConnection, fleet: Fleet, copy?: ReturnType<typeof copyIn>) => {
-  const alarm =
-    (next: string) =>
-    ({ sequence, subject, why }: RefusedMessage) =>
-      process.stderr.write(`${printable(`ka: ALARM: sequence ${sequence}, ${subject}: ${why}; ${next}`)}\n`);
-  const told = { onRefused: alarm('it is ignored'), onAlarm: alarm('see: ka audit --verify') };
-  const log = new EventLog(connection, trustIn(fleet), told);
-  const kept = new KeptLog(log, told, copy);
+  const said = new Set<string>();
+  const sayOnce = (line: string) => {
+    if (!said.has(line)) process.stderr.write(`${printable(`ka: ${line}`)}\n`);
+    said.add(line);
+  };
+  const alarms = createAlarms(sayOnce);
+  const log = new EventLog(connection, trustIn(fleet), reportsInto(alarms));
+  const tell = (groups: AlarmGroups) => groups.lines().forEach(sayOnce);
+  const kept = new KeptLog(log, tell, copy);
   const read = () => kept.read();
   const readOf = async (iteration: string): Promise<LogRead> => {
-    const { events, lastSequence } = await log.readIteration(iteration);
+    const groups = new AlarmGroups();
+    const { events, lastSequence } = await log.readIteration(iteration, reportsInto(groups));
+    tell(groups);
     const state = passOver(foldLog(events), lastSequence);
     return state.starts.has(iteration) ? { events, state } : read();
   };
-  return { log, read, readOf, standing: kept.standing.bind(kept) };
+  return { log, read, readOf, standing: kept.standing.bind(kept), alarms };
 };
 
 /** What the iteration alone shows whether it can be done. */
@@ -177,7 +183,7 @@ export const openSession = async (
   const folder = config.cacheFolder ?? cacheFolder;
   const copy = folder === undefined ? undefined : copyIn(folder, config.fleetFile, fleet);
   const connection = await connectNats(nats);
-  const { log, read, readOf, standing } = personsLog(connection, fleet, copy);
+  const { log, read, readOf, standing, alarms } = personsLog(connection, fleet, copy);
   const writer = { fleet: fleet.fleet, name: personWriter(by), key };
   const own = { role: 'operator', may: fleet.operators[by]?.may } as const;
   // Readers of the log would refuse the event, and it would stay in the log for ever.
@@ -222,6 +228,9 @@ export const openSession = async (
         return event;
       }),
     // Nothing is on its way, since every send was awaited. Draining would wait for a server that is gone.
-    close: () => connection.close(),
+    close: async () => {
+      alarms.tell();
+      await connection.close();
+    },
   };
 };

@@ -138,6 +138,11 @@ export class Coordinator {
     return this.#comparedAt === this.#options.ports.clock.losses();
   }
 
+  /** Whether everything is known that the log held when it was last asked. */
+  isCaughtUp(): boolean {
+    return this.view.state.sequence >= this.#caughtUpWith;
+  }
+
   tellCut(): void {
     this.#options.ports.say(
       `the log was cut: it no longer holds what it held, and ${this.#copy.missing().length} of its events are gone; the coordinator reads it again from the start`,
@@ -173,7 +178,7 @@ export class Coordinator {
     const { clock } = this.#options.ports;
     const { state } = this.view;
     if (!clock.runs() || !this.#isCompared()) return;
-    if (state.sequence < this.#caughtUpWith) return void this.#lookForEnd();
+    if (!this.isCaughtUp()) return void this.#lookForEnd();
     const now = clock.now();
     this.#tending ??= Promise.all([
       this.tender.look(state, this.#openSince(state, now), now),
@@ -226,7 +231,7 @@ export class Coordinator {
   async #turn(): Promise<void> {
     this.#isAtRest = false;
     // An event published while the server is away would be sent once it is back, when it may be out of date.
-    if (!this.#isCompared() || this.view.state.sequence < this.#caughtUpWith) return;
+    if (!this.#isCompared() || !this.isCaughtUp()) return;
     if (!this.#options.ports.clock.runs()) return;
     const move = nextMove(this.view, this.#circumstances());
     switch (move.do) {

@@ -3,7 +3,7 @@ import { Events } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { LogConnection } from '../../eventlog/connection/connect.ts';
 import { serverTime } from '../../eventlog/connection/server-time.ts';
-import { sayPresent } from '../../eventlog/live/presence.ts';
+import { createSayPresent } from '../../eventlog/live/presence.ts';
 import { linkTo, sealEvent } from '../../eventlog/signing/seal.ts';
 import { appendEvent } from '../../eventlog/stream/event-log.ts';
 import { coordinator, type NewEvent, noIteration } from '../../schemas/events.ts';
@@ -130,8 +130,9 @@ it('an approval without a landing expires by the server’s clock, and then no l
   const expires = await approve();
   // Presences move that clock: it shows when the server last received a message.
   const fermi = await played.wire('fermi');
+  const sayPresent = createSayPresent({ fleet: log.fleet.fleet, key: log.key('fermi') });
   const expired = await until(async () => {
-    sayPresent(fermi, log.fleet.fleet, { ...presence, host: 'fermi' });
+    sayPresent(fermi, { ...presence, host: 'fermi' });
     return (await read()).events.find(({ event }) => event.type === 'ApprovalExpired')?.event;
   });
   await one.stop();

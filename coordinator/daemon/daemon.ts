@@ -1,36 +1,60 @@
+import { type Alarms, createAlarms } from '../../eventlog/grouped-alarms.ts';
 import { createSayOnce, type SayOnce } from '../../eventlog/say-once.ts';
 import type { KeptMessage, RefusedMessage } from '../../eventlog/signing/check-event.ts';
+import { faultAlarm, refusedAlarm } from '../../eventlog/signing/log-alarms.ts';
 import type { Again } from '../../eventlog/stream/event-log.ts';
 import { leafOf } from '../../eventlog/tree/log-tree.ts';
 import { coordinator, isPerson, type LoggedEvent } from '../../schemas/events.ts';
 import { Coordinator, type DaemonOptions } from './coordinator.ts';
+import type { CoordinatorPorts } from './ports.ts';
 import { makeItWhole } from './say-again.ts';
 
 const lookAtClockEveryMs = 1_000;
 const tendEveryMs = 2_000;
 const againAfterMs = 500;
 
+/** The message that was just received, until it is in the copy. */
+const createAtHand = (running: Coordinator) => {
+  let atHand: { message: KeptMessage; leaf: Uint8Array } | undefined;
+  return {
+    take(message: KeptMessage): Uint8Array {
+      const leaf = leafOf(message);
+      atHand = { message, leaf };
+      return leaf;
+    },
+    /** Puts it into the copy. @returns whether it is new there. */
+    keep(seq: number): boolean {
+      let isNew = false;
+      running.withCopy((copy) => {
+        if (!atHand) return;
+        const kept = copy.keep(atHand.message, seq, atHand.leaf);
+        isNew = kept !== 'known';
+        if (kept === 'cut') running.tellCut();
+      });
+      atHand = undefined;
+      return isNew;
+    },
+  };
+};
+
 /** How the log's messages reach the coordinator. */
 const followReports = (
   running: Coordinator,
-  { say, reading, signal }: { say: (text: string) => void; reading: SayOnce; signal: AbortSignal },
+  {
+    say,
+    alarms,
+    reading,
+    signal,
+  }: Pick<CoordinatorPorts, 'say'> & {
+    alarms: Alarms;
+    reading: SayOnce;
+    signal: AbortSignal;
+  },
 ) => {
   const { view, turns, blobs } = running;
   /** The subjects that were already reported: a log that is read again lacks the same blobs. */
   const lacks = new Set<string>();
-  let atHand: { message: KeptMessage; leaf: Uint8Array } | undefined;
-  /** Puts the current message into the copy. @returns whether it is new there. */
-  const keepAtHand = (seq: number): boolean => {
-    let isNew = false;
-    running.withCopy((copy) => {
-      if (!atHand) return;
-      const kept = copy.keep(atHand.message, seq, atHand.leaf);
-      isNew = kept !== 'known';
-      if (kept === 'cut') running.tellCut();
-    });
-    atHand = undefined;
-    return isNew;
-  };
+  const atHand = createAtHand(running);
   return {
     signal,
     known: () => running.known(),
@@ -39,12 +63,11 @@ const followReports = (
         say('the log answers again');
         running.countAnew();
       }
-      atHand = { message, leaf: leafOf(message) };
-      view.takeMessage(message, atHand.leaf);
+      view.takeMessage(message, atHand.take(message));
       running.reaches(message.sequence + left);
     },
     onEvent: (logged: LoggedEvent) => {
-      const isNew = keepAtHand(logged.event.writerseq);
+      const isNew = atHand.keep(logged.event.writerseq);
       view.takeEvent(logged);
       if (logged.event.source === coordinator) running.withCopy((copy) => copy.noteOwnBlobs(logged.bytes));
       // A person has restored the log: the copy gives up the events that are still missing from it.
@@ -52,14 +75,14 @@ const followReports = (
         running.withCopy((copy) => copy.forgetLost());
       turns.call();
     },
-    onRefused: ({ sequence, subject, why }: RefusedMessage) => {
-      say(`ALARM: sequence ${sequence}, ${subject}: ${why}; it is ignored`);
-      keepAtHand(0);
-      view.passOver(sequence);
+    onAcknowledged: alarms.acknowledge,
+    onRefused: (refused: RefusedMessage) => {
+      alarms.note(refusedAlarm(refused));
+      atHand.keep(0);
+      view.passOver(refused.sequence);
       turns.call();
     },
-    onAlarm: ({ sequence, subject, why }: RefusedMessage) =>
-      say(`ALARM: sequence ${sequence}, ${subject}: ${why}; see: ka audit --verify`),
+    onAlarm: (alarm: RefusedMessage) => alarms.note(faultAlarm(alarm)),
     blobs,
     onLack: ({ event, sequence, subject }: LoggedEvent, why: string) => {
       if (!lacks.has(subject))
@@ -92,11 +115,17 @@ export const runCoordinator = async (options: DaemonOptions): Promise<void> => {
   const { log, clock, say } = ports;
   const reading = createSayOnce(say);
   const running = new Coordinator(options);
-  const { onEvent, ...reports } = followReports(running, { say, reading, signal });
-  const stopHearing = log.hear((presence) => {
-    running.heard.hear(presence);
-    running.tender.hear(presence, clock.now());
-  });
+  // What was acknowledged later in the log is no alarm.
+  const alarms = createAlarms(say, () => running.isCaughtUp());
+  const { onEvent, ...reports } = followReports(running, { say, alarms, reading, signal });
+  const stopHearing = log.hear(
+    (presence) => {
+      running.heard.hear(presence);
+      running.tender.hear(presence, clock.now());
+    },
+    ({ host, ...refused }) =>
+      alarms.note({ writer: host, what: `a presence of ${host}`, next: 'it is ignored', ...refused }),
+  );
   const timers = [
     clock.every(lookAtClockEveryMs, () => running.lookAtTime()),
     clock.every(tendEveryMs, () => running.tend()),
@@ -123,6 +152,7 @@ export const runCoordinator = async (options: DaemonOptions): Promise<void> => {
     for (const stop of timers) stop();
     clock.stop();
     stopHearing();
+    alarms.tell();
     await running.settled();
     running.withCopy((copy) => copy.close());
   }

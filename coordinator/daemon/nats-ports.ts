@@ -3,12 +3,13 @@ import { connectedClock, type LogConnection } from '../../eventlog/connection/co
 import { serverTime } from '../../eventlog/connection/server-time.ts';
 import { failpoint } from '../../eventlog/failpoint.ts';
 import { listenForPresence } from '../../eventlog/live/presence.ts';
-import type { Trust } from '../../eventlog/signing/trust.ts';
+import { trustIn, trustNow } from '../../eventlog/signing/trust.ts';
 import { holdsBlob, putBlob } from '../../eventlog/stream/blobs.ts';
 import { durablePosition, nextFor, remakeDurable } from '../../eventlog/stream/durables.ts';
 import { appendEvent, EventLog } from '../../eventlog/stream/event-log.ts';
 import { explainLogError } from '../../eventlog/stream/log-fault.ts';
 import { coordinator } from '../../schemas/events.ts';
+import type { Fleet } from '../../schemas/fleet.ts';
 import type { Clock, CoordinatorPorts } from './ports.ts';
 
 const clockOf = (connection: LogConnection): Clock => {
@@ -30,9 +31,10 @@ const clockOf = (connection: LogConnection): Clock => {
 /** The coordinator's ports over a connection to nats-server. */
 export const natsPorts = (
   connection: LogConnection,
-  trust: Trust,
+  fleetFile: Fleet,
   say: (text: string) => void,
 ): CoordinatorPorts => {
+  const trust = trustIn(fleetFile);
   const log = new EventLog(connection, trust);
   const { fleet } = trust;
   const own = { fleet, writer: coordinator };
@@ -44,7 +46,8 @@ export const natsPorts = (
       holdsBlob: (marker) => holdsBlob(connection, own, marker),
       putBlob: (blob) => putBlob(connection, own, blob),
       serverTime: () => serverTime(connection),
-      hear: (onPresence) => listenForPresence(connection, fleet, onPresence),
+      hear: (onPresence, onRefused) =>
+        listenForPresence(connection, trustNow(fleetFile), onPresence, onRefused),
       isClosed: () => connection.isClosed(),
     },
     durables: {

@@ -1,4 +1,5 @@
-import type { Presence } from '../../eventlog/live/presence.ts';
+import type { Acknowledged } from '../../eventlog/grouped-alarms.ts';
+import type { Presence, RefusedPresence } from '../../eventlog/live/presence.ts';
 import type { KeptMessage, RefusedMessage } from '../../eventlog/signing/check-event.ts';
 import type { Blob } from '../../eventlog/signing/put-aside.ts';
 import type { SealedEvent } from '../../eventlog/signing/seal.ts';
@@ -16,6 +17,8 @@ export interface FollowReports {
   onMessage: (message: KeptMessage, left: number) => void;
   onRefused: (refused: RefusedMessage) => void;
   onAlarm: (alarm: RefusedMessage) => void;
+  /** A person has acknowledged a message that was refused, or has raised an alarm. */
+  onAcknowledged: (one: Acknowledged) => void;
   /** An event's blobs can't be read, for this reason: the event is passed on as an unknown one. */
   onLack: (logged: LoggedEvent, why: string) => void;
   /**
@@ -45,8 +48,11 @@ export interface CoordinatorLog {
   putBlob(blob: Blob): Promise<void>;
   /** The clock of the log's server. */
   serverTime(): Promise<Date>;
-  /** Listens to the hosts' presences. @returns a function that ends it. */
-  hear(onPresence: (presence: Presence) => void): () => void;
+  /**
+   * Listens to the hosts' presences. What is no host's word goes to `onRefused`.
+   * @returns a function that ends it.
+   */
+  hear(onPresence: (presence: Presence) => void, onRefused: (refused: RefusedPresence) => void): () => void;
   /** Whether the connection was closed for good. */
   isClosed(): boolean;
 }

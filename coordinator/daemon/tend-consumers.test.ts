@@ -83,7 +83,7 @@ const presence = (position: number, open: string[] = []): Presence => ({
 const state = async () => foldLog((await new EventLog(wire, log.trust).read()).events);
 const tender = () =>
   createTender(
-    natsPorts(wire, log.trust, (text) => void told.push(text)),
+    natsPorts(wire, log.fleet, (text) => void told.push(text)),
     exampleFleet,
   );
 const nobody = () => Number.POSITIVE_INFINITY;
@@ -109,7 +109,7 @@ it('a durable at its host’s own position is left alone', async () => {
 });
 
 it('the server is asked again only about a durable that may not be well', async () => {
-  const ports = natsPorts(wire, log.trust, (text) => void told.push(text));
+  const ports = natsPorts(wire, log.fleet, (text) => void told.push(text));
   const asked: string[] = [];
   const position = (of: string) => {
     asked.push(of);

@@ -24,6 +24,7 @@ import {
   waive,
 } from '../testing/history.ts';
 import { decide } from './decide.ts';
+import { mostEarly } from './evolve.ts';
 import { treesToApprove } from './graph.ts';
 import type { Iteration } from './state.ts';
 
@@ -648,6 +649,28 @@ describe('a log that has lost its tail', () => {
     expect(history.state.early.size).toBe(0);
     history.decideOnce();
     expect(history.events.at(-1)?.event.type).toBe('PublishRequested');
+  });
+
+  it('keeps few such outcomes, and only of a host and an iteration that may be asked', () => {
+    const says =
+      (host: string, iteration: string, attempt: number): Happening =>
+      (history) =>
+        void history.append(host, {
+          type: 'BuildFailed',
+          iteration,
+          attempt,
+          data: { fault: 'work', reason: 'x', output: [], begun: [] },
+        });
+    const many = (host: string, of: (nth: number) => [iteration: string, attempt: number]) =>
+      Array.from({ length: 200 }, (_, nth) => says(host, ...of(nth)));
+    const { history } = given(
+      ...until('land'),
+      ...many('fresnel', (nth) => ['iter5', nth + 1]),
+      ...many('fresnel', (nth) => [`made-up-${nth}`, 1]),
+      ...many('ohm', (nth) => ['iter5', nth + 1]),
+    );
+    expect(history.state.early.size).toBe(mostEarly);
+    expect([...history.state.iterations.keys()]).toEqual(['iter5']);
   });
 
   it('does not let another host answer for the one that is asked', () => {

@@ -222,7 +222,8 @@ const evolveFleet = (state: State, event: FleetEvent, at: LogPlace): State => {
       return event.source === coordinator ? evolveCheckpoint(state, event) : state;
     case 'KeyRotated':
     case 'KeyRevoked':
-      return state; // the code that checks signatures keeps the keys
+    case 'RefusalAcknowledged':
+      return state; // the code that checks signatures keeps keys and alarms
   }
 };
 
@@ -297,6 +298,26 @@ const evolveStarts = (
   return withIteration(withStarts({ ...before, open }), iteration, at);
 };
 
+/** How many outcomes whose request is not there yet are kept of one host in one iteration. */
+export const mostEarly = 8;
+
+/**
+ * Keeps an outcome until its request comes, as in a log whose writers put their lost events back. Only what may have a
+ * request is kept: of a host that a plan names, in an iteration that somebody has asked for.
+ */
+const withEarly = (state: State, outcome: EarlyOutcome): State => {
+  const { iteration: name, source } = outcome.event;
+  const plans = [
+    state.iterations.get(name)?.plan,
+    ...(state.starts.get(name)?.open ?? []).map(({ plan }) => plan),
+  ];
+  if (!plans.some((plan) => plan && hostsOf(plan).includes(source))) return state;
+  const key = formatAttemptOn(outcome.event, source);
+  const ofHost = state.early.count(({ event }) => event.iteration === name && event.source === source);
+  if (ofHost >= mostEarly && !state.early.has(key)) return state;
+  return { ...state, early: state.early.set(key, outcome) };
+};
+
 const isOfStarts = ({ type }: IterationEvent): boolean =>
   type === 'IterationStarted' || type === 'IterationAccepted' || type === 'IterationRefused';
 
@@ -316,8 +337,7 @@ const evolveOne = (
   if (!maySay(event, iteration)) {
     if (event.kind !== 'step' || !isOutcome(event)) return state;
     // The outcome's request may come later. If another host was asked, the outcome never counts.
-    const key = formatAttemptOn(event, event.source);
-    return { ...state, early: state.early.set(key, { event, at, hash }) };
+    return withEarly(state, { event, at, hash });
   }
   if (event.kind === 'iteration' && isOfStarts(event))
     return evolveStarts(state, event, { at, hash, signed });

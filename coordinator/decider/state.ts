@@ -264,6 +264,16 @@ export const attemptsOf = <Name extends StepName>(
   step: Name,
 ): readonly Attempt<Name>[] => attempts[step] as readonly Attempt[] as readonly Attempt<Name>[];
 
+/** Whether that host is, or was, asked for that attempt of a step. */
+export const isAskedFor = (
+  iteration: Iteration | undefined,
+  { host, step, attempt }: { host: string; step: string; attempt: number },
+): boolean => {
+  const name = stepNames.find((known) => known === step);
+  if (!iteration || !name) return false;
+  return attemptsOf<StepName>(iteration, name).some((one) => one.number === attempt && one.host === host);
+};
+
 /** The newest attempt of a step. */
 export const lastAttempt = <Name extends StepName>(
   iteration: Pick<Iteration, 'attempts'>,

@@ -1,3 +1,4 @@
+import { acknowledgedBy, acknowledgedHash } from '../../eventlog/signing/acknowledgement.ts';
 import type { KeptMessage, RefusedMessage } from '../../eventlog/signing/check-event.ts';
 import type { Trust } from '../../eventlog/signing/trust.ts';
 import { createVerifier } from '../../eventlog/signing/verifier.ts';
@@ -58,7 +59,7 @@ export const withheldIn = (records: readonly (LogRecord | BadRecord)[]): Readonl
     ),
   );
 
-/** The events of an export, each with its blobs, and the messages that are no events. */
+/** The events of an export, each with its blobs, and the messages that are no events and that nobody has acknowledged. */
 export const eventsOf = async (
   trust: Trust,
   { shown, readBlob }: Pick<ReadExport, 'shown' | 'readBlob'>,
@@ -73,5 +74,12 @@ export const eventsOf = async (
     if ('refused' in read) refused.push(read.refused);
     else events.push(read.logged);
   }
-  return { events, refused };
+  const acknowledged = new Map(
+    events.flatMap(({ event }) => acknowledgedBy(event)).map((one) => [one.sequence, one.sha256]),
+  );
+  const isOpen = ({ sequence }: RefusedMessage) => {
+    const message = shown.find((one) => one.sequence === sequence);
+    return !message || acknowledged.get(sequence) !== acknowledgedHash(message);
+  };
+  return { events, refused: refused.filter(isOpen) };
 };

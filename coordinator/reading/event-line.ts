@@ -155,6 +155,8 @@ const fleetLine = (event: FleetEvent): string => {
       return `${event.source} has a new key: ${event.data.publicKey}`;
     case 'KeyRevoked':
       return `key of ${event.data.writer} REVOKED by ${event.data.by}: ${event.data.why}`;
+    case 'RefusalAcknowledged':
+      return `${count(event.data.messages.length, 'refused message')} acknowledged by ${event.data.by}: ${event.data.why}`;
   }
 };
 

@@ -39,11 +39,10 @@ const plain = (events: readonly LoggedEvent[]) =>
 
 /** Reads everything that a person may ask for. @returns also what was told, and whether it began from the copy. */
 const readAll = async (connection: Connection, trust: Trust, copy?: { file: string; by: string }) => {
-  const told: unknown[] = [];
-  const tell = (fault: unknown) => void told.push(fault);
-  const log = new EventLog(connection, trust, { onRefused: tell, onAlarm: tell });
+  const told: string[] = [];
+  const log = new EventLog(connection, trust);
   const following = vi.spyOn(log, 'follow');
-  const kept = new KeptLog(log, { onRefused: tell, onAlarm: tell }, copy);
+  const kept = new KeptLog(log, (alarms) => void told.push(...alarms.lines()), copy);
   const standing = await kept.standing({ details: true });
   const isFromCopy = following.mock.calls.at(-1)?.[0].after !== undefined;
   const { events, state } = await kept.read();

@@ -1,6 +1,8 @@
+import { AlarmGroups } from '../../eventlog/grouped-alarms.ts';
 import { type KeptMessage, lacksOf, type RefusedMessage } from '../../eventlog/signing/check-event.ts';
+import { reportsInto } from '../../eventlog/signing/log-alarms.ts';
 import type { BlobStore } from '../../eventlog/stream/blob-reader.ts';
-import type { EventLog, LogReports } from '../../eventlog/stream/event-log.ts';
+import type { EventLog } from '../../eventlog/stream/event-log.ts';
 import { mayNameBlobs } from '../../schemas/blob-marker.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 import type { KnownRow } from '../daemon/log-copy.ts';
@@ -8,7 +10,7 @@ import { isDamaged } from '../daemon/open-log-copy.ts';
 import { takeBack } from '../decider/ended-iterations.ts';
 import { evolve, passOver } from '../decider/evolve.ts';
 import { initialState, type State } from '../decider/state.ts';
-import { type KeptState, keepState, readKeptState, type Told, takeBackFrom } from './kept-state.ts';
+import { type KeptState, keepState, readKeptState, takeBackFrom } from './kept-state.ts';
 import { openReaderCopy, type ReaderCopy, removeReaderCopy } from './reader-copy.ts';
 import type { SummaryLine } from './summary.ts';
 
@@ -28,9 +30,6 @@ export interface LogStanding {
   events: LoggedEvent[];
 }
 
-/** If there is more to tell, nothing is kept: it would be told again at every reading, and somebody has to look at such a log. */
-const toldAtMost = 1000;
-
 /** What is read, and what a copy will keep of it. */
 class Reading {
   state: State;
@@ -40,7 +39,7 @@ class Reading {
   isFromCopy: boolean;
   readonly #copy: ReaderCopy | undefined;
   #keyChanges: number[];
-  told: Told;
+  alarms: AlarmGroups;
   /** Whether everything up to here is in the copy, as far as it may write. */
   #isKept: boolean;
   /** The last message of the copy. */
@@ -49,13 +48,21 @@ class Reading {
   /** A key was revoked after the copy was made: it is made again. */
   #isOutdated = false;
 
-  constructor(copy: ReaderCopy | undefined, begun: KeptState | undefined) {
+  readonly #keeps: (logged: LoggedEvent) => boolean;
+
+  /** @param keeps which events are wanted, besides the state: a log may hold more than memory does. */
+  constructor(
+    copy: ReaderCopy | undefined,
+    begun: KeptState | undefined,
+    keeps: (logged: LoggedEvent) => boolean,
+  ) {
+    this.#keeps = keeps;
     this.#copy = copy;
     this.state = begun?.state ?? initialState;
     this.shown = new Map(begun?.shown);
     this.isFromCopy = begun !== undefined;
     this.#keyChanges = [...(begun?.keyChanges ?? [])];
-    this.told = { refused: [...(begun?.told.refused ?? [])], alarms: [...(begun?.told.alarms ?? [])] };
+    this.alarms = new AlarmGroups(begun?.alarms);
     this.#isKept = copy?.isWriter === true;
     this.#end = this.state.sequence;
   }
@@ -76,7 +83,7 @@ class Reading {
     this.events.length = 0;
     this.isFromCopy = false;
     this.#keyChanges = [];
-    this.told = { refused: [], alarms: [] };
+    this.alarms = new AlarmGroups();
     this.#end = 0;
     this.#isOutdated = false;
     this.#isKept = this.#copy?.isWriter === true;
@@ -108,15 +115,17 @@ class Reading {
     return message;
   }
 
+  /** Where what is reported of the log goes: `alarms` are others once the log is read again. */
+  reports(): ReturnType<typeof reportsInto> {
+    const of = () => this.alarms;
+    return reportsInto({ note: (alarm) => of().note(alarm), acknowledge: (one) => of().acknowledge(one) });
+  }
+
   takeRefused(refused: RefusedMessage): void {
-    this.told.refused.push(refused);
+    reportsInto(this.alarms).onRefused(refused);
     const message = this.#keepAtHand(0);
     // It may have a place in its writer's chain, which the state does not show.
     if (message && mayNameBlobs(message.bytes)) this.#isKept = false;
-  }
-
-  takeAlarm(alarm: RefusedMessage): void {
-    this.told.alarms.push(alarm);
   }
 
   takeEvent(logged: LoggedEvent): void {
@@ -128,7 +137,7 @@ class Reading {
       this.shown.delete(event.iteration);
     }
     this.state = evolve(this.state, logged);
-    this.events.push(logged);
+    if (this.#keeps(logged)) this.events.push(logged);
     if (event.kind !== 'fleet' || (event.type !== 'KeyRotated' && event.type !== 'KeyRevoked')) return;
     this.#keyChanges.push(sequence);
     this.#isOutdated ||= isNew && this.isFromCopy && event.type === 'KeyRevoked';
@@ -143,11 +152,9 @@ class Reading {
   /** The log was read up to this sequence. @returns whether the copy is as it should be. */
   end(sequence: number): boolean {
     this.state = passOver(this.state, sequence);
-    const { refused, alarms } = this.told;
-    if (refused.length + alarms.length > toldAtMost) this.#isKept = false;
-    const [state, keyChanges, told] = [this.state, this.#keyChanges, this.told];
+    const [state, keyChanges, alarms] = [this.state, this.#keyChanges, this.alarms.kept()];
     this.#write((copy) =>
-      this.#isOutdated ? copy.startAnew() : keepState(copy, { state, keyChanges, told }),
+      this.#isOutdated ? copy.startAnew() : keepState(copy, { state, keyChanges, alarms }),
     );
     return this.#isKept;
   }
@@ -160,31 +167,23 @@ class Reading {
  */
 export class KeptLog {
   readonly #log: EventLog;
-  readonly #tell: (kind: 'onRefused' | 'onAlarm', fault: RefusedMessage) => void;
+  readonly #tell: (alarms: AlarmGroups) => void;
   readonly #copy: { file: string; by: string } | undefined;
 
   /**
    * @param copy its file, and what its messages are checked by; without one, everything is read from the log.
-   * @param told receives each fault of the log once.
+   * @param tell receives what is wrong with the log, after each reading.
    */
-  constructor(
-    log: EventLog,
-    told: Required<Pick<LogReports, 'onRefused' | 'onAlarm'>>,
-    copy?: { file: string; by: string },
-  ) {
+  constructor(log: EventLog, tell: (alarms: AlarmGroups) => void, copy?: { file: string; by: string }) {
     this.#log = log;
-    const known = new Set<string>();
-    this.#tell = (kind, fault) => {
-      const { size } = known;
-      if (known.add(JSON.stringify([kind, fault])).size > size) told[kind](fault);
-    };
+    this.#tell = tell;
     this.#copy = copy;
   }
 
   /** Reads the whole log. @throws {LogFault} */
   read(): Promise<LogRead> {
     return this.#withCopy(async (copy) => {
-      const { reading, isKept } = await this.#read(copy, undefined);
+      const { reading, isKept } = await this.#read(copy, undefined, () => true);
       return { isKept, result: { events: reading.events, state: reading.state } };
     });
   }
@@ -196,12 +195,12 @@ export class KeptLog {
   standing({ iteration, details = false }: { iteration?: string; details?: boolean }): Promise<LogStanding> {
     return this.#withCopy(async (copy) => {
       const begun = copy && readKeptState(copy, details);
-      const { reading, isKept } = await this.#read(copy, begun);
+      const { reading, isKept } = await this.#read(copy, begun, ({ event }) => event.iteration === iteration);
       const { state, shown } = reading;
       if (iteration === undefined) return { isKept, result: { state, shown, events: [] } };
       const before = copy && begun && reading.isFromCopy ? copy.log.eventsOf(iteration) : [];
       const last = before.at(-1)?.sequence ?? 0;
-      const newer = reading.events.filter((one) => one.sequence > last && one.event.iteration === iteration);
+      const newer = reading.events.filter((one) => one.sequence > last);
       const events = [...before, ...newer];
       return { isKept, result: { state: takeBack(state, iteration, () => events), shown, events } };
     });
@@ -229,8 +228,12 @@ export class KeptLog {
     return (await use(undefined)).result;
   }
 
-  async #read(copy: ReaderCopy | undefined, begun: KeptState | undefined) {
-    const reading = new Reading(copy, begun);
+  async #read(
+    copy: ReaderCopy | undefined,
+    begun: KeptState | undefined,
+    keeps: (logged: LoggedEvent) => boolean,
+  ) {
+    const reading = new Reading(copy, begun, keeps);
     let until = await this.#log.lastSequence();
     await this.#log.follow(
       {
@@ -243,14 +246,13 @@ export class KeptLog {
           until = last;
           reading.reset();
         },
+        ...reading.reports(),
         onRefused: (refused) => reading.takeRefused(refused),
-        onAlarm: (alarm) => reading.takeAlarm(alarm),
       },
       (logged) => reading.takeEvent(logged),
     );
     // Not before: what the copy tells may be of another log.
-    for (const one of reading.told.refused) this.#tell('onRefused', one);
-    for (const one of reading.told.alarms) this.#tell('onAlarm', one);
+    this.#tell(reading.alarms);
     return { reading, isKept: reading.end(until) };
   }
 }

@@ -1,5 +1,5 @@
 import type { Map as PersistentMap } from 'immutable';
-import type { RefusedMessage } from '../../eventlog/signing/check-event.ts';
+import type { KeptAlarms } from '../../eventlog/grouped-alarms.ts';
 import type { KnownPlace } from '../../eventlog/stream/event-log.ts';
 import { comparedAtOnce } from '../../eventlog/stream/follow-stream.ts';
 import { type LoggedEvent, parseEvent } from '../../schemas/events.ts';
@@ -8,12 +8,6 @@ import { type Aside, asideOf, setAside, takeBack } from '../decider/ended-iterat
 import { initialState, type State } from '../decider/state.ts';
 import type { ReaderCopy } from './reader-copy.ts';
 import { type SummaryDetails, type SummaryLine, summaryDetails, summaryLine } from './summary.ts';
-
-/** What a reader told about the log besides its events. It is told again whenever the log is read. */
-export interface Told {
-  refused: RefusedMessage[];
-  alarms: RefusedMessage[];
-}
 
 /** The maps of the state that are kept as they are. The others are made again from what is kept of each iteration. */
 const kept = ['starts', 'hosts', 'writers', 'underWay', 'checkpoints', 'untold', 'early'] as const;
@@ -30,7 +24,8 @@ interface Place {
   ended: number;
   /** The sequences of the events that changed a key. */
   keyChanges: number[];
-  told: Told;
+  /** What is wrong with the log. It is told again whenever the log is read. */
+  alarms: KeptAlarms;
 }
 
 /** The state at the end of a copy. */
@@ -40,7 +35,7 @@ export interface KeptState {
   /** What is shown of these. */
   shown: Map<string, SummaryLine>;
   keyChanges: number[];
-  told: Told;
+  alarms: KeptAlarms;
   /** From where the log goes on. */
   after: KnownPlace;
 }
@@ -73,7 +68,7 @@ const withOpen = (copy: ReaderCopy, state: State, { name, digest }: Place['open'
 export const readKeptState = (copy: ReaderCopy, details: boolean): KeptState | undefined => {
   const text = copy.place();
   if (text === undefined) return undefined;
-  const { sequence, maps, numbers, open, ended, keyChanges, told } = JSON.parse(text) as Place;
+  const { sequence, maps, numbers, open, ended, keyChanges, alarms } = JSON.parse(text) as Place;
   const mapOf = (name: KeptMap) => [
     name,
     maps[name].reduce(
@@ -108,13 +103,13 @@ export const readKeptState = (copy: ReaderCopy, details: boolean): KeptState | u
     keyChanges: copy.log.at(keyChanges).map((row): LoggedEvent => ({ ...row, event: parseEvent(row.bytes) })),
     firstUnder: copy.firstUnder,
   };
-  return { state, shown, keyChanges, told, after };
+  return { state, shown, keyChanges, alarms, after };
 };
 
 /** Keeps a state, after every message up to its sequence was kept. */
 export const keepState = (
   copy: ReaderCopy,
-  read: { state: State; keyChanges: readonly number[]; told: Told },
+  read: { state: State; keyChanges: readonly number[]; alarms: KeptAlarms },
 ): void => {
   let { state } = read;
   for (const [name, iteration] of state.iterations) {
@@ -142,7 +137,7 @@ export const keepState = (
     open: [...iterations.values()].map(({ name, digest }) => ({ name, digest })),
     ended: ended.size,
     keyChanges: [...read.keyChanges],
-    told: read.told,
+    alarms: read.alarms,
   };
   copy.keepPlace(JSON.stringify(place));
 };

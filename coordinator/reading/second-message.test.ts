@@ -24,7 +24,7 @@ const readerOf = (messages: readonly KeptMessage[]) => {
       state = passOver(state, message.sequence);
     } else {
       for (const why of verified.faults)
-        told.push({ sequence: message.sequence, subject: message.subject, why });
+        told.push({ sequence: message.sequence, subject: message.subject, cause: 'chain', why });
       state = evolve(state, verified.logged);
     }
   }
@@ -64,7 +64,9 @@ describe('a log that holds two messages under one subject', () => {
   it('is folded as without the second, whichever it is, and both the reader and the check report it', () => {
     for (const message of messages) {
       const both = [...messages, second(message, end)];
-      const told = [{ sequence: end, subject: message.subject, why: whyOf(message.sequence) }];
+      const told = [
+        { sequence: end, subject: message.subject, cause: 'second', why: whyOf(message.sequence) },
+      ];
       expect(readerOf(both)).toEqual({ state: passOver(whole.state, end), told });
       expect(verifyLog(exampleTrust, { records: both })).toMatchObject({
         events: messages.length,
@@ -82,7 +84,12 @@ describe('a log that holds two messages under one subject', () => {
         .toSpliced(message.sequence, 0, second(message, message.sequence + 1));
       const { state, told } = readerOf(both);
       expect(told).toEqual([
-        { sequence: message.sequence + 1, subject: message.subject, why: whyOf(message.sequence) },
+        {
+          sequence: message.sequence + 1,
+          subject: message.subject,
+          cause: 'second',
+          why: whyOf(message.sequence),
+        },
       ]);
       expect(state.iterations.get('iter5')?.digest).toBe(whole.state.iterations.get('iter5')?.digest);
       expect(verifyLog(exampleTrust, { records: both }).faults).toEqual(told);
@@ -96,7 +103,7 @@ describe('a log that holds two messages under one subject', () => {
     expect(records[0]?.subject).toBe(records[1]?.subject);
     const withheld = records.map(({ bytes, ...rest }) => ({ ...rest, sha256: sha256(bytes) }));
     expect(verifyLog(exampleTrust, { records: withheld }).faults).toEqual([
-      { sequence: 2, subject: records[0]?.subject, why: whyOf(1) },
+      { sequence: 2, subject: records[0]?.subject, cause: 'second', why: whyOf(1) },
     ]);
   });
 });

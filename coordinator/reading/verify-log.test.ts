@@ -62,7 +62,7 @@ const renumbered = <Kind extends LogRecord>(records: readonly Kind[]): Kind[] =>
 
 describe('a recorded log', () => {
   it('passes the check, from an export and as the log holds it', () => {
-    const whole = { events: 6, checkpoints: 2, withheld: [], faults: [] };
+    const whole = { events: 6, checkpoints: 2, withheld: [], faults: [], acknowledged: [] };
     expect(verify(file)).toEqual(whole);
     expect(verifyLog(trust, { records: small.messages })).toEqual({ ...whole, checkpoints: 1 });
   });
@@ -193,7 +193,13 @@ describe('a large log', () => {
   const seed = 20260511;
 
   it('passes the check', () => {
-    expect(verify(bytes)).toEqual({ events: 408, checkpoints: 9, withheld: [], faults: [] });
+    expect(verify(bytes)).toEqual({
+      events: 408,
+      checkpoints: 9,
+      withheld: [],
+      faults: [],
+      acknowledged: [],
+    });
   });
 
   it(`fails the check after a random change, seed ${seed}, and ahead in other threads alike`, async () => {
@@ -254,7 +260,13 @@ describe('a log of which only one iteration is shown', () => {
   const check = (records: readonly LogRecord[]) => verifyMessages(records, log.header());
 
   it('passes the check, and lists the iterations that are withheld', () => {
-    expect(check(shown)).toEqual({ events: 8, checkpoints: 2, withheld: ['iter6'], faults: [] });
+    expect(check(shown)).toEqual({
+      events: 8,
+      checkpoints: 2,
+      withheld: ['iter6'],
+      faults: [],
+      acknowledged: [],
+    });
   });
 
   it('fails the check if a withheld message is changed', () => {
@@ -339,7 +351,7 @@ describe('a checkpoint in a log', () => {
     });
     log.append('boltzmann', { type: 'LaterThanThis', iteration: 'iter5', attempt: 4, data: {} });
     log.checkpoint('fresnel', 2);
-    expect(check(log)).toEqual({ events: 6, checkpoints: 2, withheld: [], faults: [] });
+    expect(check(log)).toEqual({ events: 6, checkpoints: 2, withheld: [], faults: [], acknowledged: [] });
     expect(log.messages.at(-2)).toEqual(said);
     const { faults } = verifyLog(trust, { records: log.messages.with(-2, instead) });
     expect(faults).toHaveLength(1);

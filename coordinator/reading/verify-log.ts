@@ -1,3 +1,4 @@
+import { acknowledgedBy } from '../../eventlog/signing/acknowledgement.ts';
 import {
   completeEvent,
   type HasSigned,
@@ -18,7 +19,14 @@ import { type BadRecord, isBad, type LogHeader, type LogRecord } from '../export
 import { type CheckpointFlaw, CheckpointTrail } from './checkpoint-trail.ts';
 
 /** A fault in a log. Its sequence is 0 if it is in the header of an export. */
-export type LogFlaw = CheckpointFlaw & Partial<Pick<RefusedMessage, 'subject'>>;
+export type LogFlaw = CheckpointFlaw &
+  Partial<Pick<RefusedMessage, 'subject' | 'cause'>> & {
+    /** The message that shows it, if it is not the one at its place. */
+    shownBy?: number;
+  };
+
+/** A fault of a message that a person has acknowledged. */
+export type AcknowledgedFlaw = LogFlaw & { by: string; because: string };
 
 export interface VerifiedLog {
   /** The number of good events that are shown whole. */
@@ -29,6 +37,8 @@ export interface VerifiedLog {
   withheld: string[];
   /** Ordered by place: the first bad event comes first. */
   faults: LogFlaw[];
+  /** What would be a fault if nobody had acknowledged it. */
+  acknowledged: AcknowledgedFlaw[];
 }
 
 /** All messages from the log's first one on, in its order: from an export, or as the log holds them now. */
@@ -60,6 +70,7 @@ export class LogCheck {
   readonly #tree = new LogTree();
   readonly #faults: LogFlaw[] = [];
   readonly #withheld = new Set<string>();
+  readonly #acknowledged = new Map<number, ReturnType<typeof acknowledgedBy>>();
   #epoch = 1;
   #events = 0;
   /** The sequence that is expected next. */
@@ -129,12 +140,12 @@ export class LogCheck {
   #take(message: KeptMessage, blobs: BlobLookup, hasSigned?: HasSigned): void {
     const { sequence, subject } = message;
     const verified = this.#verifier.verify(message, hasSigned);
-    if ('refused' in verified) {
-      this.#faults.push(verified.refused);
-      return;
-    }
+    if ('refused' in verified) return void this.#faults.push(verified.refused);
     const { event } = verified.logged;
-    const faults = [...verified.faults, ...asideFaults(verified.logged, blobs)];
+    for (const why of verified.faults) this.#faults.push({ sequence, subject, cause: 'chain', why });
+    for (const one of acknowledgedBy(event))
+      this.#acknowledged.set(one.sequence, [...(this.#acknowledged.get(one.sequence) ?? []), one]);
+    const faults = asideFaults(verified.logged, blobs);
     this.#events += 1;
     if (event.kind === 'fleet' && event.type === 'LogRestored') this.#epoch = event.data.epoch;
     if (event.kind === 'fleet' && event.type === 'Checkpointed')
@@ -143,8 +154,19 @@ export class LogCheck {
     if (verified.contradicts !== undefined)
       this.#faults.push({
         sequence: verified.contradicts,
+        ...{ subject, cause: 'chain', shownBy: sequence },
         why: `the next event of ${event.source}, at sequence ${sequence}, follows another one than this`,
       });
+  }
+
+  /** Who has acknowledged the message that shows this fault, byte for byte. */
+  #acknowledgementOf(flaw: LogFlaw): { by: string; because: string } | undefined {
+    if (flaw.cause === undefined) return undefined;
+    const sequence = flaw.shownBy ?? flaw.sequence;
+    const leaf = this.#tree.leafAt(sequence - 1);
+    const hash = leaf && Buffer.from(leaf).toString('hex');
+    const found = this.#acknowledged.get(sequence)?.find(({ sha256 }) => sha256 === hash);
+    return found && { by: found.by, because: found.why };
   }
 
   #coordinatorKeys(): string[] {
@@ -187,12 +209,18 @@ export class LogCheck {
   end(header?: LogHeader | BadRecord): VerifiedLog {
     if (header !== undefined) this.#takeHeader(header);
     const { agreed, faults } = this.#trail.compare(this.#tree, this.#epoch);
+    const acknowledged = this.#faults.flatMap((flaw): AcknowledgedFlaw[] => {
+      const by = this.#acknowledgementOf(flaw);
+      return by ? [{ ...flaw, ...by }] : [];
+    });
+    const open = this.#faults.filter((flaw) => this.#acknowledgementOf(flaw) === undefined);
     return {
       events: this.#events,
       checkpoints: agreed,
       withheld: [...this.#withheld].sort(),
       // A fault that is only known to lie in a range comes after the faults at known places in it.
-      faults: [...this.#faults, ...faults].sort((a, b) => (a.until ?? a.sequence) - (b.until ?? b.sequence)),
+      faults: [...open, ...faults].sort((a, b) => (a.until ?? a.sequence) - (b.until ?? b.sequence)),
+      acknowledged,
     };
   }
 }

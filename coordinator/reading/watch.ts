@@ -1,10 +1,11 @@
 import pc from 'picocolors';
-import { type OutputLine, readOutput } from '../../eventlog/live/output.ts';
+import { type OutputLine, type OutputReports, readOutput } from '../../eventlog/live/output.ts';
+import { trustNow } from '../../eventlog/signing/trust.ts';
 import type { KaEvent } from '../../schemas/events.ts';
 import { printable, printableOutput, styledLines } from '../../schemas/printable.ts';
 import type { Session } from '../commands/session.ts';
 import { evolve } from '../decider/evolve.ts';
-import { type Iteration, initialState, type State } from '../decider/state.ts';
+import { type Iteration, initialState, isAskedFor, type State } from '../decider/state.ts';
 import { eventLine } from './event-line.ts';
 import { createShown, createTrouble, cutSentence } from './follower.ts';
 import { spokenSeconds } from './markdown.ts';
@@ -72,11 +73,13 @@ export const watchIteration = async (
   };
   const redraw = live ? setInterval(show, 250) : undefined;
   const onLine = ({ step, line }: OutputLine) => void lastLine.set(step, printableOutput(line));
+  const isAsked: OutputReports['isAsked'] = (of) => isAskedFor(state.iterations.get(name), of);
   if (live)
     void readOutput(
       session.connection,
-      { fleet: session.fleet.fleet, iteration: name },
-      { follow: true, fromNow: true, signal: stop.signal },
+      trustNow(session.fleet),
+      { iteration: name },
+      { follow: true, fromNow: true, signal: stop.signal, isAsked },
       onLine,
     ).catch(() => undefined); // the view is useful even without the last line of output
   // A retry may have followed an end that comes before this sequence.

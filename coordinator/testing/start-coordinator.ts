@@ -20,7 +20,7 @@ export const startCoordinator = async (
   const told: string[] = [];
   const say = (text: string) => void told.push(text);
   const connection = await log.connect(coordinator);
-  const ports = natsPorts(connection, log.trust, say);
+  const ports = natsPorts(connection, log.fleet, say);
   const append: typeof ports.log.append = async (sealed, last) => {
     await beforeAppend();
     return ports.log.append(sealed, last);

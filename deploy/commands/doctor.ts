@@ -10,8 +10,8 @@ import {
 } from '../../coordinator/commands/options.ts';
 import { openSession } from '../../coordinator/commands/session.ts';
 import { excessRights } from '../../eventlog/connection/permission-probe.ts';
-import { isPresent, lastPresences } from '../../eventlog/live/presence.ts';
-import { outputStream } from '../../eventlog/stream/provision.ts';
+import { isPresent, lastPresences, silenceOf } from '../../eventlog/live/presence.ts';
+import { trustNow } from '../../eventlog/signing/trust.ts';
 import { printable } from '../../schemas/printable.ts';
 import { confinementFindings } from '../doctor/confinement-findings.ts';
 import { type Finding, fine, wrong } from '../doctor/finding.ts';
@@ -56,12 +56,15 @@ const controlConfig = (options: FleetOptions, places: ConfigPlaces): { file: str
   }
 };
 
+const tamperedMend =
+  "give this machine the fleet's present file; if it is, the log's server shows what the host has not said";
+
 const fleetFindings = async (file: string, cacheFolder: string | undefined): Promise<Finding[]> => {
   try {
     const session = await openSession(file, undefined, cacheFolder);
     try {
       const names = Object.keys(session.fleet.hosts);
-      const seen = await lastPresences(session.connection, session.fleet.fleet, names, outputStream);
+      const { seen, refused } = await lastPresences(session.connection, trustNow(session.fleet), names);
       const excess = await excessRights(session.connection, session.fleet.fleet);
       const { events } = await session.read();
       return [
@@ -76,8 +79,13 @@ const fleetFindings = async (file: string, cacheFolder: string | undefined): Pro
         ...loggedSigningFindings(events),
         ...names.map((host): Finding => {
           const last = seen.get(host);
-          const silent = last ? Math.round((Date.now() - Date.parse(last.time)) / 1000) : undefined;
-          const isThere = isPresent(silent, session.fleet.hosts[host]?.graceSeconds ?? 0);
+          const silence = last && silenceOf(last);
+          const silent = silence?.silentSeconds;
+          const isThere =
+            silence?.doubt === undefined && isPresent(silent, session.fleet.hosts[host]?.graceSeconds ?? 0);
+          const forged = refused.find((one) => one.host === host);
+          if (forged) return wrong(host, `its presence is not its own: ${forged.why}`, tamperedMend);
+          if (silence?.doubt) return wrong(host, silence.doubt, `set the clock of ${host}`);
           if (isThere && last?.trouble)
             return { what: host, fine: false, found: last.trouble, mend: 'see docs/when-things-go-wrong.md' };
           return {

@@ -13,7 +13,9 @@ export const addMakeLogCommand = (program: Command, places: ConfigPlaces): void 
   program.commands
     .find((command) => command.name() === 'fleet')
     ?.command('make-log')
-    .description("make the fleet's log at nats-server, and each host's durable, if they do not exist yet")
+    .description(
+      "make the fleet's log at nats-server, and each host's durable, if they do not exist yet, and give the streams the fleet's limits",
+    )
     .requiredOption('--admin-seed <file>', "the administrator's key, an NKey seed")
     .option('--config <file>', "the command line's config, which names the fleet's file and the server")
     .action(async (options: { adminSeed: string }, command: Command) => {
@@ -23,7 +25,7 @@ export const addMakeLogCommand = (program: Command, places: ConfigPlaces): void 
         configFile(config === undefined ? {} : { config }, places),
         OperatorConfig,
       );
-      const { fleet, hosts, admin } = readConfigFile(fleetFile, Fleet);
+      const { fleet, hosts, admin, log } = readConfigFile(fleetFile, Fleet);
       const keyFile = resolve(options.adminSeed);
       const { publicKey } = readKeyFile(keyFile);
       if (publicKey !== admin.publicKey)
@@ -34,7 +36,7 @@ export const addMakeLogCommand = (program: Command, places: ConfigPlaces): void 
       progress(`the fleet's file is ${fleetFile}`);
       const connection = await connectNats({ ...nats, keyFile, name: 'admin' });
       try {
-        await provision(connection, fleet, names);
+        await provision(connection, fleet, names, log);
       } finally {
         await connection.close();
       }

@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectNats } from '../../eventlog/connection/connect.ts';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { lastPresences } from '../../eventlog/live/presence.ts';
-import { outputStream, provision } from '../../eventlog/stream/provision.ts';
+import type { Trust } from '../../eventlog/signing/trust.ts';
+import { provision } from '../../eventlog/stream/provision.ts';
 import { personWriter } from '../../schemas/events.ts';
+import { Fleet } from '../../schemas/fleet.ts';
 import { hostNames, peopleNames, type SandboxHost, type SandboxPlaces } from '../places/sandbox-places.ts';
 
 const lookEveryMs = 50;
@@ -24,8 +27,11 @@ const withConnection = async <Result>(
 };
 
 /** Makes the fleet's streams and each host's durable, if they do not exist yet. */
-export const provisionLog = (places: SandboxPlaces, url: string, fleet: string): Promise<void> =>
-  withConnection(places, { url, name: 'admin' }, (admin) => provision(admin, fleet, hostNames));
+export const provisionLog = (places: SandboxPlaces, url: string): Promise<void> =>
+  withConnection(places, { url, name: 'admin' }, (admin) => {
+    const { fleet, log } = readConfigFile(places.fleetFile, Fleet);
+    return provision(admin, fleet, hostNames, log);
+  });
 
 /**
  * Waits until every host that is up has sent a presence after `since`.
@@ -36,14 +42,14 @@ export const waitForHosts = (
   places: SandboxPlaces,
   url: string,
   {
-    fleet,
+    trust,
     withinMs,
     since,
     isUp,
     fault,
     signal,
   }: {
-    fleet: string;
+    trust: Trust;
     withinMs: number;
     since: number;
     isUp: (host: SandboxHost) => boolean;
@@ -54,8 +60,9 @@ export const waitForHosts = (
   withConnection(places, { url, name: peopleNames[0] }, async (operator) => {
     const until = Date.now() + withinMs;
     while (!signal.aborted) {
-      const seen = await lastPresences(operator, fleet, hostNames, outputStream);
-      const heard = (host: SandboxHost) => Date.parse(seen.get(host)?.time ?? '') > since;
+      const { seen } = await lastPresences(operator, trust, hostNames);
+      // By the server's clock, which is this machine's: the board's own may be wrong.
+      const heard = (host: SandboxHost) => Date.parse(seen.get(host)?.storedAt ?? '') > since;
       const silent = hostNames.filter((host) => isUp(host) && !heard(host));
       if (silent.length === 0) return;
       const why = fault();

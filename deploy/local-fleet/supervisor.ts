@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { whyUnconfined } from '../../agents/builder/makepkg/confinement.ts';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
+import { trustNow } from '../../eventlog/signing/trust.ts';
 import type { Run } from '../../host/run.ts';
+import { Fleet } from '../../schemas/fleet.ts';
 import { exampleNamed } from '../examples/examples.ts';
 import type { SandboxPlaces } from '../places/sandbox-places.ts';
 import { createLoggedRun } from '../processes/logged-run.ts';
@@ -68,13 +71,13 @@ export const supervise = async (
     await Promise.all([
       writeConfigs(now, { ...(await builds(run)), worktrees: worktrees?.folder }),
       board.writeConfigs?.(now),
-      provisionLog(places, natsUrl, facts.fleet),
+      provisionLog(places, natsUrl),
     ]);
 
     daemons = createDaemons(places, board, () => tell());
     await daemons.start();
     await waitForHosts(places, natsUrl, {
-      fleet: facts.fleet,
+      trust: trustNow(readConfigFile(places.fleetFile, Fleet)),
       withinMs: readyWithinMs[facts.board],
       since,
       isUp: daemons.isUp,

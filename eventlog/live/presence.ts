@@ -1,8 +1,12 @@
-import { headers, type NatsConnection } from 'nats';
+import { randomUUID } from 'node:crypto';
+import type { NatsConnection, StoredMsg } from 'nats';
 import { z } from 'zod';
 import { Limit } from '../../schemas/limits.ts';
-import { readJson } from '../files/read-json.ts';
-import { logManager } from '../stream/provision.ts';
+import { FleetName } from '../../schemas/names.ts';
+import { isHost, type Trust } from '../signing/trust.ts';
+import { payloadTypes, type WriterKey } from '../signing/writer-key.ts';
+import { logManager, presenceStream, presenceSubject as subject } from '../stream/provision.ts';
+import { type NotShown, openSigned, publishSigned, type ShownMessage } from './signed-message.ts';
 
 /** What a host keeps of one kind on its disks, and how much of it its config allows. */
 const DiskUse = z.object({
@@ -49,53 +53,153 @@ export const idlePresenceEveryMs = 10_000;
 export const isPresent = (silentSeconds: number | undefined, graceSeconds: number): boolean =>
   silentSeconds !== undefined && silentSeconds <= Math.min(Math.max(graceSeconds, 15), 30);
 
-const subject = (fleet: string, host: string) => `ka-out.${fleet}.${host}.presence`;
+/** A presence as its host signs it. */
+const Said = Presence.extend({
+  fleet: FleetName,
+  /** Names the agent's process, and counts its presences from 1: an earlier presence does not count after a later one. */
+  run: z.string().max(100),
+  count: z.int().min(1),
+});
+type Said = z.infer<typeof Said>;
 
-/** Replaces the host's previous presence: if all were kept, they would push the steps' output out of the stream. */
-export const sayPresent = (connection: NatsConnection, fleet: string, presence: Presence): void => {
-  if (connection.isClosed() || connection.isDraining()) return;
-  const head = headers();
-  head.set('Nats-Rollup', 'sub');
-  connection.publish(subject(fleet, presence.host), JSON.stringify(presence), { headers: head });
+/** Publishes a host's presences. */
+export const createSayPresent = ({ fleet, key }: { fleet: string; key: WriterKey }) => {
+  const run = randomUUID();
+  let count = 0;
+  /** Replaces the host's previous presence. */
+  return (connection: NatsConnection, presence: Presence): void => {
+    if (connection.isClosed() || connection.isDraining()) return;
+    count += 1;
+    const said: Said = { ...presence, fleet, run, count };
+    publishSigned(connection, { type: payloadTypes.presence, key }, subject(fleet, presence.host), said);
+  };
 };
 
-/** Calls `onPresence` for each presence as it arrives. @returns a function that stops listening. */
+/** A presence that is not the word of the host under whose subject it came. */
+export interface RefusedPresence extends NotShown {
+  host: string;
+}
+
+/** Reads a presence. @param trust without keys that were revoked. */
+const openPresence = (trust: Trust, message: ShownMessage): { said: Said } | { refused: RefusedPresence } => {
+  const host = message.subject.split('.').at(-1) ?? '';
+  if (!isHost(trust, host))
+    return { refused: { host, cause: 'writer', why: `the fleet's file has no host "${host}"` } };
+  const opened = openSigned(trust, { type: payloadTypes.presence, schema: Said, by: host }, message);
+  if ('refused' in opened) return { refused: { ...opened.refused, host } };
+  const { content: said } = opened;
+  if (said.fleet === trust.fleet && said.host === host && message.subject === subject(trust.fleet, host))
+    return { said };
+  const why = `it is a presence of ${said.host} in ${said.fleet}, which is not what its subject says`;
+  return { refused: { cause: 'place', why, host } };
+};
+
+/** How many earlier runs of a host's agent are remembered. */
+const runsKept = 64;
+
+/** Tells presences in their order from those that are repeated: an agent counts them, and a run that is over is over. */
+const createOrder = () => {
+  const hosts = new Map<string, { run: string; count: number; over: string[] }>();
+  return ({ host, run, count }: Said): NotShown | undefined => {
+    const last = hosts.get(host);
+    if (last?.over.includes(run) || (last?.run === run && count <= last.count))
+      return { cause: 'order', why: `it is an earlier presence of ${host}, which came again` };
+    const over = last && last.run !== run ? [...last.over.slice(1 - runsKept), last.run] : (last?.over ?? []);
+    hosts.set(host, { run, count, over });
+    return undefined;
+  };
+};
+
+/**
+ * Calls `onPresence` for each presence as it arrives, and `onRefused` for what is no host's word.
+ * @returns a function that stops listening.
+ */
 export const listenForPresence = (
   connection: NatsConnection,
-  fleet: string,
+  trust: Trust,
   onPresence: (presence: Presence) => void,
+  onRefused: (refused: RefusedPresence) => void = () => undefined,
 ): (() => void) => {
-  const subscription = connection.subscribe(subject(fleet, '*'), {
+  const outOfOrder = createOrder();
+  const subscription = connection.subscribe(subject(trust.fleet, '*'), {
     callback: (error, message) => {
       // Nothing may throw here: that would end the client's reading of the connection.
-      const presence = error ? undefined : readJson(Presence, message.data);
-      // A host may report only itself: the server lets nobody else publish under its token.
-      if (presence && message.subject === subject(fleet, presence.host)) onPresence(presence);
+      if (error) return;
+      const opened = openPresence(trust, message);
+      if ('refused' in opened) return onRefused(opened.refused);
+      const { fleet: _fleet, run: _run, count: _count, ...presence } = opened.said;
+      const refused = outOfOrder(opened.said);
+      if (refused) onRefused({ ...refused, host: presence.host });
+      else onPresence(presence);
     },
   });
   return () => subscription.unsubscribe();
 };
 
-/**
- * The last presence of each host that the output stream still holds, with the server's time: a board's clock may be
- * wrong.
- */
+/** The last presence of a host. */
+export interface LastPresence extends Presence {
+  /** When it came to the server, by the server's word. */
+  storedAt: string;
+}
+
+/** The last presence of each host, and what stands in the place of one and is not its host's word. */
 export const lastPresences = async (
   connection: NatsConnection,
-  fleet: string,
+  trust: Trust,
   hosts: readonly string[],
-  stream: string,
-): Promise<Map<string, Presence>> => {
+): Promise<{ seen: Map<string, LastPresence>; refused: RefusedPresence[] }> => {
   const manager = await logManager(connection);
-  const found = new Map<string, Presence>();
-  for (const host of hosts) {
+  const seen = new Map<string, LastPresence>();
+  const refused: RefusedPresence[] = [];
+  const look = async (host: string) => {
+    let message: StoredMsg;
     try {
-      const message = await manager.streams.getMessage(stream, { last_by_subj: subject(fleet, host) });
-      const presence = readJson(Presence, message.data);
-      if (presence?.host === host) found.set(host, { ...presence, time: message.time.toISOString() });
+      message = await manager.streams.getMessage(presenceStream, {
+        last_by_subj: subject(trust.fleet, host),
+      });
     } catch {
-      // never seen, or long ago
+      return; // never seen
     }
-  }
-  return found;
+    const { subject: under, data, header } = message;
+    const opened = openPresence(trust, { subject: under, data, headers: header });
+    if ('refused' in opened) refused.push({ ...opened.refused, host });
+    else if (opened.said.host !== host)
+      refused.push({
+        host,
+        cause: 'place',
+        why: `the server shows a presence of ${opened.said.host} instead`,
+      });
+    else seen.set(host, { ...opened.said, storedAt: message.time.toISOString() });
+  };
+  await Promise.all(hosts.map(look));
+  return { seen, refused };
+};
+
+/** How far a host's clock may be ahead of the reader's. */
+const aheadAtMostSeconds = 30;
+
+/**
+ * How long ago a host has said that it is present, by its own clock, which it signs: a server that shows an old presence
+ * can't make it newer. Of a clock that is ahead that can't be told: `doubt` says so, and such a host does not count as
+ * present.
+ */
+export const silenceOf = (
+  { host, time, storedAt }: Pick<LastPresence, 'host' | 'time' | 'storedAt'>,
+  now = Date.now(),
+): { lastSeen: string; silentSeconds: number; doubt?: string } => {
+  const [said, stored] = [Date.parse(time), Date.parse(storedAt)];
+  const secondsAt = (at: number) => Math.max(0, Math.round((now - at) / 1000));
+  if (!(said <= now + aheadAtMostSeconds * 1000))
+    return {
+      lastSeen: storedAt,
+      silentSeconds: secondsAt(stored),
+      doubt: `the clock of ${host} is ahead: it says ${time}, so nobody can tell how old its last presence is`,
+    };
+  const doubt = `the last presence of ${host} is of ${time} by its own clock, and the log's server says that it came at ${storedAt}: the clock of ${host} is wrong, or the server shows an old presence`;
+  const differs = stored - said > aheadAtMostSeconds * 1000;
+  return {
+    lastSeen: new Date(said).toISOString(),
+    silentSeconds: secondsAt(said),
+    ...(differs ? { doubt } : {}),
+  };
 };

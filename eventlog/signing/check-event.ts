@@ -23,10 +23,26 @@ export interface KeptMessage {
   signature: string;
 }
 
+/** What is wrong with a message, as a word of this program: the sentence beside it may hold what its writer wrote. */
+export type FaultCause =
+  | 'subject'
+  | 'writer'
+  | 'signature'
+  | 'shape'
+  | 'fleet'
+  | 'place'
+  | 'right'
+  | 'second'
+  | 'key'
+  | 'lost'
+  | 'chain'
+  | 'blob';
+
 /** A message in the stream that is not an event of the writer it claims to be from. Nothing is folded from it. */
 export interface RefusedMessage {
   sequence: number;
   subject: string;
+  cause: FaultCause;
   why: string;
 }
 
@@ -89,25 +105,27 @@ export const checkEvent = (
   { sequence, subject, bytes, signature }: KeptMessage,
   hasSigned: HasSigned = (key) => isSignedBy(key, payloadTypes.event, bytes, signature),
 ): Checked => {
-  const refuse = (why: string) => ({ refused: { sequence, subject, why: why.slice(0, longestWhy) } });
-  if (!sayable.test(subject)) return refuse('no message can have such a subject');
+  const refuse = (cause: FaultCause, why: string) => ({
+    refused: { sequence, subject, cause, why: why.slice(0, longestWhy) },
+  });
+  if (!sayable.test(subject)) return refuse('subject', 'no message can have such a subject');
   const writer = parseSubject(subject)?.writer;
-  if (writer === undefined) return refuse('its subject is not the subject of an event');
+  if (writer === undefined) return refuse('subject', 'its subject is not the subject of an event');
   const trusted = trust.writers.get(writer);
-  if (trusted === undefined) return refuse(`no key is pinned for the writer "${writer}"`);
+  if (trusted === undefined) return refuse('writer', `no key is pinned for the writer "${writer}"`);
   const key = trusted.keys.find(hasSigned);
-  if (key === undefined) return refuse(`its signature is not ${writer}'s`);
+  if (key === undefined) return refuse('signature', `its signature is not ${writer}'s`);
   let event: KaEvent;
   try {
     event = parseEvent(bytes);
   } catch (error) {
-    return refuse(`it can't be read: ${whyUnread(error)}`);
+    return refuse('shape', `it can't be read: ${whyUnread(error)}`);
   }
   if (event.fleet !== trust.fleet)
-    return refuse(`it belongs to fleet ${event.fleet}, and this is ${trust.fleet}`);
+    return refuse('fleet', `it belongs to fleet ${event.fleet}, and this is ${trust.fleet}`);
   const why = misplaced(event, subject);
-  if (why !== undefined) return refuse(why);
-  if (!mayWrite(trusted, event.type)) return refuse(`${writer} may not write ${event.type}`);
+  if (why !== undefined) return refuse('place', why);
+  if (!mayWrite(trusted, event.type)) return refuse('right', `${writer} may not write ${event.type}`);
   return { logged: { sequence, subject, bytes, signature, event }, key };
 };
 
@@ -121,16 +139,18 @@ export const completeEvent = (
 ): { logged: LoggedEvent } | { refused: RefusedMessage } => {
   if (lacksOf(logged).length === 0) return { logged };
   const { sequence, subject, bytes } = logged;
-  const refuse = (why: string) => ({ refused: { sequence, subject, why: why.slice(0, longestWhy) } });
+  const refuse = (cause: FaultCause, why: string) => ({
+    refused: { sequence, subject, cause, why: why.slice(0, longestWhy) },
+  });
   try {
     const event = parseEvent(bytes, blobs);
     const why = misplaced(event, subject);
-    if (why !== undefined) return refuse(why);
+    if (why !== undefined) return refuse('place', why);
     const { data } = JSON.parse(new TextDecoder().decode(bytes)) as { data: unknown };
     const written = withBlobs(data, blobs);
     return { logged: { ...logged, event, ...('data' in written ? { whole: written.data } : {}) } };
   } catch (error) {
-    return refuse(`it can't be read: ${whyUnread(error)}`);
+    return refuse('shape', `it can't be read: ${whyUnread(error)}`);
   }
 };
 
@@ -146,11 +166,13 @@ export const checkSignedEvent = (
   trust: Trust,
   { writer, bytes, signature }: SignedEvent,
 ): { logged: LoggedEvent } | { refused: RefusedMessage } => {
-  const refuse = (why: string) => ({ refused: { sequence: 0, subject: writer, why } });
+  const refuse = (cause: FaultCause, why: string) => ({
+    refused: { sequence: 0, subject: writer, cause, why },
+  });
   const raw = Buffer.from(bytes, 'base64');
   const keys = trust.writers.get(writer)?.keys ?? [];
   if (!keys.some((key) => isSignedBy(key, payloadTypes.event, raw, signature)))
-    return refuse(`its signature is not ${writer}'s`);
+    return refuse('signature', `its signature is not ${writer}'s`);
   try {
     const event = parseEvent(raw);
     const addressee = addresseeOf(event);
@@ -163,7 +185,7 @@ export const checkSignedEvent = (
       signature,
     });
   } catch (error) {
-    return refuse(`it can't be read: ${whyUnread(error)}`);
+    return refuse('shape', `it can't be read: ${whyUnread(error)}`);
   }
 };
 

@@ -1,3 +1,4 @@
+import { coordinator } from '../../schemas/events.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import { isOperatorRight, isWriterRole, type OperatorRight, type WriterRole } from '../../schemas/roles.ts';
 import { type TrustFile, trustFileOf } from '../../schemas/trust-file.ts';
@@ -22,6 +23,12 @@ export interface Trust {
   /** Whether the one who started it counts among them, where the plan says so too. */
   authorMayApprove: boolean;
 }
+
+/** Whether that writer is a host of the fleet. */
+export const isHost = ({ writers }: Trust, writer: string): boolean => {
+  const role = writers.get(writer)?.role;
+  return role !== undefined && role !== 'operator' && role !== coordinator;
+};
 
 /** @throws {ConfigFault} if a letter of the key is wrong, by its checksum. */
 const mustBeKey = (key: string): void => {
@@ -56,7 +63,7 @@ export const trustIn = (fleet: Fleet): Trust => trustOf(trustFileOf(fleet));
  * What a trust file pins, for readers of a single message without those before it, as hosts are: a revoked key never
  * counts, whenever it signed.
  */
-export const trustNow = (file: TrustFile): Trust => {
+export const trustNowOf = (file: TrustFile): Trust => {
   const trust = trustOf(file);
   const revoked = new Set(Object.values(file.writers).flatMap((one) => one.revokedKeys ?? []));
   const writers = [...trust.writers].map(([name, one]): [string, TrustedWriter] => [
@@ -65,3 +72,6 @@ export const trustNow = (file: TrustFile): Trust => {
   ]);
   return { ...trust, writers: new Map(writers) };
 };
+
+/** The same by a fleet's file. */
+export const trustNow = (fleet: Fleet): Trust => trustNowOf(trustFileOf(fleet));

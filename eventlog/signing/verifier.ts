@@ -63,7 +63,7 @@ export const createVerifier = (
   const second = (message: KeptMessage | WithheldMessage): RefusedMessage | undefined => {
     const { sequence, subject } = message;
     const why = firsts.refuse(message);
-    return why === undefined ? undefined : { sequence, subject, why };
+    return why === undefined ? undefined : { sequence, subject, cause: 'second', why };
   };
 
   return {
@@ -76,7 +76,7 @@ export const createVerifier = (
       const { source, writerseq, prevhash } = event;
       const why = history.note(event, message.sequence);
       if (why !== undefined)
-        return { refused: { sequence: message.sequence, subject: message.subject, why } };
+        return { refused: { sequence: message.sequence, subject: message.subject, cause: 'key', why } };
       take(source);
       if (event.kind === 'fleet' && event.type === 'KeyRevoked') take(event.data.writer);
       if (isPart) return { logged: checked.logged, faults: [] };

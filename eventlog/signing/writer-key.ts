@@ -8,6 +8,9 @@ export const payloadTypes = {
   /** A new key's consent to become its writer's. */
   keyRotation: 'application/vnd.kernel-agent.key-rotation.v1',
   inToto: 'application/vnd.in-toto+json',
+  /** What a host shows of itself, and of a step's output. */
+  presence: 'application/vnd.kernel-agent.presence.v1+json',
+  output: 'application/vnd.kernel-agent.output.v1+json',
 } as const;
 export type PayloadType = (typeof payloadTypes)[keyof typeof payloadTypes];
 

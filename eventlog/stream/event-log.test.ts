@@ -209,6 +209,7 @@ describe('reading', () => {
     expect(refused.at(-1)).toEqual({
       sequence,
       subject: event.subject,
+      cause: 'second',
       why: `it is the second message under this subject: the one at sequence ${sequence - 1} counts`,
     });
   });

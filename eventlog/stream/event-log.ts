@@ -7,6 +7,8 @@ import {
   parseSubject,
 } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
+import type { Acknowledged } from '../grouped-alarms.ts';
+import { acknowledgedBy, acknowledgedHash } from '../signing/acknowledgement.ts';
 import {
   checkEvent,
   type KeptMessage,
@@ -159,6 +161,8 @@ export interface LogReports {
   onRefused?: (refused: RefusedMessage) => void;
   /** An event is its writer's, but does not follow from that writer's previous event. */
   onAlarm?: (alarm: RefusedMessage) => void;
+  /** A person has acknowledged a message that was reported before, byte for byte as the log holds it. */
+  onAcknowledged?: (one: Acknowledged) => void;
   /** An event has put something aside that can't be read, for this reason. The event is passed on as an unknown one. */
   onLack?: (logged: LoggedEvent, why: string) => void;
 }
@@ -279,13 +283,13 @@ const createReading = (
     skipTo(sequence: number, subject: string) {
       if (sequence <= reading.next) return;
       const why = `the log holds nothing from sequence ${reading.next} to here: it has lost events`;
-      onRefused({ sequence: sequence - 1, subject, why });
+      onRefused({ sequence: sequence - 1, subject, cause: 'lost', why });
     },
     take: async ({ sequence, subject }: Pick<KeptMessage, 'sequence' | 'subject'>, verified?: Verified) => {
       reading.next = sequence + 1;
       if (!verified) return;
       if ('refused' in verified) return onRefused(verified.refused);
-      for (const why of verified.faults) onAlarm({ sequence, subject, why });
+      for (const why of verified.faults) onAlarm({ sequence, subject, cause: 'chain', why });
       await handOn(verified.logged, reports);
     },
   };
@@ -318,6 +322,11 @@ export class EventLog {
     }
   }
 
+  /** The message at a place of the log; undefined if there is none. @throws if the server does not answer. */
+  messageAt(sequence: number): Promise<KeptMessage | undefined> {
+    return directGet(this.#connection, { seq: sequence });
+  }
+
   /** Reads a blob that an event of that writer names. @throws if the server does not answer. */
   readonly readBlob: BlobSource = (writer, marker) =>
     readBlob(this.#connection, { fleet: this.#trust.fleet, writer }, marker);
@@ -327,8 +336,17 @@ export class EventLog {
     const onLack =
       options.onLack ??
       this.#told.onLack ??
-      (({ sequence, subject }, why) => onAlarm({ sequence, subject, why }));
-    return { onRefused, onAlarm, onLack };
+      (({ sequence, subject }, why) => onAlarm({ sequence, subject, cause: 'blob', why }));
+    const onAcknowledged = options.onAcknowledged ?? this.#told.onAcknowledged ?? ignore;
+    return { onRefused, onAlarm, onLack, onAcknowledged };
+  }
+
+  /** Reports what an event acknowledges, if the log holds it as it was acknowledged. */
+  async #acknowledge({ event }: LoggedEvent, onAcknowledged: (one: Acknowledged) => void): Promise<void> {
+    for (const { sha256: hash, ...one } of acknowledgedBy(event)) {
+      const message = await this.messageAt(one.sequence);
+      if (message && acknowledgedHash(message) === hash) onAcknowledged(one);
+    }
   }
 
   /** Whether the log still holds these messages, each where it was. */
@@ -352,12 +370,17 @@ export class EventLog {
    */
   async follow(options: Following, onEvent: (logged: LoggedEvent) => void | Promise<void>): Promise<void> {
     const { signal, onMessage, onCut, onTrouble } = options;
-    const { onRefused, onAlarm, onLack } = this.#reportsOf(options);
+    const { onRefused, onAlarm, onLack, onAcknowledged } = this.#reportsOf(options);
     if (options.until === 0) return;
     const reader = createBlobReader(this.readBlob, options.blobs ?? createBlobStore());
     const lacking = createLacking(reader);
     const reading = createReading(this.#trust, options, {
-      ...{ reader, lacking, onRefused, onAlarm, onLack, onEvent },
+      ...{ reader, lacking, onRefused, onAlarm, onLack },
+      onEvent: async (logged) => {
+        // Almost no event is one, and a wait for nothing costs more than the rest.
+        if (logged.event.type === 'RefusalAcknowledged') await this.#acknowledge(logged, onAcknowledged);
+        await onEvent(logged);
+      },
     });
     const again = async (why: Again) => {
       const last = await this.lastSequence();
@@ -467,11 +490,14 @@ export class EventLog {
   }
 
   /** As {@link read}, of one iteration. */
-  async readIteration(iteration: string): Promise<{ events: LoggedEvent[]; lastSequence: number }> {
+  async readIteration(
+    iteration: string,
+    reports: LogReports = {},
+  ): Promise<{ events: LoggedEvent[]; lastSequence: number }> {
     const part = await this.partOf(iteration);
     const events: LoggedEvent[] = [];
     const { lastSequence } = part;
-    await this.follow({ part, until: lastSequence }, (logged) => void events.push(logged));
+    await this.follow({ ...reports, part, until: lastSequence }, (logged) => void events.push(logged));
     return { events, lastSequence };
   }
 

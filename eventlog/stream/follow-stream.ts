@@ -134,8 +134,18 @@ interface Place {
 interface Made {
   consumer: Consumer;
   pending: number;
+  /** How many messages may be on their way. */
+  onTheirWay: number;
   remove(): void;
 }
+
+/** Whatever is on its way is in memory: at most so many messages, or about so many bytes. */
+const mostOnTheirWay = 5_000;
+const bytesOnTheirWay = 32 * 1024 * 1024;
+
+/** By the stream's average: the client can limit messages or bytes, and to bytes only a hundred messages at a time. */
+const onTheirWay = ({ bytes, messages }: { bytes: number; messages: number }): number =>
+  Math.min(mostOnTheirWay, Math.max(32, Math.floor((bytesOnTheirWay * messages) / Math.max(bytes, 1))));
 
 const makeConsumer = async (
   connection: NatsConnection,
@@ -144,7 +154,7 @@ const makeConsumer = async (
 ): Promise<Made> => {
   const manager = await logManager(connection);
   const name = nuid.next();
-  const { num_pending } = await manager.consumers.add(stream, {
+  const adding = manager.consumers.add(stream, {
     name,
     ...(filter === undefined ? {} : { filter_subject: filter }),
     ack_policy: AckPolicy.None,
@@ -153,8 +163,10 @@ const makeConsumer = async (
     mem_storage: true,
     inactive_threshold: 60_000_000_000,
   });
+  const [{ num_pending }, { state }] = await Promise.all([adding, manager.streams.info(stream)]);
   return {
     pending: num_pending,
+    onTheirWay: onTheirWay(state),
     consumer: await connection.jetstream().consumers.get(stream, name),
     remove: () => void manager.consumers.delete(stream, name).catch(() => undefined), // else it ends in a minute
   };
@@ -253,7 +265,7 @@ export const followStream = async (
     const stop = signal ? AbortSignal.any([signal, watch.signal]) : watch.signal;
     let handedAny: boolean;
     try {
-      const messages = consumeMessages(connection, made.consumer, 5_000, stop);
+      const messages = consumeMessages(connection, made.consumer, made.onTheirWay, stop);
       const over = await handOver(messages, place, options, onMessage);
       if (over.ends === 'enough') return;
       ({ handedAny } = over);

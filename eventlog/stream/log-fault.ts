@@ -14,11 +14,16 @@ export class LogFault extends Error {
 }
 
 /** The codes by which newer servers report that they have no room, for files or for anything. */
-const noRoom: ReadonlySet<number | undefined> = new Set([10023, 10047, 10077]);
+const noRoom: ReadonlySet<number | undefined> = new Set([10023, 10047]);
+/** The stream holds as many bytes as it may. */
+const streamFull = 10077;
 const answersWithinMs = 2_000;
 
 const lost = new LogFault(
   'nats-server holds no log: its disk was lost, or the fleet was never set up; next: ka log restore',
+);
+const full = new LogFault(
+  "the log is full: it holds as many bytes as the fleet's file lets it, and drops nothing; next: see who has filled it (ka fleet), raise log.eventsBytes in the fleet's file, then: ka fleet make-log",
 );
 const silent = new LogFault(
   "nats-server answers, but its log does not: the log's disk may be full; next: make room there, then restart nats-server",
@@ -89,6 +94,7 @@ export const explainLogError = async (
   if (!(error instanceof NatsError) || connection.isClosed()) return error;
   const code = error.api_error?.err_code;
   if (code === streamNotFound) return lost;
+  if (code === streamFull) return full;
   if (noRoom.has(code)) return silent;
   // Nobody listens to the subject, or nobody answers. This is also what happens when a log has just gone.
   if (!isSilence(error)) return error;

@@ -38,7 +38,7 @@ const boardIn = (messages: readonly KnownMessage[]): string | undefined => {
 };
 
 /**
- * Reads what a log holds of one iteration: the iteration's own messages, those that change keys or the epoch, and the last
+ * Reads what a log holds of one iteration: the iteration's own messages, those that change keys or the epoch or acknowledge what is refused, and the last
  * start of its board. The server finds them by their subjects, so it takes as long in a long log as in a short one.
  * @throws what the server answers, or that it does not.
  */
@@ -68,7 +68,7 @@ export const readPart = async (
   const own = IterationName.safeParse(iteration).success ? matching(`ka.${fleet}.*.${iteration}.>`) : [];
   const [ofIteration = [], ...others] = await Promise.all([
     own,
-    ...['KeyRotated', 'KeyRevoked', 'LogRestored'].map(rare),
+    ...['KeyRotated', 'KeyRevoked', 'LogRestored', 'RefusalAcknowledged'].map(rare),
   ]);
   const board = boardIn(ofIteration);
   const started =

@@ -55,7 +55,7 @@ it('a closed log takes nothing, keeps what it holds and its consumers, and opens
   expect(await manager.consumers.info(eventStream, 'boltzmann')).toMatchObject({ num_pending: 1 });
 
   const again = await closeLog(admin, fleet);
-  await rebuildLog(admin, { fleet, hosts: ['boltzmann'] }, [sealed(1)]);
+  await rebuildLog(admin, { fleet, hosts: ['boltzmann'], limits: log.fleet.log }, [sealed(1)]);
   await manager.streams.update(eventStream, { subjects: [sealed(2).subject] }); // as a rebuild that was cut leaves it
   expect(await again?.reopen()).toBe(false);
   await expect(appendEvent(host, sealed(3))).rejects.toThrow('being restored');

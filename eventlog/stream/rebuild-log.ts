@@ -1,6 +1,7 @@
 import { headers, type NatsConnection, NatsError } from 'nats';
 import { type BlobLookup, type BlobMarker, blobsNamedBy, isBlob } from '../../schemas/blob-marker.ts';
 import { parseSubject } from '../../schemas/events.ts';
+import type { LogLimits } from '../../schemas/log-limits.ts';
 import { type KeptMessage, signatureHeader } from '../signing/check-event.ts';
 import { BlobFault, isNobodyThere, putBlob, type ReadBlob, readBlob } from './blobs.ts';
 import { directGet } from './direct-get.ts';
@@ -106,11 +107,11 @@ export interface LostBlob extends Pick<MissingBlob, 'subject' | 'sha256'> {
  */
 export const putBlobsBack = async (
   admin: NatsConnection,
-  fleet: string,
+  { fleet, limits }: { fleet: string; limits: LogLimits },
   messages: readonly Pick<KeptMessage, 'subject' | 'bytes'>[],
   find: BlobLookup,
 ): Promise<LostBlob[]> => {
-  await provisionBlobs(await logManager(admin), fleet);
+  await provisionBlobs(await logManager(admin), fleet, limits);
   const lost: LostBlob[] = [];
   for await (const { subject, writer, sha256, bytes } of missingBlobs(admin, fleet, messages, find))
     try {
@@ -133,7 +134,7 @@ export const putBlobsBack = async (
  */
 export const rebuildLog = async (
   admin: NatsConnection,
-  { fleet, hosts }: { fleet: string; hosts: readonly string[] },
+  { fleet, hosts, limits }: { fleet: string; hosts: readonly string[]; limits: LogLimits },
   messages: readonly Omit<KeptMessage, 'sequence'>[],
 ): Promise<void> => {
   const manager = await logManager(admin);
@@ -144,7 +145,7 @@ export const rebuildLog = async (
     return found !== undefined && Buffer.compare(found.bytes, bytes) === 0;
   };
   for (const [index, { subject, bytes, signature }] of messages.entries()) {
-    if (index === 0) await manager.streams.add(eventStreamConfig([subject]));
+    if (index === 0) await manager.streams.add(eventStreamConfig([subject], limits));
     else await manager.streams.update(eventStream, { subjects: [subject] });
     const head = headers();
     head.set(signatureHeader, signature);
@@ -163,7 +164,7 @@ export const rebuildLog = async (
       throw new Error(
         `the log holds another message at sequence ${index + 1} than ${subject}; it stays closed`,
       );
-  if (messages.length === 0) await manager.streams.add(eventStreamConfig(openTo(fleet)));
+  if (messages.length === 0) await manager.streams.add(eventStreamConfig(openTo(fleet), limits));
   else await manager.streams.update(eventStream, { subjects: openTo(fleet) });
-  await provisionBesideLog(manager, fleet, hosts);
+  await provisionBesideLog(manager, fleet, hosts, limits);
 };

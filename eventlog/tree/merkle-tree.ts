@@ -63,6 +63,12 @@ export class MerkleTree {
     }
   }
 
+  /** The hash of the leaf `index`, counted from 0; undefined if there is none. */
+  leafAt(index: number): Uint8Array | undefined {
+    const row = this.#rows[0] as Row;
+    return index >= 0 && index < row.count ? row.at(index) : undefined;
+  }
+
   #check(size: number): void {
     if (!Number.isInteger(size) || size < 0 || size > this.size)
       throw new RangeError(`the tree has ${this.size} leaves, and no size ${size}`);

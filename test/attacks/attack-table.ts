@@ -45,6 +45,14 @@ export const attackTable = [
     refusedBy: 'the board, which counts what arrives, and the publisher that fetches it back',
   },
   {
+    id: 'false-word',
+    party: 'log server',
+    goal: 'let a host say in ka fleet and ka output what it has not said',
+    how: 'shows presences and output of its own making, those of another attempt or host, and old ones again',
+    refusedBy:
+      'the reader: each presence and each piece of output is signed by its host, and names its place, its number and its time',
+  },
+  {
     id: 'forged-document',
     party: 'board',
     goal: 'have the close document, a terminal or a test report say what nobody has said',
@@ -127,6 +135,21 @@ export const attackTable = [
     how: 'signs a package of its own and adds it to the repository, with no proof and with that of an approved one',
     refusedBy:
       'the board’s pacman, whose hook asks a builder’s attestation and people’s approvals of these very bytes for this board',
+  },
+  {
+    id: 'rolled-up-output',
+    party: 'board',
+    goal: 'erase what other hosts have shown',
+    how: 'publishes on its own subjects with the header Nats-Rollup: all',
+    refusedBy: 'the log’s server: rollup is off in every stream, also in those that were made with it',
+  },
+  {
+    id: 'rubbish-in-the-log',
+    party: 'board',
+    goal: 'make the check of the log fail for good, so that nobody sees a real fault',
+    how: 'publishes what is no event of its own: unsigned, misplaced, or out of its own chain',
+    refusedBy:
+      'the reader, which makes one alarm of it; a person acknowledges exactly these bytes, and the check passes',
   },
   {
     id: 'slow-expression',

@@ -64,7 +64,7 @@ const publish = async (server: LogServer, messages: readonly KeptMessage[]): Pro
   }
 };
 
-const start = (kept?: string) => startLogServer(fleetName, roles, kept);
+const start = (kept?: string) => startLogServer(fleetName, roles, { kept });
 
 /** A running server with a log of that many closed iterations, and the configuration of a person who reads it. */
 export interface LongLog extends LogServer {

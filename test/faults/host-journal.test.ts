@@ -11,11 +11,13 @@ import { readState } from '../../deploy/local-fleet/sandbox-state.ts';
 import type { SandboxHost } from '../../deploy/places/sandbox-places.ts';
 import { nodeArgv } from '../../deploy/processes/node-argv.ts';
 import { connectNats } from '../../eventlog/connection/connect.ts';
+import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { lastPresences } from '../../eventlog/live/presence.ts';
 import { signatureHeader } from '../../eventlog/signing/check-event.ts';
+import { trustNow } from '../../eventlog/signing/trust.ts';
 import { remakeDurable } from '../../eventlog/stream/durables.ts';
-import { outputStream } from '../../eventlog/stream/provision.ts';
 import type { PublisherConfig } from '../../schemas/config.ts';
+import { Fleet } from '../../schemas/fleet.ts';
 import { sha256 } from '../../schemas/hash.ts';
 import { planVariant } from '../plan-variant.ts';
 import { startTestFleet, type TestFleet } from '../test-fleet.ts';
@@ -53,7 +55,8 @@ describe('a host and its journal', () => {
   const troubleOf = async (host: SandboxHost): Promise<string | null | undefined> => {
     const connection = await admin();
     try {
-      return (await lastPresences(connection, 'sandbox', [host], outputStream)).get(host)?.trouble;
+      const trust = trustNow(readConfigFile(fleet.places.fleetFile, Fleet));
+      return (await lastPresences(connection, trust, [host])).seen.get(host)?.trouble;
     } finally {
       await connection.close();
     }

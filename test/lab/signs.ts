@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Session } from '../../coordinator/commands/session.ts';
 import { eventLine } from '../../coordinator/reading/event-line.ts';
 import { readOutput } from '../../eventlog/live/output.ts';
+import { trustNow } from '../../eventlog/signing/trust.ts';
 import type { LoggedEvent } from '../../schemas/events.ts';
 
 /** Where a sign is seen: an event in the log, a line of a step's output, a line on the board's console. */
@@ -33,7 +34,8 @@ export const watchSigns = async (session: Session, iteration: string, consoleLog
     while (!signal.aborted)
       await readOutput(
         session.connection,
-        { fleet: session.fleet.fleet, iteration },
+        trustNow(session.fleet),
+        { iteration },
         { follow: true, signal },
         ({ step, line }) => void seen.output.push(`${step}: ${line}`),
       ).catch(() => sleep(lookEveryMs));

@@ -9,7 +9,6 @@ import { type Trust, trustNow } from '../../eventlog/signing/trust.ts';
 import { formatAttempt } from '../../schemas/attempt-id.ts';
 import type { Fleet } from '../../schemas/fleet.ts';
 import type { Role } from '../../schemas/step-names.ts';
-import { trustFileOf } from '../../schemas/trust-file.ts';
 import { createHostConnection, type HostConnection } from './host-connection.ts';
 import type { KeptJournal } from './kept-journal.ts';
 import { clockOf, createLife, databaseOf, type Life } from './life.ts';
@@ -67,7 +66,7 @@ const check: CheckMessage = (message) => {
 
 const trusts = new WeakMap<Fleet, Trust>();
 const trustOf = (fleet: Fleet): Trust => {
-  const known = trusts.get(fleet) ?? trustNow(trustFileOf(fleet));
+  const known = trusts.get(fleet) ?? trustNow(fleet);
   trusts.set(fleet, known);
   return known;
 };
@@ -156,7 +155,7 @@ export const createSimulatedHost = (sim: Simulation, log: SimulatedLog, parts: H
       },
       started: { role, version: '1', bootId: world.bootId, release: 'r', package: null },
       report: role === 'board' ? async () => deadlinePassed(world) : undefined,
-      outputOf: () => () => undefined,
+      outputOf: () => ({ write: () => undefined, end: () => undefined }),
       onRunning: () => undefined,
       trouble: createTrouble(say),
       say,

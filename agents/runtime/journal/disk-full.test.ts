@@ -20,7 +20,7 @@ const isRoot = process.getuid?.() === 0;
 beforeAll(async () => {
   log = await startLogServer(fleet, [host]);
   coordinator = await log.connect('coordinator');
-  listenForPresence(coordinator, fleet, (said) => {
+  listenForPresence(coordinator, log.trust, (said) => {
     presence = said;
   });
   disk = join(log.folder, 'disk');
