@@ -328,6 +328,27 @@ describe('build', () => {
     });
   });
 
+  test('a source that is no archive and has no sum is approved by its content', async () => {
+    attempt = 10;
+    const edit = (text: string) =>
+      text.replace('source=(', 'source=(firmware.bin ').replace('sha256sums=(', 'sha256sums=(SKIP ');
+    const id = commit(10, [], { edit });
+    const there = (other: string, text: string) => {
+      const at = join(folder, other, 'sources');
+      sh(folder, `mkdir -p ${at}; printf ${text} > ${at}/firmware.bin`);
+    };
+    there('other', 'reviewed');
+    there('.', 'another');
+    const approved = await approvedAt(id, 10);
+    await expect(run(id, 10, { approved })).rejects.toMatchObject({
+      fault: 'host',
+      message: expect.stringMatching(/prepare\(\) gives the sources/),
+    });
+    there('.', 'reviewed');
+    attempt = 11;
+    expect((await run(id, 10, { approved })).evidence.packages).toHaveLength(1);
+  });
+
   test('another version than the requested one is refused before it is built', async () => {
     attempt = 7;
     await expect(run(commit(8, []), 9)).rejects.toMatchObject({

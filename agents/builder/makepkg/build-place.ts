@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Confinement } from './confinement.ts';
 
 /** Where a build happens, on this host's disk. */
@@ -40,6 +41,15 @@ const confinedPlace: SeenPlace = {
 /** Where programs see the folders of a place. Without confinement they see them where they are. */
 export const seenFrom = (by: Confinement['by'], place: BuildPlace, sourcesFolder: string): SeenPlace =>
   by === 'bwrap' ? confinedPlace : { ...place, sourcesFolder };
+
+/** The file in the sources' folder to which a link leads that makepkg has made for a source; undefined for other links. */
+export const sourceBehind = (link: string, sourcesFolder: string): string | undefined => {
+  for (const folder of [confinedPlace.sourcesFolder, sourcesFolder]) {
+    const name = link.startsWith(`${folder}/`) ? link.slice(folder.length + 1) : '';
+    if (name !== '' && name !== '..' && !name.includes('/')) return join(sourcesFolder, name);
+  }
+  return undefined;
+};
 
 /** A path as confined programs would see it, so that a link says the same whether or not there is confinement. */
 export const spelledAsSeen = (path: string, place: BuildPlace, sourcesFolder: string): string => {

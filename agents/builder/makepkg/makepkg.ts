@@ -7,7 +7,7 @@ import { StepFailed } from '../../runtime/errors.ts';
 import { parseSrcinfo } from '../pkgbuild/srcinfo.ts';
 import { askOnce } from './answers.ts';
 import type { Reach } from './bubblewrap.ts';
-import { type BuildPlace, seenFrom, spelledAsSeen } from './build-place.ts';
+import { type BuildPlace, seenFrom, sourceBehind, spelledAsSeen } from './build-place.ts';
 import { type Confinement, confinementOf } from './confinement.ts';
 import { inCopy } from './in-copy.ts';
 import { judge, lockedExitCode, outOfRoom } from './makepkg-failure.ts';
@@ -30,6 +30,8 @@ export interface Makepkg {
   fetchedSources: (place: BuildPlace) => Promise<string[]>;
   /** Where a link in a place leads to, spelled as confined programs see it. */
   spelled: (place: BuildPlace) => (link: string) => string;
+  /** The file to which a link leads that makepkg has made for a source; undefined for other links. */
+  sourceBehind: (link: string) => string | undefined;
   /** Runs another program as the user that builds, under the place's lock. */
   runInside: (place: BuildPlace, argv: readonly string[], options?: RunOptions) => Promise<Ran>;
 }
@@ -274,10 +276,12 @@ export const createMakepkg = (run: Run, config: BuilderConfig): Makepkg => {
       return { by, uid, network: by === 'none', fetched: (await sourcesOf(place)).fetched.size > 0 };
     },
     fetchedSources: async (place) => [...(await sourcesOf(place)).fetched],
+    sourceBehind: (link) => sourceBehind(link, sourcesFolder),
     spelled: (place) => (link) => spelledAsSeen(link, place, sourcesFolder),
-    runInside: (place, argv, options = {}) => {
+    runInside: async (place, argv, options = {}) => {
+      await give.top(sourcesFolder);
       const writable = [place.buildFolder, place.keptFolder, place.freshFolder];
-      const reach: Reach = { readable: [], writable, network: false };
+      const reach: Reach = { readable: [sourcesFolder], writable, network: false };
       return runWithin(place, argv, reach, options).catch((error: unknown) =>
         Promise.reject(outOfRoom(error, argv[0] ?? '') ?? error),
       );

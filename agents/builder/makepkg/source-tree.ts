@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ProgramFailed } from '../../../host/errors.ts';
@@ -98,13 +98,13 @@ const isOfTheTree = async (root: string, { path, kind, isExecutable }: FoundFile
 };
 
 /** Git's ids of files' contents, as they are: neither attributes nor line ends change them. */
-const blobsOf = async (asUser: AsUser, root: string, paths: readonly string[]): Promise<string[]> => {
+const blobsOf = async (asUser: AsUser, paths: readonly string[]): Promise<string[]> => {
   if (paths.length === 0) return [];
   // From outside: git would take what prepare() has left for its own repository.
   const hash = ['git', '-C', '/', 'hash-object', '--no-filters', '--stdin-paths'];
   const env = { GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null' };
   const { stdout } = await asUser(hash, {
-    input: paths.map((path) => `${join(root, path)}\n`).join(''),
+    input: paths.map((path) => `${path}\n`).join(''),
     env,
   });
   return stdout.split('\n').filter(Boolean);
@@ -146,15 +146,21 @@ export interface SourceReader {
   repository: string;
   /** Where a link leads to, spelled as it is on every builder. */
   spelled: (link: string) => string;
+  /** The file to which a link leads that stands for a source; undefined for other links. */
+  sourceBehind: (link: string) => string | undefined;
 }
 
 /** Whether a name holds what lists of names can't carry safely. U+FFFD stands for bytes that are not UTF-8. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 export const isOddName = (name: string): boolean => /[\u0000-\u001f\u007f\ufffd]/.test(name);
 
-/** The tree of these files below a folder. @throws {StepFailed} (work) if there is something that no tree can hold. */
+/**
+ * The tree of these files below a folder. A source that is no archive stands in `$srcdir` as a link: it is in the tree by
+ * its content, whatever sums the PKGBUILD has for it.
+ * @throws {StepFailed} (work) if there is something that no tree can hold.
+ */
 const treeOf = async (
-  { asUser, git, repository, spelled }: SourceReader,
+  { asUser, git, repository, spelled, sourceBehind }: SourceReader,
   root: string,
   files: readonly FoundFile[],
 ): Promise<string> => {
@@ -164,13 +170,20 @@ const treeOf = async (
       'work',
       `the sources hold ${JSON.stringify(odd.path)}; expected plain files and links, with names in UTF-8 and without control characters`,
     );
-  const plain = files.filter(({ kind }) => kind === 'file').map(({ path }) => path);
-  const ids = await blobsOf(asUser, root, plain);
+  const contentOf = ({ kind, path, link }: FoundFile): string[] => {
+    if (kind === 'file') return [join(root, path)];
+    const source = sourceBehind(link);
+    return source !== undefined && existsSync(source) && !isOddName(source) ? [source] : [];
+  };
+  const plain = files.flatMap(contentOf);
+  const ids = await blobsOf(asUser, plain);
   if (ids.length !== plain.length) throw new Error(`git hashed ${ids.length} of ${plain.length} files`);
   const idOf = new Map(plain.map((path, index) => [path, ids[index] ?? '']));
-  const lines = files.map(({ path, kind, isExecutable, link }) => {
-    if (kind === 'link') return `120000 ${blobId(Buffer.from(spelled(link)))}\t${path}`;
-    return `${isExecutable ? '100755' : '100644'} ${idOf.get(path)}\t${path}`;
+  const lines = files.map((file) => {
+    const { path, kind, isExecutable, link } = file;
+    const [content] = contentOf(file);
+    if (content === undefined) return `120000 ${blobId(Buffer.from(spelled(link)))}\t${path}`;
+    return `${kind === 'file' && isExecutable ? '100755' : '100644'} ${idOf.get(content)}\t${path}`;
   });
   return writeTree(git, repository, lines);
 };

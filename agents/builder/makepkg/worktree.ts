@@ -237,7 +237,13 @@ export const openWorktree = async (
   const repository = join(workFolder, 'prepared.git');
   // Also where it is there: it may have been cut while it was made.
   await git.run(undefined, ['init', '--quiet', '--bare', repository], { quiet: true });
-  const reader: SourceReader = { asUser, git, repository, spelled: makepkg.spelled(place) };
+  const reader: SourceReader = {
+    asUser,
+    git,
+    repository,
+    spelled: makepkg.spelled(place),
+    sourceBehind: makepkg.sourceBehind,
+  };
 
   // Whoever still works here is waited for. A run that was cut while sources were prepared has left its outputs aside.
   await openUp(asUser, [buildFolder, keptFolder, freshFolder]);

@@ -14,7 +14,7 @@ export const builderConfig = (
     host: 'boltzmann',
     nats: { servers: ['127.0.0.1'] },
     keyFile: join(folder, 'key.pem'),
-    fleetFile: '/fleet.yaml',
+    trustFile: '/trust.json',
     stateFolder: join(folder, 'state'),
     role: 'builder',
     repositories,
