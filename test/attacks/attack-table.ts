@@ -90,6 +90,14 @@ export const attackTable = [
       'the writer, which requires TLS off loopback and verifies the certificate, also without `caFile`',
   },
   {
+    id: 'revoked-in-the-middle',
+    party: 'approver',
+    goal: 'have a stolen key’s approval, or build, counted to the end',
+    how: 'approves, or builds, with the stolen key just before it is revoked',
+    refusedBy:
+      'the coordinator, which voids the approval and the build and asks for others, and each host by its own fleet file',
+  },
+  {
     id: 'signed-by-the-publisher',
     party: 'publisher',
     goal: 'bring any program to a board by its next pacman -Syu',
