@@ -74,9 +74,15 @@ const planFault = (
  * Checks that people have agreed to what is to be landed, by this host's own copy of the fleet's file: whatever the
  * coordinator accepted, an iteration needs the approvals of all whom its plan names, and of as many people as the fleet
  * wants beside the one who started it. That one counts only if plan and fleet both say so.
+ * @param askedAt when the landing was asked for, by the clock of the log's server.
  * @returns what was approved. @throws {StepFailed} (work)
  */
-export const requireAgreed = (request: StepRequest<'land'>, trust: Trust, iteration: string): Approved => {
+export const requireAgreed = (
+  request: StepRequest<'land'>,
+  trust: Trust,
+  iteration: string,
+  askedAt?: number,
+): Approved => {
   const refuse = (why: string) =>
     new StepFailed('work', `${why}; nothing of ${iteration} is landed without the approvals that it needs`);
   const { approved } = request;
@@ -87,7 +93,7 @@ export const requireAgreed = (request: StepRequest<'land'>, trust: Trust, iterat
   if (fault !== undefined) throw refuse(fault);
   const start = authorOf(approved.start, trust, iteration, approved.planSha256);
   if ('fault' in start) throw refuse(start.fault);
-  const found = approversOf(approved, trust, iteration);
+  const found = approversOf(approved, trust, iteration, askedAt);
   if ('fault' in found) throw refuse(found.fault);
 
   const missing = plan.review.approvals.filter((person) => !found.names.has(person));

@@ -27,8 +27,8 @@ type Request = StepRequest<'land'>;
  * next run, or another builder that takes over, finds it by its trailer.
  */
 export const land: Step<'land', BuilderConfig> = async (request, context) => {
-  const { effect, host, run, workFolder, trust, iteration } = context;
-  const tree = treeFor(requireAgreed(request, trust, iteration), 'packaging');
+  const { effect, host, run, workFolder, trust, iteration, askedAt } = context;
+  const tree = treeFor(requireAgreed(request, trust, iteration, askedAt), 'packaging');
   if (tree === undefined) throw new StepFailed('work', 'people have approved no packaging tree');
   const series = readSeries(request.series.patches);
   const patchset = patchsetHash(series);
