@@ -19,7 +19,7 @@ import {
 import { Needs } from './needs.ts';
 import { type Opened, opened } from './open.ts';
 import { GoBack, Patch, Plan, Resolved } from './plan.ts';
-import { EndReason, LostReason, Refusal, Stranded, SupersededReason } from './reasons.ts';
+import { EndReason, LostReason, Refusal, Stranded, SupersededReason, VoidedReason } from './reasons.ts';
 import { Reviewed } from './reviewed.ts';
 import { Shallow } from './shallow.ts';
 import { SignedEvent } from './signed-event.ts';
@@ -92,6 +92,11 @@ export const iterationEvents = {
    * By the coordinator: an approval expired before anything was landed on it. Its number is the approval's sequence.
    */
   ApprovalExpired: z.object({ by: PersonName, approval: z.int().min(1), expires: z.iso.datetime() }),
+  /**
+   * By the coordinator: an approval does not count any more, and has to be given again. Its number is the approval's
+   * sequence.
+   */
+  ApprovalVoided: z.object({ by: PersonName, approval: z.int().min(1), reason: VoidedReason }),
   ClauseWaived: z.object({ clause: ClauseName, why: z.string().min(1), by: PersonName }),
   /** By a person, who asks for a retry. */
   RetryAsked: z.object({ by: PersonName }),

@@ -1,6 +1,15 @@
 import { z } from 'zod';
 import { CheckFault, Verdict } from './check-faults.ts';
-import { ClauseName, HostName, IterationName, PackageVersion, PersonName, RepositoryName } from './names.ts';
+import {
+  ClauseName,
+  HostName,
+  IterationName,
+  PackageVersion,
+  PersonName,
+  PublicKey,
+  RepositoryName,
+  WriterName,
+} from './names.ts';
 import { Role, StepName } from './step-names.ts';
 
 /**
@@ -69,14 +78,22 @@ const endings = [
 export const EndReason = z.discriminatedUnion('code', endings);
 export type EndReason = z.infer<typeof EndReason>;
 
+/** A key that signed what is needed was revoked: hosts refuse it as soon as their own fleet file says so. */
+const keyRevoked = reason('key-revoked', { writer: WriterName, publicKey: PublicKey });
+
+/** Why an approval no longer counts. */
+export const VoidedReason = z.discriminatedUnion('code', [keyRevoked]);
+export type VoidedReason = z.infer<typeof VoidedReason>;
+
 /** Why an attempt no longer counts. */
 export const SupersededReason = z.discriminatedUnion('code', [
   ...givenUp,
+  keyRevoked,
   /** The iteration ends, and what runs is stopped. */
   reason('iteration-ends', { reason: EndReason }),
 ]);
 export type SupersededReason = z.infer<typeof SupersededReason>;
-export type GivenUpReason = Exclude<SupersededReason, { code: 'iteration-ends' }>;
+export type GivenUpReason = Exclude<SupersededReason, { code: 'iteration-ends' | 'key-revoked' }>;
 
 /** Why a board that was changed counts as lost. */
 export const LostReason = z.discriminatedUnion('code', [

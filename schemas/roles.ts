@@ -35,6 +35,7 @@ const typesOf: Record<WriterRole, ReadonlySet<string>> = {
     'RetryRefused',
     'ReviewRequested',
     'ApprovalExpired',
+    'ApprovalVoided',
     'Checkpointed',
     'BoardLost',
     'IterationClosed',

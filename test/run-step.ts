@@ -41,6 +41,7 @@ export const runStep = async <Name extends StepName, Host>(
     attempt = 1,
     signal = new AbortController().signal,
     fleet = exampleFleet,
+    askedAt,
     through = (run) => run,
     watch,
   }: {
@@ -49,6 +50,8 @@ export const runStep = async <Name extends StepName, Host>(
     attempt?: number;
     signal?: AbortSignal;
     fleet?: Fleet;
+    /** When it was asked for, by the clock of the log's server. */
+    askedAt?: number;
     /** Wraps the runner, to observe what the step runs. */
     through?: (run: Run) => Run;
     watch?: WatchEffects;
@@ -65,6 +68,7 @@ export const runStep = async <Name extends StepName, Host>(
       iteration,
       step: name,
       attempt,
+      askedAt,
       key,
       effect: createEffect(journal, { iteration, step: name, attempt }, signal, watch),
       host,

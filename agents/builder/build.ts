@@ -50,9 +50,14 @@ const buildPackages = async (
   { effect, host, run, key, workFolder, attest, trust }: StepContext<BuilderConfig, EffectName<'build'>>,
 ): Promise<StepEvidence<'build'>> => {
   const { request } = asked;
-  requireAgreed(request.approved, trust, asked.iteration, { package: request.package }, (plan) => ({
-    package: packageIn(plan),
-  }));
+  requireAgreed(
+    request.approved,
+    { trust, iteration: asked.iteration },
+    { package: request.package },
+    (plan) => ({
+      package: packageIn(plan),
+    }),
+  );
   const makepkg = createMakepkg(run, host);
   const exported = join(workFolder, 'package');
   const wholeFile = join(workFolder, 'package.whole');

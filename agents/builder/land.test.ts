@@ -288,6 +288,22 @@ describe('lands only what people have agreed to', () => {
     );
   });
 
+  it('refuses an approval that had expired when the landing was asked for, by the log server’s clock', async () => {
+    const request = await asked();
+    const refusedAt = async (time: string) =>
+      runStep('land', land, request, fleet.host, {
+        folder: await fleet.runFolder(),
+        askedAt: Date.parse(time),
+      });
+    await expect(refusedAt('2099-01-01T00:01:00Z')).rejects.toMatchObject({
+      fault: 'work',
+      message: expect.stringContaining("@architect's has expired at 2099-01-01T00:00:00Z"),
+    });
+    expect([await count('kernel-agent'), await count('packages')]).toEqual([1, 1]);
+    await refusedAt('2098-12-31T23:59:59Z');
+    expect([await count('kernel-agent'), await count('packages')]).toEqual([2, 2]);
+  });
+
   it('refuses a package that somebody has changed since preflight, and says what differs', async () => {
     const request = await asked();
     const file = 'arch/linux-fresnel/PKGBUILD';

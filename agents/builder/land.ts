@@ -29,8 +29,9 @@ type Request = StepRequest<'land'>;
  * next run, or another builder that takes over, finds it by its trailer.
  */
 export const land: Step<'land', BuilderConfig> = async (request, context) => {
-  const { effect, host, run, workFolder, trust, iteration } = context;
-  requireAgreed(request.approved, trust, iteration, agreedFacts(request), (plan) => ({
+  const { effect, host, run, workFolder, trust, iteration, askedAt } = context;
+  const by = { trust, iteration, usedAt: askedAt };
+  requireAgreed(request.approved, by, agreedFacts(request), (plan) => ({
     title: plan.title,
     scope: plan.series.scope,
     manifest: plan.manifest,

@@ -66,16 +66,23 @@ const otherThanPlan = <Facts extends object>(facts: Facts, plan: Facts): string 
   return undefined;
 };
 
+/** By which trust file and for which iteration an agreement is looked at. */
+export interface AgreedBy {
+  trust: Trust;
+  iteration: string;
+  /** When the approvals were used, as {@link approversOf} takes it. */
+  usedAt?: number | undefined;
+}
+
 /** The people's part: all whom the plan names, and as many beside the author as the fleet wants. */
 const approvalFault = (
   approved: Approved,
   { review }: AgreedPlan,
-  trust: Trust,
-  iteration: string,
+  { trust, iteration, usedAt }: AgreedBy,
 ): string | undefined => {
   const start = authorOf(approved, trust, iteration);
   if ('fault' in start) return start.fault;
-  const found = approversOf(approved, trust, iteration);
+  const found = approversOf(approved, trust, iteration, usedAt);
   if ('fault' in found) return found.fault;
   const missing = review.approvals.filter((person) => !found.names.has(person));
   if (missing.length > 0) return `the plan asks for the approval of ${missing.join(', ')} as well`;
@@ -95,15 +102,15 @@ const approvalFault = (
  */
 export const agreedPlan = <Facts extends object>(
   approved: Approved,
-  trust: Trust,
-  iteration: string,
+  { trust, iteration, usedAt }: AgreedBy,
   asked: Facts,
   planned: (plan: AgreedPlan) => Facts,
 ): { plan: AgreedPlan } | { fault: string } => {
   const read = planOf(approved, iteration);
   if ('fault' in read) return read;
   const { plan } = read;
-  const fault = otherThanPlan(asked, planned(plan)) ?? approvalFault(approved, plan, trust, iteration);
+  const fault =
+    otherThanPlan(asked, planned(plan)) ?? approvalFault(approved, plan, { trust, iteration, usedAt });
   return fault === undefined ? read : { fault };
 };
 

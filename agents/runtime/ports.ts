@@ -31,6 +31,8 @@ export interface Clock {
 
 /** A message that the host's durable consumer delivered. */
 export interface HandedMessage extends KeptMessage {
+  /** When the log's server stored it: milliseconds since 1970, by the server's clock. */
+  storedAt?: number;
   /** Counts what the durable has delivered since it was made, from 1. */
   handed: number;
   /** How many more the durable has for the host now. */

@@ -89,7 +89,7 @@ export const requireProvenance = (
     throw refuse(`${files} was reviewed and built for ${provenance.board}, and this is ${board}`);
   const { repository, folder } = read.built;
   const asked = { repository, folder, version, built: read.built.version };
-  const agreed = agreedPlan(provenance, trust, iteration, asked, ({ package: planned }) => ({
+  const agreed = agreedPlan(provenance, { trust, iteration }, asked, ({ package: planned }) => ({
     ...{ repository: planned.repository, folder: planned.folder, version: planned.to, built: planned.to },
   }));
   if ('fault' in agreed) throw refuse(`People have not agreed to ${files}: ${agreed.fault}`);

@@ -123,6 +123,8 @@ const note = (
     options.journal.inOneCommit(() => {
       options.journal.blobs.keep(blobs);
       options.journal.requests.note({ iteration, step, attempt, bytes, eventId }, place, epoch);
+      if (message.storedAt !== undefined)
+        options.journal.requests.noteAskedAt({ iteration, step, attempt }, message.storedAt);
     });
     options.failpoint(`${step} noted`);
     options.onNoted();

@@ -94,6 +94,7 @@ export const runStep = async <Host>(
     iteration,
     step,
     attempt,
+    askedAt: journal.requests.askedAt(request),
     key: `${iteration}.${attempt}`,
     effect: createEffect(journal, request, signal, watch),
     host: options.host,

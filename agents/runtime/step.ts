@@ -49,6 +49,8 @@ export interface StepContext<Host, Effects extends EffectName = never> {
   readonly iteration: string;
   readonly step: StepName;
   readonly attempt: number;
+  /** When it was asked for, in milliseconds since 1970 by the clock of the log's server; undefined if nobody knows. */
+  readonly askedAt?: number | undefined;
   /** `<iteration>.<attempt>`: safe as a file name, the same after a restart. */
   readonly key: string;
   readonly effect: Effect<Effects>;

@@ -6,6 +6,7 @@ import { retryFault } from './asks.ts';
 import { type Doom, doomOf, needsRollback, rollbackFault } from './doom.ts';
 import { type ForwardStep, forwardSteps, isReady, reviewOf, treesToApprove } from './graph.ts';
 import { iterationEvent, requestStep, supersede } from './new-events.ts';
+import { revocationsIn } from './revocations.ts';
 import { rules } from './rules.ts';
 import { evidenceOf, type Iteration, lastAttempt, lostBoard, openAttemptsOf, type State } from './state.ts';
 import { hostFor, isAskedAgain } from './step-hosts.ts';
@@ -126,6 +127,8 @@ export const advance = (iteration: Iteration, state: State): NewEvent[] => {
   if (iteration.ended) return [];
   const doom = doomOf(iteration);
   if (doom) return advanceToEnd(iteration, state, doom);
+  const voided = revocationsIn(iteration, state);
+  if (voided.length > 0) return voided;
   // After a retry, a step whose evidence fails a check is asked for again, and no later step may use that evidence.
   const wanting = new Set<StepName>(failedChecks(iteration).map(({ step }) => step));
   if (hasMoved(iteration)) wanting.add('preflight');

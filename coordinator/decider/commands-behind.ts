@@ -26,7 +26,8 @@ export const commandsBehind = (event: KaEvent): Command[] => {
     if (event.fact !== 'Superseded') return [];
     const { reason, again } = event.data;
     if (reason.code === 'unknown') return [];
-    if (reason.code === 'iteration-ends') return [{ do: 'Advance', iteration }];
+    if (reason.code === 'iteration-ends' || reason.code === 'key-revoked')
+      return [{ do: 'Advance', iteration }];
     const given = reason as GivenUpReason;
     return [{ do: again ? 'AskAgain' : 'TimeOut', iteration, step, attempt, reason: given }];
   }
@@ -66,6 +67,8 @@ export const commandsBehind = (event: KaEvent): Command[] => {
       const lost = reason as LostReason;
       return [{ do: 'Lose', iteration, step: step as StepName, attempt, reason: lost }];
     }
+    case 'ApprovalVoided':
+      return event.data.reason.code === 'unknown' ? [] : [{ do: 'Advance', iteration }];
     case 'ReviewRequested':
     case 'RetryAccepted':
     case 'RetryRefused':

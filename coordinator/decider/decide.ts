@@ -111,6 +111,8 @@ const retry = (state: State, { iteration: name, by }: CommandTo<'Retry'>): NewEv
 /** The iterations of which other facts may follow once an event was folded. */
 export const touchedBy = ({ event }: LoggedEvent, { underWay }: Pick<State, 'underWay'>): string[] => {
   if (event.kind !== 'fleet') return [event.iteration];
+  // It may have signed what any of them rests on.
+  if (event.type === 'KeyRevoked') return [...underWay.values()];
   // A board that was given up as lost is back.
   const onBoard = event.type === 'AgentStarted' ? underWay.get(event.source) : undefined;
   return onBoard === undefined ? [] : [onBoard];

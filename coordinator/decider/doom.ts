@@ -53,6 +53,7 @@ const givenUp = (step: StepName, attempt: Attempt & { status: 'superseded' }): G
     case 'never-arrived':
       return reason as GivenUpReason;
     case 'iteration-ends':
+    case 'key-revoked':
     case 'unknown':
       return { code: 'step-overdue', host, step, limitSeconds: 0 };
   }

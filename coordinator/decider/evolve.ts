@@ -10,7 +10,9 @@ import {
 } from '../../schemas/events.ts';
 import { sha256 } from '../../schemas/hash.ts';
 import type { SignedEvent } from '../../schemas/signed-event.ts';
+import { revoked, rotated } from './key-periods.ts';
 import {
+  type Approval,
   type Asked,
   type Attempt,
   attemptsOf,
@@ -35,6 +37,7 @@ const writerOf: Record<IterationEventType, typeof coordinator | 'a person' | 'th
   RetryRefused: coordinator,
   AbortAsked: 'a person',
   ApprovalExpired: coordinator,
+  ApprovalVoided: coordinator,
   BoardLost: coordinator,
   DeadlinePassed: 'the board',
   IterationClosed: coordinator,
@@ -74,11 +77,14 @@ const evolveStep = (iteration: Iteration, event: StepEvent, at: LogPlace): Itera
     last: at,
     attempts: { ...iteration.attempts, [event.step]: changed },
   });
+  const isRevocation = event.fact === 'Superseded' && event.data.reason.code === 'key-revoked';
   const settle = (end: (attempt: Attempt) => Attempt): Iteration =>
     withAttempts(
       attempts.map((attempt) => {
         if (attempt.number !== event.attempt) return attempt;
         if (attempt.status === 'open') return end(attempt);
+        // What has succeeded counts no more only because a key was revoked.
+        if (attempt.status === 'succeeded' && isRevocation) return end(attempt);
         return attempt.status === 'superseded' ? { ...attempt, late: at.sequence } : attempt;
       }),
     );
@@ -107,6 +113,12 @@ const evolveStep = (iteration: Iteration, event: StepEvent, at: LogPlace): Itera
   }
 };
 
+/** Marks the approval with that sequence. */
+const withApproval = (iteration: Iteration, approval: number, mark: Partial<Approval>): Iteration => ({
+  ...iteration,
+  approvals: iteration.approvals.map((one) => (one.sequence === approval ? { ...one, ...mark } : one)),
+});
+
 const evolveIteration = (
   iteration: Iteration,
   event: IterationEvent,
@@ -130,13 +142,10 @@ const evolveIteration = (
       const word = { ...event.data, ...(signed ? { signed } : {}), sequence, time: at.time, approved };
       return { ...known, approvals: [...known.approvals, word] };
     }
-    case 'ApprovalExpired': {
-      const { approval } = event.data;
-      const approvals = known.approvals.map((one) =>
-        one.sequence === approval ? { ...one, expired: true } : one,
-      );
-      return { ...known, approvals };
-    }
+    case 'ApprovalExpired':
+      return withApproval(known, event.data.approval, { expired: true });
+    case 'ApprovalVoided':
+      return withApproval(known, event.data.approval, { voided: { sequence, reason: event.data.reason } });
     case 'ClauseWaived':
       return { ...known, waivers: [...known.waivers, { ...event.data, sequence }] };
     case 'RetryAsked': {
@@ -220,10 +229,15 @@ const evolveFleet = (state: State, event: FleetEvent, at: LogPlace): State => {
       return event.source === personWriter(event.data.by) ? evolveEpoch(state, event.data.epoch) : state;
     case 'Checkpointed':
       return event.source === coordinator ? evolveCheckpoint(state, event) : state;
-    case 'KeyRotated':
-    case 'KeyRevoked':
     case 'RefusalAcknowledged':
-      return state; // the code that checks signatures keeps keys and alarms
+      return state; // the code that checks signatures keeps alarms
+    case 'KeyRotated':
+      return { ...state, keys: state.keys.set(event.source, rotated(state, event, at.sequence)) };
+    case 'KeyRevoked': {
+      if (event.source !== personWriter(event.data.by)) return state;
+      const { writer } = event.data;
+      return { ...state, keys: state.keys.set(writer, revoked(state, event.data, at.sequence)) };
+    }
   }
 };
 

@@ -11,12 +11,13 @@ const after = {
   preflight: [],
   keycheck: [],
   land: ['review', 'keycheck'],
-  build: ['land'],
-  publish: ['build'],
+  // An approval may be voided after the landing: these steps show it to their hosts as well.
+  build: ['land', 'review'],
+  publish: ['build', 'review'],
   presweep: ['review'],
   backup: ['review'],
   stage: ['publish'],
-  install: ['stage', 'backup', 'presweep'],
+  install: ['stage', 'backup', 'presweep', 'review'],
   reboot: ['install'],
   sweep: ['reboot'],
   confirm: ['sweep'],
@@ -30,19 +31,28 @@ export type ForwardStep = keyof typeof after;
 /** The steps of an iteration from its start to its close. */
 export const forwardSteps = Object.keys(after) as ForwardStep[];
 
-/** Whether an approval is in use or was used. It is for one landing, and does not expire during that or afterwards. */
-export const isUsed = (iteration: Iteration, { sequence }: { sequence: number }): boolean =>
-  attemptsOf(iteration, 'land').some(
-    (attempt) =>
-      (attempt.status === 'succeeded' || attempt.status === 'open') && attempt.requested.sequence > sequence,
-  );
+/** The steps that hosts do nothing of without approvals. */
+const onApproval = ['land', 'build', 'publish', 'install'] as const satisfies readonly ForwardStep[];
+
+/**
+ * Whether an approval is in use or was used. It is for one landing, and does not expire during that or afterwards. One that
+ * is given after the landing, in the place of a voided one, is used by the next of these steps.
+ */
+const isUsed = (iteration: Iteration, { sequence }: { sequence: number }): boolean =>
+  onApproval
+    .flatMap((step) => attemptsOf<StepName>(iteration, step))
+    .some(
+      (attempt) =>
+        (attempt.status === 'succeeded' || attempt.status === 'open') &&
+        attempt.requested.sequence > sequence,
+    );
 
 /** The approvals that can still expire: nothing was landed on them yet. */
 export const lastingApprovals = (iteration: Iteration): Iteration['approvals'] =>
   iteration.ended
     ? []
     : iteration.approvals.filter(
-        (one) => one.expires !== undefined && !one.expired && !isUsed(iteration, one),
+        (one) => one.expires !== undefined && !one.expired && !one.voided && !isUsed(iteration, one),
       );
 
 /** The trees that people approve, as preflight found them; undefined before preflight succeeded. */
@@ -58,7 +68,7 @@ export const treesToApprove = (iteration: Iteration): ApprovedTree[] | undefined
   );
 };
 
-/** The last approval or rejection of each person for this exact board, plan and trees that has not expired. */
+/** The last approval or rejection of each person for this exact board, plan and trees that has not expired or been voided. */
 const lastWordsOn = (
   iteration: Iteration,
   trees: readonly ApprovedTree[],
@@ -70,17 +80,22 @@ const lastWordsOn = (
           word.board === iteration.plan.board &&
           word.planSha256 === iteration.planSha256 &&
           isDeepStrictEqual(word.trees, trees) &&
-          word.expired !== true,
+          word.expired !== true &&
+          word.voided === undefined,
       )
       .map((word) => [word.by, word]),
   );
+
+/** The approvals that count now. */
+export const countedApprovals = (iteration: Iteration): Iteration['approvals'] =>
+  [...lastWordsOn(iteration, treesToApprove(iteration) ?? []).values()].filter(({ approved }) => approved);
 
 /** What was reviewed, with plan, start and the approvals on which the iteration is based, as people signed them. */
 export const approvedIn = (iteration: Iteration): Approved => {
   const { plan, planSha256, planText, resolved, start } = iteration;
   const trees = treesToApprove(iteration) ?? [];
-  const approvals = [...lastWordsOn(iteration, trees).values()].flatMap(({ approved, by, signed }) =>
-    approved && signed && plan.review.approvals.includes(by) ? [signed] : [],
+  const approvals = countedApprovals(iteration).flatMap(({ by, signed }) =>
+    signed && plan.review.approvals.includes(by) ? [signed] : [],
   );
   return {
     ...{ board: plan.board, planSha256, trees, planText, approvals },

@@ -3,7 +3,7 @@ import type { FleetFacts, IterationEvent, StepEvent } from '../../schemas/events
 import type { Needs } from '../../schemas/needs.ts';
 import type { Opened } from '../../schemas/open.ts';
 import type { Patch, ReadPlan, Resolved } from '../../schemas/plan.ts';
-import type { EndReason, Refusal, Stranded, SupersededReason } from '../../schemas/reasons.ts';
+import type { EndReason, Refusal, Stranded, SupersededReason, VoidedReason } from '../../schemas/reasons.ts';
 import type { ApprovedTree } from '../../schemas/reviewed.ts';
 import type { SignedEvent } from '../../schemas/signed-event.ts';
 import { type StepName, stepNames } from '../../schemas/step-names.ts';
@@ -44,6 +44,8 @@ export interface Approval {
   /** By the clock of the log's server. A rejection does not expire. */
   expires?: string | undefined;
   expired?: boolean;
+  /** The event that says that it does not count any more. */
+  voided?: { sequence: number; reason: Opened<VoidedReason> };
   /** As its writer signed it, for the hosts that act on it. */
   signed?: SignedEvent;
 }
@@ -170,6 +172,16 @@ export interface HostState {
   startedAt: LogPlace;
 }
 
+/** A time in which a writer had one key, as far as the log shows it. */
+export interface KeyPeriod {
+  /** The event that began it; 0 for the key that the log begins with. */
+  since: number;
+  /** Null as long as no event has named the key: only rotations and revocations do. */
+  publicKey: string | null;
+  /** The event that revoked it. */
+  revoked?: number;
+}
+
 /**
  * An outcome that comes before its request in the log. This happens after a lost tail, when each writer sends its
  * events again.
@@ -198,6 +210,8 @@ export interface State {
   hosts: OrderedMap<string, HostState>;
   /** Each writer's last event: the writer's own count and the event's hash, to which its next one links. */
   writers: PersistentMap<string, { seq: number; hash: string }>;
+  /** The keys of the writers that have had another key, or whose key was revoked: their periods, oldest first. */
+  keys: PersistentMap<string, readonly KeyPeriod[]>;
   /** The log's epoch. */
   epoch: number;
   /** The sequence of the last end of an iteration or refusal of a start; 0 before the first. */
@@ -220,6 +234,7 @@ export const initialState: State = {
   starts: OrderedMap(),
   hosts: OrderedMap(),
   writers: PersistentMap(),
+  keys: PersistentMap(),
   epoch: 1,
   lastEnd: 0,
   checkpoints: OrderedMap(),

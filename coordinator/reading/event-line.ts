@@ -1,7 +1,7 @@
 import type { FleetEvent, IterationEvent, KaEvent, StepEvent } from '../../schemas/events.ts';
 import { printable } from '../../schemas/printable.ts';
 import { howItFellBack } from './english/fell-back.ts';
-import { endedWords, lostWords, supersededWords } from './english/reasons.ts';
+import { endedWords, lostWords, supersededWords, voidedWords } from './english/reasons.ts';
 import { refusalWords } from './english/refusals.ts';
 import { spokenSeconds } from './markdown.ts';
 
@@ -116,6 +116,8 @@ const iterationLine = (event: IterationEvent): string => {
       return `review REJECTED by ${data.by}: ${data.note}`;
     case 'ApprovalExpired':
       return `the approval of ${data.by} has expired, ${data.expires}`;
+    case 'ApprovalVoided':
+      return `the approval of ${data.by} no longer counts: ${voidedWords(data.reason)}`;
     case 'ClauseWaived':
       return `${data.clause} waived by ${data.by}: ${data.why}`;
     case 'RetryAsked':

@@ -10,7 +10,7 @@ import type { ReaderCopy } from './reader-copy.ts';
 import { type SummaryDetails, type SummaryLine, summaryDetails, summaryLine } from './summary.ts';
 
 /** The maps of the state that are kept as they are. The others are made again from what is kept of each iteration. */
-const kept = ['starts', 'hosts', 'writers', 'underWay', 'checkpoints', 'untold', 'early'] as const;
+const kept = ['starts', 'hosts', 'writers', 'keys', 'underWay', 'checkpoints', 'untold', 'early'] as const;
 type KeptMap = (typeof kept)[number];
 
 /** The end of a copy, and what is known there besides the ended iterations. */

@@ -108,7 +108,7 @@ const isBeyondUs = ({ event }: LoggedEvent, state: State): boolean => {
 /**
 /**
  * The outcomes with blobs whose attempts are given up after them. The coordinator gives up no attempt whose outcome it
- * can read, so their blobs came to the log's server later.
+ * can read, unless a key was revoked, so their blobs came to the log's server later.
  */
 const readTooLate = (events: readonly LoggedEvent[]): ReadonlySet<LoggedEvent> => {
   const outcomes = new Map<string, LoggedEvent>();
@@ -116,6 +116,7 @@ const readTooLate = (events: readonly LoggedEvent[]): ReadonlySet<LoggedEvent> =
   for (const logged of events) {
     const { event, whole } = logged;
     if (event.kind !== 'step') continue;
+    if (event.fact === 'Superseded' && event.data.reason.code === 'key-revoked') continue;
     if (event.fact === 'Superseded') {
       const outcome = outcomes.get(formatAttemptOn(event, event.data.host));
       if (outcome) late.add(outcome);

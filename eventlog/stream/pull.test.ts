@@ -32,6 +32,7 @@ it('hands over what is there, with its place, and says when there is nothing mor
   await pull(async (pulled) => {
     if (pulled === 'nothing now') return 'enough';
     places.push([pulled.seq, pulled.handed, pulled.pending]);
+    expect(Math.abs(Date.now() - pulled.storedAt)).toBeLessThan(60_000);
     await pulled.ack();
     return 'more';
   });

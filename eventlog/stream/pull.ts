@@ -17,6 +17,8 @@ export interface PulledMessage {
   subject: string;
   data: Uint8Array;
   headers?: MsgHdrs | undefined;
+  /** When the server stored it: milliseconds since 1970, by the server's clock. */
+  storedAt: number;
   /** Counts what the durable has delivered since it was made, from 1. */
   handed: number;
   /** How many more the durable has for the host now. */
@@ -49,11 +51,15 @@ const requestTimeout = 408;
 const idleHeartbeat = 100;
 
 /** `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`, NATS ADR-15; newer ones insert domain and account. */
-const placeOf = (reply: string): { seq: number; handed: number; pending: number } | undefined => {
+const placeOf = (
+  reply: string,
+): Pick<PulledMessage, 'seq' | 'handed' | 'storedAt' | 'pending'> | undefined => {
   const tokens = reply.split('.');
-  const [seq, handed, , pending] = (tokens.length > 9 ? tokens.slice(7, 11) : tokens.slice(5, 9)).map(Number);
+  const [seq, handed, nanoseconds = 0, pending = 0] = (
+    tokens.length > 9 ? tokens.slice(7, 11) : tokens.slice(5, 9)
+  ).map(Number);
   if (!reply.startsWith('$JS.ACK.') || seq === undefined || handed === undefined) return undefined;
-  return { seq, handed, pending: pending ?? 0 };
+  return { seq, handed, storedAt: Math.floor(nanoseconds / 1e6), pending };
 };
 
 const pulled = (connection: NatsConnection, { subject, data, headers, reply = '' }: Msg): PulledMessage => {

@@ -122,19 +122,12 @@ export const attackTable = [
       'enrolment, which works as root only where nobody else can put a link, and otherwise as that user',
   },
   {
-    id: 'secret-left-open',
-    party: 'local user',
-    goal: 'have the key that signs packages, or the key of the log’s server',
-    how: 'reads the files that the documented commands leave behind',
-    refusedBy: 'the modes of these files: keys are made under a mask, and travel through a pipe',
-  },
-  {
-    id: 'signed-by-the-publisher',
-    party: 'publisher',
-    goal: 'bring any program to a board by its next pacman -Syu',
-    how: 'signs a package of its own and adds it to the repository, with no proof and with that of an approved one',
+    id: 'revoked-in-the-middle',
+    party: 'approver',
+    goal: 'have a stolen key’s approval, or build, counted to the end',
+    how: 'approves, or builds, with the stolen key just before it is revoked',
     refusedBy:
-      'the board’s pacman, whose hook asks a builder’s attestation and people’s approvals of these very bytes for this board',
+      'the coordinator, which voids the approval and the build and asks for others, and each host by its own fleet file',
   },
   {
     id: 'rolled-up-output',
@@ -150,6 +143,21 @@ export const attackTable = [
     how: 'publishes what is no event of its own: unsigned, misplaced, or out of its own chain',
     refusedBy:
       'the reader, which makes one alarm of it; a person acknowledges exactly these bytes, and the check passes',
+  },
+  {
+    id: 'secret-left-open',
+    party: 'local user',
+    goal: 'have the key that signs packages, or the key of the log’s server',
+    how: 'reads the files that the documented commands leave behind',
+    refusedBy: 'the modes of these files: keys are made under a mask, and travel through a pipe',
+  },
+  {
+    id: 'signed-by-the-publisher',
+    party: 'publisher',
+    goal: 'bring any program to a board by its next pacman -Syu',
+    how: 'signs a package of its own and adds it to the repository, with no proof and with that of an approved one',
+    refusedBy:
+      'the board’s pacman, whose hook asks a builder’s attestation and people’s approvals of these very bytes for this board',
   },
   {
     id: 'slow-expression',

@@ -219,7 +219,7 @@ export const runSchedule = async (seed: number, options: { traced?: boolean } = 
       keepsCopy: !random.chance(0.1),
     }),
   );
-  const people = createSimulatedPeople(sim, log, fleet);
+  const people = createSimulatedPeople(sim, log, fleet, createRandom(seed + 0x1000_0000));
   const faultyMs = random.pick([0.5, 1.5, 3, 6]) * minute;
   let lastFaultAt = planFaults(sim, log, hosts, coordinators, faultyMs);
   /** Plans a fault that happens once. */

@@ -46,6 +46,11 @@ const since = `
   CREATE TABLE IF NOT EXISTS told (
     id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL, open TEXT NOT NULL
   ) STRICT;
+  -- When the log's server stored a request, in milliseconds since 1970.
+  CREATE TABLE IF NOT EXISTS asked_at (
+    iteration TEXT NOT NULL, step TEXT NOT NULL, attempt INTEGER NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (iteration, step, attempt)
+  ) STRICT;
   -- A place in the log stands behind the request's bytes in its row: without this, to look for one reads them all.
   CREATE INDEX IF NOT EXISTS request_place ON request (sequence, iteration);
 `;

@@ -85,6 +85,13 @@ describe('the journal', () => {
     expect(journal.requests.open()).toEqual([build, { ...build, attempt: 2 }]);
   });
 
+  it('keeps when the log’s server first stored a request', () => {
+    expect(journal.requests.askedAt(build)).toBeUndefined();
+    journal.requests.noteAskedAt(build, 5);
+    journal.requests.noteAskedAt(build, 7); // it was sent again after the log had lost it
+    expect(journal.requests.askedAt(build)).toBe(5);
+  });
+
   it('lets a supersession win, before and after the request', () => {
     journal.requests.noteSuperseded(build);
     journal.requests.note(request(1));

@@ -63,6 +63,20 @@ export class Requests {
     });
   }
 
+  /** Notes when the log's server stored a request; what was noted first stays. */
+  noteAskedAt({ iteration, step, attempt }: AttemptId, at: number): void {
+    this.#db
+      .statement('INSERT INTO asked_at VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING')
+      .run(iteration, step, attempt, at);
+  }
+
+  /** When the log's server stored a request, in milliseconds since 1970; undefined if nobody knows. */
+  askedAt({ iteration, step, attempt }: AttemptId): number | undefined {
+    return this.#db
+      .values('SELECT at FROM asked_at WHERE iteration = ? AND step = ? AND attempt = ?')
+      .get(iteration, step, attempt) as number | undefined;
+  }
+
   noteSuperseded({ iteration, step, attempt }: AttemptId, message?: LogPlace & { bytes: Uint8Array }): void {
     const insert = this.#db.statement(
       `INSERT INTO superseded (iteration, step, attempt, sequence, signature, bytes) VALUES (?, ?, ?, ?, ?, ?)

@@ -6,7 +6,9 @@ export const approved: CheckRule<'approved'> = {
   judge: ({ by }, iteration) => {
     const review = reviewOf(iteration);
     if (!review) return undefined;
-    const words = iteration.approvals.filter((word) => by.includes(word.by) && word.approved);
+    const words = iteration.approvals.filter(
+      (word) => by.includes(word.by) && word.approved && word.voided === undefined,
+    );
     const isMissing = (person: string) =>
       review.missing.includes(person) || !words.some((word) => word.by === person);
     return by.some(isMissing) ? undefined : { faults: [], events: words.map(({ sequence }) => sequence) };

@@ -5,6 +5,7 @@ import type {
   RollbackFault,
   Stranded,
   SupersededReason,
+  VoidedReason,
 } from '../../../schemas/reasons.ts';
 import type { End } from '../../decider/state.ts';
 import { faultsWords } from './check-faults.ts';
@@ -21,12 +22,18 @@ export const supersededWords = (reason: Opened<SupersededReason>): string => {
       return `${reason.host} has been silent for ${reason.silentSeconds} s, its grace is ${reason.graceSeconds} s`;
     case 'never-arrived':
       return `it was asked in epoch ${reason.epoch}, before the log was restored, and ${reason.host} has not heard of it`;
+    case 'key-revoked':
+      return `the key ${reason.publicKey} of ${reason.writer} was revoked, and hosts refuse what it has signed`;
     case 'iteration-ends':
       return `the iteration ends: ${endWords(reason.reason)}`;
     case 'unknown':
       return unknownWords(reason);
   }
 };
+
+/** Why an approval no longer counts. */
+export const voidedWords = (reason: Opened<VoidedReason>): string =>
+  reason.code === 'unknown' ? unknownWords(reason) : supersededWords(reason);
 
 /** Why an iteration failed or was aborted. */
 export const endWords = (reason: Opened<EndReason>): string => {
