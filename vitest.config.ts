@@ -32,6 +32,7 @@ export default defineConfig({
   // Where node_modules may be written by nobody.
   cacheDir: '.ka/vitest',
   test: {
+    globalSetup: ['test/own-addon.ts'],
     // More than the two cores of the smallest machine: the tests wait for programs and clocks as much as they compute.
     maxWorkers: 4,
     sequence: { sequencer: slowestFirst(slowest) },

@@ -14,6 +14,7 @@ const common = {
   outdir,
   outbase: '.',
   bundle: true,
+  metafile: true,
   platform: 'node',
   target: 'node20',
   logLevel: 'warning',
@@ -26,7 +27,7 @@ const importMeta = { 'import.meta.dirname': '__dirname', 'import.meta.url': 'imp
  * Packages that are not bundled: those with native parts, which they look for beside their own files, and large ones
  * that few commands use.
  */
-const apart = ['better-sqlite3', 'esbuild', 'ssh2', 'tsx', 'xmlbuilder2'];
+const apart = ['@cyclonedx/cyclonedx-library', 'better-sqlite3', 'esbuild', 'ssh2', 'tsx', 'xmlbuilder2'];
 
 const cli = () =>
   build({
@@ -62,6 +63,7 @@ const daemons = () =>
   build({
     ...common,
     entryPoints: [
+      'deploy/bill/bill-main.ts',
       'deploy/supervisor-main.ts',
       'deploy/local-fleet/servers/file-server-main.ts',
       'agents/main.ts',
@@ -78,6 +80,13 @@ const daemons = () =>
       js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",
     },
   });
+
+/** Writes what is bundled, and its licences, beside the bundle. */
+const writeBill = (metafiles) => {
+  const outputs = Object.assign({}, ...metafiles.map((metafile) => metafile.outputs));
+  const input = JSON.stringify({ inputs: {}, outputs });
+  execFileSync(process.execPath, [join(outdir, 'deploy/bill/bill-main.js'), outdir], { input });
+};
 
 /** Runs the code with which most commands begin, and saves what V8 compiles for it. */
 const keepCompiled = () => {
@@ -103,6 +112,7 @@ const keepCompiled = () => {
 
 if (process.argv[3] === '--keep-compiled') keepCompiled();
 else {
-  await Promise.all([cli(), launcher(), daemons()]);
+  const built = await Promise.all([cli(), launcher(), daemons()]);
+  writeBill(built.map(({ metafile }) => metafile));
   execFileSync(process.execPath, [import.meta.filename, outdir, '--keep-compiled'], { stdio: 'ignore' });
 }

@@ -103,6 +103,7 @@ export const addEnrolCommands = (program: Command, places: ConfigPlaces): void =
       );
       if (enrolled.publicKey !== null) print(`${host}'s key: ${enrolled.publicKey}`);
       if (enrolled.restarted) print(`its units are active, with build ${enrolled.build}`);
+      print(`better-sqlite3's addon in that build: sha256 ${enrolled.addonSha256}`);
       printList('what remains to do by hand:', enrolled.remains);
     });
 

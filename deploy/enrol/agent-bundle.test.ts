@@ -1,8 +1,7 @@
 import { execFile } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { stringify } from 'yaml';
@@ -11,8 +10,10 @@ import { EnrolledHost } from '../../schemas/config.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { Role } from '../../schemas/step-names.ts';
 import { trustFileText } from '../../schemas/trust-file.ts';
-import { bundleAgent, bundleEnroller } from './agent-bundle.ts';
+import { bundleEnroller } from './agent-bundle.ts';
+import { makeBuild } from './host-build.ts';
 import { completeConfig } from './host-config.ts';
+import { ownTarget } from './node-gyp.ts';
 import { addonFile } from './sqlite-addon.ts';
 import { writtenHosts } from './testdata/written-hosts.ts';
 
@@ -35,9 +36,8 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const install = async (role: Role): Promise<string> => {
   const at = place(role);
   mkdirSync(at);
-  for (const [name, bytes] of await bundleAgent(role)) writeFileSync(join(at, name), bytes);
-  const sqlite = dirname(createRequire(import.meta.url).resolve('better-sqlite3/package.json'));
-  copyFileSync(join(sqlite, 'build/Release', addonFile), join(at, addonFile));
+  for (const { path, bytes } of (await makeBuild(ownTarget(), role, {})).files)
+    writeFileSync(join(at, basename(path)), bytes);
   return at;
 };
 
@@ -71,6 +71,12 @@ it.each(Role.options)('makes an agent of a %s that runs without any package besi
   expect(await saidBy(['host.mjs', 'check'], at)).toBe('');
   const empty = { deadline: null, attempts: [], unsent: 0 };
   expect(JSON.parse(await saidBy(['host.mjs', 'open', '--config', 'agent.yaml'], at))).toEqual(empty);
+
+  await run('sha256sum', ['--check', '--strict', 'SHA256SUMS'], { cwd: at });
+  appendFileSync(join(at, addonFile), '\0');
+  expect(await saidBy(['host.mjs', 'check'], at)).toMatch(
+    /better_sqlite3\.node has the sha256 .* enrol again/,
+  );
 });
 
 it('makes an enroller that runs from a pipe, and reports why it can’t do something', async () => {

@@ -22,6 +22,7 @@ import { changeHost } from './change-host.ts';
 import { type HostBuild, makeBuild } from './host-build.ts';
 import type { HostLine } from './host-line.ts';
 import { type HostLook, lookAtHost } from './look-at-host.ts';
+import { ownTarget } from './node-gyp.ts';
 import { apply } from './on-host/apply.ts';
 import type { Asked, Started, Surveyed } from './on-host/asked.ts';
 import { survey } from './on-host/survey.ts';
@@ -34,8 +35,7 @@ const publicKey = () => readWriterKey(generateWriterKey()).publicKey;
 
 let build: HostBuild;
 beforeAll(async () => {
-  const { arch, versions } = process;
-  build = await makeBuild({ arch, abi: versions.modules, version: versions.node }, 'board', {});
+  build = await makeBuild(ownTarget(), 'board', {});
 });
 
 let folder: string;

@@ -3,8 +3,8 @@ import { changeHost, type EnrolledKeys } from './change-host.ts';
 import { type BuildOptions, makeBuild } from './host-build.ts';
 import { type HostLogin, openHostLine } from './host-line.ts';
 import { type HostLook, type LookOptions, lookAtHost } from './look-at-host.ts';
+import type { AddonTarget } from './node-gyp.ts';
 import { whatRemains } from './plan.ts';
-import type { AddonTarget } from './sqlite-addon.ts';
 import { type HostFiles, type WantedHost, wantedHost } from './wanted-host.ts';
 
 export interface EnrolOptions extends HostFiles, LookOptions, BuildOptions {
@@ -20,6 +20,8 @@ export interface Enrolled {
   role: string;
   /** The build that runs there. */
   build: string;
+  /** The sha256 of the machine code in it, better-sqlite3's addon, which was compiled from its source. */
+  addonSha256: string;
   /** The host's NKey; null after a dry run on a host without one. */
   publicKey: string | null;
   /**
@@ -43,6 +45,7 @@ const enrolledAs = (
   host,
   role: config.role,
   build: build.name,
+  addonSha256: build.addonSha256,
   publicKey: keys.key?.publicKey ?? null,
   sshPublicKey: keys.sshPublicKey,
   differences,

@@ -35,6 +35,7 @@ it('gives each that logs in a user, keys of root’s and the folder above what i
     logins: [{ host: 'hertz', user: 'ka-hertz', store: null }],
   });
   expect(wanted?.folders.map(({ path, owner }) => `${path} ${owner}`)).toEqual([
+    '/etc/ssh/sshd_config.d root',
     '/srv/kernel-agent/offered root',
     '/etc/kernel-agent/logins root',
   ]);
@@ -62,7 +63,7 @@ it('gives a board that stores a file system, and shows it the views of the repos
 
 it('locks the agent’s user out where nobody logs in, and asks nothing of the folders', () => {
   const wanted = offeredIn('/var/lib/kernel-agent-host/offered', {});
-  expect(wanted).toMatchObject({ asked: { logins: [] }, folders: [], links: [] });
+  expect(wanted).toMatchObject({ asked: { logins: [] }, links: [] });
   expect(wanted?.asked.dropIn.text).toContain('Match User kernel-agent\n  DenyUsers kernel-agent\n');
 });
 

@@ -76,10 +76,13 @@ const storeOf = (root: string, host: string, megabytes: number | null): Store =>
 };
 
 /** What sshd does with a login's user. In the drop-in with capitals, as a person reads it; `sshd -T` has none. */
-const optionsFor = (root: string, { host, store }: Login): readonly (readonly [string, string])[] => [
+const optionsFor = (root: string, { host, user, store }: Login): readonly (readonly [string, string])[] => [
   ['ChrootDirectory', root],
   ['ForceCommand', store ? 'internal-sftp -u 077' : 'internal-sftp -R'],
   ['AuthorizedKeysFile', keysFile(host)],
+  // The machine's own lists of who may log in do not know this user.
+  ['AllowUsers', user],
+  ['AllowGroups', user],
   ['AuthorizedKeysCommand', 'none'],
   ['TrustedUserCAKeys', 'none'],
   ['AuthenticationMethods', 'publickey'],
@@ -160,8 +163,13 @@ export const wantedLogins = (config: AgentConfig, logins: HostLogins): WantedLog
         })),
       ],
     },
-    folders:
-      names.length === 0 ? [] : [root, loginsFolder].map((path) => ({ path, mode: 0o755, owner: 'root' })),
+    folders: [dirname(hostPlaces.sshdDropIn), ...(names.length === 0 ? [] : [root, loginsFolder])].map(
+      (path) => ({
+        path,
+        mode: 0o755,
+        owner: 'root',
+      }),
+    ),
     files: [
       wantedFile(hostPlaces.logins, `${JSON.stringify(seen, null, 2)}\n`, 0o644),
       ...Object.entries(logins).map(([host, { key }]) =>

@@ -60,6 +60,14 @@ export const attackTable = [
     refusedBy: 'the reader, which escapes foreign text in one place for each format; names have schemas',
   },
   {
+    id: 'install-script',
+    party: 'mirror',
+    goal: 'run code as root where a checkout is set up, and on boards',
+    how: 'serves a package with an install script, or fetches machine code that nobody has compiled here',
+    refusedBy:
+      'npm’s config, which runs no script of a package; enrolment takes only an addon that was compiled here',
+  },
+  {
     id: 'landing-without-approval',
     party: 'coordinator',
     goal: 'land what nobody has approved',

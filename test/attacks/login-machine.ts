@@ -24,6 +24,8 @@ cp -a /etc "$1/etc"
 mount --bind "$1/etc" /etc
 for folder in /srv /run /var/lib; do mount -t tmpfs -o mode=755 tmpfs "$folder"; done
 mkdir -m 755 /run/sshd
+echo 'AllowUsers root' >>/etc/ssh/sshd_config
+rm -rf /etc/ssh/sshd_config.d
 useradd --system --user-group --no-create-home --home-dir ${stateHome} --shell /bin/bash --password '*' ${agentUser}
 for folder in ${stateHome} ${stateHome}/keys ${stateHome}/.ssh; do install -d -m 700 -o ${agentUser} -g ${agentUser} "$folder"; done
 echo ready

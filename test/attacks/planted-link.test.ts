@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -187,6 +188,35 @@ describe('the agent’s user plants a link, and root enrols the host again', () 
         expect(lstatSync(at('keys/id_ed25519'))).toMatchObject({ uid: agent.uid, gid: agent.gid });
       }),
     );
+
+  attack(
+    'planted-link',
+    'links that come and go while root works lead nowhere either',
+    onlyRoot(async () => {
+      const before = rootsFiles();
+      const names = ['host.nkey', 'host.nkey.part', 'id_ed25519', 'id_ed25519.part', 'id_ed25519.pub'];
+      const targets = ['authorized_keys', 'host.nkey', 'made-up'];
+      const script = `cd "$1" && while :; do mkdir -p keys offered; for name in ${names.join(' ')}; do
+        for target in ${targets.join(' ')}; do ln -sfn "$2/$target" keys/$name; rm -f keys/$name; done; done
+        rm -rf offered; ln -s "$2/folder" offered; rm -f offered
+        mv keys away; ln -s "$2" keys; rm -f keys; mv away keys; done`;
+      const racer = spawn(
+        'setpriv',
+        [...['--reuid=65534', '--regid=65534', '--clear-groups', 'bash', '-c', script, '-'], home, roots],
+        { stdio: 'ignore' },
+      );
+      try {
+        for (const until = Date.now() + 4000; Date.now() < until; ) {
+          await enrol().catch(() => undefined);
+          await leave().catch(() => undefined);
+        }
+        expect(racer.exitCode).toBeNull();
+      } finally {
+        racer.kill('SIGKILL');
+      }
+      expect(rootsFiles()).toEqual(before);
+    }),
+  );
 
   attack(
     'planted-link',

@@ -67,9 +67,9 @@ attack(
     };
     expect(provenance?.approvals).not.toEqual(stale.approvals);
     const provided = { packages, version: asked.request.to };
-    expect(() =>
-      requireProvenance(stale as never, trustWithout('architect'), 'iter5', provided),
-    ).toThrow(/An approval does not count/);
+    expect(() => requireProvenance(stale as never, trustWithout('architect'), 'iter5', provided)).toThrow(
+      /An approval does not count/,
+    );
   },
 );
 

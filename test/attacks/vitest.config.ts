@@ -6,6 +6,7 @@ import { attacks } from './attack-table.ts';
 export default defineConfig({
   root: resolve(import.meta.dirname, '../..'),
   test: {
+    globalSetup: ['test/own-addon.ts'],
     include: ['test/attacks/**/*.test.ts'],
     reporters: ['default', tableReporter(attacks)],
     maxWorkers: 3,

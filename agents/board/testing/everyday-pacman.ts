@@ -41,7 +41,7 @@ export const startEverydayBoard = async () => {
   try {
     const { folder, root, host, repository, key } = board;
     const program = join(folder, 'pacman-hook.mjs');
-    await writeFile(program, (await bundleAgent('board')).get('pacman-hook.mjs') ?? '');
+    await writeFile(program, (await bundleAgent('board')).programs.get('pacman-hook.mjs') ?? '');
     const config = join(folder, 'agent.yaml');
     const trustFile = join(folder, 'trust.json');
     await writeFile(trustFile, trustFileText(exampleFleet));

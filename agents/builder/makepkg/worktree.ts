@@ -75,6 +75,15 @@ const pathsOf = (folder: string, pkgbase: string) => ({
 
 type Paths = ReturnType<typeof pathsOf>;
 
+const placeIn = (folder: string) => ({
+  packageFolder: join(folder, 'package'),
+  buildFolder: join(folder, 'build'),
+  keptFolder: join(folder, 'kept'),
+  freshFolder: join(folder, 'fresh'),
+  homeFolder: join(folder, 'home'),
+  lockFile: join(folder, 'lock'),
+});
+
 /** What in a worktree is written when it is used, and says so by its time. */
 export const worktreeMarks = (folder: string): string[] => {
   const { outputsFile, buildsFile } = pathsOf(folder, basename(folder));
@@ -214,16 +223,7 @@ export const openWorktree = async (
   pkgbase: string,
   { packagesFolder, epochSeconds, git, workFolder }: WorktreeOptions,
 ): Promise<Worktree> => {
-  const place: BuildPlace = {
-    packageFolder: join(folder, 'package'),
-    buildFolder: join(folder, 'build'),
-    keptFolder: join(folder, 'kept'),
-    freshFolder: join(folder, 'fresh'),
-    packagesFolder,
-    homeFolder: join(folder, 'home'),
-    lockFile: join(folder, 'lock'),
-    epochSeconds,
-  };
+  const place: BuildPlace = { ...placeIn(folder), packagesFolder, epochSeconds };
   const paths = pathsOf(folder, pkgbase);
   const { buildFolder, keptFolder, freshFolder, homeFolder } = place;
   await mkdir(folder, { recursive: true });

@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { hash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import Database from 'better-sqlite3';
@@ -18,8 +19,21 @@ const { values, positionals } = parseArgs({
   options: { config: { type: 'string' } },
 });
 
-/** Throws if better-sqlite3's addon does not fit this host's Node and libraries. */
-const check = () => void new Database(':memory:').prepare('SELECT 1').get();
+/** @throws {Error} if a file of this build is not the one that its sums name. */
+const checkSums = (folder: string): void => {
+  for (const line of readFileSync(join(folder, 'SHA256SUMS'), 'utf8').trimEnd().split('\n')) {
+    const [sum, name = ''] = line.split('  ');
+    const found = hash('sha256', readFileSync(join(folder, name)), 'hex');
+    if (found !== sum)
+      throw new Error(`${join(folder, name)} has the sha256 ${found}, and ${sum} was expected: enrol again`);
+  }
+};
+
+/** Throws if a file of the build was changed, or better-sqlite3's addon does not fit this host's Node and libraries. */
+const check = () => {
+  checkSums(import.meta.dirname);
+  new Database(':memory:').prepare('SELECT 1').get();
+};
 
 /** The work that this host would leave unfinished if its agent were removed. */
 const openWork = async (configFile: string): Promise<OpenWork> => {

@@ -25,7 +25,7 @@ const put = (path: string, text = '') => {
 
 beforeEach(() => {
   machine = mkdtempSync(join(tmpdir(), 'ka-retire-'));
-  for (const file of configFiles) put(file);
+  for (const file of configFiles) if (file !== loginsFolder) put(file);
   put(hostPlaces.config, `fleet: reauktion\nhost: fresnel\nkeyFile: ${hostPlaces.key}\nrole: board\n`);
   put(`${programsFolder}/0123/agent.mjs`);
   put(hostPlaces.unit);
@@ -135,4 +135,23 @@ it('reports the process that still uses the user, after everything else is remov
     /all but the user kernel-agent is removed: .*process 7; end that/,
   );
   expect(existsSync(there(programsFolder))).toBe(false);
+});
+
+it('purges the users as whom others logged in, and lets nobody in any more', async () => {
+  put(hostPlaces.sshdDropIn);
+  put(`${loginsFolder}/hertz.keys`);
+  const ran: string[] = [];
+  const listening: Run = async (argv) => {
+    ran.push(argv.join(' '));
+    return { exitCode: 0, stdout: 'a:x:990:990::/:/usr/sbin/nologin\n', stderr: '' };
+  };
+  await retireHere({}, false, listening);
+  expect(existsSync(there(hostPlaces.sshdDropIn))).toBe(false);
+  expect(ran.filter((line) => line.startsWith('userdel'))).toEqual([]);
+  put(`${loginsFolder}/hertz.keys`);
+  await retireHere({ user: 'kernel-agent' }, true, listening);
+  expect(ran.filter((line) => line.startsWith('userdel'))).toEqual([
+    'userdel -- ka-hertz',
+    'userdel -- kernel-agent',
+  ]);
 });
