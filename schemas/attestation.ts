@@ -23,6 +23,11 @@ export const DsseEnvelope = z.object({
 });
 export type DsseEnvelope = z.infer<typeof DsseEnvelope>;
 
+/** One that holds an in-toto statement, where a request carries it: nothing in it is free text. */
+export const InTotoEnvelope = DsseEnvelope.extend({
+  payloadType: z.string().regex(/^application\/vnd\.in-toto\+json$/, { error: 'must be in-toto’s' }),
+});
+
 /** Algorithm → hexadecimal. https://github.com/in-toto/attestation/blob/main/spec/v1/digest_set.md */
 const DigestSet = z
   .record(z.string().min(1), z.string().regex(/^[0-9a-f]+$/))

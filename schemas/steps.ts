@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DsseEnvelope, Provenance } from './attestation.ts';
+import { DsseEnvelope, InTotoEnvelope, Provenance } from './attestation.ts';
 import { Boot, FellBack } from './boot.ts';
 import {
   BranchName,
@@ -93,7 +93,7 @@ const BackupHeld = z.object({
   files: z.array(BoardFile).min(1),
   packages: z.array(PackageFile).min(1),
   /** The board's statement that it has made this backup. It goes back to no other. */
-  attestation: DsseEnvelope.optional(),
+  attestation: InTotoEnvelope.optional(),
 });
 
 const SweepRequest = z.object({
