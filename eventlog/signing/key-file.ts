@@ -1,6 +1,7 @@
 import {
   closeSync,
   existsSync,
+  fchownSync,
   fsyncSync,
   linkSync,
   lstatSync,
@@ -12,7 +13,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { asUser } from '../files/as-user.ts';
+import type { User } from '../files/as-user.ts';
 import { generateWriterKey, readWriterKey, type WriterKey } from './writer-key.ts';
 
 /** Where a writer's next key waits, beside the current one. */
@@ -47,6 +48,14 @@ const syncFolder = (folder: string): void => {
   closeSync(descriptor);
 };
 
+/** @throws one sentence, if the folder is a link: its owner could let it lead anywhere. */
+const folderOwner = (folder: string): User => {
+  const seen = lstatSync(folder, { throwIfNoEntry: false });
+  if (seen?.isSymbolicLink())
+    throw new Error(`no key is made in ${folder}, which is a link: name the folder itself`);
+  return seen ?? { uid: 0, gid: 0 };
+};
+
 const spellMode = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
 
 /** What is wrong with the folder that holds a key: others could replace the key. Undefined if nothing is wrong. */
@@ -68,13 +77,11 @@ export const keyFileFault = (file: string): string | undefined => {
 
 /**
  * Makes a key. Its file is complete or not there at all, and nobody else can read it. It belongs to the owner of its
- * folder: root makes it as that owner, who has to read it, and who may have put a link to a file of root's there.
- * @throws one sentence, if there is a file already, or others may write to the folder.
+ * folder, who has to read it, also if root makes it.
+ * @param owner to whom the folder belongs, if the caller knows it.
+ * @throws one sentence, if there is a file already, others may write to the folder, or the folder is a link.
  */
-export const makeKeyFile = (file: string): WriterKey =>
-  asUser(lstatSync(dirname(file), { throwIfNoEntry: false }) ?? { uid: 0, gid: 0 }, () => makeKey(file));
-
-const makeKey = (file: string): WriterKey => {
+export const makeKeyFile = (file: string, owner: User = folderOwner(dirname(file))): WriterKey => {
   if (!existsSync(dirname(file)))
     throw new Error(
       `no key is made in ${file}: its folder is not there; next: install -d -m 700 ${dirname(file)}`,
@@ -88,6 +95,8 @@ const makeKey = (file: string): WriterKey => {
   const descriptor = openSync(part, 'wx', 0o600);
   try {
     writeSync(descriptor, `${seed}\n`);
+    // Of the file that is open: by its name, it could be a link by now.
+    if (process.geteuid?.() === 0) fchownSync(descriptor, owner.uid, owner.gid);
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);

@@ -126,8 +126,7 @@ export const attackTable = [
     party: 'builder',
     goal: 'have a file of root’s, or write over one',
     how: 'as the agent’s user, puts links in the place of its keys, folders and journal before the host is enrolled again or retired',
-    refusedBy:
-      'enrolment, which works as root only where nobody else can put a link, and otherwise as that user',
+    refusedBy: 'enrolment, which follows no link of that user’s: it works in folders that it holds open',
   },
   {
     id: 'revoked-in-the-middle',

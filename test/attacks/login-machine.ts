@@ -45,27 +45,27 @@ export const canMount = process.getuid?.() === 0;
  */
 export const startLoginMachine = async (name: string) => {
   const place = await testFolder(name);
+  // Whatever ends this process ends unshare, which ends everything that runs in the machine.
   const holder = spawn(
-    'unshare',
-    ['--mount', '--propagation', 'private', 'bash', '-c', script, '-', place.folder],
+    'setpriv',
+    [
+      ...['--pdeathsig=KILL', 'unshare', '--mount', '--propagation', 'private', '--pid', '--fork'],
+      ...['--kill-child=KILL', 'bash', '-c', script, '-', place.folder],
+    ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   const ended = once(holder, 'exit');
-  const stops: (() => Promise<unknown>)[] = [
-    async () => {
-      holder.kill('SIGKILL');
-      await ended;
-      await place.remove();
-    },
-  ];
   const stop = async () => {
-    for (const each of stops.splice(0).reverse()) await each();
+    holder.kill('SIGKILL');
+    await ended;
+    await place.remove();
   };
   try {
     await Promise.race([once(createInterface(holder.stdout), 'line'), ended]);
     if (holder.exitCode !== null) throw new Error('the machine could not be made; see above');
+    const first = readFileSync(`/proc/${holder.pid}/task/${holder.pid}/children`, 'utf8').trim();
     const inside = (argv: readonly string[], input = '') =>
-      execa('nsenter', ['--mount', `--target=${holder.pid}`, '--', ...argv], {
+      execa('nsenter', ['--mount', '--pid', `--target=${first}`, '--', ...argv], {
         input,
         reject: false,
         timeout: patienceMs,
@@ -125,9 +125,6 @@ export const startLoginMachine = async (name: string) => {
       const options = ['-o', 'ListenAddress=127.0.0.1', '-o', `PidFile=${place.folder}/pid`];
       await done(['ssh-keygen', '-A']);
       await done(['/usr/sbin/sshd', '-E', log, '-p', `${port}`, ...options]);
-      stops.push(async () =>
-        process.kill(Number(readFileSync(join(place.folder, 'pid'), 'utf8')), 'SIGTERM'),
-      );
       const [type, bytes] = (await done(['cat', '/etc/ssh/ssh_host_ed25519_key.pub'])).split(' ');
       await answers();
       writeFileSync(join(place.folder, 'known_hosts'), `[127.0.0.1]:${port} ${type} ${bytes}\n`);

@@ -95,9 +95,7 @@ export const Retire = z.object({
   remove: z.array(z.string()),
   /** Folders to remove if they are empty then. */
   removeIfEmpty: z.array(z.string()),
-  /** The folder with the keys of those who may log in. Their users are removed with the agent's. */
-  loginsFolder: z.string(),
-  /** The agent's user, if it is to be removed. */
+  /** The agent's user, if it is to be removed: with it go the users as whom others may log in. */
   user: z.string().nullable(),
 });
 export type Retire = z.infer<typeof Retire>;

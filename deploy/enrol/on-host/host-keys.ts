@@ -1,85 +1,62 @@
-import {
-  closeSync,
-  fsyncSync,
-  lstatSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
-import { dirname } from 'node:path';
-import { asUser, asUserArgv } from '../../../eventlog/files/as-user.ts';
-import {
-  makeKeyFile,
-  nextKeyFile,
-  readKeyFile,
-  readKeyFileIfAny,
-} from '../../../eventlog/signing/key-file.ts';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { asUserArgv } from '../../../eventlog/files/as-user.ts';
+import { makeKeyFile, nextKeyFile } from '../../../eventlog/signing/key-file.ts';
+import { readWriterKey } from '../../../eventlog/signing/writer-key.ts';
 import type { Run } from '../../../host/run.ts';
-import { isEntryMissing, type Owner } from './owner.ts';
+import { inFolder, putHeld, readHeld } from './held-folder.ts';
+import type { Owner } from './owner.ts';
 
-// The keys are in a folder that the agent's user owns, who can put a link to root's files there at any moment. So
-// everything here happens as that user.
+/** A file in the folder of the keys, which the agent's user owns; undefined if it is not there. */
+const readIn = (file: string, owner: Owner): string | undefined =>
+  inFolder(dirname(file), (held) => readHeld(held, basename(file), owner, file));
 
-/** Whether there is a file, as its owner sees it. @throws {Error} if something else is there, as a link. */
-const hasFile = (file: string): boolean => {
-  const seen = lstatSync(file, { throwIfNoEntry: false });
-  if (seen && !seen.isFile())
-    throw new Error(
-      `${file} is a ${seen.isSymbolicLink() ? 'link' : 'file of another kind'}, and a file was expected: see who has put it there, and remove it`,
-    );
-  return seen !== undefined;
+const publicKeyIn = (file: string, owner: Owner): string | undefined => {
+  const text = readIn(file, owner);
+  if (text === undefined) return undefined;
+  try {
+    return readWriterKey(text).publicKey;
+  } catch (cause) {
+    throw new Error(`the key ${file} can't be used: ${cause instanceof Error ? cause.message : cause}`, {
+      cause,
+    });
+  }
 };
 
-/**
- * The host's public key, and the next one that waits to replace it; null if it has no key.
- * @param owner to whom the folder of the key belongs.
- */
-const readHostKey = (file: string, owner: Owner): { publicKey: string; next: string | null } | null =>
-  asUser(owner, () => {
-    const next = nextKeyFile(file);
-    if (!hasFile(file)) return null;
-    return {
-      publicKey: readKeyFile(file).publicKey,
-      next: hasFile(next) ? (readKeyFileIfAny(next)?.publicKey ?? null) : null,
-    };
-  });
+/** The host's public key, and the next one that waits to replace it; null if it has no key. */
+const readHostKey = (file: string, owner: Owner): { publicKey: string; next: string | null } | null => {
+  const publicKey = publicKeyIn(file, owner);
+  return publicKey === undefined ? null : { publicKey, next: publicKeyIn(nextKeyFile(file), owner) ?? null };
+};
 
 /** Makes the host's key if there is none. The private half stays in the file. */
-export const makeHostKey = (file: string, owner: Owner): boolean =>
-  asUser(owner, () => {
-    if (hasFile(file)) return false;
-    makeKeyFile(file);
-    return true;
-  });
+export const makeHostKey = (file: string, owner: Owner): boolean => {
+  if (readIn(file, owner) !== undefined) return false;
+  inFolder(dirname(file), (held) => makeKeyFile(`${held}/${basename(file)}`, owner));
+  return true;
+};
 
 const publicIdentity = /^ssh-ed25519 [A-Za-z0-9+/=]+(?: [\x21-\x7e]+)?$/;
 
 /** The public half of the host's SSH identity: type, key and comment; null if it has none. */
 const readIdentity = (file: string, owner: Owner): string | null => {
-  const pub = `${file}.pub`;
-  const text = asUser(owner, () => {
-    try {
-      return hasFile(pub) ? readFileSync(pub, 'utf8').trim() : null;
-    } catch (error) {
-      if (isEntryMissing(error)) return null;
-      throw error;
-    }
-  });
+  const text = readIn(`${file}.pub`, owner)?.trim() ?? null;
   // It goes into other machines' files: a line end in it would begin a line with other rights.
   if (text !== null && !publicIdentity.test(text))
-    throw new Error(`${pub} holds no public ed25519 key of SSH: remove ${pub}, and enrol again`);
+    throw new Error(`${file}.pub holds no public ed25519 key of SSH: remove it, and enrol again`);
   return text;
 };
 
-const writeWhole = (file: string, text: string): void => {
-  const descriptor = openSync(file, 'wx', 0o644);
+/** Makes a pair of keys where no user can put a link. */
+const generateIdentity = async (run: Run, comment: string): Promise<{ secret: string; pub: string }> => {
+  const folder = await mkdtemp(join(tmpdir(), 'ka-identity-'));
   try {
-    writeSync(descriptor, text);
-    fsyncSync(descriptor);
+    const file = join(folder, 'id');
+    await run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', comment, '-f', file], { quiet: true });
+    return { secret: await readFile(file, 'utf8'), pub: await readFile(`${file}.pub`, 'utf8') };
   } finally {
-    closeSync(descriptor);
+    await rm(folder, { recursive: true, force: true });
   }
 };
 
@@ -90,25 +67,23 @@ export const makeIdentity = async (
   comment: string,
   owner: Owner,
 ): Promise<boolean> => {
-  const here = <T>(act: () => T): T => asUser(owner, act);
-  const runHere = (argv: readonly string[]) => run([...asUserArgv(owner), ...argv], { quiet: true });
-  const isThere = here(() => hasFile(file));
+  const there = readIn(file, owner);
   // The public half is written last: without it the identity is incomplete.
-  if (isThere && readIdentity(file, owner) !== null) return false;
-  const part = `${file}.part`;
-  here(() => {
-    for (const one of [part, `${part}.pub`]) rmSync(one, { force: true });
+  if (there !== undefined && readIdentity(file, owner) !== null) return false;
+  const publicOf = async (input: string) => {
+    const argv = [...asUserArgv(owner), 'ssh-keygen', '-y', '-f', '/dev/stdin'];
+    return (await run(argv, { input, quiet: true })).stdout;
+  };
+  const made =
+    there === undefined
+      ? await generateIdentity(run, comment)
+      : { secret: undefined, pub: await publicOf(there) };
+  inFolder(dirname(file), (held) => {
+    const name = basename(file);
+    if (made.secret !== undefined) putHeld(held, name, { text: made.secret, mode: 0o600, owner });
+    putHeld(held, `${name}.pub`, { text: `${made.pub.trim()}\n`, mode: 0o644, owner });
   });
-  if (isThere) {
-    const { stdout } = await runHere(['ssh-keygen', '-y', '-f', file]);
-    here(() => writeWhole(`${part}.pub`, `${stdout.trim()}\n`));
-  } else {
-    await runHere(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', comment, '-f', part]);
-    await runHere(['sync', '--', part, `${part}.pub`]);
-    here(() => renameSync(part, file));
-  }
-  here(() => renameSync(`${part}.pub`, `${file}.pub`));
-  await runHere(['sync', '--', dirname(file)]);
+  await run(['sync', '--', dirname(file)], { quiet: true });
   return true;
 };
 

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { chmodSync, lstatSync, mkdirSync, readlinkSync } from 'node:fs';
+import { fchmodSync, fstatSync, lstatSync, readlinkSync } from 'node:fs';
 import {
   chmod,
   lchown,
@@ -14,8 +14,8 @@ import {
   symlink,
 } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { asUser } from '../../../eventlog/files/as-user.ts';
 import { syncPath } from '../../../host/sync-path.ts';
+import { inFolder } from './held-folder.ts';
 import { isEntryMissing, type Owner } from './owner.ts';
 import { deciderOf, rootsFolder } from './roots-folder.ts';
 
@@ -95,28 +95,21 @@ export const folderState = async (wanted: PlacedFolder): Promise<State> => {
   return seen.isDirectory() && isAs(seen, wanted) ? 'same' : 'other';
 };
 
-/** Makes a folder in one that belongs to its owner, as that owner: root would follow a link that the owner planted. */
-const placeAsOwner = async (wanted: PlacedFolder): Promise<void> => {
-  const { path, mode, owner } = wanted;
+/** Makes a folder below one that belongs to its owner, who could put a link in its place at any moment. */
+const placeInUsers = ({ path, mode, owner }: PlacedFolder): void => {
   if (owner.uid === 0) rootsFolder(dirname(path));
-  try {
-    asUser(owner, () => {
-      mkdirSync(path, { recursive: true, mode });
-      chmodSync(path, mode);
-    });
-  } catch (cause) {
-    const said = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(
-      `${path} can't be made as user ${owner.uid} (${said}): see what is there, and remove it`,
-      {
-        cause,
-      },
-    );
-  }
-  if ((await folderState(wanted)) !== 'same')
-    throw new Error(
-      `${path} is no folder of user ${owner.uid}: see what is there (a link is not followed), and remove it`,
-    );
+  inFolder(
+    path,
+    (_, folder) => {
+      const { uid } = fstatSync(folder);
+      if (uid !== owner.uid)
+        throw new Error(
+          `${path} belongs to user ${uid}, and user ${owner.uid} was expected: see what is there, and remove it`,
+        );
+      fchmodSync(folder, mode);
+    },
+    { owner },
+  );
 };
 
 /** @throws {Error} if something is there that root would give away: a file, or a folder of root's that holds files. */
@@ -136,7 +129,7 @@ export const placeFolder = async (wanted: PlacedFolder): Promise<boolean> => {
   if (state === 'same') return false;
   const { by, path } = placeOf(wanted.path);
   if (by === 'user') {
-    await placeAsOwner(wanted);
+    placeInUsers(wanted);
     return true;
   }
   // Nobody but root can replace what is there.

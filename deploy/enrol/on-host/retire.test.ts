@@ -51,7 +51,6 @@ const retireHere = (change: Partial<Parameters<typeof retire>[1]> = {}, purge = 
       dryRun: false,
       remove: removedFiles(purge).map(there),
       removeIfEmpty: [configFolder, ...(purge ? [stateHome] : [])].map(there),
-      loginsFolder: there(loginsFolder),
       user: null,
       ...change,
     },
@@ -139,18 +138,22 @@ it('reports the process that still uses the user, after everything else is remov
 
 it('purges the users as whom others logged in, and lets nobody in any more', async () => {
   put(hostPlaces.sshdDropIn);
-  put(`${loginsFolder}/hertz.keys`);
   const ran: string[] = [];
+  const passwd = [
+    'ka-hertz:x:990:990::/nonexistent:/usr/sbin/nologin',
+    'ka-person:x:1000:1000::/home/ka-person:/bin/bash',
+    'kernel-agent:x:991:991::/:/usr/sbin/nologin',
+  ];
   const listening: Run = async (argv) => {
     ran.push(argv.join(' '));
-    return { exitCode: 0, stdout: 'a:x:990:990::/:/usr/sbin/nologin\n', stderr: '' };
+    return { exitCode: 0, stdout: `${passwd.join('\n')}\n`, stderr: '' };
   };
   await retireHere({}, false, listening);
   expect(existsSync(there(hostPlaces.sshdDropIn))).toBe(false);
   expect(ran.filter((line) => line.startsWith('userdel'))).toEqual([]);
-  put(`${loginsFolder}/hertz.keys`);
   await retireHere({ user: 'kernel-agent' }, true, listening);
-  expect(ran.filter((line) => line.startsWith('userdel'))).toEqual([
+  expect(ran.filter((line) => line.startsWith('userdel') || line.startsWith('loginctl'))).toEqual([
+    'loginctl terminate-user -- ka-hertz',
     'userdel -- ka-hertz',
     'userdel -- kernel-agent',
   ]);

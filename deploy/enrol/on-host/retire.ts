@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs';
 import { readdir, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { readConfigFile } from '../../../eventlog/files/config-file.ts';
 import type { Run } from '../../../host/run.ts';
 import type { Retire, Retired } from './asked.ts';
 import { type EnrolledAs, readEnrolledAs } from './enrolled-as.ts';
-import { loginUser } from './logins/asked-logins.ts';
+import { loginUsers } from './logins/login-user.ts';
 import { reloadSshd } from './logins/sshd-drop-in.ts';
 import { type OpenWork, readOpenWork } from './open-work.ts';
 import { findOwner, type Owner, rootsOwner } from './owner.ts';
@@ -52,22 +53,25 @@ const keysOwner = (enrolled: EnrolledAs | null): Owner => {
 /** userdel's exit code for a user that still has processes. userdel(8) */
 const userIsUsed = 8;
 
+/** What ends when its user logs out takes a while. */
+const endsWithinMs = 5_000;
+
 const removeUser = async (run: Run, user: string): Promise<void> => {
-  const { exitCode, stderr } = await run(['userdel', '--', user], { exitCodes: [0, userIsUsed] });
-  if (exitCode === userIsUsed)
-    throw new Error(
-      `all but the user ${user} is removed: ${stderr.trim()}; end that process, then retire it again`,
-    );
+  for (let waitedMs = 0; ; waitedMs += 250) {
+    const { exitCode, stderr } = await run(['userdel', '--', user], { exitCodes: [0, userIsUsed] });
+    if (exitCode === 0) return;
+    if (waitedMs >= endsWithinMs)
+      throw new Error(
+        `all but the user ${user} is removed: ${stderr.trim()}; end that process, then retire it again`,
+      );
+    await sleep(250);
+  }
 };
 
-/** The users to remove: the agent's, and those as whom others may log in. */
-const usersToRemove = async (run: Run, { user, loginsFolder }: Retire): Promise<string[]> => {
-  if (user === null) return [];
-  const names = await readdir(loginsFolder).catch(() => []);
-  const logins = names.filter((name) => name.endsWith('.keys')).map((name) => loginUser(name.slice(0, -5)));
-  const there = [];
-  for (const name of [...logins, user]) if (await findOwner(run, name)) there.push(name);
-  return there;
+/** Ends what somebody who has logged in does, and removes the user as whom they did. */
+const removeLoginUser = async (run: Run, user: string): Promise<void> => {
+  await run(['loginctl', 'terminate-user', '--', user], { exitCodes: [0, 1], quiet: true });
+  await removeUser(run, user);
 };
 
 /** Removes the agent from this host. A run after an interruption does only what is left. */
@@ -91,7 +95,6 @@ export const retire = async (
     };
   const refused = asked.force ? null : await whyNot(run, asked.openWork, keysOwner(enrolled));
   if (refused !== null) return { refused, isForceable: true, did };
-  const users = await usersToRemove(run, asked);
   for (const unit of asked.units) {
     const { stdout } = await run(['systemctl', 'show', '--property=LoadState', '--value', unit], {
       quiet: true,
@@ -106,7 +109,8 @@ export const retire = async (
     await step(`take the fleet's repository out of ${repository.file.path}`, () =>
       placeFile(repository.file, repository.bytes),
     );
-  for (const path of asked.remove) if (hasEntry(path)) await step(`remove ${path}`, () => removeTree(path));
+  for (const path of asked.remove)
+    if (hasEntry(path)) await step(`remove ${path}`, async () => removeTree(path));
   for (const folder of asked.removeIfEmpty) {
     if (!existsSync(folder)) continue;
     const left = (await readdir(folder)).filter((name) => !asked.remove.includes(join(folder, name)));
@@ -115,6 +119,10 @@ export const retire = async (
   }
   if (did.length > 0 && !asked.dryRun) await run(['systemctl', 'daemon-reload']);
   if (did.length > 0 && !asked.dryRun) await reloadSshd(run);
-  for (const user of users) await step(`remove the user ${user}`, () => removeUser(run, user));
+  const { user } = asked;
+  if (user === null) return { refused: null, isForceable: false, did };
+  for (const login of await loginUsers(run))
+    await step(`remove the user ${login}`, () => removeLoginUser(run, login));
+  if (await findOwner(run, user)) await step(`remove the user ${user}`, () => removeUser(run, user));
   return { refused: null, isForceable: false, did };
 };

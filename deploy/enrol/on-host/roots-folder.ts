@@ -7,7 +7,14 @@ export type Decider =
   /** Root alone: there is no link of anybody else on the way. */
   | { by: 'root'; folder: string }
   /** Somebody else, who can put there whatever they like, at any moment. */
-  | { by: 'user'; owner: Owner; at: string };
+  | {
+      by: 'user';
+      owner: Owner;
+      /** The folder in which they can, by a path of root's. */
+      at: string;
+      /** The way from there, as it was asked for. */
+      rest: string[];
+    };
 
 const mostLinks = 40;
 
@@ -44,7 +51,7 @@ export const deciderOf = (folder: string): Decider => {
     const name = left.shift();
     if (name === undefined) {
       if (isTrusted(seen.uid) && (seen.mode & 0o022) === 0) return { by: 'root', folder: at };
-      return { by: 'user', owner: { uid: seen.uid, gid: seen.gid }, at };
+      return { by: 'user', owner: { uid: seen.uid, gid: seen.gid }, at, rest: [] };
     }
     if (name === '..') {
       at = dirname(at);
@@ -54,7 +61,7 @@ export const deciderOf = (folder: string): Decider => {
     const entry = look(path);
     if (!isFixed(seen, entry)) {
       const owner = isTrusted(seen.uid) && entry ? entry : seen;
-      return { by: 'user', owner: { uid: owner.uid, gid: owner.gid }, at };
+      return { by: 'user', owner: { uid: owner.uid, gid: owner.gid }, at, rest: [name, ...left] };
     }
     if (!entry) return { by: 'root', folder: join(path, ...left) };
     if (!entry.isSymbolicLink()) {
