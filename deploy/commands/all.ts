@@ -70,6 +70,7 @@ export const commandFiles: readonly CommandFile[] = [
       addFleetCommands(program, places);
       (await import('./nats-config.ts')).addNatsConfigCommand(program, places);
       (await import('./make-log.ts')).addMakeLogCommand(program, places);
+      (await import('./readmit.ts')).addReadmitCommand(program);
     },
   },
   {
