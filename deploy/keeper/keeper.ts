@@ -5,7 +5,7 @@ import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { keeper, keepingEveryMs, type Silenced, sayKeeping } from '../../eventlog/live/keeping.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
 import { readKeyFile } from '../../eventlog/signing/key-file.ts';
-import { followSizes, logIdentity } from '../../eventlog/stream/message-sizes.ts';
+import { followSizes, isLogOpen } from '../../eventlog/stream/message-sizes.ts';
 import { blobStream, eventStream, outputStream } from '../../eventlog/stream/provision.ts';
 import type { KeeperConfig } from '../../schemas/config.ts';
 import { coordinator } from '../../schemas/events.ts';
@@ -103,19 +103,20 @@ const createSilence = (config: KeeperConfig, say: (text: string) => void) => {
 
 /** Notices a log that is being restored: what comes then is not of the writers that its subjects name. */
 const createRestoreWatch = () => {
-  let identity: string | undefined;
   let quietUntil = 0;
-  return {
-    isQuiet: (now: number) => now < quietUntil,
+  const now = () => performance.now();
+  const watch = {
+    isQuiet: () => now() < quietUntil,
+    begin: () => {
+      quietUntil = now() + afterRestoreMs;
+    },
     /** @returns whether a restore goes on, or was just over. */
-    async look(connection: LogConnection, now: number): Promise<boolean> {
-      const found = await logIdentity(connection);
-      if (found === undefined || (identity !== undefined && identity !== found))
-        quietUntil = now + afterRestoreMs;
-      identity = found ?? identity;
-      return now < quietUntil;
+    async look(connection: LogConnection): Promise<boolean> {
+      if (!(await isLogOpen(connection))) watch.begin();
+      return watch.isQuiet();
     },
   };
+  return watch;
 };
 
 /** The keeper's key. @throws {Error} if the fleet's file pins another one. */
@@ -130,14 +131,14 @@ const ownKey = ({ keyFile, fleetFile }: KeeperConfig, { keeper: pinned }: Fleet)
 /** Reports what is added to the streams, until `signal` fires or the connection is closed. It waits for what is not there. */
 const watchStreams = async (
   connection: LogConnection,
-  note: (subject: string, bytes: number) => void,
+  seen: Pick<Parameters<typeof followSizes>[2], 'onMessage' | 'onAnew'>,
   { say, signal }: { say: (text: string) => void; signal: AbortSignal },
 ): Promise<void> => {
   const follow = async (stream: string) => {
     const following = createSayOnce(say);
     while (!signal.aborted && !connection.isClosed())
       try {
-        await followSizes(connection, stream, note, signal);
+        await followSizes(connection, stream, { ...seen, signal });
         following.over();
       } catch (error) {
         following.trouble(error, `${stream} can not be watched: `);
@@ -172,7 +173,7 @@ export const runKeeper = async (
   const tell = () => sayKeeping(connection, { fleet, key }, silence.now());
   const note = (subject: string, bytes: number) => {
     const writer = subject.split('.')[2] ?? '';
-    if (!writers.has(writer) || silence.isSilenced(writer) || restore.isQuiet(performance.now())) return;
+    if (!writers.has(writer) || silence.isSilenced(writer) || restore.isQuiet()) return;
     // The coordinator writes to each host.
     const over = meter.note(writer, bytes, writer === coordinator ? Object.keys(hosts).length + 1 : 1);
     if (over === undefined) return;
@@ -193,7 +194,7 @@ export const runKeeper = async (
     }
   };
   const lookAtLog = async () => {
-    if (await restore.look(connection, performance.now())) meter.forget();
+    if (await restore.look(connection)) meter.forget();
   };
   const lookingAtLog = createSayOnce(say);
   const trouble = (error: unknown) => lookingAtLog.trouble(error, 'the log can not be looked at: ');
@@ -205,7 +206,7 @@ export const runKeeper = async (
   say(`watches the log of ${fleet}`);
   tell();
   try {
-    await watchStreams(connection, note, { say, signal });
+    await watchStreams(connection, { onMessage: note, onAnew: restore.begin }, { say, signal });
   } finally {
     for (const timer of timers) clearInterval(timer);
     await connection.close();

@@ -17,31 +17,46 @@ const sizeOf = ({ subject, headers }: JsMsg): number => {
 
 /**
  * Reports the size of each message that a stream takes from now on, until `signal` fires.
+ * @param onAnew called when another stream stands in its place, as after a restore: what is in it by then is not reported.
  * @throws if the stream is not there, or the connection is closed for good.
  */
 export const followSizes = async (
   connection: NatsConnection,
   stream: string,
-  onMessage: (subject: string, bytes: number) => void,
-  signal: AbortSignal,
+  {
+    onMessage,
+    onAnew,
+    signal,
+  }: { onMessage: (subject: string, bytes: number) => void; onAnew: () => void; signal: AbortSignal },
 ): Promise<void> => {
-  const end = async () => {
+  const look = async () => {
     const manager = await logManager(connection);
-    return (await manager.streams.info(stream)).state.last_seq;
+    const { created, state } = await manager.streams.info(stream);
+    return { created: `${created}`, last: state.last_seq };
   };
+  const begun = await look();
+  let { created } = begun;
   const guard = {
-    isHeld: async (handed: readonly Handed[]) => (await end()) >= (handed.at(-1)?.sequence ?? 0),
-    onCut: async () => (await end()) + 1,
+    isHeld: async (handed: readonly Handed[]) => {
+      const now = await look();
+      return now.created === created && now.last >= (handed.at(-1)?.sequence ?? 0);
+    },
+    onCut: async () => {
+      const now = await look();
+      created = now.created;
+      onAnew();
+      return now.last + 1;
+    },
   };
-  const from = (await end()) + 1;
+  const from = begun.last + 1;
   await followStream(connection, { stream, from, guard, headersOnly: true, signal }, async (message) => {
     onMessage(message.subject, sizeOf(message));
     return 'more';
   });
 };
 
-/** Names the log as it is now: another one was made by a restore. Undefined while it is being restored, or gone. */
-export const logIdentity = async (connection: NatsConnection): Promise<string | undefined> => {
+/** Whether there is a log that takes every event: not while it is being restored. */
+export const isLogOpen = async (connection: NatsConnection): Promise<boolean> => {
   const info = await logInfo(await logManager(connection));
-  return info && isOpenTo(info.config.subjects) ? `${info.created}` : undefined;
+  return info !== undefined && isOpenTo(info.config.subjects);
 };

@@ -3,13 +3,12 @@ import { join } from 'node:path';
 import { headers } from 'nats';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { type PlayedFleet, startPlayedFleet } from '../../coordinator/testing/played-fleet.ts';
-import { runKeeper } from '../../deploy/keeper/keeper.ts';
 import { signatureHeader } from '../../eventlog/signing/check-event.ts';
 import { linkTo, type SealedEvent, sealEvent } from '../../eventlog/signing/seal.ts';
 import { eventStream, logManager } from '../../eventlog/stream/provision.ts';
-import { KeeperConfig } from '../../schemas/config.ts';
 import type { NewEvent } from '../../schemas/events.ts';
 import { ka } from '../ka.ts';
+import { startKeeper } from '../log-keeper.ts';
 import { people, until } from '../log-server.ts';
 import { attack } from './attack.ts';
 
@@ -18,10 +17,7 @@ const board = 'ohm';
 describe('a board that floods the log', () => {
   let played: PlayedFleet;
   let config: string;
-  let keeperConfig: string;
-  let keeping: Promise<void>;
-  const stop = new AbortController();
-  const said: string[] = [];
+  let keeper: Awaited<ReturnType<typeof startKeeper>>;
   beforeAll(async () => {
     played = await startPlayedFleet({
       boards: [board],
@@ -36,28 +32,10 @@ describe('a board that floods the log', () => {
       config,
       JSON.stringify({ nats, fleetFile: log.fleetFile, identities: { [name]: log.keyFile(`@${name}`) } }),
     );
-    keeperConfig = join(log.folder, 'keeper.yaml');
-    const at = (file: string) => join(log.folder, 'nats', file);
-    const keeper = KeeperConfig.parse({
-      ...{
-        fleetFile: log.fleetFile,
-        nats,
-        keyFile: log.keyFile('keeper'),
-        silencedFile: at('silenced.json'),
-      },
-      server: {
-        configFile: at('nats-server.conf'),
-        runningFile: at('nats-running.conf'),
-        pidFile: at('nats-server.pid'),
-      },
-    });
-    writeFileSync(keeperConfig, JSON.stringify(keeper));
-    keeping = runKeeper(keeper, (text) => void said.push(text), stop.signal);
-    await until(() => said.some((text) => text.startsWith('watches')));
+    keeper = await startKeeper(log);
   });
   afterAll(async () => {
-    stop.abort();
-    await keeping;
+    await keeper?.stop();
     await played?.stop();
   });
 
@@ -119,7 +97,7 @@ describe('a board that floods the log', () => {
       quiet.publish(subject(999_999), 'more');
       await quiet.flush();
       expect(await held()).toBe(before);
-      expect(said.at(-1)).toMatch(/^ALARM: ohm has added more than 8.0 MiB within a minute/);
+      expect(keeper.said.at(-1)).toMatch(/^ALARM: ohm has added more than 8.0 MiB within a minute/);
 
       const status = await ka(['status', '--config', config], { NODE_OPTIONS: '--max-old-space-size=192' });
       expect(status).toMatchObject({ exitCode: 0 });
@@ -141,7 +119,7 @@ describe('a board that floods the log', () => {
     'flooded-log',
     'may publish again once a person says so, and a flood of signed events is ended as well',
     async () => {
-      const readmitted = await ka(['fleet', 'readmit', board, '--keeper-config', keeperConfig]);
+      const readmitted = await ka(['fleet', 'readmit', board, '--keeper-config', keeper.configFile]);
       expect(readmitted).toMatchObject({ exitCode: 0 });
       const quiet = await played.log.connect(board);
       const { subject, bytes, signature } = unknown(100_000);
