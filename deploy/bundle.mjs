@@ -69,6 +69,7 @@ const daemons = () =>
       'agents/main.ts',
       'agents/board/deadline-main.ts',
       'coordinator/main.ts',
+      'deploy/keeper/keeper-main.ts',
     ],
     format: 'esm',
     splitting: true,

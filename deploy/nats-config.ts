@@ -1,5 +1,6 @@
 import { Refused } from '../coordinator/refused.ts';
 import { isLoopback } from '../eventlog/connection/server-address.ts';
+import { keeper } from '../eventlog/live/keeping.ts';
 import { coordinator, personWriter } from '../schemas/events.ts';
 import { hostServices, type NatsWriter, permissionsOf } from './nats-permissions.ts';
 
@@ -23,6 +24,7 @@ interface Keys {
 export const fleetLogins = (file: {
   fleet: string;
   admin: Keys;
+  keeper?: Keys | undefined;
   coordinator: Keys;
   operators: Readonly<Record<string, Keys>>;
   hosts: Readonly<Record<string, Keys>>;
@@ -41,6 +43,7 @@ export const fleetLogins = (file: {
     fleet: file.fleet,
     writers: [
       ...of('admin', 'admin', file.admin),
+      ...(file.keeper ? of(keeper, 'keeper', file.keeper) : []),
       ...of(coordinator, 'coordinator', file.coordinator),
       ...Object.entries(file.operators).flatMap(([name, keys]) => of(personWriter(name), 'person', keys)),
       ...Object.entries(file.hosts).flatMap(([host, keys]) => of(host, 'host', keys)),
@@ -62,6 +65,8 @@ export interface NatsConfigOptions {
   tls?: { certFile: string; keyFile: string; caFile?: string };
   /** The folder in which the server writes the port that it has picked. */
   portsFolder?: string;
+  /** Where the server writes its process id: the keeper has it read its config again. */
+  pidFile?: string;
 }
 
 /**
@@ -118,6 +123,7 @@ export const natsConfig = ({
   version: { major, minor },
   tls,
   portsFolder,
+  pidFile,
 }: NatsConfigOptions): string => {
   if (!tls && !isLoopback(host))
     throw new Refused(
@@ -129,6 +135,7 @@ export const natsConfig = ({
     {
       host,
       port,
+      ...(pidFile === undefined ? {} : { pid_file: pidFile }),
       ...(portsFolder === undefined ? {} : { ports_file_dir: portsFolder }),
       ...(tls && {
         tls: {

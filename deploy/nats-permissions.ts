@@ -17,7 +17,7 @@ export interface NatsWriter {
   writer: string;
   /** The public NKey, `U…`. The server never holds a secret. */
   publicKey: string;
-  role: 'admin' | 'coordinator' | 'person' | 'host';
+  role: 'admin' | 'coordinator' | 'person' | 'host' | 'keeper';
 }
 
 /**
@@ -94,6 +94,15 @@ const coordinatorPermissions = (
   subscribe: [`${inboxOf(writer)}.>`, presenceSubject(fleet, '*')],
 });
 
+/** What would change the hosts' durables, or take from them. */
+const touchingDurables = (fleet: string, hosts: readonly string[]) =>
+  hosts.flatMap((host) => [
+    hostServices(fleet, host).pull,
+    `$JS.API.CONSUMER.CREATE.${eventStream}.${host}`,
+    `$JS.API.CONSUMER.CREATE.${eventStream}.${host}.>`,
+    `$JS.API.CONSUMER.DELETE.${eventStream}.${host}`,
+  ]);
+
 /** A person reads the log, the output and the last presences, and may not touch the hosts' durables. */
 const personPermissions = (fleet: string, writer: string, hosts: readonly string[]): NatsPermissions => ({
   publish: {
@@ -104,12 +113,7 @@ const personPermissions = (fleet: string, writer: string, hosts: readonly string
       `$JS.API.STREAM.INFO.${presenceStream}`,
       `$JS.API.STREAM.MSG.GET.${presenceStream}`,
     ],
-    deny: hosts.flatMap((host) => [
-      hostServices(fleet, host).pull,
-      `$JS.API.CONSUMER.CREATE.${eventStream}.${host}`,
-      `$JS.API.CONSUMER.CREATE.${eventStream}.${host}.>`,
-      `$JS.API.CONSUMER.DELETE.${eventStream}.${host}`,
-    ]),
+    deny: touchingDurables(fleet, hosts),
   },
   subscribe: [`${inboxOf(writer)}.>`],
 });
@@ -119,6 +123,21 @@ const adminPermissions = (fleet: string, writer: string): NatsPermissions => ({
   publish: { allow: [`ka.${fleet}.>`, `ka-blob.${fleet}.>`, '$JS.API.>'] },
   subscribe: [`${inboxOf(writer)}.>`],
 });
+
+/** The keeper sees what each writer adds to the streams, and shows whom it has silenced. */
+const keeperPermissions = (fleet: string, writer: string, hosts: readonly string[]): NatsPermissions => ({
+  publish: {
+    allow: [eventStream, blobStream, outputStream].flatMap(following).concat(presenceSubject(fleet, writer)),
+    deny: touchingDurables(fleet, hosts),
+  },
+  subscribe: [`${inboxOf(writer)}.>`],
+});
+
+/** The subjects under which a writer adds to the streams: a silenced writer may not use them. */
+export const addingSubjects = (fleet: string, writer: string): string[] => [
+  `*.${fleet}.${writer}.>`,
+  presenceSubject(fleet, writer),
+];
 
 /** What a login may do. @param hosts all hosts of the fleet. */
 export const permissionsOf = (
@@ -133,6 +152,8 @@ export const permissionsOf = (
       return coordinatorPermissions(fleet, writer, hosts);
     case 'person':
       return personPermissions(fleet, writer, hosts);
+    case 'keeper':
+      return keeperPermissions(fleet, writer, hosts);
     case 'host':
       return hostPermissions(fleet, writer);
   }

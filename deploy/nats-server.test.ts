@@ -23,7 +23,15 @@ afterAll(async () => {
 });
 
 const person = '@lars';
-const writers = ['admin', 'coordinator', person, 'boltzmann', 'fresnel', 'boltzmann before'] as const;
+const writers = [
+  'admin',
+  'keeper',
+  'coordinator',
+  person,
+  'boltzmann',
+  'fresnel',
+  'boltzmann before',
+] as const;
 type Writer = (typeof writers)[number];
 const seeds = Object.fromEntries(writers.map((writer) => [writer, generateWriterKey()])) as Record<
   Writer,
@@ -33,6 +41,7 @@ const keys = (writer: Writer) => ({ publicKey: readWriterKey(seeds[writer]).publ
 const logins = fleetLogins({
   fleet: 'test',
   admin: keys('admin'),
+  keeper: keys('keeper'),
   coordinator: keys('coordinator'),
   operators: { lars: keys(person) },
   hosts: {
@@ -189,6 +198,14 @@ const readsLog = [
   ),
 ];
 /** What each kind of writer may ask of JetStream. The administrator may ask for everything. */
+/** No host has a consumer of the other streams: these are names like any other. */
+const asNames = (stream: string) =>
+  ['boltzmann', 'fresnel'].flatMap((host) => [
+    `$JS.API.CONSUMER.CREATE.${stream}.${host}`,
+    `$JS.API.CONSUMER.CREATE.${stream}.${host}.ka.test.>`,
+    `$JS.API.CONSUMER.DELETE.${stream}.${host}`,
+    `$JS.API.CONSUMER.MSG.NEXT.${stream}.${host}`,
+  ]);
 const mayAsk: Record<Exclude<Writer, 'admin' | 'fresnel' | 'boltzmann before'>, string[]> = {
   boltzmann: [
     '$JS.API.CONSUMER.MSG.NEXT.KA.boltzmann',
@@ -204,18 +221,13 @@ const mayAsk: Record<Exclude<Writer, 'admin' | 'fresnel' | 'boltzmann before'>, 
       `$JS.API.CONSUMER.DELETE.KA.${host}`,
     ]),
   ],
+  keeper: [...['KA', 'KA_BLOBS', 'KA_OUT'].flatMap(reads), ...asNames('KA_BLOBS'), ...asNames('KA_OUT')],
   [person]: [
     ...readsLog,
     ...reads('KA_OUT'),
     '$JS.API.STREAM.INFO.KA_PRESENCE',
     '$JS.API.STREAM.MSG.GET.KA_PRESENCE',
-    // No host has a consumer of the output: these are names like any other.
-    ...['boltzmann', 'fresnel'].flatMap((host) => [
-      `$JS.API.CONSUMER.CREATE.KA_OUT.${host}`,
-      `$JS.API.CONSUMER.CREATE.KA_OUT.${host}.ka.test.>`,
-      `$JS.API.CONSUMER.DELETE.KA_OUT.${host}`,
-      `$JS.API.CONSUMER.MSG.NEXT.KA_OUT.${host}`,
-    ]),
+    ...asNames('KA_OUT'),
   ],
 };
 

@@ -74,7 +74,9 @@ export const startNatsServer = async (options: NatsServerOptions): Promise<NatsS
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const { program = 'nats-server' } = options;
   const version = await serverVersion(program);
-  const [config, log] = [join(folder, 'nats-server.conf'), join(folder, 'nats-server.log')];
+  const [config, running, log] = ['nats-server.conf', 'nats-running.conf', 'nats-server.log'].map((name) =>
+    join(folder, name),
+  ) as [string, string, string];
 
   const start = async (wantedPort: number) => {
     const text = natsConfig({
@@ -84,11 +86,13 @@ export const startNatsServer = async (options: NatsServerOptions): Promise<NatsS
       logins: options.logins,
       version,
       portsFolder: folder,
+      pidFile: join(folder, 'nats-server.pid'),
       ...(options.tls && { tls: options.tls }),
     });
-    await writeFile(config, text, { mode: 0o600 });
+    // The server reads the second one, from which a keeper takes rights.
+    for (const file of [config, running]) await writeFile(file, text, { mode: 0o600 });
     const from = (await readFile(log, 'utf8').catch(() => '')).length;
-    const child = spawnServer(program, config, log);
+    const child = spawnServer(program, running, log);
     const { pid } = child;
     if (pid === undefined) throw new Error(notInstalled);
     const ended = once(child, 'exit').then(() => undefined);

@@ -270,6 +270,25 @@ export const CoordinatorConfig = z.strictObject({
 });
 export type CoordinatorConfig = z.infer<typeof CoordinatorConfig>;
 
+/** The config of the keeper beside the log's server. */
+export const KeeperConfig = z.strictObject({
+  fleetFile: Path,
+  nats: Nats,
+  /** The keeper's key, an NKey seed. */
+  keyFile: Path,
+  server: z.strictObject({
+    /** What `ka fleet nats-config` has printed. */
+    configFile: Path,
+    /** What nats-server reads: the same without the rights of silenced writers. The keeper writes it. */
+    runningFile: Path,
+    /** Where nats-server writes its process id: SIGHUP makes it read its config again. */
+    pidFile: Path,
+  }),
+  /** The writers that are silenced. */
+  silencedFile: Path,
+});
+export type KeeperConfig = z.infer<typeof KeeperConfig>;
+
 /** The config of the command line. */
 export const OperatorConfig = z.strictObject({
   fleetFile: Path,

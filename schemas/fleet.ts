@@ -30,6 +30,8 @@ export const Fleet = z
     log: LogLimits.prefault({}),
     /** The administrator makes and restores the log at the NATS server. Nobody uses this key in daily work. */
     admin: z.strictObject({ publicKey: PublicKey }),
+    /** The keeper beside the log's server, which takes the right to publish from a writer that floods the log. */
+    keeper: z.strictObject({ publicKey: PublicKey }).optional(),
     coordinator: z.strictObject(keys),
     operators: z.record(
       OperatorName,
@@ -77,10 +79,11 @@ export const Fleet = z
       }
     };
     look('the administrator', ['admin'], value.admin);
+    if (value.keeper) look('the keeper', ['keeper'], value.keeper);
     look('the coordinator', ['coordinator'], value.coordinator);
     for (const [name, one] of Object.entries(value.operators)) look(name, ['operators', name], one);
     for (const [name, one] of Object.entries(value.hosts)) {
-      if (name === 'coordinator' || name === 'operator' || name === 'admin')
+      if (['coordinator', 'operator', 'admin', 'keeper'].includes(name))
         issues.push({
           code: 'custom',
           input: name,

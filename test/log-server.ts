@@ -90,13 +90,17 @@ export const person = personWriter(people[0]);
 /**
  * Starts a real nats-server with a provisioned fleet, whose writers have their own keys.
  * @param hosts with their roles; builders if no role is given.
- * @param changes to the fleet's file.
+ * @param changes to the fleet's file. @param hasKeeper whether that file names a keeper; the test starts it.
  * @param kept the folder of an earlier server with the same hosts: this one starts with a copy of its keys and its log.
  */
 export const startLogServer = async (
   fleet: string,
   hosts: readonly string[] | Readonly<Record<string, Role>>,
-  { kept, changes = {} }: { kept?: string | undefined; changes?: Partial<z.input<typeof Fleet>> } = {},
+  {
+    kept,
+    changes = {},
+    hasKeeper = false,
+  }: { kept?: string | undefined; changes?: Partial<z.input<typeof Fleet>>; hasKeeper?: boolean } = {},
 ) => {
   const folder = mkdtempSync(join(tmpdir(), 'ka-log-'));
   if (kept !== undefined) await copyFolder(kept, folder);
@@ -104,7 +108,7 @@ export const startLogServer = async (
     ? Object.fromEntries(hosts.map((host) => [host, 'builder' as const]))
     : { ...(hosts as Record<string, Role>) };
   const hostNames = Object.keys(roles);
-  const names = ['admin', coordinator, ...people.map(personWriter), ...hostNames];
+  const names = ['admin', 'keeper', coordinator, ...people.map(personWriter), ...hostNames];
   const keyFile = (name: string) => join(folder, `${name}.nkey`);
   const seedOf = (name: string) =>
     existsSync(keyFile(name)) ? readFileSync(keyFile(name), 'utf8') : generateWriterKey();
@@ -122,6 +126,7 @@ export const startLogServer = async (
     fleet,
     signingKey: exampleSigningKey,
     admin: pinned('admin'),
+    ...(hasKeeper ? { keeper: pinned('keeper') } : {}),
     coordinator: pinned(coordinator),
     operators: Object.fromEntries(
       people.map((name) => [name, { ...pinned(personWriter(name)), may: operatorRightNames }]),

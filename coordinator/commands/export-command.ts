@@ -31,7 +31,7 @@ import {
 import type { Session } from './session.ts';
 
 /** Reads the whole log as it is now: all messages, and those of them that are events. */
-const readWhole = async ({ log }: Session) => {
+const readWhole = async ({ log, toItsEnd }: Session) => {
   const messages: KeptMessage[] = [];
   const events: LoggedEvent[] = [];
   const onCut = () => {
@@ -40,7 +40,7 @@ const readWhole = async ({ log }: Session) => {
   };
   const until = await log.lastSequence();
   const onMessage = (message: KeptMessage) => void messages.push(message);
-  await log.follow({ until, onCut, onMessage }, (logged) => void events.push(logged));
+  await toItsEnd(() => log.follow({ until, onCut, onMessage }, (logged) => void events.push(logged)));
   return { messages, events };
 };
 

@@ -5,6 +5,7 @@ import { type DiskUse, isPresent, lastPresences, silenceOf } from '../../eventlo
 import { trustNow } from '../../eventlog/signing/trust.ts';
 import { printable } from '../../schemas/printable.ts';
 import { spokenBytes, spokenSeconds } from '../reading/markdown.ts';
+import { tellKeeping } from './keeping.ts';
 import { type ConfigPlaces, type FleetOptions, print, printJson, say, withSession } from './options.ts';
 import { columns } from './table.ts';
 
@@ -29,6 +30,7 @@ export const addFleetCommands = (program: Command, places: ConfigPlaces): void =
     .option('--json', 'print one JSON document')
     .action((options: FleetOptions) =>
       withSession(options, places, async ({ connection, fleet }) => {
+        const keeping = await tellKeeping({ connection, fleet });
         const names = Object.keys(fleet.hosts);
         const { seen, refused } = await lastPresences(connection, trustNow(fleet), names);
         const hosts = names.map((host) => {
@@ -56,7 +58,11 @@ export const addFleetCommands = (program: Command, places: ConfigPlaces): void =
           alarms.note({ writer: host, what: `the presence of ${host}`, next: 'it is ignored', ...one });
         alarms.tell();
         for (const { doubt } of hosts) if (doubt !== null) say(printable(`ka: ${doubt}`));
-        if (options.json) return printJson({ fleet: fleet.fleet, hosts, refused });
+        if (options.json)
+          return printJson({
+            ...{ fleet: fleet.fleet, hosts, refused },
+            silenced: keeping?.silenced ?? [],
+          });
         print(
           columns(
             ['host', 'role', 'runs', 'doing', 'last seen'],

@@ -11,6 +11,7 @@ import { summary } from '../reading/summary.ts';
 import { watchIteration } from '../reading/watch.ts';
 import { Refused } from '../refused.ts';
 import { awaitAnswer } from './answer.ts';
+import { tellKeeping } from './keeping.ts';
 import {
   type ConfigPlaces,
   type FleetOptions,
@@ -104,6 +105,7 @@ const addStatus = (program: Command, places: ConfigPlaces): void => {
     .option(...jsonOption)
     .action((name: string | undefined, options: FleetOptions) =>
       withSession(options, places, async (session) => {
+        await tellKeeping(session);
         if (name !== undefined) {
           const { state } = await session.readOf(name);
           const iteration = iterationIn(state, name);

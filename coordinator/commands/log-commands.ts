@@ -82,7 +82,8 @@ const addLog = (program: Command, places: ConfigPlaces): Command =>
         };
         const signal = stopOnInterrupt();
         if (!options.follow) {
-          for (const logged of (read ?? (await session.log.read())).events) show(logged);
+          for (const logged of (read ?? (await session.toItsEnd(() => session.log.read()))).events)
+            show(logged);
           return;
         }
         const isNew = createShown();

@@ -41,6 +41,8 @@ export interface Session {
    * An iteration that the log does not hold makes it read all of it.
    */
   readOf(iteration: string): Promise<LogRead>;
+  /** Reads the log in another way, to its end, before any alarm of it is told. */
+  toItsEnd<Result>(reading: () => Promise<Result>): Promise<Result>;
   /** Appends the event that `make` returns for the log as it is now. @throws {Refused} */
   say(make: (log: LogRead) => NewEvent): Promise<NewEvent>;
   /**
@@ -115,7 +117,18 @@ export const personsLog = (connection: LogConnection, fleet: Fleet, copy?: Retur
     if (!said.has(line)) process.stderr.write(`${printable(`ka: ${line}`)}\n`);
     said.add(line);
   };
-  const alarms = createAlarms(sayOnce);
+  let readings = 0;
+  const alarms = createAlarms(sayOnce, () => readings === 0);
+  /** Reads something to its end before any alarm is told: a later event may acknowledge it. */
+  const toItsEnd = async <Result>(reading: () => Promise<Result>): Promise<Result> => {
+    readings += 1;
+    try {
+      return await reading();
+    } finally {
+      readings -= 1;
+      if (readings === 0) alarms.tell();
+    }
+  };
   const log = new EventLog(connection, trustIn(fleet), reportsInto(alarms));
   const tell = (groups: AlarmGroups) => groups.lines().forEach(sayOnce);
   const kept = new KeptLog(log, tell, copy);
@@ -127,7 +140,7 @@ export const personsLog = (connection: LogConnection, fleet: Fleet, copy?: Retur
     const state = passOver(foldLog(events), lastSequence);
     return state.starts.has(iteration) ? { events, state } : read();
   };
-  return { log, read, readOf, standing: kept.standing.bind(kept), alarms };
+  return { log, read, readOf, standing: kept.standing.bind(kept), alarms, toItsEnd };
 };
 
 /** What the iteration alone shows whether it can be done. */
@@ -183,7 +196,7 @@ export const openSession = async (
   const folder = config.cacheFolder ?? cacheFolder;
   const copy = folder === undefined ? undefined : copyIn(folder, config.fleetFile, fleet);
   const connection = await connectNats(nats);
-  const { log, read, readOf, standing, alarms } = personsLog(connection, fleet, copy);
+  const { log, read, readOf, standing, alarms, toItsEnd } = personsLog(connection, fleet, copy);
   const writer = { fleet: fleet.fleet, name: personWriter(by), key };
   const own = { role: 'operator', may: fleet.operators[by]?.may } as const;
   // Readers of the log would refuse the event, and it would stay in the log for ever.
@@ -220,6 +233,7 @@ export const openSession = async (
     read,
     readOf,
     standing: (wanted = {}) => standing(wanted),
+    toItsEnd,
     say: (make) => sayOf(read, make),
     command: (command) =>
       sayOf(readerFor(command), ({ state }) => {

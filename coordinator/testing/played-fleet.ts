@@ -49,10 +49,15 @@ const readLog = async (log: LogServer, wire: LogConnection, blobs = createBlobSt
 /**
  * The example fleet on a real log, without a coordinator: people and hosts, each with a connection and a journal of its
  * own, which a test lets say what it needs, or play an iteration.
+ * @param boards that the fleet has besides.
  */
-export const startPlayedFleet = async () => {
-  const log = await startLogServer(exampleFleet.fleet, roles);
-  const hosts = Object.keys(roles);
+export const startPlayedFleet = async ({
+  boards = [],
+  ...options
+}: { boards?: readonly string[] } & Parameters<typeof startLogServer>[2] = {}) => {
+  const all = { ...roles, ...Object.fromEntries(boards.map((board) => [board, 'board' as const])) };
+  const log = await startLogServer(exampleFleet.fleet, all, options);
+  const hosts = Object.keys(all);
   const wires = new Map<string, LogConnection>();
   /** What each writer has said, also what the log has not delivered yet, or has lost. */
   const said = new Map<string, SealedEvent[]>();

@@ -71,6 +71,7 @@ export const commandFiles: readonly CommandFile[] = [
       (await import('./nats-config.ts')).addNatsConfigCommand(program, places);
       (await import('./make-log.ts')).addMakeLogCommand(program, places);
       (await import('./trust-file.ts')).addTrustFileCommand(program, places);
+      (await import('./readmit.ts')).addReadmitCommand(program);
     },
   },
   {

@@ -8,8 +8,9 @@ import {
   print,
   printJson,
 } from '../../coordinator/commands/options.ts';
-import { openSession } from '../../coordinator/commands/session.ts';
+import { openSession, type Session } from '../../coordinator/commands/session.ts';
 import { excessRights } from '../../eventlog/connection/permission-probe.ts';
+import { lastKeeping } from '../../eventlog/live/keeping.ts';
 import { isPresent, lastPresences, silenceOf } from '../../eventlog/live/presence.ts';
 import { trustNow } from '../../eventlog/signing/trust.ts';
 import { printable } from '../../schemas/printable.ts';
@@ -59,6 +60,25 @@ const controlConfig = (options: FleetOptions, places: ConfigPlaces): { file: str
 const tamperedMend =
   "give this machine the fleet's present file; if it is, the log's server shows what the host has not said";
 
+/** What the keeper of the log says, where the fleet has one. */
+const keeperFindings = async ({ connection, fleet }: Session): Promise<Finding[]> => {
+  const last = await lastKeeping(connection, fleet);
+  if (!last) return [fine('keeper of the log', 'the fleet has none: nobody watches who floods it')];
+  if (last.doubt !== undefined)
+    return [
+      wrong('keeper of the log', last.doubt, 'on the log’s server: systemctl status kernel-agent-keeper'),
+    ];
+  return last.silenced.length === 0
+    ? [fine('keeper of the log', 'nobody floods the log')]
+    : last.silenced.map(({ writer, since, why }) =>
+        wrong(
+          'keeper of the log',
+          `${writer} has added ${why}, and may not publish since ${since}`,
+          `find out why, then on the log’s server: ka fleet readmit ${writer}`,
+        ),
+      );
+};
+
 const fleetFindings = async (file: string, cacheFolder: string | undefined): Promise<Finding[]> => {
   try {
     const session = await openSession(file, undefined, cacheFolder);
@@ -75,6 +95,7 @@ const fleetFindings = async (file: string, cacheFolder: string | undefined): Pro
               `this login may ${excess.join(', ')}`,
               'start nats-server with the config that ka fleet nats-config prints',
             ),
+        ...(await keeperFindings(session)),
         fine('event log', `${events.length} events`),
         ...loggedSigningFindings(events),
         ...names.map((host): Finding => {

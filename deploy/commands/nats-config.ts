@@ -16,6 +16,7 @@ interface NatsConfigCommand {
   tlsKey?: string;
   tlsCa?: string;
   serverVersion?: string;
+  pidFile?: string;
 }
 
 /** `127.0.0.1:4222`, `[::1]:4222`, `log.example.org:4222`. @throws {Refused} */
@@ -59,6 +60,7 @@ export const addNatsConfigCommand = (program: Command, places: ConfigPlaces): vo
       '--tls-ca <file>',
       'its certificate authority, PEM; the same file is nats.caFile in the configs of the writers',
     )
+    .option('--pid-file <file>', 'where the server writes its process id, for the keeper')
     .option(
       '--server-version <version>',
       'the version of the server that will read it; default: what `nats-server --version` prints',
@@ -72,6 +74,7 @@ export const addNatsConfigCommand = (program: Command, places: ConfigPlaces): vo
           ...readListen(options.listen),
           ...readTls(options),
           storeFolder: resolve(options.store),
+          ...(options.pidFile === undefined ? {} : { pidFile: resolve(options.pidFile) }),
           logins: fleetLogins(readConfigFile(file, Fleet)),
           version:
             options.serverVersion === undefined

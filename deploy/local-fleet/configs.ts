@@ -8,6 +8,7 @@ import {
   AgentConfig,
   type BuilderConfig,
   CoordinatorConfig,
+  KeeperConfig,
   OperatorConfig,
   type Peer,
   type PublisherConfig,
@@ -175,6 +176,18 @@ export const writeConfigs = async (now: FleetNow, building: Building): Promise<v
     stateFolder: join(places.control, 'state'),
   };
   await writeYaml(places.coordinatorConfig, CoordinatorConfig.parse(coordinator));
+  const keeper: z.input<typeof KeeperConfig> = {
+    fleetFile: places.fleetFile,
+    nats: natsOf(now),
+    keyFile: places.keyFile('keeper'),
+    server: {
+      configFile: join(places.nats, 'nats-server.conf'),
+      runningFile: join(places.nats, 'nats-running.conf'),
+      pidFile: join(places.nats, 'nats-server.pid'),
+    },
+    silencedFile: join(places.nats, 'silenced.json'),
+  };
+  await writeYaml(places.keeperConfig, KeeperConfig.parse(keeper));
   const operator: z.input<typeof OperatorConfig> = {
     fleetFile: places.fleetFile,
     nats: natsOf(now),

@@ -9,9 +9,9 @@ import type { SupervisorState } from './sandbox-state.ts';
 /** A daemon that was restarted this often keeps failing. */
 const endsInVain = 3;
 
-/** The fleet's coordinator, and its hosts as machines that have power or not. */
+/** The fleet's coordinator, the keeper of its log, and its hosts as machines that have power or not. */
 export interface Daemons {
-  /** Starts the coordinator, and the processes of each host that has power. */
+  /** Starts coordinator and keeper, and the processes of each host that has power. */
   start(): Promise<void>;
   /** Switches the power of each host off or on, as its file asks; reboots the board if it asks for that. */
   tend(): Promise<void>;
@@ -33,6 +33,12 @@ const processesOf = (
     ? board.processes
     : { [host]: { argv: () => nodeArgv('agents/main.ts', '--config', places.config(host)) } };
 
+/** The daemons that are not a host's. */
+const besideHosts = (places: SandboxPlaces): [name: string, argv: () => string[]][] => [
+  ['coordinator', () => nodeArgv('coordinator/main.ts', '--config', places.coordinatorConfig)],
+  ['keeper', () => nodeArgv('deploy/keeper/keeper-main.ts', '--config', places.keeperConfig)],
+];
+
 const described = (name: string, { identity, restarts }: KeptProcess, why: string | undefined) => ({
   name,
   process: identity ?? null,
@@ -48,9 +54,7 @@ export const createDaemons = (
 ): Daemons => {
   const keep = (name: string, kept: Kept): KeptProcess =>
     keepProcess({ ...kept, logFile: places.log(name) }, () => void onChange());
-  const coordinator = keep('coordinator', {
-    argv: () => nodeArgv('coordinator/main.ts', '--config', places.coordinatorConfig),
-  });
+  const beside = besideHosts(places).map(([name, argv]) => ({ name, daemon: keep(name, { argv }) }));
   const onHosts = hostNames.flatMap((host) =>
     Object.entries(processesOf(places, board, host)).map(([name, kept]) => ({
       name,
@@ -58,7 +62,7 @@ export const createDaemons = (
       daemon: keep(name, kept),
     })),
   );
-  const all = [{ name: 'coordinator', daemon: coordinator }, ...onHosts];
+  const all = [...beside, ...onHosts];
   const daemonsOf = (host: SandboxHost): KeptProcess[] =>
     onHosts.flatMap((each) => (each.host === host ? each.daemon : []));
   const powerless = new Set<SandboxHost>();
@@ -84,7 +88,7 @@ export const createDaemons = (
 
   return {
     start: async () => {
-      coordinator.start();
+      for (const { daemon } of beside) daemon.start();
       for (const host of hostNames) {
         if (isOff(host)) powerless.add(host);
         else await powerOn(host);
@@ -102,7 +106,7 @@ export const createDaemons = (
       return failing && `${failing.name} keeps ending: ${lastLine(places.log(failing.name))}`;
     },
     describe: () => [
-      described('coordinator', coordinator, coordinator.why),
+      ...beside.map(({ name, daemon }) => described(name, daemon, daemon.why)),
       ...onHosts.map(({ name, host, daemon }) => described(name, daemon, whyDown(host, daemon))),
     ],
     stop: async () => {

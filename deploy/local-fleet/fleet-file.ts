@@ -24,6 +24,7 @@ export const writeFleetFile = (
     fleet,
     signingKey: fingerprint,
     admin: key('admin'),
+    keeper: key('keeper'),
     coordinator: key('coordinator'),
     operators: {
       mfritsche: { ...key('mfritsche'), may: ['start', 'retry', 'abort', 'waive', 'restore', 'keys'] },

@@ -2,8 +2,8 @@ import { writeFile } from 'node:fs/promises';
 import { generateWriterKey, readWriterKey } from '../../eventlog/signing/writer-key.ts';
 import {
   hostNames,
+  type SandboxLogin,
   type SandboxPlaces,
-  type SandboxWriter,
   sandboxHosts,
   writerNames,
 } from '../places/sandbox-places.ts';
@@ -12,15 +12,15 @@ import type { BoardKind } from './board/board-kind.ts';
 
 const writeSecret = (file: string, text: string) => writeFile(file, text, { mode: 0o600 });
 
-/** Each writer's public key, and the administrator's. */
-export type Identities = Partial<Record<SandboxWriter | 'admin', string>>;
+/** Each writer's public key, the administrator's and the keeper's. */
+export type Identities = Partial<Record<SandboxLogin, string>>;
 
 /** Makes every writer's key and every host's SSH key, in existing folders. A virtual board makes its own keys. */
 export const makeIdentities = async (places: SandboxPlaces, board: BoardKind): Promise<Identities> => {
-  const isMadeHere = (writer: SandboxWriter | 'admin') =>
+  const isMadeHere = (writer: SandboxLogin) =>
     board === 'folder' || sandboxHosts[writer as keyof typeof sandboxHosts] !== 'board';
   const publicKeys: Identities = {};
-  for (const writer of ([...writerNames, 'admin'] as const).filter(isMadeHere)) {
+  for (const writer of ([...writerNames, 'admin', 'keeper'] as const).filter(isMadeHere)) {
     const seed = generateWriterKey();
     await writeSecret(places.keyFile(writer), `${seed}\n`);
     publicKeys[writer] = readWriterKey(seed).publicKey;

@@ -61,7 +61,8 @@ export const endLeftovers = async (places: SandboxPlaces): Promise<void> => {
   const endThose = (which: (name: string) => boolean) =>
     Promise.all(left.flatMap(({ name, process }) => (process && which(name) ? end(process) : [])));
   // An agent sends its last messages to the log when it ends, so the servers are ended after it.
-  const isDaemon = (name: string) => name === 'coordinator' || Object.hasOwn(sandboxHosts, name);
+  const isDaemon = (name: string) =>
+    name === 'coordinator' || name === 'keeper' || Object.hasOwn(sandboxHosts, name);
   await endThose(isDaemon);
   await endThose((name) => !isDaemon(name));
   for (const file of [places.portFile, places.stateFile]) await rm(file, { force: true });

@@ -22,3 +22,6 @@ export const defaultCacheFolder = (): string =>
 
 /** The command line's config of an installed fleet. It takes precedence over a sandbox's. */
 export const installedConfig = '/etc/kernel-agent/ka.yaml';
+
+/** The config of the keeper on the machine of a fleet's log. */
+export const installedKeeperConfig = '/etc/kernel-agent/keeper.yaml';

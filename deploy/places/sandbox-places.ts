@@ -18,6 +18,8 @@ export type SshHost = (typeof sshHosts)[number];
 export const peopleNames = ['mfritsche', 'sonnet-architect'] as const;
 export const writerNames = ['coordinator', ...peopleNames, ...hostNames] as const;
 export type SandboxWriter = (typeof writerNames)[number];
+/** Who logs in at the log's server without being a writer of events. */
+export type SandboxLogin = SandboxWriter | 'admin' | 'keeper';
 
 /** The name of hertz's package repository. */
 export const repositoryName = 'marfrit';
@@ -78,12 +80,13 @@ export const sandboxPlaces = (sandboxFolder: string) => {
     trustFile: join(folder, 'control/trust.json'),
     coordinatorConfig: join(folder, 'control/coordinator.yaml'),
     operatorConfig: join(folder, 'control/ka.yaml'),
+    keeperConfig: join(folder, 'control/keeper.yaml'),
     host,
     /** While this file exists, the host has no power; the same for nats-server. */
     power: (name: SandboxHost | 'nats') => ({ off: join(folder, name, 'power/off') }),
     config: (name: SandboxHost) => join(host(name), 'config.yaml'),
     /** A writer's key: an NKey seed. */
-    keyFile: (writer: SandboxWriter | 'admin') =>
+    keyFile: (writer: SandboxLogin) =>
       hostNames.some((name) => name === writer)
         ? join(host(writer as SandboxHost), 'writer.nkey')
         : join(folder, 'control', `${writer}.nkey`),

@@ -22,6 +22,7 @@ const thresholds = {
   'kernel-agent-board': 52,
   'kernel-agent-deadline': 47,
   'kernel-agent-coordinator': 16,
+  'kernel-agent-keeper': 16,
   'kernel-agent-nats': 16,
 };
 

@@ -6,6 +6,7 @@ import { FleetName } from '../../schemas/names.ts';
 import { isHost, type Trust } from '../signing/trust.ts';
 import { payloadTypes, type WriterKey } from '../signing/writer-key.ts';
 import { logManager, presenceStream, presenceSubject as subject } from '../stream/provision.ts';
+import { keeper } from './keeping.ts';
 import { type NotShown, openSigned, publishSigned, type ShownMessage } from './signed-message.ts';
 
 /** What a host keeps of one kind on its disks, and how much of it its config allows. */
@@ -124,7 +125,8 @@ export const listenForPresence = (
   const subscription = connection.subscribe(subject(trust.fleet, '*'), {
     callback: (error, message) => {
       // Nothing may throw here: that would end the client's reading of the connection.
-      if (error) return;
+      // The keeper of the log shows its report under a subject of the same kind.
+      if (error || message.subject === subject(trust.fleet, keeper)) return;
       const opened = openPresence(trust, message);
       if ('refused' in opened) return onRefused(opened.refused);
       const { fleet: _fleet, run: _run, count: _count, ...presence } = opened.said;

@@ -11,6 +11,8 @@ export const payloadTypes = {
   /** What a host shows of itself, and of a step's output. */
   presence: 'application/vnd.kernel-agent.presence.v1+json',
   output: 'application/vnd.kernel-agent.output.v1+json',
+  /** What the keeper of the log shows. */
+  keeping: 'application/vnd.kernel-agent.keeping.v1+json',
 } as const;
 export type PayloadType = (typeof payloadTypes)[keyof typeof payloadTypes];
 

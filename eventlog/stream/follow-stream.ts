@@ -95,6 +95,8 @@ export interface FollowStreamOptions {
    * Deliver only what is there now: ends with the last message that matches the filter, or at once if there is none.
    */
   whilePending?: boolean;
+  /** Deliver messages without their bodies; `Nats-Msg-Size` then tells how long they are. */
+  headersOnly?: boolean;
   guard?: CutGuard;
   /** Called for each failure that is waited out. With it, failures before the first read are waited out as well. */
   onTrouble?: ((error: unknown) => void) | undefined;
@@ -149,7 +151,7 @@ const onTheirWay = ({ bytes, messages }: { bytes: number; messages: number }): n
 
 const makeConsumer = async (
   connection: NatsConnection,
-  { stream, filter }: FollowStreamOptions,
+  { stream, filter, headersOnly = false }: FollowStreamOptions,
   next: number,
 ): Promise<Made> => {
   const manager = await logManager(connection);
@@ -161,6 +163,7 @@ const makeConsumer = async (
     deliver_policy: DeliverPolicy.StartSequence,
     opt_start_seq: next,
     mem_storage: true,
+    ...(headersOnly ? { headers_only: true } : {}),
     inactive_threshold: 60_000_000_000,
   });
   const [{ num_pending }, { state }] = await Promise.all([adding, manager.streams.info(stream)]);

@@ -53,6 +53,14 @@ export const attackTable = [
       'the reader: each presence and each piece of output is signed by its host, and names its place, its number and its time',
   },
   {
+    id: 'flooded-log',
+    party: 'board',
+    goal: 'stop the fleet by filling its log',
+    how: 'publishes as fast as it can, under subjects of its own: rubbish, and signed events of an unknown type',
+    refusedBy:
+      'the keeper, which takes its right to publish within seconds; the log has a size, and readers a bounded memory',
+  },
+  {
     id: 'forged-document',
     party: 'board',
     goal: 'have the close document, a terminal or a test report say what nobody has said',
