@@ -5,7 +5,7 @@ import { readConfigFile } from '../../eventlog/files/config-file.ts';
 import { keeper, keepingEveryMs, type Silenced, sayKeeping } from '../../eventlog/live/keeping.ts';
 import { createSayOnce } from '../../eventlog/say-once.ts';
 import { readKeyFile } from '../../eventlog/signing/key-file.ts';
-import { followSizes, isLogOpen } from '../../eventlog/stream/message-sizes.ts';
+import { followSizes, logIdentity } from '../../eventlog/stream/message-sizes.ts';
 import { blobStream, eventStream, outputStream } from '../../eventlog/stream/provision.ts';
 import type { KeeperConfig } from '../../schemas/config.ts';
 import { coordinator } from '../../schemas/events.ts';
@@ -103,6 +103,7 @@ const createSilence = (config: KeeperConfig, say: (text: string) => void) => {
 
 /** Notices a log that is being restored: what comes then is not of the writers that its subjects name. */
 const createRestoreWatch = () => {
+  let identity: string | undefined;
   let quietUntil = 0;
   const now = () => performance.now();
   const watch = {
@@ -112,7 +113,9 @@ const createRestoreWatch = () => {
     },
     /** @returns whether a restore goes on, or was just over. */
     async look(connection: LogConnection): Promise<boolean> {
-      if (!(await isLogOpen(connection))) watch.begin();
+      const found = await logIdentity(connection);
+      if (found === undefined || (identity !== undefined && identity !== found)) watch.begin();
+      identity = found ?? identity;
       return watch.isQuiet();
     },
   };
@@ -171,14 +174,23 @@ export const runKeeper = async (
     onTrouble: (sentence) => connecting.trouble(sentence),
   });
   const tell = () => sayKeeping(connection, { fleet, key }, silence.now());
+  /** The writers of whom it is asked whether a restore has written for them. */
+  const asking = new Set<string>();
+  const silenceUnlessRestored = async (writer: string, over: string) => {
+    asking.add(writer);
+    // Of a server that does not answer it is not known: the writer is the more likely one.
+    const isRestored = await restore.look(connection).catch(() => false);
+    asking.delete(writer);
+    if (isRestored) return meter.forget();
+    silence.add(writer, over);
+    tell();
+  };
   const note = (subject: string, bytes: number) => {
     const writer = subject.split('.')[2] ?? '';
     if (!writers.has(writer) || silence.isSilenced(writer) || restore.isQuiet()) return;
     // The coordinator writes to each host.
     const over = meter.note(writer, bytes, writer === coordinator ? Object.keys(hosts).length + 1 : 1);
-    if (over === undefined) return;
-    silence.add(writer, over);
-    tell();
+    if (over !== undefined && !asking.has(writer)) void silenceUnlessRestored(writer, over).catch(trouble);
   };
   const looking = createSayOnce(say);
   const look = () => {
@@ -203,6 +215,7 @@ export const runKeeper = async (
     setInterval(() => void lookAtLog().catch(trouble), lookAtLogEveryMs),
     setInterval(tell, keepingEveryMs),
   ];
+  await restore.look(connection).catch(trouble);
   say(`watches the log of ${fleet}`);
   tell();
   try {

@@ -55,8 +55,8 @@ export const followSizes = async (
   });
 };
 
-/** Whether there is a log that takes every event: not while it is being restored. */
-export const isLogOpen = async (connection: NatsConnection): Promise<boolean> => {
+/** Names the log: one that was restored is another one. Undefined while it is being restored, or gone. */
+export const logIdentity = async (connection: NatsConnection): Promise<string | undefined> => {
   const info = await logInfo(await logManager(connection));
-  return info !== undefined && isOpenTo(info.config.subjects);
+  return info && isOpenTo(info.config.subjects) ? `${info.created}` : undefined;
 };
