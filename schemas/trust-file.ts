@@ -29,20 +29,22 @@ export const TrustFile = z.object({
 export type TrustFile = z.infer<typeof TrustFile>;
 
 type Keys = Fleet['coordinator'];
+type Writer = TrustFile['writers'][string];
 
 /** What a fleet's file says, for its hosts. */
 export const trustFileOf = ({ coordinator: asking, operators, hosts, ...fleet }: Fleet): TrustFile => {
-  const writer = (role: string, { publicKey, earlierKeys = [], revokedKeys = [] }: Keys) => ({
+  const writer = (role: string, { publicKey, earlierKeys = [], revokedKeys = [] }: Keys): Writer => ({
     role,
     keys: [publicKey, ...earlierKeys],
     ...(revokedKeys.length > 0 && { revokedKeys }),
   });
-  const writers: [string, TrustFile['writers'][string]][] = [
+  const writers: [string, Writer][] = [
     [coordinator, writer('coordinator', asking)],
-    ...Object.entries(operators).map(
-      ([name, one]) => [personWriter(name), { ...writer('operator', one), may: one.may }] as [string, never],
-    ),
-    ...Object.entries(hosts).map(([name, one]) => [name, writer(one.role, one)] as [string, never]),
+    ...Object.entries(operators).map(([name, one]): [string, Writer] => [
+      personWriter(name),
+      { ...writer('operator', one), may: one.may },
+    ]),
+    ...Object.entries(hosts).map(([name, one]): [string, Writer] => [name, writer(one.role, one)]),
   ];
   return {
     fleet: fleet.fleet,
