@@ -115,6 +115,14 @@ export const attackTable = [
       'the host, which believes an epoch only if a person who may restore the log has signed that it begins',
   },
   {
+    id: 'more-than-a-kernel',
+    party: 'builder',
+    goal: 'run a program of its own on a board',
+    how: 'packs a cron file, or a scriptlet, beside the kernel that it has built from the approved sources',
+    refusedBy:
+      'publisher and board, which compare what a package holds with the package before; the plan may allow a path',
+  },
+  {
     id: 'package-after-approval',
     party: 'PKGBUILD author',
     goal: 'bring code into a kernel that nobody reviewed',
