@@ -35,7 +35,9 @@ export const makePackage = async (
     }
     await mkdir(folder, { recursive: true });
     const members = ['.PKGINFO', ...new Set(Object.keys(files).map((file) => file.split('/')[0] ?? file))];
-    await createRun(() => undefined)(['bsdtar', '-C', content, '--zstd', '-cf', path, ...members]);
+    // Root's, as makepkg makes them, whoever runs this.
+    const owner = ['--uid=0', '--gid=0', '--uname=root', '--gname=root'];
+    await createRun(() => undefined)(['bsdtar', '-C', content, '--zstd', ...owner, '-cf', path, ...members]);
     return path;
   } finally {
     await rm(content, { recursive: true });

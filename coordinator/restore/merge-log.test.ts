@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { checkEvent } from '../../eventlog/signing/check-event.ts';
 import { linkTo, sealEvent } from '../../eventlog/signing/seal.ts';
 import { payloadTypes } from '../../eventlog/signing/writer-key.ts';
-import { coordinator, isPerson, type LoggedEvent } from '../../schemas/events.ts';
+import { coordinator, isPerson, type LoggedEvent, type NewEvent, noIteration } from '../../schemas/events.ts';
 import { replayCheck } from '../reading/replay.ts';
 import { exampleTrust } from '../testing/example-plan.ts';
 import { createHistory, historyOf, until } from '../testing/history.ts';
@@ -82,10 +82,11 @@ it('leaves out an event that is not signed by its writer, and one that its write
 });
 
 /** Events of the coordinator, each linked to the one before it. */
-const supersededFrom = (says: string) => ({
-  host: 'hertz',
-  reason: { code: 'iteration-ends', reason: { code: 'aborted', by: 'mfritsche', says } },
-});
+const supersededFrom = (says: string) =>
+  ({
+    host: 'hertz',
+    reason: { code: 'iteration-ends', reason: { code: 'aborted', by: 'mfritsche', says } },
+  }) as const;
 
 const said = (because: string, attempt: number, last?: HeldMessage & { seq: number }) => {
   const sealed = sealEvent(
@@ -108,23 +109,34 @@ it('leaves out all that follows an event that was left out, even if no source ha
   }
 });
 
-it('knows the highest epoch in any event, including those that are left out', () => {
+it('knows the highest epoch that a person has begun, and none that another event has made up', () => {
   const a1 = said('log', 1);
-  const late = sealEvent(
-    {
-      type: 'BuildSuperseded',
-      iteration: 'iter5',
-      attempt: 2,
-      host: 'hertz',
-      data: supersededFrom(''),
-    },
-    { fleet: 'reauktion', name: coordinator, key: testKey(coordinator), epoch: 4 },
-    undefined,
-    '2026-05-11T08:00:00Z',
+  const sealed = (event: NewEvent, name: string, epoch: number) => ({
+    ...sealEvent(
+      event,
+      { fleet: 'reauktion', name, key: testKey(name), epoch },
+      undefined,
+      '2026-05-11T08:00:00Z',
+    ),
+    ...{ sequence: null, from: 'a journal' },
+  });
+  const data = supersededFrom('');
+  const superseded = {
+    type: 'BuildSuperseded',
+    iteration: 'iter5',
+    attempt: 2,
+    host: 'hertz',
+    data,
+  } as const;
+  const madeUp = sealed(superseded, coordinator, Number.MAX_SAFE_INTEGER);
+  const restored = { epoch: 4, by: 'mfritsche', rebuilt: 1, missing: 0 };
+  const begun = sealed(
+    { type: 'LogRestored', iteration: noIteration, attempt: 3, data: restored },
+    '@mfritsche',
+    4,
   );
-  const merged = mergeLog(exampleTrust, [a1, { ...late, sequence: null, from: 'a journal' }]);
-  expect(merged.events).toHaveLength(1);
-  expect(merged.epoch).toBe(4);
+  expect(mergeLog(exampleTrust, [a1, madeUp]).epoch).toBe(1);
+  expect(mergeLog(exampleTrust, [a1, madeUp, begun]).epoch).toBe(4);
 });
 
 it('refuses a subject that no event can have, whoever signed it', () => {

@@ -23,7 +23,7 @@ export interface MergedLog {
   missingOf: Map<string, number>;
   /** Events that others name as their cause and no source has, as `writer/id`. */
   missingCauses: string[];
-  /** The highest epoch in any of the events, including those that are left out. */
+  /** The highest epoch that a person has begun, by all events, including those that are left out. */
   epoch: number;
 }
 
@@ -31,8 +31,9 @@ const idOf = ({ event }: LoggedEvent): string => `${event.source}/${event.id}`;
 
 const hashOf = ({ event, bytes }: LoggedEvent): string => linkTo(event.writerseq, bytes).hash;
 
+/** Only a person's word begins an epoch: whatever epoch another event names, it may be made up. */
 const epochOf = ({ event }: LoggedEvent): number =>
-  Math.max(event.epoch ?? 1, event.kind === 'fleet' && event.type === 'LogRestored' ? event.data.epoch : 1);
+  event.kind === 'fleet' && event.type === 'LogRestored' ? event.data.epoch : 1;
 
 /**
  * Each writer's events in its own order, without those that do not follow from the event before, and without what
