@@ -5,6 +5,7 @@ import { hashFile } from '../../host/hash-file.ts';
 import type { Run } from '../../host/run.ts';
 import type { BoardConfig } from '../../schemas/config.ts';
 import type { StepRequest } from '../../schemas/steps.ts';
+import type { AgreedPlan } from '../runtime/agreed-plan.ts';
 import { StepFailed } from '../runtime/errors.ts';
 import { refuseUnexpectedContents } from '../runtime/package/package-contents.ts';
 import { type PackageContent, readPackageFile } from '../runtime/package/package-file.ts';
@@ -23,20 +24,22 @@ import { syncBoard } from './sync-board.ts';
 type Request = StepRequest<'install'>;
 
 /**
- * @throws {StepFailed} if these packages aren't the requested ones, or the installed version isn't one that they
- * replace.
+ * @throws {StepFailed} if these packages aren't the requested ones, if the installed version isn't one that they replace,
+ * or if they bring more than that did.
  */
-const refuseOtherVersions = async (
+const refuseOtherPackages = async (
   { from, to, packages }: Request,
   host: BoardConfig,
   pacman: Pacman,
-  contents: readonly PackageContent[],
+  { contents, planned }: { contents: readonly PackageContent[]; planned: AgreedPlan['package'] },
 ): Promise<void> => {
-  for (const [at, { file, name, version }] of contents.entries()) {
+  for (const [at, content] of contents.entries()) {
+    const { file, name, version } = content;
     const asked = packages[at]?.name;
     if (version !== to || name !== asked)
       throw new StepFailed('work', `${file} holds ${name} ${version}, and ${asked} ${to} was asked for.`);
-    const installed = (await pacman.installed(name))?.version;
+    const before = await pacman.installed(name);
+    const installed = before?.version;
     if (installed !== undefined && (await pacman.isOlder(version, installed)))
       throw new StepFailed(
         'work',
@@ -47,6 +50,7 @@ const refuseOtherVersions = async (
         'work',
         `${host.host} has ${name} ${installed ?? 'not or half installed'} and the plan starts from ${from}: its backup would not bring that back.`,
       );
+    refuseUnexpectedContents(content, before, planned);
   }
 };
 
@@ -122,9 +126,7 @@ export const install: Step<'install', BoardConfig> = async (request, context) =>
     // A refusal here comes before anything is begun: the board is unchanged.
     before: async () => {
       const contents = await read();
-      await refuseOtherVersions(request, host, pacman, contents);
-      for (const content of contents)
-        refuseUnexpectedContents(content, await pacman.installed(content.name), plan.package);
+      await refuseOtherPackages(request, host, pacman, { contents, planned: plan.package });
       await refuseWithoutBackupOrRoom(request, host, contents, await loader.requireReady());
       return null;
     },
