@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import type { Run } from '../../host/run.ts';
+import { escapedLetters } from '../../schemas/escaped-letters.ts';
 import { printable } from '../../schemas/printable.ts';
 import { StepFailed } from '../runtime/errors.ts';
 
@@ -15,16 +16,6 @@ export interface ArchiveMember {
   link?: string;
 }
 
-const letters: Readonly<Record<string, string>> = {
-  a: '\x07',
-  b: '\b',
-  f: '\f',
-  n: '\n',
-  r: '\r',
-  t: '\t',
-  v: '\v',
-};
-
 /** Reads a name as `--quoting-style=c` writes it. */
 const unquoted = (quoted: string): string =>
   Buffer.from(
@@ -33,7 +24,7 @@ const unquoted = (quoted: string): string =>
       .replace(/\\([0-7]{3}|.)/g, (_, escaped: string) =>
         escaped.length === 3
           ? String.fromCharCode(Number.parseInt(escaped, 8))
-          : (letters[escaped] ?? escaped),
+          : (escapedLetters[escaped] ?? escaped),
       ),
     'latin1',
   ).toString('utf8');

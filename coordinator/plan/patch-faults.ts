@@ -1,3 +1,5 @@
+import { escapedLetters } from '../../schemas/escaped-letters.ts';
+
 /** The lines of a patch outside its hunks. Inside one, a removed line `-- ../x` looks like a header. */
 const outsideHunks = (text: string): string[] => {
   let before = 0;
@@ -17,20 +19,12 @@ const outsideHunks = (text: string): string[] => {
   });
 };
 
-const escapes: Readonly<Record<string, string>> = {
-  a: '\x07',
-  b: '\b',
-  f: '\f',
-  n: '\n',
-  r: '\r',
-  t: '\t',
-  v: '\v',
-};
-
 /** A name without the escapes that git and diff write between quotes: those of C, and octal ones for bytes. */
 const unquoted = (inner: string): string =>
   inner.replace(/\\(?:([0-7]{1,3})|(.))/gs, (_, octal?: string, letter = '') =>
-    octal === undefined ? (escapes[letter] ?? letter) : String.fromCharCode(Number.parseInt(octal, 8) & 0xff),
+    octal === undefined
+      ? (escapedLetters[letter] ?? letter)
+      : String.fromCharCode(Number.parseInt(octal, 8) & 0xff),
   );
 
 /** The names in a header. An unquoted name may hold blanks, so it is returned beside the quoted ones. */
