@@ -451,3 +451,6 @@ export const parseSubject = (subject: string): SubjectParts | undefined => {
   const parts = { fleet, writer, iteration, type, attempt: Number(attempt) };
   return host === undefined ? parts : { ...parts, host };
 };
+
+/** Whose a message is by its subject, for people; `nobody` if that is not the subject of an event. */
+export const writerIn = (subject = ''): string => parseSubject(subject)?.writer ?? 'nobody';

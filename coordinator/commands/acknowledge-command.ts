@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { acknowledgedHash } from '../../eventlog/signing/acknowledgement.ts';
-import { mostAcknowledged, noIteration, parseSubject, personWriter } from '../../schemas/events.ts';
+import { mostAcknowledged, noIteration, personWriter, writerIn } from '../../schemas/events.ts';
 import type { LogFlaw } from '../reading/verify-log.ts';
 import { Refused } from '../refused.ts';
 import { verifyMessages } from './export-command.ts';
@@ -34,7 +34,7 @@ const faultsIn = (faults: readonly LogFlaw[], ranges: readonly Range[], of?: str
   for (const [first, last] of ranges) {
     const there = faults.flatMap((flaw): ToAcknowledge[] => {
       const sequence = shownBy(flaw);
-      const writer = parseSubject(flaw.subject ?? '')?.writer ?? 'nobody';
+      const writer = writerIn(flaw.subject);
       const isWanted = of === undefined || writer === of;
       const isThere = flaw.sequence >= first && flaw.sequence <= last;
       return sequence !== undefined && isWanted && isThere ? [{ sequence, writer }] : [];

@@ -4,7 +4,7 @@ import { AlarmGroups } from '../../eventlog/grouped-alarms.ts';
 import type { KeptMessage } from '../../eventlog/signing/check-event.ts';
 import { trustIn } from '../../eventlog/signing/trust.ts';
 import { OperatorConfig } from '../../schemas/config.ts';
-import { type LoggedEvent, parseSubject } from '../../schemas/events.ts';
+import { type LoggedEvent, writerIn } from '../../schemas/events.ts';
 import { Fleet } from '../../schemas/fleet.ts';
 import { printable } from '../../schemas/printable.ts';
 import { isBad } from '../export/event-records.ts';
@@ -66,7 +66,7 @@ const faultLines = (faults: readonly LogFlaw[], acknowledged: readonly Acknowled
     (a, b) => a.sequence - b.sequence,
   )) {
     const what = `sequence ${sequence}${subject === undefined ? '' : `, ${subject}`}`;
-    const writer = parseSubject(subject ?? '')?.writer ?? 'nobody';
+    const writer = writerIn(subject);
     if (cause === undefined) lines.push(`${what}: ${why}`);
     else groups.note({ writer, cause, what, why, next: '', sequence });
   }

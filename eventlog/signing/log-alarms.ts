@@ -1,4 +1,4 @@
-import { parseSubject } from '../../schemas/events.ts';
+import { writerIn } from '../../schemas/events.ts';
 import type { Alarm, AlarmGroups } from '../grouped-alarms.ts';
 import type { LogReports } from '../stream/event-log.ts';
 import type { RefusedMessage } from './check-event.ts';
@@ -7,7 +7,7 @@ const alarmWith =
   (next: string) =>
   ({ sequence, subject, cause, why }: RefusedMessage): Alarm => ({
     // What was lost is nobody's message: it is named by the one after it.
-    writer: cause === 'lost' ? 'the log' : (parseSubject(subject)?.writer ?? 'nobody'),
+    writer: cause === 'lost' ? 'the log' : writerIn(subject),
     ...{ cause, why, next, sequence },
     what: `sequence ${sequence}, ${subject}`,
   });
