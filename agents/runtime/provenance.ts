@@ -67,8 +67,8 @@ export interface Provided {
 }
 
 /**
- * Checks that a pinned builder has built these packages from what people have agreed to, by this host's own copy of the
- * fleet's file: the coordinator's word is not trusted. A request without provenance is refused whatever the iteration's
+ * Checks that a pinned builder has built these packages from what people have agreed to, by this host's own trust
+ * file: the coordinator's word is not trusted. A request without provenance is refused whatever the iteration's
  * rules are, since a coordinator that was taken over could name older rules.
  * @returns the plan that they have agreed to, and the sha256 of the attestation's payload.
  * @throws {StepFailed} (work)

@@ -60,7 +60,7 @@ export interface StepContext<Host, Effects extends EffectName = never> {
   readonly run: Run;
   /** Signs a statement with this host's key. */
   readonly attest: (statement: Statement) => DsseEnvelope;
-  /** Whom this host trusts, by its own copy of the fleet's file. */
+  /** Whom this host trusts, by its own trust file. */
   readonly trust: Trust;
   /** Adds a line to the step's output, for people who follow it. */
   readonly note: (line: string) => void;
