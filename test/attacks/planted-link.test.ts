@@ -91,17 +91,21 @@ const folders = () => [
   { path: at('keys'), mode: 0o700, owner: agent.name },
   { path: at('offered'), mode: 0o755, owner: agent.name },
 ];
-const enrol = () =>
+/** Enrolment's change of the host, with nothing to do but what is named. */
+const applied = (change: Partial<Apply>) =>
   apply(
     run,
     {
       do: 'apply',
-      ...{ places: places(), user: null, folders: folders(), files: [], links: [] },
-      ...{ keysOf: agent.name, makesKeys: true, identityComment: 'kernel-agent@boltzmann' },
+      ...{ places: places(), user: null, folders: [], files: [], links: [] },
+      ...{ keysOf: agent.name, makesKeys: false, identityComment: '' },
       ...{ pacmanConfig: null, pacmanRepository: null, logins: null, check: null },
-    } satisfies Apply,
+      ...change,
+    },
     () => undefined,
   );
+const enrol = () =>
+  applied({ folders: folders(), makesKeys: true, identityComment: 'kernel-agent@boltzmann' });
 const look = (openWork: string[] = []) =>
   survey(run, {
     do: 'survey',
@@ -226,29 +230,13 @@ describe('the agent’s user plants a link, and root enrols the host again', () 
       asAgent(() => symlinkSync(join(roots, 'authorized_keys'), at('agent.yaml')));
       const bytes = Buffer.from('text');
       const file = { path: at('agent.yaml'), mode: 0o644, owner: 'root', base64: bytes.toString('base64') };
-      const asked = {
-        do: 'apply' as const,
-        ...{
-          places: { ...places(), owedFile: at('restart-owed') },
-          user: null,
-          folders: [],
-          links: [],
-        },
-        ...{
-          keysOf: agent.name,
-          makesKeys: false,
-          identityComment: '',
-          pacmanConfig: null,
-          pacmanRepository: null,
-          logins: null,
-          check: null,
-        },
-        files: [{ ...file, sha256: '982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1' }],
-      };
-      await expect(apply(run, asked, () => undefined)).rejects.toThrow(/user 65534 can change what is in/);
+      const there = { ...places(), owedFile: at('restart-owed') };
+      const files = [{ ...file, sha256: '982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1' }];
+      await expect(applied({ places: there, files })).rejects.toThrow(/user 65534 can change what is in/);
       const folder = { path: at('etc'), mode: 0o755, owner: 'root' };
-      const made = { ...asked, files: [], folders: [folder] };
-      await expect(apply(run, made, () => undefined)).rejects.toThrow(/user 65534 can change what is in/);
+      await expect(applied({ places: there, folders: [folder] })).rejects.toThrow(
+        /user 65534 can change what is in/,
+      );
       expect(rootsFiles()).toEqual(before);
       expect(readdirSync(home)).toEqual(['agent.yaml']);
     }),
@@ -260,20 +248,7 @@ describe('the agent’s user plants a link, and root enrols the host again', () 
     onlyRoot(async () => {
       const before = rootsFiles();
       const given = { path: join(roots, 'folder'), mode: 0o755, owner: agent.name };
-      const asked = {
-        do: 'apply' as const,
-        ...{ places: places(), user: null, folders: [given], files: [], links: [] },
-        ...{
-          keysOf: agent.name,
-          makesKeys: false,
-          identityComment: '',
-          pacmanConfig: null,
-          pacmanRepository: null,
-          logins: null,
-          check: null,
-        },
-      };
-      await expect(apply(run, asked, () => undefined)).rejects.toThrow(/belongs to root and is not empty/);
+      await expect(applied({ folders: [given] })).rejects.toThrow(/belongs to root and is not empty/);
       expect(rootsFiles()).toEqual(before);
     }),
   );
